@@ -1338,6 +1338,18 @@ end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.job_enqueue_v1(p_user_id uuid, p_job_id uuid, p_tool text, p_session_id text, p_input jsonb, p_request_hash text, p_steps jsonb)
  RETURNS TABLE(job_id uuid, status text, replayed boolean, credits_charged bigint, balance bigint, "position" integer, eta_seconds integer, task_id text, output_url text, error_code text, error_message text, credits_refunded bigint)
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select s.job_id, s.status, s.replayed, s.credits_charged, s.balance, s."position", s.eta_seconds,
+    s.task_id, s.output_url, s.error_code, s.error_message, s.credits_refunded
+  from unstuck.job_enqueue_v2(
+    p_user_id, p_job_id, p_tool, p_session_id, p_input, p_request_hash, p_steps, false) s
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck.job_enqueue_v2(p_user_id uuid, p_job_id uuid, p_tool text, p_session_id text, p_input jsonb, p_request_hash text, p_steps jsonb, p_claim boolean)
+ RETURNS TABLE(job_id uuid, status text, replayed boolean, credits_charged bigint, balance bigint, "position" integer, eta_seconds integer, task_id text, output_url text, error_code text, error_message text, credits_refunded bigint, claimed jsonb)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
@@ -1350,6 +1362,7 @@ declare
   v_price bigint;
   v_seconds_over int;
   v_constraint text;
+  v_claimed jsonb;
 begin
   perform unstuck_private.act_as('user');
   select t.*
@@ -1376,8 +1389,8 @@ begin
     perform unstuck_private.refuse_other_order(v_job, p_user_id, p_tool, p_request_hash);
     if v_job.request_hash is not null then
       return query
-      select *
-      from unstuck_private.job_state(p_job_id, true, true);
+      select s.*, null::jsonb
+      from unstuck_private.job_state(p_job_id, true, true) s;
       return;
     end if;
     perform unstuck_private.refuse_adoption(v_job);
@@ -1406,9 +1419,12 @@ begin
     perform unstuck_private.refuse(
       503, 'queue_full', jsonb_build_object('retry_after', v_seconds_over));
   end if;
+  if p_claim then
+    v_claimed := unstuck_private.order_claim(p_job_id);
+  end if;
   return query
-  select *
-  from unstuck_private.job_state(p_job_id, false, false);
+  select s.*, v_claimed
+  from unstuck_private.job_state(p_job_id, false, false) s;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.job_get_v1(p_job_id uuid, p_user_id uuid DEFAULT NULL::uuid, p_tool text DEFAULT NULL::text, p_table text DEFAULT NULL::text)
@@ -1851,7 +1867,8 @@ begin
   end if;
   return query
   select *
-  from unstuck_private.steps_claim(v_provider, v_now, v_free);
+  from unstuck_private.steps_claim(
+    v_provider, v_now, unstuck_private.steps_pick(p_provider, v_now, v_free));
   if found then
     perform unstuck_private.circuit_trial(p_provider, v_now);
   end if;
@@ -1859,6 +1876,16 @@ end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.step_complete_v1(p_job_id uuid, p_step integer, p_run bigint, p_output jsonb, p_output_url text)
  RETURNS TABLE(outcome text, job_status text, refunded bigint)
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select s.outcome, s.job_status, s.refunded
+  from unstuck.step_complete_v2(p_job_id, p_step, p_run, p_output, p_output_url) s
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck.step_complete_v2(p_job_id uuid, p_step integer, p_run bigint, p_output jsonb, p_output_url text)
+ RETURNS TABLE(outcome text, job_status text, refunded bigint, may_start integer)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
@@ -1886,7 +1913,8 @@ begin
         else 'stale'
       end,
       v_job.status,
-      0::bigint;
+      0::bigint,
+      0;
     return;
   end if;
   v_now := clock_timestamp();
@@ -1902,6 +1930,13 @@ begin
   where s.job_id = p_job_id
     and s.step = p_step;
   perform unstuck_private.circuit_close(v_step, true);
+  -- What this run's webhooks say is done.
+  update unstuck.webhook_inbox w set
+    applied_at = v_now
+  where w.job_id = p_job_id
+    and w.step = p_step
+    and w.run <= p_run
+    and w.applied_at is null;
   if not exists (
     select from unstuck.job_steps s
     where s.job_id = p_job_id
@@ -1912,7 +1947,7 @@ begin
       output_url = p_output_url
     where j.id = p_job_id;
     return query
-    select 'completed', c.status, c.refunded
+    select 'completed', c.status, c.refunded, unstuck_private.may_start(v_step.provider)
     from unstuck_private.jobs_finalise(
       array[p_job_id],
       array['completed'],
@@ -1932,11 +1967,21 @@ begin
     and t.tool = v_job.tool;
   perform unstuck_private.job_sync_from_steps(array[p_job_id]);
   return query
-  select 'completed', 'running', 0::bigint;
+  select 'completed', 'running', 0::bigint, unstuck_private.may_start(v_step.provider);
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.step_done_v1(p_job_id uuid, p_step integer, p_run bigint, p_task_id text, p_output jsonb)
  RETURNS TABLE(outcome text, run bigint, result jsonb)
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select s.outcome, s.run, s.result
+  from unstuck.step_done_v2(p_job_id, p_step, p_run, p_task_id, p_output) s
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck.step_done_v2(p_job_id uuid, p_step integer, p_run bigint, p_task_id text, p_output jsonb)
+ RETURNS TABLE(outcome text, run bigint, result jsonb, may_start integer)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
@@ -1966,7 +2011,7 @@ begin
     or unstuck_private.is_task_of_other_step(v_step, p_task_id)
   then
     return query
-    select 'stale', p_run, null::jsonb;
+    select 'stale', p_run, null::jsonb, 0;
     return;
   end if;
   if unstuck_private.is_final(v_step.status) then
@@ -1974,7 +2019,7 @@ begin
       perform unstuck_private.step_record_late_success(v_step, p_run, p_task_id, p_output);
     end if;
     return query
-    select 'late', p_run, null::jsonb;
+    select 'late', p_run, null::jsonb, 0;
     return;
   end if;
   v_older := p_run < v_step.run;
@@ -1990,13 +2035,14 @@ begin
     )
   then
     return query
-    select 'stale', v_step.run, null::jsonb;
+    select 'stale', v_step.run, null::jsonb, 0;
     return;
   end if;
   p_run := unstuck_private.step_take_success(v_step, v_older, p_task_id, p_output, v_expires);
   perform unstuck_private.job_sync_from_steps(array[p_job_id]);
   return query
-  select 'copy', p_run, v_step.input -> 'result';
+  select 'copy', p_run, v_step.input -> 'result',
+    unstuck_private.may_start(v_step.provider);
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.step_fail_v1(p_job_id uuid, p_step integer, p_run bigint, p_error_code text, p_error_message text)
@@ -2317,66 +2363,20 @@ CREATE OR REPLACE FUNCTION unstuck.steps_waiting_v1(p_provider text)
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
  SET statement_timeout TO '5s'
 AS $function$
-  with free as (
-    select p.provider, n.now,
-      case
-        when not p.enabled or p.circuit_open_until > n.now then 0
-        else greatest(
-          least(
-            p.max_concurrent - l.live,
-            case when p.circuit_open_until is not null then 1 end
-          ),
-          0
-        )
-      end as slots
-    from unstuck.providers p
-    cross join (select clock_timestamp() as now) n
-    cross join lateral (
-      select count(*) as live
-      from unstuck.job_steps s
-      where s.provider = p.provider
-        and unstuck_private.holds_slot(s)
-    ) l
-    where p.provider = p_provider
-  )
   select
     (
       select count(*)::int
       from unstuck.job_steps s
-      where s.provider = f.provider
+      where s.provider = p.provider
         and s.status = 'queued'
     ),
-    least(f.slots, usual.steps + trial.steps)::int
-  from free f
-  cross join lateral (
-    select count(*) as steps
-    from (
-      select
-      from unstuck.job_steps s
-      where s.provider = f.provider
-        and s.status = 'queued'
-        and coalesce(s.not_before <= f.now, true)
-        and (s.deadline_at > f.now or unstuck_private.is_at_work(s.job_id))
-        and s.line_tool not in (select t.tool from unstuck.tools t where t.circuit_open_until is not null)
-      limit f.slots
-    ) s
-  ) usual
-  cross join lateral (
-    -- One step of each tool whose circuit has a trial now.
-    select count(*) as steps
-    from unstuck.tools t
-    where t.circuit_open_until <= f.now
-      and exists (
-        select from unstuck.job_steps s
-        where s.provider = f.provider
-          and s.status = 'queued'
-          and s.line_tool = t.tool
-          and coalesce(s.not_before <= f.now, true)
-          and (s.deadline_at > f.now or unstuck_private.is_at_work(s.job_id))
-      )
-  ) trial
+    unstuck_private.may_start(p.provider)
+  from unstuck.providers p
+  where p.provider = p_provider
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.sweep_begin_v1(p_source text)
@@ -2548,6 +2548,17 @@ $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.webhook_record_v1(p_provider text, p_job_id uuid, p_step integer, p_run bigint, p_task_id text, p_dedup_key text, p_body jsonb)
  RETURNS TABLE(recorded boolean, inbox_id bigint)
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select s.recorded, s.inbox_id
+  from unstuck.webhook_record_v2(
+    p_provider, p_job_id, p_step, p_run, p_task_id, p_dedup_key, p_body) s
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck.webhook_record_v2(p_provider text, p_job_id uuid, p_step integer, p_run bigint, p_task_id text, p_dedup_key text, p_body jsonb)
+ RETURNS TABLE(recorded boolean, inbox_id bigint, step jsonb)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
@@ -2555,21 +2566,26 @@ CREATE OR REPLACE FUNCTION unstuck.webhook_record_v1(p_provider text, p_job_id u
 AS $function$
 declare
   v_id bigint;
+  v_is_new boolean;
+  v_step jsonb;
 begin
   insert into unstuck.webhook_inbox (provider, job_id, step, run, task_id, dedup_key, body)
   values (p_provider, p_job_id, p_step, p_run, nullif(p_task_id, ''), p_dedup_key, p_body)
   on conflict (provider, dedup_key) do nothing
   returning id into v_id;
-  if found then
-    return query
-    select true, v_id;
-    return;
+  v_is_new := found;
+  if not found then
+    select w.id
+    into v_id
+    from unstuck.webhook_inbox w
+    where w.provider = p_provider
+      and w.dedup_key = p_dedup_key;
   end if;
+  select to_jsonb(s) - 'output'
+  into v_step
+  from unstuck.step_get_v1(p_job_id, p_step) s;
   return query
-  select false, w.id
-  from unstuck.webhook_inbox w
-  where w.provider = p_provider
-    and w.dedup_key = p_dedup_key;
+  select v_is_new, v_id, v_step;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.account_drop_empty(p_user_id uuid)
@@ -3823,7 +3839,10 @@ begin
       unstuck_private.take_turn(
         new.provider,
         j.user_id,
-        greatest(coalesce(old.turn_at, b.claimed_at, j.queued_at, j.created_at), new.not_before)
+        greatest(
+          coalesce(old.turn_at, b.claimed_at, j.queued_at, j.created_at),
+          case when new.not_before > clock_timestamp() then new.not_before end
+        )
       )
     into new.line_user_id, new.line_tool, new.line_since, new.turn_at
     from unstuck.jobs j
@@ -4745,6 +4764,23 @@ begin
   raise exception 'permission denied for %', tg_table_name using errcode = '42501';
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.line_move()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_by interval := coalesce(new.queued_at, new.created_at)
+    - coalesce(old.queued_at, old.created_at);
+begin
+  update unstuck.job_steps s
+  set line_since = s.line_since + v_by,
+    turn_at = s.turn_at + v_by
+  where s.job_id = new.id
+    and s.status = 'queued';
+  return null;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.may_see(p_user_id uuid)
  RETURNS boolean
  LANGUAGE sql
@@ -4756,6 +4792,88 @@ AS $function$
     or p_user_id = auth.uid()
     or unstuck_private.is_admin()
 $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.may_start(p_provider text)
+ RETURNS integer
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET enable_bitmapscan TO 'off'
+ SET enable_sort TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_now timestamptz := clock_timestamp();
+  v_shut text[] := array(
+    select t.tool
+    from unstuck.tools t
+    where t.circuit_open_until is not null
+  );
+  v_free int;
+  v_steps int;
+begin
+  select least(
+    p.max_concurrent - (
+      select count(*)
+      from unstuck.job_steps s
+      where s.provider = p.provider
+        and unstuck_private.holds_slot(s)
+    ),
+    case when p.circuit_open_until is not null then 1 end
+  )
+  into v_free
+  from unstuck.providers p
+  where p.provider = p_provider
+    and p.enabled
+    and coalesce(p.circuit_open_until <= v_now, true);
+  if coalesce(v_free, 0) <= 0 then
+    return 0;
+  end if;
+  select count(*)
+  into v_steps
+  from (
+    select
+    from unstuck.job_steps s
+    where s.provider = p_provider
+      and s.status = 'queued'
+      and s.turn_at <= v_now
+      and s.line_tool <> all (v_shut)
+      and (s.deadline_at > v_now or unstuck_private.is_at_work(s.job_id))
+    order by s.turn_at, s.job_id, s.step
+    limit v_free
+  ) s;
+  if v_steps < v_free then
+    select v_steps + count(*)
+    into v_steps
+    from (
+      select
+      from unstuck.job_steps s
+      where s.provider = p_provider
+        and s.status = 'queued'
+        and s.turn_at is null
+        and coalesce(s.not_before <= v_now, true)
+        and s.line_tool <> all (v_shut)
+        and (s.deadline_at > v_now or unstuck_private.is_at_work(s.job_id))
+      order by s.line_user_id, s.turn_at, s.line_since, s.job_id, s.step
+      limit v_free - v_steps
+    ) s;
+  end if;
+  if v_steps < v_free and v_shut <> '{}' then
+    -- One step of each tool whose circuit has a trial now.
+    select v_steps + count(distinct s.line_tool)
+    into v_steps
+    from unstuck.job_steps s
+    join unstuck.tools t
+      on t.tool = s.line_tool
+      and t.circuit_open_until <= v_now
+    where s.provider = p_provider
+      and s.status = 'queued'
+      and s.turn_at <= v_now
+      and (s.deadline_at > v_now or unstuck_private.is_at_work(s.job_id));
+  end if;
+  return least(v_free, v_steps);
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.minutes_between(p_from timestamp with time zone, p_to timestamp with time zone)
  RETURNS integer
@@ -4780,6 +4898,8 @@ CREATE OR REPLACE FUNCTION unstuck_private.next_turns_lock(p_provider text, p_no
  LANGUAGE plpgsql
  ROWS 5
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 begin
   return query
@@ -4847,6 +4967,64 @@ AS $function$
   select substring(p_text from '^-?[0-9]{1,9}(?:[.][0-9]+)?$')::numeric
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.order_claim(p_job_id uuid)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_now timestamptz;
+  v_provider unstuck.providers;
+  v_step unstuck.job_steps;
+begin
+  select s.*
+  into v_step
+  from unstuck.job_steps s
+  where s.job_id = p_job_id
+    and s.step = 1;
+  select p.*
+  into v_provider
+  from unstuck.providers p
+  where p.provider = v_step.provider
+  for no key update skip locked;
+  v_now := clock_timestamp();
+  if not found
+    or not v_provider.enabled
+    or v_provider.circuit_open_until is not null
+    or v_step.turn_at is null
+    or v_step.turn_at > v_now
+    or exists (
+      select from unstuck.tools t
+      where t.tool = v_step.line_tool
+        and t.circuit_open_until is not null
+    )
+    or exists (
+      select from unstuck.job_steps s
+      where s.provider = v_step.provider
+        and s.status = 'queued'
+        and s.turn_at < v_step.turn_at
+    )
+    or (
+      select count(*)
+      from unstuck.job_steps s
+      where s.provider = v_step.provider
+        and unstuck_private.holds_slot(s)
+    ) >= v_provider.max_concurrent
+  then
+    return null;
+  end if;
+  return (
+    select to_jsonb(c)
+    from unstuck_private.steps_claim(
+      v_provider,
+      v_now,
+      array[(p_job_id, 1, v_step.line_user_id, 1, v_step.turn_at)::unstuck_private.turn]
+    ) c
+  );
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.order_price(p_tool unstuck.tools, p_steps integer)
  RETURNS bigint
  LANGUAGE sql
@@ -4898,6 +5076,8 @@ CREATE OR REPLACE FUNCTION unstuck_private.pass_turn()
  RETURNS trigger
  LANGUAGE plpgsql
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   v_now timestamptz := clock_timestamp();
@@ -5384,6 +5564,7 @@ CREATE OR REPLACE FUNCTION unstuck_private.queue_order(p_provider text, p_now ti
  LANGUAGE sql
  STABLE
  SET search_path TO ''
+ SET jit TO 'off'
 AS $function$
   with own as (
     select
@@ -5392,8 +5573,11 @@ AS $function$
       s.line_user_id,
       s.line_tool,
       row_number() over line as nth,
-      greatest(min(s.turn_at) over line, s.not_before) as turn_at
+      greatest(min(s.turn_at) over line, s.not_before, t.circuit_open_until) as turn_at
     from unstuck.job_steps s
+    left join unstuck.tools t
+      on t.tool = s.line_tool
+      and t.circuit_open_until > p_now
     where s.provider = p_provider
       and s.status = 'queued'
       and (
@@ -5995,15 +6179,25 @@ CREATE OR REPLACE FUNCTION unstuck_private.steps_ahead(p_step unstuck.job_steps,
  LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
+declare
+  -- The tools whose steps wait for their circuit: the others go before them.
+  v_shut text[] := array(
+    select t.tool
+    from unstuck.tools t
+    where t.circuit_open_until > p_now
+  );
 begin
-  if p_step.turn_at <= p_now then
+  if p_step.turn_at <= p_now and p_step.line_tool <> all (v_shut) then
     return query
     select s.line_tool, count(*), count(*) filter (where s.step = 1)
     from unstuck.job_steps s
     where s.provider = p_step.provider
       and s.status = 'queued'
       and s.turn_at is not null
+      and s.line_tool <> all (v_shut)
       and (s.turn_at, s.job_id, s.step) < (p_step.turn_at, p_step.job_id, p_step.step)
     group by s.line_tool;
     return;
@@ -6024,7 +6218,7 @@ begin
   group by l.tool;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.steps_claim(p_provider unstuck.providers, p_now timestamp with time zone, p_limit integer)
+CREATE OR REPLACE FUNCTION unstuck_private.steps_claim(p_provider unstuck.providers, p_now timestamp with time zone, p_turns unstuck_private.turn[])
  RETURNS TABLE(job_id uuid, step integer, run bigint, tool text, user_id uuid, attempts integer, input jsonb, previous_output_url text, run_ms integer)
  LANGUAGE plpgsql
  SET search_path TO ''
@@ -6047,7 +6241,7 @@ begin
       deadline_at = least(
         p_now + case when p_provider.synchronous then t.run_timeout else t.start_timeout end,
         j.expires_at)
-    from unstuck_private.steps_pick(p_provider.provider, p_now, p_limit) p
+    from unnest(p_turns) with ordinality as p (job_id, step, user_id, nth, turn_at, "position")
     cross join unstuck_private.intervals() i,
       unstuck.jobs j,
       unstuck.tools t
@@ -6180,12 +6374,10 @@ begin
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.steps_pick(p_provider text, p_now timestamp with time zone, p_limit integer)
- RETURNS TABLE(job_id uuid, step integer, "position" bigint)
+ RETURNS unstuck_private.turn[]
  LANGUAGE plpgsql
- ROWS 5
  SET search_path TO ''
 AS $function$
-#variable_conflict use_column
 declare
   -- The tools whose steps are not let through as usual, and those that have a trial now.
   v_shut text[] := array(
@@ -6217,11 +6409,12 @@ begin
         p_provider, p_now, v_shut, v_turns, p_limit - cardinality(v_turns)) t
     );
   end if;
-  return query
-  select t.job_id, t.step, row_number() over (order by t.nth, t.turn_at, t.job_id, t.step)
-  from unnest(v_turns) t
-  order by 3
-  limit p_limit;
+  return array(
+    select t
+    from unnest(v_turns) t
+    order by t.nth, t.turn_at, t.job_id, t.step
+    limit p_limit
+  );
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.steps_requeue(p_now timestamp with time zone, p_ids uuid[])
@@ -6374,6 +6567,34 @@ begin
       for update of s skip locked
     ) m
   );
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.swap_turn()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_holder unstuck.job_steps;
+begin
+  select s.*
+  into v_holder
+  from unstuck.job_steps s
+  where s.provider = new.provider
+    and s.line_user_id = new.line_user_id
+    and s.status = 'queued'
+    and s.turn_at <= clock_timestamp()
+    and (s.line_since, s.job_id, s.step) > (new.line_since, new.job_id, new.step)
+  limit 1
+  for update skip locked;
+  if found then
+    update unstuck.job_steps s
+    set turn_at = case
+      when s.job_id = new.job_id and s.step = new.step then least(old.turn_at, v_holder.turn_at)
+    end
+    where (s.job_id, s.step) in ((new.job_id, new.step), (v_holder.job_id, v_holder.step));
+  end if;
+  return null;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.sweep(p_now timestamp with time zone, p_user_id uuid, p_limit integer, p_budget interval)
@@ -6616,6 +6837,8 @@ CREATE OR REPLACE FUNCTION unstuck_private.take_turn(p_provider text, p_user_id 
  RETURNS timestamp with time zone
  LANGUAGE plpgsql
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 begin
   perform 1
@@ -6712,6 +6935,8 @@ CREATE OR REPLACE FUNCTION unstuck_private.turns_lock(p_provider text, p_now tim
  LANGUAGE plpgsql
  ROWS 5
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
  SET enable_sort TO 'off'
  SET enable_bitmapscan TO 'off'
  SET enable_hashjoin TO 'off'
@@ -7413,6 +7638,7 @@ CREATE TRIGGER job_steps_unaudited_insert AFTER INSERT ON unstuck.job_steps REFE
 CREATE TRIGGER job_steps_unaudited_update AFTER UPDATE ON unstuck.job_steps REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.job_steps_unaudited();
 CREATE TRIGGER pass_turn_claimed AFTER UPDATE ON unstuck.job_steps FOR EACH ROW WHEN (old.status = 'queued'::text AND new.status <> 'queued'::text) EXECUTE FUNCTION unstuck_private.pass_turn();
 CREATE TRIGGER pass_turn_deleted AFTER DELETE ON unstuck.job_steps FOR EACH ROW WHEN (old.status = 'queued'::text) EXECUTE FUNCTION unstuck_private.pass_turn();
+CREATE TRIGGER swap_turn AFTER UPDATE ON unstuck.job_steps FOR EACH ROW WHEN (new.status = 'queued'::text AND old.status <> 'queued'::text AND new.turn_at IS NULL AND COALESCE(new.not_before <= clock_timestamp(), true)) EXECUTE FUNCTION unstuck_private.swap_turn();
 CREATE TRIGGER jobs_before_insert BEFORE INSERT ON unstuck.jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.jobs_before_insert();
 CREATE TRIGGER jobs_before_update BEFORE UPDATE ON unstuck.jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.jobs_before_update();
 CREATE TRIGGER jobs_log_insert AFTER INSERT ON unstuck.jobs REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.jobs_log();
@@ -7421,6 +7647,7 @@ CREATE TRIGGER jobs_truncated AFTER TRUNCATE ON unstuck.jobs FOR EACH STATEMENT 
 CREATE TRIGGER jobs_unaudited_delete AFTER DELETE ON unstuck.jobs REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.jobs_unaudited();
 CREATE TRIGGER jobs_unaudited_insert AFTER INSERT ON unstuck.jobs REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.jobs_unaudited();
 CREATE TRIGGER jobs_unaudited_update AFTER UPDATE ON unstuck.jobs REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.jobs_unaudited();
+CREATE TRIGGER line_move AFTER UPDATE OF queued_at, created_at ON unstuck.jobs FOR EACH ROW WHEN (COALESCE(new.queued_at, new.created_at) <> COALESCE(old.queued_at, old.created_at)) EXECUTE FUNCTION unstuck_private.line_move();
 CREATE TRIGGER legacy_job_delete INSTEAD OF DELETE ON unstuck.pose_changer_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_write_refuse();
 CREATE TRIGGER legacy_job_insert INSTEAD OF INSERT ON unstuck.pose_changer_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_insert();
 CREATE TRIGGER legacy_job_update INSTEAD OF UPDATE ON unstuck.pose_changer_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_update();
@@ -7582,10 +7809,24 @@ Replay: already_final, with what was refunded.
 ';
 comment on function unstuck.job_enqueue_v1(uuid,uuid,text,text,jsonb,text,jsonb) is
 '
-Caller: the function that creates the tool''s jobs, for the verified user.
+Caller: Workers of the version before `job_enqueue_v2`, which does the work.
 
 Effect: takes the price and writes the job with its steps, in one transaction. It adopts an unpaid
 row of the same id that an older client inserted.
+
+Refuses: bad_request, idempotency_conflict (the id belongs to another order), already_final (also:
+the user cancelled the order before it arrived), tool_disabled, active_job_exists,
+insufficient_credits, queue_full. A refusal leaves nothing behind.
+
+Replay: the same id, user, tool and hash get the job''s present state and no charge: replayed = true.
+';
+comment on function unstuck.job_enqueue_v2(uuid,uuid,text,text,jsonb,text,jsonb,boolean) is
+'
+Caller: the function that creates the tool''s jobs, for the verified user.
+
+Effect: takes the price and writes the job with its steps, in one transaction. It adopts an unpaid
+row of the same id that an older client inserted. With p_claim the first step is claimed at once
+where a slot is free and nobody waits for it; claimed: that step, as `step_claim_v1` returns it.
 
 Refuses: bad_request, idempotency_conflict (the id belongs to another order), already_final (also:
 the user cancelled the order before it arrived), tool_disabled, active_job_exists,
@@ -7717,7 +7958,7 @@ Replay: claims the next steps.
 ';
 comment on function unstuck.step_complete_v1(uuid,integer,bigint,jsonb,text) is
 '
-Caller: a worker, after it stored the step''s result.
+Caller: Workers of the version before `step_complete_v2`, which does the work.
 
 Effect: completes the step. The last step completes the job; any other lets the next step of a chain
 queue. At a synchronous provider it closes the circuits of provider and tool. outcome: completed |
@@ -7727,12 +7968,39 @@ Refuses: nothing.
 
 Replay: late.
 ';
+comment on function unstuck.step_complete_v2(uuid,integer,bigint,jsonb,text) is
+'
+Caller: a worker, after it stored the step''s result.
+
+Effect: completes the step and marks its webhooks as applied. The last step completes the job; any
+other lets the next step of a chain queue. At a synchronous provider it closes the circuits of
+provider and tool. outcome: completed | late (the step is final) | stale (not the present run, or
+not running). may_start: how many waiting steps a claim would take now.
+
+Refuses: nothing.
+
+Replay: late.
+';
 comment on function unstuck.step_done_v1(uuid,integer,bigint,text,jsonb) is
+'
+Caller: Workers of the version before `step_done_v2`, which does the work.
+
+Effect: frees the slot and gives the caller the lease under which it copies the result. outcome:
+copy (run: the run to go on with; result: which file is the result, as the stored request says) |
+late (the step is final: the success is recorded, and nothing else changes) | stale (not this run''s
+task, or another worker copies the result). A task of another step changes nothing.
+
+Refuses: nothing.
+
+Replay: stale while the lease lasts; afterwards copy, for the next worker.
+';
+comment on function unstuck.step_done_v2(uuid,integer,bigint,text,jsonb) is
 '
 Caller: a worker or a healer that learned from the provider that the task finished.
 
 Effect: frees the slot and gives the caller the lease under which it copies the result. outcome:
-copy (run: the run to go on with; result: which file is the result, as the stored request says) |
+copy (run: the run to go on with; result: which file is the result, as the stored request says;
+may_start: how many waiting steps a claim would take now) |
 late (the step is final: the success is recorded, and nothing else changes) | stale (not this run''s
 task, or another worker copies the result). A task of another step changes nothing.
 
@@ -7908,9 +8176,20 @@ Replay: keeps the first time.
 ';
 comment on function unstuck.webhook_record_v1(text,uuid,integer,bigint,text,text,jsonb) is
 '
-Caller: provider-webhook, after it verified the token.
+Caller: Workers of the version before `webhook_record_v2`, which does the work.
 
 Effect: stores the webhook; it changes no job.
+
+Refuses: nothing.
+
+Replay: recorded = false, with the id of the webhook that is stored.
+';
+comment on function unstuck.webhook_record_v2(text,uuid,integer,bigint,text,text,jsonb) is
+'
+Caller: provider-webhook, after it verified the token.
+
+Effect: stores the webhook; it changes no job. step: the step as `step_get_v1` returns it, without
+its output.
 
 Refuses: nothing.
 
@@ -8143,6 +8422,7 @@ grant execute on function unstuck.health_v1() to service_role;
 grant execute on function unstuck.job_cancel_admin_v1(uuid,text,uuid,text) to service_role;
 grant execute on function unstuck.job_cancel_v1(uuid,text,uuid) to service_role;
 grant execute on function unstuck.job_enqueue_v1(uuid,uuid,text,text,jsonb,text,jsonb) to service_role;
+grant execute on function unstuck.job_enqueue_v2(uuid,uuid,text,text,jsonb,text,jsonb,boolean) to service_role;
 grant execute on function unstuck.job_get_v1(uuid,uuid,text,text) to service_role;
 grant execute on function unstuck.job_requeue_v1(uuid,text,uuid,boolean,uuid) to service_role;
 grant execute on function unstuck.jobs_sweep_v1(bigint,integer) to service_role;
@@ -8154,7 +8434,9 @@ grant execute on function unstuck.step_cancelled_v1(uuid,integer,text) to servic
 grant execute on function unstuck.step_checked_v1(uuid,integer,bigint,text) to service_role;
 grant execute on function unstuck.step_claim_v1(text,integer) to service_role;
 grant execute on function unstuck.step_complete_v1(uuid,integer,bigint,jsonb,text) to service_role;
+grant execute on function unstuck.step_complete_v2(uuid,integer,bigint,jsonb,text) to service_role;
 grant execute on function unstuck.step_done_v1(uuid,integer,bigint,text,jsonb) to service_role;
+grant execute on function unstuck.step_done_v2(uuid,integer,bigint,text,jsonb) to service_role;
 grant execute on function unstuck.step_fail_v1(uuid,integer,bigint,text,text) to service_role;
 grant execute on function unstuck.step_get_v1(uuid,integer) to service_role;
 grant execute on function unstuck.step_heartbeat_v1(uuid,integer,bigint) to service_role;
@@ -8170,6 +8452,7 @@ grant execute on function unstuck.user_erase_v1(uuid,uuid,text) to service_role;
 grant execute on function unstuck.user_heal_v1(uuid) to service_role;
 grant execute on function unstuck.webhook_applied_v1(bigint) to service_role;
 grant execute on function unstuck.webhook_record_v1(text,uuid,integer,bigint,text,text,jsonb) to service_role;
+grant execute on function unstuck.webhook_record_v2(text,uuid,integer,bigint,text,text,jsonb) to service_role;
 grant execute on function unstuck_private.caller_positions() to authenticated;
 grant execute on function unstuck_private.caller_positions() to service_role;
 grant execute on function unstuck_private.is_admin() to authenticated;

@@ -69,6 +69,8 @@ where kind = 'queue_turns';
 
 --: recreated below, or removed
 drop function unstuck_private.prune_queue_turns;
+drop function unstuck_private.steps_pick;
+drop function unstuck_private.steps_claim;
 drop function unstuck_private.queue_order;
 
 --: source queue/turn.sql 7237a8f06513
@@ -175,6 +177,178 @@ begin
 end $$;
 
 revoke all on function unstuck_private.job_state from public, anon, authenticated, service_role;
+
+--: source order/job_enqueue_v1.sql 5fc21c430024
+create or replace function unstuck.job_enqueue_v1(
+  p_user_id uuid,
+  p_job_id uuid,
+  p_tool text,
+  p_session_id text,
+  p_input jsonb,
+  p_request_hash text,
+  p_steps jsonb
+)
+returns table (
+  job_id uuid,
+  status text,
+  replayed boolean,
+  credits_charged bigint,
+  balance bigint,
+  "position" int,
+  eta_seconds int,
+  task_id text,
+  output_url text,
+  error_code text,
+  error_message text,
+  credits_refunded bigint
+)
+language sql
+security definer
+set search_path = ''
+as
+$$
+  select s.job_id, s.status, s.replayed, s.credits_charged, s.balance, s."position", s.eta_seconds,
+    s.task_id, s.output_url, s.error_code, s.error_message, s.credits_refunded
+  from unstuck.job_enqueue_v2(
+    p_user_id, p_job_id, p_tool, p_session_id, p_input, p_request_hash, p_steps, false) s
+$$;
+
+comment on function unstuck.job_enqueue_v1 is $c$
+Caller: Workers of the version before `job_enqueue_v2`, which does the work.
+
+Effect: takes the price and writes the job with its steps, in one transaction. It adopts an unpaid
+row of the same id that an older client inserted.
+
+Refuses: bad_request, idempotency_conflict (the id belongs to another order), already_final (also:
+the user cancelled the order before it arrived), tool_disabled, active_job_exists,
+insufficient_credits, queue_full. A refusal leaves nothing behind.
+
+Replay: the same id, user, tool and hash get the job's present state and no charge: replayed = true.
+$c$;
+
+revoke all on function unstuck.job_enqueue_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.job_enqueue_v1 to service_role;
+
+--: source order/job_enqueue_v2.sql 01a6deb64e60
+create or replace function unstuck.job_enqueue_v2(
+  p_user_id uuid,
+  p_job_id uuid,
+  p_tool text,
+  p_session_id text,
+  p_input jsonb,
+  p_request_hash text,
+  p_steps jsonb,
+  p_claim boolean
+)
+returns table (
+  job_id uuid,
+  status text,
+  replayed boolean,
+  credits_charged bigint,
+  balance bigint,
+  "position" int,
+  eta_seconds int,
+  task_id text,
+  output_url text,
+  error_code text,
+  error_message text,
+  credits_refunded bigint,
+  claimed jsonb
+)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+declare
+  v_tool unstuck.tools;
+  v_job unstuck.jobs;
+  v_balance bigint;
+  v_price bigint;
+  v_seconds_over int;
+  v_constraint text;
+  v_claimed jsonb;
+begin
+  perform unstuck_private.act_as('user');
+  select t.*
+  into v_tool
+  from unstuck.tools t
+  where t.tool = p_tool;
+  if not found
+    or p_user_id is null
+    or p_job_id is null
+    or coalesce(p_request_hash, '') = ''
+    or jsonb_typeof(p_steps) is distinct from 'array'
+    or jsonb_array_length(p_steps) not between 1 and 20
+  then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  v_balance := unstuck_private.account_lock(p_user_id);
+  -- Replay comes first: the same id is the same order, whatever has become of its job.
+  select j.*
+  into v_job
+  from unstuck.jobs j
+  where j.id = p_job_id
+  for update;
+  if found then
+    perform unstuck_private.refuse_other_order(v_job, p_user_id, p_tool, p_request_hash);
+    if v_job.request_hash is not null then
+      return query
+      select s.*, null::jsonb
+      from unstuck_private.job_state(p_job_id, true, true) s;
+      return;
+    end if;
+    perform unstuck_private.refuse_adoption(v_job);
+  end if;
+  perform unstuck_private.refuse_cancelled_request(p_user_id, p_job_id);
+  if not v_tool.enabled then
+    perform unstuck_private.refuse(503, 'tool_disabled');
+  end if;
+  perform unstuck_private.refuse_second_live_job(p_user_id, p_job_id, v_tool);
+  v_price := unstuck_private.order_price(v_tool, jsonb_array_length(p_steps));
+  perform unstuck_private.refuse_over_balance(v_balance, v_price);
+  begin
+    -- Some servers of the PostgREST protocol pass a null as ''.
+    perform unstuck_private.job_write(p_user_id, p_job_id, v_tool, nullif(p_session_id, ''),
+      p_input, p_request_hash, p_steps, v_price, null);
+  exception when unique_violation then
+    -- Another user took this id, or another writer inserted a live row, at the same moment.
+    get stacked diagnostics v_constraint = constraint_name;
+    perform unstuck_private.refuse(409, case v_constraint
+      when 'jobs_one_live_per_exclusive_key' then 'active_job_exists'
+      else 'idempotency_conflict'
+    end);
+  end;
+  v_seconds_over := unstuck_private.seconds_over_queue_ttl(p_job_id, v_tool);
+  if v_seconds_over > 0 then
+    perform unstuck_private.refuse(
+      503, 'queue_full', jsonb_build_object('retry_after', v_seconds_over));
+  end if;
+  if p_claim then
+    v_claimed := unstuck_private.order_claim(p_job_id);
+  end if;
+  return query
+  select s.*, v_claimed
+  from unstuck_private.job_state(p_job_id, false, false) s;
+end $$;
+
+comment on function unstuck.job_enqueue_v2 is $c$
+Caller: the function that creates the tool's jobs, for the verified user.
+
+Effect: takes the price and writes the job with its steps, in one transaction. It adopts an unpaid
+row of the same id that an older client inserted. With p_claim the first step is claimed at once
+where a slot is free and nobody waits for it; claimed: that step, as `step_claim_v1` returns it.
+
+Refuses: bad_request, idempotency_conflict (the id belongs to another order), already_final (also:
+the user cancelled the order before it arrived), tool_disabled, active_job_exists,
+insufficient_credits, queue_full. A refusal leaves nothing behind.
+
+Replay: the same id, user, tool and hash get the job's present state and no charge: replayed = true.
+$c$;
+
+revoke all on function unstuck.job_enqueue_v2 from public, anon, authenticated, service_role;
+grant execute on function unstuck.job_enqueue_v2 to service_role;
 
 --: source order/seconds_over_queue_ttl.sql bf5491987350
 -- How many seconds longer than its tool's `queue_ttl` a new job would wait; 0 while a slot is free
@@ -360,7 +534,123 @@ end $$;
 
 revoke all on function unstuck_private.job_position from public, anon, authenticated, service_role;
 
---: source queue/next_turns_lock.sql 33685b6d732f
+--: source queue/line_move.sql 3113907cf3b3
+-- Moves the waiting steps of a job in the line as far as an operator moved the time since when the
+-- job waits.
+create or replace function unstuck_private.line_move() returns trigger
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_by interval := coalesce(new.queued_at, new.created_at)
+    - coalesce(old.queued_at, old.created_at);
+begin
+  update unstuck.job_steps s
+  set line_since = s.line_since + v_by,
+    turn_at = s.turn_at + v_by
+  where s.job_id = new.id
+    and s.status = 'queued';
+  return null;
+end $$;
+
+create or replace trigger line_move
+after update of queued_at, created_at on unstuck.jobs
+for each row
+when (coalesce(new.queued_at, new.created_at) <> coalesce(old.queued_at, old.created_at))
+execute function unstuck_private.line_move();
+
+revoke all on function unstuck_private.line_move from public, anon, authenticated, service_role;
+
+--: source queue/may_start.sql 86438ca845b9
+-- How many waiting steps of a provider a claim would take now. It reads no more steps than there are
+-- free slots.
+create or replace function unstuck_private.may_start(p_provider text) returns int
+language plpgsql
+stable
+set search_path = ''
+-- The line is read from its beginning, however long it is.
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
+set jit = off
+as
+$$
+declare
+  v_now timestamptz := clock_timestamp();
+  v_shut text[] := array(
+    select t.tool
+    from unstuck.tools t
+    where t.circuit_open_until is not null
+  );
+  v_free int;
+  v_steps int;
+begin
+  select least(
+    p.max_concurrent - (
+      select count(*)
+      from unstuck.job_steps s
+      where s.provider = p.provider
+        and unstuck_private.holds_slot(s)
+    ),
+    case when p.circuit_open_until is not null then 1 end
+  )
+  into v_free
+  from unstuck.providers p
+  where p.provider = p_provider
+    and p.enabled
+    and coalesce(p.circuit_open_until <= v_now, true);
+  if coalesce(v_free, 0) <= 0 then
+    return 0;
+  end if;
+  select count(*)
+  into v_steps
+  from (
+    select
+    from unstuck.job_steps s
+    where s.provider = p_provider
+      and s.status = 'queued'
+      and s.turn_at <= v_now
+      and s.line_tool <> all (v_shut)
+      and (s.deadline_at > v_now or unstuck_private.is_at_work(s.job_id))
+    order by s.turn_at, s.job_id, s.step
+    limit v_free
+  ) s;
+  if v_steps < v_free then
+    select v_steps + count(*)
+    into v_steps
+    from (
+      select
+      from unstuck.job_steps s
+      where s.provider = p_provider
+        and s.status = 'queued'
+        and s.turn_at is null
+        and coalesce(s.not_before <= v_now, true)
+        and s.line_tool <> all (v_shut)
+        and (s.deadline_at > v_now or unstuck_private.is_at_work(s.job_id))
+      order by s.line_user_id, s.turn_at, s.line_since, s.job_id, s.step
+      limit v_free - v_steps
+    ) s;
+  end if;
+  if v_steps < v_free and v_shut <> '{}' then
+    -- One step of each tool whose circuit has a trial now.
+    select v_steps + count(distinct s.line_tool)
+    into v_steps
+    from unstuck.job_steps s
+    join unstuck.tools t
+      on t.tool = s.line_tool
+      and t.circuit_open_until <= v_now
+    where s.provider = p_provider
+      and s.status = 'queued'
+      and s.turn_at <= v_now
+      and (s.deadline_at > v_now or unstuck_private.is_at_work(s.job_id));
+  end if;
+  return least(v_free, v_steps);
+end $$;
+
+revoke all on function unstuck_private.may_start from public, anon, authenticated, service_role;
+
+--: source queue/next_turns_lock.sql 8f73b88fd565
 -- Locks up to p_limit further steps where slots are left after every turn was taken (p_turns): the
 -- second step of each user, then the third. A user whose only turn cannot be taken (its tool's
 -- circuit is open, or it went to nobody because the next step was locked) is served here too.
@@ -375,6 +665,9 @@ returns setof unstuck_private.turn
 language plpgsql
 rows 5
 set search_path = ''
+-- However few providers the statistics know, the line is read by its index.
+set enable_seqscan = off
+set jit = off
 as
 $$
 begin
@@ -438,13 +731,84 @@ end $$;
 revoke all on function unstuck_private.next_turns_lock
 from public, anon, authenticated, service_role;
 
---: source queue/pass_turn.sql 10ef4bcd7715
+--: source queue/order_claim.sql af8c9c830ae5
+-- Claims the first step of a new order where a slot is free and no other step waits for it, and
+-- returns it like `step_claim_v1`; null where a claim has to decide who is first. The caller has
+-- locked the account and the job.
+--
+-- That is against the lock order, so it does not wait for the provider: whoever holds it claims, and
+-- this step is claimed afterwards.
+create or replace function unstuck_private.order_claim(p_job_id uuid) returns jsonb
+language plpgsql
+set search_path = ''
+-- However few providers the statistics know, the line is read by its index.
+set enable_seqscan = off
+set jit = off
+as
+$$
+declare
+  v_now timestamptz;
+  v_provider unstuck.providers;
+  v_step unstuck.job_steps;
+begin
+  select s.*
+  into v_step
+  from unstuck.job_steps s
+  where s.job_id = p_job_id
+    and s.step = 1;
+  select p.*
+  into v_provider
+  from unstuck.providers p
+  where p.provider = v_step.provider
+  for no key update skip locked;
+  v_now := clock_timestamp();
+  if not found
+    or not v_provider.enabled
+    or v_provider.circuit_open_until is not null
+    or v_step.turn_at is null
+    or v_step.turn_at > v_now
+    or exists (
+      select from unstuck.tools t
+      where t.tool = v_step.line_tool
+        and t.circuit_open_until is not null
+    )
+    or exists (
+      select from unstuck.job_steps s
+      where s.provider = v_step.provider
+        and s.status = 'queued'
+        and s.turn_at < v_step.turn_at
+    )
+    or (
+      select count(*)
+      from unstuck.job_steps s
+      where s.provider = v_step.provider
+        and unstuck_private.holds_slot(s)
+    ) >= v_provider.max_concurrent
+  then
+    return null;
+  end if;
+  return (
+    select to_jsonb(c)
+    from unstuck_private.steps_claim(
+      v_provider,
+      v_now,
+      array[(p_job_id, 1, v_step.line_user_id, 1, v_step.turn_at)::unstuck_private.turn]
+    ) c
+  );
+end $$;
+
+revoke all on function unstuck_private.order_claim from public, anon, authenticated, service_role;
+
+--: source queue/pass_turn.sql 94e5666f840e
 -- Passes the turn of a step that left its provider's line on to the user's next waiting step: to the
 -- first one that may be claimed, else to the first one. Whoever waits for others gets the turn from
 -- now on, behind the users who wait already.
 create or replace function unstuck_private.pass_turn() returns trigger
 language plpgsql
 set search_path = ''
+-- However few providers the statistics know, the line is read by its index.
+set enable_seqscan = off
+set jit = off
 as
 $$
 declare
@@ -551,7 +915,7 @@ end $$;
 revoke all on function unstuck_private.provider_positions
 from public, anon, authenticated, service_role;
 
---: source queue/queue_order.sql b96ad32a9296
+--: source queue/queue_order.sql 2f12751683e3
 -- The waiting steps of one provider in the order in which they will be claimed. Each user has one
 -- turn at a time, since the user began to wait or was last served: a thousand jobs of one user let
 -- every other user through after each of them. The order does not depend on what finishes when, so
@@ -562,6 +926,7 @@ returns table (job_id uuid, step int, user_id uuid, tool text, "position" bigint
 language sql
 stable
 set search_path = ''
+set jit = off
 as
 $$
   with own as (
@@ -571,8 +936,11 @@ $$
       s.line_user_id,
       s.line_tool,
       row_number() over line as nth,
-      greatest(min(s.turn_at) over line, s.not_before) as turn_at
+      greatest(min(s.turn_at) over line, s.not_before, t.circuit_open_until) as turn_at
     from unstuck.job_steps s
+    left join unstuck.tools t
+      on t.tool = s.line_tool
+      and t.circuit_open_until > p_now
     where s.provider = p_provider
       and s.status = 'queued'
       and (
@@ -629,7 +997,80 @@ $$;
 revoke all on function unstuck_private.seconds_until_work_done
 from public, anon, authenticated, service_role;
 
---: source queue/steps_ahead.sql 2738399d8981
+--: source queue/step_claim_v1.sql cdddba8e5b9b
+create or replace function unstuck.step_claim_v1(p_provider text, p_limit int)
+returns table (
+  job_id uuid,
+  step int,
+  run bigint,
+  tool text,
+  user_id uuid,
+  attempts int,
+  input jsonb,
+  previous_output_url text,
+  run_ms int
+)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+declare
+  v_provider unstuck.providers;
+  v_free int;
+  v_now timestamptz;
+begin
+  perform unstuck_private.act_as('worker');
+  -- Slots are counted from rows under this lock. An ordinary `for update` would block the foreign
+  -- keys' checks and deadlock with enqueue.
+  select p.*
+  into v_provider
+  from unstuck.providers p
+  where p.provider = p_provider
+  for no key update;
+  if not found or not v_provider.enabled then
+    return;
+  end if;
+  v_now := clock_timestamp();
+  select v_provider.max_concurrent - count(*)
+  into v_free
+  from unstuck.job_steps s
+  where s.provider = p_provider
+    and unstuck_private.holds_slot(s);
+  v_free := least(v_free, greatest(p_limit, 0));
+  -- An open circuit lets one step through a minute.
+  if v_provider.circuit_open_until is not null then
+    v_free := least(v_free, (v_provider.circuit_open_until <= v_now)::int);
+  end if;
+  if v_free <= 0 then
+    return;
+  end if;
+  return query
+  select *
+  from unstuck_private.steps_claim(
+    v_provider, v_now, unstuck_private.steps_pick(p_provider, v_now, v_free));
+  if found then
+    perform unstuck_private.circuit_trial(p_provider, v_now);
+  end if;
+end $$;
+
+comment on function unstuck.step_claim_v1 is $c$
+Caller: a worker, before it submits steps of a provider.
+
+Effect: claims up to p_limit waiting steps in queue order while slots are free. Each gets a new run
+and a lease. The reply has each step's request, the output of the step before, and how long the step
+may run. While the circuit of the provider or of a tool is open, one step of it is claimed a minute.
+
+Refuses: nothing; no row where no step may start.
+
+Replay: claims the next steps.
+$c$;
+
+revoke all on function unstuck.step_claim_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.step_claim_v1 to service_role;
+
+--: source queue/steps_ahead.sql a929dc4e79a7
 -- What stands before a waiting step in its provider's line, by tool: how many steps, and how many
 -- jobs that have not begun.
 create or replace function unstuck_private.steps_ahead(
@@ -640,16 +1081,27 @@ returns table (tool text, steps bigint, jobs bigint)
 language plpgsql
 stable
 set search_path = ''
+-- However few providers the statistics know, the line is read by its index.
+set enable_seqscan = off
+set jit = off
 as
 $$
+declare
+  -- The tools whose steps wait for their circuit: the others go before them.
+  v_shut text[] := array(
+    select t.tool
+    from unstuck.tools t
+    where t.circuit_open_until > p_now
+  );
 begin
-  if p_step.turn_at <= p_now then
+  if p_step.turn_at <= p_now and p_step.line_tool <> all (v_shut) then
     return query
     select s.line_tool, count(*), count(*) filter (where s.step = 1)
     from unstuck.job_steps s
     where s.provider = p_step.provider
       and s.status = 'queued'
       and s.turn_at is not null
+      and s.line_tool <> all (v_shut)
       and (s.turn_at, s.job_id, s.step) < (p_step.turn_at, p_step.job_id, p_step.step)
     group by s.line_tool;
     return;
@@ -672,15 +1124,15 @@ end $$;
 
 revoke all on function unstuck_private.steps_ahead from public, anon, authenticated, service_role;
 
---: source queue/steps_claim.sql f0c0b3936e20
--- Claims up to p_limit waiting steps of a provider whose slots the caller has counted under the
--- provider's lock. Each gets a new run, a lease and a deadline; its user's turn is passed on
--- (`pass_turn`); its job shows that it starts. A step of a synchronous provider runs at once, and
--- counts as an attempt from here on.
+--: source queue/steps_claim.sql d9b77bf44c6b
+-- Claims these steps of a provider, which are locked and wait. The caller has counted the slots
+-- under the provider's lock. Each gets a new run, a lease and a deadline; its user's turn is passed
+-- on (`pass_turn`); its job shows that it starts. A step of a synchronous provider runs at once,
+-- and counts as an attempt from here on.
 create or replace function unstuck_private.steps_claim(
   p_provider unstuck.providers,
   p_now timestamptz,
-  p_limit int
+  p_turns unstuck_private.turn[]
 )
 returns table (
   job_id uuid,
@@ -715,7 +1167,7 @@ begin
       deadline_at = least(
         p_now + case when p_provider.synchronous then t.run_timeout else t.start_timeout end,
         j.expires_at)
-    from unstuck_private.steps_pick(p_provider.provider, p_now, p_limit) p
+    from unnest(p_turns) with ordinality as p (job_id, step, user_id, nth, turn_at, "position")
     cross join unstuck_private.intervals() i,
       unstuck.jobs j,
       unstuck.tools t
@@ -761,23 +1213,20 @@ end $$;
 
 revoke all on function unstuck_private.steps_claim from public, anon, authenticated, service_role;
 
---: source queue/steps_pick.sql b034e5228032
+--: source queue/steps_pick.sql 21d9dc1d3169
 -- Locks up to p_limit waiting steps of a provider with their jobs, in the order in which they are
--- claimed, and returns their keys. It skips what another transaction has locked. Of a tool whose
+-- claimed, and returns them. It skips what another transaction has locked. Of a tool whose
 -- circuit is open, the first one is let through when its time has come.
 create or replace function unstuck_private.steps_pick(
   p_provider text,
   p_now timestamptz,
   p_limit int
 )
-returns table (job_id uuid, step int, "position" bigint)
+returns unstuck_private.turn[]
 language plpgsql
--- The planner expects a few rows, not a thousand.
-rows 5
 set search_path = ''
 as
 $$
-#variable_conflict use_column
 declare
   -- The tools whose steps are not let through as usual, and those that have a trial now.
   v_shut text[] := array(
@@ -809,83 +1258,39 @@ begin
         p_provider, p_now, v_shut, v_turns, p_limit - cardinality(v_turns)) t
     );
   end if;
-  return query
-  select t.job_id, t.step, row_number() over (order by t.nth, t.turn_at, t.job_id, t.step)
-  from unnest(v_turns) t
-  order by 3
-  limit p_limit;
+  return array(
+    select t
+    from unnest(v_turns) t
+    order by t.nth, t.turn_at, t.job_id, t.step
+    limit p_limit
+  );
 end $$;
 
 revoke all on function unstuck_private.steps_pick from public, anon, authenticated, service_role;
 
---: source queue/steps_waiting_v1.sql 960d626c946e
+--: source queue/steps_waiting_v1.sql 052b2af791e7
 create or replace function unstuck.steps_waiting_v1(p_provider text)
 returns table (waiting int, may_start int)
 language sql
 stable
 security definer
 set search_path = ''
+-- However few providers the statistics know, the line is read by its index.
+set enable_seqscan = off
+set jit = off
 set statement_timeout = '5s'
 as
 $$
-  with free as (
-    select p.provider, n.now,
-      case
-        when not p.enabled or p.circuit_open_until > n.now then 0
-        else greatest(
-          least(
-            p.max_concurrent - l.live,
-            case when p.circuit_open_until is not null then 1 end
-          ),
-          0
-        )
-      end as slots
-    from unstuck.providers p
-    cross join (select clock_timestamp() as now) n
-    cross join lateral (
-      select count(*) as live
-      from unstuck.job_steps s
-      where s.provider = p.provider
-        and unstuck_private.holds_slot(s)
-    ) l
-    where p.provider = p_provider
-  )
   select
     (
       select count(*)::int
       from unstuck.job_steps s
-      where s.provider = f.provider
+      where s.provider = p.provider
         and s.status = 'queued'
     ),
-    least(f.slots, usual.steps + trial.steps)::int
-  from free f
-  cross join lateral (
-    select count(*) as steps
-    from (
-      select
-      from unstuck.job_steps s
-      where s.provider = f.provider
-        and s.status = 'queued'
-        and coalesce(s.not_before <= f.now, true)
-        and (s.deadline_at > f.now or unstuck_private.is_at_work(s.job_id))
-        and s.line_tool not in (select t.tool from unstuck.tools t where t.circuit_open_until is not null)
-      limit f.slots
-    ) s
-  ) usual
-  cross join lateral (
-    -- One step of each tool whose circuit has a trial now.
-    select count(*) as steps
-    from unstuck.tools t
-    where t.circuit_open_until <= f.now
-      and exists (
-        select from unstuck.job_steps s
-        where s.provider = f.provider
-          and s.status = 'queued'
-          and s.line_tool = t.tool
-          and coalesce(s.not_before <= f.now, true)
-          and (s.deadline_at > f.now or unstuck_private.is_at_work(s.job_id))
-      )
-  ) trial
+    unstuck_private.may_start(p.provider)
+  from unstuck.providers p
+  where p.provider = p_provider
 $$;
 
 comment on function unstuck.steps_waiting_v1 is $c$
@@ -902,7 +1307,51 @@ $c$;
 revoke all on function unstuck.steps_waiting_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.steps_waiting_v1 to service_role;
 
---: source queue/take_turn.sql d8ca2072e6cd
+--: source queue/swap_turn.sql 84af4ff390c2
+-- A step that was put back goes before the later steps of its user: it takes the turn from the one
+-- that has it, at the earlier of both times.
+create or replace function unstuck_private.swap_turn() returns trigger
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_holder unstuck.job_steps;
+begin
+  select s.*
+  into v_holder
+  from unstuck.job_steps s
+  where s.provider = new.provider
+    and s.line_user_id = new.line_user_id
+    and s.status = 'queued'
+    and s.turn_at <= clock_timestamp()
+    and (s.line_since, s.job_id, s.step) > (new.line_since, new.job_id, new.step)
+  limit 1
+  for update skip locked;
+  if found then
+    update unstuck.job_steps s
+    set turn_at = case
+      when s.job_id = new.job_id and s.step = new.step then least(old.turn_at, v_holder.turn_at)
+    end
+    where (s.job_id, s.step) in ((new.job_id, new.step), (v_holder.job_id, v_holder.step));
+  end if;
+  return null;
+end $$;
+
+create or replace trigger swap_turn
+after update on unstuck.job_steps
+for each row
+when (
+  new.status = 'queued'
+  and old.status <> 'queued'
+  and new.turn_at is null
+  and coalesce(new.not_before <= clock_timestamp(), true)
+)
+execute function unstuck_private.swap_turn();
+
+revoke all on function unstuck_private.swap_turn from public, anon, authenticated, service_role;
+
+--: source queue/take_turn.sql 1951335824eb
 -- The turn of a step that joins a provider's line at p_at: null while another waiting step of the
 -- user has a turn that has come, so that a user has one turn at a time.
 --
@@ -917,6 +1366,9 @@ create or replace function unstuck_private.take_turn(
 returns timestamptz
 language plpgsql
 set search_path = ''
+-- However few providers the statistics know, the line is read by its index.
+set enable_seqscan = off
+set jit = off
 as
 $$
 begin
@@ -933,7 +1385,7 @@ end $$;
 
 revoke all on function unstuck_private.take_turn from public, anon, authenticated, service_role;
 
---: source queue/turns_lock.sql c02daba04836
+--: source queue/turns_lock.sql b7ca9cde3e3b
 -- Locks the first p_limit steps of a provider's line whose turn has come, with their jobs, and
 -- returns them. It skips what another transaction has locked, what ran out of time, and the tools
 -- p_without; with p_tool it takes steps of that tool alone.
@@ -949,6 +1401,8 @@ language plpgsql
 rows 5
 set search_path = ''
 -- The line is read from its beginning, however long it is.
+set enable_seqscan = off
+set jit = off
 set enable_sort = off
 set enable_bitmapscan = off
 set enable_hashjoin = off
@@ -1126,7 +1580,7 @@ execute function unstuck_private.job_steps_before_insert();
 revoke all on function unstuck_private.job_steps_before_insert
 from public, anon, authenticated, service_role;
 
---: source step/job_steps_before_update.sql 625291ef4328
+--: source step/job_steps_before_update.sql 9a6a86262850
 -- Refuses to leave a final state. A step that becomes queued joins its provider's line: a step that
 -- was put back has the turn that it had, and a chain's next step the turn of the step before it.
 --
@@ -1148,7 +1602,10 @@ begin
       unstuck_private.take_turn(
         new.provider,
         j.user_id,
-        greatest(coalesce(old.turn_at, b.claimed_at, j.queued_at, j.created_at), new.not_before)
+        greatest(
+          coalesce(old.turn_at, b.claimed_at, j.queued_at, j.created_at),
+          case when new.not_before > clock_timestamp() then new.not_before end
+        )
       )
     into new.line_user_id, new.line_tool, new.line_since, new.turn_at
     from unstuck.jobs j
@@ -1186,6 +1643,362 @@ execute function unstuck_private.job_steps_before_update();
 revoke all on function unstuck_private.job_steps_before_update
 from public, anon, authenticated, service_role;
 
+--: source step/step_complete_v1.sql 094087583a91
+create or replace function unstuck.step_complete_v1(
+  p_job_id uuid,
+  p_step int,
+  p_run bigint,
+  p_output jsonb,
+  p_output_url text
+)
+returns table (outcome text, job_status text, refunded bigint)
+language sql
+security definer
+set search_path = ''
+as
+$$
+  select s.outcome, s.job_status, s.refunded
+  from unstuck.step_complete_v2(p_job_id, p_step, p_run, p_output, p_output_url) s
+$$;
+
+comment on function unstuck.step_complete_v1 is $c$
+Caller: Workers of the version before `step_complete_v2`, which does the work.
+
+Effect: completes the step. The last step completes the job; any other lets the next step of a chain
+queue. At a synchronous provider it closes the circuits of provider and tool. outcome: completed |
+late (the step is final) | stale (not the present run, or not running).
+
+Refuses: nothing.
+
+Replay: late.
+$c$;
+
+revoke all on function unstuck.step_complete_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.step_complete_v1 to service_role;
+
+--: source step/step_complete_v2.sql 42088f04e07a
+create or replace function unstuck.step_complete_v2(
+  p_job_id uuid,
+  p_step int,
+  p_run bigint,
+  p_output jsonb,
+  p_output_url text
+)
+returns table (outcome text, job_status text, refunded bigint, may_start int)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+declare
+  v_job unstuck.jobs;
+  v_step unstuck.job_steps;
+  v_now timestamptz;
+begin
+  perform unstuck_private.act_as('worker');
+  v_job := unstuck_private.job_lock(p_job_id);
+  v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
+  if v_step.status is distinct from 'running' then
+    return query
+    select
+      case
+        when exists (
+          select from unstuck.job_steps s
+          where s.job_id = p_job_id
+            and s.step = p_step
+            and s.run >= p_run
+            and unstuck_private.is_final(s.status)
+        ) then 'late'
+        else 'stale'
+      end,
+      v_job.status,
+      0::bigint,
+      0;
+    return;
+  end if;
+  v_now := clock_timestamp();
+  update unstuck.job_steps s set
+    status = 'completed',
+    completed_at = v_now,
+    provider_done_at = coalesce(s.provider_done_at, v_now),
+    lease_until = null,
+    output = coalesce(p_output, s.output),
+    output_url = p_output_url,
+    error_code = null,
+    error_message = null
+  where s.job_id = p_job_id
+    and s.step = p_step;
+  perform unstuck_private.circuit_close(v_step, true);
+  -- What this run's webhooks say is done.
+  update unstuck.webhook_inbox w set
+    applied_at = v_now
+  where w.job_id = p_job_id
+    and w.step = p_step
+    and w.run <= p_run
+    and w.applied_at is null;
+  if not exists (
+    select from unstuck.job_steps s
+    where s.job_id = p_job_id
+      and not unstuck_private.is_final(s.status)
+  ) then
+    update unstuck.jobs j set
+      output = p_output,
+      output_url = p_output_url
+    where j.id = p_job_id;
+    return query
+    select 'completed', c.status, c.refunded, unstuck_private.may_start(v_step.provider)
+    from unstuck_private.jobs_finalise(
+      array[p_job_id],
+      array['completed'],
+      array[null::text],
+      array[null::text]
+    ) c;
+    return;
+  end if;
+  -- Let a chain's next step queue. Restart the queue TTL of queued siblings: it is paused while
+  -- another step of the job works.
+  update unstuck.job_steps s set
+    status = 'queued',
+    deadline_at = least(v_now + t.queue_ttl, v_job.expires_at)
+  from unstuck.tools t
+  where s.job_id = p_job_id
+    and (s.status = 'queued' or (s.step = p_step + 1 and s.status = 'blocked'))
+    and t.tool = v_job.tool;
+  perform unstuck_private.job_sync_from_steps(array[p_job_id]);
+  return query
+  select 'completed', 'running', 0::bigint, unstuck_private.may_start(v_step.provider);
+end $$;
+
+comment on function unstuck.step_complete_v2 is $c$
+Caller: a worker, after it stored the step's result.
+
+Effect: completes the step and marks its webhooks as applied. The last step completes the job; any
+other lets the next step of a chain queue. At a synchronous provider it closes the circuits of
+provider and tool. outcome: completed | late (the step is final) | stale (not the present run, or
+not running). may_start: how many waiting steps a claim would take now.
+
+Refuses: nothing.
+
+Replay: late.
+$c$;
+
+revoke all on function unstuck.step_complete_v2 from public, anon, authenticated, service_role;
+grant execute on function unstuck.step_complete_v2 to service_role;
+
+--: source step/step_done_v1.sql 05a6c5cdec81
+create or replace function unstuck.step_done_v1(
+  p_job_id uuid,
+  p_step int,
+  p_run bigint,
+  p_task_id text,
+  p_output jsonb
+)
+returns table (outcome text, run bigint, result jsonb)
+language sql
+security definer
+set search_path = ''
+as
+$$
+  select s.outcome, s.run, s.result
+  from unstuck.step_done_v2(p_job_id, p_step, p_run, p_task_id, p_output) s
+$$;
+
+comment on function unstuck.step_done_v1 is $c$
+Caller: Workers of the version before `step_done_v2`, which does the work.
+
+Effect: frees the slot and gives the caller the lease under which it copies the result. outcome:
+copy (run: the run to go on with; result: which file is the result, as the stored request says) |
+late (the step is final: the success is recorded, and nothing else changes) | stale (not this run's
+task, or another worker copies the result). A task of another step changes nothing.
+
+Refuses: nothing.
+
+Replay: stale while the lease lasts; afterwards copy, for the next worker.
+$c$;
+
+revoke all on function unstuck.step_done_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.step_done_v1 to service_role;
+
+--: source step/step_done_v2.sql e5d0d957d567
+create or replace function unstuck.step_done_v2(
+  p_job_id uuid,
+  p_step int,
+  p_run bigint,
+  p_task_id text,
+  p_output jsonb
+)
+returns table (outcome text, run bigint, result jsonb, may_start int)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+declare
+  v_step unstuck.job_steps;
+  v_expires timestamptz;
+  v_older boolean;
+  v_same boolean;
+begin
+  perform unstuck_private.act_as('worker');
+  select j.expires_at
+  into v_expires
+  from unstuck.jobs j
+  where j.id = p_job_id
+  for update;
+  select s.*
+  into v_step
+  from unstuck.job_steps s
+  where s.job_id = p_job_id
+    and s.step = p_step
+  for update;
+  if not found
+    or p_run > v_step.run
+    or v_step.status = 'blocked'
+    or unstuck_private.is_task_of_other_step(v_step, p_task_id)
+  then
+    return query
+    select 'stale', p_run, null::jsonb, 0;
+    return;
+  end if;
+  if unstuck_private.is_final(v_step.status) then
+    if v_step.status <> 'completed' then
+      perform unstuck_private.step_record_late_success(v_step, p_run, p_task_id, p_output);
+    end if;
+    return query
+    select 'late', p_run, null::jsonb, 0;
+    return;
+  end if;
+  v_older := p_run < v_step.run;
+  v_same := coalesce(v_step.provider_task_id, p_task_id)
+    is not distinct from coalesce(p_task_id, v_step.provider_task_id);
+  -- Stale: no worker has claimed the step yet; or its run has another task; or another worker
+  -- copies the result; or the result of another task was taken.
+  if v_step.run = 0
+    or (not v_older and not v_same)
+    or (
+      v_step.provider_done_at is not null
+      and (v_step.lease_until > clock_timestamp() or not v_same)
+    )
+  then
+    return query
+    select 'stale', v_step.run, null::jsonb, 0;
+    return;
+  end if;
+  p_run := unstuck_private.step_take_success(v_step, v_older, p_task_id, p_output, v_expires);
+  perform unstuck_private.job_sync_from_steps(array[p_job_id]);
+  return query
+  select 'copy', p_run, v_step.input -> 'result',
+    unstuck_private.may_start(v_step.provider);
+end $$;
+
+comment on function unstuck.step_done_v2 is $c$
+Caller: a worker or a healer that learned from the provider that the task finished.
+
+Effect: frees the slot and gives the caller the lease under which it copies the result. outcome:
+copy (run: the run to go on with; result: which file is the result, as the stored request says;
+may_start: how many waiting steps a claim would take now) |
+late (the step is final: the success is recorded, and nothing else changes) | stale (not this run's
+task, or another worker copies the result). A task of another step changes nothing.
+
+Refuses: nothing.
+
+Replay: stale while the lease lasts; afterwards copy, for the next worker.
+$c$;
+
+revoke all on function unstuck.step_done_v2 from public, anon, authenticated, service_role;
+grant execute on function unstuck.step_done_v2 to service_role;
+
+--: source webhook/webhook_record_v1.sql 7e180c536ff7
+create or replace function unstuck.webhook_record_v1(
+  p_provider text,
+  p_job_id uuid,
+  p_step int,
+  p_run bigint,
+  p_task_id text,
+  p_dedup_key text,
+  p_body jsonb
+)
+returns table (recorded boolean, inbox_id bigint)
+language sql
+security definer
+set search_path = ''
+as
+$$
+  select s.recorded, s.inbox_id
+  from unstuck.webhook_record_v2(
+    p_provider, p_job_id, p_step, p_run, p_task_id, p_dedup_key, p_body) s
+$$;
+
+comment on function unstuck.webhook_record_v1 is $c$
+Caller: Workers of the version before `webhook_record_v2`, which does the work.
+
+Effect: stores the webhook; it changes no job.
+
+Refuses: nothing.
+
+Replay: recorded = false, with the id of the webhook that is stored.
+$c$;
+
+revoke all on function unstuck.webhook_record_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.webhook_record_v1 to service_role;
+
+--: source webhook/webhook_record_v2.sql e0bf9351ff26
+create or replace function unstuck.webhook_record_v2(
+  p_provider text,
+  p_job_id uuid,
+  p_step int,
+  p_run bigint,
+  p_task_id text,
+  p_dedup_key text,
+  p_body jsonb
+)
+returns table (recorded boolean, inbox_id bigint, step jsonb)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '5s'
+as
+$$
+declare
+  v_id bigint;
+  v_is_new boolean;
+  v_step jsonb;
+begin
+  insert into unstuck.webhook_inbox (provider, job_id, step, run, task_id, dedup_key, body)
+  values (p_provider, p_job_id, p_step, p_run, nullif(p_task_id, ''), p_dedup_key, p_body)
+  on conflict (provider, dedup_key) do nothing
+  returning id into v_id;
+  v_is_new := found;
+  if not found then
+    select w.id
+    into v_id
+    from unstuck.webhook_inbox w
+    where w.provider = p_provider
+      and w.dedup_key = p_dedup_key;
+  end if;
+  select to_jsonb(s) - 'output'
+  into v_step
+  from unstuck.step_get_v1(p_job_id, p_step) s;
+  return query
+  select v_is_new, v_id, v_step;
+end $$;
+
+comment on function unstuck.webhook_record_v2 is $c$
+Caller: provider-webhook, after it verified the token.
+
+Effect: stores the webhook; it changes no job. step: the step as `step_get_v1` returns it, without
+its output.
+
+Refuses: nothing.
+
+Replay: recorded = false, with the id of the webhook that is stored.
+$c$;
+
+revoke all on function unstuck.webhook_record_v2 from public, anon, authenticated, service_role;
+grant execute on function unstuck.webhook_record_v2 to service_role;
+
 --: source retention/known_kinds.sql 1dba8d72bb5a by hand
 
 --: removed queue/queue_turns.sql
@@ -1197,7 +2010,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   3,
   'kept_line',
-  'a934f99a4d3ee4f9edf5a281826d1f383e719383cd04b62cb13c9f5c437f5bc5'
+  'b85971e98d6e2db948e89326aac975903d181e90aa0aca2297e7f0a5c40e480a'
 );
 
 notify pgrst, 'reload schema';

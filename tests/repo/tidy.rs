@@ -25,7 +25,7 @@ const NAMED: [&str; 7] = [
 
 /// Only `flow::finalise` calls these: they finish, fail or cancel.
 const ENDING: [&str; 9] = [
-    "step_complete_v1",
+    "step_complete_v2",
     "step_fail_v1",
     "step_checked_v1",
     "step_requeue_v1",

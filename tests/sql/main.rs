@@ -17,6 +17,7 @@ mod grants;
 mod hammer;
 mod incident;
 mod legacy;
+mod line;
 mod locked;
 mod model;
 mod multi_step;

@@ -128,11 +128,7 @@ async fn no_row_of_a_live_job_is_pruned() {
     let before = db.int(rows).await;
     assert!(before > 6, "{before}");
     pass(&db, "10 years").await;
-    assert_eq!(
-        db.int(rows).await,
-        before,
-        "a live job's rows and its first step's input"
-    );
+    assert_eq!(db.int(rows).await, before, "a live job's rows and its first step's input");
     // Kept for an operator: it is live, so its history stays too.
     db.exec(&format!("select unstuck_private.jobs_quarantine(array['{job}'::uuid], 'by hand')"))
         .await;

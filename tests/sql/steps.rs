@@ -96,7 +96,7 @@ async fn step_started_v1_keeps_the_task_or_owes_its_cancel() {
 }
 
 #[tokio::test]
-async fn step_started_v1_and_step_done_v1_refuse_another_steps_task() {
+async fn step_started_v1_and_step_done_v2_refuse_another_steps_task() {
     let db = Database::fresh().await;
     let (one, two) = (db.user(60).await, db.user(60).await);
     db.order(one, UPSCALER, 1).await;
@@ -270,7 +270,7 @@ async fn a_heartbeat_renews_the_lease_until_the_deadline() {
 }
 
 #[tokio::test]
-async fn step_done_v1_frees_the_slot_and_gives_the_copy_to_one_caller() {
+async fn step_done_v2_frees_the_slot_and_gives_the_copy_to_one_caller() {
     let db = Database::fresh().await;
     db.exec("update providers set max_concurrent = 1").await;
     let (one, two) = (db.user(60).await, db.user(60).await);
@@ -278,7 +278,7 @@ async fn step_done_v1_frees_the_slot_and_gives_the_copy_to_one_caller() {
     db.order(two, UPSCALER, 1).await;
     let attempt = db.run(PROVIDER, "t1").await;
     assert!(db.claim(PROVIDER, 1).await.is_empty());
-    let expected = json!({ "outcome": "copy", "run": 1, "result": null });
+    let expected = json!({ "outcome": "copy", "run": 1, "result": null, "may_start": 1 });
     assert_eq!(db.done(attempt, "t1").await, expected, "the request names no result");
     assert_eq!(db.done(attempt, "t1").await["outcome"], "stale", "somebody copies already");
     assert_eq!(db.claim(PROVIDER, 1).await.len(), 1, "the slot is free before the copy ends");
@@ -293,7 +293,7 @@ async fn step_done_v1_frees_the_slot_and_gives_the_copy_to_one_caller() {
 }
 
 #[tokio::test]
-async fn step_done_v1_is_stale_for_a_step_that_is_not_at_work() {
+async fn step_done_v2_is_stale_for_a_step_that_is_not_at_work() {
     let db = Database::open().await;
     let (_, job) = db.ordered(1000, TRY_ON, 2).await;
     let step = |step, run| StepRun { job, step, run };
@@ -315,7 +315,7 @@ async fn a_success_of_an_older_run_is_taken_and_the_newer_one_cancelled() {
     db.requeue(first, "transient", 0).await;
     let second = db.run(PROVIDER, "t2").await;
     let taken = db.done(first, "t1").await;
-    assert_eq!(taken, json!({ "outcome": "copy", "run": 3, "result": null }));
+    assert_eq!(taken, json!({ "outcome": "copy", "run": 3, "result": null, "may_start": 0 }));
     assert_eq!(
         db.done(first, "t1").await["outcome"],
         "stale",

@@ -150,7 +150,7 @@ impl Session {
 
     pub async fn done(&self, attempt: StepRun, task: &str) -> Value {
         self.ask(
-            "step_done_v1",
+            "step_done_v2",
             attempt.with(json!({ "p_task_id": task, "p_output": { "files": [task] } })),
         )
         .await
@@ -160,7 +160,7 @@ impl Session {
         let url =
             format!("https://files.invalid/{}/{}-{}.png", attempt.job, attempt.step, attempt.run);
         self.ask(
-            "step_complete_v1",
+            "step_complete_v2",
             attempt.with(json!({ "p_output": { "ok": true }, "p_output_url": url })),
         )
         .await
@@ -217,7 +217,7 @@ impl Session {
     pub async fn record_webhook(&self, about: StepRun, task: &str, body: Value) -> Value {
         let call = json!({ "p_provider": "runninghub", "p_task_id": task, "p_dedup_key": task,
             "p_body": body });
-        self.ask("webhook_record_v1", about.with(call)).await
+        self.ask("webhook_record_v2", about.with(call)).await
     }
 
     /// What `user_active_v1` answers about a user's live job.
@@ -489,8 +489,6 @@ fn aged(table: &str, by: &str, of: &str) -> String {
         }
         _ => &[
             "not_before",
-            "line_since",
-            "turn_at",
             "claimed_at",
             "sent_at",
             "started_at",

@@ -42,7 +42,7 @@ async fn create(call: &Call, body: CardsBody) -> Result<Reply, ApiError> {
         input.product_images.iter().map(|image| ("productImages".to_owned(), image.url.as_str()));
     let urls = enqueue::files(&cx, &order, &images.collect::<Vec<_>>()).await?;
     order.steps = cards::steps(&input, &urls);
-    let view = enqueue::enqueue(&cx, &order).await?;
+    let view = enqueue::enqueue(&cx, &order).await?.view;
     let ended = view.status.is_final();
     if !ended {
         call.background(async |cx| wake::send_hint(&cx, gemini::NAME, 0).await);

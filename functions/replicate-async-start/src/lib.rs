@@ -11,7 +11,7 @@ use shared::core::id::JobId;
 use shared::core::job::State;
 use shared::core::provider::replicate;
 use shared::core::transport::Transport;
-use shared::db::job::JobView;
+use shared::db::job::{EnqueuedJob, JobView};
 use shared::edge::Call;
 use shared::flow::invocation::Invocation;
 use shared::flow::order::enqueue;
@@ -49,10 +49,11 @@ async fn order(call: &Call, body: TryOnBody) -> Result<TryOnAccepted, ApiError> 
     let mut order = enqueue::order(call.user()?, job, NAME, body.session_id.as_deref(), &input)?;
     let urls = enqueue::files(&cx, &order, &input.files()).await?;
     order.steps = input.provider_requests(cx.config.replicate_versions.as_ref(), &urls)?;
-    let view = enqueue::enqueue(&cx, &order).await?;
-    if view.status == State::Queued {
-        call.background(async |cx| {
-            round::submit_waiting_logged(&cx, replicate::NAME, &|_| {}).await
+    order.claim = true;
+    let EnqueuedJob { view, claimed } = enqueue::enqueue(&cx, &order).await?;
+    if claimed.is_some() || view.status == State::Queued {
+        call.background(async move |cx| {
+            round::submit_waiting_logged(&cx, replicate::NAME, claimed, &|_| {}).await
         });
     }
     Ok(TryOnAccepted::of(&view, order.steps.len()))

@@ -47,7 +47,7 @@ async fn by_cron(cx: OwnedCx) -> Result<(), ApiError> {
 }
 
 async fn by_http(call: &Call, _: NoInput) -> Result<SubmitReply, ApiError> {
-    let claimed = submit_waiting_within(&call.cx(), NAME, BUDGET_MS, &|_| {}).await?;
+    let claimed = submit_waiting_within(&call.cx(), NAME, None, BUDGET_MS, &|_| {}).await?;
     let started = claimed.iter().filter_map(|step| match step {
         SubmittedStep { attempt, outcome: SubmitOutcome::Started { task_id, .. }, .. } => {
             Some((attempt, task_id))

@@ -100,7 +100,7 @@ async fn order(
     call.log_job(job);
     let mut order = enqueue::order(user, job, kind.tool(), body.session_id.as_deref(), &order)?;
     order.steps.push(order.input.clone());
-    let view = enqueue::enqueue(&cx, &order).await?;
+    let view = enqueue::enqueue(&cx, &order).await?.view;
     if view.status == State::Queued {
         wake::send_hint(&cx, llm::NAME, 0).await;
     }

@@ -2,6 +2,7 @@
 
 use crate::core::id::{JobId, UserId};
 use crate::core::job::State;
+use crate::db::step::ClaimedStep;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -23,6 +24,18 @@ pub struct Enqueue {
     /// One complete provider request per step.
     #[serde(rename = "p_steps")]
     pub steps: Vec<Value>,
+    /// Claims the first step at once if a slot is free and nobody waits for it.
+    #[serde(rename = "p_claim")]
+    pub claim: bool,
+}
+
+/// An order as the database took it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct EnqueuedJob {
+    #[serde(flatten)]
+    pub view: JobView,
+    /// The first step, if it was claimed with the order: the caller submits it.
+    pub claimed: Option<ClaimedStep>,
 }
 
 /// A job as its owner sees it.
@@ -92,7 +105,7 @@ pub struct RequeuedJob {
 }
 
 rpc! {
-    row job_enqueue_v1(order: &Enqueue as ..) -> JobView;
+    row job_enqueue_v2(order: &Enqueue as ..) -> EnqueuedJob;
     /// Only that user's job, a job of that tool, or a job in that table, where they are given.
     row job_get_v1(
         user_id: Option<UserId> as ?,

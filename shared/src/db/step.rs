@@ -93,6 +93,8 @@ pub struct DoneStep {
     pub run: Run,
     /// Which file is the result, as the step's stored request says: a `ResultChoice`.
     pub result: Option<Value>,
+    /// How many waiting steps a claim would take now.
+    pub may_start: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -108,6 +110,8 @@ pub struct CompletedStep {
     pub outcome: CompleteOutcome,
     /// The job's state now; `completed` when this was its last step.
     pub job_status: State,
+    /// How many waiting steps a claim would take now.
+    pub may_start: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -183,8 +187,8 @@ rpc! {
         error_message: &str,
     ) -> RequeuedStep;
     row step_heartbeat_v1(attempt: Attempt as ..) -> Heartbeat;
-    row step_done_v1(attempt: Attempt as .., task_id: &str, output: &Value) -> DoneStep;
-    row step_complete_v1(
+    row step_done_v2(attempt: Attempt as .., task_id: &str, output: &Value) -> DoneStep;
+    row step_complete_v2(
         attempt: Attempt as ..,
         output: &Value,
         output_url: &str,

@@ -19,13 +19,15 @@ pub struct ReceivedWebhook<'a> {
     pub body: &'a Value,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct RecordedWebhook {
     /// The row of the first webhook with this `dedup_key`.
     pub inbox_id: i64,
+    /// The step as it is now, a `StepRow`; `None`: there is no such step.
+    pub step: Option<Value>,
 }
 
 rpc! {
-    row webhook_record_v1(webhook: &ReceivedWebhook<'_> as ..) -> RecordedWebhook;
+    row webhook_record_v2(webhook: &ReceivedWebhook<'_> as ..) -> RecordedWebhook;
     void webhook_applied_v1(inbox_id: i64);
 }

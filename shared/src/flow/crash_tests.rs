@@ -80,6 +80,7 @@ fn settle_once(world: &SingleStepWorld) {
         step: Step(1),
         run: Run(1),
         task_id: Some("7".to_owned()),
+        row: None,
     };
     let _ = consume(&cx, &hint, &starter(&cx, &hint.provider)).now_or_never();
 }

@@ -25,7 +25,7 @@ pub async fn done<T: Transport>(
     task_id: &str,
     output: &Value,
 ) -> Result<DoneStep, DbError> {
-    cx.db().step_done_v1(attempt, task_id, output).await
+    cx.db().step_done_v2(attempt, task_id, output).await
 }
 
 /// Completes a step whose result is in our storage; with the last step, the job.
@@ -35,7 +35,7 @@ pub async fn complete<T: Transport>(
     output: &Value,
     url: &str,
 ) -> Result<CompletedStep, DbError> {
-    once_if_lost(async || cx.db().step_complete_v1(attempt, output, url).await).await
+    once_if_lost(async || cx.db().step_complete_v2(attempt, output, url).await).await
 }
 
 /// Fails the step; its credits go back by the job's rule.

@@ -127,8 +127,8 @@ impl SingleStepState {
             "step_sent_v1" => json!({"applied": self.sent(args)}),
             "step_started_v1" => self.started(args),
             "step_requeue_v1" => self.requeue(args),
-            "step_done_v1" => self.finished(args),
-            "step_complete_v1" => self.complete(args),
+            "step_done_v2" => self.finished(args),
+            "step_complete_v2" => self.complete(args),
             "step_fail_v1" => self.fail(args),
             "step_checked_v1" => self.checked(args),
             "step_get_v1" => self.row(),
@@ -200,7 +200,7 @@ impl SingleStepState {
                 "copy"
             }
         };
-        json!({"outcome": outcome, "run": self.run})
+        json!({"outcome": outcome, "run": self.run, "may_start": 0})
     }
 
     fn complete(&mut self, args: &Value) -> Value {
@@ -209,7 +209,8 @@ impl SingleStepState {
             self.status = "completed";
             self.url = args["p_output_url"].as_str().map(str::to_owned);
         }
-        json!({"outcome": if applies { "completed" } else { "late" }, "job_status": self.status})
+        let outcome = if applies { "completed" } else { "late" };
+        json!({"outcome": outcome, "job_status": self.status, "may_start": 0})
     }
 
     fn fail(&mut self, args: &Value) -> Value {

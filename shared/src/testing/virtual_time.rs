@@ -285,7 +285,7 @@ impl VirtualState {
                     "lease_ms": if applied { step.lease_until - now } else { 0 }}]);
             }
             _ if !mine => "stale",
-            "step_complete_v1" => {
+            "step_complete_v2" => {
                 (step.status, step.url) =
                     ("completed", args["p_output_url"].as_str().map(str::to_owned));
                 "completed"
@@ -305,7 +305,7 @@ impl VirtualState {
             }
             other => panic!("there is no double of {other}"),
         };
-        json!([{"outcome": outcome, "job_status": "running", "refunded": 0}])
+        json!([{"outcome": outcome, "job_status": "running", "refunded": 0, "may_start": 0}])
     }
 
     fn list(&self, args: &Value) -> Value {

@@ -21,82 +21,19 @@ returns table (
   error_message text,
   credits_refunded bigint
 )
-language plpgsql
+language sql
 security definer
 set search_path = ''
-set statement_timeout = '10s'
 as
 $$
-declare
-  v_tool unstuck.tools;
-  v_job unstuck.jobs;
-  v_balance bigint;
-  v_price bigint;
-  v_seconds_over int;
-  v_constraint text;
-begin
-  perform unstuck_private.act_as('user');
-  select t.*
-  into v_tool
-  from unstuck.tools t
-  where t.tool = p_tool;
-  if not found
-    or p_user_id is null
-    or p_job_id is null
-    or coalesce(p_request_hash, '') = ''
-    or jsonb_typeof(p_steps) is distinct from 'array'
-    or jsonb_array_length(p_steps) not between 1 and 20
-  then
-    perform unstuck_private.refuse(400, 'bad_request');
-  end if;
-  v_balance := unstuck_private.account_lock(p_user_id);
-  -- Replay comes first: the same id is the same order, whatever has become of its job.
-  select j.*
-  into v_job
-  from unstuck.jobs j
-  where j.id = p_job_id
-  for update;
-  if found then
-    perform unstuck_private.refuse_other_order(v_job, p_user_id, p_tool, p_request_hash);
-    if v_job.request_hash is not null then
-      return query
-      select *
-      from unstuck_private.job_state(p_job_id, true, true);
-      return;
-    end if;
-    perform unstuck_private.refuse_adoption(v_job);
-  end if;
-  perform unstuck_private.refuse_cancelled_request(p_user_id, p_job_id);
-  if not v_tool.enabled then
-    perform unstuck_private.refuse(503, 'tool_disabled');
-  end if;
-  perform unstuck_private.refuse_second_live_job(p_user_id, p_job_id, v_tool);
-  v_price := unstuck_private.order_price(v_tool, jsonb_array_length(p_steps));
-  perform unstuck_private.refuse_over_balance(v_balance, v_price);
-  begin
-    -- Some servers of the PostgREST protocol pass a null as ''.
-    perform unstuck_private.job_write(p_user_id, p_job_id, v_tool, nullif(p_session_id, ''),
-      p_input, p_request_hash, p_steps, v_price, null);
-  exception when unique_violation then
-    -- Another user took this id, or another writer inserted a live row, at the same moment.
-    get stacked diagnostics v_constraint = constraint_name;
-    perform unstuck_private.refuse(409, case v_constraint
-      when 'jobs_one_live_per_exclusive_key' then 'active_job_exists'
-      else 'idempotency_conflict'
-    end);
-  end;
-  v_seconds_over := unstuck_private.seconds_over_queue_ttl(p_job_id, v_tool);
-  if v_seconds_over > 0 then
-    perform unstuck_private.refuse(
-      503, 'queue_full', jsonb_build_object('retry_after', v_seconds_over));
-  end if;
-  return query
-  select *
-  from unstuck_private.job_state(p_job_id, false, false);
-end $$;
+  select s.job_id, s.status, s.replayed, s.credits_charged, s.balance, s."position", s.eta_seconds,
+    s.task_id, s.output_url, s.error_code, s.error_message, s.credits_refunded
+  from unstuck.job_enqueue_v2(
+    p_user_id, p_job_id, p_tool, p_session_id, p_input, p_request_hash, p_steps, false) s
+$$;
 
 comment on function unstuck.job_enqueue_v1 is $c$
-Caller: the function that creates the tool's jobs, for the verified user.
+Caller: Workers of the version before `job_enqueue_v2`, which does the work.
 
 Effect: takes the price and writes the job with its steps, in one transaction. It adopts an unpaid
 row of the same id that an older client inserted.

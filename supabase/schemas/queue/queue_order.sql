@@ -8,6 +8,7 @@ returns table (job_id uuid, step int, user_id uuid, tool text, "position" bigint
 language sql
 stable
 set search_path = ''
+set jit = off
 as
 $$
   with own as (
@@ -17,8 +18,11 @@ $$
       s.line_user_id,
       s.line_tool,
       row_number() over line as nth,
-      greatest(min(s.turn_at) over line, s.not_before) as turn_at
+      greatest(min(s.turn_at) over line, s.not_before, t.circuit_open_until) as turn_at
     from unstuck.job_steps s
+    left join unstuck.tools t
+      on t.tool = s.line_tool
+      and t.circuit_open_until > p_now
     where s.provider = p_provider
       and s.status = 'queued'
       and (

@@ -48,7 +48,8 @@ begin
   end if;
   return query
   select *
-  from unstuck_private.steps_claim(v_provider, v_now, v_free);
+  from unstuck_private.steps_claim(
+    v_provider, v_now, unstuck_private.steps_pick(p_provider, v_now, v_free));
   if found then
     perform unstuck_private.circuit_trial(p_provider, v_now);
   end if;

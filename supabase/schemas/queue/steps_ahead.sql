@@ -8,16 +8,27 @@ returns table (tool text, steps bigint, jobs bigint)
 language plpgsql
 stable
 set search_path = ''
+-- However few providers the statistics know, the line is read by its index.
+set enable_seqscan = off
+set jit = off
 as
 $$
+declare
+  -- The tools whose steps wait for their circuit: the others go before them.
+  v_shut text[] := array(
+    select t.tool
+    from unstuck.tools t
+    where t.circuit_open_until > p_now
+  );
 begin
-  if p_step.turn_at <= p_now then
+  if p_step.turn_at <= p_now and p_step.line_tool <> all (v_shut) then
     return query
     select s.line_tool, count(*), count(*) filter (where s.step = 1)
     from unstuck.job_steps s
     where s.provider = p_step.provider
       and s.status = 'queued'
       and s.turn_at is not null
+      and s.line_tool <> all (v_shut)
       and (s.turn_at, s.job_id, s.step) < (p_step.turn_at, p_step.job_id, p_step.step)
     group by s.line_tool;
     return;

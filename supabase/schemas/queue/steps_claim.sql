@@ -1,11 +1,11 @@
--- Claims up to p_limit waiting steps of a provider whose slots the caller has counted under the
--- provider's lock. Each gets a new run, a lease and a deadline; its user's turn is passed on
--- (`pass_turn`); its job shows that it starts. A step of a synchronous provider runs at once, and
--- counts as an attempt from here on.
+-- Claims these steps of a provider, which are locked and wait. The caller has counted the slots
+-- under the provider's lock. Each gets a new run, a lease and a deadline; its user's turn is passed
+-- on (`pass_turn`); its job shows that it starts. A step of a synchronous provider runs at once,
+-- and counts as an attempt from here on.
 create or replace function unstuck_private.steps_claim(
   p_provider unstuck.providers,
   p_now timestamptz,
-  p_limit int
+  p_turns unstuck_private.turn[]
 )
 returns table (
   job_id uuid,
@@ -40,7 +40,7 @@ begin
       deadline_at = least(
         p_now + case when p_provider.synchronous then t.run_timeout else t.start_timeout end,
         j.expires_at)
-    from unstuck_private.steps_pick(p_provider.provider, p_now, p_limit) p
+    from unnest(p_turns) with ordinality as p (job_id, step, user_id, nth, turn_at, "position")
     cross join unstuck_private.intervals() i,
       unstuck.jobs j,
       unstuck.tools t

@@ -1,19 +1,16 @@
 -- Locks up to p_limit waiting steps of a provider with their jobs, in the order in which they are
--- claimed, and returns their keys. It skips what another transaction has locked. Of a tool whose
+-- claimed, and returns them. It skips what another transaction has locked. Of a tool whose
 -- circuit is open, the first one is let through when its time has come.
 create or replace function unstuck_private.steps_pick(
   p_provider text,
   p_now timestamptz,
   p_limit int
 )
-returns table (job_id uuid, step int, "position" bigint)
+returns unstuck_private.turn[]
 language plpgsql
--- The planner expects a few rows, not a thousand.
-rows 5
 set search_path = ''
 as
 $$
-#variable_conflict use_column
 declare
   -- The tools whose steps are not let through as usual, and those that have a trial now.
   v_shut text[] := array(
@@ -45,11 +42,12 @@ begin
         p_provider, p_now, v_shut, v_turns, p_limit - cardinality(v_turns)) t
     );
   end if;
-  return query
-  select t.job_id, t.step, row_number() over (order by t.nth, t.turn_at, t.job_id, t.step)
-  from unnest(v_turns) t
-  order by 3
-  limit p_limit;
+  return array(
+    select t
+    from unnest(v_turns) t
+    order by t.nth, t.turn_at, t.job_id, t.step
+    limit p_limit
+  );
 end $$;
 
 revoke all on function unstuck_private.steps_pick from public, anon, authenticated, service_role;

@@ -13,6 +13,8 @@ language plpgsql
 rows 5
 set search_path = ''
 -- The line is read from its beginning, however long it is.
+set enable_seqscan = off
+set jit = off
 set enable_sort = off
 set enable_bitmapscan = off
 set enable_hashjoin = off

@@ -19,7 +19,10 @@ begin
       unstuck_private.take_turn(
         new.provider,
         j.user_id,
-        greatest(coalesce(old.turn_at, b.claimed_at, j.queued_at, j.created_at), new.not_before)
+        greatest(
+          coalesce(old.turn_at, b.claimed_at, j.queued_at, j.created_at),
+          case when new.not_before > clock_timestamp() then new.not_before end
+        )
       )
     into new.line_user_id, new.line_tool, new.line_since, new.turn_at
     from unstuck.jobs j

@@ -6,85 +6,17 @@ create or replace function unstuck.step_complete_v1(
   p_output_url text
 )
 returns table (outcome text, job_status text, refunded bigint)
-language plpgsql
+language sql
 security definer
 set search_path = ''
-set statement_timeout = '10s'
 as
 $$
-declare
-  v_job unstuck.jobs;
-  v_step unstuck.job_steps;
-  v_now timestamptz;
-begin
-  perform unstuck_private.act_as('worker');
-  v_job := unstuck_private.job_lock(p_job_id);
-  v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
-  if v_step.status is distinct from 'running' then
-    return query
-    select
-      case
-        when exists (
-          select from unstuck.job_steps s
-          where s.job_id = p_job_id
-            and s.step = p_step
-            and s.run >= p_run
-            and unstuck_private.is_final(s.status)
-        ) then 'late'
-        else 'stale'
-      end,
-      v_job.status,
-      0::bigint;
-    return;
-  end if;
-  v_now := clock_timestamp();
-  update unstuck.job_steps s set
-    status = 'completed',
-    completed_at = v_now,
-    provider_done_at = coalesce(s.provider_done_at, v_now),
-    lease_until = null,
-    output = coalesce(p_output, s.output),
-    output_url = p_output_url,
-    error_code = null,
-    error_message = null
-  where s.job_id = p_job_id
-    and s.step = p_step;
-  perform unstuck_private.circuit_close(v_step, true);
-  if not exists (
-    select from unstuck.job_steps s
-    where s.job_id = p_job_id
-      and not unstuck_private.is_final(s.status)
-  ) then
-    update unstuck.jobs j set
-      output = p_output,
-      output_url = p_output_url
-    where j.id = p_job_id;
-    return query
-    select 'completed', c.status, c.refunded
-    from unstuck_private.jobs_finalise(
-      array[p_job_id],
-      array['completed'],
-      array[null::text],
-      array[null::text]
-    ) c;
-    return;
-  end if;
-  -- Let a chain's next step queue. Restart the queue TTL of queued siblings: it is paused while
-  -- another step of the job works.
-  update unstuck.job_steps s set
-    status = 'queued',
-    deadline_at = least(v_now + t.queue_ttl, v_job.expires_at)
-  from unstuck.tools t
-  where s.job_id = p_job_id
-    and (s.status = 'queued' or (s.step = p_step + 1 and s.status = 'blocked'))
-    and t.tool = v_job.tool;
-  perform unstuck_private.job_sync_from_steps(array[p_job_id]);
-  return query
-  select 'completed', 'running', 0::bigint;
-end $$;
+  select s.outcome, s.job_status, s.refunded
+  from unstuck.step_complete_v2(p_job_id, p_step, p_run, p_output, p_output_url) s
+$$;
 
 comment on function unstuck.step_complete_v1 is $c$
-Caller: a worker, after it stored the step's result.
+Caller: Workers of the version before `step_complete_v2`, which does the work.
 
 Effect: completes the step. The last step completes the job; any other lets the next step of a chain
 queue. At a synchronous provider it closes the circuits of provider and tool. outcome: completed |

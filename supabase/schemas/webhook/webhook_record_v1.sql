@@ -8,33 +8,18 @@ create or replace function unstuck.webhook_record_v1(
   p_body jsonb
 )
 returns table (recorded boolean, inbox_id bigint)
-language plpgsql
+language sql
 security definer
 set search_path = ''
-set statement_timeout = '5s'
 as
 $$
-declare
-  v_id bigint;
-begin
-  insert into unstuck.webhook_inbox (provider, job_id, step, run, task_id, dedup_key, body)
-  values (p_provider, p_job_id, p_step, p_run, nullif(p_task_id, ''), p_dedup_key, p_body)
-  on conflict (provider, dedup_key) do nothing
-  returning id into v_id;
-  if found then
-    return query
-    select true, v_id;
-    return;
-  end if;
-  return query
-  select false, w.id
-  from unstuck.webhook_inbox w
-  where w.provider = p_provider
-    and w.dedup_key = p_dedup_key;
-end $$;
+  select s.recorded, s.inbox_id
+  from unstuck.webhook_record_v2(
+    p_provider, p_job_id, p_step, p_run, p_task_id, p_dedup_key, p_body) s
+$$;
 
 comment on function unstuck.webhook_record_v1 is $c$
-Caller: provider-webhook, after it verified the token.
+Caller: Workers of the version before `webhook_record_v2`, which does the work.
 
 Effect: stores the webhook; it changes no job.
 

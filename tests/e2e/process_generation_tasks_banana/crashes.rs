@@ -63,7 +63,7 @@ fn killed_between_storing_and_recording_the_stored_picture_is_taken() {
         world.kill_workerd().await;
         // What the dead worker's connection still waits for must not be done after all.
         let waiting = "select pg_terminate_backend(pid, 5000) from pg_stat_activity
-            where query like '%step_complete_v1%' and pid <> pg_backend_pid()";
+            where query like '%step_complete_v2%' and pid <> pg_backend_pid()";
         world.db().exec(waiting).await;
         holder.batch_execute("rollback").await.expect("the row is free");
         assert_eq!(order.steps(world).await[0]["output_url"], Value::Null);

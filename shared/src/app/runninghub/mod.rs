@@ -17,7 +17,7 @@ use crate::core::job::State;
 use crate::core::provider::runninghub;
 use crate::core::provider::runninghub::apps::{self, ToolInput};
 use crate::core::transport::Transport;
-use crate::db::job::{Enqueue, JobView};
+use crate::db::job::{Enqueue, EnqueuedJob, JobView};
 use crate::flow::invocation::Invocation;
 use crate::flow::order::{enqueue, input};
 use reply::{RunReply, RunningHubStatus};
@@ -65,18 +65,21 @@ pub async fn run<I: ToolInput>(
     }
     let step = apps::stored_request(apps, I::TOOL, ordered.variant(), &fields, I::RESULT);
     order.steps.push(step.ok_or_else(|| ApiError::misconfigured("RUNNINGHUB_APPS"))?);
-    let view = enqueue::enqueue(&cx, &order).await?;
-    let view = if view.status == State::Queued { submit(call, &order, view).await } else { view };
+    order.claim = true;
+    let job = enqueue::enqueue(&cx, &order).await?;
+    let is_ours = job.claimed.is_some() || job.view.status == State::Queued;
+    let view = if is_ours { submit(call, &order, job).await } else { job.view };
     RunReply::of(&view)
 }
 
-/// Submits waiting steps in background work that outlives a closed page, and waits until the
-/// outcome of this job is recorded.
-async fn submit(call: &impl Invocation, order: &Enqueue, view: JobView) -> JobView {
+/// Submits the job's claimed step, or else waiting steps, in background work that outlives a closed
+/// page, and waits until the outcome of this job is recorded.
+async fn submit(call: &impl Invocation, order: &Enqueue, enqueued: EnqueuedJob) -> JobView {
+    let EnqueuedJob { view, claimed } = enqueued;
     let (outcome_tx, outcome_rx) = oneshot::channel();
     let job = order.job;
     call.background(async move |cx| {
-        enqueue::submit_and_report(&cx, runninghub::NAME, job, outcome_tx).await;
+        enqueue::submit_and_report(&cx, runninghub::NAME, job, claimed, outcome_tx).await;
     });
     let outcome = outcome_rx.await.ok().flatten();
     enqueue::after_submit(&call.cx(), order, view, outcome).await

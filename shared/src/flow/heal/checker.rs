@@ -128,8 +128,8 @@ impl CheckPass {
         self.report.checked += 1;
         self.queried += u32::from(step.due == Due::Query);
         match settled {
-            Settled::Delivered { last: false } => self.report.advanced += 1,
-            Settled::Delivered { last: true } => self.report.completed += 1,
+            Settled::Delivered { last: false, .. } => self.report.advanced += 1,
+            Settled::Delivered { last: true, .. } => self.report.completed += 1,
             Settled::Failed { .. } => self.report.failed += 1,
             Settled::NoAnswer => self.report.skipped += 1,
             Settled::Waiting | Settled::Requeued | Settled::Superseded => {}

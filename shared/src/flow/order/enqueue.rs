@@ -9,7 +9,8 @@ use crate::core::error::{ApiError, ErrorCode};
 use crate::core::id::{JobId, UserId};
 use crate::core::job::State;
 use crate::core::transport::Transport;
-use crate::db::job::{Enqueue, JobView};
+use crate::db::job::{Enqueue, EnqueuedJob, JobView};
+use crate::db::step::ClaimedStep;
 use crate::flow::retry::once_if_lost;
 use crate::flow::submit::round::{self, Progress, SubmitOutcome};
 use crate::flow::{Cx, finalise};
@@ -24,8 +25,11 @@ const READ_PAUSE_MS_MAX: u32 = 1_600;
 
 /// Debits and enqueues. If the user's own stale jobs may have caused a refusal, heals them and
 /// tries once more.
-pub async fn enqueue<T: Transport>(cx: &Cx<'_, T>, order: &Enqueue) -> Result<JobView, ApiError> {
-    let enqueue = async || once_if_lost(async || cx.db().job_enqueue_v1(order).await).await;
+pub async fn enqueue<T: Transport>(
+    cx: &Cx<'_, T>,
+    order: &Enqueue,
+) -> Result<EnqueuedJob, ApiError> {
+    let enqueue = async || once_if_lost(async || cx.db().job_enqueue_v2(order).await).await;
     match enqueue().await {
         Err(refused)
             if refused.is(ErrorCode::InsufficientCredits)
@@ -63,6 +67,7 @@ pub fn order(
             .map_err(|error| ApiError::internal(error.to_string()))?,
         request_hash: request_hash(tool, input)?,
         steps: Vec::new(),
+        claim: false,
     })
 }
 
@@ -117,12 +122,14 @@ pub async fn was_taken<T: Transport>(cx: &Cx<'_, T>, order: &Enqueue) -> bool {
     }
 }
 
-/// Submits waiting steps, and sends the outcome of `job` as soon as it is recorded, so that the
-/// answer need not wait for the other steps. `None`: this round does not submit the job.
+/// Submits the claimed step, or else waiting steps, and sends the outcome of `job` as soon as it is
+/// recorded, so that the answer need not wait for the other steps. `None`: this round does not
+/// submit the job.
 pub async fn submit_and_report<T: Transport>(
     cx: &Cx<'_, T>,
     provider: &str,
     job: JobId,
+    claimed: Option<ClaimedStep>,
     outcome_tx: Sender<Option<SubmitOutcome>>,
 ) {
     let outcome_tx = Cell::new(Some(outcome_tx));
@@ -141,7 +148,7 @@ pub async fn submit_and_report<T: Transport>(
             let _ = outcome_tx.send(outcome);
         }
     };
-    round::submit_waiting_logged(cx, provider, &report).await;
+    round::submit_waiting_logged(cx, provider, claimed, &report).await;
 }
 
 /// The job after its round: by the outcome, else as the database has it.

@@ -57,9 +57,11 @@ pub enum Settled {
     Waiting,
     /// The provider gave no usable answer: a later sweep queries it.
     NoAnswer,
-    /// Completed, with the result in our storage. `last`: the job is completed too.
+    /// Completed, with the result in our storage. `last`: the job is completed too. `may_start`: a
+    /// waiting step may start now.
     Delivered {
         last: bool,
+        may_start: bool,
     },
     /// Failed: it ended without a result.
     Failed {
@@ -151,7 +153,7 @@ async fn adopt<T: Transport>(
 ) -> Result<Option<Settled>, DbError> {
     let from_webhook = task.witness == Witness::Webhook;
     match answer {
-        // `step_done_v1` adopts or refuses a finished task.
+        // `step_done_v2` adopts or refuses a finished task.
         TaskAnswer::Done(_) => return Ok(None),
         TaskAnswer::NoSuchTask | TaskAnswer::NoAnswer => {
             return record_no_result(cx, task.attempt, false).await.map(Some);
@@ -210,7 +212,9 @@ async fn deliver<T: Transport>(
             // The slot is free from here on, however long the copy takes.
             let copying = copy(cx, account, &finished);
             let starting = async {
-                if let Err(error) = on_slot_freed().await {
+                if done.may_start > 0
+                    && let Err(error) = on_slot_freed().await
+                {
                     cx.log_error("submit_error", &error, json!({}));
                 }
             };
@@ -256,9 +260,10 @@ pub async fn copy<T: Transport>(
             let output = json!({"files": outputs});
             let completed = finalise::complete(cx, attempt, &output, &url).await?;
             Ok(match completed.outcome {
-                CompleteOutcome::Completed => {
-                    Settled::Delivered { last: completed.job_status == State::Completed }
-                }
+                CompleteOutcome::Completed => Settled::Delivered {
+                    last: completed.job_status == State::Completed,
+                    may_start: completed.may_start > 0,
+                },
                 CompleteOutcome::Late | CompleteOutcome::Stale => Settled::Superseded,
             })
         }

@@ -31,6 +31,8 @@ pub struct WebhookHint {
     pub step: Step,
     pub run: Run,
     pub task_id: Option<String>,
+    /// The step when the webhook was recorded, a [`StepRow`]. Every later write is fenced by its run.
+    pub row: Option<Value>,
 }
 
 /// Records an authentic webhook and sends the hint. A repeated webhook sends a second hint, because
@@ -60,7 +62,7 @@ pub async fn record<T: Transport>(
         dedup_key: &dedup_key,
         body: &body,
     };
-    let recorded = cx.db().webhook_record_v1(&received).await?;
+    let recorded = cx.db().webhook_record_v2(&received).await?;
     let hint = WebhookHint {
         inbox: recorded.inbox_id,
         provider: provider.to_owned(),
@@ -68,6 +70,7 @@ pub async fn record<T: Transport>(
         step,
         run,
         task_id,
+        row: recorded.step,
     };
     let message =
         serde_json::to_string(&hint).map_err(|error| ApiError::internal(error.to_string()))?;
@@ -84,7 +87,12 @@ pub async fn consume<T: Transport>(
     start_waiting: &OnSlotFreed<'_>,
 ) -> Result<(), ApiError> {
     let account = provider::asynchronous(&hint.provider, cx.config)?;
-    let Some(step) = cx.db().step_get_v1(hint.job, hint.step).await? else {
+    // A hint of an older version has no row.
+    let step = match hint.row.clone().and_then(|row| serde_json::from_value(row).ok()) {
+        Some(row) => Some(row),
+        None => cx.db().step_get_v1(hint.job, hint.step).await?,
+    };
+    let Some(step) = step else {
         cx.log("hint_without_step", json!({"job_id": hint.job}));
         return Ok(cx.db().webhook_applied_v1(hint.inbox).await?);
     };
@@ -96,11 +104,16 @@ pub async fn consume<T: Transport>(
         "webhook",
         json!({"job_id": hint.job, "run": hint.run, "settled": format!("{settled:?}")}),
     );
-    if !settled.is_open() {
-        cx.db().webhook_applied_v1(hint.inbox).await?;
-        start_waiting().await?;
+    match settled {
+        Settled::Waiting | Settled::NoAnswer => Ok(()),
+        // The step's completion marked the webhook as applied.
+        Settled::Delivered { may_start: false, .. } => Ok(()),
+        Settled::Delivered { may_start: true, .. } => start_waiting().await,
+        Settled::Failed { .. } | Settled::Requeued | Settled::Superseded => {
+            cx.db().webhook_applied_v1(hint.inbox).await?;
+            start_waiting().await
+        }
     }
-    Ok(())
 }
 
 /// The task that is recorded for the hint's run, else the one that the webhook names. The task of a

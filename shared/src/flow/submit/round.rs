@@ -79,16 +79,18 @@ pub async fn submit_waiting<T: Transport>(
     cx: &Cx<'_, T>,
     provider: &str,
 ) -> Result<Vec<SubmittedStep>, ApiError> {
-    submit_waiting_within(cx, provider, BUDGET_MS, &|_| {}).await
+    submit_waiting_within(cx, provider, None, BUDGET_MS, &|_| {}).await
 }
 
-/// Does the same for a caller to whom an error means nothing: logs it.
+/// Submits the step that was claimed with its order, or else waiting steps, for a caller to whom an
+/// error means nothing: logs it.
 pub async fn submit_waiting_logged<T: Transport>(
     cx: &Cx<'_, T>,
     provider: &str,
+    claimed: Option<ClaimedStep>,
     report: &dyn Fn(Progress<'_>),
 ) {
-    if let Err(error) = submit_waiting_within(cx, provider, BUDGET_MS, report).await {
+    if let Err(error) = submit_waiting_within(cx, provider, claimed, BUDGET_MS, report).await {
         cx.log_error("submit_error", &error, json!({"provider": provider}));
     }
 }
@@ -102,11 +104,13 @@ pub fn starter<'a, T: Transport>(
     move || Box::pin(async move { submit_waiting(cx, provider).await.map(drop) })
 }
 
-/// Does the same for a caller that must answer soon: no round begins after `budget_ms`. The
-/// `report` is a trait object, so that a function carries this code once.
+/// Does the same for a caller that must answer soon: no round begins after `budget_ms`. The first
+/// round submits `claimed`, if there is such a step. The `report` is a trait object, so that a
+/// function carries this code once.
 pub async fn submit_waiting_within<T: Transport>(
     cx: &Cx<'_, T>,
     provider: &str,
+    mut claimed: Option<ClaimedStep>,
     budget_ms: u64,
     report: &dyn Fn(Progress<'_>),
 ) -> Result<Vec<SubmittedStep>, ApiError> {
@@ -114,7 +118,10 @@ pub async fn submit_waiting_within<T: Transport>(
     let began = cx.transport.now_ms();
     let mut all = Vec::new();
     loop {
-        let claimed = cx.db().step_claim_v1(provider, ROUND).await?;
+        let claimed = match claimed.take() {
+            Some(step) => vec![step],
+            None => cx.db().step_claim_v1(provider, ROUND).await?,
+        };
         report(Progress::Claimed(&claimed));
         let submits = claimed.iter().map(async |step| {
             let submitted = submit_step(cx, &context, step).await;

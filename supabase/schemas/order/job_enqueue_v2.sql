@@ -1,0 +1,119 @@
+create or replace function unstuck.job_enqueue_v2(
+  p_user_id uuid,
+  p_job_id uuid,
+  p_tool text,
+  p_session_id text,
+  p_input jsonb,
+  p_request_hash text,
+  p_steps jsonb,
+  p_claim boolean
+)
+returns table (
+  job_id uuid,
+  status text,
+  replayed boolean,
+  credits_charged bigint,
+  balance bigint,
+  "position" int,
+  eta_seconds int,
+  task_id text,
+  output_url text,
+  error_code text,
+  error_message text,
+  credits_refunded bigint,
+  claimed jsonb
+)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+declare
+  v_tool unstuck.tools;
+  v_job unstuck.jobs;
+  v_balance bigint;
+  v_price bigint;
+  v_seconds_over int;
+  v_constraint text;
+  v_claimed jsonb;
+begin
+  perform unstuck_private.act_as('user');
+  select t.*
+  into v_tool
+  from unstuck.tools t
+  where t.tool = p_tool;
+  if not found
+    or p_user_id is null
+    or p_job_id is null
+    or coalesce(p_request_hash, '') = ''
+    or jsonb_typeof(p_steps) is distinct from 'array'
+    or jsonb_array_length(p_steps) not between 1 and 20
+  then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  v_balance := unstuck_private.account_lock(p_user_id);
+  -- Replay comes first: the same id is the same order, whatever has become of its job.
+  select j.*
+  into v_job
+  from unstuck.jobs j
+  where j.id = p_job_id
+  for update;
+  if found then
+    perform unstuck_private.refuse_other_order(v_job, p_user_id, p_tool, p_request_hash);
+    if v_job.request_hash is not null then
+      return query
+      select s.*, null::jsonb
+      from unstuck_private.job_state(p_job_id, true, true) s;
+      return;
+    end if;
+    perform unstuck_private.refuse_adoption(v_job);
+  end if;
+  perform unstuck_private.refuse_cancelled_request(p_user_id, p_job_id);
+  if not v_tool.enabled then
+    perform unstuck_private.refuse(503, 'tool_disabled');
+  end if;
+  perform unstuck_private.refuse_second_live_job(p_user_id, p_job_id, v_tool);
+  v_price := unstuck_private.order_price(v_tool, jsonb_array_length(p_steps));
+  perform unstuck_private.refuse_over_balance(v_balance, v_price);
+  begin
+    -- Some servers of the PostgREST protocol pass a null as ''.
+    perform unstuck_private.job_write(p_user_id, p_job_id, v_tool, nullif(p_session_id, ''),
+      p_input, p_request_hash, p_steps, v_price, null);
+  exception when unique_violation then
+    -- Another user took this id, or another writer inserted a live row, at the same moment.
+    get stacked diagnostics v_constraint = constraint_name;
+    perform unstuck_private.refuse(409, case v_constraint
+      when 'jobs_one_live_per_exclusive_key' then 'active_job_exists'
+      else 'idempotency_conflict'
+    end);
+  end;
+  v_seconds_over := unstuck_private.seconds_over_queue_ttl(p_job_id, v_tool);
+  if v_seconds_over > 0 then
+    perform unstuck_private.refuse(
+      503, 'queue_full', jsonb_build_object('retry_after', v_seconds_over));
+  end if;
+  if p_claim then
+    v_claimed := unstuck_private.order_claim(p_job_id);
+  end if;
+  return query
+  select s.*, v_claimed
+  from unstuck_private.job_state(p_job_id, false, false) s;
+end $$;
+
+comment on function unstuck.job_enqueue_v2 is $c$
+Caller: the function that creates the tool's jobs, for the verified user.
+
+Effect: takes the price and writes the job with its steps, in one transaction. It adopts an unpaid
+row of the same id that an older client inserted. With p_claim the first step is claimed at once
+where a slot is free and nobody waits for it; claimed: that step, as `step_claim_v1` returns it.
+
+Refuses: bad_request, idempotency_conflict (the id belongs to another order), already_final (also:
+the user cancelled the order before it arrived), tool_disabled, active_job_exists,
+insufficient_credits, queue_full. A refusal leaves nothing behind.
+
+Replay: the same id, user, tool and hash get the job's present state and no charge: replayed = true.
+$c$;
+
+revoke all on function unstuck.job_enqueue_v2 from public, anon, authenticated, service_role;
+grant execute on function unstuck.job_enqueue_v2 to service_role;

@@ -1,0 +1,86 @@
+-- How many waiting steps of a provider a claim would take now. It reads no more steps than there are
+-- free slots.
+create or replace function unstuck_private.may_start(p_provider text) returns int
+language plpgsql
+stable
+set search_path = ''
+-- The line is read from its beginning, however long it is.
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
+set jit = off
+as
+$$
+declare
+  v_now timestamptz := clock_timestamp();
+  v_shut text[] := array(
+    select t.tool
+    from unstuck.tools t
+    where t.circuit_open_until is not null
+  );
+  v_free int;
+  v_steps int;
+begin
+  select least(
+    p.max_concurrent - (
+      select count(*)
+      from unstuck.job_steps s
+      where s.provider = p.provider
+        and unstuck_private.holds_slot(s)
+    ),
+    case when p.circuit_open_until is not null then 1 end
+  )
+  into v_free
+  from unstuck.providers p
+  where p.provider = p_provider
+    and p.enabled
+    and coalesce(p.circuit_open_until <= v_now, true);
+  if coalesce(v_free, 0) <= 0 then
+    return 0;
+  end if;
+  select count(*)
+  into v_steps
+  from (
+    select
+    from unstuck.job_steps s
+    where s.provider = p_provider
+      and s.status = 'queued'
+      and s.turn_at <= v_now
+      and s.line_tool <> all (v_shut)
+      and (s.deadline_at > v_now or unstuck_private.is_at_work(s.job_id))
+    order by s.turn_at, s.job_id, s.step
+    limit v_free
+  ) s;
+  if v_steps < v_free then
+    select v_steps + count(*)
+    into v_steps
+    from (
+      select
+      from unstuck.job_steps s
+      where s.provider = p_provider
+        and s.status = 'queued'
+        and s.turn_at is null
+        and coalesce(s.not_before <= v_now, true)
+        and s.line_tool <> all (v_shut)
+        and (s.deadline_at > v_now or unstuck_private.is_at_work(s.job_id))
+      order by s.line_user_id, s.turn_at, s.line_since, s.job_id, s.step
+      limit v_free - v_steps
+    ) s;
+  end if;
+  if v_steps < v_free and v_shut <> '{}' then
+    -- One step of each tool whose circuit has a trial now.
+    select v_steps + count(distinct s.line_tool)
+    into v_steps
+    from unstuck.job_steps s
+    join unstuck.tools t
+      on t.tool = s.line_tool
+      and t.circuit_open_until <= v_now
+    where s.provider = p_provider
+      and s.status = 'queued'
+      and s.turn_at <= v_now
+      and (s.deadline_at > v_now or unstuck_private.is_at_work(s.job_id));
+  end if;
+  return least(v_free, v_steps);
+end $$;
+
+revoke all on function unstuck_private.may_start from public, anon, authenticated, service_role;

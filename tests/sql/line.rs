@@ -1,0 +1,265 @@
+//! A provider's line: each user has one turn, a turn is passed on, and a long line costs no more
+//! than a short one.
+
+use serde_json::{Value, json};
+use unstuck_tests::Database;
+use unstuck_tests::Session;
+use unstuck_tests::assert_has;
+use unstuck_tests::shop::{CARDS, TRY_ON, UPSCALER, enqueue_args, id, with};
+use uuid::Uuid;
+
+const PROVIDER: &str = "runninghub";
+
+/// The tools are open, and nobody is limited to one live job.
+async fn open(slots: i64) -> Database {
+    let db = Database::open().await;
+    db.set_slots(PROVIDER, slots).await;
+    db
+}
+
+/// The steps that have a turn, in the order of the line.
+async fn turns(db: &Session) -> Vec<Uuid> {
+    let sql = "select job_id from job_steps where status = 'queued' and turn_at is not null
+        order by turn_at";
+    db.rows(sql).await.iter().map(|row| id(&row["job_id"])).collect()
+}
+
+/// An order whose first step may be claimed with it; what was claimed.
+async fn order_and_claim(db: &Session, user: Uuid, tool: &str) -> (Uuid, Value) {
+    let job = Uuid::new_v4();
+    let args = with(enqueue_args(user, job, tool, 1), json!({ "p_claim": true }));
+    (job, db.ask("job_enqueue_v2", args).await)
+}
+
+#[tokio::test]
+async fn the_turn_of_a_user_is_passed_on_whatever_takes_the_first_step_away() {
+    let db = open(1).await;
+    let (greedy, other) = (db.user(9000).await, db.user(60).await);
+    let mut jobs = Vec::new();
+    for _ in 0..5 {
+        jobs.push(db.order(greedy, UPSCALER, 1).await);
+    }
+    let late = db.order(other, UPSCALER, 1).await;
+    assert_eq!(turns(&db).await, [jobs[0], late]);
+    assert_eq!(db.claim_one(PROVIDER).await.job, jobs[0]);
+    assert_eq!(turns(&db).await, [late, jobs[1]], "claimed");
+    db.cancel(greedy, jobs[1]).await.unwrap();
+    assert_eq!(turns(&db).await, [late, jobs[2]], "cancelled");
+    db.exec(&format!("delete from job_steps where job_id = '{}'", jobs[2])).await;
+    assert_eq!(turns(&db).await, [late, jobs[3]], "deleted by hand");
+    db.age(jobs[3], "2 hours").await;
+    db.sweep().await;
+    assert_eq!(turns(&db).await, [late, jobs[4]], "timed out");
+}
+
+#[tokio::test]
+async fn a_step_that_was_never_submitted_is_put_back_where_it_stood() {
+    let db = open(1).await;
+    let (first, second) = (db.user(60).await, db.user(60).await);
+    let job = db.order(first, UPSCALER, 1).await;
+    let refused = db.claim_one(PROVIDER).await;
+    let late = db.order(second, UPSCALER, 1).await;
+    assert_eq!(db.requeue(refused, "capacity", 0).await["outcome"], "queued");
+    assert_eq!(turns(&db).await, [job, late]);
+    db.claim_one(PROVIDER).await;
+    db.exec("update job_steps set lease_until = clock_timestamp() where status = 'starting'").await;
+    db.sweep().await;
+    assert_eq!(db.step(job, 1).await["rescues"], 1);
+    assert_eq!(turns(&db).await, [job, late]);
+}
+
+#[tokio::test]
+async fn the_next_step_of_a_chain_stands_where_its_user_was_served() {
+    let db = open(1).await;
+    db.set_slots("replicate", 1).await;
+    let (first, second) = (db.user(900).await, db.user(900).await);
+    let chain = db.order(first, TRY_ON, 2).await;
+    let step = db.run("replicate", "task").await;
+    let late = db.order(second, TRY_ON, 1).await;
+    db.complete(step).await;
+    assert_eq!(turns(&db).await, [chain, late]);
+}
+
+#[tokio::test]
+async fn a_user_whose_turn_was_lost_is_served_where_a_slot_is_free() {
+    let db = open(3).await;
+    let (user, other) = (db.user(900).await, db.user(900).await);
+    for _ in 0..2 {
+        db.order(user, UPSCALER, 1).await;
+    }
+    db.order(other, UPSCALER, 1).await;
+    let lost = format!("update job_steps set turn_at = null where line_user_id = '{user}'");
+    db.exec(&lost).await;
+    let claimed = db.claim(PROVIDER, 5).await;
+    assert_eq!(claimed.len(), 3);
+    db.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn two_orders_at_the_moment_of_a_claim_leave_no_user_without_a_turn() {
+    let db = open(9).await;
+    let user = db.user(900).await;
+    db.order(user, UPSCALER, 1).await;
+    let (claimer, buyer) = (db.connect().await, db.connect().await);
+    for claim_first in [true, false] {
+        let order =
+            with(enqueue_args(user, Uuid::new_v4(), UPSCALER, 1), json!({ "p_claim": false }));
+        let claim = json!({ "p_provider": PROVIDER, "p_limit": 1 });
+        claimer.exec("begin").await;
+        buyer.exec("begin").await;
+        if claim_first {
+            assert_eq!(claimer.call("step_claim_v1", claim).await.len(), 1);
+            buyer.ask("job_enqueue_v2", order).await;
+        } else {
+            buyer.ask("job_enqueue_v2", order).await;
+            let claimed = claimer.call("step_claim_v1", claim).await;
+            assert!(claimed.is_empty(), "the user's step is left to the next claim: {claimed:?}");
+        }
+        claimer.exec("commit").await;
+        buyer.exec("commit").await;
+        assert_eq!(turns(&db).await.len(), 1, "claim first: {claim_first}");
+    }
+}
+
+#[tokio::test]
+async fn an_order_is_claimed_with_its_debit_where_a_slot_is_free_and_nobody_waits() {
+    let db = open(2).await;
+    let (user, job) = (db.user(900).await, Uuid::new_v4());
+    let args = with(enqueue_args(user, job, UPSCALER, 1), json!({ "p_claim": true }));
+    let answer = db.ask("job_enqueue_v2", args.clone()).await;
+    assert_has!(answer, { "status": "starting", "balance": 840, "replayed": false });
+    assert_has!(answer["claimed"], { "job_id": job, "step": 1, "run": 1, "tool": UPSCALER });
+    assert_has!(answer["claimed"], { "user_id": user, "attempts": 0, "previous_output_url": null });
+    assert!(answer["claimed"]["run_ms"].as_i64().unwrap() > 0);
+    assert_eq!(answer["claimed"]["input"]["url"], "https://provider.invalid/run");
+    assert_has!(db.step(job, 1).await, { "status": "starting", "run": 1 });
+    let replay = db.ask("job_enqueue_v2", args).await;
+    assert_has!(replay, { "status": "starting", "replayed": true, "claimed": null });
+
+    // Without p_claim the order waits, and then nobody goes before it.
+    db.order(db.user(60).await, UPSCALER, 1).await;
+    let (_, behind) = order_and_claim(&db, db.user(60).await, UPSCALER).await;
+    assert_has!(behind, { "status": "queued", "claimed": null });
+    assert_eq!(db.claim(PROVIDER, 5).await.len(), 1);
+    let (_, full) = order_and_claim(&db, db.user(60).await, UPSCALER).await;
+    assert_has!(full, { "status": "queued", "claimed": null });
+    db.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn an_order_is_not_claimed_at_a_provider_that_is_off_broken_or_busy_with_a_claim() {
+    let db = open(9).await;
+    for off in ["enabled = false", "circuit_open_until = clock_timestamp() - interval '1 second'"] {
+        db.exec(&format!("update providers set {off} where provider = '{PROVIDER}'")).await;
+        let (_, answer) = order_and_claim(&db, db.user(60).await, UPSCALER).await;
+        assert_has!(answer, { "status": "queued", "claimed": null });
+        db.exec("delete from job_steps").await;
+        db.exec("update providers set enabled = true, circuit_open_until = null").await;
+    }
+    db.set_tool(UPSCALER, "circuit_open_until = clock_timestamp()").await;
+    let (_, answer) = order_and_claim(&db, db.user(60).await, UPSCALER).await;
+    assert_has!(answer, { "status": "queued", "claimed": null });
+    db.set_tool(UPSCALER, "circuit_open_until = null").await;
+    db.exec("delete from job_steps").await;
+    let claimer = db.connect().await;
+    claimer.exec("begin; select from providers for no key update").await;
+    let (_, answer) = order_and_claim(&db, db.user(60).await, UPSCALER).await;
+    assert_has!(answer, { "status": "queued", "claimed": null });
+    claimer.exec("commit").await;
+}
+
+#[tokio::test]
+async fn a_done_and_a_completed_step_tell_how_many_may_start() {
+    let db = open(1).await;
+    let user = db.user(900).await;
+    db.order(user, UPSCALER, 1).await;
+    let alone = db.run(PROVIDER, "a").await;
+    assert_eq!(db.done(alone, "a").await["may_start"], 0);
+    assert_eq!(db.complete(alone).await["may_start"], 0);
+    for _ in 0..3 {
+        db.order(user, UPSCALER, 1).await;
+    }
+    let first = db.run(PROVIDER, "b").await;
+    assert_eq!(db.done(first, "b").await["may_start"], 1, "as many as slots are free");
+    assert_eq!(db.complete(first).await["may_start"], 1);
+    let second = db.run(PROVIDER, "c").await;
+    db.set_tool(UPSCALER, "circuit_open_until = clock_timestamp() + interval '1 minute'").await;
+    assert_eq!(db.done(second, "c").await["may_start"], 0, "an open circuit lets none start");
+}
+
+#[tokio::test]
+async fn a_recorded_webhook_tells_its_step_and_a_completed_step_has_its_webhooks_applied() {
+    let db = open(1).await;
+    let (user, job) = db.ordered(60, UPSCALER, 1).await;
+    let attempt = db.run(PROVIDER, "task").await;
+    let recorded = db.record_webhook(attempt, "task", json!({})).await;
+    assert_has!(recorded["step"], {
+        "job_id": job, "step": 1, "run": 1, "user_id": user, "task_id": "task", "done": false,
+    });
+    db.done(attempt, "task").await;
+    db.complete(attempt).await;
+    assert_eq!(db.count("webhook_inbox where applied_at is null").await, 0);
+}
+
+const TOUCHED: &str = "select sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::bigint
+    from pg_stat_xact_user_tables where schemaname like 'unstuck%'";
+
+/// How many rows of our tables a call touches.
+async fn touched(db: &Session, function: &str, args: Value) -> i64 {
+    db.exec("begin").await;
+    let before = db.int(TOUCHED).await;
+    db.ask(function, args).await;
+    let after = db.int(TOUCHED).await;
+    db.exec("commit").await;
+    after - before
+}
+
+#[tokio::test]
+async fn a_claim_an_order_and_a_status_touch_no_more_rows_of_a_long_line() {
+    let mut seen = Vec::new();
+    for waiting in [100, 10_000] {
+        let db = open(2).await;
+        db.exec(&format!(
+            "with job as (
+               insert into jobs (id, tool, user_id, status, request_hash)
+               select md5('job ' || n)::uuid, '{UPSCALER}', md5('user ' || n)::uuid, 'queued', 'h'
+               from generate_series(1, {waiting}) n
+               returning id
+             )
+             insert into job_steps (job_id, step) select id, 1 from job"
+        ))
+        .await;
+        // The index of the line is read alone where its pages are known to be visible.
+        db.exec("vacuum analyze job_steps").await;
+        db.exec("vacuum analyze jobs").await;
+        let user = db.user(60).await;
+        let last = "select job_id, line_user_id from job_steps order by turn_at desc limit 1";
+        let last = db.row(last).await;
+        let status = json!({ "p_job_id": last["job_id"] });
+        let order =
+            with(enqueue_args(user, Uuid::new_v4(), UPSCALER, 1), json!({ "p_claim": true }));
+        seen.push([
+            touched(&db, "step_claim_v1", json!({ "p_provider": PROVIDER, "p_limit": 1 })).await,
+            touched(&db, "job_get_v1", status).await,
+            touched(&db, "user_active_v1", json!({ "p_user_id": last["line_user_id"] })).await,
+            touched(&db, "job_enqueue_v2", order).await,
+            touched(&db, "steps_waiting_v1", json!({ "p_provider": "gemini" })).await,
+        ]);
+    }
+    for (short, long) in seen[0].iter().zip(&seen[1]) {
+        assert!(*long <= short + 300, "100 and 10,000 waiting: {seen:?}");
+    }
+}
+
+#[tokio::test]
+async fn cards_of_one_user_fill_free_slots_in_one_claim() {
+    let db = open(1).await;
+    db.set_slots("gemini", 5).await;
+    let (user, other) = (db.user(900).await, db.user(900).await);
+    let cards = db.order(user, CARDS, 7).await;
+    let late = db.order(other, CARDS, 1).await;
+    let claimed = db.claim("gemini", 5).await;
+    let order: Vec<(Uuid, i64)> = claimed.iter().map(|run| (run.job, run.step)).collect();
+    assert_eq!(order, [(cards, 1), (late, 1), (cards, 2), (cards, 3), (cards, 4)]);
+    assert_eq!(turns(&db).await, [cards], "the fifth card has the turn");
+}
