@@ -2364,6 +2364,7 @@ CREATE OR REPLACE FUNCTION unstuck.steps_waiting_v1(p_provider text)
  STABLE SECURITY DEFINER
  SET search_path TO ''
  SET enable_seqscan TO 'off'
+ SET enable_bitmapscan TO 'off'
  SET jit TO 'off'
  SET statement_timeout TO '5s'
 AS $function$
@@ -4899,6 +4900,7 @@ CREATE OR REPLACE FUNCTION unstuck_private.next_turns_lock(p_provider text, p_no
  ROWS 5
  SET search_path TO ''
  SET enable_seqscan TO 'off'
+ SET enable_bitmapscan TO 'off'
  SET jit TO 'off'
 AS $function$
 begin
@@ -4972,6 +4974,7 @@ CREATE OR REPLACE FUNCTION unstuck_private.order_claim(p_job_id uuid)
  LANGUAGE plpgsql
  SET search_path TO ''
  SET enable_seqscan TO 'off'
+ SET enable_bitmapscan TO 'off'
  SET jit TO 'off'
 AS $function$
 declare
@@ -5077,6 +5080,7 @@ CREATE OR REPLACE FUNCTION unstuck_private.pass_turn()
  LANGUAGE plpgsql
  SET search_path TO ''
  SET enable_seqscan TO 'off'
+ SET enable_bitmapscan TO 'off'
  SET jit TO 'off'
 AS $function$
 declare
@@ -6180,6 +6184,7 @@ CREATE OR REPLACE FUNCTION unstuck_private.steps_ahead(p_step unstuck.job_steps,
  STABLE
  SET search_path TO ''
  SET enable_seqscan TO 'off'
+ SET enable_bitmapscan TO 'off'
  SET jit TO 'off'
 AS $function$
 declare
@@ -6838,6 +6843,7 @@ CREATE OR REPLACE FUNCTION unstuck_private.take_turn(p_provider text, p_user_id 
  LANGUAGE plpgsql
  SET search_path TO ''
  SET enable_seqscan TO 'off'
+ SET enable_bitmapscan TO 'off'
  SET jit TO 'off'
 AS $function$
 begin

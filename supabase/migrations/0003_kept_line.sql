@@ -650,7 +650,7 @@ end $$;
 
 revoke all on function unstuck_private.may_start from public, anon, authenticated, service_role;
 
---: source queue/next_turns_lock.sql 8f73b88fd565
+--: source queue/next_turns_lock.sql 48df22f79ae2
 -- Locks up to p_limit further steps where slots are left after every turn was taken (p_turns): the
 -- second step of each user, then the third. A user whose only turn cannot be taken (its tool's
 -- circuit is open, or it went to nobody because the next step was locked) is served here too.
@@ -667,6 +667,7 @@ rows 5
 set search_path = ''
 -- However few providers the statistics know, the line is read by its index.
 set enable_seqscan = off
+set enable_bitmapscan = off
 set jit = off
 as
 $$
@@ -731,7 +732,7 @@ end $$;
 revoke all on function unstuck_private.next_turns_lock
 from public, anon, authenticated, service_role;
 
---: source queue/order_claim.sql af8c9c830ae5
+--: source queue/order_claim.sql 850111b36d4d
 -- Claims the first step of a new order where a slot is free and no other step waits for it, and
 -- returns it like `step_claim_v1`; null where a claim has to decide who is first. The caller has
 -- locked the account and the job.
@@ -743,6 +744,7 @@ language plpgsql
 set search_path = ''
 -- However few providers the statistics know, the line is read by its index.
 set enable_seqscan = off
+set enable_bitmapscan = off
 set jit = off
 as
 $$
@@ -799,7 +801,7 @@ end $$;
 
 revoke all on function unstuck_private.order_claim from public, anon, authenticated, service_role;
 
---: source queue/pass_turn.sql 94e5666f840e
+--: source queue/pass_turn.sql 8b27bd2e331d
 -- Passes the turn of a step that left its provider's line on to the user's next waiting step: to the
 -- first one that may be claimed, else to the first one. Whoever waits for others gets the turn from
 -- now on, behind the users who wait already.
@@ -808,6 +810,7 @@ language plpgsql
 set search_path = ''
 -- However few providers the statistics know, the line is read by its index.
 set enable_seqscan = off
+set enable_bitmapscan = off
 set jit = off
 as
 $$
@@ -1070,7 +1073,7 @@ $c$;
 revoke all on function unstuck.step_claim_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_claim_v1 to service_role;
 
---: source queue/steps_ahead.sql a929dc4e79a7
+--: source queue/steps_ahead.sql 9d70d4bd6fb1
 -- What stands before a waiting step in its provider's line, by tool: how many steps, and how many
 -- jobs that have not begun.
 create or replace function unstuck_private.steps_ahead(
@@ -1083,6 +1086,7 @@ stable
 set search_path = ''
 -- However few providers the statistics know, the line is read by its index.
 set enable_seqscan = off
+set enable_bitmapscan = off
 set jit = off
 as
 $$
@@ -1268,7 +1272,7 @@ end $$;
 
 revoke all on function unstuck_private.steps_pick from public, anon, authenticated, service_role;
 
---: source queue/steps_waiting_v1.sql 052b2af791e7
+--: source queue/steps_waiting_v1.sql fb3cf140980e
 create or replace function unstuck.steps_waiting_v1(p_provider text)
 returns table (waiting int, may_start int)
 language sql
@@ -1277,6 +1281,7 @@ security definer
 set search_path = ''
 -- However few providers the statistics know, the line is read by its index.
 set enable_seqscan = off
+set enable_bitmapscan = off
 set jit = off
 set statement_timeout = '5s'
 as
@@ -1351,7 +1356,7 @@ execute function unstuck_private.swap_turn();
 
 revoke all on function unstuck_private.swap_turn from public, anon, authenticated, service_role;
 
---: source queue/take_turn.sql 1951335824eb
+--: source queue/take_turn.sql 3ee72cbb1f0d
 -- The turn of a step that joins a provider's line at p_at: null while another waiting step of the
 -- user has a turn that has come, so that a user has one turn at a time.
 --
@@ -1368,6 +1373,7 @@ language plpgsql
 set search_path = ''
 -- However few providers the statistics know, the line is read by its index.
 set enable_seqscan = off
+set enable_bitmapscan = off
 set jit = off
 as
 $$
@@ -2010,7 +2016,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   3,
   'kept_line',
-  'b85971e98d6e2db948e89326aac975903d181e90aa0aca2297e7f0a5c40e480a'
+  '9ab969940a59ce1b3a3858cba3da0b96b233a71a07ab75d88605b1755890659b'
 );
 
 notify pgrst, 'reload schema';

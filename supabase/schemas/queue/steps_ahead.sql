@@ -10,6 +10,7 @@ stable
 set search_path = ''
 -- However few providers the statistics know, the line is read by its index.
 set enable_seqscan = off
+set enable_bitmapscan = off
 set jit = off
 as
 $$

@@ -6,6 +6,7 @@ security definer
 set search_path = ''
 -- However few providers the statistics know, the line is read by its index.
 set enable_seqscan = off
+set enable_bitmapscan = off
 set jit = off
 set statement_timeout = '5s'
 as
