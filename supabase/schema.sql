@@ -1942,17 +1942,15 @@ begin
     where s.job_id = p_job_id
       and not unstuck_private.is_final(s.status)
   ) then
-    update unstuck.jobs j set
-      output = p_output,
-      output_url = p_output_url
-    where j.id = p_job_id;
     return query
     select 'completed', c.status, c.refunded, unstuck_private.may_start(v_step.provider)
     from unstuck_private.jobs_finalise(
       array[p_job_id],
       array['completed'],
       array[null::text],
-      array[null::text]
+      array[null::text],
+      p_output => p_output,
+      p_output_url => p_output_url
     ) c;
     return;
   end if;
@@ -2610,9 +2608,6 @@ declare
   v_balance bigint;
 begin
   loop
-    insert into unstuck.credit_accounts (user_id)
-    values (p_user_id)
-    on conflict do nothing;
     select a.balance
     into v_balance
     from unstuck.credit_accounts a
@@ -2621,6 +2616,9 @@ begin
     if found then
       return v_balance;
     end if;
+    insert into unstuck.credit_accounts (user_id)
+    values (p_user_id)
+    on conflict do nothing;
   end loop;
 end $function$
 ;
@@ -4019,34 +4017,40 @@ declare
   v_expires timestamptz := v_now + unstuck_private.job_lifetime(p_tool.tool, v_steps);
   v_deadline timestamptz := least(v_now + p_tool.queue_ttl, v_expires);
   v_key text := p_tool.exclusive_group || ':' || p_user_id;
+  v_balance bigint;
 begin
-  -- Adopt the row that an older client inserted: every column of times and credits is overwritten.
-  update unstuck.jobs set
-    status = 'queued',
-    session_id = coalesce(p_session_id, session_id),
-    credits_charged = p_price,
-    credits_refunded = 0,
-    refund_rule = p_tool.refund_rule,
-    exclusive_key = v_key,
-    input = p_input,
-    total_steps = v_steps,
-    current_step = 0,
-    retries = 0,
-    request_hash = p_request_hash,
-    queued_at = v_now,
-    created_at = v_now,
-    started_at = null,
-    deadline_at = v_deadline,
-    expires_at = v_expires,
-    completed_at = null,
-    waited_in_queue = false,
-    output = null,
-    output_url = null,
-    error_code = null,
-    error_message = null
-  where id = p_job_id
-    and user_id = p_user_id
-    and request_hash is null;
+  perform 1
+  from unstuck.jobs j
+  where j.id = p_job_id;
+  if found then
+    -- Adopt the row that an older client inserted: every column of times and credits is overwritten.
+    update unstuck.jobs set
+      status = 'queued',
+      session_id = coalesce(p_session_id, session_id),
+      credits_charged = p_price,
+      credits_refunded = 0,
+      refund_rule = p_tool.refund_rule,
+      exclusive_key = v_key,
+      input = p_input,
+      total_steps = v_steps,
+      current_step = 0,
+      retries = 0,
+      request_hash = p_request_hash,
+      queued_at = v_now,
+      created_at = v_now,
+      started_at = null,
+      deadline_at = v_deadline,
+      expires_at = v_expires,
+      completed_at = null,
+      waited_in_queue = false,
+      output = null,
+      output_url = null,
+      error_code = null,
+      error_message = null
+    where id = p_job_id
+      and user_id = p_user_id
+      and request_hash is null;
+  end if;
   if not found then
     insert into unstuck.jobs (
       id, tool, user_id, session_id, status, credits_charged, refund_rule, exclusive_key, input,
@@ -4058,8 +4062,13 @@ begin
     );
   end if;
   if p_price > 0 then
-    insert into unstuck.credit_entries (user_id, job_id, kind, amount, reason)
-    values (p_user_id, p_job_id, 'debit', -p_price, p_tool.tool);
+    update unstuck.credit_accounts a
+    set balance = a.balance - p_price
+    where a.user_id = p_user_id
+    returning a.balance
+    into v_balance;
+    insert into unstuck.credit_entries (user_id, job_id, kind, amount, balance_after, reason)
+    values (p_user_id, p_job_id, 'debit', -p_price, v_balance, p_tool.tool);
   end if;
   insert into unstuck.job_steps (job_id, step, status, provider, share, deadline_at, input)
   select
@@ -4265,7 +4274,7 @@ begin
   messages := v_first.messages || v_second.messages;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.jobs_finalise(p_ids uuid[], p_statuses text[], p_codes text[], p_messages text[], p_refund boolean DEFAULT true)
+CREATE OR REPLACE FUNCTION unstuck_private.jobs_finalise(p_ids uuid[], p_statuses text[], p_codes text[], p_messages text[], p_refund boolean DEFAULT true, p_output jsonb DEFAULT NULL::jsonb, p_output_url text DEFAULT NULL::text)
  RETURNS TABLE(job_id uuid, tool text, status text, refunded bigint)
  LANGUAGE plpgsql
  SET search_path TO ''
@@ -4284,17 +4293,23 @@ begin
   join unstuck.jobs j using (id)
   where unstuck_private.is_live(j.status);
 
-  update unstuck.job_steps s
-  set status = case c.status when 'cancelled' then 'cancelled' else 'failed' end,
-    error_code = coalesce(c.code, 'CANCELLED'),
-    error_message = coalesce(c.code, 'CANCELLED') || ': ' || c.message,
-    completed_at = v_now,
-    lease_until = null,
-    checked_at = null,
-    provider_cancel_due = unstuck_private.cancel_debt_with(s)
-  from unnest(v_ids, v_statuses, v_codes, v_messages) as c (id, status, code, message)
-  where s.job_id = c.id
-    and not unstuck_private.is_final(s.status);
+  if exists (
+    select from unstuck.job_steps s
+    where s.job_id = any (v_ids)
+      and not unstuck_private.is_final(s.status)
+  ) then
+    update unstuck.job_steps s
+    set status = case c.status when 'cancelled' then 'cancelled' else 'failed' end,
+      error_code = coalesce(c.code, 'CANCELLED'),
+      error_message = coalesce(c.code, 'CANCELLED') || ': ' || c.message,
+      completed_at = v_now,
+      lease_until = null,
+      checked_at = null,
+      provider_cancel_due = unstuck_private.cancel_debt_with(s)
+    from unnest(v_ids, v_statuses, v_codes, v_messages) as c (id, status, code, message)
+    where s.job_id = c.id
+      and not unstuck_private.is_final(s.status);
+  end if;
 
   return query
   update unstuck.jobs j
@@ -4313,6 +4328,8 @@ begin
       end
     end,
     current_step = case when c.status = 'completed' then j.total_steps else j.current_step end,
+    output = coalesce(p_output, j.output),
+    output_url = coalesce(p_output_url, j.output_url),
     completed_at = v_now,
     deadline_at = least(j.deadline_at, v_now)
   from unnest(v_ids, v_statuses, v_codes, v_messages) as c (id, status, code, message)
@@ -4483,14 +4500,20 @@ CREATE OR REPLACE FUNCTION unstuck_private.jobs_refund(p_ids uuid[], p_statuses 
 AS $function$
 #variable_conflict use_column
 begin
-  insert into unstuck.credit_accounts (user_id)
-  select distinct j.user_id
-  from unstuck.jobs j
-  where j.id = any (p_ids)
-    and not exists (select from unstuck.credit_accounts a where a.user_id = j.user_id)
-    and unstuck_private.has_ledger_entries(j.id)
-  order by 1
-  on conflict do nothing;
+  if exists (
+    select from unstuck.jobs j
+    where j.id = any (p_ids)
+      and not exists (select from unstuck.credit_accounts a where a.user_id = j.user_id)
+  ) then
+    insert into unstuck.credit_accounts (user_id)
+    select distinct j.user_id
+    from unstuck.jobs j
+    where j.id = any (p_ids)
+      and not exists (select from unstuck.credit_accounts a where a.user_id = j.user_id)
+      and unstuck_private.has_ledger_entries(j.id)
+    order by 1
+    on conflict do nothing;
+  end if;
 
   return query
   with due as materialized (

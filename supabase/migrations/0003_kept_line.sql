@@ -72,6 +72,7 @@ drop function unstuck_private.prune_queue_turns;
 drop function unstuck_private.steps_pick;
 drop function unstuck_private.steps_claim;
 drop function unstuck_private.queue_order;
+drop function unstuck_private.jobs_finalise;
 
 --: source queue/turn.sql 7237a8f06513
 -- A waiting step that may be claimed: the first (nth = 1), second … of its user.
@@ -84,6 +85,106 @@ create type unstuck_private.turn as (
 );
 
 --: source step/job_steps.sql 9eb47973dd64 by hand
+
+--: source credit/account_lock.sql 3fbbd6249935
+-- Locks the user's account, creates it where there is none, and returns its balance. It retries
+-- where another transaction erased the account while this one waited, so that the caller always
+-- holds a row.
+create or replace function unstuck_private.account_lock(p_user_id uuid)
+returns bigint
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_balance bigint;
+begin
+  loop
+    select a.balance
+    into v_balance
+    from unstuck.credit_accounts a
+    where a.user_id = p_user_id
+    for update;
+    if found then
+      return v_balance;
+    end if;
+    insert into unstuck.credit_accounts (user_id)
+    values (p_user_id)
+    on conflict do nothing;
+  end loop;
+end $$;
+
+revoke all on function unstuck_private.account_lock from public, anon, authenticated, service_role;
+
+--: source credit/jobs_refund.sql c4d8cd6bc6e2
+-- Refunds these jobs what `refunds_due` says of the state that each is about to have, and returns
+-- the debit, the refunds before and the refund now of each. Without p_refund it refunds nothing.
+-- The caller has locked the accounts (by id) and the jobs, and has ended the steps.
+create or replace function unstuck_private.jobs_refund(
+  p_ids uuid[],
+  p_statuses text[],
+  p_reasons text[],
+  p_refund boolean default true
+)
+returns table (job_id uuid, debit bigint, refunded bigint, given bigint)
+language plpgsql
+set search_path = ''
+as
+$$
+#variable_conflict use_column
+begin
+  if exists (
+    select from unstuck.jobs j
+    where j.id = any (p_ids)
+      and not exists (select from unstuck.credit_accounts a where a.user_id = j.user_id)
+  ) then
+    insert into unstuck.credit_accounts (user_id)
+    select distinct j.user_id
+    from unstuck.jobs j
+    where j.id = any (p_ids)
+      and not exists (select from unstuck.credit_accounts a where a.user_id = j.user_id)
+      and unstuck_private.has_ledger_entries(j.id)
+    order by 1
+    on conflict do nothing;
+  end if;
+
+  return query
+  with due as materialized (
+    select *
+    from unstuck_private.refunds_due(p_ids, p_statuses)
+  ), entry as (
+    insert into unstuck.credit_entries (
+      user_id, job_id, step, kind, amount, balance_after, reason)
+    select d.user_id, d.job_id, d.step, 'refund', d.amount,
+      a.balance + sum(d.amount) over (
+        partition by d.user_id
+        order by d.job_id, d.step
+        rows unbounded preceding
+      ),
+      coalesce(n.reason, 'refund')
+    from due d
+    join unnest(p_ids, p_reasons) as n (id, reason) on n.id = d.job_id
+    join unstuck.credit_accounts a using (user_id)
+    where p_refund
+      and d.amount is not null
+    returning user_id, amount
+  ), account as (
+    update unstuck.credit_accounts a
+    set balance = a.balance + t.total
+    from (
+      select user_id, sum(amount)::bigint as total
+      from entry
+      group by 1
+    ) t
+    where a.user_id = t.user_id
+  )
+  select d.job_id, d.debit, d.refunded,
+    coalesce(sum(d.amount) filter (where p_refund), 0)::bigint
+  from due d
+  group by d.job_id, d.debit, d.refunded;
+end $$;
+
+revoke all on function unstuck_private.jobs_refund from public, anon, authenticated, service_role;
 
 --: source erase/user_rows_delete.sql 09d00abaf351
 -- Deletes every row of a user and of these jobs, which were the user's, and returns how many ledger
@@ -177,6 +278,89 @@ begin
 end $$;
 
 revoke all on function unstuck_private.job_state from public, anon, authenticated, service_role;
+
+--: source job/jobs_finalise.sql 9a6fc0c9f270
+-- Ends live jobs with everything that belongs to them: steps, refunds, balances, the rows
+-- themselves. Returns what became of each. The caller has locked the accounts (by id) and then the
+-- jobs.
+--
+-- The columns of credits are written anew from the ledger. Where more was refunded than taken, the
+-- row shows as much as was taken, and the message says what the ledger shows. Without p_refund
+-- nothing is refunded, whatever is due. p_output and p_output_url are the result, of a single job.
+create or replace function unstuck_private.jobs_finalise(
+  p_ids uuid[],
+  p_statuses text[],
+  p_codes text[],
+  p_messages text[],
+  p_refund boolean default true,
+  p_output jsonb default null,
+  p_output_url text default null
+)
+returns table (job_id uuid, tool text, status text, refunded bigint)
+language plpgsql
+set search_path = ''
+as
+$$
+#variable_conflict use_column
+declare
+  v_now timestamptz := clock_timestamp();
+  v_ids uuid[];
+  v_statuses text[];
+  v_codes text[];
+  v_messages text[];
+begin
+  select array_agg(c.id), array_agg(c.status), array_agg(c.code), array_agg(c.message)
+  into v_ids, v_statuses, v_codes, v_messages
+  from unnest(p_ids, p_statuses, p_codes, p_messages) as c (id, status, code, message)
+  join unstuck.jobs j using (id)
+  where unstuck_private.is_live(j.status);
+
+  if exists (
+    select from unstuck.job_steps s
+    where s.job_id = any (v_ids)
+      and not unstuck_private.is_final(s.status)
+  ) then
+    update unstuck.job_steps s
+    set status = case c.status when 'cancelled' then 'cancelled' else 'failed' end,
+      error_code = coalesce(c.code, 'CANCELLED'),
+      error_message = coalesce(c.code, 'CANCELLED') || ': ' || c.message,
+      completed_at = v_now,
+      lease_until = null,
+      checked_at = null,
+      provider_cancel_due = unstuck_private.cancel_debt_with(s)
+    from unnest(v_ids, v_statuses, v_codes, v_messages) as c (id, status, code, message)
+    where s.job_id = c.id
+      and not unstuck_private.is_final(s.status);
+  end if;
+
+  return query
+  update unstuck.jobs j
+  set status = c.status,
+    credits_charged = r.debit,
+    credits_refunded = least(r.refunded::numeric + r.given, r.debit),
+    error_code = case when c.status <> 'completed' then c.code end,
+    error_message = case when c.status <> 'completed' then
+      c.code || ': ' || c.message
+      || case when r.given > 0 then format(' %s credits were returned.', r.given) else '' end
+      || case
+        when r.refunded::numeric + r.given > r.debit then
+          format(' The ledger shows %s credits returned of %s.',
+            r.refunded::numeric + r.given, r.debit)
+        else ''
+      end
+    end,
+    current_step = case when c.status = 'completed' then j.total_steps else j.current_step end,
+    output = coalesce(p_output, j.output),
+    output_url = coalesce(p_output_url, j.output_url),
+    completed_at = v_now,
+    deadline_at = least(j.deadline_at, v_now)
+  from unnest(v_ids, v_statuses, v_codes, v_messages) as c (id, status, code, message)
+  join unstuck_private.jobs_refund(v_ids, v_statuses, v_codes, p_refund) r on r.job_id = c.id
+  where j.id = c.id
+  returning j.id, j.tool, j.status, r.given;
+end $$;
+
+revoke all on function unstuck_private.jobs_finalise from public, anon, authenticated, service_role;
 
 --: source order/job_enqueue_v1.sql 5fc21c430024
 create or replace function unstuck.job_enqueue_v1(
@@ -349,6 +533,101 @@ $c$;
 
 revoke all on function unstuck.job_enqueue_v2 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_enqueue_v2 to service_role;
+
+--: source order/job_write.sql 6eb213dc64de
+-- Writes a queued job with its debit and its steps, or overwrites the row that the order adopts.
+-- The caller has locked the account.
+create or replace function unstuck_private.job_write(
+  p_user_id uuid,
+  p_job_id uuid,
+  p_tool unstuck.tools,
+  p_session_id text,
+  p_input jsonb,
+  p_request_hash text,
+  p_steps jsonb,
+  p_price bigint,
+  p_retry_of uuid
+)
+returns void
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_now timestamptz := clock_timestamp();
+  v_steps int := jsonb_array_length(p_steps);
+  v_expires timestamptz := v_now + unstuck_private.job_lifetime(p_tool.tool, v_steps);
+  v_deadline timestamptz := least(v_now + p_tool.queue_ttl, v_expires);
+  v_key text := p_tool.exclusive_group || ':' || p_user_id;
+  v_balance bigint;
+begin
+  perform 1
+  from unstuck.jobs j
+  where j.id = p_job_id;
+  if found then
+    -- Adopt the row that an older client inserted: every column of times and credits is overwritten.
+    update unstuck.jobs set
+      status = 'queued',
+      session_id = coalesce(p_session_id, session_id),
+      credits_charged = p_price,
+      credits_refunded = 0,
+      refund_rule = p_tool.refund_rule,
+      exclusive_key = v_key,
+      input = p_input,
+      total_steps = v_steps,
+      current_step = 0,
+      retries = 0,
+      request_hash = p_request_hash,
+      queued_at = v_now,
+      created_at = v_now,
+      started_at = null,
+      deadline_at = v_deadline,
+      expires_at = v_expires,
+      completed_at = null,
+      waited_in_queue = false,
+      output = null,
+      output_url = null,
+      error_code = null,
+      error_message = null
+    where id = p_job_id
+      and user_id = p_user_id
+      and request_hash is null;
+  end if;
+  if not found then
+    insert into unstuck.jobs (
+      id, tool, user_id, session_id, status, credits_charged, refund_rule, exclusive_key, input,
+      total_steps, request_hash, retry_of, queued_at, created_at, deadline_at, expires_at
+    )
+    values (
+      p_job_id, p_tool.tool, p_user_id, p_session_id, 'queued', p_price, p_tool.refund_rule,
+      v_key, p_input, v_steps, p_request_hash, p_retry_of, v_now, v_now, v_deadline, v_expires
+    );
+  end if;
+  if p_price > 0 then
+    update unstuck.credit_accounts a
+    set balance = a.balance - p_price
+    where a.user_id = p_user_id
+    returning a.balance
+    into v_balance;
+    insert into unstuck.credit_entries (user_id, job_id, kind, amount, balance_after, reason)
+    values (p_user_id, p_job_id, 'debit', -p_price, v_balance, p_tool.tool);
+  end if;
+  insert into unstuck.job_steps (job_id, step, status, provider, share, deadline_at, input)
+  select
+    p_job_id,
+    s.step,
+    case when s.step > 1 and p_tool.step_order = 'sequential' then 'blocked' else 'queued' end,
+    p_tool.provider,
+    unstuck_private.share_of(p_price, v_steps, s.step::int),
+    case
+      when s.step > 1 and p_tool.step_order = 'sequential' then v_expires
+      else v_deadline
+    end,
+    s.input
+  from jsonb_array_elements(p_steps) with ordinality as s (input, step);
+end $$;
+
+revoke all on function unstuck_private.job_write from public, anon, authenticated, service_role;
 
 --: source order/seconds_over_queue_ttl.sql bf5491987350
 -- How many seconds longer than its tool's `queue_ttl` a new job would wait; 0 while a slot is free
@@ -1682,7 +1961,7 @@ $c$;
 revoke all on function unstuck.step_complete_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_complete_v1 to service_role;
 
---: source step/step_complete_v2.sql 42088f04e07a
+--: source step/step_complete_v2.sql 6d86588c409f
 create or replace function unstuck.step_complete_v2(
   p_job_id uuid,
   p_step int,
@@ -1748,17 +2027,15 @@ begin
     where s.job_id = p_job_id
       and not unstuck_private.is_final(s.status)
   ) then
-    update unstuck.jobs j set
-      output = p_output,
-      output_url = p_output_url
-    where j.id = p_job_id;
     return query
     select 'completed', c.status, c.refunded, unstuck_private.may_start(v_step.provider)
     from unstuck_private.jobs_finalise(
       array[p_job_id],
       array['completed'],
       array[null::text],
-      array[null::text]
+      array[null::text],
+      p_output => p_output,
+      p_output_url => p_output_url
     ) c;
     return;
   end if;
@@ -2016,7 +2293,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   3,
   'kept_line',
-  '9ab969940a59ce1b3a3858cba3da0b96b233a71a07ab75d88605b1755890659b'
+  'c910d77937eba710ff835424fe48f18c662367cafaaa87d3ebfa88aec59d0064'
 );
 
 notify pgrst, 'reload schema';

@@ -11,9 +11,6 @@ declare
   v_balance bigint;
 begin
   loop
-    insert into unstuck.credit_accounts (user_id)
-    values (p_user_id)
-    on conflict do nothing;
     select a.balance
     into v_balance
     from unstuck.credit_accounts a
@@ -22,6 +19,9 @@ begin
     if found then
       return v_balance;
     end if;
+    insert into unstuck.credit_accounts (user_id)
+    values (p_user_id)
+    on conflict do nothing;
   end loop;
 end $$;
 

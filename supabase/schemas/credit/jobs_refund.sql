@@ -14,14 +14,20 @@ as
 $$
 #variable_conflict use_column
 begin
-  insert into unstuck.credit_accounts (user_id)
-  select distinct j.user_id
-  from unstuck.jobs j
-  where j.id = any (p_ids)
-    and not exists (select from unstuck.credit_accounts a where a.user_id = j.user_id)
-    and unstuck_private.has_ledger_entries(j.id)
-  order by 1
-  on conflict do nothing;
+  if exists (
+    select from unstuck.jobs j
+    where j.id = any (p_ids)
+      and not exists (select from unstuck.credit_accounts a where a.user_id = j.user_id)
+  ) then
+    insert into unstuck.credit_accounts (user_id)
+    select distinct j.user_id
+    from unstuck.jobs j
+    where j.id = any (p_ids)
+      and not exists (select from unstuck.credit_accounts a where a.user_id = j.user_id)
+      and unstuck_private.has_ledger_entries(j.id)
+    order by 1
+    on conflict do nothing;
+  end if;
 
   return query
   with due as materialized (

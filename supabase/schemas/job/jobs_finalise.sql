@@ -4,13 +4,15 @@
 --
 -- The columns of credits are written anew from the ledger. Where more was refunded than taken, the
 -- row shows as much as was taken, and the message says what the ledger shows. Without p_refund
--- nothing is refunded, whatever is due.
+-- nothing is refunded, whatever is due. p_output and p_output_url are the result, of a single job.
 create or replace function unstuck_private.jobs_finalise(
   p_ids uuid[],
   p_statuses text[],
   p_codes text[],
   p_messages text[],
-  p_refund boolean default true
+  p_refund boolean default true,
+  p_output jsonb default null,
+  p_output_url text default null
 )
 returns table (job_id uuid, tool text, status text, refunded bigint)
 language plpgsql
@@ -31,17 +33,23 @@ begin
   join unstuck.jobs j using (id)
   where unstuck_private.is_live(j.status);
 
-  update unstuck.job_steps s
-  set status = case c.status when 'cancelled' then 'cancelled' else 'failed' end,
-    error_code = coalesce(c.code, 'CANCELLED'),
-    error_message = coalesce(c.code, 'CANCELLED') || ': ' || c.message,
-    completed_at = v_now,
-    lease_until = null,
-    checked_at = null,
-    provider_cancel_due = unstuck_private.cancel_debt_with(s)
-  from unnest(v_ids, v_statuses, v_codes, v_messages) as c (id, status, code, message)
-  where s.job_id = c.id
-    and not unstuck_private.is_final(s.status);
+  if exists (
+    select from unstuck.job_steps s
+    where s.job_id = any (v_ids)
+      and not unstuck_private.is_final(s.status)
+  ) then
+    update unstuck.job_steps s
+    set status = case c.status when 'cancelled' then 'cancelled' else 'failed' end,
+      error_code = coalesce(c.code, 'CANCELLED'),
+      error_message = coalesce(c.code, 'CANCELLED') || ': ' || c.message,
+      completed_at = v_now,
+      lease_until = null,
+      checked_at = null,
+      provider_cancel_due = unstuck_private.cancel_debt_with(s)
+    from unnest(v_ids, v_statuses, v_codes, v_messages) as c (id, status, code, message)
+    where s.job_id = c.id
+      and not unstuck_private.is_final(s.status);
+  end if;
 
   return query
   update unstuck.jobs j
@@ -60,6 +68,8 @@ begin
       end
     end,
     current_step = case when c.status = 'completed' then j.total_steps else j.current_step end,
+    output = coalesce(p_output, j.output),
+    output_url = coalesce(p_output_url, j.output_url),
     completed_at = v_now,
     deadline_at = least(j.deadline_at, v_now)
   from unnest(v_ids, v_statuses, v_codes, v_messages) as c (id, status, code, message)

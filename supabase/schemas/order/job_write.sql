@@ -22,34 +22,40 @@ declare
   v_expires timestamptz := v_now + unstuck_private.job_lifetime(p_tool.tool, v_steps);
   v_deadline timestamptz := least(v_now + p_tool.queue_ttl, v_expires);
   v_key text := p_tool.exclusive_group || ':' || p_user_id;
+  v_balance bigint;
 begin
-  -- Adopt the row that an older client inserted: every column of times and credits is overwritten.
-  update unstuck.jobs set
-    status = 'queued',
-    session_id = coalesce(p_session_id, session_id),
-    credits_charged = p_price,
-    credits_refunded = 0,
-    refund_rule = p_tool.refund_rule,
-    exclusive_key = v_key,
-    input = p_input,
-    total_steps = v_steps,
-    current_step = 0,
-    retries = 0,
-    request_hash = p_request_hash,
-    queued_at = v_now,
-    created_at = v_now,
-    started_at = null,
-    deadline_at = v_deadline,
-    expires_at = v_expires,
-    completed_at = null,
-    waited_in_queue = false,
-    output = null,
-    output_url = null,
-    error_code = null,
-    error_message = null
-  where id = p_job_id
-    and user_id = p_user_id
-    and request_hash is null;
+  perform 1
+  from unstuck.jobs j
+  where j.id = p_job_id;
+  if found then
+    -- Adopt the row that an older client inserted: every column of times and credits is overwritten.
+    update unstuck.jobs set
+      status = 'queued',
+      session_id = coalesce(p_session_id, session_id),
+      credits_charged = p_price,
+      credits_refunded = 0,
+      refund_rule = p_tool.refund_rule,
+      exclusive_key = v_key,
+      input = p_input,
+      total_steps = v_steps,
+      current_step = 0,
+      retries = 0,
+      request_hash = p_request_hash,
+      queued_at = v_now,
+      created_at = v_now,
+      started_at = null,
+      deadline_at = v_deadline,
+      expires_at = v_expires,
+      completed_at = null,
+      waited_in_queue = false,
+      output = null,
+      output_url = null,
+      error_code = null,
+      error_message = null
+    where id = p_job_id
+      and user_id = p_user_id
+      and request_hash is null;
+  end if;
   if not found then
     insert into unstuck.jobs (
       id, tool, user_id, session_id, status, credits_charged, refund_rule, exclusive_key, input,
@@ -61,8 +67,13 @@ begin
     );
   end if;
   if p_price > 0 then
-    insert into unstuck.credit_entries (user_id, job_id, kind, amount, reason)
-    values (p_user_id, p_job_id, 'debit', -p_price, p_tool.tool);
+    update unstuck.credit_accounts a
+    set balance = a.balance - p_price
+    where a.user_id = p_user_id
+    returning a.balance
+    into v_balance;
+    insert into unstuck.credit_entries (user_id, job_id, kind, amount, balance_after, reason)
+    values (p_user_id, p_job_id, 'debit', -p_price, v_balance, p_tool.tool);
   end if;
   insert into unstuck.job_steps (job_id, step, status, provider, share, deadline_at, input)
   select

@@ -63,17 +63,15 @@ begin
     where s.job_id = p_job_id
       and not unstuck_private.is_final(s.status)
   ) then
-    update unstuck.jobs j set
-      output = p_output,
-      output_url = p_output_url
-    where j.id = p_job_id;
     return query
     select 'completed', c.status, c.refunded, unstuck_private.may_start(v_step.provider)
     from unstuck_private.jobs_finalise(
       array[p_job_id],
       array['completed'],
       array[null::text],
-      array[null::text]
+      array[null::text],
+      p_output => p_output,
+      p_output_url => p_output_url
     ) c;
     return;
   end if;
