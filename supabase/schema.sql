@@ -142,7 +142,9 @@ create table unstuck.providers (
   circuit_open_until timestamp with time zone,
   circuit_opened_at timestamp with time zone,
   circuit_reason text,
-  circuit_closed_at timestamp with time zone not null default '-infinity'::timestamp with time zone
+  circuit_closed_at timestamp with time zone not null default '-infinity'::timestamp with time zone,
+  learned_limit integer,
+  limit_probe_at timestamp with time zone
 );
 create table unstuck.retention (
   kind text not null,
@@ -285,6 +287,7 @@ alter table unstuck.provider_alarms add constraint provider_alarms_count_check C
 alter table unstuck.provider_alarms add constraint provider_alarms_pkey PRIMARY KEY (id);
 alter table unstuck.provider_alarms add constraint provider_alarms_provider_fkey FOREIGN KEY (provider) REFERENCES unstuck.providers(provider);
 alter table unstuck.provider_alarms add constraint provider_alarms_tool_fkey FOREIGN KEY (tool) REFERENCES unstuck.tools(tool);
+alter table unstuck.providers add constraint providers_learned_limit_check CHECK ((learned_limit >= 0));
 alter table unstuck.providers add constraint providers_max_concurrent_check CHECK ((max_concurrent >= 0));
 alter table unstuck.providers add constraint providers_pkey PRIMARY KEY (provider);
 alter table unstuck.retention add constraint retention_keep_check CHECK ((keep > '00:00:00'::interval));
@@ -787,8 +790,9 @@ create view unstuck.provider_load with (security_invoker=true) as
     oldest_waiting_seconds,
     circuit_open_until,
     circuit_reason,
-    circuits_of_tools
-   FROM unstuck_private.visible_load() l(provider, enabled, max_concurrent, running, waiting, oldest_waiting_seconds, circuit_open_until, circuit_reason, circuits_of_tools);
+    circuits_of_tools,
+    learned_limit
+   FROM unstuck_private.visible_load() l(provider, enabled, max_concurrent, running, waiting, oldest_waiting_seconds, circuit_open_until, circuit_reason, circuits_of_tools, learned_limit);
 create view unstuck.queue_positions with (security_invoker=true) as
  SELECT job_id,
     provider,
@@ -1464,8 +1468,8 @@ begin
     e.eta_seconds,
     e.task_id,
     j.output_url,
-    j.error_code,
-    j.error_message,
+    coalesce(j.error_code, w.code),
+    coalesce(j.error_message, w.code || ': the provider is full; the job keeps its turn.'),
     j.credits_charged,
     j.credits_refunded,
     e.balance,
@@ -1496,6 +1500,9 @@ begin
   from unstuck.jobs j
   join unstuck.tools t using (tool)
   cross join unstuck_private.job_state(j.id, false, true) e
+  cross join lateral (
+    select case when unstuck_private.waits_for_capacity(j) then 'PROVIDER_BUSY' end as code
+  ) w
   where j.id = p_job_id;
 end $function$
 ;
@@ -1661,7 +1668,7 @@ AS $function$
   select
     p.max_concurrent,
     l.running,
-    greatest(p.max_concurrent - l.running, 0),
+    greatest(unstuck_private.slot_limit(p, clock_timestamp()) - l.running, 0),
     coalesce(w.total, 0),
     coalesce(w.by_tool, '{}'),
     unstuck_private.seconds_between(w.since, clock_timestamp()),
@@ -1837,7 +1844,9 @@ CREATE OR REPLACE FUNCTION unstuck.step_claim_v1(p_provider text, p_limit intege
 AS $function$
 declare
   v_provider unstuck.providers;
+  v_live int;
   v_free int;
+  v_claimed int;
   v_now timestamptz;
 begin
   perform unstuck_private.act_as('worker');
@@ -1852,12 +1861,14 @@ begin
     return;
   end if;
   v_now := clock_timestamp();
-  select v_provider.max_concurrent - count(*)
-  into v_free
+  select count(*)
+  into v_live
   from unstuck.job_steps s
   where s.provider = p_provider
     and unstuck_private.holds_slot(s);
-  v_free := least(v_free, greatest(p_limit, 0));
+  v_free := least(
+    unstuck_private.slot_limit(v_provider, v_now) - v_live,
+    greatest(p_limit, 0));
   -- An open circuit lets one step through a minute.
   if v_provider.circuit_open_until is not null then
     v_free := least(v_free, (v_provider.circuit_open_until <= v_now)::int);
@@ -1869,8 +1880,15 @@ begin
   select *
   from unstuck_private.steps_claim(
     v_provider, v_now, unstuck_private.steps_pick(p_provider, v_now, v_free));
-  if found then
+  get diagnostics v_claimed = row_count;
+  if v_claimed > 0 then
     perform unstuck_private.circuit_trial(p_provider, v_now);
+  end if;
+  -- One of them is a probe beyond the learned limit: the next probe waits for its answer.
+  if v_live + v_claimed > v_provider.learned_limit then
+    update unstuck.providers p
+    set limit_probe_at = v_now + unstuck_private.probe_pause(true)
+    where p.provider = p_provider;
   end if;
 end $function$
 ;
@@ -2133,7 +2151,9 @@ declare
   v_job unstuck.jobs;
   v_step unstuck.job_steps;
   v_tool unstuck.tools;
+  v_delay interval := make_interval(secs => greatest(p_delay_ms, 0) / 1000.0);
   v_at timestamptz;
+  v_code text := case when p_kind = 'capacity' then 'PROVIDER_BUSY' else p_error_code end;
 begin
   perform unstuck_private.act_as('worker');
   if p_kind not in ('capacity', 'transient') then
@@ -2151,33 +2171,37 @@ begin
   into v_tool
   from unstuck.tools t
   where t.tool = v_job.tool;
-  v_at := clock_timestamp() + make_interval(secs => greatest(p_delay_ms, 0) / 1000.0);
+  v_at := clock_timestamp() + v_delay;
   if v_at >= v_job.expires_at
     or (p_kind = 'transient' and v_step.attempts >= v_tool.attempt_max)
   then
     return query
     select 'failed', f.refunded
     from unstuck_private.step_fail(v_job, p_step, p_error_code, p_error_message) f;
-    return;
+  else
+    update unstuck.job_steps s set
+      status = 'queued',
+      sent_at = null,
+      started_at = null,
+      claimed_at = null,
+      lease_until = null,
+      provider_task_id = null,
+      not_before = case when p_delay_ms > 0 then v_at end,
+      -- A refusal for capacity is no attempt.
+      attempts = greatest(s.attempts - (p_kind = 'capacity')::int, 0),
+      error_code = v_code,
+      error_message = v_code || ': ' || p_error_message,
+      deadline_at = least(v_at + v_tool.queue_ttl, v_job.expires_at)
+    where s.job_id = p_job_id
+      and s.step = p_step;
+    perform unstuck_private.job_sync_from_steps(array[p_job_id]);
+    return query
+    select 'queued', 0::bigint;
   end if;
-  update unstuck.job_steps s set
-    status = 'queued',
-    sent_at = null,
-    started_at = null,
-    claimed_at = null,
-    lease_until = null,
-    provider_task_id = null,
-    not_before = v_at,
-    -- A refusal for capacity is no attempt.
-    attempts = greatest(s.attempts - (p_kind = 'capacity')::int, 0),
-    error_code = p_error_code,
-    error_message = p_error_code || ': ' || p_error_message,
-    deadline_at = least(v_at + v_tool.queue_ttl, v_job.expires_at)
-  where s.job_id = p_job_id
-    and s.step = p_step;
-  perform unstuck_private.job_sync_from_steps(array[p_job_id]);
-  return query
-  select 'queued', 0::bigint;
+  -- In the order in which the claim takes these locks, and after everything that may wait.
+  if p_kind = 'capacity' then
+    perform unstuck_private.slot_limit_fall(v_step, v_delay);
+  end if;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.step_sent_v1(p_job_id uuid, p_step integer, p_run bigint)
@@ -2270,6 +2294,7 @@ begin
       return;
     end;
     perform unstuck_private.job_sync_from_steps(array[p_job_id]);
+    perform unstuck_private.slot_limit_rise(v_step);
     perform unstuck_private.circuit_close(v_step, false);
     return query
     select 'running', v_waiting;
@@ -4838,7 +4863,7 @@ declare
   v_steps int;
 begin
   select least(
-    p.max_concurrent - (
+    unstuck_private.slot_limit(p, v_now) - (
       select count(*)
       from unstuck.job_steps s
       where s.provider = p.provider
@@ -5019,6 +5044,8 @@ begin
   if not found
     or not v_provider.enabled
     or v_provider.circuit_open_until is not null
+    -- A claim counts the probes of what the provider takes.
+    or v_provider.learned_limit is not null
     or v_step.turn_at is null
     or v_step.turn_at > v_now
     or exists (
@@ -5138,6 +5165,42 @@ begin
   return null;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.peak_at_provider(p_provider text, p_since timestamp with time zone, p_with_awaited boolean)
+ RETURNS integer
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  with taken as (
+    select coalesce(s.sent_at, s.started_at) as since, null::timestamptz as until
+    from unstuck.job_steps s
+    where s.provider = p_provider
+      and unstuck_private.holds_slot(s)
+      and (s.started_at is not null or p_with_awaited or s.lease_until <= clock_timestamp())
+    union all
+    select coalesce(s.sent_at, s.started_at), coalesce(s.provider_done_at, s.completed_at)
+    from unstuck.job_steps s
+    where s.provider = p_provider
+      and s.started_at is not null
+      and coalesce(s.provider_done_at, s.completed_at) > p_since
+  )
+  select coalesce(max(w.steps), 0)::int
+  from (
+    select sum(e.steps) over (order by e.at, e.steps) as steps
+    from taken t
+    cross join lateral (values (t.since, 1), (t.until, -1)) e (at, steps)
+    where e.at is not null
+  ) w
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.probe_pause(p_is_confirmed boolean)
+ RETURNS interval
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select case when p_is_confirmed then interval '30 seconds' else interval '5 seconds' end
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.provider_positions(p_provider text)
  RETURNS TABLE(job_id uuid, "position" integer, eta_seconds integer)
  LANGUAGE plpgsql
@@ -5197,6 +5260,12 @@ AS $function$
 begin
   if new.max_concurrent < old.max_concurrent then
     new.limit_changed_at := clock_timestamp();
+  end if;
+  if new.max_concurrent <> old.max_concurrent or new.learned_limit >= new.max_concurrent then
+    new.learned_limit := null;
+  end if;
+  if new.learned_limit is null then
+    new.limit_probe_at := null;
   end if;
   return new;
 end $function$
@@ -5900,7 +5969,7 @@ AS $function$
 declare
   v_slots int;
 begin
-  select p.max_concurrent
+  select unstuck_private.slot_limit(p, clock_timestamp())
   into v_slots
   from unstuck.providers p
   where p.provider = p_tool.provider;
@@ -5953,7 +6022,9 @@ begin
         and unstuck_private.holds_slot(s)
     ),
     slot as (
-      select generate_series(1, greatest(p.max_concurrent, 1)) as slot
+      select generate_series(
+        1, greatest(unstuck_private.slot_limit(p, clock_timestamp()), 1)
+      ) as slot
       from unstuck.providers p
       where p.provider = p_provider
     ),
@@ -5999,6 +6070,67 @@ CREATE OR REPLACE FUNCTION unstuck_private.share_of(p_price bigint, p_steps inte
 AS $function$
   select p_price / p_steps + (p_step <= p_price % p_steps)::int
 $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.slot_limit(p_provider unstuck.providers, p_at timestamp with time zone)
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select least(
+    p_provider.max_concurrent,
+    p_provider.learned_limit + coalesce(p_provider.limit_probe_at <= p_at, false)::int
+  )
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.slot_limit_fall(p_step unstuck.job_steps, p_delay interval)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_learned int;
+  v_taken int;
+begin
+  if p_step.sent_at is null then
+    return;
+  end if;
+  select p.learned_limit
+  into v_learned
+  from unstuck.providers p
+  where p.provider = p_step.provider
+  for no key update;
+  v_taken := unstuck_private.peak_at_provider(p_step.provider, p_step.sent_at, true);
+  update unstuck.providers p
+  set learned_limit = least(v_learned, v_taken),
+    limit_probe_at = clock_timestamp() + greatest(
+      unstuck_private.probe_pause(coalesce(v_learned <= v_taken, false)),
+      least(p_delay, unstuck_private.probe_pause(true))
+    )
+  where p.provider = p_step.provider;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.slot_limit_rise(p_step unstuck.job_steps)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_taken int;
+begin
+  if not exists (
+    select from unstuck.providers p
+    where p.provider = p_step.provider
+      and p.learned_limit is not null
+  ) then
+    return;
+  end if;
+  v_taken := unstuck_private.peak_at_provider(p_step.provider, p_step.sent_at, false);
+  update unstuck.providers p
+  set learned_limit = v_taken,
+    limit_probe_at = clock_timestamp() + unstuck_private.probe_pause(false)
+  where p.provider = p_step.provider
+    and p.learned_limit < v_taken;
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.status_word(p_table text, p_status text)
  RETURNS text
@@ -7189,17 +7321,18 @@ CREATE OR REPLACE FUNCTION unstuck_private.violations_now()
  SET search_path TO ''
  SET jit TO 'off'
 AS $function$
-  with provider as materialized (
+  with since as (
+    select clock_timestamp() as now, clock_timestamp() - interval '4 minutes' as at
+  ), provider as materialized (
     select p.provider, p.enabled, p.max_concurrent, p.limit_changed_at, p.circuit_open_until,
-      p.circuit_closed_at, l.live
+      p.circuit_closed_at, l.live, unstuck_private.slot_limit(p, n.at) as slots
     from unstuck.providers p
+    cross join since n
     cross join lateral (
       select count(*) as live
       from unstuck.job_steps s
       where s.provider = p.provider and unstuck_private.holds_slot(s)
     ) l
-  ), since as (
-    select clock_timestamp() as now, clock_timestamp() - interval '4 minutes' as at
   ), freed as materialized (
     select s.provider, count(*) as slots
     from unstuck.job_steps s
@@ -7212,7 +7345,7 @@ AS $function$
     left join freed f on f.provider = p.provider
     where p.enabled
       and p.circuit_open_until is null
-      and p.max_concurrent > p.live + coalesce(f.slots, 0)
+      and p.slots > p.live + coalesce(f.slots, 0)
   )
   select 'slots_within_limit', p.provider, format('%s live, limit %s', c.live, p.max_concurrent)
   from provider p
@@ -7496,7 +7629,7 @@ AS $function$
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.visible_load()
- RETURNS TABLE(provider text, enabled boolean, max_concurrent integer, running integer, waiting integer, oldest_waiting_seconds integer, circuit_open_until timestamp with time zone, circuit_reason text, circuits_of_tools text[])
+ RETURNS TABLE(provider text, enabled boolean, max_concurrent integer, running integer, waiting integer, oldest_waiting_seconds integer, circuit_open_until timestamp with time zone, circuit_reason text, circuits_of_tools text[], learned_limit integer)
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO ''
@@ -7510,7 +7643,8 @@ AS $function$
       from unstuck.tools t
       where t.provider = p.provider and t.circuit_open_until is not null
       order by t.tool
-    )
+    ),
+    p.learned_limit
   from unstuck.providers p
   cross join lateral (
     select count(*)::int as steps
@@ -7552,6 +7686,22 @@ begin
     from unstuck_private.violations() o;
   end if;
 end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.waits_for_capacity(p_job unstuck.jobs)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select p_job.status = 'queued'
+    and exists (
+      select from unstuck.job_steps s
+      join unstuck.providers p using (provider)
+      where s.job_id = p_job.id
+        and s.status = 'queued'
+        and (s.error_code = 'PROVIDER_BUSY' or p.learned_limit is not null)
+    )
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.website_fail(p_job unstuck.jobs, p_step unstuck.job_steps)
  RETURNS TABLE(job_status text, refunded bigint)
@@ -7869,7 +8019,8 @@ Caller: the status endpoints, for the verified user (p_user_id null: for the ser
 (p_tool null: any) and one table (p_table null: any).
 
 Effect: heals the user''s jobs when this one is past its deadline, then answers with the job''s
-present state. tasks: the parallel steps, each with its output once the owner may see it.
+present state; while it waits for a provider that refuses more, error_code is PROVIDER_BUSY. tasks:
+the parallel steps, each with its output once the owner may see it.
 
 Refuses: bad_request (no tool has the table); not_found, also for a job of another user, tool or
 table.
@@ -7920,6 +8071,7 @@ comment on function unstuck.queue_check_v1(text) is
 Caller: the check and status endpoints.
 
 Effect: none; one row for a known provider: its limit, how many slots are taken, how many jobs wait.
+slots_available: by what the provider takes, where it refused more for capacity.
 enabled: false also while an open circuit of the provider lets no step through.
 
 Refuses: nothing; no row where there is no such provider.
@@ -7980,6 +8132,8 @@ Caller: a worker, before it submits steps of a provider.
 Effect: claims up to p_limit waiting steps in queue order while slots are free. Each gets a new run
 and a lease. The reply has each step''s request, the output of the step before, and how long the step
 may run. While the circuit of the provider or of a tool is open, one step of it is claimed a minute.
+Where the provider refused steps for capacity, there are as many slots as it took, and from time to
+time one step more is claimed as a probe.
 
 Refuses: nothing; no row where no step may start.
 
@@ -8075,8 +8229,10 @@ Caller: a worker whose submission the provider refused for capacity, or failed i
 pass (p_kind: capacity | transient).
 
 Effect: puts the step back into the queue until p_delay_ms have passed, and frees its slot. Past
-attempt_max or expires_at it fails the step and refunds instead. outcome: queued | failed | stale
-(not the present run, or the provider is done).
+attempt_max or expires_at it fails the step and refunds instead. capacity: the step keeps its turn
+and waits with the code PROVIDER_BUSY; if it was sent, the provider''s learned limit falls to what
+the provider took, so that a freed slot, or the next probe, starts the step. outcome: queued |
+failed | stale (not the present run, or the provider is done).
 
 Refuses: bad_request for another kind.
 
@@ -8098,10 +8254,11 @@ comment on function unstuck.step_started_v1(uuid,integer,bigint,text) is
 Caller: a worker that got the provider''s task for its submission, or a healer that found it later. A
 webhook alone is no reason to call it for a task that is still at work.
 
-Effect: records the task; an accepted step closes the circuits of its provider and tool. outcome:
-running | cancel_due (the step is final or was claimed again: the caller cancels the task at the
-provider, else a sweep does) | stale (recorded before, or a task of another step, which changes
-nothing). webhook_waiting: a webhook of this run is not applied yet.
+Effect: records the task; an accepted step closes the circuits of its provider and tool, and raises
+the provider''s learned limit where it had not so many before. outcome: running | cancel_due (the
+step is final or was claimed again: the caller cancels the task at the provider, else a sweep does)
+| stale (recorded before, or a task of another step, which changes nothing). webhook_waiting: a
+webhook of this run is not applied yet.
 
 Refuses: nothing.
 
@@ -8350,7 +8507,8 @@ Jobs under the name that older pages read: the pose changer.
 ';
 comment on view unstuck.provider_load is
 '
-Each provider''s slots, queue and open circuits, for the admin page.
+Each provider''s slots, as configured and as learned, its queue and open circuits, for the admin
+page.
 ';
 comment on view unstuck.queue_positions is
 '

@@ -67,8 +67,15 @@ drop table unstuck_private.queue_turns;
 delete from unstuck.retention
 where kind = 'queue_turns';
 
+alter table unstuck.providers
+  add column learned_limit int
+    check (learned_limit >= 0),
+  add column limit_probe_at timestamptz;
+
 --: recreated below, or removed
+drop view unstuck.provider_load;
 drop function unstuck_private.prune_queue_turns;
+drop function unstuck_private.visible_load;
 drop function unstuck_private.steps_pick;
 drop function unstuck_private.steps_claim;
 drop function unstuck_private.queue_order;
@@ -84,7 +91,106 @@ create type unstuck_private.turn as (
   turn_at timestamptz
 );
 
+--: source tool/providers.sql 4e99658e04a4 by hand
+
 --: source step/job_steps.sql 9eb47973dd64 by hand
+
+--: source audit/violations_now.sql d6415650efb0
+-- The violations of the two invariants that hold or not by the clock; they are never stored.
+create or replace function unstuck_private.violations_now()
+returns table (invariant text, subject text, detail text)
+language sql
+stable
+set search_path = ''
+set jit = off
+as
+$$
+  with since as (
+    select clock_timestamp() as now, clock_timestamp() - interval '4 minutes' as at
+  ), provider as materialized (
+    select p.provider, p.enabled, p.max_concurrent, p.limit_changed_at, p.circuit_open_until,
+      p.circuit_closed_at, l.live, unstuck_private.slot_limit(p, n.at) as slots
+    from unstuck.providers p
+    cross join since n
+    cross join lateral (
+      select count(*) as live
+      from unstuck.job_steps s
+      where s.provider = p.provider and unstuck_private.holds_slot(s)
+    ) l
+  ), freed as materialized (
+    select s.provider, count(*) as slots
+    from unstuck.job_steps s
+    where coalesce(s.provider_done_at, s.completed_at) > (select since.at from since)
+      and coalesce(s.claimed_at, s.sent_at, s.started_at) is not null
+    group by s.provider
+  ), idle as materialized (
+    select p.provider, p.circuit_closed_at
+    from provider p
+    left join freed f on f.provider = p.provider
+    where p.enabled
+      and p.circuit_open_until is null
+      and p.slots > p.live + coalesce(f.slots, 0)
+  )
+  select 'slots_within_limit', p.provider, format('%s live, limit %s', c.live, p.max_concurrent)
+  from provider p
+  cross join lateral (
+    select count(*) as live
+    from unstuck.job_steps s
+    join unstuck.jobs j on j.id = s.job_id
+    where s.provider = p.provider
+      and unstuck_private.holds_slot(s)
+      -- Rows that others wrote hold a slot without a claim.
+      and coalesce(s.claimed_at, s.sent_at, s.started_at, j.created_at) > p.limit_changed_at
+  ) c
+  where p.live > p.max_concurrent and c.live > p.max_concurrent
+  union all
+  select 'work_waits_for_a_reason', s.job_id::text,
+    format('step %s waits while %s has a free slot', s.step, s.provider)
+  from idle i
+  cross join since n
+  join unstuck.job_steps s on s.provider = i.provider and s.status = 'queued'
+  join unstuck.jobs j on j.id = s.job_id
+  join unstuck.tools t on t.tool = j.tool and t.circuit_open_until is null
+  -- Four minutes count from the moment when nothing was in the way: the step was queued, the slot
+  -- was free, no circuit was open.
+  where greatest(
+      coalesce(j.queued_at, j.created_at), s.not_before, i.circuit_closed_at, t.circuit_closed_at
+    ) < n.at
+    and unstuck_private.is_live(j.status)
+    and j.quarantined_at is null
+    -- The queue TTL is paused while another step of the job works.
+    and (
+      s.deadline_at > n.now
+      or exists (
+        select from unstuck.job_steps w
+        where w.job_id = s.job_id and w.status in ('starting', 'running')
+      )
+    )
+    and not exists (
+      select from unstuck.job_events e
+      where e.job_id = s.job_id
+        and e.step = s.step
+        and e.to_status = 'queued'
+        and e.at >= n.at
+    )
+$$;
+
+revoke all on function unstuck_private.violations_now
+from public, anon, authenticated, service_role;
+
+--: source clock/probe_pause.sql 47d3f8e3522f
+-- How long a provider's learned limit stands until one step more is tried: shortly after it has
+-- changed, longer after a probe was refused, or is under way.
+create or replace function unstuck_private.probe_pause(p_is_confirmed boolean)
+returns interval
+language sql
+immutable
+as
+$$
+  select case when p_is_confirmed then interval '30 seconds' else interval '5 seconds' end
+$$;
+
+revoke all on function unstuck_private.probe_pause from public, anon, authenticated, service_role;
 
 --: source credit/account_lock.sql 3fbbd6249935
 -- Locks the user's account, creates it where there is none, and returns its balance. It retries
@@ -221,6 +327,122 @@ end $$;
 
 revoke all on function unstuck_private.user_rows_delete
 from public, anon, authenticated, service_role;
+
+--: source job/job_get_v1.sql bdbc9f6315a9
+create or replace function unstuck.job_get_v1(
+  p_job_id uuid,
+  p_user_id uuid default null,
+  p_tool text default null,
+  p_table text default null
+)
+returns table (
+  job_id uuid,
+  tool text,
+  table_name text,
+  status text,
+  "position" int,
+  eta_seconds int,
+  task_id text,
+  output_url text,
+  error_code text,
+  error_message text,
+  credits_charged bigint,
+  credits_refunded bigint,
+  balance bigint,
+  total_steps int,
+  current_step int,
+  tasks jsonb
+)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+declare
+  v_job unstuck.jobs;
+begin
+  select j.*
+  into v_job
+  from unstuck.jobs j
+  where j.id = p_job_id;
+  if p_table is not null then
+    perform unstuck_private.refuse_other_table(v_job, p_table);
+  end if;
+  if v_job.id is null
+    or (p_user_id is not null and v_job.user_id <> p_user_id)
+    or (p_tool is not null and v_job.tool <> p_tool)
+  then
+    perform unstuck_private.refuse(404, 'not_found');
+  end if;
+  -- Heal first, so that a job that ran out of time is not shown as live.
+  if unstuck_private.is_live(v_job.status) and v_job.deadline_at <= clock_timestamp() then
+    perform unstuck.user_heal_v1(v_job.user_id);
+  end if;
+  return query
+  select
+    j.id,
+    j.tool,
+    t.table_name,
+    j.status,
+    e."position",
+    e.eta_seconds,
+    e.task_id,
+    j.output_url,
+    coalesce(j.error_code, w.code),
+    coalesce(j.error_message, w.code || ': the provider is full; the job keeps its turn.'),
+    j.credits_charged,
+    j.credits_refunded,
+    e.balance,
+    j.total_steps,
+    j.current_step,
+    case
+      when t.step_order = 'parallel' then (
+        select jsonb_agg(
+          jsonb_build_object(
+            'card', j.input -> 'selectedCards' -> (s.step - 1),
+            'status', s.status,
+            'retrying',
+            s.status = 'queued' and coalesce(s.not_before > clock_timestamp(), false),
+            'output_url',
+            case
+              when s.status = 'completed'
+                and (j.refund_rule = 'per_step' or j.status = 'completed')
+              then s.output_url
+            end,
+            'error_message', s.error_message
+          )
+          order by s.step
+        )
+        from unstuck.job_steps s
+        where s.job_id = j.id
+      )
+    end
+  from unstuck.jobs j
+  join unstuck.tools t using (tool)
+  cross join unstuck_private.job_state(j.id, false, true) e
+  cross join lateral (
+    select case when unstuck_private.waits_for_capacity(j) then 'PROVIDER_BUSY' end as code
+  ) w
+  where j.id = p_job_id;
+end $$;
+
+comment on function unstuck.job_get_v1 is $c$
+Caller: the status endpoints, for the verified user (p_user_id null: for the service), one tool
+(p_tool null: any) and one table (p_table null: any).
+
+Effect: heals the user's jobs when this one is past its deadline, then answers with the job's
+present state; while it waits for a provider that refuses more, error_code is PROVIDER_BUSY. tasks:
+the parallel steps, each with its output once the owner may see it.
+
+Refuses: bad_request (no tool has the table); not_found, also for a job of another user, tool or
+table.
+
+Replay: reads again.
+$c$;
+
+revoke all on function unstuck.job_get_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.job_get_v1 to service_role;
 
 --: source job/job_state.sql fe53852d69c0
 -- The present state of a job, as the reply to the request that named it. A new job is about to be
@@ -629,7 +851,7 @@ end $$;
 
 revoke all on function unstuck_private.job_write from public, anon, authenticated, service_role;
 
---: source order/seconds_over_queue_ttl.sql bf5491987350
+--: source order/seconds_over_queue_ttl.sql f35727ae12e7
 -- How many seconds longer than its tool's `queue_ttl` a new job would wait; 0 while a slot is free
 -- or no duration was measured yet. The job's own position counts, so that a user with many waiting
 -- jobs causes no refusal of other users.
@@ -646,7 +868,7 @@ $$
 declare
   v_slots int;
 begin
-  select p.max_concurrent
+  select unstuck_private.slot_limit(p, clock_timestamp())
   into v_slots
   from unstuck.providers p
   where p.provider = p_tool.provider;
@@ -841,7 +1063,7 @@ execute function unstuck_private.line_move();
 
 revoke all on function unstuck_private.line_move from public, anon, authenticated, service_role;
 
---: source queue/may_start.sql 86438ca845b9
+--: source queue/may_start.sql 2c0a3fa2f140
 -- How many waiting steps of a provider a claim would take now. It reads no more steps than there are
 -- free slots.
 create or replace function unstuck_private.may_start(p_provider text) returns int
@@ -866,7 +1088,7 @@ declare
   v_steps int;
 begin
   select least(
-    p.max_concurrent - (
+    unstuck_private.slot_limit(p, v_now) - (
       select count(*)
       from unstuck.job_steps s
       where s.provider = p.provider
@@ -1011,7 +1233,7 @@ end $$;
 revoke all on function unstuck_private.next_turns_lock
 from public, anon, authenticated, service_role;
 
---: source queue/order_claim.sql 850111b36d4d
+--: source queue/order_claim.sql b81b3e67f676
 -- Claims the first step of a new order where a slot is free and no other step waits for it, and
 -- returns it like `step_claim_v1`; null where a claim has to decide who is first. The caller has
 -- locked the account and the job.
@@ -1046,6 +1268,8 @@ begin
   if not found
     or not v_provider.enabled
     or v_provider.circuit_open_until is not null
+    -- A claim counts the probes of what the provider takes.
+    or v_provider.learned_limit is not null
     or v_step.turn_at is null
     or v_step.turn_at > v_now
     or exists (
@@ -1139,6 +1363,47 @@ execute function unstuck_private.pass_turn();
 
 revoke all on function unstuck_private.pass_turn from public, anon, authenticated, service_role;
 
+--: source queue/peak_at_provider.sql 6fcb5414fd36
+-- The largest number of our steps that an asynchronous provider had at the same time since p_since.
+-- An accepted step counts from when its request left until it gave its slot back; so does one that
+-- will get no answer any more, because it takes a slot here. p_with_awaited: a step that was just
+-- sent counts as well, although it may yet be refused.
+create or replace function unstuck_private.peak_at_provider(
+  p_provider text,
+  p_since timestamptz,
+  p_with_awaited boolean
+)
+returns int
+language sql
+stable
+set search_path = ''
+as
+$$
+  with taken as (
+    select coalesce(s.sent_at, s.started_at) as since, null::timestamptz as until
+    from unstuck.job_steps s
+    where s.provider = p_provider
+      and unstuck_private.holds_slot(s)
+      and (s.started_at is not null or p_with_awaited or s.lease_until <= clock_timestamp())
+    union all
+    select coalesce(s.sent_at, s.started_at), coalesce(s.provider_done_at, s.completed_at)
+    from unstuck.job_steps s
+    where s.provider = p_provider
+      and s.started_at is not null
+      and coalesce(s.provider_done_at, s.completed_at) > p_since
+  )
+  select coalesce(max(w.steps), 0)::int
+  from (
+    select sum(e.steps) over (order by e.at, e.steps) as steps
+    from taken t
+    cross join lateral (values (t.since, 1), (t.until, -1)) e (at, steps)
+    where e.at is not null
+  ) w
+$$;
+
+revoke all on function unstuck_private.peak_at_provider
+from public, anon, authenticated, service_role;
+
 --: source queue/provider_positions.sql 843a263f780e
 -- The positions 1..n of the jobs that wait at a provider, and in how many seconds each will start:
 -- in its turn, in the slot that is free first, if every step takes as long as its tool took lately.
@@ -1197,6 +1462,78 @@ end $$;
 revoke all on function unstuck_private.provider_positions
 from public, anon, authenticated, service_role;
 
+--: source queue/queue_check_v1.sql f6c3dc970381
+create or replace function unstuck.queue_check_v1(p_provider text)
+returns table (
+  max_concurrent int,
+  running int,
+  slots_available int,
+  total_queued int,
+  queued_by_tool jsonb,
+  oldest_queued_seconds int,
+  last_sweep_at timestamptz,
+  enabled boolean
+)
+language sql
+stable
+security definer
+set search_path = ''
+as
+$$
+  with live as (
+    select count(*)::int as running
+    from unstuck.job_steps s
+    where s.provider = p_provider
+      and unstuck_private.holds_slot(s)
+  ),
+  waiting as (
+    select
+      j.tool,
+      count(*)::int as jobs,
+      min(coalesce(j.queued_at, j.created_at)) as since
+    from unstuck.jobs j
+    join unstuck.tools t using (tool)
+    where t.provider = p_provider
+      and j.status = 'queued'
+      and j.quarantined_at is null
+    group by j.tool
+  )
+  select
+    p.max_concurrent,
+    l.running,
+    greatest(unstuck_private.slot_limit(p, clock_timestamp()) - l.running, 0),
+    coalesce(w.total, 0),
+    coalesce(w.by_tool, '{}'),
+    unstuck_private.seconds_between(w.since, clock_timestamp()),
+    (select max(s.finished_at) from unstuck.sweeps s),
+    p.enabled and coalesce(p.circuit_open_until <= clock_timestamp(), true)
+  from unstuck.providers p
+  cross join live l
+  cross join (
+    select
+      sum(jobs)::int as total,
+      jsonb_object_agg(tool, jobs) as by_tool,
+      min(since) as since
+    from waiting
+  ) w
+  where p.provider = p_provider
+$$;
+
+comment on function unstuck.queue_check_v1 is $c$
+Caller: the check and status endpoints.
+
+Effect: none; one row for a known provider: its limit, how many slots are taken, how many jobs wait.
+slots_available: by what the provider takes, where it refused more for capacity.
+enabled: false also while an open circuit of the provider lets no step through.
+
+Refuses: nothing; no row where there is no such provider.
+
+Replay: reads again.
+$c$;
+
+revoke all on function unstuck.queue_check_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.queue_check_v1 to service_role;
+
 --: source queue/queue_order.sql 2f12751683e3
 -- The waiting steps of one provider in the order in which they will be claimed. Each user has one
 -- turn at a time, since the user began to wait or was last served: a thousand jobs of one user let
@@ -1250,6 +1587,59 @@ $$;
 
 revoke all on function unstuck_private.queue_order from public, anon, authenticated, service_role;
 
+--: source queue/seconds_until_slots_free.sql d4ed555205fd
+-- In how many seconds each slot of a provider will be free, the latest first. A step that takes
+-- longer than its tool usually does is expected to need as much more as it is late.
+create or replace function unstuck_private.seconds_until_slots_free(p_provider text)
+returns numeric[]
+language plpgsql
+stable
+set search_path = ''
+as
+$$
+begin
+  return (
+    with busy as (
+      select
+        abs(
+          coalesce(t.seconds, 60)
+          - unstuck_private.seconds_between(
+            coalesce(s.claimed_at, s.sent_at, s.started_at, j.created_at),
+            clock_timestamp()
+          )
+        ) as seconds
+      from unstuck.job_steps s
+      join unstuck.jobs j on j.id = s.job_id
+      left join unstuck_private.tool_seconds(p_provider) t on t.tool = j.tool
+      where s.provider = p_provider
+        and unstuck_private.holds_slot(s)
+    ),
+    slot as (
+      select generate_series(
+        1, greatest(unstuck_private.slot_limit(p, clock_timestamp()), 1)
+      ) as slot
+      from unstuck.providers p
+      where p.provider = p_provider
+    ),
+    held as (
+      -- After the limit was lowered there are more steps than slots: those that end first free
+      -- none.
+      select b.seconds
+      from busy b
+      union all
+      select 0
+      from slot
+      order by 1 desc
+      limit (select count(*) from slot)
+    )
+    select array_agg(h.seconds)
+    from held h
+  );
+end $$;
+
+revoke all on function unstuck_private.seconds_until_slots_free
+from public, anon, authenticated, service_role;
+
 --: source queue/seconds_until_work_done.sql 097735c90c6d
 -- In how many seconds a provider's slots, each from the moment when it is free, will have done so
 -- many seconds of work together.
@@ -1279,7 +1669,108 @@ $$;
 revoke all on function unstuck_private.seconds_until_work_done
 from public, anon, authenticated, service_role;
 
---: source queue/step_claim_v1.sql cdddba8e5b9b
+--: source queue/slot_limit.sql f01c76ed5abb
+-- How many steps a provider may work on at once at a time p_at: `max_concurrent`, or fewer where it
+-- refused more for capacity, and one step more once a probe of that is due. Whoever asks how many
+-- slots there are asks this function. It is inlined: no search_path.
+create or replace function unstuck_private.slot_limit(
+  p_provider unstuck.providers,
+  p_at timestamptz
+)
+returns int
+language sql
+immutable
+as
+$$
+  select least(
+    p_provider.max_concurrent,
+    p_provider.learned_limit + coalesce(p_provider.limit_probe_at <= p_at, false)::int
+  )
+$$;
+
+revoke all on function unstuck_private.slot_limit from public, anon, authenticated, service_role;
+
+--: source queue/slot_limit_fall.sql ef4ee17951db
+-- Learns from a step that its provider refused for capacity: the limit falls at once to as many
+-- steps as the provider had of ours meanwhile, to none where others fill it, and never rises. The
+-- next probe waits, as long as the provider asked for, half a minute at most. A step that was never
+-- sent teaches nothing.
+--
+-- Steps whose answer is awaited count: they may be what fills the provider. Those that are refused
+-- too stop counting when that is recorded, one after the other, so that the last refusal of several
+-- finds the limit.
+--
+-- Its caller holds an account and a job, against the lock order, as that of `circuit_close` does:
+-- who holds a provider's row skips locked jobs.
+create or replace function unstuck_private.slot_limit_fall(
+  p_step unstuck.job_steps,
+  p_delay interval
+)
+returns void
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_learned int;
+  v_taken int;
+begin
+  if p_step.sent_at is null then
+    return;
+  end if;
+  select p.learned_limit
+  into v_learned
+  from unstuck.providers p
+  where p.provider = p_step.provider
+  for no key update;
+  v_taken := unstuck_private.peak_at_provider(p_step.provider, p_step.sent_at, true);
+  update unstuck.providers p
+  set learned_limit = least(v_learned, v_taken),
+    limit_probe_at = clock_timestamp() + greatest(
+      unstuck_private.probe_pause(coalesce(v_learned <= v_taken, false)),
+      least(p_delay, unstuck_private.probe_pause(true))
+    )
+  where p.provider = p_step.provider;
+end $$;
+
+revoke all on function unstuck_private.slot_limit_fall
+from public, anon, authenticated, service_role;
+
+--: source queue/slot_limit_rise.sql c19a273e80f4
+-- Learns from a step that an asynchronous provider accepted: where it had more of our steps at once
+-- than the limit that was learned, the limit rises to that, and the next probe may soon follow. It
+-- writes only where there is something to learn.
+--
+-- Its caller holds a job, against the lock order, as that of `circuit_close` does, and calls this
+-- first: a provider is locked before a tool.
+create or replace function unstuck_private.slot_limit_rise(p_step unstuck.job_steps)
+returns void
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_taken int;
+begin
+  if not exists (
+    select from unstuck.providers p
+    where p.provider = p_step.provider
+      and p.learned_limit is not null
+  ) then
+    return;
+  end if;
+  v_taken := unstuck_private.peak_at_provider(p_step.provider, p_step.sent_at, false);
+  update unstuck.providers p
+  set learned_limit = v_taken,
+    limit_probe_at = clock_timestamp() + unstuck_private.probe_pause(false)
+  where p.provider = p_step.provider
+    and p.learned_limit < v_taken;
+end $$;
+
+revoke all on function unstuck_private.slot_limit_rise
+from public, anon, authenticated, service_role;
+
+--: source queue/step_claim_v1.sql 56e6b1499e33
 create or replace function unstuck.step_claim_v1(p_provider text, p_limit int)
 returns table (
   job_id uuid,
@@ -1300,7 +1791,9 @@ as
 $$
 declare
   v_provider unstuck.providers;
+  v_live int;
   v_free int;
+  v_claimed int;
   v_now timestamptz;
 begin
   perform unstuck_private.act_as('worker');
@@ -1315,12 +1808,14 @@ begin
     return;
   end if;
   v_now := clock_timestamp();
-  select v_provider.max_concurrent - count(*)
-  into v_free
+  select count(*)
+  into v_live
   from unstuck.job_steps s
   where s.provider = p_provider
     and unstuck_private.holds_slot(s);
-  v_free := least(v_free, greatest(p_limit, 0));
+  v_free := least(
+    unstuck_private.slot_limit(v_provider, v_now) - v_live,
+    greatest(p_limit, 0));
   -- An open circuit lets one step through a minute.
   if v_provider.circuit_open_until is not null then
     v_free := least(v_free, (v_provider.circuit_open_until <= v_now)::int);
@@ -1332,8 +1827,15 @@ begin
   select *
   from unstuck_private.steps_claim(
     v_provider, v_now, unstuck_private.steps_pick(p_provider, v_now, v_free));
-  if found then
+  get diagnostics v_claimed = row_count;
+  if v_claimed > 0 then
     perform unstuck_private.circuit_trial(p_provider, v_now);
+  end if;
+  -- One of them is a probe beyond the learned limit: the next probe waits for its answer.
+  if v_live + v_claimed > v_provider.learned_limit then
+    update unstuck.providers p
+    set limit_probe_at = v_now + unstuck_private.probe_pause(true)
+    where p.provider = p_provider;
   end if;
 end $$;
 
@@ -1343,6 +1845,8 @@ Caller: a worker, before it submits steps of a provider.
 Effect: claims up to p_limit waiting steps in queue order while slots are free. Each gets a new run
 and a lease. The reply has each step's request, the output of the step before, and how long the step
 may run. While the circuit of the provider or of a tool is open, one step of it is claimed a minute.
+Where the provider refused steps for capacity, there are as many slots as it took, and from time to
+time one step more is claimed as a probe.
 
 Refuses: nothing; no row where no step may start.
 
@@ -1773,6 +2277,79 @@ $c$;
 revoke all on function unstuck.user_active_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.user_active_v1 to service_role;
 
+--: source queue/visible_load.sql e995fd8ba077
+-- The rows of `provider_load`, for those who may see them.
+create or replace function unstuck_private.visible_load()
+returns table (
+  provider text,
+  enabled boolean,
+  max_concurrent int,
+  running int,
+  waiting int,
+  oldest_waiting_seconds int,
+  circuit_open_until timestamptz,
+  circuit_reason text,
+  circuits_of_tools text[],
+  learned_limit int
+)
+language sql
+stable
+security definer
+set search_path = ''
+as
+$$
+  select p.provider, p.enabled, p.max_concurrent, r.steps, w.steps,
+    unstuck_private.seconds_between(w.since, clock_timestamp()),
+    p.circuit_open_until,
+    p.circuit_reason,
+    array(
+      select t.tool
+      from unstuck.tools t
+      where t.provider = p.provider and t.circuit_open_until is not null
+      order by t.tool
+    ),
+    p.learned_limit
+  from unstuck.providers p
+  cross join lateral (
+    select count(*)::int as steps
+    from unstuck.job_steps s
+    where s.provider = p.provider and unstuck_private.holds_slot(s)
+  ) r
+  cross join lateral (
+    select count(*)::int as steps,
+      min(coalesce(j.queued_at, j.created_at)) as since
+    from unstuck.job_steps s
+    join unstuck.jobs j on j.id = s.job_id
+    where s.provider = p.provider and s.status = 'queued'
+  ) w
+  where (select unstuck_private.may_see(null))
+$$;
+
+revoke all on function unstuck_private.visible_load from public, anon, authenticated, service_role;
+grant execute on function unstuck_private.visible_load to authenticated, service_role;
+
+--: source queue/waits_for_capacity.sql facdd58fe581
+-- True while a job waits because its provider refuses more than it has: the job itself was refused,
+-- or there are fewer slots than configured. It is no rule of the queue, only what is shown.
+create or replace function unstuck_private.waits_for_capacity(p_job unstuck.jobs) returns boolean
+language sql
+stable
+set search_path = ''
+as
+$$
+  select p_job.status = 'queued'
+    and exists (
+      select from unstuck.job_steps s
+      join unstuck.providers p using (provider)
+      where s.job_id = p_job.id
+        and s.status = 'queued'
+        and (s.error_code = 'PROVIDER_BUSY' or p.learned_limit is not null)
+    )
+$$;
+
+revoke all on function unstuck_private.waits_for_capacity
+from public, anon, authenticated, service_role;
+
 --: source retention/prune_kind.sql a8822e8c2ed5
 -- Prunes up to p_limit rows of one kind, after the first p_skip of them, and returns how many.
 create or replace function unstuck_private.prune_kind(
@@ -2193,6 +2770,232 @@ $c$;
 revoke all on function unstuck.step_done_v2 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_done_v2 to service_role;
 
+--: source step/step_requeue_v1.sql cf602b297e68
+create or replace function unstuck.step_requeue_v1(
+  p_job_id uuid,
+  p_step int,
+  p_run bigint,
+  p_kind text,
+  p_delay_ms int,
+  p_error_code text,
+  p_error_message text
+)
+returns table (outcome text, refunded bigint)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+declare
+  v_job unstuck.jobs;
+  v_step unstuck.job_steps;
+  v_tool unstuck.tools;
+  v_delay interval := make_interval(secs => greatest(p_delay_ms, 0) / 1000.0);
+  v_at timestamptz;
+  v_code text := case when p_kind = 'capacity' then 'PROVIDER_BUSY' else p_error_code end;
+begin
+  perform unstuck_private.act_as('worker');
+  if p_kind not in ('capacity', 'transient') then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  v_job := unstuck_private.job_lock(p_job_id);
+  v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
+  -- A step that the provider is done with is never requeued.
+  if v_step.job_id is null or v_step.provider_done_at is not null then
+    return query
+    select 'stale', 0::bigint;
+    return;
+  end if;
+  select t.*
+  into v_tool
+  from unstuck.tools t
+  where t.tool = v_job.tool;
+  v_at := clock_timestamp() + v_delay;
+  if v_at >= v_job.expires_at
+    or (p_kind = 'transient' and v_step.attempts >= v_tool.attempt_max)
+  then
+    return query
+    select 'failed', f.refunded
+    from unstuck_private.step_fail(v_job, p_step, p_error_code, p_error_message) f;
+  else
+    update unstuck.job_steps s set
+      status = 'queued',
+      sent_at = null,
+      started_at = null,
+      claimed_at = null,
+      lease_until = null,
+      provider_task_id = null,
+      not_before = case when p_delay_ms > 0 then v_at end,
+      -- A refusal for capacity is no attempt.
+      attempts = greatest(s.attempts - (p_kind = 'capacity')::int, 0),
+      error_code = v_code,
+      error_message = v_code || ': ' || p_error_message,
+      deadline_at = least(v_at + v_tool.queue_ttl, v_job.expires_at)
+    where s.job_id = p_job_id
+      and s.step = p_step;
+    perform unstuck_private.job_sync_from_steps(array[p_job_id]);
+    return query
+    select 'queued', 0::bigint;
+  end if;
+  -- In the order in which the claim takes these locks, and after everything that may wait.
+  if p_kind = 'capacity' then
+    perform unstuck_private.slot_limit_fall(v_step, v_delay);
+  end if;
+end $$;
+
+comment on function unstuck.step_requeue_v1 is $c$
+Caller: a worker whose submission the provider refused for capacity, or failed in a way that may
+pass (p_kind: capacity | transient).
+
+Effect: puts the step back into the queue until p_delay_ms have passed, and frees its slot. Past
+attempt_max or expires_at it fails the step and refunds instead. capacity: the step keeps its turn
+and waits with the code PROVIDER_BUSY; if it was sent, the provider's learned limit falls to what
+the provider took, so that a freed slot, or the next probe, starts the step. outcome: queued |
+failed | stale (not the present run, or the provider is done).
+
+Refuses: bad_request for another kind.
+
+Replay: stale.
+$c$;
+
+revoke all on function unstuck.step_requeue_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.step_requeue_v1 to service_role;
+
+--: source step/step_started_v1.sql c0a4023717b4
+create or replace function unstuck.step_started_v1(
+  p_job_id uuid,
+  p_step int,
+  p_run bigint,
+  p_task_id text
+)
+returns table (outcome text, webhook_waiting boolean)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+declare
+  v_step unstuck.job_steps;
+  v_waiting boolean;
+begin
+  perform unstuck_private.act_as('worker');
+  perform 1
+  from unstuck.jobs j
+  where j.id = p_job_id
+  for update;
+  select s.*
+  into v_step
+  from unstuck.job_steps s
+  where s.job_id = p_job_id
+    and s.step = p_step
+  for update;
+  if not found
+    or coalesce(p_task_id, '') = ''
+    or unstuck_private.is_task_of_other_step(v_step, p_task_id)
+  then
+    return query
+    select 'stale', false;
+    return;
+  end if;
+  v_waiting := exists (
+    select from unstuck.webhook_inbox w
+    where (w.job_id, w.step, w.run) = (p_job_id, p_step, p_run)
+      and w.applied_at is null
+  );
+  if v_step.run = p_run
+    and v_step.status in ('starting', 'running')
+    and coalesce(v_step.provider_task_id, p_task_id) = p_task_id
+  then
+    begin
+      update unstuck.job_steps s set
+        status = 'running',
+        provider_task_id = p_task_id,
+        -- A webhook may have come first: then the worker that copies the result has the lease.
+        lease_until = case when s.provider_done_at is not null then s.lease_until end,
+        started_at = coalesce(s.started_at, clock_timestamp()),
+        checked_at = coalesce(s.checked_at, clock_timestamp())
+      where s.job_id = p_job_id
+        and s.step = p_step;
+    exception when unique_violation then
+      -- Another step took the task at the same moment.
+      return query
+      select 'stale', false;
+      return;
+    end;
+    perform unstuck_private.job_sync_from_steps(array[p_job_id]);
+    perform unstuck_private.slot_limit_rise(v_step);
+    perform unstuck_private.circuit_close(v_step, false);
+    return query
+    select 'running', v_waiting;
+    return;
+  end if;
+  if v_step.provider_task_id = p_task_id
+    or v_step.provider_cancel_due @> jsonb_build_array(jsonb_build_object('task_id', p_task_id))
+  then
+    return query
+    select 'stale', v_waiting;
+    return;
+  end if;
+  -- The provider works for a final step or for an older run: the task must be cancelled.
+  update unstuck.job_steps s set
+    provider_cancel_due = s.provider_cancel_due
+      || jsonb_build_object('task_id', p_task_id, 'run', p_run)
+  where s.job_id = p_job_id
+    and s.step = p_step;
+  return query
+  select 'cancel_due', v_waiting;
+end $$;
+
+comment on function unstuck.step_started_v1 is $c$
+Caller: a worker that got the provider's task for its submission, or a healer that found it later. A
+webhook alone is no reason to call it for a task that is still at work.
+
+Effect: records the task; an accepted step closes the circuits of its provider and tool, and raises
+the provider's learned limit where it had not so many before. outcome: running | cancel_due (the
+step is final or was claimed again: the caller cancels the task at the provider, else a sweep does)
+| stale (recorded before, or a task of another step, which changes nothing). webhook_waiting: a
+webhook of this run is not applied yet.
+
+Refuses: nothing.
+
+Replay: running for the same task; stale where its cancel is owed already.
+$c$;
+
+revoke all on function unstuck.step_started_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.step_started_v1 to service_role;
+
+--: source tool/providers_before_update.sql ecf23f77cce7
+-- Records when a limit is lowered. Steps that were claimed before may exceed the new limit; that is
+-- no violation. What the provider taught by refusals is forgotten when an operator changes the
+-- limit, and where it limits nothing.
+create or replace function unstuck_private.providers_before_update() returns trigger
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  if new.max_concurrent < old.max_concurrent then
+    new.limit_changed_at := clock_timestamp();
+  end if;
+  if new.max_concurrent <> old.max_concurrent or new.learned_limit >= new.max_concurrent then
+    new.learned_limit := null;
+  end if;
+  if new.learned_limit is null then
+    new.limit_probe_at := null;
+  end if;
+  return new;
+end $$;
+
+create or replace trigger providers_before_update
+before update on unstuck.providers
+for each row
+execute function unstuck_private.providers_before_update();
+
+revoke all on function unstuck_private.providers_before_update
+from public, anon, authenticated, service_role;
+
 --: source webhook/webhook_record_v1.sql 7e180c536ff7
 create or replace function unstuck.webhook_record_v1(
   p_provider text,
@@ -2282,6 +3085,30 @@ $c$;
 revoke all on function unstuck.webhook_record_v2 from public, anon, authenticated, service_role;
 grant execute on function unstuck.webhook_record_v2 to service_role;
 
+--: source queue/provider_load.sql a341513c0e21
+create view unstuck.provider_load
+with (security_invoker = true) as
+select
+  l.provider,
+  l.enabled,
+  l.max_concurrent,
+  l.running,
+  l.waiting,
+  l.oldest_waiting_seconds,
+  l.circuit_open_until,
+  l.circuit_reason,
+  l.circuits_of_tools,
+  l.learned_limit
+from unstuck_private.visible_load() l;
+
+comment on view unstuck.provider_load is $c$
+Each provider's slots, as configured and as learned, its queue and open circuits, for the admin
+page.
+$c$;
+
+revoke all on unstuck.provider_load from public, anon, authenticated, service_role;
+grant select on unstuck.provider_load to authenticated, service_role;
+
 --: source retention/known_kinds.sql 1dba8d72bb5a by hand
 
 --: removed queue/queue_turns.sql
@@ -2293,7 +3120,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   3,
   'kept_line',
-  'c910d77937eba710ff835424fe48f18c662367cafaaa87d3ebfa88aec59d0064'
+  '1d4c47273000984de6c804dd308cc02055fc597c7a7ae805798c870bff8d8503'
 );
 
 notify pgrst, 'reload schema';

@@ -16,6 +16,7 @@ mod generations;
 mod grants;
 mod hammer;
 mod incident;
+mod learned_limit;
 mod legacy;
 mod line;
 mod locked;

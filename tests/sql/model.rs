@@ -584,8 +584,8 @@ impl RealDatabase {
     async fn start(db: Database) -> Self {
         db.exec(
             "update tools set enabled = true;
-             update providers set max_concurrent = case provider when 'gemini' then 2
-             else 1 end;
+             update providers set learned_limit = null,
+             max_concurrent = case provider when 'gemini' then 2 else 1 end;
              delete from cancelled_requests; delete from job_events; delete
              from job_steps; delete from jobs;
              delete from credit_entries; delete from credit_accounts",
@@ -720,6 +720,8 @@ async fn both(model: &mut Model, real: &mut RealDatabase, op: ModelOp) -> Option
         }
         Claim { tool, limit } => {
             let expected = model.claimable(tool, limit);
+            // A provider of one slot that refuses is tried anew when its probe is due.
+            real.db.probe_is_due().await;
             let claimed = real.db.claim(tool.provider().0, limit as i64).await;
             let mut runs = Vec::new();
             for attempt in &claimed {

@@ -210,17 +210,20 @@ async fn a_capacity_refusal_counts_no_attempt_and_a_transient_failure_counts_one
     let db = Database::fresh().await;
     let (user, job) = db.upscale().await;
     for _ in 0..5 {
+        db.probe_is_due().await;
         let attempt = db.submit(PROVIDER).await;
         assert_eq!(db.requeue(attempt, "capacity", 0).await["outcome"], "queued");
         assert_eq!(db.requeue(attempt, "capacity", 0).await["outcome"], "stale");
     }
     // Refused before anything was sent: still not one attempt less than none.
+    db.probe_is_due().await;
     let attempt = db.claim_one(PROVIDER).await;
     db.requeue(attempt, "capacity", 0).await;
     let step = db.step(job, 1).await;
     assert_has!(step, { "attempts": 0, "status": "queued", "run": 6 });
     assert_eq!(db.job(job).await["status"], "queued");
     for outcome in ["queued", "queued", "failed"] {
+        db.probe_is_due().await;
         let attempt = db.submit(PROVIDER).await;
         let answer = db.requeue(attempt, "transient", 0).await;
         assert_eq!(answer["outcome"], outcome);

@@ -292,6 +292,11 @@ impl Session {
         self.exec(&format!("{set} where provider = '{provider}'")).await;
     }
 
+    /// The time has come to try one step more than each provider took when it refused others.
+    pub async fn probe_is_due(&self) {
+        self.exec("update unstuck.providers set limit_probe_at = clock_timestamp()").await;
+    }
+
     /// Changes columns of a job by hand.
     pub async fn set_job(&self, job: Uuid, columns: &str) {
         self.exec(&format!("update unstuck.jobs set {columns} where id = '{job}'")).await;

@@ -7,17 +7,18 @@ set search_path = ''
 set jit = off
 as
 $$
-  with provider as materialized (
+  with since as (
+    select clock_timestamp() as now, clock_timestamp() - interval '4 minutes' as at
+  ), provider as materialized (
     select p.provider, p.enabled, p.max_concurrent, p.limit_changed_at, p.circuit_open_until,
-      p.circuit_closed_at, l.live
+      p.circuit_closed_at, l.live, unstuck_private.slot_limit(p, n.at) as slots
     from unstuck.providers p
+    cross join since n
     cross join lateral (
       select count(*) as live
       from unstuck.job_steps s
       where s.provider = p.provider and unstuck_private.holds_slot(s)
     ) l
-  ), since as (
-    select clock_timestamp() as now, clock_timestamp() - interval '4 minutes' as at
   ), freed as materialized (
     select s.provider, count(*) as slots
     from unstuck.job_steps s
@@ -30,7 +31,7 @@ $$
     left join freed f on f.provider = p.provider
     where p.enabled
       and p.circuit_open_until is null
-      and p.max_concurrent > p.live + coalesce(f.slots, 0)
+      and p.slots > p.live + coalesce(f.slots, 0)
   )
   select 'slots_within_limit', p.provider, format('%s live, limit %s', c.live, p.max_concurrent)
   from provider p

@@ -58,8 +58,8 @@ begin
     e.eta_seconds,
     e.task_id,
     j.output_url,
-    j.error_code,
-    j.error_message,
+    coalesce(j.error_code, w.code),
+    coalesce(j.error_message, w.code || ': the provider is full; the job keeps its turn.'),
     j.credits_charged,
     j.credits_refunded,
     e.balance,
@@ -90,6 +90,9 @@ begin
   from unstuck.jobs j
   join unstuck.tools t using (tool)
   cross join unstuck_private.job_state(j.id, false, true) e
+  cross join lateral (
+    select case when unstuck_private.waits_for_capacity(j) then 'PROVIDER_BUSY' end as code
+  ) w
   where j.id = p_job_id;
 end $$;
 
@@ -98,7 +101,8 @@ Caller: the status endpoints, for the verified user (p_user_id null: for the ser
 (p_tool null: any) and one table (p_table null: any).
 
 Effect: heals the user's jobs when this one is past its deadline, then answers with the job's
-present state. tasks: the parallel steps, each with its output once the owner may see it.
+present state; while it waits for a provider that refuses more, error_code is PROVIDER_BUSY. tasks:
+the parallel steps, each with its output once the owner may see it.
 
 Refuses: bad_request (no tool has the table); not_found, also for a job of another user, tool or
 table.

@@ -14,7 +14,7 @@ $$
 declare
   v_slots int;
 begin
-  select p.max_concurrent
+  select unstuck_private.slot_limit(p, clock_timestamp())
   into v_slots
   from unstuck.providers p
   where p.provider = p_tool.provider;

@@ -22,7 +22,7 @@ declare
   v_steps int;
 begin
   select least(
-    p.max_concurrent - (
+    unstuck_private.slot_limit(p, v_now) - (
       select count(*)
       from unstuck.job_steps s
       where s.provider = p.provider

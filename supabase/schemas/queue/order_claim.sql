@@ -32,6 +32,8 @@ begin
   if not found
     or not v_provider.enabled
     or v_provider.circuit_open_until is not null
+    -- A claim counts the probes of what the provider takes.
+    or v_provider.learned_limit is not null
     or v_step.turn_at is null
     or v_step.turn_at > v_now
     or exists (

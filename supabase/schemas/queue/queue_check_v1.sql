@@ -36,7 +36,7 @@ $$
   select
     p.max_concurrent,
     l.running,
-    greatest(p.max_concurrent - l.running, 0),
+    greatest(unstuck_private.slot_limit(p, clock_timestamp()) - l.running, 0),
     coalesce(w.total, 0),
     coalesce(w.by_tool, '{}'),
     unstuck_private.seconds_between(w.since, clock_timestamp()),
@@ -58,6 +58,7 @@ comment on function unstuck.queue_check_v1 is $c$
 Caller: the check and status endpoints.
 
 Effect: none; one row for a known provider: its limit, how many slots are taken, how many jobs wait.
+slots_available: by what the provider takes, where it refused more for capacity.
 enabled: false also while an open circuit of the provider lets no step through.
 
 Refuses: nothing; no row where there is no such provider.

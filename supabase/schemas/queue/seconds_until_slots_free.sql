@@ -25,7 +25,9 @@ begin
         and unstuck_private.holds_slot(s)
     ),
     slot as (
-      select generate_series(1, greatest(p.max_concurrent, 1)) as slot
+      select generate_series(
+        1, greatest(unstuck_private.slot_limit(p, clock_timestamp()), 1)
+      ) as slot
       from unstuck.providers p
       where p.provider = p_provider
     ),

@@ -18,7 +18,9 @@ as
 $$
 declare
   v_provider unstuck.providers;
+  v_live int;
   v_free int;
+  v_claimed int;
   v_now timestamptz;
 begin
   perform unstuck_private.act_as('worker');
@@ -33,12 +35,14 @@ begin
     return;
   end if;
   v_now := clock_timestamp();
-  select v_provider.max_concurrent - count(*)
-  into v_free
+  select count(*)
+  into v_live
   from unstuck.job_steps s
   where s.provider = p_provider
     and unstuck_private.holds_slot(s);
-  v_free := least(v_free, greatest(p_limit, 0));
+  v_free := least(
+    unstuck_private.slot_limit(v_provider, v_now) - v_live,
+    greatest(p_limit, 0));
   -- An open circuit lets one step through a minute.
   if v_provider.circuit_open_until is not null then
     v_free := least(v_free, (v_provider.circuit_open_until <= v_now)::int);
@@ -50,8 +54,15 @@ begin
   select *
   from unstuck_private.steps_claim(
     v_provider, v_now, unstuck_private.steps_pick(p_provider, v_now, v_free));
-  if found then
+  get diagnostics v_claimed = row_count;
+  if v_claimed > 0 then
     perform unstuck_private.circuit_trial(p_provider, v_now);
+  end if;
+  -- One of them is a probe beyond the learned limit: the next probe waits for its answer.
+  if v_live + v_claimed > v_provider.learned_limit then
+    update unstuck.providers p
+    set limit_probe_at = v_now + unstuck_private.probe_pause(true)
+    where p.provider = p_provider;
   end if;
 end $$;
 
@@ -61,6 +72,8 @@ Caller: a worker, before it submits steps of a provider.
 Effect: claims up to p_limit waiting steps in queue order while slots are free. Each gets a new run
 and a lease. The reply has each step's request, the output of the step before, and how long the step
 may run. While the circuit of the provider or of a tool is open, one step of it is claimed a minute.
+Where the provider refused steps for capacity, there are as many slots as it took, and from time to
+time one step more is claimed as a probe.
 
 Refuses: nothing; no row where no step may start.
 

@@ -9,7 +9,8 @@ returns table (
   oldest_waiting_seconds int,
   circuit_open_until timestamptz,
   circuit_reason text,
-  circuits_of_tools text[]
+  circuits_of_tools text[],
+  learned_limit int
 )
 language sql
 stable
@@ -26,7 +27,8 @@ $$
       from unstuck.tools t
       where t.provider = p.provider and t.circuit_open_until is not null
       order by t.tool
-    )
+    ),
+    p.learned_limit
   from unstuck.providers p
   cross join lateral (
     select count(*)::int as steps

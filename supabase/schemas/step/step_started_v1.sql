@@ -60,6 +60,7 @@ begin
       return;
     end;
     perform unstuck_private.job_sync_from_steps(array[p_job_id]);
+    perform unstuck_private.slot_limit_rise(v_step);
     perform unstuck_private.circuit_close(v_step, false);
     return query
     select 'running', v_waiting;
@@ -86,10 +87,11 @@ comment on function unstuck.step_started_v1 is $c$
 Caller: a worker that got the provider's task for its submission, or a healer that found it later. A
 webhook alone is no reason to call it for a task that is still at work.
 
-Effect: records the task; an accepted step closes the circuits of its provider and tool. outcome:
-running | cancel_due (the step is final or was claimed again: the caller cancels the task at the
-provider, else a sweep does) | stale (recorded before, or a task of another step, which changes
-nothing). webhook_waiting: a webhook of this run is not applied yet.
+Effect: records the task; an accepted step closes the circuits of its provider and tool, and raises
+the provider's learned limit where it had not so many before. outcome: running | cancel_due (the
+step is final or was claimed again: the caller cancels the task at the provider, else a sweep does)
+| stale (recorded before, or a task of another step, which changes nothing). webhook_waiting: a
+webhook of this run is not applied yet.
 
 Refuses: nothing.
 

@@ -21,7 +21,13 @@ create table unstuck.providers (
   -- What the refusals were about: `account` or `place`.
   circuit_reason text,
   -- When the circuit was last closed: steps that waited for it have waited for a reason.
-  circuit_closed_at timestamptz not null default '-infinity'
+  circuit_closed_at timestamptz not null default '-infinity',
+  -- How many steps the provider took when it refused more for capacity. Null: it refused none;
+  -- 0: it takes none at the moment. A value that limits nothing is not kept.
+  learned_limit int
+    check (learned_limit >= 0),
+  -- When one step beyond the learned limit may be tried.
+  limit_probe_at timestamptz
 );
 
 comment on table unstuck.providers is $c$

@@ -1,5 +1,6 @@
 -- Records when a limit is lowered. Steps that were claimed before may exceed the new limit; that is
--- no violation.
+-- no violation. What the provider taught by refusals is forgotten when an operator changes the
+-- limit, and where it limits nothing.
 create or replace function unstuck_private.providers_before_update() returns trigger
 language plpgsql
 set search_path = ''
@@ -8,6 +9,12 @@ $$
 begin
   if new.max_concurrent < old.max_concurrent then
     new.limit_changed_at := clock_timestamp();
+  end if;
+  if new.max_concurrent <> old.max_concurrent or new.learned_limit >= new.max_concurrent then
+    new.learned_limit := null;
+  end if;
+  if new.learned_limit is null then
+    new.limit_probe_at := null;
   end if;
   return new;
 end $$;

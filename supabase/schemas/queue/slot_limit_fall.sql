@@ -1,0 +1,44 @@
+-- Learns from a step that its provider refused for capacity: the limit falls at once to as many
+-- steps as the provider had of ours meanwhile, to none where others fill it, and never rises. The
+-- next probe waits, as long as the provider asked for, half a minute at most. A step that was never
+-- sent teaches nothing.
+--
+-- Steps whose answer is awaited count: they may be what fills the provider. Those that are refused
+-- too stop counting when that is recorded, one after the other, so that the last refusal of several
+-- finds the limit.
+--
+-- Its caller holds an account and a job, against the lock order, as that of `circuit_close` does:
+-- who holds a provider's row skips locked jobs.
+create or replace function unstuck_private.slot_limit_fall(
+  p_step unstuck.job_steps,
+  p_delay interval
+)
+returns void
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_learned int;
+  v_taken int;
+begin
+  if p_step.sent_at is null then
+    return;
+  end if;
+  select p.learned_limit
+  into v_learned
+  from unstuck.providers p
+  where p.provider = p_step.provider
+  for no key update;
+  v_taken := unstuck_private.peak_at_provider(p_step.provider, p_step.sent_at, true);
+  update unstuck.providers p
+  set learned_limit = least(v_learned, v_taken),
+    limit_probe_at = clock_timestamp() + greatest(
+      unstuck_private.probe_pause(coalesce(v_learned <= v_taken, false)),
+      least(p_delay, unstuck_private.probe_pause(true))
+    )
+  where p.provider = p_step.provider;
+end $$;
+
+revoke all on function unstuck_private.slot_limit_fall
+from public, anon, authenticated, service_role;
