@@ -1,20 +1,15 @@
 //! How long a step waits before its next attempt. Randomness is an argument.
 
-/// The shortest and longest wait after a full provider named no delay.
-const CAPACITY_MS: (u32, u32) = (30_000, 120_000);
 /// The shortest wait, whatever the provider names.
 const NAMED_MS_MIN: u32 = 1_000;
 /// The first and longest wait after a transient fault.
 const TRANSIENT_MS: (u32, u32) = (2_000, 60_000);
 
-/// The wait in ms after a full provider refused, spread so that a queue does not come back at once.
-/// It is the delay that the provider names plus at most a quarter of it.
+/// The wait in ms after a full provider refused: the delay that it names plus at most a quarter of
+/// it, so that a queue does not come back at once. Without one the step need not wait for a time:
+/// the database knows when a slot is freed there, and when to try whether there are more.
 pub fn capacity(named_ms: Option<u32>, random: u128) -> u32 {
-    let (low, high) = CAPACITY_MS;
-    match named_ms {
-        None => low + below(random, high - low + 1),
-        Some(named) => named.max(NAMED_MS_MIN).saturating_add(below(random, named / 4 + 1)),
-    }
+    named_ms.map_or(0, |named| named.max(NAMED_MS_MIN).saturating_add(below(random, named / 4 + 1)))
 }
 
 /// The wait in ms before attempt `attempts + 1` after a transient fault: doubles with each attempt;
@@ -54,12 +49,12 @@ mod tests {
         assert_eq!(transient(1, Some(45_000), 7), 45_000);
         assert_eq!(capacity(Some(40_000), 0), 40_000);
         assert_eq!(capacity(Some(0), 0), 1_000);
+        assert_eq!(capacity(None, 7), 0);
     }
 
     proptest! {
         #[test]
         fn waits_stay_in_their_bounds(random: u128, attempts in 0..50_u32) {
-            prop_assert!((30_000..=120_000).contains(&capacity(None, random)));
             prop_assert!((5_000..=6_250).contains(&capacity(Some(5_000), random)));
             prop_assert!((1_000..=60_000).contains(&transient(attempts, None, random)));
         }

@@ -26,7 +26,7 @@ pub enum Decision {
     Deliver(Vec<Output>),
     /// Fail the step and refund its credits.
     Fail(Failure),
-    /// Requeue the step.
+    /// Requeue the step; `capacity`: the provider takes no more, and that is no attempt.
     Requeue { capacity: bool, delay_ms: u32, failure: Failure },
     /// The step has not ended: only record whether the provider answered.
     Wait { answered: bool },
@@ -131,7 +131,7 @@ mod tests {
         };
         assert!(matches!(
             after(Event::Submitted(Err(busy(true)))),
-            Decision::Requeue { capacity: true, delay_ms: 30_000, .. }
+            Decision::Requeue { capacity: true, delay_ms: 0, .. }
         ));
         assert!(matches!(
             after(Event::Submitted(Err(busy(false)))),
