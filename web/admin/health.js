@@ -83,17 +83,25 @@ function slotsTile(providers) {
 }
 
 function meter(load) {
-  const { provider, running, max_concurrent: limit, waiting, enabled } = load;
+  const { provider, running, max_concurrent: allowed, learned_limit: learned } = load;
+  const { waiting, enabled } = load;
+  const limit = learned ?? allowed;
   const fill = h("div", { class: running >= limit ? "bar-fill full" : "bar-fill" });
   fill.style.width = `${limit ? Math.min(100, (running / limit) * 100) : 0}%`;
   const queue = waiting > 0 && h("small", {}, ` +${number(waiting)}`);
+  const off = !enabled && h("em", {}, t("switched_off"));
   return h(
     "li",
     { class: !enabled && "off", "data-provider": provider },
-    h("span", {}, provider, !enabled && h("em", {}, t("switched_off")), circuit(load)),
+    h("span", {}, provider, off, taught(load), circuit(load)),
     h("div", { class: "bar", "aria-hidden": "true" }, fill),
     h("span", { class: "num" }, `${running}/${limit}`, queue),
   );
+}
+
+/** The provider took fewer steps than are allowed when it refused more for capacity. */
+function taught({ learned_limit: learned, max_concurrent: allowed }) {
+  return learned !== null && h("em", {}, t("takes_fewer", { learned, allowed }));
 }
 
 /** The provider's or some of its tools' orders wait after refusals. */

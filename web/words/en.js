@@ -207,6 +207,7 @@ export const words = {
   running_per_provider: "Running per provider",
   switched_off: "off",
   circuit_open: "refused, waits",
+  takes_fewer: "takes {learned} of {allowed}",
   last_sweep: "Last sweep",
   sweep_good: "The healer runs",
   sweep_late: "The healer does not run",

@@ -202,6 +202,7 @@ export const words = {
   running_per_provider: "Em andamento por provedor",
   switched_off: "desligado",
   circuit_open: "recusado, à espera",
+  takes_fewer: "aceita {learned} de {allowed}",
   last_sweep: "Última varredura",
   sweep_good: "A recuperação funciona",
   sweep_late: "A recuperação parou",

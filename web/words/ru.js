@@ -223,6 +223,7 @@ export const words = {
   running_per_provider: "В работе по исполнителям",
   switched_off: "выкл.",
   circuit_open: "отказ, ждёт",
+  takes_fewer: "берёт {learned} из {allowed}",
   last_sweep: "Последняя проверка",
   sweep_good: "Лечение работает",
   sweep_late: "Лечение не работает",

@@ -223,6 +223,7 @@ export const words = {
   running_per_provider: "У роботі за виконавцями",
   switched_off: "вимк.",
   circuit_open: "відмова, чекає",
+  takes_fewer: "бере {learned} з {allowed}",
   last_sweep: "Остання перевірка",
   sweep_good: "Лікування працює",
   sweep_late: "Лікування не працює",
