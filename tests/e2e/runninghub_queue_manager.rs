@@ -3,6 +3,7 @@
 use futures::future::join_all;
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
+use unstuck_tests::e2e::order::retry_now;
 use unstuck_tests::e2e::{self, TestUser, World};
 use uuid::Uuid;
 
@@ -585,10 +586,9 @@ fn a_capacity_refusal_puts_a_job_back_in_every_error_shape() {
             let row = world.job(job).await;
             assert_has!(row, { "error_code": null, "credits_refunded": 0 }, "shape {shape}: {row}");
             assert_eq!(world.balance(&user).await, 0, "shape {shape}: it stays paid");
-            let now = format!(
-                "update unstuck.job_steps set not_before = clock_timestamp() where job_id = '{job}'"
-            );
-            world.db().exec(&now).await;
+            let seen = status_of(world, &user, job).await;
+            assert_has!(seen, { "status": "queued", "errorCode": "PROVIDER_BUSY" });
+            retry_now(world, job).await;
             let next = world.call(&op("process-next")).by_service().ok().await;
             // The order's own round may still be at work, and then it starts the job first.
             let is_started = next["started"][0]["jobId"] == json!(job)
@@ -619,14 +619,9 @@ fn at_the_providers_own_limit_jobs_wait_and_none_fails() {
         assert_eq!(world.job(waiting).await["status"], "queued");
         let admin = world.admin(1).await;
         world.call("admin-cancel-job").by(&admin).json(&of(running)).ok().await;
-        // Nobody says when a place is free: the job asks again at its own time, here at once, until
-        // there is one.
-        let now = format!(
-            "update unstuck.job_steps set not_before = clock_timestamp()
-                where job_id = '{waiting}' and status = 'queued'"
-        );
+        // The freed slot starts the job; where the provider had not freed it yet, the next probe.
         let look = async || {
-            world.db().exec(&now).await;
+            world.db().probe_is_due().await;
             world.call(&op("process-next")).by_service().ok().await;
             Some(world.job(waiting).await).filter(|row| row["status"] == "completed")
         };

@@ -1,6 +1,7 @@
 //! One queue over all four tools: three work at once, the others wait in order, and the limit may
 //! change at any time.
 
+use futures::future::join_all;
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
 use unstuck_tests::e2e::{self, World};
@@ -125,6 +126,48 @@ fn a_limit_raised_while_waiting_lets_the_next_ones_in_in_order() {
         world.script(json!({ "runninghub": { "capacity": 4 } })).await;
         sweep_until(world, "all run", async |_| is_running(&waiting[2]).await).await;
         assert_eq!(count(world, &first).await, (4, 0));
+    });
+}
+
+/// How many submits the provider refused for capacity.
+async fn refused(world: &World) -> usize {
+    let log = world.provider_log().await;
+    log.iter().filter(|entry| entry["response"]["errorCode"] == "421").count()
+}
+
+#[test]
+fn a_limit_of_fifty_where_the_provider_takes_three_costs_few_refusals_and_no_slot() {
+    e2e::run(async |world| {
+        set_limit(world, 50).await;
+        world.script(json!({ "runninghub": { "all": true, "work_ms": 300 } })).await;
+        let mut orders = Vec::new();
+        for tool in TOOLS.into_iter().cycle().take(24) {
+            orders.push(Order::by(world, tool).await);
+        }
+        // The provider teaches its limit by the first ones; the others come all at once.
+        let (first, others) = orders.split_at(4);
+        for order in first {
+            order.run(world).ok().await;
+        }
+        join_all(others.iter().map(|order| order.run(world).ok())).await;
+        let (mut looks, mut idle) = (0, 0);
+        let look = async || {
+            let seen = "select waiting > 0 and may_start = 0 and (select count(*) < 3
+                from unstuck.job_steps s where unstuck_private.holds_slot(s)) as idle
+                from unstuck.steps_waiting_v1('runninghub')";
+            looks += 1;
+            idle += i64::from(world.db().value(seen).await == true);
+            (world.count("jobs where completed_at is null").await == 0).then_some(())
+        };
+        world.until("webhooks alone have delivered all of them", look).await;
+        for order in &orders {
+            order.assert_completed(world).await;
+        }
+        assert!(idle * 10 <= looks, "a slot was idle in {idle} of {looks} looks");
+        // One to learn, and then probes, or slots that were freed while a step was refused.
+        let refused = refused(world).await;
+        assert!((1..=8).contains(&refused), "{refused} of 24 orders were refused");
+        assert_eq!(check(world, &orders[0]).await["maxConcurrent"], 50);
     });
 }
 

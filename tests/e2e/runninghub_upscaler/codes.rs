@@ -111,7 +111,7 @@ async fn assert_tried_again_in(
     assert_has!(row, { "status": "queued", "credits_refunded": 0 }, "{code}: {row:#}");
     // From when it was put back: what this test did in between does not count.
     let sql = format!(
-        "select ceil(extract(epoch from s.not_before - j.updated_at))::int
+        "select coalesce(ceil(extract(epoch from s.not_before - j.updated_at)), 0)::int
             from unstuck.job_steps s join unstuck.jobs j on j.id = s.job_id where s.job_id = '{}'",
         order.job
     );
@@ -151,10 +151,17 @@ async fn assert_refused(world: &World, order: &Order, code: i64, class: Class, w
         Full | Passing(..) => {
             let answer = answer.expect(200);
             assert_has!(answer, { "queued": true, "status": "queued" }, "{code}: {answer}");
+            // Who waits for capacity waits for a freed slot or a probe, and for no time.
             let (attempts, seconds) =
-                if let Passing(low, high) = class { (1, low..=high) } else { (0, 30..=120) };
+                if let Passing(low, high) = class { (1, low..=high) } else { (0, 0..=0) };
             assert_eq!(order.step(world).await["attempts"], attempts, "{code}");
             assert_tried_again_in(world, order, code, seconds).await;
+            if class == Full {
+                let taught = world.count("providers where learned_limit is not null").await;
+                assert_eq!(taught, 1, "{code}");
+                world.admin_cancels(order.tool.table, order.job).await;
+                world.set_provider("runninghub", "learned_limit = null").await;
+            }
         }
         Working => {
             let answer = answer.expect(200);

@@ -69,21 +69,32 @@ fn a_full_provider_puts_the_job_back_and_not_to_failure() {
             for shape in [1, 2, 3] {
                 let order = Order::new(world).await;
                 refuse(world, &order, code, shape).await;
-                assert_put_back(world, &order, 30..=120).await;
-                assert_eq!(order.step(world).await["attempts"], 0, "a full provider is no attempt");
+                assert_full(world, &order).await;
+                world.admin_cancels(order.tool.table, order.job).await;
+                world.set_provider("runninghub", "learned_limit = null").await;
             }
         }
         let order = Order::new(world).await;
         world
             .script(json!({ "runninghub": { "match": order.job, "times": 1, "status": 429 } }))
             .await;
-        assert_put_back(world, &order, 30..=120).await;
+        assert_full(world, &order).await;
         retry_now(world, order.job).await;
         world.sweep().await;
         order.assert_completed(world).await;
         assert_eq!(order.submits(world).await, 2);
         assert_eq!(order.row(world).await["waited_in_queue"], false, "it was not two seconds");
     });
+}
+
+/// Queued again: its provider takes none of ours, and is tried anew by a probe.
+async fn assert_full(world: &World, order: &Order) {
+    // It waits for no time of its own, so that a freed slot or a probe starts it.
+    assert_put_back(world, order, 0..=0).await;
+    assert_eq!(order.step(world).await["attempts"], 0, "a full provider is no attempt");
+    let full = "providers where learned_limit = 0 and limit_probe_at > clock_timestamp()";
+    assert_eq!(world.count(full).await, 1);
+    assert_has!(order.status(world).await, { "status": "queued", "errorCode": "PROVIDER_BUSY" });
 }
 
 /// Queued again, paid, with a place and an estimate, to be tried in that many seconds.
@@ -95,7 +106,7 @@ async fn assert_put_back(world: &World, order: &Order, seconds: std::ops::RangeI
     let step = order.step(world).await;
     assert_has!(step, { "status": "queued", "sent_at": null, "lease_until": null });
     let sql = format!(
-        "select ceil(extract(epoch from not_before - clock_timestamp()))::int
+        "select coalesce(ceil(extract(epoch from not_before - clock_timestamp())), 0)::int
             from unstuck.job_steps where job_id = '{}'",
         order.job
     );

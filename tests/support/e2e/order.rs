@@ -312,8 +312,10 @@ pub async fn overdue(world: &World, job: Uuid) {
         .await;
 }
 
-/// What waits for a time to be tried again need not wait any more.
+/// What waits for a time to be tried again need not wait any more, nor for its provider's next
+/// probe.
 pub async fn retry_now(world: &World, job: Uuid) {
+    world.db().probe_is_due().await;
     world
         .db()
         .exec(&format!(
