@@ -19,6 +19,8 @@ pub mod submit;
 
 #[cfg(test)]
 mod crash_tests;
+#[cfg(test)]
+mod life_tests;
 
 use crate::core::config::Config;
 use crate::core::error::ApiError;

@@ -49,6 +49,10 @@ pub(crate) struct SingleStepState {
     pub inbox: Option<String>,
     /// Whether the provider's webhook arrives at all.
     pub webhooks: bool,
+    /// The SQL functions that were called.
+    pub called: Vec<String>,
+    /// The last message that was sent to a queue.
+    pub hint: Option<String>,
     random: u128,
 }
 
@@ -118,12 +122,19 @@ impl SingleStepState {
     }
 
     fn rpc(&mut self, function: &str, args: &Value) -> Value {
+        self.called.push(function.to_owned());
         let row = match function {
             "step_claim_v1" | "steps_due_v1" if args["p_provider"] != "runninghub" => {
                 return json!([]);
             }
             "step_claim_v1" => return self.claim(),
             "steps_due_v1" => return self.due(),
+            "job_enqueue_v2" => {
+                let claimed = self.claim();
+                json!({"job_id": JOB, "status": self.status, "credits_charged": 60,
+                    "credits_refunded": 0, "balance": 0, "claimed": claimed[0]})
+            }
+            "webhook_record_v2" => json!({"inbox_id": 1, "step": self.row()}),
             "step_sent_v1" => json!({"applied": self.sent(args)}),
             "step_started_v1" => self.started(args),
             "step_requeue_v1" => self.requeue(args),
@@ -329,5 +340,10 @@ impl Transport for SingleStepWorld {
         state.random
     }
 
-    unused_calls!(upload download notify log);
+    async fn notify(&self, _: &str, message: &str, _: u32) -> Result<(), TransportError> {
+        self.0.borrow_mut().hint = Some(message.to_owned());
+        Ok(())
+    }
+
+    unused_calls!(upload download log);
 }

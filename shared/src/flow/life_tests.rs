@@ -1,0 +1,43 @@
+//! What the life of a picture costs in calls of the database, from its order to its result.
+
+use super::Cx;
+use super::order::enqueue::{enqueue, order};
+use super::settle::webhook::{consume, record};
+use super::submit::round::{starter, submit_waiting_logged};
+use crate::core::id::{JobId, Run, Step, UserId};
+use crate::core::provider::runninghub::NAME;
+use crate::core::webhook::Signature;
+use crate::db::step::Attempt;
+use crate::testing::single_step::{JOB, SingleStepWorld};
+use futures_util::FutureExt;
+
+#[test]
+fn a_picture_costs_six_calls_of_the_database() {
+    let world = SingleStepWorld::new(false);
+    let config = SingleStepWorld::config();
+    let cx = Cx { transport: &world, config: &config, request_id: "life" };
+    let job = JobId::parse(JOB).unwrap();
+    let life = async {
+        let mut order = order(UserId::from_random(1), job, "t", None, &"input").unwrap();
+        order.claim = true;
+        let enqueued = enqueue(&cx, &order).await.unwrap();
+        submit_waiting_logged(&cx, NAME, enqueued.claimed, &|_| {}).await;
+        let attempt = Attempt { job, step: Step(1), run: Run(1) };
+        record(&cx, NAME, attempt, &Signature::default(), r#"{"taskId": "7"}"#).await.unwrap();
+        let hint = world.0.borrow().hint.clone().unwrap();
+        let hint = serde_json::from_str(&hint).unwrap();
+        consume(&cx, &hint, &starter(&cx, NAME)).await.unwrap();
+    };
+    life.now_or_never().expect("nothing waits");
+    let state = world.0.borrow();
+    assert_eq!((state.status, state.submits, state.objects.len()), ("completed", 1, 1));
+    let called = [
+        "job_enqueue_v2",
+        "step_sent_v1",
+        "step_started_v1",
+        "webhook_record_v2",
+        "step_done_v2",
+        "step_complete_v2",
+    ];
+    assert_eq!(state.called, called);
+}
