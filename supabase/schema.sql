@@ -1366,7 +1366,6 @@ declare
   v_price bigint;
   v_seconds_over int;
   v_constraint text;
-  v_claimed jsonb;
 begin
   perform unstuck_private.act_as('user');
   select t.*
@@ -1423,11 +1422,9 @@ begin
     perform unstuck_private.refuse(
       503, 'queue_full', jsonb_build_object('retry_after', v_seconds_over));
   end if;
-  if p_claim then
-    v_claimed := unstuck_private.order_claim(p_job_id);
-  end if;
+  -- The reply shows the job as it was ordered.
   return query
-  select s.*, v_claimed
+  select s.*, case when p_claim then unstuck_private.order_claim(s.job_id) end
   from unstuck_private.job_state(p_job_id, false, false) s;
 end $function$
 ;
@@ -8005,7 +8002,8 @@ Caller: the function that creates the tool''s jobs, for the verified user.
 
 Effect: takes the price and writes the job with its steps, in one transaction. It adopts an unpaid
 row of the same id that an older client inserted. With p_claim the first step is claimed at once
-where a slot is free and nobody waits for it; claimed: that step, as `step_claim_v1` returns it.
+where a slot is free and nobody waits for it; claimed: that step, as `step_claim_v1` returns it. The
+other columns show the job as it was ordered.
 
 Refuses: bad_request, idempotency_conflict (the id belongs to another order), already_final (also:
 the user cancelled the order before it arrived), tool_disabled, active_job_exists,

@@ -635,7 +635,7 @@ $c$;
 revoke all on function unstuck.job_enqueue_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_enqueue_v1 to service_role;
 
---: source order/job_enqueue_v2.sql 01a6deb64e60
+--: source order/job_enqueue_v2.sql 9b724d7ec0e7
 create or replace function unstuck.job_enqueue_v2(
   p_user_id uuid,
   p_job_id uuid,
@@ -674,7 +674,6 @@ declare
   v_price bigint;
   v_seconds_over int;
   v_constraint text;
-  v_claimed jsonb;
 begin
   perform unstuck_private.act_as('user');
   select t.*
@@ -731,11 +730,9 @@ begin
     perform unstuck_private.refuse(
       503, 'queue_full', jsonb_build_object('retry_after', v_seconds_over));
   end if;
-  if p_claim then
-    v_claimed := unstuck_private.order_claim(p_job_id);
-  end if;
+  -- The reply shows the job as it was ordered.
   return query
-  select s.*, v_claimed
+  select s.*, case when p_claim then unstuck_private.order_claim(s.job_id) end
   from unstuck_private.job_state(p_job_id, false, false) s;
 end $$;
 
@@ -744,7 +741,8 @@ Caller: the function that creates the tool's jobs, for the verified user.
 
 Effect: takes the price and writes the job with its steps, in one transaction. It adopts an unpaid
 row of the same id that an older client inserted. With p_claim the first step is claimed at once
-where a slot is free and nobody waits for it; claimed: that step, as `step_claim_v1` returns it.
+where a slot is free and nobody waits for it; claimed: that step, as `step_claim_v1` returns it. The
+other columns show the job as it was ordered.
 
 Refuses: bad_request, idempotency_conflict (the id belongs to another order), already_final (also:
 the user cancelled the order before it arrived), tool_disabled, active_job_exists,
@@ -3120,7 +3118,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   3,
   'kept_line',
-  '1d4c47273000984de6c804dd308cc02055fc597c7a7ae805798c870bff8d8503'
+  '500c5f3971c51e8dcf25e868fdd4647e5ebf322c1d7501de7e33ab3259a342f3'
 );
 
 notify pgrst, 'reload schema';

@@ -127,7 +127,7 @@ async fn an_order_is_claimed_with_its_debit_where_a_slot_is_free_and_nobody_wait
     let (user, job) = (db.user(900).await, Uuid::new_v4());
     let args = with(enqueue_args(user, job, UPSCALER, 1), json!({ "p_claim": true }));
     let answer = db.ask("job_enqueue_v2", args.clone()).await;
-    assert_has!(answer, { "status": "starting", "balance": 840, "replayed": false });
+    assert_has!(answer, { "status": "queued", "balance": 840, "replayed": false });
     assert_has!(answer["claimed"], { "job_id": job, "step": 1, "run": 1, "tool": UPSCALER });
     assert_has!(answer["claimed"], { "user_id": user, "attempts": 0, "previous_output_url": null });
     assert!(answer["claimed"]["run_ms"].as_i64().unwrap() > 0);

@@ -51,7 +51,7 @@ async fn order(call: &Call, body: TryOnBody) -> Result<TryOnAccepted, ApiError> 
     order.steps = input.provider_requests(cx.config.replicate_versions.as_ref(), &urls)?;
     order.claim = true;
     let EnqueuedJob { view, claimed } = enqueue::enqueue(&cx, &order).await?;
-    if claimed.is_some() || view.status == State::Queued {
+    if view.status == State::Queued {
         call.background(async move |cx| {
             round::submit_waiting_logged(&cx, replicate::NAME, claimed, &|_| {}).await
         });

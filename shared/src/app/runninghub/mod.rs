@@ -67,8 +67,8 @@ pub async fn run<I: ToolInput>(
     order.steps.push(step.ok_or_else(|| ApiError::misconfigured("RUNNINGHUB_APPS"))?);
     order.claim = true;
     let job = enqueue::enqueue(&cx, &order).await?;
-    let is_ours = job.claimed.is_some() || job.view.status == State::Queued;
-    let view = if is_ours { submit(call, &order, job).await } else { job.view };
+    let is_new = job.view.status == State::Queued;
+    let view = if is_new { submit(call, &order, job).await } else { job.view };
     RunReply::of(&view)
 }
 
