@@ -40,7 +40,7 @@ enum Task {
     },
     /// Compare the functions' sizes with their budget
     Size,
-    /// Measure: audit, cards, enqueue, sweep, world or year
+    /// Measure: audit, cards, enqueue, life, load, peers, queue, sweep, world or year
     Bench {
         name: String,
         /// Of `world`: how many orders, and the seed that they are drawn from

@@ -1,12 +1,11 @@
 //! Measures the audit of a sweep, the admin's list of violations and a user's page beside 500,000
 //! jobs and a ledger of 600,000 entries.
 
-use std::time::Instant;
-
 use anyhow::{Result, ensure};
 use tokio_postgres::Client;
 
 use super::Bench;
+use super::figures::Timings;
 use crate::postgres;
 
 /// Written with the triggers off: the rows agree, and none of them waits for an audit.
@@ -134,19 +133,13 @@ fn touched(jobs: i32) -> String {
 }
 
 async fn timed(client: &Client, name: &str, sql: &str, before: &str) -> Result<()> {
-    let mut times = Vec::new();
+    let mut times = Timings::default();
     for _ in 0..5 {
         client.batch_execute(before).await?;
-        let began = Instant::now();
-        client.query(sql, &[]).await?;
-        times.push(began.elapsed().as_secs_f64() * 1000.0);
+        times.take(client.query(sql, &[])).await?;
     }
-    show(name, super::median(&mut times));
+    println!("{name:<58} {:>8.1}", times.median());
     Ok(())
-}
-
-fn show(name: &str, ms: f64) {
-    println!("{name:<58} {ms:>8.1}");
 }
 
 async fn count(client: &Client, sql: &str) -> Result<i64> {

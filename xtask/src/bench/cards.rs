@@ -5,15 +5,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use reqwest::Client;
-use serde_json::{Value, json};
-use uuid::Uuid;
+use serde_json::json;
 
-use crate::keys::LocalUser;
+use super::shopper::Shopper;
 use crate::stack::{Stack, StackOptions};
 use crate::tools;
 
-/// A picture of 40×30 pixels.
-const PRODUCT: &[u8] = include_bytes!("product.png");
+const BUYERS: usize = 7;
 const JOBS: usize = 100;
 const CARDS: usize = 5;
 const WORK_MS: u64 = 2_000;
@@ -31,11 +29,11 @@ pub(super) async fn run() -> Result<()> {
         .send()
         .await?
         .error_for_status()?;
-    let mut buyers = Vec::new();
-    for user in &info.users {
-        buyers.push(buyer(&stack, &http, user).await?);
-    }
     let db = stack.db().await?;
+    let mut buyers = Vec::new();
+    for _ in 0..BUYERS {
+        buyers.push(Shopper::new(&stack, &db, &http).await?);
+    }
     let limit: i32 = db
         .query_one("select max_concurrent from unstuck.providers where provider = 'gemini'", &[])
         .await?
@@ -49,8 +47,8 @@ pub(super) async fn run() -> Result<()> {
 
     let began = Instant::now();
     for number in 0..JOBS {
-        let (token, url) = buyers.get(number % buyers.len()).context("a buyer")?;
-        order(&http, &info.functions_url, token, url).await?;
+        let buyer = buyers.get(number % buyers.len()).context("a buyer")?;
+        order(&http, &info.functions_url, buyer).await?;
     }
     println!("ordered in {:.1?}", began.elapsed());
     let live = "select count(*) from unstuck.jobs where completed_at is null";
@@ -72,40 +70,15 @@ pub(super) async fn run() -> Result<()> {
     Ok(())
 }
 
-/// Signs a user in, grants credits and uploads a product image; the token and the image's URL.
-async fn buyer(stack: &Stack, http: &Client, user: &LocalUser) -> Result<(String, String)> {
-    let info = stack.info();
-    let credentials = json!({ "email": user.email, "password": user.password });
-    let request = http
-        .post(format!("{}/auth/v1/token?grant_type=password", info.url))
-        .header("apikey", &info.anon_key);
-    let session: Value =
-        request.json(&credentials).send().await?.error_for_status()?.json().await?;
-    let token = session["access_token"].as_str().context("a token")?.to_owned();
-    let id = Uuid::parse_str(&user.id)?;
-    let grant = "
-        select 1
-        from unstuck.credit_grant_v1($1::uuid, 100000, 'bench', 'bench ' || $1::uuid::text)";
-    stack.db().await?.query(grant, &[&id]).await?;
-    let storage = format!("{}/storage/v1", info.url);
-    let path = format!("uploads/{}/bench/product.png", user.id);
-    let signing = http.post(format!("{storage}/object/upload/sign/{path}")).bearer_auth(&token);
-    let signed: Value = signing.send().await?.error_for_status()?.json().await?;
-    let target = format!("{storage}{}", signed["url"].as_str().context("where to upload")?);
-    let upload = http.put(target).header("content-type", "image/png").body(PRODUCT);
-    upload.send().await?.error_for_status()?;
-    Ok((token, format!("{storage}/object/public/{path}")))
-}
-
-async fn order(http: &Client, functions_url: &str, token: &str, image_url: &str) -> Result<()> {
+async fn order(http: &Client, functions_url: &str, buyer: &Shopper) -> Result<()> {
     let body = json!({
         "productName": "Steel bottle",
-        "productImages": [{ "url": image_url }],
+        "productImages": [{ "url": buyer.image_url }],
         "selectedCards": [0, 1, 2, 3, 4],
     });
     let request = http
         .post(format!("{functions_url}/create-generation-job-banana"))
-        .bearer_auth(token)
+        .bearer_auth(&buyer.token)
         .json(&body);
     request.send().await?.error_for_status()?;
     Ok(())

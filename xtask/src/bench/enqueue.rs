@@ -16,7 +16,8 @@ const PREPARE: &str = "
 update tools set exclusive_group = null;
 create table plain
   (id uuid primary key, user_id uuid, input jsonb, created_at timestamptz default now())";
-const ENQUEUE: &str = "
+/// An order of the user $1.
+pub(super) const ENQUEUE: &str = "
 select status
 from job_enqueue_v1(
   $1, gen_random_uuid(), 'runninghub-upscaler', 's', '{\"imageUrl\": \"x\"}', 'h', '[{}]'

@@ -1,11 +1,24 @@
-//! `cargo xtask bench <name>` measures on a Postgres of its own. It compares each figure with a
-//! transaction that writes the same rows in the same run: hardware is shared, so only ratios hold.
-//! It never asserts a time.
+//! `cargo xtask bench <name>` measures on a Postgres of its own. It sets each figure beside another
+//! of the same run: hardware is shared, so only ratios hold. It never asserts a time.
+//!
+//! * one part: [`enqueue`], [`sweep`], [`audit`], [`queue`], [`life`], [`year`]
+//! * the whole local stack: [`cards`], [`load`]
+//! * another queue beside ours: [`peers`]
+//! * what they share: [`figures`], [`sizes`], [`cpu`], [`waiting`], [`shopper`]
 
 mod audit;
 mod cards;
+mod cpu;
 mod enqueue;
+mod figures;
+mod life;
+mod load;
+mod peers;
+mod queue;
+mod shopper;
+mod sizes;
 mod sweep;
+mod waiting;
 mod year;
 
 use anyhow::{Result, bail};
@@ -14,10 +27,14 @@ use tokio_postgres::Client;
 use crate::postgres::{self, Options, Postgres};
 use crate::{paths, stack, tools};
 
+const NAMES: &str = "audit, cards, enqueue, life, load, peers, queue, sweep, year";
+
 pub async fn run(name: &str) -> Result<()> {
-    // This one starts the whole stack, workers too.
-    if name == "cards" {
-        return cards::run().await;
+    match name {
+        // These start the whole stack, workers too.
+        "cards" => return cards::run().await,
+        "load" => return load::run().await,
+        _ => {}
     }
     tools::setup()?;
     let port = stack::free_port_base()? + 2;
@@ -34,12 +51,13 @@ pub async fn run(name: &str) -> Result<()> {
     let bench = Bench { server, admin };
     match name {
         "audit" => audit::run(&bench).await,
-        "sweep" => sweep::run(&bench).await,
         "enqueue" => enqueue::run(&bench).await,
+        "life" => life::run(&bench).await,
+        "peers" => peers::run(&bench).await,
+        "queue" => queue::run(&bench).await,
+        "sweep" => sweep::run(&bench).await,
         "year" => year::run(&bench).await,
-        _ => {
-            bail!("no bench is named {name}; there are: audit, cards, enqueue, sweep, world, year")
-        }
+        _ => bail!("no bench is named {name}; there are: {NAMES}, world"),
     }
 }
 
@@ -66,9 +84,4 @@ impl Bench {
         self.admin.batch_execute(&path).await?;
         Ok(self.server.url(name))
     }
-}
-
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
 }

@@ -1,12 +1,11 @@
 //! Measures one sweep of 1,000, 10,000 and 100,000 stale jobs with refunds beside one plain
 //! transaction that writes the same rows to the same tables, triggers included.
 
-use std::time::Instant;
-
 use anyhow::{Result, ensure};
 use tokio_postgres::Client;
 
-use super::{Bench, median};
+use super::Bench;
+use super::figures::Timings;
 use crate::postgres;
 
 const STALE: &str = "
@@ -62,19 +61,14 @@ pub(super) async fn run(bench: &Bench) -> Result<()> {
         "jobs", "sweep ms", "µs per job", "plain ms", "ratio"
     );
     for jobs in [1_000, 10_000, 100_000] {
-        let (mut sweep_ms, mut plain_ms) = (Vec::new(), Vec::new());
+        let (mut sweeps, mut plains) = (Timings::default(), Timings::default());
         for _ in 0..3 {
             let client = stale(bench, jobs).await?;
-            let began = Instant::now();
-            let (calls, cleaned) = sweep(&client, jobs).await?;
-            sweep_ms.push(began.elapsed().as_secs_f64() * 1000.0);
-            ensure!(cleaned == jobs, "swept {cleaned} of {jobs} jobs in {calls} calls");
+            sweeps.take(sweep(&client, jobs)).await?;
             let client = stale(bench, jobs).await?;
-            let began = Instant::now();
-            client.batch_execute(PLAIN).await?;
-            plain_ms.push(began.elapsed().as_secs_f64() * 1000.0);
+            plains.take(client.batch_execute(PLAIN)).await?;
         }
-        let (sweep, plain) = (median(&mut sweep_ms), median(&mut plain_ms));
+        let (sweep, plain) = (sweeps.median(), plains.median());
         println!(
             "{jobs:>8} {sweep:>12.0} {:>12.1} {plain:>12.0} {:>7.2}",
             sweep * 1000.0 / f64::from(jobs),
@@ -88,7 +82,8 @@ pub(super) async fn run(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-async fn stale(bench: &Bench, jobs: i32) -> Result<Client> {
+/// A fresh database with that many jobs that ran out of time.
+pub(super) async fn stale(bench: &Bench, jobs: i32) -> Result<Client> {
     let client = postgres::connect(&bench.database("bench_sweep").await?).await?;
     client.batch_execute(&STALE.replace("$JOBS", &jobs.to_string())).await?;
     // One batch is one transaction, and a vacuum refuses to run in one.
@@ -97,19 +92,16 @@ async fn stale(bench: &Bench, jobs: i32) -> Result<Client> {
     Ok(client)
 }
 
-/// Calls `jobs_sweep_v1` until it has cleaned all `jobs`; how many calls, and how many jobs.
-async fn sweep(client: &Client, jobs: i32) -> Result<(u32, i32)> {
+/// Calls `jobs_sweep_v1` until it has cleaned all `jobs`.
+pub(super) async fn sweep(client: &Client, jobs: i32) -> Result<()> {
     let id: i64 =
         client.query_one("select sweep_id from sweep_begin_v1('bench')", &[]).await?.get(0);
-    let (mut calls, mut cleaned) = (0, 0);
+    let mut cleaned = 0;
     while cleaned < jobs {
         let swept: i32 =
             client.query_one("select cleaned from jobs_sweep_v1($1, 100000)", &[&id]).await?.get(0);
-        calls += 1;
         cleaned += swept;
-        if swept == 0 {
-            break;
-        }
+        ensure!(swept > 0, "swept {cleaned} of {jobs} jobs");
     }
-    Ok((calls, cleaned))
+    Ok(())
 }

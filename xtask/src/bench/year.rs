@@ -5,9 +5,9 @@
 use std::time::Instant;
 
 use anyhow::Result;
-use tokio_postgres::Client;
 
 use super::Bench;
+use super::sizes::{self, TableSize};
 use crate::postgres;
 
 const JOBS_PER_DAY: i32 = 200;
@@ -91,22 +91,6 @@ const PASS: &str = "
 select coalesce(sum(pruned), 0)::bigint, string_agg(error, '; ')
 from unstuck_private.prune_old_rows(timestamptz '2030-01-02' + $1 * interval '1 day')";
 
-const SIZES: &str = "
-select n.nspname || '.' || c.relname as name, pg_total_relation_size(c.oid) / 1024 / 1024 as mb,
-  (
-    xpath(
-      '/row/n/text()',
-      query_to_xml(
-        format('select count(*) as n from %I.%I', n.nspname, c.relname), false, true, ''
-      )
-    )
-  )[1]::text::bigint
-from pg_class c
-join pg_namespace n on n.oid = c.relnamespace
-where n.nspname in ('unstuck', 'unstuck_private')
-  and c.relkind = 'r'
-order by 1";
-
 pub(super) async fn run(bench: &Bench) -> Result<()> {
     let client = postgres::connect(&bench.database("bench_year").await?).await?;
     let (mut pruned, mut passes, mut pruning_ms, mut longest_ms) = (0_i64, 0_u32, 0.0_f64, 0.0_f64);
@@ -134,7 +118,7 @@ pub(super) async fn run(bench: &Bench) -> Result<()> {
             client.batch_execute("vacuum analyze").await?;
         }
         if SHOWN.contains(&(day + 1)) {
-            shown.push(sizes(&client).await?);
+            shown.push(sizes::tables(&client).await?);
         }
     }
     print(&shown);
@@ -146,18 +130,14 @@ pub(super) async fn run(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-async fn sizes(client: &Client) -> Result<Vec<(String, i64, i64)>> {
-    let rows = client.query(SIZES, &[]).await?;
-    Ok(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect())
-}
-
-fn print(shown: &[Vec<(String, i64, i64)>]) {
+fn print(shown: &[Vec<TableSize>]) {
     let days: String = SHOWN.iter().map(|day| format!("{:>20}", format!("day {day}"))).collect();
     println!("{:<38}{days}", "rows (MB)");
-    for (at, (name, ..)) in shown.first().into_iter().flatten().enumerate() {
+    for (at, table) in shown.first().into_iter().flatten().enumerate() {
         let sizes = shown.iter().filter_map(|tables| tables.get(at));
-        let cells: String =
-            sizes.map(|(_, mb, rows)| format!("{:>20}", format!("{rows} ({mb})"))).collect();
-        println!("{name:<38}{cells}");
+        let cells: String = sizes
+            .map(|table| format!("{:>20}", format!("{} ({})", table.rows, table.bytes >> 20)))
+            .collect();
+        println!("{:<38}{cells}", table.name);
     }
 }

@@ -1,0 +1,190 @@
+//! Measures the life of one picture through the RPCs that the Workers call for it: how many there
+//! are, how long each takes where nothing else runs, and what a life leaves in the database.
+
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use serde::Serialize;
+use tokio_postgres::Client;
+use tokio_postgres::types::ToSql;
+use uuid::Uuid;
+
+use super::Bench;
+use super::figures::{self, Timings};
+use super::sizes;
+use crate::postgres;
+
+const LIVES: i32 = 1_000;
+const USERS: i32 = 50;
+
+/// The calls of one life, in order. `{job}`, `{user}` and `{task}` are its own; `{inbox}` is what
+/// an earlier call answered as `inbox_id`. A call begins with the name of its RPC.
+///
+/// Order, submit, webhook, its consumer, which fills the freed slot before and after the copy.
+pub(super) const LIFE: [&str; 11] = [
+    "job_enqueue_v1({user}, {job}, 'runninghub-upscaler', 'page',
+      '{\"imageUrl\": \"https://files.invalid/uploads/in.png\", \"resolution\": 2048}',
+      'a hash of sixty-four letters, as the order of a picture has it..', '[{\"app\": \"standard\",
+      \"nodes\": [{\"nodeId\": \"2\", \"fieldName\": \"image\", \"fieldValue\":
+      \"https://files.invalid/uploads/in.png\"}], \"result\": {\"kind\": \"image\"}}]')",
+    "step_claim_v1('runninghub', 5)",
+    "step_sent_v1({job}, 1, 1)",
+    "step_started_v1({job}, 1, 1, {task})",
+    "webhook_record_v1('runninghub', {job}, 1, 1, {task}, {task}, '{\"event\": \"TASK_END\",
+      \"eventData\": {\"status\": \"SUCCESS\", \"results\": [{\"url\":
+      \"https://results.invalid/0123456789abcdef\", \"outputType\": \"png\"}]}}')",
+    "step_get_v1({job}, 1)",
+    "step_done_v1({job}, 1, 1, {task}, '{\"files\": [{\"url\":
+      \"https://results.invalid/0123456789abcdef\", \"type\": \"png\", \"node\": \"9\"}]}')",
+    "step_claim_v1('runninghub', 5)",
+    "step_complete_v1({job}, 1, 1, '{\"files\": [{\"url\":
+      \"https://results.invalid/0123456789abcdef\", \"type\": \"png\", \"node\": \"9\"}]}',
+      'https://files.invalid/results/0123456789abcdef.png')",
+    "webhook_applied_v1({inbox})",
+    "step_claim_v1('runninghub', 5)",
+];
+
+/// What a call may name in braces.
+const NAMES: [&str; 4] = ["job", "user", "task", "inbox"];
+
+/// The user of a life or of an order: one of [`USERS`], with credits enough.
+pub(super) const GRANTS: &str = "
+select credit_grant_v1(md5('buyer ' || n)::uuid, 100000000, 'bench', 'buyer ' || n)
+from generate_series(0, 49) n";
+
+pub(super) async fn run(bench: &Bench) -> Result<()> {
+    let client = postgres::connect(&bench.database("bench_life").await?).await?;
+    client.batch_execute(GRANTS).await?;
+    // The tables know their first rows, and a page is written whole to the log only once.
+    live(&client, 0..USERS).await?;
+    client.batch_execute("analyze").await?;
+    client.batch_execute("checkpoint").await?;
+    let sizes_before = sizes::tables(&client).await?;
+    let log_before = log_position(&client).await?;
+    let (calls, whole) = live(&client, USERS..USERS + LIVES).await?;
+    let log = log_position(&client).await? - log_before;
+    let nothing = nothing(&client).await?;
+
+    figures::head("RPC", &["ms", "p95"]);
+    let show = |name: &str, times: &Timings| {
+        let cells = [times.median(), times.p95()].map(|ms| format!("{ms:.2}"));
+        figures::line(name, &cells);
+    };
+    for (call, times) in LIFE.iter().zip(&calls) {
+        show(name(call), times);
+    }
+    show("a whole life", &whole);
+    show("`select 1`, once", &nothing);
+    println!("{} RPCs a life (wanted: ≤ 6); {LIVES} lives, one after the other\n", LIFE.len());
+    left_behind(&client, &sizes_before).await?;
+    println!("WAL: {} bytes a life", log / i64::from(LIVES));
+    Ok(())
+}
+
+/// Lives these lives one after the other; the times of each call of [`LIFE`], and of the whole.
+async fn live(client: &Client, lives: std::ops::Range<i32>) -> Result<(Vec<Timings>, Timings)> {
+    let mut statements = Vec::new();
+    for call in LIFE {
+        let call = BoundCall::new(call);
+        statements.push((client.prepare(&call.text).await?, call.values));
+    }
+    let (mut calls, mut whole) = (vec![Timings::default(); LIFE.len()], Timings::default());
+    let user = "select md5('buyer ' || $1::int % 50)::uuid";
+    for life in lives {
+        let user: Uuid = client.query_one(user, &[&life]).await?.get(0);
+        let (job, mut inbox) = (Uuid::new_v4(), 0_i64);
+        let task = format!("1900000000{life:09}");
+        let began = Instant::now();
+        for ((statement, names), times) in statements.iter().zip(&mut calls) {
+            let value = |name: &&str| -> &(dyn ToSql + Sync) {
+                match *name {
+                    "job" => &job,
+                    "user" => &user,
+                    "task" => &task,
+                    _ => &inbox,
+                }
+            };
+            let values: Vec<_> = names.iter().map(value).collect();
+            let rows = times.take(client.query(statement, &values)).await?;
+            let answered = rows.first().and_then(|row| row.try_get("inbox_id").ok());
+            inbox = answered.unwrap_or(inbox);
+        }
+        whole.add(began.elapsed());
+        let ended = "select status from jobs where id = $1";
+        let status: String = client.query_one(ended, &[&job]).await?.get(0);
+        ensure!(status == "completed", "the life ended {status}");
+    }
+    Ok((calls, whole))
+}
+
+/// A call of [`LIFE`] as a driver takes it.
+#[derive(Serialize)]
+pub(super) struct BoundCall {
+    text: String,
+    /// The names of `$1`, `$2` and so on.
+    values: Vec<&'static str>,
+}
+
+impl BoundCall {
+    pub(super) fn new(call: &str) -> Self {
+        let braced = |name: &str| format!("{{{name}}}");
+        let values: Vec<_> =
+            NAMES.into_iter().filter(|name| call.contains(&braced(name))).collect();
+        let numbered = values.iter().zip(1..).fold(call.to_owned(), |text, (name, number)| {
+            text.replace(&braced(name), &format!("${number}"))
+        });
+        Self { text: format!("select * from {numbered}"), values }
+    }
+}
+
+fn name(call: &str) -> &str {
+    call.split('(').next().unwrap_or_default()
+}
+
+/// The times of a call that does nothing.
+async fn nothing(client: &Client) -> Result<Timings> {
+    let statement = client.prepare("select 1").await?;
+    let mut times = Timings::default();
+    for _ in 0..LIVES {
+        times.take(client.query(&statement, &[])).await?;
+    }
+    Ok(times)
+}
+
+async fn log_position(client: &Client) -> Result<i64> {
+    let position = "select (pg_current_wal_insert_lsn() - '0/0')::bigint";
+    Ok(client.query_one(position, &[]).await?.get(0))
+}
+
+/// Prints the rows and bytes that a life left in each table, once an audit has seen it.
+async fn left_behind(client: &Client, before: &[sizes::TableSize]) -> Result<()> {
+    let audit = "
+        select (
+          select violations
+          from sweep_end_v1(s.sweep_id, 0, 0, 0)
+        )
+        from sweep_begin_v1('bench') s";
+    for _ in 0..20 {
+        client.query(audit, &[]).await?;
+    }
+    client.batch_execute("vacuum").await?;
+    figures::head("left of a life", &["rows", "bytes"]);
+    let lives = f64::from(LIVES);
+    let mut whole = (0, 0);
+    for after in sizes::tables(client).await? {
+        let Some(old) = before.iter().find(|old| old.name == after.name) else { continue };
+        let (rows, bytes) = (after.rows - old.rows, after.bytes - old.bytes);
+        // What grows with the work, not a pass's own row.
+        if rows >= i64::from(LIVES) / 2 {
+            whole = (whole.0 + rows, whole.1 + bytes);
+            show_left(&after.name, (rows, bytes), lives);
+        }
+    }
+    show_left("all", whole, lives);
+    Ok(())
+}
+
+fn show_left(name: &str, (rows, bytes): (i64, i64), lives: f64) {
+    let each = [rows as f64, bytes as f64].map(|count| format!("{:.1}", count / lives));
+    figures::line(name, &each);
+}

@@ -1,0 +1,145 @@
+//! Measures pg-boss beside Unstuck: orders, whole lives and the end of stale jobs, on the same
+//! server in the same run. pg-boss moves no money, keeps no history and knows no provider.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::figures::{self, Timings};
+use super::life::{self, BoundCall, LIFE};
+use super::{Bench, sweep};
+use crate::command::run_quiet;
+use crate::{paths, postgres};
+
+const SECONDS: u32 = 3;
+const ROUNDS: u32 = 3;
+const STALE: i32 = 10_000;
+
+/// One round's figures, per second.
+#[derive(Deserialize)]
+struct PeerRound {
+    ours: f64,
+    theirs: f64,
+}
+
+#[derive(Deserialize)]
+struct PeerRates {
+    lives: Vec<PeerRound>,
+    orders: Vec<PeerRound>,
+}
+
+#[derive(Deserialize)]
+struct PeerSweep {
+    ms: f64,
+}
+
+pub(super) async fn run(bench: &Bench) -> Result<()> {
+    let peers = install()?;
+    let ours = bench.database("bench_peers").await?;
+    let client = postgres::connect(&ours).await?;
+    client.batch_execute("update tools set exclusive_group = null").await?;
+    client.batch_execute(life::GRANTS).await?;
+    let user: uuid::Uuid = client.query_one("select md5('buyer 0')::uuid", &[]).await?.get(0);
+    let theirs = bench.database("bench_boss").await?;
+    let calls: Vec<BoundCall> = LIFE.into_iter().map(BoundCall::new).collect();
+    let request = json!({
+        "measure": "rates", "ours": ours, "theirs": theirs, "user": user, "calls": calls,
+        "seconds": SECONDS, "rounds": ROUNDS,
+    });
+    let rates: PeerRates = ask(&peers, &request)?;
+
+    println!("pg-boss {}", version()?);
+    figures::head("a second, one caller", &["Unstuck", "pg-boss", "ratio", "wanted"]);
+    show("orders: job_enqueue_v1 | send", &rates.orders, "≥ 1.0");
+    let lives = format!("lives: {} RPCs | send, fetch, complete", LIFE.len());
+    show(&lives, &rates.lives, "≥ 0.6");
+    sweeps(bench, &peers).await?;
+    println!(
+        "means of {ROUNDS} rounds in turn, {SECONDS} s each; both through the driver `pg` of Node \
+         with one connection and no prepared statements; medians of three for stale jobs"
+    );
+    Ok(())
+}
+
+fn show(name: &str, rounds: &[PeerRound], wanted: &str) {
+    let count = f64::from(u32::try_from(rounds.len()).unwrap_or(u32::MAX));
+    let ours = rounds.iter().map(|round| round.ours).sum::<f64>() / count;
+    let theirs = rounds.iter().map(|round| round.theirs).sum::<f64>() / count;
+    let ratio = format!("{:.2}", ours / theirs);
+    figures::line(name, &[format!("{ours:.0}"), format!("{theirs:.0}"), ratio, wanted.to_owned()]);
+}
+
+/// Prints how long either side takes to end 10,000 stale jobs: with refunds, and by one supervise.
+async fn sweeps(bench: &Bench, peers: &PathBuf) -> Result<()> {
+    let (mut ours, mut theirs) = (Timings::default(), Timings::default());
+    for _ in 0..3 {
+        let client = sweep::stale(bench, STALE).await?;
+        ours.take(sweep::sweep(&client, STALE)).await?;
+        let database = bench.database("bench_boss").await?;
+        let request = json!({ "measure": "expire", "theirs": database, "jobs": STALE });
+        let PeerSweep { ms } = ask(peers, &request)?;
+        theirs.add(std::time::Duration::from_secs_f64(ms / 1000.0));
+    }
+    let (ours, theirs) = (ours.median(), theirs.median());
+    let each = |ms: f64| format!("{:.3}", ms / f64::from(STALE));
+    figures::line(
+        "ms for each of 10,000 stale jobs",
+        &[each(ours), each(theirs), format!("{:.2}", ours / theirs), String::new()],
+    );
+    let rate = |ms: f64| format!("{:.0}", f64::from(STALE) * 1000.0 / ms);
+    figures::line(
+        "the same as jobs a second",
+        &[rate(ours), rate(theirs), format!("{:.2}", theirs / ours), String::new()],
+    );
+    Ok(())
+}
+
+fn source(file: &str) -> PathBuf {
+    paths::root().join("xtask/bench").join(file)
+}
+
+/// The version that is asked for.
+fn version() -> Result<String> {
+    let manifest: Value = serde_json::from_str(&std::fs::read_to_string(source("package.json"))?)?;
+    Ok(manifest["dependencies"]["pg-boss"].as_str().context("no pg-boss")?.to_owned())
+}
+
+/// Installs what is compared, in a folder of its own; that folder.
+fn install() -> Result<PathBuf> {
+    let dir = paths::local().join("bench/peers");
+    std::fs::create_dir_all(&dir)?;
+    let lock = std::fs::read(source("package-lock.json"))?;
+    let installed = dir.join("node_modules/.installed-lock");
+    let is_new = std::fs::read(&installed).is_ok_and(|old| old == lock);
+    for file in ["package.json", "package-lock.json", "peers.mjs"] {
+        std::fs::copy(source(file), dir.join(file))
+            .with_context(|| format!("cannot copy {file}"))?;
+    }
+    if !is_new {
+        let mut npm = Command::new("npm");
+        npm.args(["ci", "--no-fund", "--no-audit", "--loglevel=error"]).current_dir(&dir);
+        run_quiet("npm ci", node(&mut npm)?, "let npm reach its registry")?;
+        std::fs::write(installed, lock)?;
+    }
+    Ok(dir)
+}
+
+/// Lets a command find our Node before another one.
+fn node(command: &mut Command) -> Result<&mut Command> {
+    let bin = paths::node_bin("node");
+    let own = bin.parent().map(PathBuf::from).into_iter();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    Ok(command.env("PATH", std::env::join_paths(own.chain(std::env::split_paths(&path)))?))
+}
+
+/// Runs the script with a request; its answer.
+fn ask<T: DeserializeOwned>(dir: &PathBuf, request: &Value) -> Result<T> {
+    let mut script = Command::new(paths::node_bin("node"));
+    script.current_dir(dir).arg("peers.mjs").arg(request.to_string());
+    let answer = run_quiet("pg-boss", &mut script, "see the error below")?;
+    serde_json::from_str(&answer).with_context(|| format!("not an answer: {answer}"))
+}
