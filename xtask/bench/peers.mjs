@@ -52,15 +52,10 @@ async function call(pool, calls, user) {
   }
 }
 
-/** Orders and whole lives per second of both, a list of `{ours, theirs}` for each round. */
-async function rates({ ours, theirs, user, calls, seconds, rounds }) {
+/** Orders per second of both, a list of `{ours, theirs}` by round; before them lives, if wanted. */
+async function rates({ ours, theirs, user, calls, withLives, seconds, rounds }) {
   const pool = new pg.Pool({ connectionString: ours, max: 1 });
   const peer = await boss(theirs);
-  const theirLife = async () => {
-    await peer.send(QUEUE, ORDER);
-    const [job] = await peer.fetch(QUEUE);
-    await peer.complete(QUEUE, job.id, RESULT);
-  };
   const inTurn = async (ourWork, theirWork) => {
     const found = [];
     await rate(1, ourWork);
@@ -70,15 +65,18 @@ async function rates({ ours, theirs, user, calls, seconds, rounds }) {
     }
     return found;
   };
-  // Lives first: nothing else waits, so that each fetch and each claim takes its own job.
-  const lives = await inTurn(() => call(pool, calls, user), theirLife);
+  const life = async () => {
+    await peer.send(QUEUE, ORDER);
+    const [job] = await peer.fetch(QUEUE);
+    await peer.complete(QUEUE, job.id, RESULT);
+  };
+  // Nothing else waits yet, so that each fetch and each claim takes the job of its own life.
+  const lives = withLives ? await inTurn(() => call(pool, calls, user), life) : [];
   const count = "select count(*)::int as open from jobs where completed_at is null";
   const { open } = (await pool.query(count)).rows[0];
   if (open) throw new Error(`${open} lives did not end`);
-  const orders = await inTurn(
-    () => call(pool, calls.slice(0, 1), user),
-    () => peer.send(QUEUE, ORDER),
-  );
+  const order = () => call(pool, calls.slice(0, 1), user);
+  const orders = await inTurn(order, () => peer.send(QUEUE, ORDER));
   await pool.end();
   await peer.stop({ graceful: false });
   return { lives, orders };
