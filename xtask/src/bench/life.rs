@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use serde::Serialize;
+use tokio::task::JoinSet;
 use tokio_postgres::Client;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
@@ -15,7 +16,9 @@ use super::sizes;
 use crate::postgres;
 
 const LIVES: i32 = 1_000;
-const USERS: i32 = 50;
+const USERS: i32 = 40;
+/// As many as one claim takes, so that nobody's job is left waiting by the claim of another.
+const CALLERS: i32 = 4;
 
 /// The calls of one life, in order. `{job}`, `{user}` and `{task}` are its own; `{inbox}` is what
 /// an earlier call answered as `inbox_id`. A call begins with the name of its RPC.
@@ -47,10 +50,10 @@ pub(super) const LIFE: [&str; 11] = [
 /// What a call may name in braces.
 const NAMES: [&str; 4] = ["job", "user", "task", "inbox"];
 
-/// The user of a life or of an order: one of [`USERS`], with credits enough.
+/// Makes the [`USERS`], with credits enough.
 pub(super) const GRANTS: &str = "
 select credit_grant_v1(md5('buyer ' || n)::uuid, 100000000, 'bench', 'buyer ' || n)
-from generate_series(0, 49) n";
+from generate_series(0, 39) n";
 
 pub(super) async fn run(bench: &Bench) -> Result<()> {
     let client = postgres::connect(&bench.database("bench_life").await?).await?;
@@ -63,7 +66,6 @@ pub(super) async fn run(bench: &Bench) -> Result<()> {
     let log_before = log_position(&client).await?;
     let (calls, whole) = live(&client, USERS..USERS + LIVES).await?;
     let log = log_position(&client).await? - log_before;
-    let nothing = nothing(&client).await?;
 
     figures::head("RPC", &["ms", "p95"]);
     let show = |name: &str, times: &Timings| {
@@ -74,22 +76,53 @@ pub(super) async fn run(bench: &Bench) -> Result<()> {
         show(name(call), times);
     }
     show("a whole life", &whole);
-    show("`select 1`, once", &nothing);
+    show("beside it: nothing", &repeated(&client, "select 1").await?);
+    client.batch_execute("create table plain (id bigint generated always as identity)").await?;
+    show("beside it: one row", &repeated(&client, "insert into plain default values").await?);
     println!("{} RPCs a life (wanted: ≤ 6); {LIVES} lives, one after the other\n", LIFE.len());
     left_behind(&client, &sizes_before).await?;
-    println!("WAL: {} bytes a life", log / i64::from(LIVES));
+    println!("WAL: {} bytes a life\n", log / i64::from(LIVES));
+    side_by_side(bench).await
+}
+
+/// Prints how many lives a second one caller and several have room for.
+async fn side_by_side(bench: &Bench) -> Result<()> {
+    for callers in [1, CALLERS] {
+        let url = bench.database("bench_life").await?;
+        let client = postgres::connect(&url).await?;
+        client.batch_execute(GRANTS).await?;
+        client.batch_execute("update providers set max_concurrent = 100").await?;
+        live(&client, 0..USERS).await?;
+        client.batch_execute("analyze").await?;
+        let began = Instant::now();
+        let mut lives = JoinSet::new();
+        for caller in 0..callers {
+            let client = postgres::connect(&url).await?;
+            // The users of one caller are no other's.
+            let own = (USERS + caller..USERS + LIVES).step_by(usize::try_from(callers)?);
+            lives.spawn(async move { live(&client, own).await });
+        }
+        while let Some(lived) = lives.join_next().await {
+            lived??;
+        }
+        let rate = f64::from(LIVES) / began.elapsed().as_secs_f64();
+        println!("lives a second, {callers} callers: {rate:.0}");
+    }
     Ok(())
 }
 
 /// Lives these lives one after the other; the times of each call of [`LIFE`], and of the whole.
-async fn live(client: &Client, lives: std::ops::Range<i32>) -> Result<(Vec<Timings>, Timings)> {
+async fn live(
+    client: &Client,
+    lives: impl Iterator<Item = i32>,
+) -> Result<(Vec<Timings>, Timings)> {
     let mut statements = Vec::new();
     for call in LIFE {
         let call = BoundCall::new(call);
         statements.push((client.prepare(&call.text).await?, call.values));
     }
     let (mut calls, mut whole) = (vec![Timings::default(); LIFE.len()], Timings::default());
-    let user = "select md5('buyer ' || $1::int % 50)::uuid";
+    let user = "select md5('buyer ' || $1::int % 40)::uuid";
     for life in lives {
         let user: Uuid = client.query_one(user, &[&life]).await?.get(0);
         let (job, mut inbox) = (Uuid::new_v4(), 0_i64);
@@ -141,9 +174,9 @@ fn name(call: &str) -> &str {
     call.split('(').next().unwrap_or_default()
 }
 
-/// The times of a call that does nothing.
-async fn nothing(client: &Client) -> Result<Timings> {
-    let statement = client.prepare("select 1").await?;
+/// The times of a statement that is no call of ours.
+async fn repeated(client: &Client, sql: &str) -> Result<Timings> {
+    let statement = client.prepare(sql).await?;
     let mut times = Timings::default();
     for _ in 0..LIVES {
         times.take(client.query(&statement, &[])).await?;
