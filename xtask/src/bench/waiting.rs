@@ -4,9 +4,9 @@
 use anyhow::Result;
 use tokio_postgres::Client;
 
-/// The waiting job `n` belongs to the user `waiting n`. `$OWN` further ones belong to `waiting own`.
-/// Before them, 200 jobs are completed, so that durations are known, and each slot has its job.
-/// The time to live in the queue is long enough for all of them.
+/// The waiting job `n` belongs to the user `waiting n`; `$OWN` further ones to `waiting own`. Before
+/// them, 200 jobs are completed, so that durations are known, and each slot has its job. The time
+/// to live in the queue is long enough for all of them.
 const ROWS: &str = "
 update tools set queue_ttl = '100 days' where provider = 'runninghub';
 create temp table ordered as
@@ -38,8 +38,8 @@ select id, 'runninghub-upscaler', user_id, 'bench', status, 60,
 from ordered
 order by n;
 insert into credit_entries (user_id, job_id, kind, amount, balance_after, reason)
-select user_id, id, 'debit', -60, 1000000 - 60 * row_number() over (partition by user_id order by n),
-  'runninghub-upscaler'
+select user_id, id, 'debit', -60,
+  1000000 - 60 * row_number() over (partition by user_id order by n), 'runninghub-upscaler'
 from ordered;
 insert into job_steps (
   job_id, step, status, provider, provider_task_id, run, attempts, share, input, claimed_at,
