@@ -10,9 +10,8 @@ use tokio_postgres::Client;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use super::Bench;
 use super::figures::{self, Timings};
-use super::sizes;
+use super::{Bench, cpu, sizes};
 use crate::postgres;
 
 const LIVES: i32 = 1_000;
@@ -64,7 +63,9 @@ pub(super) async fn run(bench: &Bench) -> Result<()> {
     client.batch_execute("checkpoint").await?;
     let sizes_before = sizes::tables(&client).await?;
     let log_before = log_position(&client).await?;
+    let cpu_before = cpu::by_program();
     let (calls, whole) = live(&client, USERS..USERS + LIVES).await?;
+    let cpu = cpu::used(&cpu_before, &cpu::by_program());
     let log = log_position(&client).await? - log_before;
 
     figures::head("RPC", &["ms", "p95"]);
@@ -81,7 +82,9 @@ pub(super) async fn run(bench: &Bench) -> Result<()> {
     show("beside it: one row", &repeated(&client, "insert into plain default values").await?);
     println!("{} RPCs a life (wanted: ≤ 6); {LIVES} lives, one after the other\n", LIFE.len());
     left_behind(&client, &sizes_before).await?;
-    println!("WAL: {} bytes a life\n", log / i64::from(LIVES));
+    println!("WAL: {} bytes a life", log / i64::from(LIVES));
+    let cpu_ms = cpu.get("postgres").copied().unwrap_or_default() * 1000.0 / f64::from(LIVES);
+    println!("CPU of the server: {cpu_ms:.1} ms a life\n");
     side_by_side(bench).await
 }
 
