@@ -4,9 +4,9 @@
 use anyhow::Result;
 use tokio_postgres::Client;
 
-/// The waiting job `n` belongs to the user `waiting n`; `$OWN` further ones to `waiting own`. Before
-/// them, 200 jobs are completed, so that durations are known, and each slot has its job. The time
-/// to live in the queue is long enough for all of them.
+/// The waiting job `n` belongs to the user `waiting n`; `$OWN` further ones to `waiting own`.
+/// Before them, 200 jobs are completed, so that durations are known, and each slot has its job. The
+/// time to live in the queue is long enough for all of them.
 const ROWS: &str = "
 update tools set queue_ttl = '100 days' where provider = 'runninghub';
 create temp table ordered as
