@@ -42,13 +42,12 @@ async function rate(seconds, work) {
 
 /** Calls these RPCs for a new job of `user`. */
 async function call(pool, calls, user) {
-  const life = { job: randomUUID(), user, task: randomUUID(), inbox: null };
+  const life = { job: randomUUID(), user, task: randomUUID() };
   for (const { text, values } of calls) {
-    const { rows } = await pool.query(
+    await pool.query(
       text,
       values.map((name) => life[name]),
     );
-    life.inbox = rows[0]?.inbox_id ?? life.inbox;
   }
 }
 

@@ -1,4 +1,4 @@
-//! Measures paid jobs per second through `job_enqueue_v1` with 1, 10 and 50 callers, beside plain
+//! Measures paid jobs per second through `job_enqueue_v2` with 1, 10 and 50 callers, beside plain
 //! single-row inserts by as many.
 
 use std::time::{Duration, Instant};
@@ -19,8 +19,8 @@ create table plain
 /// An order of the user $1.
 pub(super) const ENQUEUE: &str = "
 select status
-from job_enqueue_v1(
-  $1, gen_random_uuid(), 'runninghub-upscaler', 's', '{\"imageUrl\": \"x\"}', 'h', '[{}]'
+from job_enqueue_v2(
+  $1, gen_random_uuid(), 'runninghub-upscaler', 's', '{\"imageUrl\": \"x\"}', 'h', '[{}]', false
 )";
 const INSERT: &str = "
 insert into plain (id, user_id, input)

@@ -19,35 +19,28 @@ const USERS: i32 = 40;
 /// As many as one claim takes, so that nobody's job is left waiting by the claim of another.
 const CALLERS: i32 = 4;
 
-/// The calls of one life, in order. `{job}`, `{user}` and `{task}` are its own; `{inbox}` is what
-/// an earlier call answered as `inbox_id`. A call begins with the name of its RPC.
-///
-/// Order, submit, webhook, its consumer, which fills the freed slot before and after the copy.
-pub(super) const LIFE: [&str; 11] = [
-    "job_enqueue_v1({user}, {job}, 'runninghub-upscaler', 'page',
+/// The calls of one life, in order. `{job}`, `{user}` and `{task}` are its own. A call begins with
+/// the name of its RPC.
+pub(super) const LIFE: [&str; 6] = [
+    "job_enqueue_v2({user}, {job}, 'runninghub-upscaler', 'page',
       '{\"imageUrl\": \"https://files.invalid/uploads/in.png\", \"resolution\": 2048}',
       'a hash of sixty-four letters, as the order of a picture has it..', '[{\"app\": \"standard\",
       \"nodes\": [{\"nodeId\": \"2\", \"fieldName\": \"image\", \"fieldValue\":
-      \"https://files.invalid/uploads/in.png\"}], \"result\": {\"kind\": \"image\"}}]')",
-    "step_claim_v1('runninghub', 5)",
+      \"https://files.invalid/uploads/in.png\"}], \"result\": {\"kind\": \"image\"}}]', true)",
     "step_sent_v1({job}, 1, 1)",
     "step_started_v1({job}, 1, 1, {task})",
-    "webhook_record_v1('runninghub', {job}, 1, 1, {task}, {task}, '{\"event\": \"TASK_END\",
+    "webhook_record_v2('runninghub', {job}, 1, 1, {task}, {task}, '{\"event\": \"TASK_END\",
       \"eventData\": {\"status\": \"SUCCESS\", \"results\": [{\"url\":
       \"https://results.invalid/0123456789abcdef\", \"outputType\": \"png\"}]}}')",
-    "step_get_v1({job}, 1)",
-    "step_done_v1({job}, 1, 1, {task}, '{\"files\": [{\"url\":
+    "step_done_v2({job}, 1, 1, {task}, '{\"files\": [{\"url\":
       \"https://results.invalid/0123456789abcdef\", \"type\": \"png\", \"node\": \"9\"}]}')",
-    "step_claim_v1('runninghub', 5)",
-    "step_complete_v1({job}, 1, 1, '{\"files\": [{\"url\":
+    "step_complete_v2({job}, 1, 1, '{\"files\": [{\"url\":
       \"https://results.invalid/0123456789abcdef\", \"type\": \"png\", \"node\": \"9\"}]}',
       'https://files.invalid/results/0123456789abcdef.png')",
-    "webhook_applied_v1({inbox})",
-    "step_claim_v1('runninghub', 5)",
 ];
 
 /// What a call may name in braces.
-const NAMES: [&str; 4] = ["job", "user", "task", "inbox"];
+const NAMES: [&str; 3] = ["job", "user", "task"];
 
 /// Makes the [`USERS`], with credits enough.
 pub(super) const GRANTS: &str = "
@@ -128,7 +121,7 @@ async fn live(
     let user = "select md5('buyer ' || $1::int % 40)::uuid";
     for life in lives {
         let user: Uuid = client.query_one(user, &[&life]).await?.get(0);
-        let (job, mut inbox) = (Uuid::new_v4(), 0_i64);
+        let job = Uuid::new_v4();
         let task = format!("1900000000{life:09}");
         let began = Instant::now();
         for ((statement, names), times) in statements.iter().zip(&mut calls) {
@@ -136,14 +129,11 @@ async fn live(
                 match *name {
                     "job" => &job,
                     "user" => &user,
-                    "task" => &task,
-                    _ => &inbox,
+                    _ => &task,
                 }
             };
             let values: Vec<_> = names.iter().map(value).collect();
-            let rows = times.take(client.query(statement, &values)).await?;
-            let answered = rows.first().and_then(|row| row.try_get("inbox_id").ok());
-            inbox = answered.unwrap_or(inbox);
+            times.take(client.query(statement, &values)).await?;
         }
         whole.add(began.elapsed());
         let ended = "select status from jobs where id = $1";

@@ -45,7 +45,7 @@ pub(super) async fn run(bench: &Bench) -> Result<()> {
     let used = rates(bench, &peers, true).await?;
     println!("pg-boss {}", version()?);
     figures::head("a second, one caller", &["Unstuck", "pg-boss", "ratio", "wanted"]);
-    show("orders: job_enqueue_v1 | send", &new.orders, "≥ 1.0");
+    show("orders: job_enqueue_v2 | send", &new.orders, "≥ 1.0");
     show("orders, once durations were measured", &used.orders, "≥ 1.0");
     let lives = format!("lives: {} RPCs | send, fetch, complete", LIFE.len());
     show(&lives, &used.lives, "≥ 0.6");
