@@ -2089,10 +2089,12 @@ end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.step_get_v1(p_job_id uuid, p_step integer)
  RETURNS TABLE(job_id uuid, step integer, run bigint, tool text, provider text, user_id uuid, job_status text, status text, task_id text, done boolean, sent boolean, output jsonb)
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE SECURITY DEFINER
  SET search_path TO ''
 AS $function$
+begin
+  return query
   select
     s.job_id,
     s.step,
@@ -2109,8 +2111,8 @@ AS $function$
   from unstuck.job_steps s
   join unstuck.jobs j on j.id = s.job_id
   where s.job_id = p_job_id
-    and s.step = p_step
-$function$
+    and s.step = p_step;
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.step_heartbeat_v1(p_job_id uuid, p_step integer, p_run bigint)
  RETURNS TABLE(applied boolean, lease_ms integer)
@@ -2662,11 +2664,12 @@ end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.act_as(p_actor text)
  RETURNS void
- LANGUAGE sql
+ LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
-  select set_config('unstuck.actor', p_actor, true)
-$function$
+begin
+  perform set_config('unstuck.actor', p_actor, true);
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.admin_cancel_record(p_job unstuck.jobs, p_refused text)
  RETURNS void
@@ -3513,11 +3516,12 @@ $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.is_task_of_other_step(p_step unstuck.job_steps, p_task_id text)
  RETURNS boolean
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
 AS $function$
-  select
+begin
+  return
     exists (
       select from unstuck.job_steps o
       where o.provider = p_step.provider
@@ -3530,20 +3534,23 @@ AS $function$
         and o.provider_cancel_due <> '[]'
         and o.provider_cancel_due @> jsonb_build_array(jsonb_build_object('task_id', p_task_id))
         and (o.job_id, o.step) <> (p_step.job_id, p_step.step)
-    )
-$function$
+    );
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.job_lifetime(p_tool text, p_steps integer)
  RETURNS interval
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
 AS $function$
-  select unstuck_private.tool_lifetime(t, p, p_steps)
-  from unstuck.tools t
-  join unstuck.providers p using (provider)
-  where t.tool = p_tool
-$function$
+begin
+  return (
+    select unstuck_private.tool_lifetime(t, p, p_steps)
+    from unstuck.tools t
+    join unstuck.providers p using (provider)
+    where t.tool = p_tool
+  );
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.job_lock(p_job_id uuid)
  RETURNS unstuck.jobs
@@ -3579,6 +3586,7 @@ CREATE OR REPLACE FUNCTION unstuck_private.job_position(p_job_id uuid)
  LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
+ SET plan_cache_mode TO 'force_generic_plan'
 AS $function$
 declare
   v_now timestamptz := clock_timestamp();
@@ -3993,8 +4001,12 @@ CREATE OR REPLACE FUNCTION unstuck_private.job_sync_from_steps(p_job_ids uuid[])
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO ''
+ SET plan_cache_mode TO 'force_generic_plan'
 AS $function$
 begin
+  if cardinality(p_job_ids) > 10 then
+    perform set_config('plan_cache_mode', 'force_custom_plan', true);
+  end if;
   update unstuck.jobs j
   set status = s.status,
     current_step = s.current_step,
@@ -4032,6 +4044,7 @@ CREATE OR REPLACE FUNCTION unstuck_private.job_write(p_user_id uuid, p_job_id uu
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO ''
+ SET plan_cache_mode TO 'force_generic_plan'
 AS $function$
 declare
   v_now timestamptz := clock_timestamp();
@@ -4300,6 +4313,7 @@ CREATE OR REPLACE FUNCTION unstuck_private.jobs_finalise(p_ids uuid[], p_statuse
  RETURNS TABLE(job_id uuid, tool text, status text, refunded bigint)
  LANGUAGE plpgsql
  SET search_path TO ''
+ SET plan_cache_mode TO 'force_generic_plan'
 AS $function$
 #variable_conflict use_column
 declare
@@ -4309,6 +4323,9 @@ declare
   v_codes text[];
   v_messages text[];
 begin
+  if cardinality(p_ids) > 10 then
+    perform set_config('plan_cache_mode', 'force_custom_plan', true);
+  end if;
   select array_agg(c.id), array_agg(c.status), array_agg(c.code), array_agg(c.message)
   into v_ids, v_statuses, v_codes, v_messages
   from unnest(p_ids, p_statuses, p_codes, p_messages) as c (id, status, code, message)
@@ -4519,9 +4536,13 @@ CREATE OR REPLACE FUNCTION unstuck_private.jobs_refund(p_ids uuid[], p_statuses 
  RETURNS TABLE(job_id uuid, debit bigint, refunded bigint, given bigint)
  LANGUAGE plpgsql
  SET search_path TO ''
+ SET plan_cache_mode TO 'force_generic_plan'
 AS $function$
 #variable_conflict use_column
 begin
+  if cardinality(p_ids) > 10 then
+    perform set_config('plan_cache_mode', 'force_custom_plan', true);
+  end if;
   if exists (
     select from unstuck.jobs j
     where j.id = any (p_ids)
@@ -4535,6 +4556,20 @@ begin
       and unstuck_private.has_ledger_entries(j.id)
     order by 1
     on conflict do nothing;
+  end if;
+
+  -- Nothing is due of a job that is completed with every step.
+  if p_statuses <@ array['completed']
+    and not exists (
+      select from unstuck.job_steps s
+      where s.job_id = any (p_ids)
+        and s.status in ('failed', 'cancelled')
+    )
+  then
+    return query
+    select l.job_id, l.debit, l.refunded, 0::bigint
+    from unstuck_private.jobs_ledger(p_ids) l;
+    return;
   end if;
 
   return query
@@ -4844,6 +4879,7 @@ CREATE OR REPLACE FUNCTION unstuck_private.may_start(p_provider text)
  LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
+ SET plan_cache_mode TO 'force_generic_plan'
  SET enable_seqscan TO 'off'
  SET enable_bitmapscan TO 'off'
  SET enable_sort TO 'off'
@@ -5018,6 +5054,7 @@ CREATE OR REPLACE FUNCTION unstuck_private.order_claim(p_job_id uuid)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO ''
+ SET plan_cache_mode TO 'force_generic_plan'
  SET enable_seqscan TO 'off'
  SET enable_bitmapscan TO 'off'
  SET jit TO 'off'
@@ -5962,6 +5999,7 @@ CREATE OR REPLACE FUNCTION unstuck_private.seconds_over_queue_ttl(p_job_id uuid,
  LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
+ SET plan_cache_mode TO 'force_generic_plan'
 AS $function$
 declare
   v_slots int;
@@ -6298,6 +6336,7 @@ CREATE OR REPLACE FUNCTION unstuck_private.step_take_success(p_step unstuck.job_
  RETURNS bigint
  LANGUAGE plpgsql
  SET search_path TO ''
+ SET plan_cache_mode TO 'force_generic_plan'
 AS $function$
 declare
   v_run bigint;
@@ -6335,6 +6374,7 @@ CREATE OR REPLACE FUNCTION unstuck_private.steps_ahead(p_step unstuck.job_steps,
  LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
+ SET plan_cache_mode TO 'force_generic_plan'
  SET enable_seqscan TO 'off'
  SET enable_bitmapscan TO 'off'
  SET jit TO 'off'
@@ -6379,6 +6419,7 @@ CREATE OR REPLACE FUNCTION unstuck_private.steps_claim(p_provider unstuck.provid
  RETURNS TABLE(job_id uuid, step integer, run bigint, tool text, user_id uuid, attempts integer, input jsonb, previous_output_url text, run_ms integer)
  LANGUAGE plpgsql
  SET search_path TO ''
+ SET plan_cache_mode TO 'force_generic_plan'
 AS $function$
 #variable_conflict use_column
 begin
@@ -7093,6 +7134,7 @@ CREATE OR REPLACE FUNCTION unstuck_private.turns_lock(p_provider text, p_now tim
  LANGUAGE plpgsql
  ROWS 5
  SET search_path TO ''
+ SET plan_cache_mode TO 'force_generic_plan'
  SET enable_seqscan TO 'off'
  SET jit TO 'off'
  SET enable_sort TO 'off'

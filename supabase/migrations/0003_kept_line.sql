@@ -222,7 +222,7 @@ end $$;
 
 revoke all on function unstuck_private.account_lock from public, anon, authenticated, service_role;
 
---: source credit/jobs_refund.sql c4d8cd6bc6e2
+--: source credit/jobs_refund.sql 0545dee0d9ee
 -- Refunds these jobs what `refunds_due` says of the state that each is about to have, and returns
 -- the debit, the refunds before and the refund now of each. Without p_refund it refunds nothing.
 -- The caller has locked the accounts (by id) and the jobs, and has ended the steps.
@@ -235,10 +235,15 @@ create or replace function unstuck_private.jobs_refund(
 returns table (job_id uuid, debit bigint, refunded bigint, given bigint)
 language plpgsql
 set search_path = ''
+-- Planning would cost more than the work on a few jobs.
+set plan_cache_mode = force_generic_plan
 as
 $$
 #variable_conflict use_column
 begin
+  if cardinality(p_ids) > 10 then
+    perform set_config('plan_cache_mode', 'force_custom_plan', true);
+  end if;
   if exists (
     select from unstuck.jobs j
     where j.id = any (p_ids)
@@ -252,6 +257,20 @@ begin
       and unstuck_private.has_ledger_entries(j.id)
     order by 1
     on conflict do nothing;
+  end if;
+
+  -- Nothing is due of a job that is completed with every step.
+  if p_statuses <@ array['completed']
+    and not exists (
+      select from unstuck.job_steps s
+      where s.job_id = any (p_ids)
+        and s.status in ('failed', 'cancelled')
+    )
+  then
+    return query
+    select l.job_id, l.debit, l.refunded, 0::bigint
+    from unstuck_private.jobs_ledger(p_ids) l;
+    return;
   end if;
 
   return query
@@ -327,6 +346,20 @@ end $$;
 
 revoke all on function unstuck_private.user_rows_delete
 from public, anon, authenticated, service_role;
+
+--: source job/act_as.sql 408b8276b481
+-- Names the actor of this transaction. The triggers that write `job_events` store it with each
+-- transition.
+create or replace function unstuck_private.act_as(p_actor text) returns void
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  perform set_config('unstuck.actor', p_actor, true);
+end $$;
+
+revoke all on function unstuck_private.act_as from public, anon, authenticated, service_role;
 
 --: source job/job_get_v1.sql bdbc9f6315a9
 create or replace function unstuck.job_get_v1(
@@ -501,7 +534,57 @@ end $$;
 
 revoke all on function unstuck_private.job_state from public, anon, authenticated, service_role;
 
---: source job/jobs_finalise.sql 9a6fc0c9f270
+--: source job/job_sync_from_steps.sql 94b67e2f13ca
+-- Derives the status, the current step, the deadline and the start of these live jobs from their
+-- steps. Final states are written by `jobs_finalise`.
+create or replace function unstuck_private.job_sync_from_steps(p_job_ids uuid[]) returns void
+language plpgsql
+set search_path = ''
+-- Planning would cost more than the work on a few jobs.
+set plan_cache_mode = force_generic_plan
+as
+$$
+begin
+  if cardinality(p_job_ids) > 10 then
+    perform set_config('plan_cache_mode', 'force_custom_plan', true);
+  end if;
+  update unstuck.jobs j
+  set status = s.status,
+    current_step = s.current_step,
+    deadline_at = least(coalesce(s.deadline_at, j.deadline_at), j.expires_at),
+    started_at = case when s.worked then coalesce(j.started_at, s.started_at) end
+  from (
+    select st.job_id,
+      case
+        when bool_or(st.status in ('running', 'completed', 'failed')) then 'running'
+        when bool_or(st.status = 'starting') then 'starting'
+        else 'queued'
+      end as status,
+      count(*) filter (where st.status in ('completed', 'failed'))
+        + (
+          max(t.step_order) = 'sequential'
+          and bool_or(st.status in ('starting', 'running'))
+        )::int as current_step,
+      coalesce(
+        min(st.deadline_at) filter (where st.status in ('starting', 'running')),
+        max(st.deadline_at) filter (where st.status = 'queued')
+      ) as deadline_at,
+      bool_or(st.started_at is not null or st.sent_at is not null) as worked,
+      min(coalesce(st.started_at, st.sent_at)) as started_at
+    from unstuck.job_steps st
+    join unstuck.jobs jj on jj.id = st.job_id
+    join unstuck.tools t using (tool)
+    where st.job_id = any (p_job_ids)
+    group by st.job_id
+  ) s
+  where j.id = s.job_id
+    and unstuck_private.is_live(j.status);
+end $$;
+
+revoke all on function unstuck_private.job_sync_from_steps
+from public, anon, authenticated, service_role;
+
+--: source job/jobs_finalise.sql b93b2d53b97f
 -- Ends live jobs with everything that belongs to them: steps, refunds, balances, the rows
 -- themselves. Returns what became of each. The caller has locked the accounts (by id) and then the
 -- jobs.
@@ -521,6 +604,8 @@ create or replace function unstuck_private.jobs_finalise(
 returns table (job_id uuid, tool text, status text, refunded bigint)
 language plpgsql
 set search_path = ''
+-- Planning would cost more than the work on a few jobs.
+set plan_cache_mode = force_generic_plan
 as
 $$
 #variable_conflict use_column
@@ -531,6 +616,9 @@ declare
   v_codes text[];
   v_messages text[];
 begin
+  if cardinality(p_ids) > 10 then
+    perform set_config('plan_cache_mode', 'force_custom_plan', true);
+  end if;
   select array_agg(c.id), array_agg(c.status), array_agg(c.code), array_agg(c.message)
   into v_ids, v_statuses, v_codes, v_messages
   from unnest(p_ids, p_statuses, p_codes, p_messages) as c (id, status, code, message)
@@ -754,7 +842,7 @@ $c$;
 revoke all on function unstuck.job_enqueue_v2 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_enqueue_v2 to service_role;
 
---: source order/job_write.sql 6eb213dc64de
+--: source order/job_write.sql fdb9118ee26c
 -- Writes a queued job with its debit and its steps, or overwrites the row that the order adopts.
 -- The caller has locked the account.
 create or replace function unstuck_private.job_write(
@@ -771,6 +859,8 @@ create or replace function unstuck_private.job_write(
 returns void
 language plpgsql
 set search_path = ''
+-- Planning would cost more than the work.
+set plan_cache_mode = force_generic_plan
 as
 $$
 declare
@@ -849,7 +939,7 @@ end $$;
 
 revoke all on function unstuck_private.job_write from public, anon, authenticated, service_role;
 
---: source order/seconds_over_queue_ttl.sql f35727ae12e7
+--: source order/seconds_over_queue_ttl.sql 49c4bd17d595
 -- How many seconds longer than its tool's `queue_ttl` a new job would wait; 0 while a slot is free
 -- or no duration was measured yet. The job's own position counts, so that a user with many waiting
 -- jobs causes no refusal of other users.
@@ -861,6 +951,8 @@ returns int
 language plpgsql
 stable
 set search_path = ''
+-- Planning would cost more than the work.
+set plan_cache_mode = force_generic_plan
 as
 $$
 declare
@@ -974,7 +1066,7 @@ $$;
 
 revoke all on function unstuck_private.is_at_work from public, anon, authenticated, service_role;
 
---: source queue/job_position.sql 53116a0b0db2
+--: source queue/job_position.sql cbd5438a5c18
 -- The position of a queued job in its provider's line, and in how many seconds it will start. No row
 -- for any other job.
 --
@@ -986,6 +1078,8 @@ returns table ("position" int, eta_seconds int)
 language plpgsql
 stable
 set search_path = ''
+-- Planning would cost more than the work.
+set plan_cache_mode = force_generic_plan
 as
 $$
 declare
@@ -1061,13 +1155,15 @@ execute function unstuck_private.line_move();
 
 revoke all on function unstuck_private.line_move from public, anon, authenticated, service_role;
 
---: source queue/may_start.sql 2c0a3fa2f140
+--: source queue/may_start.sql 9e8505568dd3
 -- How many waiting steps of a provider a claim would take now. It reads no more steps than there are
 -- free slots.
 create or replace function unstuck_private.may_start(p_provider text) returns int
 language plpgsql
 stable
 set search_path = ''
+-- Planning would cost more than the work.
+set plan_cache_mode = force_generic_plan
 -- The line is read from its beginning, however long it is.
 set enable_seqscan = off
 set enable_bitmapscan = off
@@ -1231,7 +1327,7 @@ end $$;
 revoke all on function unstuck_private.next_turns_lock
 from public, anon, authenticated, service_role;
 
---: source queue/order_claim.sql b81b3e67f676
+--: source queue/order_claim.sql 7b5dd42c4c52
 -- Claims the first step of a new order where a slot is free and no other step waits for it, and
 -- returns it like `step_claim_v1`; null where a claim has to decide who is first. The caller has
 -- locked the account and the job.
@@ -1241,6 +1337,8 @@ from public, anon, authenticated, service_role;
 create or replace function unstuck_private.order_claim(p_job_id uuid) returns jsonb
 language plpgsql
 set search_path = ''
+-- Planning would cost more than the work.
+set plan_cache_mode = force_generic_plan
 -- However few providers the statistics know, the line is read by its index.
 set enable_seqscan = off
 set enable_bitmapscan = off
@@ -1854,7 +1952,7 @@ $c$;
 revoke all on function unstuck.step_claim_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_claim_v1 to service_role;
 
---: source queue/steps_ahead.sql 9d70d4bd6fb1
+--: source queue/steps_ahead.sql 7ef28858fe24
 -- What stands before a waiting step in its provider's line, by tool: how many steps, and how many
 -- jobs that have not begun.
 create or replace function unstuck_private.steps_ahead(
@@ -1865,6 +1963,8 @@ returns table (tool text, steps bigint, jobs bigint)
 language plpgsql
 stable
 set search_path = ''
+-- Planning would cost more than the work.
+set plan_cache_mode = force_generic_plan
 -- However few providers the statistics know, the line is read by its index.
 set enable_seqscan = off
 set enable_bitmapscan = off
@@ -1909,7 +2009,7 @@ end $$;
 
 revoke all on function unstuck_private.steps_ahead from public, anon, authenticated, service_role;
 
---: source queue/steps_claim.sql d9b77bf44c6b
+--: source queue/steps_claim.sql 1983fb51e5d4
 -- Claims these steps of a provider, which are locked and wait. The caller has counted the slots
 -- under the provider's lock. Each gets a new run, a lease and a deadline; its user's turn is passed
 -- on (`pass_turn`); its job shows that it starts. A step of a synchronous provider runs at once,
@@ -1932,6 +2032,8 @@ returns table (
 )
 language plpgsql
 set search_path = ''
+-- Planning would cost more than the work.
+set plan_cache_mode = force_generic_plan
 as
 $$
 #variable_conflict use_column
@@ -2172,7 +2274,7 @@ end $$;
 
 revoke all on function unstuck_private.take_turn from public, anon, authenticated, service_role;
 
---: source queue/turns_lock.sql b7ca9cde3e3b
+--: source queue/turns_lock.sql 28a8a3a55c5c
 -- Locks the first p_limit steps of a provider's line whose turn has come, with their jobs, and
 -- returns them. It skips what another transaction has locked, what ran out of time, and the tools
 -- p_without; with p_tool it takes steps of that tool alone.
@@ -2187,6 +2289,8 @@ returns setof unstuck_private.turn
 language plpgsql
 rows 5
 set search_path = ''
+-- Planning would cost more than the work.
+set plan_cache_mode = force_generic_plan
 -- The line is read from its beginning, however long it is.
 set enable_seqscan = off
 set jit = off
@@ -2384,6 +2488,39 @@ begin
 end $$;
 
 revoke all on function unstuck_private.prune_kind from public, anon, authenticated, service_role;
+
+--: source step/is_task_of_other_step.sql ec8745a91ea3
+-- True when the provider's task belongs to another step, live or final, or another step owes its
+-- cancel. A report that names the task for this step is a mistake and changes nothing.
+create or replace function unstuck_private.is_task_of_other_step(
+  p_step unstuck.job_steps,
+  p_task_id text
+)
+returns boolean
+language plpgsql
+stable
+set search_path = ''
+as
+$$
+begin
+  return
+    exists (
+      select from unstuck.job_steps o
+      where o.provider = p_step.provider
+        and o.provider_task_id = p_task_id
+        and (o.job_id, o.step) <> (p_step.job_id, p_step.step)
+    )
+    or exists (
+      select from unstuck.job_steps o
+      where o.provider = p_step.provider
+        and o.provider_cancel_due <> '[]'
+        and o.provider_cancel_due @> jsonb_build_array(jsonb_build_object('task_id', p_task_id))
+        and (o.job_id, o.step) <> (p_step.job_id, p_step.step)
+    );
+end $$;
+
+revoke all on function unstuck_private.is_task_of_other_step
+from public, anon, authenticated, service_role;
 
 --: source step/job_steps_before_insert.sql 6239cc3f464b
 -- Fills in what a writer leaves out of a new step: a live step always has a deadline, a final one a
@@ -2768,6 +2905,62 @@ $c$;
 revoke all on function unstuck.step_done_v2 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_done_v2 to service_role;
 
+--: source step/step_get_v1.sql 2e84460a6228
+create or replace function unstuck.step_get_v1(p_job_id uuid, p_step int)
+returns table (
+  job_id uuid,
+  step int,
+  run bigint,
+  tool text,
+  provider text,
+  user_id uuid,
+  job_status text,
+  status text,
+  task_id text,
+  done boolean,
+  sent boolean,
+  output jsonb
+)
+language plpgsql
+stable
+security definer
+set search_path = ''
+as
+$$
+begin
+  return query
+  select
+    s.job_id,
+    s.step,
+    s.run,
+    j.tool,
+    s.provider,
+    j.user_id,
+    j.status,
+    s.status,
+    s.provider_task_id,
+    s.provider_done_at is not null,
+    s.sent_at is not null,
+    s.output
+  from unstuck.job_steps s
+  join unstuck.jobs j on j.id = s.job_id
+  where s.job_id = p_job_id
+    and s.step = p_step;
+end $$;
+
+comment on function unstuck.step_get_v1 is $c$
+Caller: the webhook consumer and the reconciliation of lost submissions.
+
+Effect: none; returns one step as it is now.
+
+Refuses: nothing; no row where there is no such step.
+
+Replay: reads again.
+$c$;
+
+revoke all on function unstuck.step_get_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.step_get_v1 to service_role;
+
 --: source step/step_requeue_v1.sql cf602b297e68
 create or replace function unstuck.step_requeue_v1(
   p_job_id uuid,
@@ -2964,6 +3157,80 @@ $c$;
 revoke all on function unstuck.step_started_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_started_v1 to service_role;
 
+--: source step/step_take_success.sql c42253050d8d
+-- Takes the provider's success for a step that is not final: frees its slot, keeps the output and
+-- gives the caller the lease under which it copies the result. Returns the run to go on with. The
+-- step is locked.
+--
+-- A success of an older run, or of a run that was requeued, is paid work and is taken too. The
+-- worker of the newer run becomes stale, and the provider is owed a cancel of its task.
+create or replace function unstuck_private.step_take_success(
+  p_step unstuck.job_steps,
+  p_is_older boolean,
+  p_task_id text,
+  p_output jsonb,
+  p_deadline timestamptz
+)
+returns bigint
+language plpgsql
+set search_path = ''
+-- Planning would cost more than the work.
+set plan_cache_mode = force_generic_plan
+as
+$$
+declare
+  v_run bigint;
+begin
+  update unstuck.job_steps s
+  set status = 'running',
+    run = s.run + p_is_older::int,
+    provider_cancel_due = case
+      when p_is_older
+        and s.provider_task_id is distinct from p_task_id
+        and s.provider_task_id is not null
+      then
+        s.provider_cancel_due
+        || jsonb_build_object('task_id', s.provider_task_id, 'run', s.run)
+      else unstuck_private.cancel_debt_without(s.provider_cancel_due, p_task_id)
+    end,
+    provider_task_id = coalesce(p_task_id, s.provider_task_id),
+    output = p_output,
+    not_before = null,
+    sent_at = coalesce(s.sent_at, clock_timestamp()),
+    started_at = coalesce(s.started_at, s.sent_at, clock_timestamp()),
+    provider_done_at = coalesce(s.provider_done_at, clock_timestamp()),
+    lease_until = clock_timestamp() + i.lease,
+    deadline_at = p_deadline
+  from unstuck_private.intervals() i
+  where s.job_id = p_step.job_id
+    and s.step = p_step.step
+  returning s.run
+  into v_run;
+  return v_run;
+end $$;
+
+revoke all on function unstuck_private.step_take_success
+from public, anon, authenticated, service_role;
+
+--: source tool/job_lifetime.sql e33fb583e765
+-- The longest that a job of this tool with this many steps may live.
+create or replace function unstuck_private.job_lifetime(p_tool text, p_steps int) returns interval
+language plpgsql
+stable
+set search_path = ''
+as
+$$
+begin
+  return (
+    select unstuck_private.tool_lifetime(t, p, p_steps)
+    from unstuck.tools t
+    join unstuck.providers p using (provider)
+    where t.tool = p_tool
+  );
+end $$;
+
+revoke all on function unstuck_private.job_lifetime from public, anon, authenticated, service_role;
+
 --: source tool/providers_before_update.sql ecf23f77cce7
 -- Records when a limit is lowered. Steps that were claimed before may exceed the new limit; that is
 -- no violation. What the provider taught by refusals is forgotten when an operator changes the
@@ -3118,7 +3385,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   3,
   'kept_line',
-  '500c5f3971c51e8dcf25e868fdd4647e5ebf322c1d7501de7e33ab3259a342f3'
+  'f75ef338aa6478c7e3b1049d1e08eed11e7a96b3d8144220a81dae8e35b8b890'
 );
 
 notify pgrst, 'reload schema';

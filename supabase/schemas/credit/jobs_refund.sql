@@ -10,10 +10,15 @@ create or replace function unstuck_private.jobs_refund(
 returns table (job_id uuid, debit bigint, refunded bigint, given bigint)
 language plpgsql
 set search_path = ''
+-- Planning would cost more than the work on a few jobs.
+set plan_cache_mode = force_generic_plan
 as
 $$
 #variable_conflict use_column
 begin
+  if cardinality(p_ids) > 10 then
+    perform set_config('plan_cache_mode', 'force_custom_plan', true);
+  end if;
   if exists (
     select from unstuck.jobs j
     where j.id = any (p_ids)
@@ -27,6 +32,20 @@ begin
       and unstuck_private.has_ledger_entries(j.id)
     order by 1
     on conflict do nothing;
+  end if;
+
+  -- Nothing is due of a job that is completed with every step.
+  if p_statuses <@ array['completed']
+    and not exists (
+      select from unstuck.job_steps s
+      where s.job_id = any (p_ids)
+        and s.status in ('failed', 'cancelled')
+    )
+  then
+    return query
+    select l.job_id, l.debit, l.refunded, 0::bigint
+    from unstuck_private.jobs_ledger(p_ids) l;
+    return;
   end if;
 
   return query

@@ -3,9 +3,14 @@
 create or replace function unstuck_private.job_sync_from_steps(p_job_ids uuid[]) returns void
 language plpgsql
 set search_path = ''
+-- Planning would cost more than the work on a few jobs.
+set plan_cache_mode = force_generic_plan
 as
 $$
 begin
+  if cardinality(p_job_ids) > 10 then
+    perform set_config('plan_cache_mode', 'force_custom_plan', true);
+  end if;
   update unstuck.jobs j
   set status = s.status,
     current_step = s.current_step,

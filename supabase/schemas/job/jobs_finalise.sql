@@ -17,6 +17,8 @@ create or replace function unstuck_private.jobs_finalise(
 returns table (job_id uuid, tool text, status text, refunded bigint)
 language plpgsql
 set search_path = ''
+-- Planning would cost more than the work on a few jobs.
+set plan_cache_mode = force_generic_plan
 as
 $$
 #variable_conflict use_column
@@ -27,6 +29,9 @@ declare
   v_codes text[];
   v_messages text[];
 begin
+  if cardinality(p_ids) > 10 then
+    perform set_config('plan_cache_mode', 'force_custom_plan', true);
+  end if;
   select array_agg(c.id), array_agg(c.status), array_agg(c.code), array_agg(c.message)
   into v_ids, v_statuses, v_codes, v_messages
   from unnest(p_ids, p_statuses, p_codes, p_messages) as c (id, status, code, message)

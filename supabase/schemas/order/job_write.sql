@@ -14,6 +14,8 @@ create or replace function unstuck_private.job_write(
 returns void
 language plpgsql
 set search_path = ''
+-- Planning would cost more than the work.
+set plan_cache_mode = force_generic_plan
 as
 $$
 declare

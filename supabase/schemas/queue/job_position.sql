@@ -9,6 +9,8 @@ returns table ("position" int, eta_seconds int)
 language plpgsql
 stable
 set search_path = ''
+-- Planning would cost more than the work.
+set plan_cache_mode = force_generic_plan
 as
 $$
 declare

@@ -4,6 +4,8 @@ create or replace function unstuck_private.may_start(p_provider text) returns in
 language plpgsql
 stable
 set search_path = ''
+-- Planning would cost more than the work.
+set plan_cache_mode = force_generic_plan
 -- The line is read from its beginning, however long it is.
 set enable_seqscan = off
 set enable_bitmapscan = off

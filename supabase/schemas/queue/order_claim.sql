@@ -7,6 +7,8 @@
 create or replace function unstuck_private.order_claim(p_job_id uuid) returns jsonb
 language plpgsql
 set search_path = ''
+-- Planning would cost more than the work.
+set plan_cache_mode = force_generic_plan
 -- However few providers the statistics know, the line is read by its index.
 set enable_seqscan = off
 set enable_bitmapscan = off

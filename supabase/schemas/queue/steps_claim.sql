@@ -20,6 +20,8 @@ returns table (
 )
 language plpgsql
 set search_path = ''
+-- Planning would cost more than the work.
+set plan_cache_mode = force_generic_plan
 as
 $$
 #variable_conflict use_column

@@ -5,12 +5,13 @@ create or replace function unstuck_private.is_task_of_other_step(
   p_task_id text
 )
 returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
 as
 $$
-  select
+begin
+  return
     exists (
       select from unstuck.job_steps o
       where o.provider = p_step.provider
@@ -23,8 +24,8 @@ $$
         and o.provider_cancel_due <> '[]'
         and o.provider_cancel_due @> jsonb_build_array(jsonb_build_object('task_id', p_task_id))
         and (o.job_id, o.step) <> (p_step.job_id, p_step.step)
-    )
-$$;
+    );
+end $$;
 
 revoke all on function unstuck_private.is_task_of_other_step
 from public, anon, authenticated, service_role;

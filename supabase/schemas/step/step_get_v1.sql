@@ -13,12 +13,14 @@ returns table (
   sent boolean,
   output jsonb
 )
-language sql
+language plpgsql
 stable
 security definer
 set search_path = ''
 as
 $$
+begin
+  return query
   select
     s.job_id,
     s.step,
@@ -35,8 +37,8 @@ $$
   from unstuck.job_steps s
   join unstuck.jobs j on j.id = s.job_id
   where s.job_id = p_job_id
-    and s.step = p_step
-$$;
+    and s.step = p_step;
+end $$;
 
 comment on function unstuck.step_get_v1 is $c$
 Caller: the webhook consumer and the reconciliation of lost submissions.

@@ -1,14 +1,17 @@
 -- The longest that a job of this tool with this many steps may live.
 create or replace function unstuck_private.job_lifetime(p_tool text, p_steps int) returns interval
-language sql
+language plpgsql
 stable
 set search_path = ''
 as
 $$
-  select unstuck_private.tool_lifetime(t, p, p_steps)
-  from unstuck.tools t
-  join unstuck.providers p using (provider)
-  where t.tool = p_tool
-$$;
+begin
+  return (
+    select unstuck_private.tool_lifetime(t, p, p_steps)
+    from unstuck.tools t
+    join unstuck.providers p using (provider)
+    where t.tool = p_tool
+  );
+end $$;
 
 revoke all on function unstuck_private.job_lifetime from public, anon, authenticated, service_role;
