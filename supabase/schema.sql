@@ -331,7 +331,7 @@ CREATE INDEX job_events_by_time ON unstuck.job_events USING btree (at);
 CREATE INDEX job_steps_cancel_due ON unstuck.job_steps USING btree (provider) WHERE (provider_cancel_due <> '[]'::jsonb);
 CREATE INDEX job_steps_durations ON unstuck.job_steps USING btree (provider, completed_at DESC) WHERE (status = 'completed'::text);
 CREATE INDEX job_steps_freed ON unstuck.job_steps USING btree (COALESCE(provider_done_at, completed_at));
-CREATE INDEX job_steps_line ON unstuck.job_steps USING btree (provider, turn_at, job_id, step) INCLUDE (line_tool) WHERE ((status = 'queued'::text) AND (turn_at IS NOT NULL));
+CREATE INDEX job_steps_line ON unstuck.job_steps USING btree (provider, turn_at, job_id, step) INCLUDE (line_tool, run) WHERE ((status = 'queued'::text) AND (turn_at IS NOT NULL));
 CREATE INDEX job_steps_line_of_user ON unstuck.job_steps USING btree (provider, line_user_id, turn_at, line_since, job_id, step) WHERE (status = 'queued'::text);
 CREATE INDEX job_steps_slots ON unstuck.job_steps USING btree (provider) WHERE ((status = ANY (ARRAY['starting'::text, 'running'::text])) AND (provider_done_at IS NULL));
 CREATE INDEX job_steps_with_input ON unstuck.job_steps USING btree (completed_at) WHERE ((completed_at IS NOT NULL) AND (input <> '{}'::jsonb));
@@ -6389,7 +6389,19 @@ declare
 begin
   if p_step.turn_at <= p_now and p_step.line_tool <> all (v_shut) then
     return query
-    select s.line_tool, count(*), count(*) filter (where s.step = 1)
+    select s.line_tool, count(*),
+      count(*) filter (
+        where s.step = 1
+          -- A step that was put back may belong to a job that has begun.
+          and (
+            s.run = 0
+            or (
+              select j.status
+              from unstuck.jobs j
+              where j.id = s.job_id
+            ) = 'queued'
+          )
+      )
     from unstuck.job_steps s
     where s.provider = p_step.provider
       and s.status = 'queued'
@@ -6404,8 +6416,9 @@ begin
     select *
     from unstuck_private.queue_order(p_step.provider, p_now) q
   )
-  select l.tool, count(*), count(*) filter (where l.step = 1)
+  select l.tool, count(*), count(*) filter (where l.step = 1 and j.status = 'queued')
   from line l
+  join unstuck.jobs j on j.id = l.job_id
   where l."position" < (
     select m."position"
     from line m

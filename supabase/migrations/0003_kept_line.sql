@@ -55,7 +55,7 @@ where s.job_id = w.job_id
 drop index unstuck.job_steps_queued;
 
 create index job_steps_line
-on unstuck.job_steps (provider, turn_at, job_id, step) include (line_tool)
+on unstuck.job_steps (provider, turn_at, job_id, step) include (line_tool, run)
 where status = 'queued' and turn_at is not null;
 
 create index job_steps_line_of_user
@@ -93,7 +93,7 @@ create type unstuck_private.turn as (
 
 --: source tool/providers.sql 4e99658e04a4 by hand
 
---: source step/job_steps.sql 9eb47973dd64 by hand
+--: source step/job_steps.sql 0971d6610c8f by hand
 
 --: source audit/violations_now.sql d6415650efb0
 -- The violations of the two invariants that hold or not by the clock; they are never stored.
@@ -1952,7 +1952,7 @@ $c$;
 revoke all on function unstuck.step_claim_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_claim_v1 to service_role;
 
---: source queue/steps_ahead.sql 7ef28858fe24
+--: source queue/steps_ahead.sql b2a9df1bb057
 -- What stands before a waiting step in its provider's line, by tool: how many steps, and how many
 -- jobs that have not begun.
 create or replace function unstuck_private.steps_ahead(
@@ -1981,7 +1981,19 @@ declare
 begin
   if p_step.turn_at <= p_now and p_step.line_tool <> all (v_shut) then
     return query
-    select s.line_tool, count(*), count(*) filter (where s.step = 1)
+    select s.line_tool, count(*),
+      count(*) filter (
+        where s.step = 1
+          -- A step that was put back may belong to a job that has begun.
+          and (
+            s.run = 0
+            or (
+              select j.status
+              from unstuck.jobs j
+              where j.id = s.job_id
+            ) = 'queued'
+          )
+      )
     from unstuck.job_steps s
     where s.provider = p_step.provider
       and s.status = 'queued'
@@ -1996,8 +2008,9 @@ begin
     select *
     from unstuck_private.queue_order(p_step.provider, p_now) q
   )
-  select l.tool, count(*), count(*) filter (where l.step = 1)
+  select l.tool, count(*), count(*) filter (where l.step = 1 and j.status = 'queued')
   from line l
+  join unstuck.jobs j on j.id = l.job_id
   where l."position" < (
     select m."position"
     from line m
@@ -3385,7 +3398,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   3,
   'kept_line',
-  'f75ef338aa6478c7e3b1049d1e08eed11e7a96b3d8144220a81dae8e35b8b890'
+  '9efaa78331ad474ba99dd1c940d06bf3a4ae5d254a57e28dac3fe932e5531adf'
 );
 
 notify pgrst, 'reload schema';

@@ -263,3 +263,19 @@ async fn cards_of_one_user_fill_free_slots_in_one_claim() {
     assert_eq!(order, [(cards, 1), (late, 1), (cards, 2), (cards, 3), (cards, 4)]);
     assert_eq!(turns(&db).await, [cards], "the fifth card has the turn");
 }
+
+#[tokio::test]
+async fn a_card_that_waits_for_its_retry_is_no_job_before_mine() {
+    let db = open(1).await;
+    db.set_slots("gemini", 2).await;
+    let (user, other) = (db.user(900).await, db.user(900).await);
+    let cards = db.order(user, CARDS, 2).await;
+    let claimed = db.claim("gemini", 2).await;
+    db.requeue(claimed[0], "transient", 0).await;
+    let mine = db.order(other, CARDS, 1).await;
+    assert_has!(db.job(cards).await, { "status": "running" });
+    let seen = db.ask("job_get_v1", json!({ "p_job_id": mine })).await;
+    assert_eq!(seen["position"], 1);
+    let listed = "select job_id, position from queue_positions where provider = 'gemini'";
+    assert_eq!(db.rows(listed).await, [json!({ "job_id": mine, "position": 1 })]);
+}

@@ -26,7 +26,19 @@ declare
 begin
   if p_step.turn_at <= p_now and p_step.line_tool <> all (v_shut) then
     return query
-    select s.line_tool, count(*), count(*) filter (where s.step = 1)
+    select s.line_tool, count(*),
+      count(*) filter (
+        where s.step = 1
+          -- A step that was put back may belong to a job that has begun.
+          and (
+            s.run = 0
+            or (
+              select j.status
+              from unstuck.jobs j
+              where j.id = s.job_id
+            ) = 'queued'
+          )
+      )
     from unstuck.job_steps s
     where s.provider = p_step.provider
       and s.status = 'queued'
@@ -41,8 +53,9 @@ begin
     select *
     from unstuck_private.queue_order(p_step.provider, p_now) q
   )
-  select l.tool, count(*), count(*) filter (where l.step = 1)
+  select l.tool, count(*), count(*) filter (where l.step = 1 and j.status = 'queued')
   from line l
+  join unstuck.jobs j on j.id = l.job_id
   where l."position" < (
     select m."position"
     from line m

@@ -60,7 +60,7 @@ create table unstuck.job_steps (
 
 -- The line of a provider, in the order in which its steps are claimed.
 create index job_steps_line
-on unstuck.job_steps (provider, turn_at, job_id, step) include (line_tool)
+on unstuck.job_steps (provider, turn_at, job_id, step) include (line_tool, run)
 where status = 'queued' and turn_at is not null;
 
 -- The waiting steps of one user, in their order.
