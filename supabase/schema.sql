@@ -1945,13 +1945,7 @@ begin
   where s.job_id = p_job_id
     and s.step = p_step;
   perform unstuck_private.circuit_close(v_step, true);
-  -- What this run's webhooks say is done.
-  update unstuck.webhook_inbox w set
-    applied_at = v_now
-  where w.job_id = p_job_id
-    and w.step = p_step
-    and w.run <= p_run
-    and w.applied_at is null;
+  perform unstuck_private.webhooks_apply(p_job_id, p_step, p_run);
   if not exists (
     select from unstuck.job_steps s
     where s.job_id = p_job_id
@@ -4052,13 +4046,13 @@ declare
   v_expires timestamptz := v_now + unstuck_private.job_lifetime(p_tool.tool, v_steps);
   v_deadline timestamptz := least(v_now + p_tool.queue_ttl, v_expires);
   v_key text := p_tool.exclusive_group || ':' || p_user_id;
-  v_balance bigint;
 begin
   perform 1
   from unstuck.jobs j
   where j.id = p_job_id;
   if found then
-    -- Adopt the row that an older client inserted: every column of times and credits is overwritten.
+    -- Adopt the row that an older client inserted: every column of times and credits is
+    -- overwritten.
     update unstuck.jobs set
       status = 'queued',
       session_id = coalesce(p_session_id, session_id),
@@ -4097,13 +4091,7 @@ begin
     );
   end if;
   if p_price > 0 then
-    update unstuck.credit_accounts a
-    set balance = a.balance - p_price
-    where a.user_id = p_user_id
-    returning a.balance
-    into v_balance;
-    insert into unstuck.credit_entries (user_id, job_id, kind, amount, balance_after, reason)
-    values (p_user_id, p_job_id, 'debit', -p_price, v_balance, p_tool.tool);
+    perform unstuck_private.order_debit(p_user_id, p_job_id, p_tool.tool, p_price);
   end if;
   insert into unstuck.job_steps (job_id, step, status, provider, share, deadline_at, input)
   select
@@ -5110,6 +5098,23 @@ begin
       array[(p_job_id, 1, v_step.line_user_id, 1, v_step.turn_at)::unstuck_private.turn]
     ) c
   );
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.order_debit(p_user_id uuid, p_job_id uuid, p_tool text, p_price bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_balance bigint;
+begin
+  update unstuck.credit_accounts a
+  set balance = a.balance - p_price
+  where a.user_id = p_user_id
+  returning a.balance
+  into v_balance;
+  insert into unstuck.credit_entries (user_id, job_id, kind, amount, balance_after, reason)
+  values (p_user_id, p_job_id, 'debit', -p_price, v_balance, p_tool);
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.order_price(p_tool unstuck.tools, p_steps integer)
@@ -7754,6 +7759,20 @@ AS $function$
         and (s.error_code = 'PROVIDER_BUSY' or p.learned_limit is not null)
     )
 $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.webhooks_apply(p_job_id uuid, p_step integer, p_run bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  update unstuck.webhook_inbox w
+  set applied_at = clock_timestamp()
+  where w.job_id = p_job_id
+    and w.step = p_step
+    and w.run <= p_run
+    and w.applied_at is null;
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.website_fail(p_job unstuck.jobs, p_step unstuck.job_steps)
  RETURNS TABLE(job_status text, refunded bigint)

@@ -842,7 +842,7 @@ $c$;
 revoke all on function unstuck.job_enqueue_v2 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_enqueue_v2 to service_role;
 
---: source order/job_write.sql fdb9118ee26c
+--: source order/job_write.sql 92571e45e204
 -- Writes a queued job with its debit and its steps, or overwrites the row that the order adopts.
 -- The caller has locked the account.
 create or replace function unstuck_private.job_write(
@@ -869,13 +869,13 @@ declare
   v_expires timestamptz := v_now + unstuck_private.job_lifetime(p_tool.tool, v_steps);
   v_deadline timestamptz := least(v_now + p_tool.queue_ttl, v_expires);
   v_key text := p_tool.exclusive_group || ':' || p_user_id;
-  v_balance bigint;
 begin
   perform 1
   from unstuck.jobs j
   where j.id = p_job_id;
   if found then
-    -- Adopt the row that an older client inserted: every column of times and credits is overwritten.
+    -- Adopt the row that an older client inserted: every column of times and credits is
+    -- overwritten.
     update unstuck.jobs set
       status = 'queued',
       session_id = coalesce(p_session_id, session_id),
@@ -914,13 +914,7 @@ begin
     );
   end if;
   if p_price > 0 then
-    update unstuck.credit_accounts a
-    set balance = a.balance - p_price
-    where a.user_id = p_user_id
-    returning a.balance
-    into v_balance;
-    insert into unstuck.credit_entries (user_id, job_id, kind, amount, balance_after, reason)
-    values (p_user_id, p_job_id, 'debit', -p_price, v_balance, p_tool.tool);
+    perform unstuck_private.order_debit(p_user_id, p_job_id, p_tool.tool, p_price);
   end if;
   insert into unstuck.job_steps (job_id, step, status, provider, share, deadline_at, input)
   select
@@ -938,6 +932,34 @@ begin
 end $$;
 
 revoke all on function unstuck_private.job_write from public, anon, authenticated, service_role;
+
+--: source order/order_debit.sql 7acfa86ceb36
+-- Takes the price of an order from its user's account, which the caller has locked, and writes the
+-- entry.
+create or replace function unstuck_private.order_debit(
+  p_user_id uuid,
+  p_job_id uuid,
+  p_tool text,
+  p_price bigint
+)
+returns void
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_balance bigint;
+begin
+  update unstuck.credit_accounts a
+  set balance = a.balance - p_price
+  where a.user_id = p_user_id
+  returning a.balance
+  into v_balance;
+  insert into unstuck.credit_entries (user_id, job_id, kind, amount, balance_after, reason)
+  values (p_user_id, p_job_id, 'debit', -p_price, v_balance, p_tool);
+end $$;
+
+revoke all on function unstuck_private.order_debit from public, anon, authenticated, service_role;
 
 --: source order/seconds_over_queue_ttl.sql 49c4bd17d595
 -- How many seconds longer than its tool's `queue_ttl` a new job would wait; 0 while a slot is free
@@ -1066,13 +1088,13 @@ $$;
 
 revoke all on function unstuck_private.is_at_work from public, anon, authenticated, service_role;
 
---: source queue/job_position.sql cbd5438a5c18
--- The position of a queued job in its provider's line, and in how many seconds it will start. No row
--- for any other job.
+--: source queue/job_position.sql e9bf749d2702
+-- The position of a queued job in its provider's line, and in how many seconds it will start. No
+-- row for any other job.
 --
--- It counts what stands before the job in the index of the line, and reads the whole line only where
--- the job has no turn yet. The wait is told from the total of the work before it: it may differ by
--- one job from the true one.
+-- It counts what stands before the job in the index of the line, and reads the whole line only
+-- where the job has no turn yet. The wait is told from the total of the work before it: it may
+-- differ by one job from the true one.
 create or replace function unstuck_private.job_position(p_job_id uuid)
 returns table ("position" int, eta_seconds int)
 language plpgsql
@@ -1155,9 +1177,9 @@ execute function unstuck_private.line_move();
 
 revoke all on function unstuck_private.line_move from public, anon, authenticated, service_role;
 
---: source queue/may_start.sql 9e8505568dd3
--- How many waiting steps of a provider a claim would take now. It reads no more steps than there are
--- free slots.
+--: source queue/may_start.sql 17a3c3a59c5d
+-- How many waiting steps of a provider a claim would take now. It reads no more steps than there
+-- are free slots.
 create or replace function unstuck_private.may_start(p_provider text) returns int
 language plpgsql
 stable
@@ -1327,13 +1349,13 @@ end $$;
 revoke all on function unstuck_private.next_turns_lock
 from public, anon, authenticated, service_role;
 
---: source queue/order_claim.sql 7b5dd42c4c52
+--: source queue/order_claim.sql 672d08c79d87
 -- Claims the first step of a new order where a slot is free and no other step waits for it, and
 -- returns it like `step_claim_v1`; null where a claim has to decide who is first. The caller has
 -- locked the account and the job.
 --
--- That is against the lock order, so it does not wait for the provider: whoever holds it claims, and
--- this step is claimed afterwards.
+-- That is against the lock order, so it does not wait for the provider: whoever holds it claims,
+-- and this step is claimed afterwards.
 create or replace function unstuck_private.order_claim(p_job_id uuid) returns jsonb
 language plpgsql
 set search_path = ''
@@ -1400,10 +1422,10 @@ end $$;
 
 revoke all on function unstuck_private.order_claim from public, anon, authenticated, service_role;
 
---: source queue/pass_turn.sql 8b27bd2e331d
--- Passes the turn of a step that left its provider's line on to the user's next waiting step: to the
--- first one that may be claimed, else to the first one. Whoever waits for others gets the turn from
--- now on, behind the users who wait already.
+--: source queue/pass_turn.sql 05376c9e6adf
+-- Passes the turn of a step that left its provider's line on to the user's next waiting step: to
+-- the first one that may be claimed, else to the first one. The turn counts from now on: the user
+-- waits behind those who wait already.
 create or replace function unstuck_private.pass_turn() returns trigger
 language plpgsql
 set search_path = ''
@@ -2686,7 +2708,7 @@ $c$;
 revoke all on function unstuck.step_complete_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_complete_v1 to service_role;
 
---: source step/step_complete_v2.sql 6d86588c409f
+--: source step/step_complete_v2.sql 5767dbc352f2
 create or replace function unstuck.step_complete_v2(
   p_job_id uuid,
   p_step int,
@@ -2740,13 +2762,7 @@ begin
   where s.job_id = p_job_id
     and s.step = p_step;
   perform unstuck_private.circuit_close(v_step, true);
-  -- What this run's webhooks say is done.
-  update unstuck.webhook_inbox w set
-    applied_at = v_now
-  where w.job_id = p_job_id
-    and w.step = p_step
-    and w.run <= p_run
-    and w.applied_at is null;
+  perform unstuck_private.webhooks_apply(p_job_id, p_step, p_run);
   if not exists (
     select from unstuck.job_steps s
     where s.job_id = p_job_id
@@ -3363,6 +3379,27 @@ $c$;
 revoke all on function unstuck.webhook_record_v2 from public, anon, authenticated, service_role;
 grant execute on function unstuck.webhook_record_v2 to service_role;
 
+--: source webhook/webhooks_apply.sql 49493ad8addc
+-- Marks the webhooks of a step as applied, those of this run and of earlier ones: what they say is
+-- done.
+create or replace function unstuck_private.webhooks_apply(p_job_id uuid, p_step int, p_run bigint)
+returns void
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  update unstuck.webhook_inbox w
+  set applied_at = clock_timestamp()
+  where w.job_id = p_job_id
+    and w.step = p_step
+    and w.run <= p_run
+    and w.applied_at is null;
+end $$;
+
+revoke all on function unstuck_private.webhooks_apply
+from public, anon, authenticated, service_role;
+
 --: source queue/provider_load.sql a341513c0e21
 create view unstuck.provider_load
 with (security_invoker = true) as
@@ -3398,7 +3435,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   3,
   'kept_line',
-  '9efaa78331ad474ba99dd1c940d06bf3a4ae5d254a57e28dac3fe932e5531adf'
+  '064ccb96e4377ded607757f905de662294fb68fb86060e065801c994141394c7'
 );
 
 notify pgrst, 'reload schema';

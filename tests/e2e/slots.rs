@@ -139,7 +139,7 @@ async fn refused(world: &World) -> usize {
 fn a_limit_of_fifty_where_the_provider_takes_three_costs_few_refusals_and_no_slot() {
     e2e::run(async |world| {
         set_limit(world, 50).await;
-        world.script(json!({ "runninghub": { "all": true, "work_ms": 300 } })).await;
+        world.script(json!({ "runninghub": { "all": true, "work": "until_finished" } })).await;
         let mut orders = Vec::new();
         for tool in TOOLS.into_iter().cycle().take(24) {
             orders.push(Order::by(world, tool).await);
@@ -149,7 +149,11 @@ fn a_limit_of_fifty_where_the_provider_takes_three_costs_few_refusals_and_no_slo
         for order in first {
             order.run(world).ok().await;
         }
+        world.script(json!({ "runninghub": { "all": true, "work_ms": 300 } })).await;
         join_all(others.iter().map(|order| order.run(world).ok())).await;
+        for order in &first[..3] {
+            world.finish(order.job).await;
+        }
         let (mut looks, mut idle) = (0, 0);
         let look = async || {
             let seen = "select waiting > 0 and may_start = 0 and (select count(*) < 3

@@ -24,13 +24,13 @@ declare
   v_expires timestamptz := v_now + unstuck_private.job_lifetime(p_tool.tool, v_steps);
   v_deadline timestamptz := least(v_now + p_tool.queue_ttl, v_expires);
   v_key text := p_tool.exclusive_group || ':' || p_user_id;
-  v_balance bigint;
 begin
   perform 1
   from unstuck.jobs j
   where j.id = p_job_id;
   if found then
-    -- Adopt the row that an older client inserted: every column of times and credits is overwritten.
+    -- Adopt the row that an older client inserted: every column of times and credits is
+    -- overwritten.
     update unstuck.jobs set
       status = 'queued',
       session_id = coalesce(p_session_id, session_id),
@@ -69,13 +69,7 @@ begin
     );
   end if;
   if p_price > 0 then
-    update unstuck.credit_accounts a
-    set balance = a.balance - p_price
-    where a.user_id = p_user_id
-    returning a.balance
-    into v_balance;
-    insert into unstuck.credit_entries (user_id, job_id, kind, amount, balance_after, reason)
-    values (p_user_id, p_job_id, 'debit', -p_price, v_balance, p_tool.tool);
+    perform unstuck_private.order_debit(p_user_id, p_job_id, p_tool.tool, p_price);
   end if;
   insert into unstuck.job_steps (job_id, step, status, provider, share, deadline_at, input)
   select

@@ -1,9 +1,9 @@
--- The position of a queued job in its provider's line, and in how many seconds it will start. No row
--- for any other job.
+-- The position of a queued job in its provider's line, and in how many seconds it will start. No
+-- row for any other job.
 --
--- It counts what stands before the job in the index of the line, and reads the whole line only where
--- the job has no turn yet. The wait is told from the total of the work before it: it may differ by
--- one job from the true one.
+-- It counts what stands before the job in the index of the line, and reads the whole line only
+-- where the job has no turn yet. The wait is told from the total of the work before it: it may
+-- differ by one job from the true one.
 create or replace function unstuck_private.job_position(p_job_id uuid)
 returns table ("position" int, eta_seconds int)
 language plpgsql

@@ -1,5 +1,5 @@
--- How many waiting steps of a provider a claim would take now. It reads no more steps than there are
--- free slots.
+-- How many waiting steps of a provider a claim would take now. It reads no more steps than there
+-- are free slots.
 create or replace function unstuck_private.may_start(p_provider text) returns int
 language plpgsql
 stable

@@ -2,8 +2,8 @@
 -- returns it like `step_claim_v1`; null where a claim has to decide who is first. The caller has
 -- locked the account and the job.
 --
--- That is against the lock order, so it does not wait for the provider: whoever holds it claims, and
--- this step is claimed afterwards.
+-- That is against the lock order, so it does not wait for the provider: whoever holds it claims,
+-- and this step is claimed afterwards.
 create or replace function unstuck_private.order_claim(p_job_id uuid) returns jsonb
 language plpgsql
 set search_path = ''

@@ -1,6 +1,6 @@
--- Passes the turn of a step that left its provider's line on to the user's next waiting step: to the
--- first one that may be claimed, else to the first one. Whoever waits for others gets the turn from
--- now on, behind the users who wait already.
+-- Passes the turn of a step that left its provider's line on to the user's next waiting step: to
+-- the first one that may be claimed, else to the first one. The turn counts from now on: the user
+-- waits behind those who wait already.
 create or replace function unstuck_private.pass_turn() returns trigger
 language plpgsql
 set search_path = ''

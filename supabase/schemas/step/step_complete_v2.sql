@@ -51,13 +51,7 @@ begin
   where s.job_id = p_job_id
     and s.step = p_step;
   perform unstuck_private.circuit_close(v_step, true);
-  -- What this run's webhooks say is done.
-  update unstuck.webhook_inbox w set
-    applied_at = v_now
-  where w.job_id = p_job_id
-    and w.step = p_step
-    and w.run <= p_run
-    and w.applied_at is null;
+  perform unstuck_private.webhooks_apply(p_job_id, p_step, p_run);
   if not exists (
     select from unstuck.job_steps s
     where s.job_id = p_job_id

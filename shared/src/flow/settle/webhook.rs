@@ -31,7 +31,7 @@ pub struct WebhookHint {
     pub step: Step,
     pub run: Run,
     pub task_id: Option<String>,
-    /// The step when the webhook was recorded, a [`StepRow`]. Every later write is fenced by its run.
+    /// The step when the webhook was recorded, a [`StepRow`]. Its run fences every later write.
     pub row: Option<Value>,
 }
 
