@@ -139,7 +139,9 @@ async fn refused(world: &World) -> usize {
 fn a_limit_of_fifty_where_the_provider_takes_three_costs_few_refusals_and_no_slot() {
     e2e::run(async |world| {
         set_limit(world, 50).await;
-        world.script(json!({ "runninghub": { "all": true, "work": "until_finished" } })).await;
+        let held = json!({ "times": 3, "work": "until_finished" });
+        let quick = json!({ "all": true, "work_ms": 300 });
+        world.script(json!({ "runninghub": [held, quick] })).await;
         let mut orders = Vec::new();
         for tool in TOOLS.into_iter().cycle().take(24) {
             orders.push(Order::by(world, tool).await);
@@ -149,7 +151,6 @@ fn a_limit_of_fifty_where_the_provider_takes_three_costs_few_refusals_and_no_slo
         for order in first {
             order.run(world).ok().await;
         }
-        world.script(json!({ "runninghub": { "all": true, "work_ms": 300 } })).await;
         join_all(others.iter().map(|order| order.run(world).ok())).await;
         for order in &first[..3] {
             world.finish(order.job).await;
