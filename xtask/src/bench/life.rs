@@ -39,6 +39,14 @@ pub(super) const LIFE: [&str; 6] = [
       'https://files.invalid/results/0123456789abcdef.png')",
 ];
 
+/// Claims what waits, if this job is among it.
+const CLAIM_LEFT: &str = "
+select c.job_id
+from jobs j
+cross join lateral step_claim_v1('runninghub', 4) c
+where j.id = $1
+  and j.status = 'queued'";
+
 /// What a call may name in braces.
 const NAMES: [&str; 3] = ["job", "user", "task"];
 
@@ -134,6 +142,10 @@ async fn live(
             };
             let values: Vec<_> = names.iter().map(value).collect();
             times.take(client.query(statement, &values)).await?;
+            if names.contains(&"user") {
+                // Where another order had the provider, the worker claims in a call of its own.
+                client.query(CLAIM_LEFT, &[&job]).await?;
+            }
         }
         whole.add(began.elapsed());
         let ended = "select status from jobs where id = $1";
