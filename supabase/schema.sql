@@ -232,6 +232,10 @@ create table unstuck_private.retention_progress (
   error text,
   error_at timestamp with time zone
 );
+create table unstuck_private.turns_owed (
+  provider text not null,
+  user_id uuid not null
+);
 create table unstuck_private.unaudited (
   id bigint not null generated always as identity,
   job_id uuid,
@@ -314,6 +318,8 @@ alter table unstuck_private.audit_lock add constraint audit_lock_pkey PRIMARY KE
 alter table unstuck_private.migrations add constraint migrations_pkey PRIMARY KEY (number);
 alter table unstuck_private.removals add constraint removals_pkey PRIMARY KEY (user_id);
 alter table unstuck_private.retention_progress add constraint retention_progress_pkey PRIMARY KEY (kind);
+alter table unstuck_private.turns_owed add constraint turns_owed_pkey PRIMARY KEY (provider, user_id);
+alter table unstuck_private.turns_owed add constraint turns_owed_provider_fkey FOREIGN KEY (provider) REFERENCES unstuck.providers(provider);
 alter table unstuck_private.unaudited add constraint unaudited_pkey PRIMARY KEY (id);
 alter table unstuck_private.unhealed add constraint unhealed_pkey PRIMARY KEY (job_id);
 
@@ -331,7 +337,7 @@ CREATE INDEX job_events_by_time ON unstuck.job_events USING btree (at);
 CREATE INDEX job_steps_cancel_due ON unstuck.job_steps USING btree (provider) WHERE (provider_cancel_due <> '[]'::jsonb);
 CREATE INDEX job_steps_durations ON unstuck.job_steps USING btree (provider, completed_at DESC) WHERE (status = 'completed'::text);
 CREATE INDEX job_steps_freed ON unstuck.job_steps USING btree (COALESCE(provider_done_at, completed_at));
-CREATE INDEX job_steps_line ON unstuck.job_steps USING btree (provider, turn_at, job_id, step) INCLUDE (line_tool, run) WHERE ((status = 'queued'::text) AND (turn_at IS NOT NULL));
+CREATE INDEX job_steps_line ON unstuck.job_steps USING btree (provider, turn_at, job_id, step) INCLUDE (line_tool, run, deadline_at) WHERE ((status = 'queued'::text) AND (turn_at IS NOT NULL));
 CREATE INDEX job_steps_line_of_user ON unstuck.job_steps USING btree (provider, line_user_id, turn_at, line_since, job_id, step) WHERE (status = 'queued'::text);
 CREATE INDEX job_steps_slots ON unstuck.job_steps USING btree (provider) WHERE ((status = ANY (ARRAY['starting'::text, 'running'::text])) AND (provider_done_at IS NULL));
 CREATE INDEX job_steps_with_input ON unstuck.job_steps USING btree (completed_at) WHERE ((completed_at IS NOT NULL) AND (input <> '{}'::jsonb));
@@ -1345,6 +1351,7 @@ CREATE OR REPLACE FUNCTION unstuck.job_enqueue_v1(p_user_id uuid, p_job_id uuid,
  LANGUAGE sql
  SECURITY DEFINER
  SET search_path TO ''
+ SET statement_timeout TO '10s'
 AS $function$
   select s.job_id, s.status, s.replayed, s.credits_charged, s.balance, s."position", s.eta_seconds,
     s.task_id, s.output_url, s.error_code, s.error_message, s.credits_refunded
@@ -1392,7 +1399,7 @@ begin
     perform unstuck_private.refuse_other_order(v_job, p_user_id, p_tool, p_request_hash);
     if v_job.request_hash is not null then
       return query
-      select s.*, null::jsonb
+      select s.*, case when p_claim then unstuck_private.order_claimed(p_job_id) end
       from unstuck_private.job_state(p_job_id, true, true) s;
       return;
     end if;
@@ -1873,6 +1880,7 @@ begin
   if v_free <= 0 then
     return;
   end if;
+  perform unstuck_private.owed_turns_give(p_provider);
   return query
   select *
   from unstuck_private.steps_claim(
@@ -1894,6 +1902,7 @@ CREATE OR REPLACE FUNCTION unstuck.step_complete_v1(p_job_id uuid, p_step intege
  LANGUAGE sql
  SECURITY DEFINER
  SET search_path TO ''
+ SET statement_timeout TO '10s'
 AS $function$
   select s.outcome, s.job_status, s.refunded
   from unstuck.step_complete_v2(p_job_id, p_step, p_run, p_output, p_output_url) s
@@ -1982,6 +1991,7 @@ CREATE OR REPLACE FUNCTION unstuck.step_done_v1(p_job_id uuid, p_step integer, p
  LANGUAGE sql
  SECURITY DEFINER
  SET search_path TO ''
+ SET statement_timeout TO '10s'
 AS $function$
   select s.outcome, s.run, s.result
   from unstuck.step_done_v2(p_job_id, p_step, p_run, p_task_id, p_output) s
@@ -2568,6 +2578,7 @@ CREATE OR REPLACE FUNCTION unstuck.webhook_record_v1(p_provider text, p_job_id u
  LANGUAGE sql
  SECURITY DEFINER
  SET search_path TO ''
+ SET statement_timeout TO '5s'
 AS $function$
   select s.recorded, s.inbox_id
   from unstuck.webhook_record_v2(
@@ -3099,6 +3110,31 @@ begin
     and (t.circuit_opened_at is null or p_step.claimed_at >= t.circuit_opened_at);
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.circuit_owes_turns()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  insert into unstuck_private.turns_owed (provider, user_id)
+  select distinct s.provider, s.line_user_id
+  from unstuck.job_steps s
+  where s.provider = new.provider
+    and s.status = 'queued'
+    and s.turn_at is not null
+    and s.line_tool = new.tool
+    and exists (
+      select from unstuck.job_steps o
+      where o.provider = s.provider
+        and o.line_user_id = s.line_user_id
+        and o.status = 'queued'
+        and o.turn_at is null
+        and o.line_tool <> new.tool
+    )
+  on conflict do nothing;
+  return null;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.circuit_pause()
  RETURNS interval
  LANGUAGE sql
@@ -3311,6 +3347,84 @@ CREATE OR REPLACE FUNCTION unstuck_private.erased_user()
  LANGUAGE sql
  IMMUTABLE
 AS $function$ select '00000000-0000-0000-0000-000000000000'::uuid $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.give_turn(p_provider text, p_user_id uuid)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET enable_bitmapscan TO 'off'
+ SET enable_sort TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_now timestamptz := clock_timestamp();
+  v_shut text[] := array(
+    select t.tool
+    from unstuck.tools t
+    where t.circuit_open_until is not null
+  );
+  v_turns int;
+  v_usable int;
+  v_next unstuck.job_steps;
+begin
+  select count(*),
+    count(*) filter (
+      where s.turn_at <= v_now
+        and s.line_tool <> all (v_shut)
+        and (s.deadline_at > v_now or unstuck_private.is_at_work(s.job_id))
+    )
+  into v_turns, v_usable
+  from unstuck.job_steps s
+  where s.provider = p_provider
+    and s.line_user_id = p_user_id
+    and s.status = 'queued'
+    and s.turn_at is not null;
+  if v_usable > 0 then
+    return;
+  end if;
+  select s.*
+  into v_next
+  from unstuck.job_steps s
+  where s.provider = p_provider
+    and s.line_user_id = p_user_id
+    and s.status = 'queued'
+    and s.turn_at is null
+    and coalesce(s.not_before <= v_now, true)
+    and s.line_tool <> all (v_shut)
+  order by s.turn_at, s.line_since, s.job_id, s.step
+  limit 1;
+  if not found and v_turns = 0 then
+    select s.*
+    into v_next
+    from unstuck.job_steps s
+    where s.provider = p_provider
+      and s.line_user_id = p_user_id
+      and s.status = 'queued'
+      and s.turn_at is null
+    order by s.turn_at, s.line_since, s.job_id, s.step
+    limit 1;
+  end if;
+  if v_next.job_id is null then
+    return;
+  end if;
+  perform 1
+  from unstuck.job_steps s
+  where s.job_id = v_next.job_id
+    and s.step = v_next.step
+    and s.status = 'queued'
+  for update skip locked;
+  if found then
+    update unstuck.job_steps s
+    set turn_at = greatest(v_now, s.not_before)
+    where s.job_id = v_next.job_id
+      and s.step = v_next.step;
+  else
+    insert into unstuck_private.turns_owed (provider, user_id)
+    values (p_provider, p_user_id)
+    on conflict do nothing;
+  end if;
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.grant_max()
  RETURNS bigint
@@ -3880,7 +3994,10 @@ begin
     and new.not_before is distinct from old.not_before
     and new.turn_at = old.turn_at
   then
-    new.turn_at := greatest(new.line_since, new.not_before);
+    new.turn_at := case
+      when new.not_before > clock_timestamp() then greatest(old.turn_at, new.not_before)
+      else least(old.turn_at, clock_timestamp())
+    end;
   end if;
   if new.deadline_at < old.deadline_at
     and (new.status, new.run) = (old.status, old.run)
@@ -4870,6 +4987,8 @@ CREATE OR REPLACE FUNCTION unstuck_private.may_start(p_provider text)
  SET plan_cache_mode TO 'force_generic_plan'
  SET enable_seqscan TO 'off'
  SET enable_bitmapscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
  SET enable_sort TO 'off'
  SET jit TO 'off'
 AS $function$
@@ -4905,10 +5024,13 @@ begin
   from (
     select
     from unstuck.job_steps s
+    join unstuck.jobs j on j.id = s.job_id
     where s.provider = p_provider
       and s.status = 'queued'
       and s.turn_at <= v_now
       and s.line_tool <> all (v_shut)
+      and unstuck_private.is_live(j.status)
+      and j.quarantined_at is null
       and (s.deadline_at > v_now or unstuck_private.is_at_work(s.job_id))
     order by s.turn_at, s.job_id, s.step
     limit v_free
@@ -4919,9 +5041,13 @@ begin
     from (
       select
       from unstuck.job_steps s
+      join unstuck.jobs j on j.id = s.job_id
       where s.provider = p_provider
         and s.status = 'queued'
+        and s.line_user_id is not null
         and s.turn_at is null
+        and unstuck_private.is_live(j.status)
+        and j.quarantined_at is null
         and coalesce(s.not_before <= v_now, true)
         and s.line_tool <> all (v_shut)
         and (s.deadline_at > v_now or unstuck_private.is_at_work(s.job_id))
@@ -4930,17 +5056,7 @@ begin
     ) s;
   end if;
   if v_steps < v_free and v_shut <> '{}' then
-    -- One step of each tool whose circuit has a trial now.
-    select v_steps + count(distinct s.line_tool)
-    into v_steps
-    from unstuck.job_steps s
-    join unstuck.tools t
-      on t.tool = s.line_tool
-      and t.circuit_open_until <= v_now
-    where s.provider = p_provider
-      and s.status = 'queued'
-      and s.turn_at <= v_now
-      and (s.deadline_at > v_now or unstuck_private.is_at_work(s.job_id));
+    v_steps := v_steps + unstuck_private.trials_waiting(p_provider, v_now);
   end if;
   return least(v_free, v_steps);
 end $function$
@@ -5066,8 +5182,6 @@ begin
   if not found
     or not v_provider.enabled
     or v_provider.circuit_open_until is not null
-    -- A claim counts the probes of what the provider takes.
-    or v_provider.learned_limit is not null
     or v_step.turn_at is null
     or v_step.turn_at > v_now
     or exists (
@@ -5086,7 +5200,7 @@ begin
       from unstuck.job_steps s
       where s.provider = v_step.provider
         and unstuck_private.holds_slot(s)
-    ) >= v_provider.max_concurrent
+    ) >= least(v_provider.max_concurrent, v_provider.learned_limit)
   then
     return null;
   end if;
@@ -5099,6 +5213,41 @@ begin
     ) c
   );
 end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.order_claimed(p_job_id uuid)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select jsonb_build_object(
+    'job_id', s.job_id,
+    'step', s.step,
+    'run', s.run,
+    'tool', j.tool,
+    'user_id', j.user_id,
+    'attempts', s.attempts,
+    'input', s.input,
+    'previous_output_url', null,
+    'run_ms', greatest(
+      ceil(
+        extract(
+          epoch from least(t.run_timeout, j.expires_at - clock_timestamp())
+        ) * 1000
+      ),
+      0
+    )
+  )
+  from unstuck.job_steps s
+  join unstuck.jobs j on j.id = s.job_id
+  join unstuck.tools t on t.tool = j.tool
+  where s.job_id = p_job_id
+    and s.step = 1
+    and s.run = 1
+    and s.status = 'starting'
+    and s.sent_at is null
+    and s.lease_until > clock_timestamp()
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.order_debit(p_user_id uuid, p_job_id uuid, p_tool text, p_price bigint)
  RETURNS void
@@ -5164,43 +5313,36 @@ begin
     clock_timestamp() + interval '3 seconds');
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.owed_turns_give(p_provider text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_user uuid;
+begin
+  for v_user in
+    delete from unstuck_private.turns_owed o
+    where (o.provider, o.user_id) in (
+      select w.provider, w.user_id
+      from unstuck_private.turns_owed w
+      where w.provider = p_provider
+      limit 100
+      for update skip locked
+    )
+    returning o.user_id
+  loop
+    perform unstuck_private.give_turn(p_provider, v_user);
+  end loop;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.pass_turn()
  RETURNS trigger
  LANGUAGE plpgsql
  SET search_path TO ''
- SET enable_seqscan TO 'off'
- SET enable_bitmapscan TO 'off'
- SET jit TO 'off'
 AS $function$
-declare
-  v_now timestamptz := clock_timestamp();
-  v_next unstuck.job_steps;
 begin
-  if exists (
-    select from unstuck.job_steps s
-    where s.provider = old.provider
-      and s.line_user_id = old.line_user_id
-      and s.status = 'queued'
-      and s.turn_at <= v_now
-  ) then
-    return null;
-  end if;
-  select s.*
-  into v_next
-  from unstuck.job_steps s
-  where s.provider = old.provider
-    and s.line_user_id = old.line_user_id
-    and s.status = 'queued'
-    and s.turn_at is null
-  order by coalesce(s.not_before > v_now, false), s.line_since, s.job_id, s.step
-  limit 1
-  for update skip locked;
-  if found then
-    update unstuck.job_steps s
-    set turn_at = greatest(v_now, s.not_before)
-    where s.job_id = v_next.job_id
-      and s.step = v_next.step;
-  end if;
+  perform unstuck_private.give_turn(old.provider, old.line_user_id);
   return null;
 end $function$
 ;
@@ -5695,7 +5837,7 @@ begin
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.queue_order(p_provider text, p_now timestamp with time zone)
- RETURNS TABLE(job_id uuid, step integer, user_id uuid, tool text, "position" bigint)
+ RETURNS TABLE(job_id uuid, step integer, tool text, "position" bigint)
  LANGUAGE sql
  STABLE
  SET search_path TO ''
@@ -5705,25 +5847,25 @@ AS $function$
     select
       s.job_id,
       s.step,
-      s.line_user_id,
       s.line_tool,
-      row_number() over line as nth,
-      greatest(min(s.turn_at) over line, s.not_before, t.circuit_open_until) as turn_at
+      -- 1 for a step with a turn, then 2, 3 and so on for the user's others.
+      case
+        when s.turn_at is null then
+          1 + row_number() over line - count(s.turn_at) over (partition by s.line_user_id)
+        else 1
+      end as nth,
+      greatest(
+        coalesce(s.turn_at, min(s.turn_at) over (partition by s.line_user_id), p_now),
+        s.not_before,
+        t.circuit_open_until
+      ) as turn_at
     from unstuck.job_steps s
     left join unstuck.tools t
       on t.tool = s.line_tool
       and t.circuit_open_until > p_now
     where s.provider = p_provider
       and s.status = 'queued'
-      and (
-        s.deadline_at > p_now
-        -- The queue TTL is paused while another step of the job works.
-        or exists (
-          select from unstuck.job_steps w
-          where w.job_id = s.job_id
-            and w.status in ('starting', 'running')
-        )
-      )
+      and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
     window line as (
       partition by s.line_user_id
       order by s.turn_at, s.line_since, s.job_id, s.step
@@ -5732,7 +5874,6 @@ AS $function$
   select
     o.job_id,
     o.step,
-    o.line_user_id,
     o.line_tool,
     row_number() over (order by o.turn_at > p_now, o.nth, o.turn_at, o.job_id, o.step)
   from own o
@@ -6118,7 +6259,7 @@ CREATE OR REPLACE FUNCTION unstuck_private.slot_limit(p_provider unstuck.provide
 AS $function$
   select least(
     p_provider.max_concurrent,
-    p_provider.learned_limit + coalesce(p_provider.limit_probe_at <= p_at, false)::int
+    p_provider.learned_limit + coalesce(p_provider.limit_probe_at <= p_at, true)::int
   )
 $function$
 ;
@@ -6412,6 +6553,7 @@ begin
       and s.status = 'queued'
       and s.turn_at is not null
       and s.line_tool <> all (v_shut)
+      and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
       and (s.turn_at, s.job_id, s.step) < (p_step.turn_at, p_step.job_id, p_step.step)
     group by s.line_tool;
     return;
@@ -6451,6 +6593,9 @@ begin
       provider_task_id = null,
       checked_at = null,
       not_before = null,
+      -- That the provider is full is said only while the step waits.
+      error_code = nullif(s.error_code, 'PROVIDER_BUSY'),
+      error_message = case when s.error_code <> 'PROVIDER_BUSY' then s.error_message end,
       attempts = s.attempts + p_provider.synchronous::int,
       started_at = case when p_provider.synchronous then p_now end,
       lease_until = p_now + case when p_provider.synchronous then i.lease else t.start_timeout end,
@@ -6791,6 +6936,7 @@ CREATE OR REPLACE FUNCTION unstuck_private.swap_turn()
  SET search_path TO ''
 AS $function$
 declare
+  v_now timestamptz := clock_timestamp();
   v_holder unstuck.job_steps;
 begin
   select s.*
@@ -6799,7 +6945,7 @@ begin
   where s.provider = new.provider
     and s.line_user_id = new.line_user_id
     and s.status = 'queued'
-    and s.turn_at <= clock_timestamp()
+    and s.turn_at <= v_now
     and (s.line_since, s.job_id, s.step) > (new.line_since, new.job_id, new.step)
   limit 1
   for update skip locked;
@@ -7057,13 +7203,22 @@ CREATE OR REPLACE FUNCTION unstuck_private.take_turn(p_provider text, p_user_id 
  SET enable_bitmapscan TO 'off'
  SET jit TO 'off'
 AS $function$
+declare
+  v_by timestamptz := greatest(p_at, clock_timestamp());
 begin
   perform 1
   from unstuck.job_steps s
   where s.provider = p_provider
     and s.line_user_id = p_user_id
     and s.status = 'queued'
-    and s.turn_at <= clock_timestamp()
+    and s.turn_at <= v_by
+    and (s.deadline_at > clock_timestamp() or unstuck_private.is_at_work(s.job_id))
+    and s.line_tool not in (
+      select t.tool
+      from unstuck.tools t
+      where t.circuit_open_until is not null
+    )
+  order by s.turn_at
   limit 1
   for no key update skip locked;
   return case when not found then p_at end;
@@ -7136,6 +7291,25 @@ begin
   left join mean a on a.tool is null
   where t.provider = p_provider;
 end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.trials_waiting(p_provider text, p_now timestamp with time zone)
+ RETURNS integer
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select count(*)::int
+  from unstuck.tools t
+  where t.circuit_open_until <= p_now
+    and exists (
+      select from unstuck.job_steps s
+      where s.provider = p_provider
+        and s.status = 'queued'
+        and s.turn_at <= p_now
+        and s.line_tool = t.tool
+        and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
+    )
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.truncate_unaudited()
  RETURNS trigger
@@ -7325,6 +7499,8 @@ begin
   where j.user_id = p_user_id;
   delete from unstuck.cancelled_requests c
   where c.user_id = p_user_id;
+  delete from unstuck_private.turns_owed o
+  where o.user_id = p_user_id;
   delete from unstuck.user_roles r
   where r.user_id = p_user_id;
   delete from unstuck.credit_entries e
@@ -7756,7 +7932,15 @@ AS $function$
       join unstuck.providers p using (provider)
       where s.job_id = p_job.id
         and s.status = 'queued'
-        and (s.error_code = 'PROVIDER_BUSY' or p.learned_limit is not null)
+        and (
+          s.error_code = 'PROVIDER_BUSY'
+          or p.learned_limit <= (
+            select count(*)
+            from unstuck.job_steps l
+            where l.provider = p.provider
+              and unstuck_private.holds_slot(l)
+          )
+        )
     )
 $function$
 ;
@@ -7886,8 +8070,8 @@ CREATE TRIGGER job_steps_truncated AFTER TRUNCATE ON unstuck.job_steps FOR EACH 
 CREATE TRIGGER job_steps_unaudited_delete AFTER DELETE ON unstuck.job_steps REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.job_steps_unaudited();
 CREATE TRIGGER job_steps_unaudited_insert AFTER INSERT ON unstuck.job_steps REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.job_steps_unaudited();
 CREATE TRIGGER job_steps_unaudited_update AFTER UPDATE ON unstuck.job_steps REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.job_steps_unaudited();
-CREATE TRIGGER pass_turn_claimed AFTER UPDATE ON unstuck.job_steps FOR EACH ROW WHEN (old.status = 'queued'::text AND new.status <> 'queued'::text) EXECUTE FUNCTION unstuck_private.pass_turn();
-CREATE TRIGGER pass_turn_deleted AFTER DELETE ON unstuck.job_steps FOR EACH ROW WHEN (old.status = 'queued'::text) EXECUTE FUNCTION unstuck_private.pass_turn();
+CREATE TRIGGER pass_turn_claimed AFTER UPDATE ON unstuck.job_steps FOR EACH ROW WHEN (old.status = 'queued'::text AND new.status <> 'queued'::text AND old.turn_at IS NOT NULL) EXECUTE FUNCTION unstuck_private.pass_turn();
+CREATE TRIGGER pass_turn_deleted AFTER DELETE ON unstuck.job_steps FOR EACH ROW WHEN (old.status = 'queued'::text AND old.turn_at IS NOT NULL) EXECUTE FUNCTION unstuck_private.pass_turn();
 CREATE TRIGGER swap_turn AFTER UPDATE ON unstuck.job_steps FOR EACH ROW WHEN (new.status = 'queued'::text AND old.status <> 'queued'::text AND new.turn_at IS NULL AND COALESCE(new.not_before <= clock_timestamp(), true)) EXECUTE FUNCTION unstuck_private.swap_turn();
 CREATE TRIGGER jobs_before_insert BEFORE INSERT ON unstuck.jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.jobs_before_insert();
 CREATE TRIGGER jobs_before_update BEFORE UPDATE ON unstuck.jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.jobs_before_update();
@@ -7897,13 +8081,14 @@ CREATE TRIGGER jobs_truncated AFTER TRUNCATE ON unstuck.jobs FOR EACH STATEMENT 
 CREATE TRIGGER jobs_unaudited_delete AFTER DELETE ON unstuck.jobs REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.jobs_unaudited();
 CREATE TRIGGER jobs_unaudited_insert AFTER INSERT ON unstuck.jobs REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.jobs_unaudited();
 CREATE TRIGGER jobs_unaudited_update AFTER UPDATE ON unstuck.jobs REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.jobs_unaudited();
-CREATE TRIGGER line_move AFTER UPDATE OF queued_at, created_at ON unstuck.jobs FOR EACH ROW WHEN (COALESCE(new.queued_at, new.created_at) <> COALESCE(old.queued_at, old.created_at)) EXECUTE FUNCTION unstuck_private.line_move();
+CREATE TRIGGER line_move AFTER UPDATE OF queued_at, created_at ON unstuck.jobs FOR EACH ROW WHEN (COALESCE(new.queued_at, new.created_at) <> COALESCE(old.queued_at, old.created_at) AND isfinite(COALESCE(new.queued_at, new.created_at)) AND isfinite(COALESCE(old.queued_at, old.created_at))) EXECUTE FUNCTION unstuck_private.line_move();
 CREATE TRIGGER legacy_job_delete INSTEAD OF DELETE ON unstuck.pose_changer_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_write_refuse();
 CREATE TRIGGER legacy_job_insert INSTEAD OF INSERT ON unstuck.pose_changer_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_insert();
 CREATE TRIGGER legacy_job_update INSTEAD OF UPDATE ON unstuck.pose_changer_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_update();
 CREATE TRIGGER providers_before_update BEFORE UPDATE ON unstuck.providers FOR EACH ROW EXECUTE FUNCTION unstuck_private.providers_before_update();
 CREATE TRIGGER providers_circuit_closed BEFORE UPDATE ON unstuck.providers FOR EACH ROW WHEN (old.circuit_open_until IS NOT NULL AND new.circuit_open_until IS NULL) EXECUTE FUNCTION unstuck_private.circuit_before_update();
 CREATE TRIGGER legacy_job_write INSTEAD OF INSERT OR DELETE OR UPDATE ON unstuck.replicate_tasks FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_write_refuse();
+CREATE TRIGGER circuit_owes_turns AFTER UPDATE OF circuit_open_until ON unstuck.tools FOR EACH ROW WHEN (old.circuit_open_until IS NULL AND new.circuit_open_until IS NOT NULL) EXECUTE FUNCTION unstuck_private.circuit_owes_turns();
 CREATE TRIGGER tools_circuit_closed BEFORE UPDATE ON unstuck.tools FOR EACH ROW WHEN (old.circuit_open_until IS NOT NULL AND new.circuit_open_until IS NULL) EXECUTE FUNCTION unstuck_private.circuit_before_update();
 CREATE TRIGGER legacy_job_delete INSTEAD OF DELETE ON unstuck.upscaler_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_write_refuse();
 CREATE TRIGGER legacy_job_insert INSTEAD OF INSERT ON unstuck.upscaler_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_insert();
@@ -8084,6 +8269,7 @@ the user cancelled the order before it arrived), tool_disabled, active_job_exist
 insufficient_credits, queue_full. A refusal leaves nothing behind.
 
 Replay: the same id, user, tool and hash get the job''s present state and no charge: replayed = true.
+claimed: the step, while no worker has sent it.
 ';
 comment on function unstuck.job_get_v1(uuid,uuid,text,text) is
 '
@@ -8636,6 +8822,7 @@ alter table unstuck_private.audit_lock enable row level security;
 alter table unstuck_private.migrations enable row level security;
 alter table unstuck_private.removals enable row level security;
 alter table unstuck_private.retention_progress enable row level security;
+alter table unstuck_private.turns_owed enable row level security;
 alter table unstuck_private.unaudited enable row level security;
 alter table unstuck_private.unhealed enable row level security;
 

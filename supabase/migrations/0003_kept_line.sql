@@ -55,7 +55,7 @@ where s.job_id = w.job_id
 drop index unstuck.job_steps_queued;
 
 create index job_steps_line
-on unstuck.job_steps (provider, turn_at, job_id, step) include (line_tool, run)
+on unstuck.job_steps (provider, turn_at, job_id, step) include (line_tool, run, deadline_at)
 where status = 'queued' and turn_at is not null;
 
 create index job_steps_line_of_user
@@ -93,7 +93,20 @@ create type unstuck_private.turn as (
 
 --: source tool/providers.sql 4e99658e04a4 by hand
 
---: source step/job_steps.sql 0971d6610c8f by hand
+--: source queue/turns_owed.sql 92fcbcadad25
+-- Users who wait at a provider and have no turn in its line: their steps were held by other
+-- transactions when the turn was passed on, or the turn is of a tool whose circuit has opened. The
+-- next claim gives them one.
+create table unstuck_private.turns_owed (
+  provider text not null references unstuck.providers,
+  user_id uuid not null,
+  primary key (provider, user_id)
+);
+
+alter table unstuck_private.turns_owed enable row level security;
+revoke all on unstuck_private.turns_owed from public, anon, authenticated, service_role;
+
+--: source step/job_steps.sql beac82d5b83c by hand
 
 --: source audit/violations_now.sql d6415650efb0
 -- The violations of the two invariants that hold or not by the clock; they are never stored.
@@ -311,7 +324,7 @@ end $$;
 
 revoke all on function unstuck_private.jobs_refund from public, anon, authenticated, service_role;
 
---: source erase/user_rows_delete.sql 09d00abaf351
+--: source erase/user_rows_delete.sql 69a9d4197505
 -- Deletes every row of a user and of these jobs, which were the user's, and returns how many ledger
 -- entries there were. The account and the jobs are locked.
 create or replace function unstuck_private.user_rows_delete(p_user_id uuid, p_job_ids uuid[])
@@ -334,6 +347,8 @@ begin
   where j.user_id = p_user_id;
   delete from unstuck.cancelled_requests c
   where c.user_id = p_user_id;
+  delete from unstuck_private.turns_owed o
+  where o.user_id = p_user_id;
   delete from unstuck.user_roles r
   where r.user_id = p_user_id;
   delete from unstuck.credit_entries e
@@ -672,7 +687,7 @@ end $$;
 
 revoke all on function unstuck_private.jobs_finalise from public, anon, authenticated, service_role;
 
---: source order/job_enqueue_v1.sql 5fc21c430024
+--: source order/job_enqueue_v1.sql 995180c8bfbe
 create or replace function unstuck.job_enqueue_v1(
   p_user_id uuid,
   p_job_id uuid,
@@ -699,6 +714,7 @@ returns table (
 language sql
 security definer
 set search_path = ''
+set statement_timeout = '10s'
 as
 $$
   select s.job_id, s.status, s.replayed, s.credits_charged, s.balance, s."position", s.eta_seconds,
@@ -723,7 +739,7 @@ $c$;
 revoke all on function unstuck.job_enqueue_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_enqueue_v1 to service_role;
 
---: source order/job_enqueue_v2.sql 9b724d7ec0e7
+--: source order/job_enqueue_v2.sql a7f2342883a3
 create or replace function unstuck.job_enqueue_v2(
   p_user_id uuid,
   p_job_id uuid,
@@ -788,7 +804,7 @@ begin
     perform unstuck_private.refuse_other_order(v_job, p_user_id, p_tool, p_request_hash);
     if v_job.request_hash is not null then
       return query
-      select s.*, null::jsonb
+      select s.*, case when p_claim then unstuck_private.order_claimed(p_job_id) end
       from unstuck_private.job_state(p_job_id, true, true) s;
       return;
     end if;
@@ -837,6 +853,7 @@ the user cancelled the order before it arrived), tool_disabled, active_job_exist
 insufficient_credits, queue_full. A refusal leaves nothing behind.
 
 Replay: the same id, user, tool and hash get the job's present state and no charge: replayed = true.
+claimed: the step, while no worker has sent it.
 $c$;
 
 revoke all on function unstuck.job_enqueue_v2 from public, anon, authenticated, service_role;
@@ -932,6 +949,47 @@ begin
 end $$;
 
 revoke all on function unstuck_private.job_write from public, anon, authenticated, service_role;
+
+--: source order/order_claimed.sql d6dd685e52e4
+-- The first step of an order as `order_claim` answered it, where no worker has sent it: an answer
+-- to the order was lost, and the step is still to be submitted. Null for any other.
+create or replace function unstuck_private.order_claimed(p_job_id uuid) returns jsonb
+language sql
+stable
+set search_path = ''
+as
+$$
+  select jsonb_build_object(
+    'job_id', s.job_id,
+    'step', s.step,
+    'run', s.run,
+    'tool', j.tool,
+    'user_id', j.user_id,
+    'attempts', s.attempts,
+    'input', s.input,
+    'previous_output_url', null,
+    'run_ms', greatest(
+      ceil(
+        extract(
+          epoch from least(t.run_timeout, j.expires_at - clock_timestamp())
+        ) * 1000
+      ),
+      0
+    )
+  )
+  from unstuck.job_steps s
+  join unstuck.jobs j on j.id = s.job_id
+  join unstuck.tools t on t.tool = j.tool
+  where s.job_id = p_job_id
+    and s.step = 1
+    and s.run = 1
+    and s.status = 'starting'
+    and s.sent_at is null
+    and s.lease_until > clock_timestamp()
+$$;
+
+revoke all on function unstuck_private.order_claimed
+from public, anon, authenticated, service_role;
 
 --: source order/order_debit.sql 7acfa86ceb36
 -- Takes the price of an order from its user's account, which the caller has locked, and writes the
@@ -1071,6 +1129,129 @@ revoke all on function unstuck_private.caller_positions
 from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.caller_positions to authenticated, service_role;
 
+--: source queue/circuit_owes_turns.sql 7ff79a1f34f2
+-- Owes a turn to the users whose turn is of a tool whose circuit opens and who wait for other tools
+-- of its provider too.
+create or replace function unstuck_private.circuit_owes_turns() returns trigger
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  insert into unstuck_private.turns_owed (provider, user_id)
+  select distinct s.provider, s.line_user_id
+  from unstuck.job_steps s
+  where s.provider = new.provider
+    and s.status = 'queued'
+    and s.turn_at is not null
+    and s.line_tool = new.tool
+    and exists (
+      select from unstuck.job_steps o
+      where o.provider = s.provider
+        and o.line_user_id = s.line_user_id
+        and o.status = 'queued'
+        and o.turn_at is null
+        and o.line_tool <> new.tool
+    )
+  on conflict do nothing;
+  return null;
+end $$;
+
+create or replace trigger circuit_owes_turns
+after update of circuit_open_until on unstuck.tools
+for each row
+when (old.circuit_open_until is null and new.circuit_open_until is not null)
+execute function unstuck_private.circuit_owes_turns();
+
+revoke all on function unstuck_private.circuit_owes_turns
+from public, anon, authenticated, service_role;
+
+--: source queue/give_turn.sql 8f300db5e38b
+-- Gives a user who has no usable turn in a provider's line one, from now on, behind those who wait
+-- already: to the first waiting step that may be claimed, else, where the user has no turn at all,
+-- to the first one. Where another transaction holds that step, the turn is owed, and the next claim
+-- gives it.
+create or replace function unstuck_private.give_turn(p_provider text, p_user_id uuid) returns void
+language plpgsql
+set search_path = ''
+-- However few rows the statistics know, the line is read by its index.
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
+set jit = off
+as
+$$
+declare
+  v_now timestamptz := clock_timestamp();
+  v_shut text[] := array(
+    select t.tool
+    from unstuck.tools t
+    where t.circuit_open_until is not null
+  );
+  v_turns int;
+  v_usable int;
+  v_next unstuck.job_steps;
+begin
+  select count(*),
+    count(*) filter (
+      where s.turn_at <= v_now
+        and s.line_tool <> all (v_shut)
+        and (s.deadline_at > v_now or unstuck_private.is_at_work(s.job_id))
+    )
+  into v_turns, v_usable
+  from unstuck.job_steps s
+  where s.provider = p_provider
+    and s.line_user_id = p_user_id
+    and s.status = 'queued'
+    and s.turn_at is not null;
+  if v_usable > 0 then
+    return;
+  end if;
+  select s.*
+  into v_next
+  from unstuck.job_steps s
+  where s.provider = p_provider
+    and s.line_user_id = p_user_id
+    and s.status = 'queued'
+    and s.turn_at is null
+    and coalesce(s.not_before <= v_now, true)
+    and s.line_tool <> all (v_shut)
+  order by s.turn_at, s.line_since, s.job_id, s.step
+  limit 1;
+  if not found and v_turns = 0 then
+    select s.*
+    into v_next
+    from unstuck.job_steps s
+    where s.provider = p_provider
+      and s.line_user_id = p_user_id
+      and s.status = 'queued'
+      and s.turn_at is null
+    order by s.turn_at, s.line_since, s.job_id, s.step
+    limit 1;
+  end if;
+  if v_next.job_id is null then
+    return;
+  end if;
+  perform 1
+  from unstuck.job_steps s
+  where s.job_id = v_next.job_id
+    and s.step = v_next.step
+    and s.status = 'queued'
+  for update skip locked;
+  if found then
+    update unstuck.job_steps s
+    set turn_at = greatest(v_now, s.not_before)
+    where s.job_id = v_next.job_id
+      and s.step = v_next.step;
+  else
+    insert into unstuck_private.turns_owed (provider, user_id)
+    values (p_provider, p_user_id)
+    on conflict do nothing;
+  end if;
+end $$;
+
+revoke all on function unstuck_private.give_turn from public, anon, authenticated, service_role;
+
 --: source queue/is_at_work.sql 33b35f76fa56
 -- True while a step of the job is at work: the queue TTL of the other steps is paused then.
 create or replace function unstuck_private.is_at_work(p_job_id uuid) returns boolean
@@ -1149,7 +1330,7 @@ end $$;
 
 revoke all on function unstuck_private.job_position from public, anon, authenticated, service_role;
 
---: source queue/line_move.sql 3113907cf3b3
+--: source queue/line_move.sql 699a57685857
 -- Moves the waiting steps of a job in the line as far as an operator moved the time since when the
 -- job waits.
 create or replace function unstuck_private.line_move() returns trigger
@@ -1172,14 +1353,18 @@ end $$;
 create or replace trigger line_move
 after update of queued_at, created_at on unstuck.jobs
 for each row
-when (coalesce(new.queued_at, new.created_at) <> coalesce(old.queued_at, old.created_at))
+when (
+  coalesce(new.queued_at, new.created_at) <> coalesce(old.queued_at, old.created_at)
+  and isfinite(coalesce(new.queued_at, new.created_at))
+  and isfinite(coalesce(old.queued_at, old.created_at))
+)
 execute function unstuck_private.line_move();
 
 revoke all on function unstuck_private.line_move from public, anon, authenticated, service_role;
 
---: source queue/may_start.sql 17a3c3a59c5d
--- How many waiting steps of a provider a claim would take now. It reads no more steps than there
--- are free slots.
+--: source queue/may_start.sql 0a0ccbfca921
+-- How many waiting steps of a provider a claim would take now. While no circuit is open it reads
+-- about as many steps as there are free slots.
 create or replace function unstuck_private.may_start(p_provider text) returns int
 language plpgsql
 stable
@@ -1189,6 +1374,8 @@ set plan_cache_mode = force_generic_plan
 -- The line is read from its beginning, however long it is.
 set enable_seqscan = off
 set enable_bitmapscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 set enable_sort = off
 set jit = off
 as
@@ -1225,10 +1412,13 @@ begin
   from (
     select
     from unstuck.job_steps s
+    join unstuck.jobs j on j.id = s.job_id
     where s.provider = p_provider
       and s.status = 'queued'
       and s.turn_at <= v_now
       and s.line_tool <> all (v_shut)
+      and unstuck_private.is_live(j.status)
+      and j.quarantined_at is null
       and (s.deadline_at > v_now or unstuck_private.is_at_work(s.job_id))
     order by s.turn_at, s.job_id, s.step
     limit v_free
@@ -1239,9 +1429,13 @@ begin
     from (
       select
       from unstuck.job_steps s
+      join unstuck.jobs j on j.id = s.job_id
       where s.provider = p_provider
         and s.status = 'queued'
+        and s.line_user_id is not null
         and s.turn_at is null
+        and unstuck_private.is_live(j.status)
+        and j.quarantined_at is null
         and coalesce(s.not_before <= v_now, true)
         and s.line_tool <> all (v_shut)
         and (s.deadline_at > v_now or unstuck_private.is_at_work(s.job_id))
@@ -1250,17 +1444,7 @@ begin
     ) s;
   end if;
   if v_steps < v_free and v_shut <> '{}' then
-    -- One step of each tool whose circuit has a trial now.
-    select v_steps + count(distinct s.line_tool)
-    into v_steps
-    from unstuck.job_steps s
-    join unstuck.tools t
-      on t.tool = s.line_tool
-      and t.circuit_open_until <= v_now
-    where s.provider = p_provider
-      and s.status = 'queued'
-      and s.turn_at <= v_now
-      and (s.deadline_at > v_now or unstuck_private.is_at_work(s.job_id));
+    v_steps := v_steps + unstuck_private.trials_waiting(p_provider, v_now);
   end if;
   return least(v_free, v_steps);
 end $$;
@@ -1349,10 +1533,10 @@ end $$;
 revoke all on function unstuck_private.next_turns_lock
 from public, anon, authenticated, service_role;
 
---: source queue/order_claim.sql 672d08c79d87
+--: source queue/order_claim.sql 357a8be3b7d5
 -- Claims the first step of a new order where a slot is free and no other step waits for it, and
--- returns it like `step_claim_v1`; null where a claim has to decide who is first. The caller has
--- locked the account and the job.
+-- returns it like `step_claim_v1`; null where `step_claim_v1` has to decide who is first, or
+-- whether to try one step more than the provider took. The caller has locked account and job.
 --
 -- That is against the lock order, so it does not wait for the provider: whoever holds it claims,
 -- and this step is claimed afterwards.
@@ -1386,8 +1570,6 @@ begin
   if not found
     or not v_provider.enabled
     or v_provider.circuit_open_until is not null
-    -- A claim counts the probes of what the provider takes.
-    or v_provider.learned_limit is not null
     or v_step.turn_at is null
     or v_step.turn_at > v_now
     or exists (
@@ -1406,7 +1588,7 @@ begin
       from unstuck.job_steps s
       where s.provider = v_step.provider
         and unstuck_private.holds_slot(s)
-    ) >= v_provider.max_concurrent
+    ) >= least(v_provider.max_concurrent, v_provider.learned_limit)
   then
     return null;
   end if;
@@ -1422,61 +1604,57 @@ end $$;
 
 revoke all on function unstuck_private.order_claim from public, anon, authenticated, service_role;
 
---: source queue/pass_turn.sql 05376c9e6adf
--- Passes the turn of a step that left its provider's line on to the user's next waiting step: to
--- the first one that may be claimed, else to the first one. The turn counts from now on: the user
--- waits behind those who wait already.
-create or replace function unstuck_private.pass_turn() returns trigger
+--: source queue/owed_turns_give.sql b51730ecd025
+-- Gives the turns that are owed at a provider, up to 100 of them. The caller has locked the
+-- provider.
+create or replace function unstuck_private.owed_turns_give(p_provider text) returns void
 language plpgsql
 set search_path = ''
--- However few providers the statistics know, the line is read by its index.
-set enable_seqscan = off
-set enable_bitmapscan = off
-set jit = off
 as
 $$
 declare
-  v_now timestamptz := clock_timestamp();
-  v_next unstuck.job_steps;
+  v_user uuid;
 begin
-  if exists (
-    select from unstuck.job_steps s
-    where s.provider = old.provider
-      and s.line_user_id = old.line_user_id
-      and s.status = 'queued'
-      and s.turn_at <= v_now
-  ) then
-    return null;
-  end if;
-  select s.*
-  into v_next
-  from unstuck.job_steps s
-  where s.provider = old.provider
-    and s.line_user_id = old.line_user_id
-    and s.status = 'queued'
-    and s.turn_at is null
-  order by coalesce(s.not_before > v_now, false), s.line_since, s.job_id, s.step
-  limit 1
-  for update skip locked;
-  if found then
-    update unstuck.job_steps s
-    set turn_at = greatest(v_now, s.not_before)
-    where s.job_id = v_next.job_id
-      and s.step = v_next.step;
-  end if;
+  for v_user in
+    delete from unstuck_private.turns_owed o
+    where (o.provider, o.user_id) in (
+      select w.provider, w.user_id
+      from unstuck_private.turns_owed w
+      where w.provider = p_provider
+      limit 100
+      for update skip locked
+    )
+    returning o.user_id
+  loop
+    perform unstuck_private.give_turn(p_provider, v_user);
+  end loop;
+end $$;
+
+revoke all on function unstuck_private.owed_turns_give
+from public, anon, authenticated, service_role;
+
+--: source queue/pass_turn.sql 39e22040a88d
+-- Passes the turn of a step that left its provider's line on to the user's next waiting step.
+create or replace function unstuck_private.pass_turn() returns trigger
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  perform unstuck_private.give_turn(old.provider, old.line_user_id);
   return null;
 end $$;
 
 create or replace trigger pass_turn_claimed
 after update on unstuck.job_steps
 for each row
-when (old.status = 'queued' and new.status <> 'queued')
+when (old.status = 'queued' and new.status <> 'queued' and old.turn_at is not null)
 execute function unstuck_private.pass_turn();
 
 create or replace trigger pass_turn_deleted
 after delete on unstuck.job_steps
 for each row
-when (old.status = 'queued')
+when (old.status = 'queued' and old.turn_at is not null)
 execute function unstuck_private.pass_turn();
 
 revoke all on function unstuck_private.pass_turn from public, anon, authenticated, service_role;
@@ -1652,14 +1830,14 @@ $c$;
 revoke all on function unstuck.queue_check_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.queue_check_v1 to service_role;
 
---: source queue/queue_order.sql 2f12751683e3
+--: source queue/queue_order.sql 6d60e0b8fcb3
 -- The waiting steps of one provider in the order in which they will be claimed. Each user has one
 -- turn at a time, since the user began to wait or was last served: a thousand jobs of one user let
 -- every other user through after each of them. The order does not depend on what finishes when, so
 -- that a position that was shown stays true. It reads the whole line: whoever asks about one job
 -- calls `job_position`.
 create or replace function unstuck_private.queue_order(p_provider text, p_now timestamptz)
-returns table (job_id uuid, step int, user_id uuid, tool text, "position" bigint)
+returns table (job_id uuid, step int, tool text, "position" bigint)
 language sql
 stable
 set search_path = ''
@@ -1670,25 +1848,25 @@ $$
     select
       s.job_id,
       s.step,
-      s.line_user_id,
       s.line_tool,
-      row_number() over line as nth,
-      greatest(min(s.turn_at) over line, s.not_before, t.circuit_open_until) as turn_at
+      -- 1 for a step with a turn, then 2, 3 and so on for the user's others.
+      case
+        when s.turn_at is null then
+          1 + row_number() over line - count(s.turn_at) over (partition by s.line_user_id)
+        else 1
+      end as nth,
+      greatest(
+        coalesce(s.turn_at, min(s.turn_at) over (partition by s.line_user_id), p_now),
+        s.not_before,
+        t.circuit_open_until
+      ) as turn_at
     from unstuck.job_steps s
     left join unstuck.tools t
       on t.tool = s.line_tool
       and t.circuit_open_until > p_now
     where s.provider = p_provider
       and s.status = 'queued'
-      and (
-        s.deadline_at > p_now
-        -- The queue TTL is paused while another step of the job works.
-        or exists (
-          select from unstuck.job_steps w
-          where w.job_id = s.job_id
-            and w.status in ('starting', 'running')
-        )
-      )
+      and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
     window line as (
       partition by s.line_user_id
       order by s.turn_at, s.line_since, s.job_id, s.step
@@ -1697,7 +1875,6 @@ $$
   select
     o.job_id,
     o.step,
-    o.line_user_id,
     o.line_tool,
     row_number() over (order by o.turn_at > p_now, o.nth, o.turn_at, o.job_id, o.step)
   from own o
@@ -1787,7 +1964,7 @@ $$;
 revoke all on function unstuck_private.seconds_until_work_done
 from public, anon, authenticated, service_role;
 
---: source queue/slot_limit.sql f01c76ed5abb
+--: source queue/slot_limit.sql 37289cde38b6
 -- How many steps a provider may work on at once at a time p_at: `max_concurrent`, or fewer where it
 -- refused more for capacity, and one step more once a probe of that is due. Whoever asks how many
 -- slots there are asks this function. It is inlined: no search_path.
@@ -1802,7 +1979,7 @@ as
 $$
   select least(
     p_provider.max_concurrent,
-    p_provider.learned_limit + coalesce(p_provider.limit_probe_at <= p_at, false)::int
+    p_provider.learned_limit + coalesce(p_provider.limit_probe_at <= p_at, true)::int
   )
 $$;
 
@@ -1888,7 +2065,7 @@ end $$;
 revoke all on function unstuck_private.slot_limit_rise
 from public, anon, authenticated, service_role;
 
---: source queue/step_claim_v1.sql 56e6b1499e33
+--: source queue/step_claim_v1.sql b9163aed9842
 create or replace function unstuck.step_claim_v1(p_provider text, p_limit int)
 returns table (
   job_id uuid,
@@ -1941,6 +2118,7 @@ begin
   if v_free <= 0 then
     return;
   end if;
+  perform unstuck_private.owed_turns_give(p_provider);
   return query
   select *
   from unstuck_private.steps_claim(
@@ -1974,7 +2152,7 @@ $c$;
 revoke all on function unstuck.step_claim_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_claim_v1 to service_role;
 
---: source queue/steps_ahead.sql b2a9df1bb057
+--: source queue/steps_ahead.sql ef40294a4349
 -- What stands before a waiting step in its provider's line, by tool: how many steps, and how many
 -- jobs that have not begun.
 create or replace function unstuck_private.steps_ahead(
@@ -2021,6 +2199,7 @@ begin
       and s.status = 'queued'
       and s.turn_at is not null
       and s.line_tool <> all (v_shut)
+      and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
       and (s.turn_at, s.job_id, s.step) < (p_step.turn_at, p_step.job_id, p_step.step)
     group by s.line_tool;
     return;
@@ -2044,7 +2223,7 @@ end $$;
 
 revoke all on function unstuck_private.steps_ahead from public, anon, authenticated, service_role;
 
---: source queue/steps_claim.sql 1983fb51e5d4
+--: source queue/steps_claim.sql 12da8289b3f5
 -- Claims these steps of a provider, which are locked and wait. The caller has counted the slots
 -- under the provider's lock. Each gets a new run, a lease and a deadline; its user's turn is passed
 -- on (`pass_turn`); its job shows that it starts. A step of a synchronous provider runs at once,
@@ -2083,6 +2262,9 @@ begin
       provider_task_id = null,
       checked_at = null,
       not_before = null,
+      -- That the provider is full is said only while the step waits.
+      error_code = nullif(s.error_code, 'PROVIDER_BUSY'),
+      error_message = case when s.error_code <> 'PROVIDER_BUSY' then s.error_message end,
       attempts = s.attempts + p_provider.synchronous::int,
       started_at = case when p_provider.synchronous then p_now end,
       lease_until = p_now + case when p_provider.synchronous then i.lease else t.start_timeout end,
@@ -2230,7 +2412,7 @@ $c$;
 revoke all on function unstuck.steps_waiting_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.steps_waiting_v1 to service_role;
 
---: source queue/swap_turn.sql 84af4ff390c2
+--: source queue/swap_turn.sql 025fb54b33b6
 -- A step that was put back goes before the later steps of its user: it takes the turn from the one
 -- that has it, at the earlier of both times.
 create or replace function unstuck_private.swap_turn() returns trigger
@@ -2239,6 +2421,7 @@ set search_path = ''
 as
 $$
 declare
+  v_now timestamptz := clock_timestamp();
   v_holder unstuck.job_steps;
 begin
   select s.*
@@ -2247,7 +2430,7 @@ begin
   where s.provider = new.provider
     and s.line_user_id = new.line_user_id
     and s.status = 'queued'
-    and s.turn_at <= clock_timestamp()
+    and s.turn_at <= v_now
     and (s.line_since, s.job_id, s.step) > (new.line_since, new.job_id, new.step)
   limit 1
   for update skip locked;
@@ -2274,13 +2457,14 @@ execute function unstuck_private.swap_turn();
 
 revoke all on function unstuck_private.swap_turn from public, anon, authenticated, service_role;
 
---: source queue/take_turn.sql 3ee72cbb1f0d
--- The turn of a step that joins a provider's line at p_at: null while another waiting step of the
--- user has a turn that has come, so that a user has one turn at a time.
+--: source queue/take_turn.sql 46164d7cb279
+-- The turn of a step that joins a provider's line at p_at: null where another waiting step of the
+-- user has a turn by then, so that a user has one turn at a time. A turn that nobody can use does
+-- not count: its deadline is over, or its tool's circuit is open.
 --
 -- It locks that other step until the transaction ends: a claim leaves a locked step out, and so
--- passes no turn on before it can see this step. A step that is locked by another transaction is
--- about to leave the line: this one gets a turn of its own.
+-- passes no turn on before it can see this step. Where another transaction holds that step, it may
+-- leave the line at this moment: this one gets a turn of its own.
 create or replace function unstuck_private.take_turn(
   p_provider text,
   p_user_id uuid,
@@ -2289,25 +2473,60 @@ create or replace function unstuck_private.take_turn(
 returns timestamptz
 language plpgsql
 set search_path = ''
--- However few providers the statistics know, the line is read by its index.
+-- However few rows the statistics know, the line is read by its index.
 set enable_seqscan = off
 set enable_bitmapscan = off
 set jit = off
 as
 $$
+declare
+  v_by timestamptz := greatest(p_at, clock_timestamp());
 begin
   perform 1
   from unstuck.job_steps s
   where s.provider = p_provider
     and s.line_user_id = p_user_id
     and s.status = 'queued'
-    and s.turn_at <= clock_timestamp()
+    and s.turn_at <= v_by
+    and (s.deadline_at > clock_timestamp() or unstuck_private.is_at_work(s.job_id))
+    and s.line_tool not in (
+      select t.tool
+      from unstuck.tools t
+      where t.circuit_open_until is not null
+    )
+  order by s.turn_at
   limit 1
   for no key update skip locked;
   return case when not found then p_at end;
 end $$;
 
 revoke all on function unstuck_private.take_turn from public, anon, authenticated, service_role;
+
+--: source queue/trials_waiting.sql ae7ef9d5628a
+-- How many tools have a trial at a provider now: one waiting step of each tool whose circuit lets
+-- one through.
+create or replace function unstuck_private.trials_waiting(p_provider text, p_now timestamptz)
+returns int
+language sql
+stable
+set search_path = ''
+as
+$$
+  select count(*)::int
+  from unstuck.tools t
+  where t.circuit_open_until <= p_now
+    and exists (
+      select from unstuck.job_steps s
+      where s.provider = p_provider
+        and s.status = 'queued'
+        and s.turn_at <= p_now
+        and s.line_tool = t.tool
+        and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
+    )
+$$;
+
+revoke all on function unstuck_private.trials_waiting
+from public, anon, authenticated, service_role;
 
 --: source queue/turns_lock.sql 28a8a3a55c5c
 -- Locks the first p_limit steps of a provider's line whose turn has come, with their jobs, and
@@ -2465,9 +2684,9 @@ $$;
 revoke all on function unstuck_private.visible_load from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.visible_load to authenticated, service_role;
 
---: source queue/waits_for_capacity.sql facdd58fe581
+--: source queue/waits_for_capacity.sql e63587152af2
 -- True while a job waits because its provider refuses more than it has: the job itself was refused,
--- or there are fewer slots than configured. It is no rule of the queue, only what is shown.
+-- or as many steps as the provider took are at work. It is no rule of the queue: it is only shown.
 create or replace function unstuck_private.waits_for_capacity(p_job unstuck.jobs) returns boolean
 language sql
 stable
@@ -2480,7 +2699,15 @@ $$
       join unstuck.providers p using (provider)
       where s.job_id = p_job.id
         and s.status = 'queued'
-        and (s.error_code = 'PROVIDER_BUSY' or p.learned_limit is not null)
+        and (
+          s.error_code = 'PROVIDER_BUSY'
+          or p.learned_limit <= (
+            select count(*)
+            from unstuck.job_steps l
+            where l.provider = p.provider
+              and unstuck_private.holds_slot(l)
+          )
+        )
     )
 $$;
 
@@ -2612,7 +2839,7 @@ execute function unstuck_private.job_steps_before_insert();
 revoke all on function unstuck_private.job_steps_before_insert
 from public, anon, authenticated, service_role;
 
---: source step/job_steps_before_update.sql 9a6a86262850
+--: source step/job_steps_before_update.sql fd45c8e749e7
 -- Refuses to leave a final state. A step that becomes queued joins its provider's line: a step that
 -- was put back has the turn that it had, and a chain's next step the turn of the step before it.
 --
@@ -2652,7 +2879,10 @@ begin
     and new.not_before is distinct from old.not_before
     and new.turn_at = old.turn_at
   then
-    new.turn_at := greatest(new.line_since, new.not_before);
+    new.turn_at := case
+      when new.not_before > clock_timestamp() then greatest(old.turn_at, new.not_before)
+      else least(old.turn_at, clock_timestamp())
+    end;
   end if;
   if new.deadline_at < old.deadline_at
     and (new.status, new.run) = (old.status, old.run)
@@ -2675,7 +2905,7 @@ execute function unstuck_private.job_steps_before_update();
 revoke all on function unstuck_private.job_steps_before_update
 from public, anon, authenticated, service_role;
 
---: source step/step_complete_v1.sql 094087583a91
+--: source step/step_complete_v1.sql 2ff3716d7db5
 create or replace function unstuck.step_complete_v1(
   p_job_id uuid,
   p_step int,
@@ -2687,6 +2917,7 @@ returns table (outcome text, job_status text, refunded bigint)
 language sql
 security definer
 set search_path = ''
+set statement_timeout = '10s'
 as
 $$
   select s.outcome, s.job_status, s.refunded
@@ -2810,7 +3041,7 @@ $c$;
 revoke all on function unstuck.step_complete_v2 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_complete_v2 to service_role;
 
---: source step/step_done_v1.sql 05a6c5cdec81
+--: source step/step_done_v1.sql 8b32483dff51
 create or replace function unstuck.step_done_v1(
   p_job_id uuid,
   p_step int,
@@ -2822,6 +3053,7 @@ returns table (outcome text, run bigint, result jsonb)
 language sql
 security definer
 set search_path = ''
+set statement_timeout = '10s'
 as
 $$
   select s.outcome, s.run, s.result
@@ -3290,7 +3522,7 @@ execute function unstuck_private.providers_before_update();
 revoke all on function unstuck_private.providers_before_update
 from public, anon, authenticated, service_role;
 
---: source webhook/webhook_record_v1.sql 7e180c536ff7
+--: source webhook/webhook_record_v1.sql d1f2436742a3
 create or replace function unstuck.webhook_record_v1(
   p_provider text,
   p_job_id uuid,
@@ -3304,6 +3536,7 @@ returns table (recorded boolean, inbox_id bigint)
 language sql
 security definer
 set search_path = ''
+set statement_timeout = '5s'
 as
 $$
   select s.recorded, s.inbox_id
@@ -3435,7 +3668,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   3,
   'kept_line',
-  '064ccb96e4377ded607757f905de662294fb68fb86060e065801c994141394c7'
+  'd6a1b9be19e4e7bc12f06dbe9756b5e4444cecaeb0fc6d0a3c17d2c10ecdc48b'
 );
 
 notify pgrst, 'reload schema';

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use unstuck_tests::Database;
 use unstuck_tests::Session;
 use unstuck_tests::assert_has;
-use unstuck_tests::shop::{CARDS, TRY_ON, UPSCALER, enqueue_args, id, with};
+use unstuck_tests::shop::{CARDS, StepRun, TRY_ON, UPSCALER, VIDEO, enqueue_args, id, with};
 use uuid::Uuid;
 
 const PROVIDER: &str = "runninghub";
@@ -229,6 +229,19 @@ async fn a_claim_an_order_and_a_status_touch_no_more_rows_of_a_long_line() {
              insert into job_steps (job_id, step) select id, 1 from job"
         ))
         .await;
+        // Every slot is taken and durations are known: an order asks how long it would wait.
+        db.exec(&format!(
+            "with job as (
+               insert into jobs (tool, user_id, status)
+               select '{UPSCALER}', gen_random_uuid(),
+                 case when n <= 2 then 'running' else 'completed' end
+               from generate_series(1, 12) n
+               returning id, status
+             )
+             insert into job_steps (job_id, step, status, started_at, completed_at)
+             select id, 1, status, now(), case when status = 'completed' then now() end from job"
+        ))
+        .await;
         // The index of the line is read alone where its pages are known to be visible.
         db.exec("vacuum analyze job_steps").await;
         db.exec("vacuum analyze jobs").await;
@@ -239,11 +252,14 @@ async fn a_claim_an_order_and_a_status_touch_no_more_rows_of_a_long_line() {
         let order =
             with(enqueue_args(user, Uuid::new_v4(), UPSCALER, 1), json!({ "p_claim": true }));
         seen.push([
-            touched(&db, "step_claim_v1", json!({ "p_provider": PROVIDER, "p_limit": 1 })).await,
             touched(&db, "job_get_v1", status).await,
             touched(&db, "user_active_v1", json!({ "p_user_id": last["line_user_id"] })).await,
             touched(&db, "job_enqueue_v2", order).await,
-            touched(&db, "steps_waiting_v1", json!({ "p_provider": "gemini" })).await,
+            touched(&db, "steps_waiting_v1", json!({ "p_provider": PROVIDER })).await,
+            {
+                db.set_slots(PROVIDER, 3).await;
+                touched(&db, "step_claim_v1", json!({ "p_provider": PROVIDER, "p_limit": 1 })).await
+            },
         ]);
     }
     for (short, long) in seen[0].iter().zip(&seen[1]) {
@@ -278,4 +294,168 @@ async fn a_card_that_waits_for_its_retry_is_no_job_before_mine() {
     assert_eq!(seen["position"], 1);
     let listed = "select job_id, position from queue_positions where provider = 'gemini'";
     assert_eq!(db.rows(listed).await, [json!({ "job_id": mine, "position": 1 })]);
+}
+
+#[tokio::test]
+async fn a_claim_touches_no_more_rows_where_one_user_has_many_jobs() {
+    let mut seen = Vec::new();
+    for jobs in [50, 5_000] {
+        let db = open(1).await;
+        let user = Uuid::new_v4();
+        db.exec(&format!(
+            "with job as (
+               insert into jobs (tool, user_id, status, request_hash)
+               select '{UPSCALER}', '{user}', 'queued', 'h' from generate_series(1, {jobs})
+               returning id
+             )
+             insert into job_steps (job_id, step) select id, 1 from job"
+        ))
+        .await;
+        db.exec("vacuum analyze job_steps").await;
+        let claim = json!({ "p_provider": PROVIDER, "p_limit": 1 });
+        seen.push(touched(&db, "step_claim_v1", claim).await);
+        assert_eq!(turns(&db).await.len(), 1);
+    }
+    assert!(seen[1] <= seen[0] + 100, "50 and 5,000 jobs: {seen:?}");
+}
+
+/// The position of a job by its status, which must be the one of the view.
+async fn position(db: &Session, job: Uuid) -> i64 {
+    let seen = db.ask("job_get_v1", json!({ "p_job_id": job })).await;
+    let listed = format!("select position from queue_positions where job_id = '{job}'");
+    assert_eq!(seen["position"], db.value(&listed).await, "the status and the view agree");
+    seen["position"].as_i64().unwrap()
+}
+
+#[tokio::test]
+async fn many_retries_of_one_user_leave_that_user_one_turn() {
+    let db = open(1).await;
+    db.set_slots("gemini", 20).await;
+    let (user, other) = (db.user(900).await, db.user(900).await);
+    for _ in 0..20 {
+        db.order(user, CARDS, 1).await;
+    }
+    for attempt in db.claim("gemini", 20).await {
+        db.requeue(attempt, "transient", 2_000).await;
+    }
+    assert_eq!(turns(&db).await.len(), 1);
+    db.exec("update job_steps set not_before = now() - interval '1 second'").await;
+    let mine = db.order(other, CARDS, 1).await;
+    assert_eq!(position(&db, mine).await, 2);
+}
+
+#[tokio::test]
+async fn a_turn_that_could_not_be_passed_on_is_owed_and_given_by_the_next_claim() {
+    let db = open(1).await;
+    let (user, other) = (db.user(900).await, db.user(900).await);
+    let jobs = [db.order(user, UPSCALER, 1).await, db.order(user, UPSCALER, 1).await];
+    let others = [db.order(other, UPSCALER, 1).await, db.order(other, UPSCALER, 1).await];
+    let holder = db.connect().await;
+    holder
+        .exec(&format!("begin; select from job_steps where job_id = '{}' for update", jobs[1]))
+        .await;
+    let first = db.claim_one(PROVIDER).await;
+    assert_eq!((first.job, turns(&db).await), (jobs[0], vec![others[0]]));
+    holder.exec("rollback").await;
+    db.sent(first).await;
+    db.started(first, "task").await;
+    db.complete(first).await;
+    assert_eq!(db.claim_one(PROVIDER).await.job, others[0]);
+    assert_eq!(turns(&db).await, [jobs[1], others[1]], "although others keep the slot");
+    assert_eq!(db.count("unstuck_private.turns_owed").await, 0);
+}
+
+#[tokio::test]
+async fn an_open_circuit_of_one_tool_holds_back_no_other_tool_of_its_users() {
+    let db = open(1).await;
+    let (user, other) = (db.user(900).await, db.user(900).await);
+    let blocked = db.order(user, UPSCALER, 1).await;
+    let free = db.order(user, VIDEO, 1).await;
+    let others = [db.order(other, VIDEO, 1).await, db.order(other, VIDEO, 1).await];
+    db.set_tool(UPSCALER, "circuit_open_until = clock_timestamp() + interval '1 hour'").await;
+    let first = db.claim_one(PROVIDER).await;
+    assert_eq!(first.job, others[0]);
+    assert_eq!(turns(&db).await, [blocked, free, others[1]]);
+    let late = db.order(db.user(900).await, UPSCALER, 1).await;
+    assert_eq!(position(&db, free).await, 1);
+    assert_eq!(position(&db, others[1]).await, 2);
+    assert_eq!(position(&db, late).await, 4, "behind all that may start");
+}
+
+#[tokio::test]
+async fn what_no_claim_would_take_is_not_counted() {
+    let db = open(2).await;
+    let user = db.user(900).await;
+    let (odd, expired) = (db.order(user, UPSCALER, 1).await, db.order(user, UPSCALER, 1).await);
+    let mine = db.order(db.user(60).await, UPSCALER, 1).await;
+    db.set_job(odd, "quarantined_at = now()").await;
+    db.exec(&format!(
+        "set session_replication_role = replica;
+         update job_steps set line_user_id = null, line_tool = null, turn_at = null
+         where job_id = '{expired}';
+         set session_replication_role = origin"
+    ))
+    .await;
+    let waiting = db.ask("steps_waiting_v1", json!({ "p_provider": PROVIDER })).await;
+    assert_eq!(waiting["may_start"], 1);
+    db.set_steps(odd, "deadline_at = now() - interval '1 second'").await;
+    assert_eq!(position(&db, mine).await, 1, "a step past its deadline is before nobody");
+    assert_eq!(db.claim(PROVIDER, 5).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_step_that_need_not_wait_any_more_goes_before_nobody_who_came_earlier() {
+    let db = open(1).await;
+    let (user, other) = (db.user(900).await, db.user(60).await);
+    let jobs = [db.order(user, UPSCALER, 1).await, db.order(user, UPSCALER, 1).await];
+    let theirs = db.order(other, UPSCALER, 1).await;
+    db.claim_one(PROVIDER).await;
+    assert_eq!(turns(&db).await, [theirs, jobs[1]]);
+    db.set_steps(jobs[1], "not_before = now() + interval '1 minute'").await;
+    db.set_steps(jobs[1], "not_before = null").await;
+    assert_eq!(turns(&db).await, [theirs, jobs[1]]);
+}
+
+#[tokio::test]
+async fn a_repeated_order_is_given_its_claim_until_a_worker_has_sent_it() {
+    let db = open(1).await;
+    let (user, job) = (db.user(900).await, Uuid::new_v4());
+    let args = with(enqueue_args(user, job, UPSCALER, 1), json!({ "p_claim": true }));
+    let first = db.ask("job_enqueue_v2", args.clone()).await["claimed"].clone();
+    let mut again = db.ask("job_enqueue_v2", args.clone()).await["claimed"].clone();
+    assert!(again["run_ms"].as_i64().unwrap() > 0);
+    again["run_ms"] = first["run_ms"].clone();
+    assert_eq!(again, first, "an answer may be lost");
+    assert!(db.sent(StepRun { job, step: 1, run: 1 }).await);
+    assert_eq!(db.ask("job_enqueue_v2", args).await["claimed"], Value::Null);
+}
+
+#[tokio::test]
+async fn an_order_is_claimed_within_a_learned_limit_and_not_beyond_it() {
+    let db = open(50).await;
+    db.exec("update providers set learned_limit = 1, limit_probe_at = now()").await;
+    let (_, first) = order_and_claim(&db, db.user(60).await, UPSCALER).await;
+    assert_eq!(first["claimed"]["step"], 1);
+    let (job, second) = order_and_claim(&db, db.user(60).await, UPSCALER).await;
+    assert_eq!(second["claimed"], Value::Null, "only a claim tries one more");
+    assert_eq!(db.claim_one(PROVIDER).await.job, job);
+}
+
+#[tokio::test]
+async fn a_first_version_stops_as_early_as_the_second() {
+    let db = Database::fresh().await;
+    let timeouts = |version: &str| {
+        format!(
+            "select left(proname, -3) || array_to_string(array(
+               select c from unnest(proconfig) c where c like 'statement_timeout=%'), '')
+             from pg_proc where pronamespace = 'unstuck'::regnamespace
+               and proname like '%\\_{version}'
+               and left(proname, -3) in (
+                 select left(proname, -3) from pg_proc where proname like '%\\_v2')
+             order by 1"
+        )
+    };
+    let first = db.texts(&timeouts("v1")).await;
+    assert_eq!(first.len(), 4);
+    assert_eq!(first, db.texts(&timeouts("v2")).await);
 }

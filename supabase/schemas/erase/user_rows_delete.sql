@@ -20,6 +20,8 @@ begin
   where j.user_id = p_user_id;
   delete from unstuck.cancelled_requests c
   where c.user_id = p_user_id;
+  delete from unstuck_private.turns_owed o
+  where o.user_id = p_user_id;
   delete from unstuck.user_roles r
   where r.user_id = p_user_id;
   delete from unstuck.credit_entries e

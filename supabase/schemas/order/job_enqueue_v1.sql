@@ -24,6 +24,7 @@ returns table (
 language sql
 security definer
 set search_path = ''
+set statement_timeout = '10s'
 as
 $$
   select s.job_id, s.status, s.replayed, s.credits_charged, s.balance, s."position", s.eta_seconds,

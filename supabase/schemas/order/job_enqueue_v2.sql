@@ -62,7 +62,7 @@ begin
     perform unstuck_private.refuse_other_order(v_job, p_user_id, p_tool, p_request_hash);
     if v_job.request_hash is not null then
       return query
-      select s.*, null::jsonb
+      select s.*, case when p_claim then unstuck_private.order_claimed(p_job_id) end
       from unstuck_private.job_state(p_job_id, true, true) s;
       return;
     end if;
@@ -111,6 +111,7 @@ the user cancelled the order before it arrived), tool_disabled, active_job_exist
 insufficient_credits, queue_full. A refusal leaves nothing behind.
 
 Replay: the same id, user, tool and hash get the job's present state and no charge: replayed = true.
+claimed: the step, while no worker has sent it.
 $c$;
 
 revoke all on function unstuck.job_enqueue_v2 from public, anon, authenticated, service_role;

@@ -20,7 +20,11 @@ end $$;
 create or replace trigger line_move
 after update of queued_at, created_at on unstuck.jobs
 for each row
-when (coalesce(new.queued_at, new.created_at) <> coalesce(old.queued_at, old.created_at))
+when (
+  coalesce(new.queued_at, new.created_at) <> coalesce(old.queued_at, old.created_at)
+  and isfinite(coalesce(new.queued_at, new.created_at))
+  and isfinite(coalesce(old.queued_at, old.created_at))
+)
 execute function unstuck_private.line_move();
 
 revoke all on function unstuck_private.line_move from public, anon, authenticated, service_role;

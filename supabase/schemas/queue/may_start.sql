@@ -1,5 +1,5 @@
--- How many waiting steps of a provider a claim would take now. It reads no more steps than there
--- are free slots.
+-- How many waiting steps of a provider a claim would take now. While no circuit is open it reads
+-- about as many steps as there are free slots.
 create or replace function unstuck_private.may_start(p_provider text) returns int
 language plpgsql
 stable
@@ -9,6 +9,8 @@ set plan_cache_mode = force_generic_plan
 -- The line is read from its beginning, however long it is.
 set enable_seqscan = off
 set enable_bitmapscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 set enable_sort = off
 set jit = off
 as
@@ -45,10 +47,13 @@ begin
   from (
     select
     from unstuck.job_steps s
+    join unstuck.jobs j on j.id = s.job_id
     where s.provider = p_provider
       and s.status = 'queued'
       and s.turn_at <= v_now
       and s.line_tool <> all (v_shut)
+      and unstuck_private.is_live(j.status)
+      and j.quarantined_at is null
       and (s.deadline_at > v_now or unstuck_private.is_at_work(s.job_id))
     order by s.turn_at, s.job_id, s.step
     limit v_free
@@ -59,9 +64,13 @@ begin
     from (
       select
       from unstuck.job_steps s
+      join unstuck.jobs j on j.id = s.job_id
       where s.provider = p_provider
         and s.status = 'queued'
+        and s.line_user_id is not null
         and s.turn_at is null
+        and unstuck_private.is_live(j.status)
+        and j.quarantined_at is null
         and coalesce(s.not_before <= v_now, true)
         and s.line_tool <> all (v_shut)
         and (s.deadline_at > v_now or unstuck_private.is_at_work(s.job_id))
@@ -70,17 +79,7 @@ begin
     ) s;
   end if;
   if v_steps < v_free and v_shut <> '{}' then
-    -- One step of each tool whose circuit has a trial now.
-    select v_steps + count(distinct s.line_tool)
-    into v_steps
-    from unstuck.job_steps s
-    join unstuck.tools t
-      on t.tool = s.line_tool
-      and t.circuit_open_until <= v_now
-    where s.provider = p_provider
-      and s.status = 'queued'
-      and s.turn_at <= v_now
-      and (s.deadline_at > v_now or unstuck_private.is_at_work(s.job_id));
+    v_steps := v_steps + unstuck_private.trials_waiting(p_provider, v_now);
   end if;
   return least(v_free, v_steps);
 end $$;

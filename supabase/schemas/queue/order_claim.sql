@@ -1,6 +1,6 @@
 -- Claims the first step of a new order where a slot is free and no other step waits for it, and
--- returns it like `step_claim_v1`; null where a claim has to decide who is first. The caller has
--- locked the account and the job.
+-- returns it like `step_claim_v1`; null where `step_claim_v1` has to decide who is first, or
+-- whether to try one step more than the provider took. The caller has locked account and job.
 --
 -- That is against the lock order, so it does not wait for the provider: whoever holds it claims,
 -- and this step is claimed afterwards.
@@ -34,8 +34,6 @@ begin
   if not found
     or not v_provider.enabled
     or v_provider.circuit_open_until is not null
-    -- A claim counts the probes of what the provider takes.
-    or v_provider.learned_limit is not null
     or v_step.turn_at is null
     or v_step.turn_at > v_now
     or exists (
@@ -54,7 +52,7 @@ begin
       from unstuck.job_steps s
       where s.provider = v_step.provider
         and unstuck_private.holds_slot(s)
-    ) >= v_provider.max_concurrent
+    ) >= least(v_provider.max_concurrent, v_provider.learned_limit)
   then
     return null;
   end if;

@@ -4,7 +4,7 @@
 -- that a position that was shown stays true. It reads the whole line: whoever asks about one job
 -- calls `job_position`.
 create or replace function unstuck_private.queue_order(p_provider text, p_now timestamptz)
-returns table (job_id uuid, step int, user_id uuid, tool text, "position" bigint)
+returns table (job_id uuid, step int, tool text, "position" bigint)
 language sql
 stable
 set search_path = ''
@@ -15,25 +15,25 @@ $$
     select
       s.job_id,
       s.step,
-      s.line_user_id,
       s.line_tool,
-      row_number() over line as nth,
-      greatest(min(s.turn_at) over line, s.not_before, t.circuit_open_until) as turn_at
+      -- 1 for a step with a turn, then 2, 3 and so on for the user's others.
+      case
+        when s.turn_at is null then
+          1 + row_number() over line - count(s.turn_at) over (partition by s.line_user_id)
+        else 1
+      end as nth,
+      greatest(
+        coalesce(s.turn_at, min(s.turn_at) over (partition by s.line_user_id), p_now),
+        s.not_before,
+        t.circuit_open_until
+      ) as turn_at
     from unstuck.job_steps s
     left join unstuck.tools t
       on t.tool = s.line_tool
       and t.circuit_open_until > p_now
     where s.provider = p_provider
       and s.status = 'queued'
-      and (
-        s.deadline_at > p_now
-        -- The queue TTL is paused while another step of the job works.
-        or exists (
-          select from unstuck.job_steps w
-          where w.job_id = s.job_id
-            and w.status in ('starting', 'running')
-        )
-      )
+      and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
     window line as (
       partition by s.line_user_id
       order by s.turn_at, s.line_since, s.job_id, s.step
@@ -42,7 +42,6 @@ $$
   select
     o.job_id,
     o.step,
-    o.line_user_id,
     o.line_tool,
     row_number() over (order by o.turn_at > p_now, o.nth, o.turn_at, o.job_id, o.step)
   from own o

@@ -12,7 +12,7 @@ as
 $$
   select least(
     p_provider.max_concurrent,
-    p_provider.learned_limit + coalesce(p_provider.limit_probe_at <= p_at, false)::int
+    p_provider.learned_limit + coalesce(p_provider.limit_probe_at <= p_at, true)::int
   )
 $$;
 

@@ -50,6 +50,7 @@ begin
   if v_free <= 0 then
     return;
   end if;
+  perform unstuck_private.owed_turns_give(p_provider);
   return query
   select *
   from unstuck_private.steps_claim(

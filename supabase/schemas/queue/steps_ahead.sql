@@ -44,6 +44,7 @@ begin
       and s.status = 'queued'
       and s.turn_at is not null
       and s.line_tool <> all (v_shut)
+      and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
       and (s.turn_at, s.job_id, s.step) < (p_step.turn_at, p_step.job_id, p_step.step)
     group by s.line_tool;
     return;

@@ -6,6 +6,7 @@ set search_path = ''
 as
 $$
 declare
+  v_now timestamptz := clock_timestamp();
   v_holder unstuck.job_steps;
 begin
   select s.*
@@ -14,7 +15,7 @@ begin
   where s.provider = new.provider
     and s.line_user_id = new.line_user_id
     and s.status = 'queued'
-    and s.turn_at <= clock_timestamp()
+    and s.turn_at <= v_now
     and (s.line_since, s.job_id, s.step) > (new.line_since, new.job_id, new.step)
   limit 1
   for update skip locked;

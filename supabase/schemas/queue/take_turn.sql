@@ -1,9 +1,10 @@
--- The turn of a step that joins a provider's line at p_at: null while another waiting step of the
--- user has a turn that has come, so that a user has one turn at a time.
+-- The turn of a step that joins a provider's line at p_at: null where another waiting step of the
+-- user has a turn by then, so that a user has one turn at a time. A turn that nobody can use does
+-- not count: its deadline is over, or its tool's circuit is open.
 --
 -- It locks that other step until the transaction ends: a claim leaves a locked step out, and so
--- passes no turn on before it can see this step. A step that is locked by another transaction is
--- about to leave the line: this one gets a turn of its own.
+-- passes no turn on before it can see this step. Where another transaction holds that step, it may
+-- leave the line at this moment: this one gets a turn of its own.
 create or replace function unstuck_private.take_turn(
   p_provider text,
   p_user_id uuid,
@@ -12,19 +13,28 @@ create or replace function unstuck_private.take_turn(
 returns timestamptz
 language plpgsql
 set search_path = ''
--- However few providers the statistics know, the line is read by its index.
+-- However few rows the statistics know, the line is read by its index.
 set enable_seqscan = off
 set enable_bitmapscan = off
 set jit = off
 as
 $$
+declare
+  v_by timestamptz := greatest(p_at, clock_timestamp());
 begin
   perform 1
   from unstuck.job_steps s
   where s.provider = p_provider
     and s.line_user_id = p_user_id
     and s.status = 'queued'
-    and s.turn_at <= clock_timestamp()
+    and s.turn_at <= v_by
+    and (s.deadline_at > clock_timestamp() or unstuck_private.is_at_work(s.job_id))
+    and s.line_tool not in (
+      select t.tool
+      from unstuck.tools t
+      where t.circuit_open_until is not null
+    )
+  order by s.turn_at
   limit 1
   for no key update skip locked;
   return case when not found then p_at end;

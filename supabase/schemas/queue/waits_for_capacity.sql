@@ -1,5 +1,5 @@
 -- True while a job waits because its provider refuses more than it has: the job itself was refused,
--- or there are fewer slots than configured. It is no rule of the queue, only what is shown.
+-- or as many steps as the provider took are at work. It is no rule of the queue: it is only shown.
 create or replace function unstuck_private.waits_for_capacity(p_job unstuck.jobs) returns boolean
 language sql
 stable
@@ -12,7 +12,15 @@ $$
       join unstuck.providers p using (provider)
       where s.job_id = p_job.id
         and s.status = 'queued'
-        and (s.error_code = 'PROVIDER_BUSY' or p.learned_limit is not null)
+        and (
+          s.error_code = 'PROVIDER_BUSY'
+          or p.learned_limit <= (
+            select count(*)
+            from unstuck.job_steps l
+            where l.provider = p.provider
+              and unstuck_private.holds_slot(l)
+          )
+        )
     )
 $$;
 

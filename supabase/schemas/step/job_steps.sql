@@ -41,8 +41,8 @@ create table unstuck.job_steps (
   error_code text,
   error_message text,
   completed_at timestamptz,
-  -- The line of a waiting step; `take_turn` writes these four. Whose step it is: null unless it is
-  -- queued.
+  -- The place of a waiting step in its provider's line, written by triggers. Whose step it is: null
+  -- unless it is queued.
   line_user_id uuid,
   line_tool text,
   -- The order among the user's own waiting steps.
@@ -60,7 +60,7 @@ create table unstuck.job_steps (
 
 -- The line of a provider, in the order in which its steps are claimed.
 create index job_steps_line
-on unstuck.job_steps (provider, turn_at, job_id, step) include (line_tool, run)
+on unstuck.job_steps (provider, turn_at, job_id, step) include (line_tool, run, deadline_at)
 where status = 'queued' and turn_at is not null;
 
 -- The waiting steps of one user, in their order.

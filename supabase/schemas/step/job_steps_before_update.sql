@@ -37,7 +37,10 @@ begin
     and new.not_before is distinct from old.not_before
     and new.turn_at = old.turn_at
   then
-    new.turn_at := greatest(new.line_since, new.not_before);
+    new.turn_at := case
+      when new.not_before > clock_timestamp() then greatest(old.turn_at, new.not_before)
+      else least(old.turn_at, clock_timestamp())
+    end;
   end if;
   if new.deadline_at < old.deadline_at
     and (new.status, new.run) = (old.status, old.run)

@@ -9,6 +9,7 @@ returns table (outcome text, job_status text, refunded bigint)
 language sql
 security definer
 set search_path = ''
+set statement_timeout = '10s'
 as
 $$
   select s.outcome, s.job_status, s.refunded

@@ -9,6 +9,7 @@ returns table (outcome text, run bigint, result jsonb)
 language sql
 security definer
 set search_path = ''
+set statement_timeout = '10s'
 as
 $$
   select s.outcome, s.run, s.result

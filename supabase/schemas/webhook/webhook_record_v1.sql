@@ -11,6 +11,7 @@ returns table (recorded boolean, inbox_id bigint)
 language sql
 security definer
 set search_path = ''
+set statement_timeout = '5s'
 as
 $$
   select s.recorded, s.inbox_id

@@ -1,0 +1,24 @@
+-- How many tools have a trial at a provider now: one waiting step of each tool whose circuit lets
+-- one through.
+create or replace function unstuck_private.trials_waiting(p_provider text, p_now timestamptz)
+returns int
+language sql
+stable
+set search_path = ''
+as
+$$
+  select count(*)::int
+  from unstuck.tools t
+  where t.circuit_open_until <= p_now
+    and exists (
+      select from unstuck.job_steps s
+      where s.provider = p_provider
+        and s.status = 'queued'
+        and s.turn_at <= p_now
+        and s.line_tool = t.tool
+        and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
+    )
+$$;
+
+revoke all on function unstuck_private.trials_waiting
+from public, anon, authenticated, service_role;
