@@ -2400,6 +2400,13 @@ AS $function$
       from unstuck.job_steps s
       where s.provider = p.provider
         and s.status = 'queued'
+        and s.turn_at is not null
+    ) + (
+      select count(*)::int
+      from unstuck.job_steps s
+      where s.provider = p.provider
+        and s.status = 'queued'
+        and s.turn_at is null
     ),
     unstuck_private.may_start(p.provider)
   from unstuck.providers p
@@ -5854,11 +5861,8 @@ AS $function$
           1 + row_number() over line - count(s.turn_at) over (partition by s.line_user_id)
         else 1
       end as nth,
-      greatest(
-        coalesce(s.turn_at, min(s.turn_at) over (partition by s.line_user_id), p_now),
-        s.not_before,
-        t.circuit_open_until
-      ) as turn_at
+      greatest(s.turn_at, s.not_before, t.circuit_open_until) as ready_at,
+      coalesce(s.turn_at, min(s.turn_at) over (partition by s.line_user_id)) as turn_at
     from unstuck.job_steps s
     left join unstuck.tools t
       on t.tool = s.line_tool
@@ -5875,7 +5879,10 @@ AS $function$
     o.job_id,
     o.step,
     o.line_tool,
-    row_number() over (order by o.turn_at > p_now, o.nth, o.turn_at, o.job_id, o.step)
+    row_number() over (
+      order by coalesce(greatest(o.ready_at, o.turn_at) > p_now, false), o.nth,
+        case when o.ready_at > p_now then o.ready_at end, o.turn_at, o.job_id, o.step
+    )
   from own o
 $function$
 ;

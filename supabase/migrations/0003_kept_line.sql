@@ -1830,7 +1830,7 @@ $c$;
 revoke all on function unstuck.queue_check_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.queue_check_v1 to service_role;
 
---: source queue/queue_order.sql 6d60e0b8fcb3
+--: source queue/queue_order.sql 465f6d9b12ff
 -- The waiting steps of one provider in the order in which they will be claimed. Each user has one
 -- turn at a time, since the user began to wait or was last served: a thousand jobs of one user let
 -- every other user through after each of them. The order does not depend on what finishes when, so
@@ -1855,11 +1855,8 @@ $$
           1 + row_number() over line - count(s.turn_at) over (partition by s.line_user_id)
         else 1
       end as nth,
-      greatest(
-        coalesce(s.turn_at, min(s.turn_at) over (partition by s.line_user_id), p_now),
-        s.not_before,
-        t.circuit_open_until
-      ) as turn_at
+      greatest(s.turn_at, s.not_before, t.circuit_open_until) as ready_at,
+      coalesce(s.turn_at, min(s.turn_at) over (partition by s.line_user_id)) as turn_at
     from unstuck.job_steps s
     left join unstuck.tools t
       on t.tool = s.line_tool
@@ -1876,7 +1873,10 @@ $$
     o.job_id,
     o.step,
     o.line_tool,
-    row_number() over (order by o.turn_at > p_now, o.nth, o.turn_at, o.job_id, o.step)
+    row_number() over (
+      order by coalesce(greatest(o.ready_at, o.turn_at) > p_now, false), o.nth,
+        case when o.ready_at > p_now then o.ready_at end, o.turn_at, o.job_id, o.step
+    )
   from own o
 $$;
 
@@ -2372,7 +2372,7 @@ end $$;
 
 revoke all on function unstuck_private.steps_pick from public, anon, authenticated, service_role;
 
---: source queue/steps_waiting_v1.sql fb3cf140980e
+--: source queue/steps_waiting_v1.sql 0711cc89c3c0
 create or replace function unstuck.steps_waiting_v1(p_provider text)
 returns table (waiting int, may_start int)
 language sql
@@ -2392,6 +2392,13 @@ $$
       from unstuck.job_steps s
       where s.provider = p.provider
         and s.status = 'queued'
+        and s.turn_at is not null
+    ) + (
+      select count(*)::int
+      from unstuck.job_steps s
+      where s.provider = p.provider
+        and s.status = 'queued'
+        and s.turn_at is null
     ),
     unstuck_private.may_start(p.provider)
   from unstuck.providers p
@@ -3668,7 +3675,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   3,
   'kept_line',
-  'd6a1b9be19e4e7bc12f06dbe9756b5e4444cecaeb0fc6d0a3c17d2c10ecdc48b'
+  '289b93b1b3bcbe3cf350b8b2d09de646c6b7ebb1060012738fa996d35e27a2e3'
 );
 
 notify pgrst, 'reload schema';

@@ -22,11 +22,8 @@ $$
           1 + row_number() over line - count(s.turn_at) over (partition by s.line_user_id)
         else 1
       end as nth,
-      greatest(
-        coalesce(s.turn_at, min(s.turn_at) over (partition by s.line_user_id), p_now),
-        s.not_before,
-        t.circuit_open_until
-      ) as turn_at
+      greatest(s.turn_at, s.not_before, t.circuit_open_until) as ready_at,
+      coalesce(s.turn_at, min(s.turn_at) over (partition by s.line_user_id)) as turn_at
     from unstuck.job_steps s
     left join unstuck.tools t
       on t.tool = s.line_tool
@@ -43,7 +40,10 @@ $$
     o.job_id,
     o.step,
     o.line_tool,
-    row_number() over (order by o.turn_at > p_now, o.nth, o.turn_at, o.job_id, o.step)
+    row_number() over (
+      order by coalesce(greatest(o.ready_at, o.turn_at) > p_now, false), o.nth,
+        case when o.ready_at > p_now then o.ready_at end, o.turn_at, o.job_id, o.step
+    )
   from own o
 $$;
 

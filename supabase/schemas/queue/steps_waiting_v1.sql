@@ -17,6 +17,13 @@ $$
       from unstuck.job_steps s
       where s.provider = p.provider
         and s.status = 'queued'
+        and s.turn_at is not null
+    ) + (
+      select count(*)::int
+      from unstuck.job_steps s
+      where s.provider = p.provider
+        and s.status = 'queued'
+        and s.turn_at is null
     ),
     unstuck_private.may_start(p.provider)
   from unstuck.providers p
