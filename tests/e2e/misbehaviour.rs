@@ -122,7 +122,6 @@ fn everything_the_provider_may_do_wrong_ends_well_for_every_tool() {
             }
             for (order, rule, _) in cases.iter().filter(|(_, _, end)| *end == ExpectedEnd::TimedOut)
             {
-                // Its time counts from there.
                 // Those that the provider refused for capacity taught that it takes few: it takes
                 // all that are left.
                 let is_sent = async || {
@@ -131,6 +130,7 @@ fn everything_the_provider_may_do_wrong_ends_well_for_every_tool() {
                     (order.submits(world).await == 1).then_some(())
                 };
                 world.until("it is sent", is_sent).await;
+                // Its time counts from there.
                 if rule["hang"] != true {
                     lease_is_over(world, order.job).await;
                 }

@@ -23,6 +23,8 @@ fn three_garments_by_webhooks_alone() {
         );
         assert_eq!(world.balance(&try_on.user).await, CREDITS - 3 * PRICE);
         try_on.assert_completed(world).await;
+        let claimed_by = world.first_claim(try_on.job).await;
+        assert_eq!(claimed_by, "user", "the order itself took the free slot");
         let creates = try_on.creates(world).await;
         for (number, create) in (1..).zip(&creates) {
             let body = &create["body"];

@@ -48,6 +48,11 @@ fn a_picture_comes_out_twice_the_size() {
         let states: Vec<Value> =
             world.db().rows(&states).await.iter().map(|row| row["to_status"].clone()).collect();
         assert_eq!(states, ["queued", "starting", "running", "completed"]);
+        assert_eq!(
+            world.first_claim(order.job).await,
+            "user",
+            "the order itself took the free slot"
+        );
         let status = order.status(world).await;
         assert_has!(status, { "status": "completed", "outputUrl": row["output_url"] });
         assert_has!(status, { "errorCode": null, "errorMessage": null });

@@ -63,12 +63,14 @@ function uploading(update, { cancel }) {
 function waiting(update, { cancel }) {
   const { position, etaSeconds } = update;
   const eta = etaSeconds > 0 && t("waiting_eta", { time: duration(etaSeconds) });
+  const isFull = update.answer.errorCode === "PROVIDER_BUSY";
   const place = { class: "place", "data-position": position };
   return scene(
     update,
     position && h("p", place, h("span", {}, "#"), number(position)),
     h("h2", {}, waitingText(position)),
     eta && h("p", { class: "muted" }, eta),
+    isFull && h("p", { class: "muted" }, t("waiting_full")),
     h("p", { class: "muted small" }, t("waiting_leave")),
     action(t("cancel"), cancel, "quiet"),
   );

@@ -84,6 +84,7 @@ export const words = {
   waiting_place: "You are number {n} in the queue",
   waiting_soon: "Starting in a moment",
   waiting_eta: "About {time} to go",
+  waiting_full: "The service behind this tool is full; your job keeps its place.",
   waiting_leave: "If you leave this page, the job is cancelled and the credits come back.",
   running: "Working on it",
   running_text: "You may close this page: the result will be in your history.",

@@ -81,6 +81,7 @@ export const words = {
   waiting_place: "Você é o número {n} da fila",
   waiting_soon: "Começa em instantes",
   waiting_eta: "Faltam cerca de {time}",
+  waiting_full: "O serviço desta ferramenta está cheio; o seu trabalho mantém o lugar.",
   waiting_leave: "Se você sair desta página, o trabalho é cancelado e os créditos voltam.",
   running: "Em andamento",
   running_text: "Pode fechar esta página: o resultado estará no seu histórico.",

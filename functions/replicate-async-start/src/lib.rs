@@ -49,9 +49,9 @@ async fn order(call: &Call, body: TryOnBody) -> Result<TryOnAccepted, ApiError> 
     let mut order = enqueue::order(call.user()?, job, NAME, body.session_id.as_deref(), &input)?;
     let urls = enqueue::files(&cx, &order, &input.files()).await?;
     order.steps = input.provider_requests(cx.config.replicate_versions.as_ref(), &urls)?;
-    order.claim = true;
+    order.claim = round::can_submit(&cx, replicate::NAME);
     let EnqueuedJob { view, claimed } = enqueue::enqueue(&cx, &order).await?;
-    if view.status == State::Queued {
+    if claimed.is_some() || view.status == State::Queued {
         call.background(async move |cx| {
             round::submit_waiting_logged(&cx, replicate::NAME, claimed, &|_| {}).await
         });

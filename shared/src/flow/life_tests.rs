@@ -3,7 +3,7 @@
 use super::Cx;
 use super::order::enqueue::{enqueue, order};
 use super::settle::webhook::{consume, record};
-use super::submit::round::{starter, submit_waiting_logged};
+use super::submit::round::{can_submit, starter, submit_waiting_logged};
 use crate::core::id::{JobId, Run, Step, UserId};
 use crate::core::provider::runninghub::NAME;
 use crate::core::webhook::Signature;
@@ -19,7 +19,7 @@ fn a_picture_costs_six_calls_of_the_database() {
     let job = JobId::parse(JOB).unwrap();
     let life = async {
         let mut order = order(UserId::from_random(1), job, "t", None, &"input").unwrap();
-        order.claim = true;
+        order.claim = can_submit(&cx, NAME);
         let enqueued = enqueue(&cx, &order).await.unwrap();
         submit_waiting_logged(&cx, NAME, enqueued.claimed, &|_| {}).await;
         let attempt = Attempt { job, step: Step(1), run: Run(1) };

@@ -165,6 +165,15 @@ impl World {
         assert!(status.is_success(), "script {script}: {status} {text}");
     }
 
+    /// Who claimed the first step of a job first: `user` is the order itself, `worker` a claim.
+    pub async fn first_claim(&self, job: Uuid) -> Value {
+        let actor = format!(
+            "select actor from unstuck.job_events where job_id = '{job}' and step = 1
+                and to_status = 'starting' order by id limit 1"
+        );
+        self.db().value(&actor).await
+    }
+
     /// Ends the provider's work on the running tasks whose submit contains `text`, such as the id
     /// of a job, once there is one. When this returns, the provider has their results.
     pub async fn finish(&self, text: impl std::fmt::Display) {

@@ -20,6 +20,7 @@ use crate::core::transport::Transport;
 use crate::db::job::{Enqueue, EnqueuedJob, JobView};
 use crate::flow::invocation::Invocation;
 use crate::flow::order::{enqueue, input};
+use crate::flow::submit::round;
 use reply::{RunReply, RunningHubStatus};
 
 /// The names that every order may carry beside its input.
@@ -65,10 +66,10 @@ pub async fn run<I: ToolInput>(
     }
     let step = apps::stored_request(apps, I::TOOL, ordered.variant(), &fields, I::RESULT);
     order.steps.push(step.ok_or_else(|| ApiError::misconfigured("RUNNINGHUB_APPS"))?);
-    order.claim = true;
+    order.claim = round::can_submit(&cx, runninghub::NAME);
     let job = enqueue::enqueue(&cx, &order).await?;
-    let is_new = job.view.status == State::Queued;
-    let view = if is_new { submit(call, &order, job).await } else { job.view };
+    let waits = job.claimed.is_some() || job.view.status == State::Queued;
+    let view = if waits { submit(call, &order, job).await } else { job.view };
     RunReply::of(&view)
 }
 

@@ -7,7 +7,7 @@ const TRANSIENT_MS: (u32, u32) = (2_000, 60_000);
 
 /// The wait in ms after a full provider refused: the delay that it names plus at most a quarter of
 /// it, so that a queue does not come back at once. Without one the step need not wait for a time:
-/// the database knows when a slot is freed there, and when to try whether there are more.
+/// `slot_limit_fall` lowers the provider's slots at once, and a freed slot or a probe starts it.
 pub fn capacity(named_ms: Option<u32>, random: u128) -> u32 {
     named_ms.map_or(0, |named| named.max(NAMED_MS_MIN).saturating_add(below(random, named / 4 + 1)))
 }

@@ -141,6 +141,11 @@ pub async fn submit_waiting_within<T: Transport>(
     }
 }
 
+/// Whether an order may claim its step: a step that nobody here can submit waits unclaimed.
+pub fn can_submit<T: Transport>(cx: &Cx<'_, T>, provider: &str) -> bool {
+    SubmitContext::new(cx, provider).is_ok()
+}
+
 /// Everything that a submit needs, checked before anything is claimed.
 struct SubmitContext<'a> {
     account: Box<dyn Asynchronous + 'a>,
