@@ -6234,22 +6234,26 @@ end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.seconds_until_work_done(p_provider text, p_seconds numeric)
  RETURNS numeric
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
+ SET plan_cache_mode TO 'force_generic_plan'
 AS $function$
+begin
   -- With the n slots that are free first: (work + the sum of their times) / n, where the next slot
   -- is not free earlier.
-  select min((p_seconds + f.total) / f.slots)
-  from (
-    select
-      s.free_in,
-      sum(s.free_in) over (order by s.free_in, s.slot) as total,
-      row_number() over (order by s.free_in, s.slot) as slots
-    from unnest(unstuck_private.seconds_until_slots_free(p_provider))
-      with ordinality as s (free_in, slot)
-  ) f
-$function$
+  return (
+    select min((p_seconds + f.total) / f.slots)
+    from (
+      select
+        s.free_in,
+        sum(s.free_in) over (order by s.free_in, s.slot) as total,
+        row_number() over (order by s.free_in, s.slot) as slots
+      from unnest(unstuck_private.seconds_until_slots_free(p_provider))
+        with ordinality as s (free_in, slot)
+    ) f
+  );
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.share_of(p_price bigint, p_steps integer, p_step integer)
  RETURNS bigint
@@ -7929,27 +7933,31 @@ end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.waits_for_capacity(p_job unstuck.jobs)
  RETURNS boolean
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
+ SET plan_cache_mode TO 'force_generic_plan'
 AS $function$
-  select p_job.status = 'queued'
-    and exists (
-      select from unstuck.job_steps s
-      join unstuck.providers p using (provider)
-      where s.job_id = p_job.id
-        and s.status = 'queued'
-        and (
-          s.error_code = 'PROVIDER_BUSY'
-          or p.learned_limit <= (
-            select count(*)
-            from unstuck.job_steps l
-            where l.provider = p.provider
-              and unstuck_private.holds_slot(l)
+begin
+  return (
+    select p_job.status = 'queued'
+      and exists (
+        select from unstuck.job_steps s
+        join unstuck.providers p using (provider)
+        where s.job_id = p_job.id
+          and s.status = 'queued'
+          and (
+            s.error_code = 'PROVIDER_BUSY'
+            or p.learned_limit <= (
+              select count(*)
+              from unstuck.job_steps l
+              where l.provider = p.provider
+                and unstuck_private.holds_slot(l)
+            )
           )
-        )
-    )
-$function$
+      )
+  );
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.webhooks_apply(p_job_id uuid, p_step integer, p_run bigint)
  RETURNS void

@@ -1935,7 +1935,7 @@ end $$;
 revoke all on function unstuck_private.seconds_until_slots_free
 from public, anon, authenticated, service_role;
 
---: source queue/seconds_until_work_done.sql 097735c90c6d
+--: source queue/seconds_until_work_done.sql 6b3ace9c8de5
 -- In how many seconds a provider's slots, each from the moment when it is free, will have done so
 -- many seconds of work together.
 create or replace function unstuck_private.seconds_until_work_done(
@@ -1943,23 +1943,27 @@ create or replace function unstuck_private.seconds_until_work_done(
   p_seconds numeric
 )
 returns numeric
-language sql
+language plpgsql
 stable
 set search_path = ''
+set plan_cache_mode = force_generic_plan
 as
 $$
+begin
   -- With the n slots that are free first: (work + the sum of their times) / n, where the next slot
   -- is not free earlier.
-  select min((p_seconds + f.total) / f.slots)
-  from (
-    select
-      s.free_in,
-      sum(s.free_in) over (order by s.free_in, s.slot) as total,
-      row_number() over (order by s.free_in, s.slot) as slots
-    from unnest(unstuck_private.seconds_until_slots_free(p_provider))
-      with ordinality as s (free_in, slot)
-  ) f
-$$;
+  return (
+    select min((p_seconds + f.total) / f.slots)
+    from (
+      select
+        s.free_in,
+        sum(s.free_in) over (order by s.free_in, s.slot) as total,
+        row_number() over (order by s.free_in, s.slot) as slots
+      from unnest(unstuck_private.seconds_until_slots_free(p_provider))
+        with ordinality as s (free_in, slot)
+    ) f
+  );
+end $$;
 
 revoke all on function unstuck_private.seconds_until_work_done
 from public, anon, authenticated, service_role;
@@ -2691,32 +2695,36 @@ $$;
 revoke all on function unstuck_private.visible_load from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.visible_load to authenticated, service_role;
 
---: source queue/waits_for_capacity.sql e63587152af2
+--: source queue/waits_for_capacity.sql aa895b37d7b4
 -- True while a job waits because its provider refuses more than it has: the job itself was refused,
 -- or as many steps as the provider took are at work. It is no rule of the queue: it is only shown.
 create or replace function unstuck_private.waits_for_capacity(p_job unstuck.jobs) returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
+set plan_cache_mode = force_generic_plan
 as
 $$
-  select p_job.status = 'queued'
-    and exists (
-      select from unstuck.job_steps s
-      join unstuck.providers p using (provider)
-      where s.job_id = p_job.id
-        and s.status = 'queued'
-        and (
-          s.error_code = 'PROVIDER_BUSY'
-          or p.learned_limit <= (
-            select count(*)
-            from unstuck.job_steps l
-            where l.provider = p.provider
-              and unstuck_private.holds_slot(l)
+begin
+  return (
+    select p_job.status = 'queued'
+      and exists (
+        select from unstuck.job_steps s
+        join unstuck.providers p using (provider)
+        where s.job_id = p_job.id
+          and s.status = 'queued'
+          and (
+            s.error_code = 'PROVIDER_BUSY'
+            or p.learned_limit <= (
+              select count(*)
+              from unstuck.job_steps l
+              where l.provider = p.provider
+                and unstuck_private.holds_slot(l)
+            )
           )
-        )
-    )
-$$;
+      )
+  );
+end $$;
 
 revoke all on function unstuck_private.waits_for_capacity
 from public, anon, authenticated, service_role;
@@ -3675,7 +3683,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   3,
   'kept_line',
-  '289b93b1b3bcbe3cf350b8b2d09de646c6b7ebb1060012738fa996d35e27a2e3'
+  '3ed5070bdf3e87e0d28c35efecc0bd770a9456cb09f25715fa3849a10295f933'
 );
 
 notify pgrst, 'reload schema';

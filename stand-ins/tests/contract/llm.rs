@@ -198,7 +198,7 @@ async fn a_stream_hangs_until_the_script_is_reset() {
 async fn a_stream_thinks_first_cuts_characters_and_names_an_empty_reason() {
     let running = start(json!({})).await;
     for (path, body) in [(CHAT, chat()), (MESSAGES, message())] {
-        let began = std::time::Instant::now();
+        let began = tokio::time::Instant::now();
         let answer = post(&running, path, &body).await;
         let silence = began.elapsed();
         assert!(silence >= Duration::from_millis(400), "{path}: {silence:?} before the first byte");

@@ -1,28 +1,32 @@
 -- True while a job waits because its provider refuses more than it has: the job itself was refused,
 -- or as many steps as the provider took are at work. It is no rule of the queue: it is only shown.
 create or replace function unstuck_private.waits_for_capacity(p_job unstuck.jobs) returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
+set plan_cache_mode = force_generic_plan
 as
 $$
-  select p_job.status = 'queued'
-    and exists (
-      select from unstuck.job_steps s
-      join unstuck.providers p using (provider)
-      where s.job_id = p_job.id
-        and s.status = 'queued'
-        and (
-          s.error_code = 'PROVIDER_BUSY'
-          or p.learned_limit <= (
-            select count(*)
-            from unstuck.job_steps l
-            where l.provider = p.provider
-              and unstuck_private.holds_slot(l)
+begin
+  return (
+    select p_job.status = 'queued'
+      and exists (
+        select from unstuck.job_steps s
+        join unstuck.providers p using (provider)
+        where s.job_id = p_job.id
+          and s.status = 'queued'
+          and (
+            s.error_code = 'PROVIDER_BUSY'
+            or p.learned_limit <= (
+              select count(*)
+              from unstuck.job_steps l
+              where l.provider = p.provider
+                and unstuck_private.holds_slot(l)
+            )
           )
-        )
-    )
-$$;
+      )
+  );
+end $$;
 
 revoke all on function unstuck_private.waits_for_capacity
 from public, anon, authenticated, service_role;

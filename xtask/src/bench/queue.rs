@@ -75,7 +75,7 @@ pub(super) async fn run(bench: &Bench) -> Result<()> {
     );
     println!(
         "ms: median (95th percentile) of up to {ROUNDS} rounds, all calls in turn; the provider \
-         works at its limit; analyzed after the rows were written, not vacuumed"
+         works at its limit; vacuumed and analyzed after the rows were written"
     );
     Ok(())
 }
