@@ -1,9 +1,10 @@
 //! `provider-webhook`: receives providers' calls at `<provider>/<job>/<step>/<run>/<token>`.
 //!
 //! `serve` verifies the token before it reads the body. `record` verifies the signature if the
-//! provider signs, stores the call, and sends a hint to this function's own queue. The consumer
-//! queries the provider, delivers the result, finalises the job, and starts waiting steps. No code
-//! trusts the content of a webhook's body.
+//! provider signs, and stores the call. After the answer, the same request queries the provider,
+//! gives the slot to a waiting step, delivers the result and finalises the job. What fails, or
+//! takes longer than the platform allows after an answer, goes to this function's own queue. No
+//! code trusts the content of a webhook's body.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -13,7 +14,7 @@ use shared::core::webhook::WebhookAddress;
 use shared::db::step::Attempt;
 use shared::edge::{Call, OwnedCx};
 use shared::flow::invocation::Invocation;
-use shared::flow::settle::webhook::{WebhookHint, consume, record};
+use shared::flow::settle::webhook::{WebhookHint, consume, record, settle_in_background};
 use shared::flow::submit::round::starter;
 
 shared::function! {
@@ -34,7 +35,11 @@ async fn receive(call: &Call, _: NoInput) -> Result<WebhookStored, ApiError> {
     let WebhookAddress { provider, job, step, run } = address;
     call.log_job(job);
     let attempt = Attempt { job, step, run };
-    record(&call.cx(), provider, attempt, &call.signature, &call.raw_body).await?;
+    let hint = record(&call.cx(), provider, attempt, &call.signature, &call.raw_body).await?;
+    call.background(async move |cx| {
+        let provider = hint.provider.clone();
+        settle_in_background(&cx, hint, &starter(&cx, &provider)).await;
+    });
     Ok(WebhookStored { ok: true })
 }
 

@@ -3,13 +3,15 @@
 
 use super::Cx;
 use super::heal::sweep::pass;
-use super::settle::webhook::{WebhookHint, consume};
+use super::settle::webhook::{WebhookHint, consume, settle_in_background};
 use super::submit::round::{starter, submit_waiting};
 use crate::core::id::{JobId, Run, Step};
 use crate::core::provider::runninghub::NAME;
 use crate::db::sweep::SweepSource;
 use crate::testing::single_step::{Cut, JOB, SingleStepWorld};
 use futures_util::FutureExt;
+use serde_json::json;
+use std::pin::pin;
 
 /// Sweeps every 20 s, as cron does, for half an hour.
 fn recover(world: &SingleStepWorld) {
@@ -70,10 +72,8 @@ fn submit_once(world: &SingleStepWorld) {
     let _ = submit_waiting(&cx, NAME).now_or_never();
 }
 
-fn settle_once(world: &SingleStepWorld) {
-    let config = SingleStepWorld::config();
-    let cx = Cx { transport: world, config: &config, request_id: "hint" };
-    let hint = WebhookHint {
+fn hint() -> WebhookHint {
+    WebhookHint {
         inbox: 1,
         provider: NAME.to_owned(),
         job: JobId::parse(JOB).unwrap(),
@@ -81,8 +81,20 @@ fn settle_once(world: &SingleStepWorld) {
         run: Run(1),
         task_id: Some("7".to_owned()),
         row: None,
-    };
-    let _ = consume(&cx, &hint, &starter(&cx, &hint.provider)).now_or_never();
+        copy: None,
+    }
+}
+
+fn consume_once(world: &SingleStepWorld, hint: &WebhookHint) {
+    let config = SingleStepWorld::config();
+    let cx = Cx { transport: world, config: &config, request_id: "hint" };
+    let _ = consume(&cx, hint, &starter(&cx, &hint.provider)).now_or_never();
+}
+
+async fn settle_after_answer(world: &SingleStepWorld) {
+    let config = SingleStepWorld::config();
+    let cx = Cx { transport: world, config: &config, request_id: "webhook" };
+    settle_in_background(&cx, hint(), &starter(&cx, NAME)).await;
 }
 
 #[test]
@@ -95,7 +107,37 @@ fn a_submit_dropped_at_any_call_is_never_repeated() {
 #[test]
 fn a_settle_dropped_at_any_call_still_delivers_once() {
     // Without webhooks only this consumer and the sweeps learn of the end.
-    at_every_call(false, submit_once, settle_once);
+    at_every_call(false, submit_once, |world| consume_once(world, &hint()));
+    at_every_call(false, submit_once, |world| {
+        let _ = settle_after_answer(world).now_or_never();
+    });
+}
+
+#[test]
+fn a_copy_that_outlasts_the_background_is_left_to_the_consumer() {
+    for (query_ms, copy_hangs, kind) in
+        [(0, true, "image"), (5_000, false, "image"), (0, false, "video")]
+    {
+        let world = SingleStepWorld::new(false);
+        {
+            let mut state = world.0.borrow_mut();
+            (state.query_ms, state.copy_hangs) = (query_ms, copy_hangs);
+            state.result = json!({"kind": kind});
+        }
+        submit_once(&world);
+        let mut settling = pin!(settle_after_answer(&world));
+        while settling.as_mut().now_or_never().is_none() {}
+        let (left, asked) = {
+            let mut state = world.0.borrow_mut();
+            assert!(state.done && state.objects.is_empty(), "the slot is free before the copy");
+            state.copy_hangs = false;
+            (state.hint.clone().unwrap(), state.called.len())
+        };
+        consume_once(&world, &serde_json::from_str(&left).unwrap());
+        let state = world.0.borrow();
+        assert_eq!(state.called[asked..], ["step_complete_v2"], "nothing is asked twice");
+        assert_eq!((state.status, state.objects.len()), ("completed", 1));
+    }
 }
 
 #[test]

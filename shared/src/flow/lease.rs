@@ -16,17 +16,9 @@ const RETRY_MS: u64 = 5_000;
 /// With less than this left, the lease counts as lost: the last calls of the work may come late.
 const MARGIN_MS: u64 = 20_000;
 
-/// Runs `work` under a lease that was just taken. `None`: the lease was lost, and `work` dropped.
+/// Runs `work` under a lease that was taken after `since_ms`. `None`: the lease was lost, and the
+/// work was dropped.
 pub async fn hold<T: Transport, R>(
-    cx: &Cx<'_, T>,
-    attempt: Attempt,
-    work: impl Future<Output = R>,
-) -> Option<R> {
-    hold_since(cx, attempt, cx.transport.now_ms(), work).await
-}
-
-/// Does the same for a lease that was taken after `since_ms`.
-pub async fn hold_since<T: Transport, R>(
     cx: &Cx<'_, T>,
     attempt: Attempt,
     since_ms: u64,
@@ -122,7 +114,7 @@ mod tests {
             poll_fn(
                 |_| if clock.now.get() >= work_s * 1000 { Poll::Ready(()) } else { Poll::Pending },
             );
-        let mut holding = pin!(hold(&cx, attempt, work));
+        let mut holding = pin!(hold(&cx, attempt, 0, work));
         for _ in 0..1000 {
             if let Some(held) = holding.as_mut().now_or_never() {
                 assert!(clock.beats.borrow().is_empty(), "fewer heartbeats than expected");

@@ -9,8 +9,10 @@ use crate::core::media::MediaType;
 use crate::core::transport::{
     self, CopyError, FileCopy, HttpRequest, HttpResponse, Transport, TransportError,
 };
+use futures_util::future::poll_fn;
 use serde_json::{Value, json};
 use std::cell::RefCell;
+use std::task::Poll;
 
 pub(crate) const JOB: &str = "00000000-0000-4000-8000-00000000000a";
 const USER: &str = "00000000-0000-4000-8000-000000000001";
@@ -53,6 +55,12 @@ pub(crate) struct SingleStepState {
     pub called: Vec<String>,
     /// The last message that was sent to a queue.
     pub hint: Option<String>,
+    /// How long the provider takes to answer a query.
+    pub query_ms: u64,
+    /// Which file is the result: a `ResultChoice`.
+    pub result: Value,
+    /// A copy never ends, so that time passes while it is awaited.
+    pub copy_hangs: bool,
     random: u128,
 }
 
@@ -143,6 +151,7 @@ impl SingleStepState {
             "step_fail_v1" => self.fail(args),
             "step_checked_v1" => self.checked(args),
             "step_get_v1" => self.row(),
+            "step_heartbeat_v1" => json!({"applied": self.mine(args), "lease_ms": COPY_MS}),
             "job_get_v1" => {
                 json!({"job_id": JOB, "status": self.status, "credits_charged": 60,
                     "credits_refunded": 0,
@@ -211,7 +220,7 @@ impl SingleStepState {
                 "copy"
             }
         };
-        json!({"outcome": outcome, "run": self.run, "may_start": 0})
+        json!({"outcome": outcome, "run": self.run, "result": self.result, "may_start": 0})
     }
 
     fn complete(&mut self, args: &Value) -> Value {
@@ -287,8 +296,10 @@ impl SingleStepState {
 
     fn provider(&mut self, url: &str) -> Value {
         if url.ends_with("/query") {
+            self.now += self.query_ms;
+            let kind = if self.result["kind"] == "video" { "mp4" } else { "png" };
             return json!({"taskId": "7", "status": "SUCCESS", "errorCode": "",
-                "results": [{"url": "https://out.test/a.png", "outputType": "png"}]});
+                "results": [{"url": format!("https://out.test/a.{kind}"), "outputType": kind}]});
         }
         self.submits += 1;
         if self.webhooks {
@@ -316,6 +327,9 @@ impl Transport for SingleStepWorld {
         if matches!(cut, Some(Cut::Before(_))) {
             std::future::pending::<()>().await;
         }
+        if self.0.borrow().copy_hangs {
+            std::future::pending::<()>().await;
+        }
         self.0.borrow_mut().objects.push(format!("{}.png", copy.to.url));
         if cut.is_some() {
             std::future::pending::<()>().await;
@@ -328,6 +342,15 @@ impl Transport for SingleStepWorld {
             std::future::pending::<()>().await;
         }
         self.0.borrow_mut().now += u64::from(ms);
+        let mut waits = self.0.borrow().copy_hangs;
+        poll_fn(|context| {
+            if !std::mem::take(&mut waits) {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
     }
 
     fn now_ms(&self) -> u64 {

@@ -173,7 +173,7 @@ pub async fn attempt<T: Transport>(
 ) -> AttemptOutcome {
     // The call was dropped. If the lease is lost, the database refuses this error.
     let too_long = || Err(CallError::transient("the provider took too long"));
-    let answer = lease::hold_since(cx, step.attempt, since_ms, call).await.unwrap_or_else(too_long);
+    let answer = lease::hold(cx, step.attempt, since_ms, call).await.unwrap_or_else(too_long);
     let outcome = end(cx, step, answer).await.unwrap_or_else(|error| {
         let detail = json!({"job_id": step.attempt.job});
         cx.log_error("attempt_error", &ApiError::from(error), detail);

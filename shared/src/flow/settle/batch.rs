@@ -49,12 +49,13 @@ async fn settle<T: Transport>(
             let finished = FinishedTask {
                 attempt: step.attempt,
                 user: step.user_id,
-                task_id: step.task_id.as_deref(),
-                output,
+                task_id: step.task_id.clone(),
+                output: output.clone(),
                 choice: ResultChoice::stored(
                     step.input.as_ref().and_then(|input| input.get("result")),
                 ),
                 done_seconds: step.done_seconds.unwrap_or_default(),
+                lease_since_ms: cx.transport.now_ms(),
             };
             task::copy(cx, account, &finished).await
         }

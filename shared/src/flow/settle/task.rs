@@ -84,6 +84,17 @@ impl Settled {
 /// the code of a settle once.
 pub type OnSlotFreed<'a> = dyn Fn() -> LocalBoxFuture<'a, Result<(), ApiError>> + 'a;
 
+/// What a query of a task led to.
+pub enum Queried {
+    Settled(Settled),
+    /// The step has given its slot back, and its result is to be copied. `may_start`: a waiting
+    /// step may start now.
+    Finished {
+        task: FinishedTask,
+        may_start: bool,
+    },
+}
+
 /// Queries `task` and acts on the answer. Calls `on_slot_freed` when the step gives its slot back
 /// while its result is still being copied.
 pub async fn settle<T: Transport>(
@@ -92,6 +103,43 @@ pub async fn settle<T: Transport>(
     task: &SubmittedTask<'_>,
     on_slot_freed: &OnSlotFreed<'_>,
 ) -> Result<Settled, DbError> {
+    let queried = query(cx, account, task).await?;
+    go_on(cx, account, queried, on_slot_freed).await
+}
+
+/// Does what is left after a query: copies the result, and meanwhile starts waiting steps.
+pub async fn go_on<T: Transport>(
+    cx: &Cx<'_, T>,
+    account: &dyn Asynchronous,
+    queried: Queried,
+    start_waiting: &OnSlotFreed<'_>,
+) -> Result<Settled, DbError> {
+    match queried {
+        Queried::Settled(settled) => Ok(settled),
+        Queried::Finished { task, may_start } => {
+            let starting = start_if(cx, may_start, start_waiting);
+            join(copy(cx, account, &task), starting).await.0
+        }
+    }
+}
+
+/// Starts waiting steps while a result is copied: an error is logged.
+pub async fn start_if<T: Transport>(
+    cx: &Cx<'_, T>,
+    may_start: bool,
+    start_waiting: &OnSlotFreed<'_>,
+) {
+    if may_start && let Err(error) = start_waiting().await {
+        cx.log_error("submit_error", &error, json!({}));
+    }
+}
+
+/// Queries `task` and does everything that follows from the answer, but for copying a result.
+pub async fn query<T: Transport>(
+    cx: &Cx<'_, T>,
+    account: &dyn Asynchronous,
+    task: &SubmittedTask<'_>,
+) -> Result<Queried, DbError> {
     let answer = cx.transport.send(account.build_query(task.task_id)).await;
     let parsed = account.parse_query(&answer);
     cx.alarm(account.name(), task.attempt.job, None, parsed.alarm.as_ref()).await;
@@ -105,13 +153,13 @@ pub async fn settle<T: Transport>(
     if task.witness != Witness::Recorded
         && let Some(settled) = adopt(cx, account, task, &parsed.value).await?
     {
-        return Ok(settled);
+        return Ok(Queried::Settled(settled));
     }
-    match decide(1, Event::Queried(parsed.value), cx.transport.random()) {
-        Decision::Deliver(outputs) => deliver(cx, account, task, &outputs, on_slot_freed).await,
-        Decision::Fail(failure) => fail(cx, task.attempt, &failure).await,
+    let settled = match decide(1, Event::Queried(parsed.value), cx.transport.random()) {
+        Decision::Deliver(outputs) => return done(cx, task, &outputs).await,
+        Decision::Fail(failure) => fail(cx, task.attempt, &failure).await?,
         Decision::Requeue { capacity, delay_ms, failure } => {
-            requeue(cx, task.attempt, capacity, delay_ms, &failure).await
+            requeue(cx, task.attempt, capacity, delay_ms, &failure).await?
         }
         Decision::Wait { answered } => {
             let settled = record_no_result(cx, task.attempt, answered).await?;
@@ -120,10 +168,11 @@ pub async fn settle<T: Transport>(
                 let Attempt { job, step, .. } = task.attempt;
                 provider_cancel::cancel_task(cx, account, job, step, task.task_id).await;
             }
-            Ok(settled)
+            settled
         }
-        Decision::Record { .. } => Ok(Settled::Waiting),
-    }
+        Decision::Record { .. } => Settled::Waiting,
+    };
+    Ok(Queried::Settled(settled))
 }
 
 /// Records that the provider reported no end; fails the step if its deadline has passed.
@@ -189,65 +238,56 @@ async fn adopt<T: Transport>(
     }
 }
 
-async fn deliver<T: Transport>(
+/// Records that the provider finished, which frees the slot and takes the lease of the copy.
+async fn done<T: Transport>(
     cx: &Cx<'_, T>,
-    account: &dyn Asynchronous,
     task: &SubmittedTask<'_>,
     outputs: &[Output],
-    on_slot_freed: &OnSlotFreed<'_>,
-) -> Result<Settled, DbError> {
+) -> Result<Queried, DbError> {
     let output = json!({"files": outputs});
+    let lease_since_ms = cx.transport.now_ms();
     let done = finalise::done(cx, task.attempt, task.task_id, &output).await?;
     match done.outcome {
         DoneOutcome::Copy => {
-            let attempt = Attempt { run: done.run, ..task.attempt };
             let finished = FinishedTask {
-                attempt,
+                attempt: Attempt { run: done.run, ..task.attempt },
                 user: task.user,
-                task_id: Some(task.task_id),
-                output: &output,
+                task_id: Some(task.task_id.to_owned()),
+                output,
                 choice: ResultChoice::stored(done.result.as_ref()),
                 done_seconds: 0,
+                lease_since_ms,
             };
-            // The slot is free from here on, however long the copy takes.
-            let copying = copy(cx, account, &finished);
-            let starting = async {
-                if done.may_start > 0
-                    && let Err(error) = on_slot_freed().await
-                {
-                    cx.log_error("submit_error", &error, json!({}));
-                }
-            };
-            join(copying, starting).await.0
+            return Ok(Queried::Finished { task: finished, may_start: done.may_start > 0 });
         }
-        DoneOutcome::Late => {
-            cx.log("late_success", json!({"job_id": task.attempt.job}));
-            Ok(Settled::Superseded)
-        }
-        DoneOutcome::Stale => Ok(Settled::Superseded),
+        DoneOutcome::Late => cx.log("late_success", json!({"job_id": task.attempt.job})),
+        DoneOutcome::Stale => {}
     }
+    Ok(Queried::Settled(Settled::Superseded))
 }
 
 /// A finished task whose result is not yet in our storage. The caller holds the lease.
-pub struct FinishedTask<'a> {
+pub struct FinishedTask {
     pub attempt: Attempt,
     pub user: UserId,
-    pub task_id: Option<&'a str>,
+    pub task_id: Option<String>,
     /// The recorded output: `{"files": [Output]}`.
-    pub output: &'a Value,
+    pub output: Value,
     pub choice: ResultChoice,
     /// How long ago the provider was done.
     pub done_seconds: i32,
+    /// The lease was taken after this.
+    pub lease_since_ms: u64,
 }
 
 /// Copies the result of a finished step and completes the step.
 pub async fn copy<T: Transport>(
     cx: &Cx<'_, T>,
     account: &dyn Asynchronous,
-    finished: &FinishedTask<'_>,
+    finished: &FinishedTask,
 ) -> Result<Settled, DbError> {
     let attempt = finished.attempt;
-    let mut outputs = files_of(finished.output);
+    let mut outputs = files_of(&finished.output);
     let saving = async {
         if outputs.is_empty() {
             outputs = late_files(cx, account, finished).await?;
@@ -255,7 +295,8 @@ pub async fn copy<T: Transport>(
         store::copy(cx, finished.user, attempt, &outputs, &finished.choice).await
     };
     let lost = || Err(CopyError::Transient("the lease was lost".to_owned()));
-    match lease::hold(cx, attempt, saving).await.unwrap_or_else(lost) {
+    let held = lease::hold(cx, attempt, finished.lease_since_ms, saving);
+    match held.await.unwrap_or_else(lost) {
         Ok(url) => {
             let output = json!({"files": outputs});
             let completed = finalise::complete(cx, attempt, &output, &url).await?;
@@ -298,9 +339,9 @@ fn files_of(output: &Value) -> Vec<Output> {
 async fn late_files<T: Transport>(
     cx: &Cx<'_, T>,
     account: &dyn Asynchronous,
-    finished: &FinishedTask<'_>,
+    finished: &FinishedTask,
 ) -> Result<Vec<Output>, CopyError> {
-    let Some(task_id) = finished.task_id else {
+    let Some(task_id) = &finished.task_id else {
         return Err(CopyError::Rejected(NO_FILES.to_owned()));
     };
     for _ in 0..LATE_FILES_TRIES {

@@ -1,25 +1,41 @@
-//! Records a provider's webhook at once, and settles the step that it is about later.
+//! Records a provider's webhook, and settles the step that it is about in the background of the
+//! same request: its slot is given back and filled at once, however many results are being copied.
 //!
-//! Recording changes no job. The queue message is a hint that may be lost, doubled or late; the
-//! sweep finds the same work in the database.
+//! Recording changes no job. The background must end soon, so what fails or takes long goes to the
+//! queue's consumer. A queue message is a hint that may be lost, doubled or late; the sweep finds
+//! the same work in the database.
 
-use super::task::{OnSlotFreed, Settled, SubmittedTask, Witness, settle};
+use super::task::{
+    FinishedTask, OnSlotFreed, Queried, Settled, SubmittedTask, Witness, copy, go_on, query,
+    start_if,
+};
 use crate::core::digest::sha256_hex;
 use crate::core::error::ApiError;
-use crate::core::id::{JobId, Run, Step};
+use crate::core::id::{JobId, Run, Step, UserId};
 use crate::core::job::State;
 use crate::core::json;
-use crate::core::provider;
+use crate::core::media::{MediaKind, ResultChoice};
+use crate::core::provider::{self, Asynchronous};
 use crate::core::transport::Transport;
 use crate::core::webhook::Signature;
+use crate::db::DbError;
 use crate::db::step::{Attempt, StepRow};
 use crate::db::webhook::ReceivedWebhook;
 use crate::flow::Cx;
+use futures_util::future::{Either, join, select};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::pin::pin;
 
 /// The queue binding of the webhook consumer.
 const QUEUE: &str = "HINTS";
+/// Nothing is submitted in the background later than this after it began: a submit may take 20 s,
+/// rounds of them 6 s more, and the platform ends the background after 30 s.
+const START_MS: u64 = 4_000;
+/// A copy that is not done by then is left to the consumer.
+const COPY_MS: u64 = 25_000;
+/// The delay before the consumer repeats what failed in the background.
+const REPEAT_S: u32 = 10;
 
 /// The queue message about a recorded webhook.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,17 +49,32 @@ pub struct WebhookHint {
     pub task_id: Option<String>,
     /// The step when the webhook was recorded, a [`StepRow`]. Its run fences every later write.
     pub row: Option<Value>,
+    /// The step has ended at the provider: what is left is to copy its result.
+    pub copy: Option<UnfinishedCopy>,
 }
 
-/// Records an authentic webhook and sends the hint. A repeated webhook sends a second hint, because
-/// the first one may be lost. Refuses a webhook whose signature is wrong, even at a valid address.
+/// A result whose copy is left to the consumer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnfinishedCopy {
+    run: Run,
+    user: UserId,
+    task_id: Option<String>,
+    output: Value,
+    choice: ResultChoice,
+    lease_since_ms: u64,
+    may_start: bool,
+}
+
+/// Records an authentic webhook. Refuses a webhook whose signature is wrong, even at a valid
+/// address.
 pub async fn record<T: Transport>(
     cx: &Cx<'_, T>,
     provider: &str,
     attempt: Attempt,
     signature: &Signature,
     raw: &str,
-) -> Result<(), ApiError> {
+) -> Result<WebhookHint, ApiError> {
     let reader = provider::webhook_reader(provider, cx.config)?;
     if !reader.is_authentic(signature, raw, cx.transport.now_ms() / 1_000)? {
         return Err(ApiError::unauthorized());
@@ -63,7 +94,7 @@ pub async fn record<T: Transport>(
         body: &body,
     };
     let recorded = cx.db().webhook_record_v2(&received).await?;
-    let hint = WebhookHint {
+    Ok(WebhookHint {
         inbox: recorded.inbox_id,
         provider: provider.to_owned(),
         job,
@@ -71,13 +102,76 @@ pub async fn record<T: Transport>(
         run,
         task_id,
         row: recorded.step,
-    };
-    let message =
-        serde_json::to_string(&hint).map_err(|error| ApiError::internal(error.to_string()))?;
-    if let Err(error) = cx.transport.notify(QUEUE, &message, 0).await {
-        cx.log("hint_lost", json!({"job_id": job, "error": error.to_string()}));
+        copy: None,
+    })
+}
+
+/// Settles the step after its webhook was answered, then starts waiting steps. Leaves to the
+/// consumer what fails, and what would outlast the background.
+pub async fn settle_in_background<T: Transport>(
+    cx: &Cx<'_, T>,
+    mut hint: WebhookHint,
+    start_waiting: &OnSlotFreed<'_>,
+) {
+    let left = settle_soon(cx, &mut hint, start_waiting).await.unwrap_or_else(|error| {
+        cx.log_error("settle_error", &error, json!({"job_id": hint.job}));
+        Some(REPEAT_S)
+    });
+    let Some(delay_s) = left else { return };
+    let message = serde_json::to_string(&hint).unwrap_or_default();
+    if let Err(error) = cx.transport.notify(QUEUE, &message, delay_s).await {
+        cx.log("hint_lost", json!({"job_id": hint.job, "error": error.to_string()}));
     }
-    Ok(())
+}
+
+/// Returns the delay after which the consumer shall go on; `None`: nothing is left.
+async fn settle_soon<T: Transport>(
+    cx: &Cx<'_, T>,
+    hint: &mut WebhookHint,
+    start_waiting: &OnSlotFreed<'_>,
+) -> Result<Option<u32>, ApiError> {
+    let began_ms = cx.transport.now_ms();
+    let age_ms = || cx.transport.now_ms().saturating_sub(began_ms);
+    let account = provider::asynchronous(&hint.provider, cx.config)?;
+    let settled = match query_task(cx, &*account, hint).await? {
+        Queried::Settled(settled) => settled,
+        Queried::Finished { task, may_start } => {
+            let (is_late, left_ms) = (age_ms() > START_MS, COPY_MS.saturating_sub(age_ms()));
+            hint.copy = Some(UnfinishedCopy::of(&task, may_start && is_late));
+            if is_late {
+                return Ok(Some(0));
+            }
+            let copying = copy_within(cx, &*account, &task, left_ms);
+            let (copied, ()) = join(copying, start_if(cx, may_start, start_waiting)).await;
+            let Some(settled) = copied? else { return Ok(Some(0)) };
+            hint.copy = None;
+            settled
+        }
+    };
+    if conclude(cx, hint, settled).await? {
+        if age_ms() > START_MS {
+            return Ok(Some(0));
+        }
+        start_waiting().await?;
+    }
+    Ok(None)
+}
+
+/// Copies a result within that time. `None`: it takes longer, as a video may.
+async fn copy_within<T: Transport>(
+    cx: &Cx<'_, T>,
+    account: &dyn Asynchronous,
+    task: &FinishedTask,
+    limit_ms: u64,
+) -> Result<Option<Settled>, DbError> {
+    if task.choice.kind == Some(MediaKind::Video) {
+        return Ok(None);
+    }
+    let limit = cx.transport.sleep(u32::try_from(limit_ms).unwrap_or_default());
+    match select(pin!(copy(cx, account, task)), pin!(limit)).await {
+        Either::Left((settled, _)) => settled.map(Some),
+        Either::Right(_) => Ok(None),
+    }
 }
 
 /// Acts on a hint: settles the task, then starts waiting steps.
@@ -87,32 +181,75 @@ pub async fn consume<T: Transport>(
     start_waiting: &OnSlotFreed<'_>,
 ) -> Result<(), ApiError> {
     let account = provider::asynchronous(&hint.provider, cx.config)?;
-    // A hint of an older version has no row.
+    let queried = match &hint.copy {
+        Some(left) => left.queried(hint),
+        None => query_task(cx, &*account, hint).await?,
+    };
+    let settled = go_on(cx, &*account, queried, start_waiting).await?;
+    if conclude(cx, hint, settled).await? { start_waiting().await } else { Ok(()) }
+}
+
+/// Queries the hint's task. A hint of an older version has no row.
+async fn query_task<T: Transport>(
+    cx: &Cx<'_, T>,
+    account: &dyn Asynchronous,
+    hint: &WebhookHint,
+) -> Result<Queried, ApiError> {
     let step = match hint.row.clone().and_then(|row| serde_json::from_value(row).ok()) {
         Some(row) => Some(row),
         None => cx.db().step_get_v1(hint.job, hint.step).await?,
     };
-    let Some(step) = step else {
-        cx.log("hint_without_step", json!({"job_id": hint.job}));
-        return Ok(cx.db().webhook_applied_v1(hint.inbox).await?);
-    };
-    let settled = match task_of(hint, &step) {
-        Some(task) => settle(cx, &*account, &task, start_waiting).await?,
-        None => Settled::Superseded,
-    };
+    match step.as_ref().and_then(|step| task_of(hint, step)) {
+        Some(task) => Ok(query(cx, account, &task).await?),
+        None => Ok(Queried::Settled(Settled::Superseded)),
+    }
+}
+
+/// Marks the webhook as applied, unless the step's completion has. Returns whether waiting steps
+/// may start.
+async fn conclude<T: Transport>(
+    cx: &Cx<'_, T>,
+    hint: &WebhookHint,
+    settled: Settled,
+) -> Result<bool, ApiError> {
     cx.log(
         "webhook",
         json!({"job_id": hint.job, "run": hint.run, "settled": format!("{settled:?}")}),
     );
     match settled {
-        Settled::Waiting | Settled::NoAnswer => Ok(()),
-        // The step's completion marked the webhook as applied.
-        Settled::Delivered { may_start: false, .. } => Ok(()),
-        Settled::Delivered { may_start: true, .. } => start_waiting().await,
+        Settled::Waiting | Settled::NoAnswer => Ok(false),
+        Settled::Delivered { may_start, .. } => Ok(may_start),
         Settled::Failed { .. } | Settled::Requeued | Settled::Superseded => {
             cx.db().webhook_applied_v1(hint.inbox).await?;
-            start_waiting().await
+            Ok(true)
         }
+    }
+}
+
+impl UnfinishedCopy {
+    fn of(task: &FinishedTask, may_start: bool) -> Self {
+        Self {
+            run: task.attempt.run,
+            user: task.user,
+            task_id: task.task_id.clone(),
+            output: task.output.clone(),
+            choice: task.choice.clone(),
+            lease_since_ms: task.lease_since_ms,
+            may_start,
+        }
+    }
+
+    fn queried(&self, hint: &WebhookHint) -> Queried {
+        let task = FinishedTask {
+            attempt: Attempt { job: hint.job, step: hint.step, run: self.run },
+            user: self.user,
+            task_id: self.task_id.clone(),
+            output: self.output.clone(),
+            choice: self.choice.clone(),
+            done_seconds: 0,
+            lease_since_ms: self.lease_since_ms,
+        };
+        Queried::Finished { task, may_start: self.may_start }
     }
 }
 
