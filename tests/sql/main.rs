@@ -7,6 +7,7 @@ mod by_hand;
 mod cancel;
 mod cards;
 mod circuit;
+mod claimers;
 mod clocks;
 mod credits;
 mod data_model;
