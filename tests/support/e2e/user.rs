@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 use xtask::keys::sign_hs256;
+pub use xtask::keys::{now_s, user_claims};
 
 use super::World;
 
@@ -69,16 +70,4 @@ impl World {
     pub fn token(&self, claims: &Value) -> String {
         sign_hs256(&self.stack().info().jwt_secret, claims)
     }
-}
-
-/// What a good token of that user says, valid for an hour.
-pub fn user_claims(id: Uuid) -> Value {
-    json!({ "sub": id, "aud": "authenticated", "role": "authenticated", "exp": now_s() + 3600,
-        "iat": now_s(), "is_anonymous": false })
-}
-
-pub fn now_s() -> i64 {
-    let since = std::time::SystemTime::UNIX_EPOCH.elapsed();
-    let seconds = since.expect("a clock after 1970").as_secs();
-    i64::try_from(seconds).expect("a clock before the end of time")
 }

@@ -1,20 +1,20 @@
 //! Lets many users order pictures through the public origin of the whole local stack, and measures
 //! how long they wait, how busy the provider's slots are and what that costs.
 //!
-//! A user looks at a job as `web/client.js` does. No cron fires but the sweep, every 20 s.
+//! No cron fires but the sweep, every 20 s. One load has its workers killed several times: every
+//! job must end delivered or refunded all the same.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail, ensure};
 use reqwest::Client;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::task::JoinSet;
-use uuid::Uuid;
+use tokio_postgres::Client as Database;
 
 use super::cpu::{self, CpuSeconds};
 use super::figures::{self, Timings};
-use super::shopper::Shopper;
+use super::shopper::{PlacedOrder, Shopper};
 use crate::stack::{Stack, StackOptions};
 use crate::tools;
 
@@ -27,9 +27,8 @@ const LIMIT_TOO_HIGH: u32 = 50;
 const WORK_MS: u64 = 300;
 const PATIENCE: Duration = Duration::from_secs(900);
 const SWEEP_EVERY: Duration = Duration::from_secs(20);
-/// The shortest and the longest pause between two looks at a job.
-const LOOK_MS: u64 = 700;
-const LOOK_MS_MAX: u64 = 3_000;
+/// The plan that the others are compared with.
+const RIGHT: &str = "right limit";
 
 /// What differs between the measurements.
 struct LoadPlan {
@@ -37,29 +36,78 @@ struct LoadPlan {
     limit: u32,
     /// Otherwise each task fails when its work is done, so that there is nothing to copy.
     with_results: bool,
+    /// The seconds after which workerd is killed.
+    kills: &'static [u64],
 }
+
+const PLANS: [LoadPlan; 4] = [
+    LoadPlan { name: RIGHT, limit: SLOTS, with_results: true, kills: &[] },
+    LoadPlan { name: "nothing to copy", limit: SLOTS, with_results: false, kills: &[] },
+    LoadPlan { name: "limit of 50", limit: LIMIT_TOO_HIGH, with_results: true, kills: &[] },
+    LoadPlan { name: "kills", limit: SLOTS, with_results: true, kills: &[4, 10, 16, 22] },
+];
 
 /// What was measured.
 struct LoadFigures {
+    plan: &'static LoadPlan,
+    /// From the first order until the last slot was given back.
     took: Duration,
-    /// Those that ended as they should.
-    jobs: usize,
-    lost: usize,
+    jobs: JobEnds,
     violations: i32,
+    /// Requests that had no answer and were repeated.
+    repeated: usize,
+    slot: SlotTimes,
     answers: Timings,
     ends: Timings,
     cpu: CpuSeconds,
 }
 
+/// How the jobs ended.
+struct JobEnds {
+    delivered: usize,
+    refunded: usize,
+    /// Neither delivered nor refunded in full.
+    lost: usize,
+}
+
+/// What a slot waits for in the life of a job, in ms on average.
+struct SlotTimes {
+    claimed_to_sent: f64,
+    sent_to_accepted: f64,
+    accepted_to_freed: f64,
+}
+
 impl LoadFigures {
+    /// Those that ended as they should; where workers were killed, a refund is good too.
+    fn good(&self) -> usize {
+        let JobEnds { delivered, refunded, .. } = self.jobs;
+        match (self.plan.kills, self.plan.with_results) {
+            ([], true) => delivered,
+            ([], false) => refunded,
+            _ => delivered + refunded,
+        }
+    }
+
     fn jobs_per_second(&self) -> f64 {
-        count(self.jobs) / self.took.as_secs_f64()
+        count(self.good()) / self.took.as_secs_f64()
+    }
+
+    /// The time of all slots that passes for each job, in ms.
+    fn slot_ms(&self) -> f64 {
+        f64::from(SLOTS) * self.took.as_secs_f64() * 1000.0 / count(self.good())
     }
 
     /// Of the time of all slots, the part in which the provider worked.
     fn busy(&self) -> f64 {
-        let work_s = Duration::from_millis(WORK_MS).as_secs_f64() * count(self.jobs);
-        work_s / (f64::from(SLOTS) * self.took.as_secs_f64())
+        Duration::from_millis(WORK_MS).as_secs_f64() * 1000.0 / self.slot_ms()
+    }
+
+    /// What a slot's time consists of for each job, in ms: it is free, its step is claimed but not
+    /// sent, not accepted, not ended.
+    fn slot_parts(&self) -> [f64; 4] {
+        let SlotTimes { claimed_to_sent, sent_to_accepted, accepted_to_freed } = self.slot;
+        let free = self.slot_ms() - claimed_to_sent - sent_to_accepted - accepted_to_freed;
+        [free, claimed_to_sent, sent_to_accepted, accepted_to_freed]
     }
 }
 
@@ -73,40 +121,44 @@ pub(super) async fn run() -> Result<()> {
         "{USERS} users × {PICTURES} pictures, each ordered when the last is delivered; the \
          provider takes {SLOTS} at a time and works {WORK_MS} ms"
     );
-    let plans = [
-        LoadPlan { name: "right limit", limit: SLOTS, with_results: true },
-        LoadPlan { name: "no results to copy", limit: SLOTS, with_results: false },
-        LoadPlan { name: "limit of 50", limit: LIMIT_TOO_HIGH, with_results: true },
-    ];
-    let (mut names, mut measured) = (Vec::new(), Vec::new());
-    for plan in &plans {
+    let mut measured = Vec::new();
+    for plan in &PLANS {
         match measure(plan).await {
-            Ok(found) => {
-                names.push(plan.name);
-                measured.push(found);
-            }
+            Ok(found) => measured.push(found),
             // What was measured before is shown all the same.
             Err(error) => println!("{}: {error:#}", plan.name),
         }
     }
-    show(&names, &measured);
-    ensure!(measured.len() == plans.len(), "a measurement failed");
+    show(&measured);
+    ensure!(measured.len() == PLANS.len(), "a measurement failed");
+    let is_sound = |found: &LoadFigures| found.jobs.lost == 0 && found.violations == 0;
+    ensure!(measured.iter().all(is_sound), "jobs were lost, or invariants violated");
     Ok(())
 }
 
-fn show(names: &[&str], measured: &[LoadFigures]) {
-    figures::head("", names);
+fn show(measured: &[LoadFigures]) {
+    figures::head("", &measured.iter().map(|found| found.plan.name).collect::<Vec<_>>());
     let line = |name: &str, cell: &dyn Fn(&LoadFigures) -> String| {
         figures::line(name, &measured.iter().map(cell).collect::<Vec<_>>());
     };
-    line("not delivered", &|found| found.lost.to_string());
-    line("violations of invariants", &|found| found.violations.to_string());
-    line("slots at work (wanted: ≥ 0.85)", &|found| format!("{:.2}", found.busy()));
+    line("delivered", &|found| found.jobs.delivered.to_string());
+    line("refunded", &|found| found.jobs.refunded.to_string());
+    line("neither (wanted: 0)", &|found| found.jobs.lost.to_string());
+    line("violations of invariants (0)", &|found| found.violations.to_string());
+    line("requests that were repeated", &|found| found.repeated.to_string());
+    line("slots at work (≥ 0.85)", &|found| format!("{:.2}", found.busy()));
     line("jobs a second", &|found| format!("{:.2}", found.jobs_per_second()));
-    let right = measured.first().map(LoadFigures::jobs_per_second).unwrap_or_default();
-    line("as a share of the right limit's (≥ 0.9)", &|found| {
-        format!("{:.2}", found.jobs_per_second() / right)
-    });
+    if let Some(right) = measured.iter().find(|found| found.plan.name == RIGHT) {
+        line("as a share of the right limit's (≥ 0.9)", &|found| {
+            format!("{:.2}", found.jobs_per_second() / right.jobs_per_second())
+        });
+    }
+    let parts = ["free", "claimed to sent", "sent to accepted", "accepted to freed"];
+    for (at, part) in parts.iter().enumerate() {
+        line(&format!("a slot, ms a job: {part}"), &|found| {
+            format!("{:.0}", found.slot_parts()[at])
+        });
+    }
     line("order to answer, ms (p95)", &|found| figures::cell(&found.answers));
     line("order to delivered, ms (p95)", &|found| figures::cell(&found.ends));
     let programs: Vec<&String> =
@@ -115,27 +167,19 @@ fn show(names: &[&str], measured: &[LoadFigures]) {
         let seconds = |found: &LoadFigures| found.cpu.get(program).copied().unwrap_or_default();
         if measured.iter().any(|found| seconds(found) >= 0.1) {
             line(&format!("CPU ms a job: {program}"), &|found| {
-                format!("{:.0}", seconds(found) * 1000.0 / count(found.jobs))
+                format!("{:.0}", seconds(found) * 1000.0 / count(found.good()))
             });
         }
     }
 }
 
-async fn measure(plan: &LoadPlan) -> Result<LoadFigures> {
+async fn measure(plan: &'static LoadPlan) -> Result<LoadFigures> {
     let stack = Stack::start(StackOptions { fsync: true, ..StackOptions::for_tests()? }).await?;
     let http = Client::builder().timeout(Duration::from_secs(60)).build()?;
-    let mut rule = json!({ "all": true, "work_ms": WORK_MS });
-    if !plan.with_results {
-        rule["fail"] = "out of memory".into();
-    }
-    let script = json!({ "runninghub": [{ "capacity": SLOTS }, rule] });
-    let scripted = http.post(format!("{}/__script", stack.info().providers_url)).json(&script);
-    scripted.send().await?.error_for_status()?;
     let db = stack.db().await?;
-    let limit = "update unstuck.providers set max_concurrent = $1 where provider = 'runninghub'";
-    db.execute(limit, &[&i32::try_from(plan.limit)?]).await?;
-    // Nothing is refused or given up for its time in the queue.
-    db.batch_execute("update unstuck.tools set queue_ttl = '1 hour'").await?;
+    prepare(plan, &stack, &db, &http).await?;
+    // The first picture starts the functions' isolates, and is not measured.
+    Shopper::new(&stack, &db, &http).await?.shop(&http, &stack.info().functions_url, 1).await?;
     let mut shoppers = Vec::new();
     for _ in 0..USERS {
         shoppers.push(Shopper::new(&stack, &db, &http).await?);
@@ -145,7 +189,7 @@ async fn measure(plan: &LoadPlan) -> Result<LoadFigures> {
     let (began, began_at) = (Instant::now(), SystemTime::now());
     for shopper in shoppers {
         let (http, url) = (http.clone(), stack.info().functions_url.clone());
-        shopping.spawn(async move { shop(&http, &url, &shopper).await });
+        shopping.spawn(async move { shopper.shop(&http, &url, PICTURES).await });
     }
     let mut orders = Vec::new();
     tokio::select! {
@@ -155,47 +199,95 @@ async fn measure(plan: &LoadPlan) -> Result<LoadFigures> {
             }
             anyhow::Ok(())
         } => shopped?,
+        killed = kills(&stack, plan.kills) => killed?,
         () = sweeps(&stack) => bail!("the sweeps never end"),
         () = tokio::time::sleep(PATIENCE) => bail!("not done in {PATIENCE:?}"),
     }
     println!("{}: {} jobs in {:.1?}", plan.name, orders.len(), began.elapsed());
     let cpu = cpu::used(&cpu_before, &cpu::by_program());
-    let ended = ended(&db, plan).await?;
-    let (mut answers, mut ends) = (Timings::default(), Timings::default());
-    for order in &orders {
-        answers.add(order.answered);
-        if let Some(end) = ended.get(&order.job) {
-            ends.add(end.duration_since(order.sent_at).unwrap_or_default());
-        }
-    }
-    let last = ended.values().max().context("no job ended as it should")?;
+    let violations = violations(&stack, &db).await?;
+    let (mut ends, mut answers) = (Timings::default(), Timings::default());
+    let jobs = ended(&db, &orders, &mut ends).await?;
+    orders.iter().for_each(|order| answers.add(order.answered));
+    let (slot, last_freed) = slot_times(&db).await?;
     Ok(LoadFigures {
-        took: last.duration_since(began_at)?,
-        jobs: ended.len(),
-        lost: orders.len() - ended.len(),
-        violations: violations(&stack, &db).await?,
+        plan,
+        took: last_freed.duration_since(began_at)?,
+        jobs,
+        violations,
+        repeated: orders.iter().map(|order| order.repeated).sum(),
+        slot,
         answers,
         ends,
         cpu,
     })
 }
 
-/// When each job ended, by the clock that this process reads too.
-async fn ended(db: &tokio_postgres::Client, plan: &LoadPlan) -> Result<HashMap<Uuid, SystemTime>> {
-    let wanted = if plan.with_results { "completed" } else { "failed" };
+async fn prepare(plan: &LoadPlan, stack: &Stack, db: &Database, http: &Client) -> Result<()> {
+    let mut rule = json!({ "all": true, "work_ms": WORK_MS });
+    if !plan.with_results {
+        rule["fail"] = "out of memory".into();
+    }
+    let script = json!({ "runninghub": [{ "capacity": SLOTS }, rule] });
+    let scripted = http.post(format!("{}/__script", stack.info().providers_url)).json(&script);
+    scripted.send().await?.error_for_status()?;
+    let limit = "update unstuck.providers set max_concurrent = $1 where provider = 'runninghub'";
+    db.execute(limit, &[&i32::try_from(plan.limit)?]).await?;
+    // Nothing is refused or given up for its time in the queue. A task that nobody hears of ends at
+    // its deadline, which is near.
+    let times = "update unstuck.tools set queue_ttl = '1 hour', run_timeout = '1 minute'";
+    Ok(db.batch_execute(times).await?)
+}
+
+/// A moment of the database's clock, which is this process's clock too.
+fn at(seconds: f64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs_f64(seconds)
+}
+
+/// How the jobs of these orders ended, and how long after its order each did.
+async fn ended(db: &Database, orders: &[PlacedOrder], ends: &mut Timings) -> Result<JobEnds> {
     let sql = "
-        select id, extract(epoch from completed_at)::float8
+        select status = 'completed',
+          status in ('failed', 'cancelled') and credits_refunded = credits_charged,
+          extract(epoch from completed_at)::float8
         from unstuck.jobs
-        where status = $1";
-    let rows = db.query(sql, &[&wanted]).await?;
-    let at = |row: &tokio_postgres::Row| {
-        (row.get(0), SystemTime::UNIX_EPOCH + Duration::from_secs_f64(row.get(1)))
+        where id = $1";
+    let mut found = JobEnds { delivered: 0, refunded: 0, lost: 0 };
+    for order in orders {
+        let row = db.query_opt(sql, &[&order.job]).await?;
+        let state = row.as_ref().map(|row| (row.get(0), row.get(1)));
+        match state {
+            Some((true, _)) => found.delivered += 1,
+            Some((_, true)) => found.refunded += 1,
+            _ => found.lost += 1,
+        }
+        if let Some(seconds) = row.and_then(|row| row.get::<_, Option<f64>>(2)) {
+            ends.add(at(seconds).duration_since(order.sent_at).unwrap_or_default());
+        }
+    }
+    Ok(found)
+}
+
+/// What the slots waited for, and when the last one was given back.
+async fn slot_times(db: &Database) -> Result<(SlotTimes, SystemTime)> {
+    let sql = "
+        select coalesce(avg(extract(epoch from sent_at - claimed_at)), 0)::float8 * 1000,
+          coalesce(avg(extract(epoch from started_at - sent_at)), 0)::float8 * 1000,
+          coalesce(avg(extract(epoch from provider_done_at - started_at)), 0)::float8 * 1000,
+          coalesce(extract(epoch from max(provider_done_at)), 0)::float8
+        from unstuck.job_steps
+        where provider_done_at is not null";
+    let row = db.query_one(sql, &[]).await?;
+    let times = SlotTimes {
+        claimed_to_sent: row.get(0),
+        sent_to_accepted: row.get(1),
+        accepted_to_freed: row.get(2),
     };
-    Ok(rows.iter().map(at).collect())
+    Ok((times, at(row.get(3))))
 }
 
 /// What a last sweep finds.
-async fn violations(stack: &Stack, db: &tokio_postgres::Client) -> Result<i32> {
+async fn violations(stack: &Stack, db: &Database) -> Result<i32> {
     stack.sweep().await?;
     let last = "
         select violations
@@ -207,54 +299,21 @@ async fn violations(stack: &Stack, db: &tokio_postgres::Client) -> Result<i32> {
     found.context("the last sweep could not count violations")
 }
 
+/// Kills workerd at these moments, then waits for ever.
+async fn kills(stack: &Stack, moments: &[u64]) -> Result<()> {
+    let began = Instant::now();
+    for seconds in moments {
+        tokio::time::sleep(Duration::from_secs(*seconds).saturating_sub(began.elapsed())).await;
+        stack.kill_workerd().await?;
+    }
+    std::future::pending().await
+}
+
 /// What the cron of `cleanup-stale-jobs` does.
 async fn sweeps(stack: &Stack) {
     loop {
         tokio::time::sleep(SWEEP_EVERY).await;
         // The next one comes soon.
         let _ = stack.sweep().await;
-    }
-}
-
-/// One order of a user.
-struct PlacedOrder {
-    job: Uuid,
-    sent_at: SystemTime,
-    answered: Duration,
-}
-
-/// Orders one picture after the other.
-async fn shop(http: &Client, functions_url: &str, shopper: &Shopper) -> Result<Vec<PlacedOrder>> {
-    let tool = format!("{functions_url}/runninghub-upscaler");
-    let mut orders = Vec::new();
-    for _ in 0..PICTURES {
-        let job = Uuid::new_v4();
-        let body = json!({ "jobId": job, "sessionId": "bench", "imageUrl": shopper.image_url });
-        let (sent_at, began) = (SystemTime::now(), Instant::now());
-        let order = http.post(format!("{tool}/run")).bearer_auth(&shopper.token).json(&body);
-        let answer = order.send().await?;
-        let (status, text) = (answer.status(), answer.text().await?);
-        ensure!(status.is_success(), "an order was answered {status}: {text}");
-        orders.push(PlacedOrder { job, sent_at, answered: began.elapsed() });
-        until_ended(http, &format!("{tool}/queue-status"), shopper, job).await?;
-    }
-    Ok(orders)
-}
-
-/// Looks at the job soon after a change, then less and less often.
-async fn until_ended(http: &Client, url: &str, shopper: &Shopper, job: Uuid) -> Result<()> {
-    let mut before = (Value::Null, Value::Null);
-    let mut wait_ms = LOOK_MS;
-    loop {
-        tokio::time::sleep(Duration::from_millis(wait_ms)).await;
-        let look = http.get(format!("{url}?jobId={job}")).bearer_auth(&shopper.token);
-        let seen: Value = look.send().await?.error_for_status()?.json().await?;
-        let status = seen["status"].as_str().unwrap_or_default();
-        if ["completed", "failed", "cancelled"].contains(&status) {
-            return Ok(());
-        }
-        let now = (seen["status"].clone(), seen["position"].clone());
-        wait_ms = if now == before { (wait_ms * 3 / 2).min(LOOK_MS_MAX) } else { LOOK_MS };
-        before = now;
     }
 }
