@@ -50,7 +50,7 @@ const PLANS: [LoadPlan; 4] = [
 /// What was measured.
 struct LoadFigures {
     plan: &'static LoadPlan,
-    /// From the first order until the last slot was given back.
+    /// From the first claim until the last slot was given back.
     took: Duration,
     jobs: JobEnds,
     violations: i32,
@@ -209,10 +209,10 @@ async fn measure(plan: &'static LoadPlan) -> Result<LoadFigures> {
     let (mut ends, mut answers) = (Timings::default(), Timings::default());
     let jobs = ended(&db, &orders, &mut ends).await?;
     orders.iter().for_each(|order| answers.add(order.answered));
-    let (slot, last_freed) = slot_times(&db).await?;
+    let (slot, took) = slot_times(&db, began_at).await?;
     Ok(LoadFigures {
         plan,
-        took: last_freed.duration_since(began_at)?,
+        took,
         jobs,
         violations,
         repeated: orders.iter().map(|order| order.repeated).sum(),
@@ -239,11 +239,6 @@ async fn prepare(plan: &LoadPlan, stack: &Stack, db: &Database, http: &Client) -
     Ok(db.batch_execute(times).await?)
 }
 
-/// A moment of the database's clock, which is this process's clock too.
-fn at(seconds: f64) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_secs_f64(seconds)
-}
-
 /// How the jobs of these orders ended, and how long after its order each did.
 async fn ended(db: &Database, orders: &[PlacedOrder], ends: &mut Timings) -> Result<JobEnds> {
     let sql = "
@@ -262,28 +257,31 @@ async fn ended(db: &Database, orders: &[PlacedOrder], ends: &mut Timings) -> Res
             _ => found.lost += 1,
         }
         if let Some(seconds) = row.and_then(|row| row.get::<_, Option<f64>>(2)) {
-            ends.add(at(seconds).duration_since(order.sent_at).unwrap_or_default());
+            // By the clock that this process reads too.
+            let end = SystemTime::UNIX_EPOCH + Duration::from_secs_f64(seconds);
+            ends.add(end.duration_since(order.sent_at).unwrap_or_default());
         }
     }
     Ok(found)
 }
 
-/// What the slots waited for, and when the last one was given back.
-async fn slot_times(db: &Database) -> Result<(SlotTimes, SystemTime)> {
+/// What the slots waited for since then, and how long there was work for them.
+async fn slot_times(db: &Database, since: SystemTime) -> Result<(SlotTimes, Duration)> {
     let sql = "
         select coalesce(avg(extract(epoch from sent_at - claimed_at)), 0)::float8 * 1000,
           coalesce(avg(extract(epoch from started_at - sent_at)), 0)::float8 * 1000,
           coalesce(avg(extract(epoch from provider_done_at - started_at)), 0)::float8 * 1000,
-          coalesce(extract(epoch from max(provider_done_at)), 0)::float8
+          coalesce(extract(epoch from max(provider_done_at) - min(claimed_at)), 0)::float8
         from unstuck.job_steps
-        where provider_done_at is not null";
-    let row = db.query_one(sql, &[]).await?;
+        where provider_done_at is not null
+          and claimed_at >= $1";
+    let row = db.query_one(sql, &[&since]).await?;
     let times = SlotTimes {
         claimed_to_sent: row.get(0),
         sent_to_accepted: row.get(1),
         accepted_to_freed: row.get(2),
     };
-    Ok((times, at(row.get(3))))
+    Ok((times, Duration::try_from_secs_f64(row.get(3))?))
 }
 
 /// What a last sweep finds.
