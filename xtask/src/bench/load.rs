@@ -103,7 +103,8 @@ impl LoadFigures {
     }
 
     /// What a slot's time consists of for each job, in ms: it is free, its step is claimed but not
-    /// sent, not accepted, not ended.
+    /// sent, not accepted, not ended. With a limit too high more steps than slots are live, and the
+    /// first part may be negative.
     fn slot_parts(&self) -> [f64; 4] {
         let SlotTimes { claimed_to_sent, sent_to_accepted, accepted_to_freed } = self.slot;
         let free = self.slot_ms() - claimed_to_sent - sent_to_accepted - accepted_to_freed;
