@@ -55,7 +55,11 @@ where s.job_id = w.job_id
 drop index unstuck.job_steps_queued;
 
 create index job_steps_line
-on unstuck.job_steps (provider, turn_at, job_id, step) include (line_tool, run, deadline_at)
+on unstuck.job_steps (provider, turn_at, job_id, step)
+where status = 'queued' and turn_at is not null;
+
+create index job_steps_line_of_tool
+on unstuck.job_steps (provider, line_tool, turn_at, job_id, step) include (run, deadline_at)
 where status = 'queued' and turn_at is not null;
 
 create index job_steps_line_of_user
@@ -76,10 +80,17 @@ alter table unstuck.providers
 drop view unstuck.provider_load;
 drop function unstuck_private.prune_queue_turns;
 drop function unstuck_private.visible_load;
+drop function unstuck_private.tool_seconds;
 drop function unstuck_private.steps_pick;
 drop function unstuck_private.steps_claim;
+drop function unstuck_private.seconds_until_slots_free;
 drop function unstuck_private.queue_order;
 drop function unstuck_private.jobs_finalise;
+
+--: source queue/tool_time.sql 09490c2e06ec
+-- How long a step of a tool held its slot lately, in seconds; measured = false where nothing of the
+-- provider was measured yet.
+create type unstuck_private.tool_time as (tool text, seconds numeric, measured boolean);
 
 --: source queue/turn.sql 7237a8f06513
 -- A waiting step that may be claimed: the first (nth = 1), second … of its user.
@@ -106,7 +117,7 @@ create table unstuck_private.turns_owed (
 alter table unstuck_private.turns_owed enable row level security;
 revoke all on unstuck_private.turns_owed from public, anon, authenticated, service_role;
 
---: source step/job_steps.sql beac82d5b83c by hand
+--: source step/job_steps.sql 6d03f0d7429e by hand
 
 --: source audit/violations_now.sql d6415650efb0
 -- The violations of the two invariants that hold or not by the clock; they are never stored.
@@ -190,6 +201,40 @@ $$;
 
 revoke all on function unstuck_private.violations_now
 from public, anon, authenticated, service_role;
+
+--: source cancel/is_orphan.sql 86783141c775
+-- True for a row that waits since before p_before, that nobody paid for or ordered, and that no
+-- worker has claimed.
+create or replace function unstuck_private.is_orphan(p_job unstuck.jobs, p_before timestamptz)
+returns boolean
+language plpgsql
+stable
+set search_path = ''
+-- Planning would cost more than the work.
+set plan_cache_mode = force_generic_plan
+as
+$$
+begin
+  return p_job.status in ('pending', 'queued')
+    and p_job.quarantined_at is null
+    and p_job.request_hash is null
+    and p_job.started_at is null
+    and coalesce(p_job.queued_at, p_job.created_at) <= p_before
+    and not exists (
+      select
+      from unstuck.credit_entries e
+      where e.job_id = p_job.id
+        and e.kind = 'debit'
+    )
+    and not exists (
+      select
+      from unstuck.job_steps s
+      where s.job_id = p_job.id
+        and (s.provider_task_id is not null or s.claimed_at is not null)
+    );
+end $$;
+
+revoke all on function unstuck_private.is_orphan from public, anon, authenticated, service_role;
 
 --: source clock/probe_pause.sql 47d3f8e3522f
 -- How long a provider's learned limit stands until one step more is tried: shortly after it has
@@ -376,7 +421,7 @@ end $$;
 
 revoke all on function unstuck_private.act_as from public, anon, authenticated, service_role;
 
---: source job/job_get_v1.sql bdbc9f6315a9
+--: source job/job_get_v1.sql 6917bf30a3bb
 create or replace function unstuck.job_get_v1(
   p_job_id uuid,
   p_user_id uuid default null,
@@ -471,6 +516,8 @@ begin
   cross join unstuck_private.job_state(j.id, false, true) e
   cross join lateral (
     select case when unstuck_private.waits_for_capacity(j) then 'PROVIDER_BUSY' end as code
+    -- Not inlined: it is asked once.
+    offset 0
   ) w
   where j.id = p_job_id;
 end $$;
@@ -1019,7 +1066,7 @@ end $$;
 
 revoke all on function unstuck_private.order_debit from public, anon, authenticated, service_role;
 
---: source order/seconds_over_queue_ttl.sql 49c4bd17d595
+--: source order/seconds_over_queue_ttl.sql 0126de20f876
 -- How many seconds longer than its tool's `queue_ttl` a new job would wait; 0 while a slot is free
 -- or no duration was measured yet. The job's own position counts, so that a user with many waiting
 -- jobs causes no refusal of other users.
@@ -1054,23 +1101,23 @@ begin
       limit v_slots
     ) s
   ) < v_slots
-    or not exists (
-      select from unstuck_private.tool_seconds(p_tool.provider) t
-      where t.measured
-    )
   then
     return 0;
   end if;
-  return (
-    select p.eta_seconds - extract(epoch from p_tool.queue_ttl)::int
-    from unstuck_private.job_position(p_job_id) p
+  return coalesce(
+    (
+      select p.eta_seconds - extract(epoch from p_tool.queue_ttl)::int
+      from unstuck_private.job_position(p_job_id) p
+      where p.measured
+    ),
+    0
   );
 end $$;
 
 revoke all on function unstuck_private.seconds_over_queue_ttl
 from public, anon, authenticated, service_role;
 
---: source queue/caller_positions.sql 7ae2fa2ad72a
+--: source queue/caller_positions.sql f15277a56e28
 -- The positions of the caller's own waiting jobs, {job id: position}; for an admin and the service,
 -- of all. A view calls this once a query, not once a row. Many positions cost one pass over the
 -- provider's whole line, a few are told without one.
@@ -1114,10 +1161,7 @@ begin
         where j.id = any (v_ids)
       ) p
       cross join lateral unstuck_private.queue_order(p.provider, clock_timestamp()) q
-      join unstuck.jobs j
-        on j.id = q.job_id
-        and j.status = 'queued'
-      where q.step = 1
+      where q.begins
     )
     select coalesce(jsonb_object_agg(l.job_id, l.nth), '{}')
     from line l
@@ -1269,15 +1313,15 @@ $$;
 
 revoke all on function unstuck_private.is_at_work from public, anon, authenticated, service_role;
 
---: source queue/job_position.sql e9bf749d2702
+--: source queue/job_position.sql 4f16630bb13f
 -- The position of a queued job in its provider's line, and in how many seconds it will start. No
 -- row for any other job.
 --
 -- It counts what stands before the job in the index of the line, and reads the whole line only
 -- where the job has no turn yet. The wait is told from the total of the work before it: it may
--- differ by one job from the true one.
+-- differ by one job from the true one. measured: it is told from durations that were measured.
 create or replace function unstuck_private.job_position(p_job_id uuid)
-returns table ("position" int, eta_seconds int)
+returns table ("position" int, eta_seconds int, measured boolean)
 language plpgsql
 stable
 set search_path = ''
@@ -1290,6 +1334,7 @@ declare
   v_step unstuck.job_steps;
   v_position bigint;
   v_seconds numeric;
+  v_times unstuck_private.tool_time[];
 begin
   select s.*
   into v_step
@@ -1303,17 +1348,19 @@ begin
   if not found then
     return;
   end if;
+  v_times := unstuck_private.tool_times(v_step.provider);
   select sum(a.jobs), sum(a.steps * coalesce(t.seconds, 60))
   into v_position, v_seconds
   from unstuck_private.steps_ahead(v_step, v_now) a
-  left join unstuck_private.tool_seconds(v_step.provider) t on t.tool = a.tool;
+  left join unnest(v_times) t on t.tool = a.tool;
   return query
   select
     coalesce(v_position, 0)::int + 1,
     least(
       ceil(
         greatest(
-          unstuck_private.seconds_until_work_done(v_step.provider, coalesce(v_seconds, 0)),
+          unstuck_private.seconds_until_work_done(
+            v_step.provider, v_times, coalesce(v_seconds, 0)),
           unstuck_private.seconds_between(
             v_now, greatest(v_step.not_before, u.circuit_open_until, p.circuit_open_until)
           ),
@@ -1321,7 +1368,11 @@ begin
         )
       ),
       2147483647
-    )::int
+    )::int,
+    exists (
+      select from unnest(v_times) t
+      where t.measured
+    )
   from unstuck.tools u
   cross join unstuck.providers p
   where u.tool = v_step.line_tool
@@ -1700,7 +1751,7 @@ $$;
 revoke all on function unstuck_private.peak_at_provider
 from public, anon, authenticated, service_role;
 
---: source queue/provider_positions.sql 843a263f780e
+--: source queue/provider_positions.sql 4a0d84ba7519
 -- The positions 1..n of the jobs that wait at a provider, and in how many seconds each will start:
 -- in its turn, in the slot that is free first, if every step takes as long as its tool took lately.
 create or replace function unstuck_private.provider_positions(p_provider text)
@@ -1711,7 +1762,8 @@ set search_path = ''
 as
 $$
 declare
-  v_free numeric[] := unstuck_private.seconds_until_slots_free(p_provider);
+  v_times unstuck_private.tool_time[] := unstuck_private.tool_times(p_provider);
+  v_free numeric[] := unstuck_private.seconds_until_slots_free(p_provider, v_times);
   v_slot int;
   v_step record;
   v_position int := 0;
@@ -1736,7 +1788,7 @@ begin
       and s.step = q.step
     join unstuck.tools u on u.tool = q.tool
     join unstuck.providers p on p.provider = s.provider
-    left join unstuck_private.tool_seconds(p_provider) t on t.tool = q.tool
+    left join unnest(v_times) t on t.tool = q.tool
     order by q."position"
   loop
     v_slot := 1;
@@ -1830,33 +1882,29 @@ $c$;
 revoke all on function unstuck.queue_check_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.queue_check_v1 to service_role;
 
---: source queue/queue_order.sql 465f6d9b12ff
+--: source queue/queue_order.sql 25c848404854
 -- The waiting steps of one provider in the order in which they will be claimed. Each user has one
 -- turn at a time, since the user began to wait or was last served: a thousand jobs of one user let
 -- every other user through after each of them. The order does not depend on what finishes when, so
--- that a position that was shown stays true. It reads the whole line: whoever asks about one job
--- calls `job_position`.
+-- that a position that was shown stays true. begins: the step is the first of a job that has not
+-- begun. It reads the whole line: whoever asks about one job calls `job_position`.
 create or replace function unstuck_private.queue_order(p_provider text, p_now timestamptz)
-returns table (job_id uuid, step int, tool text, "position" bigint)
-language sql
+returns table (job_id uuid, step int, tool text, begins boolean, "position" bigint)
+language plpgsql
 stable
 set search_path = ''
+-- Planning would cost more than the work.
+set plan_cache_mode = force_generic_plan
+-- However few providers the statistics know, the line is read by its index, which sorts it.
+set enable_seqscan = off
+set enable_bitmapscan = off
 set jit = off
 as
 $$
-  with own as (
-    select
-      s.job_id,
-      s.step,
-      s.line_tool,
-      -- 1 for a step with a turn, then 2, 3 and so on for the user's others.
-      case
-        when s.turn_at is null then
-          1 + row_number() over line - count(s.turn_at) over (partition by s.line_user_id)
-        else 1
-      end as nth,
-      greatest(s.turn_at, s.not_before, t.circuit_open_until) as ready_at,
-      coalesce(s.turn_at, min(s.turn_at) over (partition by s.line_user_id)) as turn_at
+begin
+  return query
+  with waiting as not materialized (
+    select s.*, greatest(s.turn_at, s.not_before, t.circuit_open_until) as ready_at
     from unstuck.job_steps s
     left join unstuck.tools t
       on t.tool = s.line_tool
@@ -1864,32 +1912,69 @@ $$
     where s.provider = p_provider
       and s.status = 'queued'
       and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
-    window line as (
-      partition by s.line_user_id
-      order by s.turn_at, s.line_since, s.job_id, s.step
-    )
+  ),
+  -- The user's second step, third and so on: as if each had the user's turn.
+  further as (
+    select w.job_id, w.step, w.line_tool, w.run, w.ready_at, w.line_user_id,
+      1 + row_number() over (
+        partition by w.line_user_id
+        order by w.line_since, w.job_id, w.step
+      ) as nth
+    from waiting w
+    where w.turn_at is null
+  ),
+  turns as (
+    select f.line_user_id, min(w.turn_at) as turn_at
+    from (select distinct u.line_user_id from further u) f
+    left join waiting w
+      on w.line_user_id = f.line_user_id
+      and w.turn_at is not null
+    group by f.line_user_id
+  ),
+  line as (
+    select w.job_id, w.step, w.line_tool, w.run, w.ready_at, 1::bigint as nth, w.turn_at
+    from waiting w
+    where w.turn_at is not null
+    union all
+    select f.job_id, f.step, f.line_tool, f.run, f.ready_at, f.nth, t.turn_at
+    from further f
+    left join turns t using (line_user_id)
   )
   select
-    o.job_id,
-    o.step,
-    o.line_tool,
+    l.job_id,
+    l.step,
+    l.line_tool,
+    l.step = 1 and (
+      l.run = 0
+      -- A step that was put back may belong to a job that has begun.
+      or (
+        select j.status
+        from unstuck.jobs j
+        where j.id = l.job_id
+      ) = 'queued'
+    ),
     row_number() over (
-      order by coalesce(greatest(o.ready_at, o.turn_at) > p_now, false), o.nth,
-        case when o.ready_at > p_now then o.ready_at end, o.turn_at, o.job_id, o.step
+      order by coalesce(greatest(l.ready_at, l.turn_at) > p_now, false), l.nth,
+        case when l.ready_at > p_now then l.ready_at end, l.turn_at, l.job_id, l.step
     )
-  from own o
-$$;
+  from line l;
+end $$;
 
 revoke all on function unstuck_private.queue_order from public, anon, authenticated, service_role;
 
---: source queue/seconds_until_slots_free.sql d4ed555205fd
+--: source queue/seconds_until_slots_free.sql 4af842286f79
 -- In how many seconds each slot of a provider will be free, the latest first. A step that takes
 -- longer than its tool usually does is expected to need as much more as it is late.
-create or replace function unstuck_private.seconds_until_slots_free(p_provider text)
+create or replace function unstuck_private.seconds_until_slots_free(
+  p_provider text,
+  p_times unstuck_private.tool_time[]
+)
 returns numeric[]
 language plpgsql
 stable
 set search_path = ''
+-- Planning would cost more than the work.
+set plan_cache_mode = force_generic_plan
 as
 $$
 begin
@@ -1905,7 +1990,7 @@ begin
         ) as seconds
       from unstuck.job_steps s
       join unstuck.jobs j on j.id = s.job_id
-      left join unstuck_private.tool_seconds(p_provider) t on t.tool = j.tool
+      left join unnest(p_times) t on t.tool = j.tool
       where s.provider = p_provider
         and unstuck_private.holds_slot(s)
     ),
@@ -1935,11 +2020,12 @@ end $$;
 revoke all on function unstuck_private.seconds_until_slots_free
 from public, anon, authenticated, service_role;
 
---: source queue/seconds_until_work_done.sql 6b3ace9c8de5
+--: source queue/seconds_until_work_done.sql 869a34ec1373
 -- In how many seconds a provider's slots, each from the moment when it is free, will have done so
 -- many seconds of work together.
 create or replace function unstuck_private.seconds_until_work_done(
   p_provider text,
+  p_times unstuck_private.tool_time[],
   p_seconds numeric
 )
 returns numeric
@@ -1959,7 +2045,7 @@ begin
         s.free_in,
         sum(s.free_in) over (order by s.free_in, s.slot) as total,
         row_number() over (order by s.free_in, s.slot) as slots
-      from unnest(unstuck_private.seconds_until_slots_free(p_provider))
+      from unnest(unstuck_private.seconds_until_slots_free(p_provider, p_times))
         with ordinality as s (free_in, slot)
     ) f
   );
@@ -2156,9 +2242,12 @@ $c$;
 revoke all on function unstuck.step_claim_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_claim_v1 to service_role;
 
---: source queue/steps_ahead.sql ef40294a4349
+--: source queue/steps_ahead.sql b590a86c7efb
 -- What stands before a waiting step in its provider's line, by tool: how many steps, and how many
 -- jobs that have not begun.
+--
+-- Where the step's turn has come, each tool's steps are counted in the index alone. Those of a tool
+-- whose circuit is open stand behind the others.
 create or replace function unstuck_private.steps_ahead(
   p_step unstuck.job_steps,
   p_now timestamptz
@@ -2175,37 +2264,47 @@ set enable_bitmapscan = off
 set jit = off
 as
 $$
-declare
-  -- The tools whose steps wait for their circuit: the others go before them.
-  v_shut text[] := array(
-    select t.tool
-    from unstuck.tools t
-    where t.circuit_open_until > p_now
-  );
 begin
-  if p_step.turn_at <= p_now and p_step.line_tool <> all (v_shut) then
+  if p_step.turn_at <= p_now
+    and not exists (
+      select from unstuck.tools t
+      where t.tool = p_step.line_tool
+        and t.circuit_open_until > p_now
+    )
+  then
     return query
-    select s.line_tool, count(*),
-      count(*) filter (
-        where s.step = 1
-          -- A step that was put back may belong to a job that has begun.
-          and (
-            s.run = 0
-            or (
-              select j.status
-              from unstuck.jobs j
-              where j.id = s.job_id
-            ) = 'queued'
-          )
-      )
-    from unstuck.job_steps s
-    where s.provider = p_step.provider
-      and s.status = 'queued'
-      and s.turn_at is not null
-      and s.line_tool <> all (v_shut)
-      and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
-      and (s.turn_at, s.job_id, s.step) < (p_step.turn_at, p_step.job_id, p_step.step)
-    group by s.line_tool;
+    select t.tool, b.steps,
+      b.new_jobs + case when b.put_back = 0 then 0 else (
+        -- A step that was put back may belong to a job that has begun.
+        select count(*)
+        from unstuck.job_steps s
+        join unstuck.jobs j on j.id = s.job_id
+        where s.provider = p_step.provider
+          and s.line_tool = t.tool
+          and s.status = 'queued'
+          and s.turn_at is not null
+          and (s.turn_at, s.job_id, s.step) < (p_step.turn_at, p_step.job_id, p_step.step)
+          and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
+          and s.step = 1
+          and s.run > 0
+          and j.status = 'queued'
+      ) end
+    from unstuck.tools t
+    cross join lateral (
+      select
+        count(*) as steps,
+        count(*) filter (where s.step = 1 and s.run = 0) as new_jobs,
+        count(*) filter (where s.step = 1 and s.run > 0) as put_back
+      from unstuck.job_steps s
+      where s.provider = p_step.provider
+        and s.line_tool = t.tool
+        and s.status = 'queued'
+        and s.turn_at is not null
+        and (s.turn_at, s.job_id, s.step) < (p_step.turn_at, p_step.job_id, p_step.step)
+        and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
+    ) b
+    where coalesce(t.circuit_open_until <= p_now, true)
+      and b.steps > 0;
     return;
   end if;
   return query
@@ -2213,9 +2312,8 @@ begin
     select *
     from unstuck_private.queue_order(p_step.provider, p_now) q
   )
-  select l.tool, count(*), count(*) filter (where l.step = 1 and j.status = 'queued')
+  select l.tool, count(*), count(*) filter (where l.begins)
   from line l
-  join unstuck.jobs j on j.id = l.job_id
   where l."position" < (
     select m."position"
     from line m
@@ -2513,6 +2611,69 @@ end $$;
 
 revoke all on function unstuck_private.take_turn from public, anon, authenticated, service_role;
 
+--: source queue/tool_times.sql e33665bf8e62
+-- How long a step of each tool of a provider held its slot lately: the mean of the tool's last 20
+-- among the provider's last 200. A tool without any takes the mean of the others. Without any
+-- measurement it is 60 seconds, with measured = false.
+create or replace function unstuck_private.tool_times(p_provider text)
+returns unstuck_private.tool_time[]
+language plpgsql
+stable
+set search_path = ''
+-- Planning would cost more than the work.
+set plan_cache_mode = force_generic_plan
+as
+$$
+begin
+  return (
+    with done as (
+      select
+        -- A step that was completed before migration 0003 does not name its tool.
+        coalesce(
+          s.line_tool,
+          (
+            select j.tool
+            from unstuck.jobs j
+            where j.id = s.job_id
+          )
+        ) as tool,
+        least(s.claimed_at, s.started_at) as since,
+        coalesce(s.provider_done_at, s.completed_at) as until,
+        s.completed_at
+      from unstuck.job_steps s
+      where s.provider = p_provider
+        and s.status = 'completed'
+        and s.started_at is not null
+      order by s.completed_at desc
+      limit 200
+    ),
+    lately as (
+      select d.*, row_number() over (partition by d.tool order by d.completed_at desc) as nth
+      from done d
+    ),
+    mean as (
+      select
+        l.tool,
+        avg(
+          -- A time that was written by hand may be infinite or wrong.
+          greatest(least(extract(epoch from l.until) - extract(epoch from l.since), 2147483647), 0)
+        ) as seconds
+      from lately l
+      where l.nth <= 20
+      group by rollup (l.tool)
+    )
+    select array_agg(
+      (t.tool, coalesce(m.seconds, a.seconds, 60), a.seconds is not null)::unstuck_private.tool_time
+    )
+    from unstuck.tools t
+    left join mean m on m.tool = t.tool
+    left join mean a on a.tool is null
+    where t.provider = p_provider
+  );
+end $$;
+
+revoke all on function unstuck_private.tool_times from public, anon, authenticated, service_role;
+
 --: source queue/trials_waiting.sql ae7ef9d5628a
 -- How many tools have a trial at a provider now: one waiting step of each tool whose circuit lets
 -- one through.
@@ -2799,7 +2960,7 @@ end $$;
 revoke all on function unstuck_private.is_task_of_other_step
 from public, anon, authenticated, service_role;
 
---: source step/job_steps_before_insert.sql 6239cc3f464b
+--: source step/job_steps_before_insert.sql 448266298f38
 -- Fills in what a writer leaves out of a new step: a live step always has a deadline, a final one a
 -- time of completion. A queued step joins its provider's line.
 create or replace function unstuck_private.job_steps_before_insert() returns trigger
@@ -2834,9 +2995,9 @@ begin
         + v_tool.run_timeout
     end
   );
+  new.line_tool := v_job.tool;
   if new.status = 'queued' then
     new.line_user_id := v_job.user_id;
-    new.line_tool := v_job.tool;
     new.line_since := coalesce(v_job.queued_at, v_job.created_at);
     new.turn_at := unstuck_private.take_turn(
       new.provider, new.line_user_id, greatest(new.line_since, new.not_before));
@@ -3488,6 +3649,150 @@ end $$;
 revoke all on function unstuck_private.step_take_success
 from public, anon, authenticated, service_role;
 
+--: source sweep/has_due_jobs.sql b24e234c0133
+-- True when a sweep of the user's live jobs may find something to heal. It costs less than to plan
+-- the sweep, and most users who ask have nothing to heal.
+create or replace function unstuck_private.has_due_jobs(p_user_id uuid, p_now timestamptz)
+returns boolean
+language plpgsql
+stable
+set search_path = ''
+-- Planning would cost more than the work.
+set plan_cache_mode = force_generic_plan
+-- However few jobs the statistics know, they are read by their index.
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
+as
+$$
+begin
+  return exists (
+    select from unstuck.jobs j
+    join unstuck.tools t using (tool)
+    join unstuck.providers p using (provider)
+    where j.user_id = p_user_id
+      and unstuck_private.is_live(j.status)
+      and j.quarantined_at is null
+      and (
+        j.deadline_at <= p_now
+        or coalesce(j.started_at, j.created_at) <= p_now - t.run_timeout
+          and (
+            not exists (
+              select from unstuck.job_steps s
+              where s.job_id = j.id
+            )
+            or coalesce(j.started_at, j.created_at) <= p_now - least(
+              unstuck_private.tool_lifetime(t, p, j.total_steps), interval '100 years')
+          )
+        or exists (
+          select from unstuck.job_steps s
+          where s.job_id = j.id
+            and s.status in ('starting', 'running')
+            and s.lease_until <= p_now
+        )
+      )
+  );
+end $$;
+
+revoke all on function unstuck_private.has_due_jobs from public, anon, authenticated, service_role;
+
+--: source sweep/sweep.sql 3afc2ecff1bd
+-- Heals all that SQL can heal, up to p_limit jobs and a time budget: it finalises jobs that ran out
+-- of time, page by page, then fails steps without an attempt left, then requeues steps. None of the
+-- three stops another, and no row stops the others.
+--
+-- A row without a job counts requeued steps, or due jobs that are left over, looking one page
+-- ahead. `p_now` is an argument so that tests need not wait. Each page is planned anew: a plan for
+-- pages of any size would read whole tables.
+create or replace function unstuck_private.sweep(
+  p_now timestamptz,
+  p_user_id uuid,
+  p_limit int,
+  p_budget interval
+)
+returns table (
+  job_id uuid,
+  tool text,
+  status text,
+  refunded bigint,
+  requeued int,
+  remaining int
+)
+language plpgsql
+set search_path = ''
+set plan_cache_mode = 'force_custom_plan'
+as
+$$
+#variable_conflict use_column
+declare
+  v_until timestamptz := clock_timestamp() + p_budget;
+  v_remaining int := p_limit;
+  v_rows int;
+  v_is_stopped boolean;
+  v_by text;
+  v_ids uuid[];
+  v_at timestamptz;
+  v_id uuid;
+begin
+  perform unstuck_private.act_as('sweep');
+  -- A user's own heal locks the account first, like every other function that works on the user.
+  if p_user_id is not null
+    and not (
+      unstuck_private.has_due_jobs(p_user_id, p_now)
+      and unstuck_private.account_try_lock(p_user_id)
+    )
+  then
+    return;
+  end if;
+  foreach v_by in array
+    case when p_user_id is null then array['deadline', 'age'] else array['user'] end
+  loop
+    v_at := '-infinity';
+    v_id := '00000000-0000-0000-0000-000000000000';
+    loop
+      v_is_stopped := v_remaining <= 0 or clock_timestamp() > v_until;
+      select c.ids, c.last_at, c.last_id
+      into v_ids, v_at, v_id
+      from unstuck_private.sweep_candidates(p_now, v_by, p_user_id, v_at, v_id,
+        case when v_is_stopped then 1000 else least(greatest(v_remaining, 100), 2000) end) c;
+      exit when v_ids is null;
+      if v_is_stopped then
+        return query
+        select null::uuid, null::text, null::text, 0::bigint, 0,
+          unstuck_private.count_due_among(p_now, v_ids);
+        exit;
+      end if;
+      begin
+        return query
+        select *
+        from unstuck_private.sweep_page(p_now, v_by, v_ids, v_remaining, v_until);
+        get diagnostics v_rows = row_count;
+        v_remaining := v_remaining - (v_rows - 1);
+      exception when others then
+        raise warning 'a page of the sweep failed: %', sqlerrm;
+      end;
+    end loop;
+  end loop;
+  begin
+    return query
+    select e.job_id, e.tool, e.status, e.refunded, 0, 0
+    from unstuck_private.steps_fail_exhausted(p_now, p_user_id, least(p_limit, 200), v_until) e;
+  exception when others then
+    raise warning 'steps_fail_exhausted failed: %', sqlerrm;
+  end;
+  begin
+    return query
+    select null::uuid, null::text, null::text, 0::bigint,
+      unstuck_private.steps_rescue(p_now, p_user_id, p_limit), 0;
+  exception when others then
+    raise warning 'steps_rescue failed: %', sqlerrm;
+  end;
+end $$;
+
+revoke all on function unstuck_private.sweep from public, anon, authenticated, service_role;
+
 --: source tool/job_lifetime.sql e33fb583e765
 -- The longest that a job of this tool with this many steps may live.
 create or replace function unstuck_private.job_lifetime(p_tool text, p_steps int) returns interval
@@ -3676,6 +3981,8 @@ grant select on unstuck.provider_load to authenticated, service_role;
 
 --: removed queue/queue_turns.sql
 
+--: removed queue/tool_seconds.sql
+
 --: removed retention/prune_queue_turns.sql
 
 --: history
@@ -3683,7 +3990,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   3,
   'kept_line',
-  '3ed5070bdf3e87e0d28c35efecc0bd770a9456cb09f25715fa3849a10295f933'
+  '4b90c9be5aa00850e1d09ea8bc414dd13647581d1e8422aa2460ae3217b0c422'
 );
 
 notify pgrst, 'reload schema';

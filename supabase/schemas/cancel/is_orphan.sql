@@ -2,12 +2,15 @@
 -- worker has claimed.
 create or replace function unstuck_private.is_orphan(p_job unstuck.jobs, p_before timestamptz)
 returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
+-- Planning would cost more than the work.
+set plan_cache_mode = force_generic_plan
 as
 $$
-  select p_job.status in ('pending', 'queued')
+begin
+  return p_job.status in ('pending', 'queued')
     and p_job.quarantined_at is null
     and p_job.request_hash is null
     and p_job.started_at is null
@@ -23,7 +26,7 @@ $$
       from unstuck.job_steps s
       where s.job_id = p_job.id
         and (s.provider_task_id is not null or s.claimed_at is not null)
-    )
-$$;
+    );
+end $$;
 
 revoke all on function unstuck_private.is_orphan from public, anon, authenticated, service_role;

@@ -92,6 +92,8 @@ begin
   cross join unstuck_private.job_state(j.id, false, true) e
   cross join lateral (
     select case when unstuck_private.waits_for_capacity(j) then 'PROVIDER_BUSY' end as code
+    -- Not inlined: it is asked once.
+    offset 0
   ) w
   where j.id = p_job_id;
 end $$;

@@ -32,16 +32,16 @@ begin
       limit v_slots
     ) s
   ) < v_slots
-    or not exists (
-      select from unstuck_private.tool_seconds(p_tool.provider) t
-      where t.measured
-    )
   then
     return 0;
   end if;
-  return (
-    select p.eta_seconds - extract(epoch from p_tool.queue_ttl)::int
-    from unstuck_private.job_position(p_job_id) p
+  return coalesce(
+    (
+      select p.eta_seconds - extract(epoch from p_tool.queue_ttl)::int
+      from unstuck_private.job_position(p_job_id) p
+      where p.measured
+    ),
+    0
   );
 end $$;
 

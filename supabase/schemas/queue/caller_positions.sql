@@ -41,10 +41,7 @@ begin
         where j.id = any (v_ids)
       ) p
       cross join lateral unstuck_private.queue_order(p.provider, clock_timestamp()) q
-      join unstuck.jobs j
-        on j.id = q.job_id
-        and j.status = 'queued'
-      where q.step = 1
+      where q.begins
     )
     select coalesce(jsonb_object_agg(l.job_id, l.nth), '{}')
     from line l

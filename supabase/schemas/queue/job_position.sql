@@ -3,9 +3,9 @@
 --
 -- It counts what stands before the job in the index of the line, and reads the whole line only
 -- where the job has no turn yet. The wait is told from the total of the work before it: it may
--- differ by one job from the true one.
+-- differ by one job from the true one. measured: it is told from durations that were measured.
 create or replace function unstuck_private.job_position(p_job_id uuid)
-returns table ("position" int, eta_seconds int)
+returns table ("position" int, eta_seconds int, measured boolean)
 language plpgsql
 stable
 set search_path = ''
@@ -18,6 +18,7 @@ declare
   v_step unstuck.job_steps;
   v_position bigint;
   v_seconds numeric;
+  v_times unstuck_private.tool_time[];
 begin
   select s.*
   into v_step
@@ -31,17 +32,19 @@ begin
   if not found then
     return;
   end if;
+  v_times := unstuck_private.tool_times(v_step.provider);
   select sum(a.jobs), sum(a.steps * coalesce(t.seconds, 60))
   into v_position, v_seconds
   from unstuck_private.steps_ahead(v_step, v_now) a
-  left join unstuck_private.tool_seconds(v_step.provider) t on t.tool = a.tool;
+  left join unnest(v_times) t on t.tool = a.tool;
   return query
   select
     coalesce(v_position, 0)::int + 1,
     least(
       ceil(
         greatest(
-          unstuck_private.seconds_until_work_done(v_step.provider, coalesce(v_seconds, 0)),
+          unstuck_private.seconds_until_work_done(
+            v_step.provider, v_times, coalesce(v_seconds, 0)),
           unstuck_private.seconds_between(
             v_now, greatest(v_step.not_before, u.circuit_open_until, p.circuit_open_until)
           ),
@@ -49,7 +52,11 @@ begin
         )
       ),
       2147483647
-    )::int
+    )::int,
+    exists (
+      select from unnest(v_times) t
+      where t.measured
+    )
   from unstuck.tools u
   cross join unstuck.providers p
   where u.tool = v_step.line_tool

@@ -8,7 +8,8 @@ set search_path = ''
 as
 $$
 declare
-  v_free numeric[] := unstuck_private.seconds_until_slots_free(p_provider);
+  v_times unstuck_private.tool_time[] := unstuck_private.tool_times(p_provider);
+  v_free numeric[] := unstuck_private.seconds_until_slots_free(p_provider, v_times);
   v_slot int;
   v_step record;
   v_position int := 0;
@@ -33,7 +34,7 @@ begin
       and s.step = q.step
     join unstuck.tools u on u.tool = q.tool
     join unstuck.providers p on p.provider = s.provider
-    left join unstuck_private.tool_seconds(p_provider) t on t.tool = q.tool
+    left join unnest(v_times) t on t.tool = q.tool
     order by q."position"
   loop
     v_slot := 1;

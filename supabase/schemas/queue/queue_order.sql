@@ -1,29 +1,25 @@
 -- The waiting steps of one provider in the order in which they will be claimed. Each user has one
 -- turn at a time, since the user began to wait or was last served: a thousand jobs of one user let
 -- every other user through after each of them. The order does not depend on what finishes when, so
--- that a position that was shown stays true. It reads the whole line: whoever asks about one job
--- calls `job_position`.
+-- that a position that was shown stays true. begins: the step is the first of a job that has not
+-- begun. It reads the whole line: whoever asks about one job calls `job_position`.
 create or replace function unstuck_private.queue_order(p_provider text, p_now timestamptz)
-returns table (job_id uuid, step int, tool text, "position" bigint)
-language sql
+returns table (job_id uuid, step int, tool text, begins boolean, "position" bigint)
+language plpgsql
 stable
 set search_path = ''
+-- Planning would cost more than the work.
+set plan_cache_mode = force_generic_plan
+-- However few providers the statistics know, the line is read by its index, which sorts it.
+set enable_seqscan = off
+set enable_bitmapscan = off
 set jit = off
 as
 $$
-  with own as (
-    select
-      s.job_id,
-      s.step,
-      s.line_tool,
-      -- 1 for a step with a turn, then 2, 3 and so on for the user's others.
-      case
-        when s.turn_at is null then
-          1 + row_number() over line - count(s.turn_at) over (partition by s.line_user_id)
-        else 1
-      end as nth,
-      greatest(s.turn_at, s.not_before, t.circuit_open_until) as ready_at,
-      coalesce(s.turn_at, min(s.turn_at) over (partition by s.line_user_id)) as turn_at
+begin
+  return query
+  with waiting as not materialized (
+    select s.*, greatest(s.turn_at, s.not_before, t.circuit_open_until) as ready_at
     from unstuck.job_steps s
     left join unstuck.tools t
       on t.tool = s.line_tool
@@ -31,20 +27,52 @@ $$
     where s.provider = p_provider
       and s.status = 'queued'
       and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
-    window line as (
-      partition by s.line_user_id
-      order by s.turn_at, s.line_since, s.job_id, s.step
-    )
+  ),
+  -- The user's second step, third and so on: as if each had the user's turn.
+  further as (
+    select w.job_id, w.step, w.line_tool, w.run, w.ready_at, w.line_user_id,
+      1 + row_number() over (
+        partition by w.line_user_id
+        order by w.line_since, w.job_id, w.step
+      ) as nth
+    from waiting w
+    where w.turn_at is null
+  ),
+  turns as (
+    select f.line_user_id, min(w.turn_at) as turn_at
+    from (select distinct u.line_user_id from further u) f
+    left join waiting w
+      on w.line_user_id = f.line_user_id
+      and w.turn_at is not null
+    group by f.line_user_id
+  ),
+  line as (
+    select w.job_id, w.step, w.line_tool, w.run, w.ready_at, 1::bigint as nth, w.turn_at
+    from waiting w
+    where w.turn_at is not null
+    union all
+    select f.job_id, f.step, f.line_tool, f.run, f.ready_at, f.nth, t.turn_at
+    from further f
+    left join turns t using (line_user_id)
   )
   select
-    o.job_id,
-    o.step,
-    o.line_tool,
+    l.job_id,
+    l.step,
+    l.line_tool,
+    l.step = 1 and (
+      l.run = 0
+      -- A step that was put back may belong to a job that has begun.
+      or (
+        select j.status
+        from unstuck.jobs j
+        where j.id = l.job_id
+      ) = 'queued'
+    ),
     row_number() over (
-      order by coalesce(greatest(o.ready_at, o.turn_at) > p_now, false), o.nth,
-        case when o.ready_at > p_now then o.ready_at end, o.turn_at, o.job_id, o.step
+      order by coalesce(greatest(l.ready_at, l.turn_at) > p_now, false), l.nth,
+        case when l.ready_at > p_now then l.ready_at end, l.turn_at, l.job_id, l.step
     )
-  from own o
-$$;
+  from line l;
+end $$;
 
 revoke all on function unstuck_private.queue_order from public, anon, authenticated, service_role;

@@ -1,10 +1,15 @@
 -- In how many seconds each slot of a provider will be free, the latest first. A step that takes
 -- longer than its tool usually does is expected to need as much more as it is late.
-create or replace function unstuck_private.seconds_until_slots_free(p_provider text)
+create or replace function unstuck_private.seconds_until_slots_free(
+  p_provider text,
+  p_times unstuck_private.tool_time[]
+)
 returns numeric[]
 language plpgsql
 stable
 set search_path = ''
+-- Planning would cost more than the work.
+set plan_cache_mode = force_generic_plan
 as
 $$
 begin
@@ -20,7 +25,7 @@ begin
         ) as seconds
       from unstuck.job_steps s
       join unstuck.jobs j on j.id = s.job_id
-      left join unstuck_private.tool_seconds(p_provider) t on t.tool = j.tool
+      left join unnest(p_times) t on t.tool = j.tool
       where s.provider = p_provider
         and unstuck_private.holds_slot(s)
     ),

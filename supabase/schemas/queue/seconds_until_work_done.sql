@@ -2,6 +2,7 @@
 -- many seconds of work together.
 create or replace function unstuck_private.seconds_until_work_done(
   p_provider text,
+  p_times unstuck_private.tool_time[],
   p_seconds numeric
 )
 returns numeric
@@ -21,7 +22,7 @@ begin
         s.free_in,
         sum(s.free_in) over (order by s.free_in, s.slot) as total,
         row_number() over (order by s.free_in, s.slot) as slots
-      from unnest(unstuck_private.seconds_until_slots_free(p_provider))
+      from unnest(unstuck_private.seconds_until_slots_free(p_provider, p_times))
         with ordinality as s (free_in, slot)
     ) f
   );

@@ -1,5 +1,8 @@
 -- What stands before a waiting step in its provider's line, by tool: how many steps, and how many
 -- jobs that have not begun.
+--
+-- Where the step's turn has come, each tool's steps are counted in the index alone. Those of a tool
+-- whose circuit is open stand behind the others.
 create or replace function unstuck_private.steps_ahead(
   p_step unstuck.job_steps,
   p_now timestamptz
@@ -16,37 +19,47 @@ set enable_bitmapscan = off
 set jit = off
 as
 $$
-declare
-  -- The tools whose steps wait for their circuit: the others go before them.
-  v_shut text[] := array(
-    select t.tool
-    from unstuck.tools t
-    where t.circuit_open_until > p_now
-  );
 begin
-  if p_step.turn_at <= p_now and p_step.line_tool <> all (v_shut) then
+  if p_step.turn_at <= p_now
+    and not exists (
+      select from unstuck.tools t
+      where t.tool = p_step.line_tool
+        and t.circuit_open_until > p_now
+    )
+  then
     return query
-    select s.line_tool, count(*),
-      count(*) filter (
-        where s.step = 1
-          -- A step that was put back may belong to a job that has begun.
-          and (
-            s.run = 0
-            or (
-              select j.status
-              from unstuck.jobs j
-              where j.id = s.job_id
-            ) = 'queued'
-          )
-      )
-    from unstuck.job_steps s
-    where s.provider = p_step.provider
-      and s.status = 'queued'
-      and s.turn_at is not null
-      and s.line_tool <> all (v_shut)
-      and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
-      and (s.turn_at, s.job_id, s.step) < (p_step.turn_at, p_step.job_id, p_step.step)
-    group by s.line_tool;
+    select t.tool, b.steps,
+      b.new_jobs + case when b.put_back = 0 then 0 else (
+        -- A step that was put back may belong to a job that has begun.
+        select count(*)
+        from unstuck.job_steps s
+        join unstuck.jobs j on j.id = s.job_id
+        where s.provider = p_step.provider
+          and s.line_tool = t.tool
+          and s.status = 'queued'
+          and s.turn_at is not null
+          and (s.turn_at, s.job_id, s.step) < (p_step.turn_at, p_step.job_id, p_step.step)
+          and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
+          and s.step = 1
+          and s.run > 0
+          and j.status = 'queued'
+      ) end
+    from unstuck.tools t
+    cross join lateral (
+      select
+        count(*) as steps,
+        count(*) filter (where s.step = 1 and s.run = 0) as new_jobs,
+        count(*) filter (where s.step = 1 and s.run > 0) as put_back
+      from unstuck.job_steps s
+      where s.provider = p_step.provider
+        and s.line_tool = t.tool
+        and s.status = 'queued'
+        and s.turn_at is not null
+        and (s.turn_at, s.job_id, s.step) < (p_step.turn_at, p_step.job_id, p_step.step)
+        and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
+    ) b
+    where coalesce(t.circuit_open_until <= p_now, true)
+      and b.steps > 0;
     return;
   end if;
   return query
@@ -54,9 +67,8 @@ begin
     select *
     from unstuck_private.queue_order(p_step.provider, p_now) q
   )
-  select l.tool, count(*), count(*) filter (where l.step = 1 and j.status = 'queued')
+  select l.tool, count(*), count(*) filter (where l.begins)
   from line l
-  join unstuck.jobs j on j.id = l.job_id
   where l."position" < (
     select m."position"
     from line m

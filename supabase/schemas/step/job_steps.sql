@@ -44,6 +44,7 @@ create table unstuck.job_steps (
   -- The place of a waiting step in its provider's line, written by triggers. Whose step it is: null
   -- unless it is queued.
   line_user_id uuid,
+  -- The job's tool.
   line_tool text,
   -- The order among the user's own waiting steps.
   line_since timestamptz,
@@ -60,7 +61,12 @@ create table unstuck.job_steps (
 
 -- The line of a provider, in the order in which its steps are claimed.
 create index job_steps_line
-on unstuck.job_steps (provider, turn_at, job_id, step) include (line_tool, run, deadline_at)
+on unstuck.job_steps (provider, turn_at, job_id, step)
+where status = 'queued' and turn_at is not null;
+
+-- The same line of each tool: a position is counted here, without a look at the table.
+create index job_steps_line_of_tool
+on unstuck.job_steps (provider, line_tool, turn_at, job_id, step) include (run, deadline_at)
 where status = 'queued' and turn_at is not null;
 
 -- The waiting steps of one user, in their order.

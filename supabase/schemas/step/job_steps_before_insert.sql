@@ -32,9 +32,9 @@ begin
         + v_tool.run_timeout
     end
   );
+  new.line_tool := v_job.tool;
   if new.status = 'queued' then
     new.line_user_id := v_job.user_id;
-    new.line_tool := v_job.tool;
     new.line_since := coalesce(v_job.queued_at, v_job.created_at);
     new.turn_at := unstuck_private.take_turn(
       new.provider, new.line_user_id, greatest(new.line_since, new.not_before));

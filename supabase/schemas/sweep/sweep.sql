@@ -37,7 +37,12 @@ declare
 begin
   perform unstuck_private.act_as('sweep');
   -- A user's own heal locks the account first, like every other function that works on the user.
-  if p_user_id is not null and not unstuck_private.account_try_lock(p_user_id) then
+  if p_user_id is not null
+    and not (
+      unstuck_private.has_due_jobs(p_user_id, p_now)
+      and unstuck_private.account_try_lock(p_user_id)
+    )
+  then
     return;
   end if;
   foreach v_by in array

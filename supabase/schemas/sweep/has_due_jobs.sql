@@ -1,0 +1,47 @@
+-- True when a sweep of the user's live jobs may find something to heal. It costs less than to plan
+-- the sweep, and most users who ask have nothing to heal.
+create or replace function unstuck_private.has_due_jobs(p_user_id uuid, p_now timestamptz)
+returns boolean
+language plpgsql
+stable
+set search_path = ''
+-- Planning would cost more than the work.
+set plan_cache_mode = force_generic_plan
+-- However few jobs the statistics know, they are read by their index.
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
+as
+$$
+begin
+  return exists (
+    select from unstuck.jobs j
+    join unstuck.tools t using (tool)
+    join unstuck.providers p using (provider)
+    where j.user_id = p_user_id
+      and unstuck_private.is_live(j.status)
+      and j.quarantined_at is null
+      and (
+        j.deadline_at <= p_now
+        or coalesce(j.started_at, j.created_at) <= p_now - t.run_timeout
+          and (
+            not exists (
+              select from unstuck.job_steps s
+              where s.job_id = j.id
+            )
+            or coalesce(j.started_at, j.created_at) <= p_now - least(
+              unstuck_private.tool_lifetime(t, p, j.total_steps), interval '100 years')
+          )
+        or exists (
+          select from unstuck.job_steps s
+          where s.job_id = j.id
+            and s.status in ('starting', 'running')
+            and s.lease_until <= p_now
+        )
+      )
+  );
+end $$;
+
+revoke all on function unstuck_private.has_due_jobs from public, anon, authenticated, service_role;
