@@ -1366,6 +1366,8 @@ CREATE OR REPLACE FUNCTION unstuck.job_enqueue_v2(p_user_id uuid, p_job_id uuid,
  SECURITY DEFINER
  SET search_path TO ''
  SET statement_timeout TO '10s'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   v_tool unstuck.tools;
@@ -1442,6 +1444,8 @@ CREATE OR REPLACE FUNCTION unstuck.job_get_v1(p_job_id uuid, p_user_id uuid DEFA
  SECURITY DEFINER
  SET search_path TO ''
  SET statement_timeout TO '10s'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   v_job unstuck.jobs;
@@ -1848,6 +1852,8 @@ CREATE OR REPLACE FUNCTION unstuck.step_claim_v1(p_provider text, p_limit intege
  SECURITY DEFINER
  SET search_path TO ''
  SET statement_timeout TO '10s'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   v_provider unstuck.providers;
@@ -1917,6 +1923,8 @@ CREATE OR REPLACE FUNCTION unstuck.step_complete_v2(p_job_id uuid, p_step intege
  SECURITY DEFINER
  SET search_path TO ''
  SET statement_timeout TO '10s'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   v_job unstuck.jobs;
@@ -2006,6 +2014,8 @@ CREATE OR REPLACE FUNCTION unstuck.step_done_v2(p_job_id uuid, p_step integer, p
  SECURITY DEFINER
  SET search_path TO ''
  SET statement_timeout TO '10s'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   v_step unstuck.job_steps;
@@ -2071,6 +2081,8 @@ CREATE OR REPLACE FUNCTION unstuck.step_fail_v1(p_job_id uuid, p_step integer, p
  SECURITY DEFINER
  SET search_path TO ''
  SET statement_timeout TO '10s'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   v_job unstuck.jobs;
@@ -2216,6 +2228,8 @@ CREATE OR REPLACE FUNCTION unstuck.step_sent_v1(p_job_id uuid, p_step integer, p
  SECURITY DEFINER
  SET search_path TO ''
  SET statement_timeout TO '10s'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   v_step unstuck.job_steps;
@@ -2250,6 +2264,8 @@ CREATE OR REPLACE FUNCTION unstuck.step_started_v1(p_job_id uuid, p_step integer
  SECURITY DEFINER
  SET search_path TO ''
  SET statement_timeout TO '10s'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   v_step unstuck.job_steps;
@@ -2456,6 +2472,8 @@ CREATE OR REPLACE FUNCTION unstuck.user_active_v1(p_user_id uuid)
  SECURITY DEFINER
  SET search_path TO ''
  SET statement_timeout TO '10s'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 #variable_conflict use_column
 begin
@@ -2601,6 +2619,8 @@ CREATE OR REPLACE FUNCTION unstuck.webhook_record_v2(p_provider text, p_job_id u
  SECURITY DEFINER
  SET search_path TO ''
  SET statement_timeout TO '5s'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   v_id bigint;
@@ -6230,12 +6250,20 @@ CREATE OR REPLACE FUNCTION unstuck_private.seconds_over_queue_ttl(p_job_id uuid,
  STABLE
  SET search_path TO ''
  SET plan_cache_mode TO 'force_generic_plan'
+ SET enable_seqscan TO 'off'
+ SET enable_bitmapscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
-  v_slots int;
+  v_free int;
 begin
-  select unstuck_private.slot_limit(p, clock_timestamp())
-  into v_slots
+  select unstuck_private.slot_limit(p, clock_timestamp()) - (
+    select count(*)
+    from unstuck.job_steps s
+    where s.provider = p.provider
+      and unstuck_private.holds_slot(s)
+  )
+  into v_free
   from unstuck.providers p
   where p.provider = p_tool.provider;
   if (
@@ -6244,12 +6272,11 @@ begin
       select
       from unstuck.job_steps s
       where s.provider = p_tool.provider
-        and s.provider_done_at is null
-        and s.status in ('queued', 'starting', 'running')
+        and s.status = 'queued'
         and s.job_id <> p_job_id
-      limit v_slots
+      limit greatest(v_free, 0)
     ) s
-  ) < v_slots
+  ) < v_free
   then
     return 0;
   end if;

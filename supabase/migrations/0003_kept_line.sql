@@ -421,7 +421,7 @@ end $$;
 
 revoke all on function unstuck_private.act_as from public, anon, authenticated, service_role;
 
---: source job/job_get_v1.sql 6917bf30a3bb
+--: source job/job_get_v1.sql 32363f17da66
 create or replace function unstuck.job_get_v1(
   p_job_id uuid,
   p_user_id uuid default null,
@@ -450,6 +450,9 @@ language plpgsql
 security definer
 set search_path = ''
 set statement_timeout = '10s'
+-- However few rows the statistics know, they are read by their indexes.
+set enable_seqscan = off
+set jit = off
 as
 $$
 declare
@@ -786,7 +789,7 @@ $c$;
 revoke all on function unstuck.job_enqueue_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_enqueue_v1 to service_role;
 
---: source order/job_enqueue_v2.sql a7f2342883a3
+--: source order/job_enqueue_v2.sql fd32881e77e3
 create or replace function unstuck.job_enqueue_v2(
   p_user_id uuid,
   p_job_id uuid,
@@ -816,6 +819,9 @@ language plpgsql
 security definer
 set search_path = ''
 set statement_timeout = '10s'
+-- However few rows the statistics know, they are read by their indexes.
+set enable_seqscan = off
+set jit = off
 as
 $$
 declare
@@ -1066,7 +1072,7 @@ end $$;
 
 revoke all on function unstuck_private.order_debit from public, anon, authenticated, service_role;
 
---: source order/seconds_over_queue_ttl.sql 0126de20f876
+--: source order/seconds_over_queue_ttl.sql cb2c9928f2c7
 -- How many seconds longer than its tool's `queue_ttl` a new job would wait; 0 while a slot is free
 -- or no duration was measured yet. The job's own position counts, so that a user with many waiting
 -- jobs causes no refusal of other users.
@@ -1080,13 +1086,22 @@ stable
 set search_path = ''
 -- Planning would cost more than the work.
 set plan_cache_mode = force_generic_plan
+-- However few steps the statistics know, they are read by their indexes.
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
 as
 $$
 declare
-  v_slots int;
+  v_free int;
 begin
-  select unstuck_private.slot_limit(p, clock_timestamp())
-  into v_slots
+  select unstuck_private.slot_limit(p, clock_timestamp()) - (
+    select count(*)
+    from unstuck.job_steps s
+    where s.provider = p.provider
+      and unstuck_private.holds_slot(s)
+  )
+  into v_free
   from unstuck.providers p
   where p.provider = p_tool.provider;
   if (
@@ -1095,12 +1110,11 @@ begin
       select
       from unstuck.job_steps s
       where s.provider = p_tool.provider
-        and s.provider_done_at is null
-        and s.status in ('queued', 'starting', 'running')
+        and s.status = 'queued'
         and s.job_id <> p_job_id
-      limit v_slots
+      limit greatest(v_free, 0)
     ) s
-  ) < v_slots
+  ) < v_free
   then
     return 0;
   end if;
@@ -2155,7 +2169,7 @@ end $$;
 revoke all on function unstuck_private.slot_limit_rise
 from public, anon, authenticated, service_role;
 
---: source queue/step_claim_v1.sql b9163aed9842
+--: source queue/step_claim_v1.sql f546fdd7bc88
 create or replace function unstuck.step_claim_v1(p_provider text, p_limit int)
 returns table (
   job_id uuid,
@@ -2172,6 +2186,9 @@ language plpgsql
 security definer
 set search_path = ''
 set statement_timeout = '10s'
+-- However few rows the statistics know, they are read by their indexes.
+set enable_seqscan = off
+set jit = off
 as
 $$
 declare
@@ -2746,7 +2763,7 @@ end $$;
 
 revoke all on function unstuck_private.turns_lock from public, anon, authenticated, service_role;
 
---: source queue/user_active_v1.sql 03db9cd290f5
+--: source queue/user_active_v1.sql 8e0eb97e22dd
 create or replace function unstuck.user_active_v1(p_user_id uuid)
 returns table (
   has_active_job boolean,
@@ -2760,6 +2777,9 @@ language plpgsql
 security definer
 set search_path = ''
 set statement_timeout = '10s'
+-- However few rows the statistics know, they are read by their indexes.
+set enable_seqscan = off
+set jit = off
 as
 $$
 #variable_conflict use_column
@@ -3115,7 +3135,7 @@ $c$;
 revoke all on function unstuck.step_complete_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_complete_v1 to service_role;
 
---: source step/step_complete_v2.sql 5767dbc352f2
+--: source step/step_complete_v2.sql c4bd02189aa5
 create or replace function unstuck.step_complete_v2(
   p_job_id uuid,
   p_step int,
@@ -3128,6 +3148,9 @@ language plpgsql
 security definer
 set search_path = ''
 set statement_timeout = '10s'
+-- However few rows the statistics know, they are read by their indexes.
+set enable_seqscan = off
+set jit = off
 as
 $$
 declare
@@ -3252,7 +3275,7 @@ $c$;
 revoke all on function unstuck.step_done_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_done_v1 to service_role;
 
---: source step/step_done_v2.sql e5d0d957d567
+--: source step/step_done_v2.sql 5b65c40bbdb6
 create or replace function unstuck.step_done_v2(
   p_job_id uuid,
   p_step int,
@@ -3265,6 +3288,9 @@ language plpgsql
 security definer
 set search_path = ''
 set statement_timeout = '10s'
+-- However few rows the statistics know, they are read by their indexes.
+set enable_seqscan = off
+set jit = off
 as
 $$
 declare
@@ -3341,6 +3367,60 @@ $c$;
 
 revoke all on function unstuck.step_done_v2 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_done_v2 to service_role;
+
+--: source step/step_fail_v1.sql 4c0185ad748e
+create or replace function unstuck.step_fail_v1(
+  p_job_id uuid,
+  p_step int,
+  p_run bigint,
+  p_error_code text,
+  p_error_message text
+)
+returns table (outcome text, job_status text, refunded bigint)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+-- However few rows the statistics know, they are read by their indexes.
+set enable_seqscan = off
+set jit = off
+as
+$$
+declare
+  v_job unstuck.jobs;
+  v_step unstuck.job_steps;
+begin
+  perform unstuck_private.act_as('worker');
+  v_job := unstuck_private.job_lock(p_job_id);
+  v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
+  if v_step.job_id is null then
+    return query
+    select 'stale', v_job.status, 0::bigint;
+    return;
+  end if;
+  -- The provider says that the task ended, so no cancel is owed for it.
+  update unstuck.job_steps s set
+    provider_done_at = coalesce(s.provider_done_at, clock_timestamp())
+  where s.job_id = p_job_id
+    and s.step = p_step;
+  return query
+  select 'failed', f.job_status, f.refunded
+  from unstuck_private.step_fail(v_job, p_step, p_error_code, p_error_message) f;
+end $$;
+
+comment on function unstuck.step_fail_v1 is $c$
+Caller: a worker or a healer that learned from the provider that the step failed.
+
+Effect: fails the step and, by the job's refund rule, the job, and refunds in the same transaction.
+outcome: failed | stale (not the present run, or final).
+
+Refuses: nothing.
+
+Replay: stale; nothing is refunded twice.
+$c$;
+
+revoke all on function unstuck.step_fail_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.step_fail_v1 to service_role;
 
 --: source step/step_get_v1.sql 2e84460a6228
 create or replace function unstuck.step_get_v1(p_job_id uuid, p_step int)
@@ -3490,7 +3570,60 @@ $c$;
 revoke all on function unstuck.step_requeue_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_requeue_v1 to service_role;
 
---: source step/step_started_v1.sql c0a4023717b4
+--: source step/step_sent_v1.sql 14c19f3bfdb1
+create or replace function unstuck.step_sent_v1(p_job_id uuid, p_step int, p_run bigint)
+returns table (applied boolean)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+-- However few rows the statistics know, they are read by their indexes.
+set enable_seqscan = off
+set jit = off
+as
+$$
+declare
+  v_step unstuck.job_steps;
+  v_now timestamptz;
+begin
+  perform unstuck_private.act_as('worker');
+  v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
+  if v_step.status is distinct from 'starting' or v_step.sent_at is not null then
+    return query
+    select false;
+    return;
+  end if;
+  v_now := clock_timestamp();
+  update unstuck.job_steps s set
+    sent_at = v_now,
+    attempts = s.attempts + 1,
+    lease_until = v_now + t.start_timeout,
+    deadline_at = least(v_now + t.run_timeout, j.expires_at)
+  from unstuck.jobs j
+  join unstuck.tools t using (tool)
+  where s.job_id = p_job_id
+    and s.step = p_step
+    and j.id = s.job_id;
+  perform unstuck_private.job_sync_from_steps(array[p_job_id]);
+  return query
+  select true;
+end $$;
+
+comment on function unstuck.step_sent_v1 is $c$
+Caller: a worker, before its request leaves for the provider.
+
+Effect: records that the step was sent, and counts the attempt. applied = false: not the present
+run, or sent before; the worker must not submit.
+
+Refuses: nothing.
+
+Replay: applied = false.
+$c$;
+
+revoke all on function unstuck.step_sent_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.step_sent_v1 to service_role;
+
+--: source step/step_started_v1.sql fbd62ccd2eac
 create or replace function unstuck.step_started_v1(
   p_job_id uuid,
   p_step int,
@@ -3502,6 +3635,9 @@ language plpgsql
 security definer
 set search_path = ''
 set statement_timeout = '10s'
+-- However few rows the statistics know, they are read by their indexes.
+set enable_seqscan = off
+set jit = off
 as
 $$
 declare
@@ -3877,7 +4013,7 @@ $c$;
 revoke all on function unstuck.webhook_record_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.webhook_record_v1 to service_role;
 
---: source webhook/webhook_record_v2.sql e0bf9351ff26
+--: source webhook/webhook_record_v2.sql f6af8d02417a
 create or replace function unstuck.webhook_record_v2(
   p_provider text,
   p_job_id uuid,
@@ -3892,6 +4028,9 @@ language plpgsql
 security definer
 set search_path = ''
 set statement_timeout = '5s'
+-- However few rows the statistics know, they are read by their indexes.
+set enable_seqscan = off
+set jit = off
 as
 $$
 declare
@@ -3990,7 +4129,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   3,
   'kept_line',
-  '4b90c9be5aa00850e1d09ea8bc414dd13647581d1e8422aa2460ae3217b0c422'
+  '2e668ad1df3f1fb8892c5b99d90f05249f2607b1e9599051076e376c5c5ce0b0'
 );
 
 notify pgrst, 'reload schema';

@@ -93,14 +93,14 @@ function meter(load) {
   return h(
     "li",
     { class: !enabled && "off", "data-provider": provider },
-    h("span", {}, provider, off, taught(load), circuit(load)),
+    h("span", {}, provider, off, learnedLimit(load), circuit(load)),
     h("div", { class: "bar", "aria-hidden": "true" }, fill),
     h("span", { class: "num" }, `${running}/${limit}`, queue),
   );
 }
 
 /** The provider took fewer steps than are allowed when it refused more for capacity. */
-function taught({ learned_limit: learned, max_concurrent: allowed }) {
+function learnedLimit({ learned_limit: learned, max_concurrent: allowed }) {
   return learned !== null && h("em", {}, t("takes_fewer", { learned, allowed }));
 }
 

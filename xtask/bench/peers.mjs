@@ -4,7 +4,7 @@
 // Either side gets its calls as plain parameterised queries, in turn, so that neither has a driver
 // or a quieter moment of its own.
 
-import { randomUUID } from "node:crypto";
+import { hash, randomUUID } from "node:crypto";
 import pg from "pg";
 import { PgBoss } from "pg-boss";
 
@@ -40,8 +40,12 @@ async function rate(seconds, work) {
   return (done * 1000) / (performance.now() - began);
 }
 
-/** Calls these RPCs for a new job of `user`. */
-async function call(pool, calls, user) {
+let buyers = 0;
+
+/** Calls these RPCs for a new job of a user who has no other. */
+async function call(pool, calls) {
+  const user = hash("md5", `buyer ${buyers}`);
+  buyers += 1;
   const life = { job: randomUUID(), user, task: randomUUID() };
   for (const { text, values } of calls) {
     await pool.query(
@@ -52,7 +56,7 @@ async function call(pool, calls, user) {
 }
 
 /** Orders per second of both, a list of `{ours, theirs}` by round; before them lives, if wanted. */
-async function rates({ ours, theirs, user, calls, withLives, seconds, rounds }) {
+async function rates({ ours, theirs, calls, withLives, seconds, rounds }) {
   const pool = new pg.Pool({ connectionString: ours, max: 1 });
   const peer = await boss(theirs);
   const inTurn = async (ourWork, theirWork) => {
@@ -70,11 +74,11 @@ async function rates({ ours, theirs, user, calls, withLives, seconds, rounds }) 
     await peer.complete(QUEUE, job.id, RESULT);
   };
   // Nothing else waits yet, so that each fetch and each claim takes the job of its own life.
-  const lives = withLives ? await inTurn(() => call(pool, calls, user), life) : [];
+  const lives = withLives ? await inTurn(() => call(pool, calls), life) : [];
   const count = "select count(*)::int as open from jobs where completed_at is null";
   const { open } = (await pool.query(count)).rows[0];
   if (open) throw new Error(`${open} lives did not end`);
-  const order = () => call(pool, calls.slice(0, 1), user);
+  const order = () => call(pool, calls.slice(0, 1));
   const orders = await inTurn(order, () => peer.send(QUEUE, ORDER));
   await pool.end();
   await peer.stop({ graceful: false });

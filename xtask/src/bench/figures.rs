@@ -19,6 +19,10 @@ impl Timings {
         self.0.push(took.as_secs_f64() * 1000.0);
     }
 
+    pub(super) fn count(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn median(&self) -> f64 {
         self.percentile(50)
     }

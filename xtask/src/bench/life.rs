@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use serde::Serialize;
+use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio_postgres::Client;
 use tokio_postgres::types::ToSql;
@@ -39,13 +40,19 @@ pub(super) const LIFE: [&str; 6] = [
       'https://files.invalid/results/0123456789abcdef.png')",
 ];
 
-/// Claims what waits, if this job is among it.
-const CLAIM_LEFT: &str = "
-select c.job_id
-from jobs j
-cross join lateral step_claim_v1('runninghub', 4) c
-where j.id = $1
-  and j.status = 'queued'";
+/// Claims what waits, this job among it.
+const CLAIM_LEFT: &str = "select job_id from step_claim_v1('runninghub', 4)";
+
+/// The writes of [`LIFE`] by functions that know no rule; `$1`, `$2` and `$3` are as in [`NAMES`].
+const PLAIN: &str = include_str!("../../bench/plain.sql");
+const PLAIN_CALLS: [&str; 6] = [
+    "plain_order($2, $1, $3)",
+    "plain_sent($2, $1, $3)",
+    "plain_started($2, $1, $3)",
+    "plain_webhook($2, $1, $3)",
+    "plain_done($2, $1, $3)",
+    "plain_complete($2, $1, $3)",
+];
 
 /// What a call may name in braces.
 const NAMES: [&str; 3] = ["job", "user", "task"];
@@ -78,15 +85,46 @@ pub(super) async fn run(bench: &Bench) -> Result<()> {
         show(name(call), times);
     }
     show("a whole life", &whole);
+    let (plain_order, plain_life) = plain_lives(&client).await?;
+    show("beside it: an order's rows, no rules", &plain_order);
+    show("beside it: a life's rows, no rules", &plain_life);
     show("beside it: nothing", &repeated(&client, "select 1").await?);
     client.batch_execute("create table plain (id bigint generated always as identity)").await?;
     show("beside it: one row", &repeated(&client, "insert into plain default values").await?);
-    println!("{} RPCs a life (wanted: ≤ 6); {LIVES} lives, one after the other\n", LIFE.len());
+    let made = calls.iter().map(Timings::count).sum::<usize>() as f64 / f64::from(LIVES);
+    println!("{made:.2} RPCs a life (wanted: ≤ 6); {LIVES} lives, one after the other\n");
     left_behind(&client, &sizes_before).await?;
     println!("WAL: {} bytes a life", log / i64::from(LIVES));
     let cpu_ms = cpu.get("postgres").copied().unwrap_or_default() * 1000.0 / f64::from(LIVES);
     println!("CPU of the server: {cpu_ms:.1} ms a life\n");
     side_by_side(bench).await
+}
+
+/// The times of the rows of an order, and of a whole life, where no rule is kept.
+async fn plain_lives(client: &Client) -> Result<(Timings, Timings)> {
+    client.batch_execute(PLAIN).await?;
+    client.batch_execute("set session_replication_role = replica").await?;
+    let mut statements = Vec::new();
+    for call in PLAIN_CALLS {
+        statements.push(client.prepare(&format!("select {call}")).await?);
+    }
+    let user: Uuid = client.query_one("select md5('buyer 0')::uuid", &[]).await?.get(0);
+    let (mut orders, mut lives) = (Timings::default(), Timings::default());
+    for _ in 0..LIVES {
+        let job = Uuid::new_v4();
+        let task = format!("plain {job}");
+        let values: [&(dyn ToSql + Sync); 3] = [&job, &user, &task];
+        let began = Instant::now();
+        for statement in &statements {
+            client.query(statement, &values).await?;
+            if lives.count() == orders.count() {
+                orders.add(began.elapsed());
+            }
+        }
+        lives.add(began.elapsed());
+    }
+    client.batch_execute("set session_replication_role = origin").await?;
+    Ok((orders, lives))
 }
 
 /// Prints how many lives a second one caller and several have room for.
@@ -141,10 +179,11 @@ async fn live(
                 }
             };
             let values: Vec<_> = names.iter().map(value).collect();
-            times.take(client.query(statement, &values)).await?;
-            if names.contains(&"user") {
+            let rows = times.take(client.query(statement, &values)).await?;
+            let is_order = names.contains(&"user");
+            if is_order && rows.iter().all(|row| row.get::<_, Option<Value>>("claimed").is_none()) {
                 // Where another order had the provider, the worker claims in a call of its own.
-                client.query(CLAIM_LEFT, &[&job]).await?;
+                times.take(client.query(CLAIM_LEFT, &[])).await?;
             }
         }
         whole.add(began.elapsed());

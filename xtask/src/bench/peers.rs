@@ -8,10 +8,9 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use super::figures::{self, Timings};
-use super::life::{self, BoundCall, LIFE};
+use super::life::{BoundCall, LIFE};
 use super::{Bench, sweep};
 use crate::command::run_quiet;
 use crate::{paths, postgres};
@@ -20,6 +19,15 @@ use crate::{paths, postgres};
 const SECONDS: f64 = 0.5;
 const ROUNDS: u32 = 20;
 const STALE: i32 = 10_000;
+
+/// Users with credits, more than there are orders: each orders once, as an exclusive group has it.
+const BUYERS: &str = "
+insert into credit_accounts (user_id, balance)
+select md5('buyer ' || n)::uuid, 1000
+from generate_series(0, 99999) n;
+insert into credit_entries (user_id, kind, amount, balance_after)
+select user_id, 'grant', balance, balance
+from credit_accounts";
 
 /// One round's figures, per second.
 #[derive(Deserialize)]
@@ -62,13 +70,12 @@ pub(super) async fn run(bench: &Bench) -> Result<()> {
 async fn rates(bench: &Bench, peers: &Path, with_lives: bool) -> Result<PeerRates> {
     let ours = bench.database("bench_peers").await?;
     let client = postgres::connect(&ours).await?;
-    client.batch_execute("update tools set exclusive_group = null").await?;
-    client.batch_execute(life::GRANTS).await?;
-    let user: Uuid = client.query_one("select md5('buyer 0')::uuid", &[]).await?.get(0);
+    client.batch_execute(BUYERS).await?;
+    client.batch_execute("vacuum analyze").await?;
     let theirs = bench.database("bench_boss").await?;
     let calls: Vec<BoundCall> = LIFE.into_iter().map(BoundCall::new).collect();
     let request = json!({
-        "measure": "rates", "ours": ours, "theirs": theirs, "user": user, "calls": calls,
+        "measure": "rates", "ours": ours, "theirs": theirs, "calls": calls,
         "withLives": with_lives, "seconds": SECONDS, "rounds": ROUNDS,
     });
     ask(peers, &request)
@@ -101,7 +108,6 @@ async fn sweeps(bench: &Bench, peers: &Path) -> Result<()> {
     };
     let each = [ours, theirs].map(|ms| ms / f64::from(STALE));
     compare("ms for each of 10,000 stale jobs", each, 3, "ours ≤ 0.20");
-    compare("stale jobs a second", each.map(|ms| 1000.0 / ms), 0, "");
     Ok(())
 }
 
