@@ -3760,7 +3760,7 @@ begin
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.job_position(p_job_id uuid)
- RETURNS TABLE("position" integer, eta_seconds integer, measured boolean)
+ RETURNS TABLE("position" integer, eta_seconds integer)
  LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
@@ -3805,11 +3805,7 @@ begin
         )
       ),
       2147483647
-    )::int,
-    exists (
-      select from unnest(v_times) t
-      where t.measured
-    )
+    )::int
   from unstuck.tools u
   cross join unstuck.providers p
   where u.tool = v_step.line_tool
@@ -6277,16 +6273,18 @@ begin
       limit greatest(v_free, 0)
     ) s
   ) < v_free
+    or not exists (
+      select from unstuck.job_steps s
+      where s.provider = p_tool.provider
+        and s.status = 'completed'
+        and s.started_at is not null
+    )
   then
     return 0;
   end if;
-  return coalesce(
-    (
-      select p.eta_seconds - extract(epoch from p_tool.queue_ttl)::int
-      from unstuck_private.job_position(p_job_id) p
-      where p.measured
-    ),
-    0
+  return (
+    select p.eta_seconds - extract(epoch from p_tool.queue_ttl)::int
+    from unstuck_private.job_position(p_job_id) p
   );
 end $function$
 ;
@@ -7422,7 +7420,7 @@ begin
       group by rollup (l.tool)
     )
     select array_agg(
-      (t.tool, coalesce(m.seconds, a.seconds, 60), a.seconds is not null)::unstuck_private.tool_time
+      (t.tool, coalesce(m.seconds, a.seconds, 60))::unstuck_private.tool_time
     )
     from unstuck.tools t
     left join mean m on m.tool = t.tool

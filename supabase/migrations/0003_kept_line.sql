@@ -87,10 +87,9 @@ drop function unstuck_private.seconds_until_slots_free;
 drop function unstuck_private.queue_order;
 drop function unstuck_private.jobs_finalise;
 
---: source queue/tool_time.sql 09490c2e06ec
--- How long a step of a tool held its slot lately, in seconds; measured = false where nothing of the
--- provider was measured yet.
-create type unstuck_private.tool_time as (tool text, seconds numeric, measured boolean);
+--: source queue/tool_time.sql f7e82d003376
+-- How long a step of a tool held its slot lately, in seconds.
+create type unstuck_private.tool_time as (tool text, seconds numeric);
 
 --: source queue/turn.sql 7237a8f06513
 -- A waiting step that may be claimed: the first (nth = 1), second … of its user.
@@ -1072,7 +1071,7 @@ end $$;
 
 revoke all on function unstuck_private.order_debit from public, anon, authenticated, service_role;
 
---: source order/seconds_over_queue_ttl.sql cb2c9928f2c7
+--: source order/seconds_over_queue_ttl.sql 1327e3352ad7
 -- How many seconds longer than its tool's `queue_ttl` a new job would wait; 0 while a slot is free
 -- or no duration was measured yet. The job's own position counts, so that a user with many waiting
 -- jobs causes no refusal of other users.
@@ -1115,16 +1114,18 @@ begin
       limit greatest(v_free, 0)
     ) s
   ) < v_free
+    or not exists (
+      select from unstuck.job_steps s
+      where s.provider = p_tool.provider
+        and s.status = 'completed'
+        and s.started_at is not null
+    )
   then
     return 0;
   end if;
-  return coalesce(
-    (
-      select p.eta_seconds - extract(epoch from p_tool.queue_ttl)::int
-      from unstuck_private.job_position(p_job_id) p
-      where p.measured
-    ),
-    0
+  return (
+    select p.eta_seconds - extract(epoch from p_tool.queue_ttl)::int
+    from unstuck_private.job_position(p_job_id) p
   );
 end $$;
 
@@ -1327,15 +1328,15 @@ $$;
 
 revoke all on function unstuck_private.is_at_work from public, anon, authenticated, service_role;
 
---: source queue/job_position.sql 4f16630bb13f
+--: source queue/job_position.sql de807329b331
 -- The position of a queued job in its provider's line, and in how many seconds it will start. No
 -- row for any other job.
 --
 -- It counts what stands before the job in the index of the line, and reads the whole line only
 -- where the job has no turn yet. The wait is told from the total of the work before it: it may
--- differ by one job from the true one. measured: it is told from durations that were measured.
+-- differ by one job from the true one.
 create or replace function unstuck_private.job_position(p_job_id uuid)
-returns table ("position" int, eta_seconds int, measured boolean)
+returns table ("position" int, eta_seconds int)
 language plpgsql
 stable
 set search_path = ''
@@ -1382,11 +1383,7 @@ begin
         )
       ),
       2147483647
-    )::int,
-    exists (
-      select from unnest(v_times) t
-      where t.measured
-    )
+    )::int
   from unstuck.tools u
   cross join unstuck.providers p
   where u.tool = v_step.line_tool
@@ -2628,10 +2625,10 @@ end $$;
 
 revoke all on function unstuck_private.take_turn from public, anon, authenticated, service_role;
 
---: source queue/tool_times.sql e33665bf8e62
+--: source queue/tool_times.sql aec75f12550c
 -- How long a step of each tool of a provider held its slot lately: the mean of the tool's last 20
 -- among the provider's last 200. A tool without any takes the mean of the others. Without any
--- measurement it is 60 seconds, with measured = false.
+-- measurement it is 60 seconds.
 create or replace function unstuck_private.tool_times(p_provider text)
 returns unstuck_private.tool_time[]
 language plpgsql
@@ -2680,7 +2677,7 @@ begin
       group by rollup (l.tool)
     )
     select array_agg(
-      (t.tool, coalesce(m.seconds, a.seconds, 60), a.seconds is not null)::unstuck_private.tool_time
+      (t.tool, coalesce(m.seconds, a.seconds, 60))::unstuck_private.tool_time
     )
     from unstuck.tools t
     left join mean m on m.tool = t.tool
@@ -4129,7 +4126,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   3,
   'kept_line',
-  '2e668ad1df3f1fb8892c5b99d90f05249f2607b1e9599051076e376c5c5ce0b0'
+  'bb5e8258a57ae367f780ad4b6109c6d786dd8e353cf80be642040b428c258593'
 );
 
 notify pgrst, 'reload schema';

@@ -268,6 +268,38 @@ async fn a_claim_an_order_and_a_status_touch_no_more_rows_of_a_long_line() {
 }
 
 #[tokio::test]
+async fn an_order_and_a_status_touch_no_more_rows_after_a_long_history() {
+    let mut seen = Vec::new();
+    for completed in [300, 6_000] {
+        let db = open(3).await;
+        db.exec(&format!(
+            "with job as (
+               insert into jobs (tool, user_id, status)
+               select '{UPSCALER}', gen_random_uuid(), 'completed'
+               from generate_series(1, {completed}) n
+               returning id
+             )
+             insert into job_steps (job_id, step, status, started_at, completed_at)
+             select id, 1, 'completed', now(), now() from job"
+        ))
+        .await;
+        db.exec("analyze job_steps").await;
+        let (user, other) = (db.user(60).await, db.user(60).await);
+        let waiting = db.order(other, UPSCALER, 1).await;
+        let order =
+            with(enqueue_args(user, Uuid::new_v4(), UPSCALER, 1), json!({ "p_claim": false }));
+        seen.push([
+            touched(&db, "job_enqueue_v2", order).await,
+            touched(&db, "job_get_v1", json!({ "p_job_id": waiting })).await,
+            touched(&db, "user_active_v1", json!({ "p_user_id": other })).await,
+        ]);
+    }
+    for (short, long) in seen[0].iter().zip(&seen[1]) {
+        assert!(*long <= short + 50, "300 and 6,000 completed: {seen:?}");
+    }
+}
+
+#[tokio::test]
 async fn cards_of_one_user_fill_free_slots_in_one_claim() {
     let db = open(1).await;
     db.set_slots("gemini", 5).await;

@@ -10,11 +10,12 @@ begin
   set balance = balance - 60
   where user_id = p_user_id;
   insert into jobs (
-    id, tool, user_id, session_id, status, credits_charged, exclusive_key, input, request_hash,
-    queued_at, created_at, deadline_at, expires_at
+    id, tool, user_id, session_id, status, credits_charged, refund_rule, exclusive_key, input,
+    request_hash, queued_at, created_at, deadline_at, expires_at
   )
   values (
-    p_job_id, 'runninghub-upscaler', p_user_id, 'page', 'starting', 60, 'runninghub:' || p_user_id,
+    p_job_id, 'runninghub-upscaler', p_user_id, 'page', 'starting', 60, 'all',
+    'runninghub:' || p_user_id,
     '{"imageUrl": "https://files.invalid/uploads/in.png", "resolution": 2048}',
     'a hash of sixty-four letters, as the order of a picture has it..',
     v_now, v_now, v_now + interval '10 min', v_now + interval '20 min'

@@ -40,16 +40,18 @@ begin
       limit greatest(v_free, 0)
     ) s
   ) < v_free
+    or not exists (
+      select from unstuck.job_steps s
+      where s.provider = p_tool.provider
+        and s.status = 'completed'
+        and s.started_at is not null
+    )
   then
     return 0;
   end if;
-  return coalesce(
-    (
-      select p.eta_seconds - extract(epoch from p_tool.queue_ttl)::int
-      from unstuck_private.job_position(p_job_id) p
-      where p.measured
-    ),
-    0
+  return (
+    select p.eta_seconds - extract(epoch from p_tool.queue_ttl)::int
+    from unstuck_private.job_position(p_job_id) p
   );
 end $$;
 

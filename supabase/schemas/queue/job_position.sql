@@ -3,9 +3,9 @@
 --
 -- It counts what stands before the job in the index of the line, and reads the whole line only
 -- where the job has no turn yet. The wait is told from the total of the work before it: it may
--- differ by one job from the true one. measured: it is told from durations that were measured.
+-- differ by one job from the true one.
 create or replace function unstuck_private.job_position(p_job_id uuid)
-returns table ("position" int, eta_seconds int, measured boolean)
+returns table ("position" int, eta_seconds int)
 language plpgsql
 stable
 set search_path = ''
@@ -52,11 +52,7 @@ begin
         )
       ),
       2147483647
-    )::int,
-    exists (
-      select from unnest(v_times) t
-      where t.measured
-    )
+    )::int
   from unstuck.tools u
   cross join unstuck.providers p
   where u.tool = v_step.line_tool

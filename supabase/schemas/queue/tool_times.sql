@@ -1,6 +1,6 @@
 -- How long a step of each tool of a provider held its slot lately: the mean of the tool's last 20
 -- among the provider's last 200. A tool without any takes the mean of the others. Without any
--- measurement it is 60 seconds, with measured = false.
+-- measurement it is 60 seconds.
 create or replace function unstuck_private.tool_times(p_provider text)
 returns unstuck_private.tool_time[]
 language plpgsql
@@ -49,7 +49,7 @@ begin
       group by rollup (l.tool)
     )
     select array_agg(
-      (t.tool, coalesce(m.seconds, a.seconds, 60), a.seconds is not null)::unstuck_private.tool_time
+      (t.tool, coalesce(m.seconds, a.seconds, 60))::unstuck_private.tool_time
     )
     from unstuck.tools t
     left join mean m on m.tool = t.tool

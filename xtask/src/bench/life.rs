@@ -85,9 +85,6 @@ pub(super) async fn run(bench: &Bench) -> Result<()> {
         show(name(call), times);
     }
     show("a whole life", &whole);
-    let (plain_order, plain_life) = plain_lives(&client).await?;
-    show("beside it: an order's rows, no rules", &plain_order);
-    show("beside it: a life's rows, no rules", &plain_life);
     show("beside it: nothing", &repeated(&client, "select 1").await?);
     client.batch_execute("create table plain (id bigint generated always as identity)").await?;
     show("beside it: one row", &repeated(&client, "insert into plain default values").await?);
@@ -97,6 +94,9 @@ pub(super) async fn run(bench: &Bench) -> Result<()> {
     println!("WAL: {} bytes a life", log / i64::from(LIVES));
     let cpu_ms = cpu.get("postgres").copied().unwrap_or_default() * 1000.0 / f64::from(LIVES);
     println!("CPU of the server: {cpu_ms:.1} ms a life\n");
+    let (plain_order, plain_life) = plain_lives(&client).await?;
+    show("the rows of an order, no rules", &plain_order);
+    show("the rows of a life, no rules", &plain_life);
     side_by_side(bench).await
 }
 
