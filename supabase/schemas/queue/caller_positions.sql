@@ -45,7 +45,7 @@ begin
     )
     select coalesce(jsonb_object_agg(l.job_id, l.nth), '{}')
     from line l
-    where l.job_id = any (v_ids)
+    join unnest(v_ids) as n (id) on n.id = l.job_id
   );
 end $$;
 

@@ -41,8 +41,13 @@ begin
       select
         l.tool,
         avg(
-          -- A time that was written by hand may be infinite or wrong.
-          greatest(least(extract(epoch from l.until) - extract(epoch from l.since), 2147483647), 0)
+          -- In whole seconds. A time that was written by hand may be infinite or wrong.
+          round(
+            greatest(
+              least(extract(epoch from l.until) - extract(epoch from l.since), 2147483647),
+              0
+            )
+          )
         ) as seconds
       from lately l
       where l.nth <= 20
