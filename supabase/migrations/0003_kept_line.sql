@@ -86,6 +86,7 @@ drop function unstuck_private.steps_claim;
 drop function unstuck_private.seconds_until_slots_free;
 drop function unstuck_private.queue_order;
 drop function unstuck_private.jobs_finalise;
+drop function unstuck_private.job_state;
 
 --: source queue/tool_time.sql f7e82d003376
 -- How long a step of a tool held its slot lately, in seconds.
@@ -420,7 +421,7 @@ end $$;
 
 revoke all on function unstuck_private.act_as from public, anon, authenticated, service_role;
 
---: source job/job_get_v1.sql 32363f17da66
+--: source job/job_get_v1.sql 285dde789901
 create or replace function unstuck.job_get_v1(
   p_job_id uuid,
   p_user_id uuid default null,
@@ -515,7 +516,7 @@ begin
     end
   from unstuck.jobs j
   join unstuck.tools t using (tool)
-  cross join unstuck_private.job_state(j.id, false, true) e
+  cross join unstuck_private.job_state(j.id, false) e
   cross join lateral (
     select case when unstuck_private.waits_for_capacity(j) then 'PROVIDER_BUSY' end as code
     -- Not inlined: it is asked once.
@@ -541,14 +542,9 @@ $c$;
 revoke all on function unstuck.job_get_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_get_v1 to service_role;
 
---: source job/job_state.sql fe53852d69c0
--- The present state of a job, as the reply to the request that named it. A new job is about to be
--- claimed: it is answered without a position.
-create or replace function unstuck_private.job_state(
-  p_job_id uuid,
-  p_replayed boolean,
-  p_with_position boolean
-)
+--: source job/job_state.sql d5fbf287cb81
+-- The present state of a job, as the reply to the request that named it.
+create or replace function unstuck_private.job_state(p_job_id uuid, p_replayed boolean)
 returns table (
   job_id uuid,
   status text,
@@ -592,7 +588,7 @@ begin
     j.credits_refunded
   from unstuck.jobs j
   left join unstuck.credit_accounts a using (user_id)
-  left join unstuck_private.job_position(case when p_with_position then p_job_id end) p on true
+  left join unstuck_private.job_position(p_job_id) p on true
   where j.id = p_job_id;
 end $$;
 
@@ -788,7 +784,7 @@ $c$;
 revoke all on function unstuck.job_enqueue_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_enqueue_v1 to service_role;
 
---: source order/job_enqueue_v2.sql fd32881e77e3
+--: source order/job_enqueue_v2.sql 1d030740331a
 create or replace function unstuck.job_enqueue_v2(
   p_user_id uuid,
   p_job_id uuid,
@@ -857,7 +853,7 @@ begin
     if v_job.request_hash is not null then
       return query
       select s.*, case when p_claim then unstuck_private.order_claimed(p_job_id) end
-      from unstuck_private.job_state(p_job_id, true, true) s;
+      from unstuck_private.job_state(p_job_id, true) s;
       return;
     end if;
     perform unstuck_private.refuse_adoption(v_job);
@@ -888,8 +884,9 @@ begin
   end if;
   -- The reply shows the job as it was ordered.
   return query
-  select s.*, case when p_claim then unstuck_private.order_claim(s.job_id) end
-  from unstuck_private.job_state(p_job_id, false, false) s;
+  select p_job_id, 'queued', false, v_price, v_balance - v_price, null::int, null::int, null::text,
+    null::text, null::text, null::text, 0::bigint,
+    case when p_claim then unstuck_private.order_claim(p_job_id) end;
 end $$;
 
 comment on function unstuck.job_enqueue_v2 is $c$
@@ -2630,9 +2627,9 @@ end $$;
 
 revoke all on function unstuck_private.take_turn from public, anon, authenticated, service_role;
 
---: source queue/tool_times.sql 5a063628ba2a
+--: source queue/tool_times.sql f4475a500496
 -- How long a step of each tool of a provider held its slot lately: the mean of the tool's last 20
--- among the provider's last 200. A tool without any takes the mean of the others. Without any
+-- among the provider's last 100. A tool without any takes the mean of the others. Without any
 -- measurement it is 60 seconds.
 create or replace function unstuck_private.tool_times(p_provider text)
 returns unstuck_private.tool_time[]
@@ -2664,7 +2661,7 @@ begin
         and s.status = 'completed'
         and s.started_at is not null
       order by s.completed_at desc
-      limit 200
+      limit 100
     ),
     lately as (
       select d.*, row_number() over (partition by d.tool order by d.completed_at desc) as nth
@@ -4136,7 +4133,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   3,
   'kept_line',
-  'e4932d87f4844e470b589de2d5a2b6bd3e1b131b3fb4b3a96dace0a36ea1ba0b'
+  '3c1c6ac72b1872942b5c0b17a93c4fac898ea38c92d7d85fdc1ac1a81b4aa637'
 );
 
 notify pgrst, 'reload schema';

@@ -1,10 +1,5 @@
--- The present state of a job, as the reply to the request that named it. A new job is about to be
--- claimed: it is answered without a position.
-create or replace function unstuck_private.job_state(
-  p_job_id uuid,
-  p_replayed boolean,
-  p_with_position boolean
-)
+-- The present state of a job, as the reply to the request that named it.
+create or replace function unstuck_private.job_state(p_job_id uuid, p_replayed boolean)
 returns table (
   job_id uuid,
   status text,
@@ -48,7 +43,7 @@ begin
     j.credits_refunded
   from unstuck.jobs j
   left join unstuck.credit_accounts a using (user_id)
-  left join unstuck_private.job_position(case when p_with_position then p_job_id end) p on true
+  left join unstuck_private.job_position(p_job_id) p on true
   where j.id = p_job_id;
 end $$;
 

@@ -66,7 +66,7 @@ begin
     if v_job.request_hash is not null then
       return query
       select s.*, case when p_claim then unstuck_private.order_claimed(p_job_id) end
-      from unstuck_private.job_state(p_job_id, true, true) s;
+      from unstuck_private.job_state(p_job_id, true) s;
       return;
     end if;
     perform unstuck_private.refuse_adoption(v_job);
@@ -97,8 +97,9 @@ begin
   end if;
   -- The reply shows the job as it was ordered.
   return query
-  select s.*, case when p_claim then unstuck_private.order_claim(s.job_id) end
-  from unstuck_private.job_state(p_job_id, false, false) s;
+  select p_job_id, 'queued', false, v_price, v_balance - v_price, null::int, null::int, null::text,
+    null::text, null::text, null::text, 0::bigint,
+    case when p_claim then unstuck_private.order_claim(p_job_id) end;
 end $$;
 
 comment on function unstuck.job_enqueue_v2 is $c$

@@ -1,5 +1,5 @@
 -- How long a step of each tool of a provider held its slot lately: the mean of the tool's last 20
--- among the provider's last 200. A tool without any takes the mean of the others. Without any
+-- among the provider's last 100. A tool without any takes the mean of the others. Without any
 -- measurement it is 60 seconds.
 create or replace function unstuck_private.tool_times(p_provider text)
 returns unstuck_private.tool_time[]
@@ -31,7 +31,7 @@ begin
         and s.status = 'completed'
         and s.started_at is not null
       order by s.completed_at desc
-      limit 200
+      limit 100
     ),
     lately as (
       select d.*, row_number() over (partition by d.tool order by d.completed_at desc) as nth
