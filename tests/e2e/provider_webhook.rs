@@ -572,7 +572,7 @@ fn it_settles_a_step_whose_answer_was_lost_even_if_its_hint_was_lost_too() {
         let submit = world.submits_of(order.job).await.remove(0);
         let task = submit["task_id"].as_str().expect("a task").to_owned();
         until_at_provider(world, &task, "SUCCESS").await;
-        // Kept, as when the consumer died: nobody was given the hint.
+        // Kept, as when the webhook's background died: nobody was given the hint.
         let args = json!({
             "p_provider": "runninghub", "p_job_id": order.job, "p_step": 1, "p_run": 1,
             "p_task_id": task,

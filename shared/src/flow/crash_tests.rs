@@ -114,14 +114,18 @@ fn a_settle_dropped_at_any_call_still_delivers_once() {
 }
 
 #[test]
-fn a_copy_that_outlasts_the_background_is_left_to_the_consumer() {
-    for (query_ms, copy_hangs, kind) in
-        [(0, true, "image"), (5_000, false, "image"), (0, false, "video")]
-    {
+fn a_copy_that_outlasts_the_background_or_fails_is_left_to_the_consumer() {
+    for (query_ms, copy_hangs, copy_fails, kind) in [
+        (0, true, false, "image"),
+        (5_000, false, false, "image"),
+        (0, false, true, "image"),
+        (0, false, false, "video"),
+    ] {
         let world = SingleStepWorld::new(false);
         {
             let mut state = world.0.borrow_mut();
             (state.query_ms, state.copy_hangs) = (query_ms, copy_hangs);
+            state.copy_fails = copy_fails;
             state.result = json!({"kind": kind});
         }
         submit_once(&world);
@@ -130,12 +134,16 @@ fn a_copy_that_outlasts_the_background_is_left_to_the_consumer() {
         let (left, asked) = {
             let mut state = world.0.borrow_mut();
             assert!(state.done && state.objects.is_empty(), "the slot is free before the copy");
-            state.copy_hangs = false;
+            (state.copy_hangs, state.copy_fails) = (false, false);
             (state.hint.clone().unwrap(), state.called.len())
         };
-        consume_once(&world, &serde_json::from_str(&left).unwrap());
+        // The queue may deliver a message twice.
+        for _ in 0..2 {
+            consume_once(&world, &serde_json::from_str(&left).unwrap());
+        }
         let state = world.0.borrow();
-        assert_eq!(state.called[asked..], ["step_complete_v2"], "nothing is asked twice");
+        let calls = ["step_get_v1", "step_complete_v2", "step_get_v1", "webhook_applied_v1"];
+        assert_eq!(state.called[asked..][..4], calls, "nothing is queried or copied twice");
         assert_eq!((state.status, state.objects.len()), ("completed", 1));
     }
 }

@@ -61,6 +61,8 @@ pub(crate) struct SingleStepState {
     pub result: Value,
     /// A copy never ends, so that time passes while it is awaited.
     pub copy_hangs: bool,
+    /// The result is not to be had yet.
+    pub copy_fails: bool,
     random: u128,
 }
 
@@ -329,6 +331,9 @@ impl Transport for SingleStepWorld {
         }
         if self.0.borrow().copy_hangs {
             std::future::pending::<()>().await;
+        }
+        if self.0.borrow().copy_fails {
+            return Err(CopyError::Transient("404".to_owned()));
         }
         self.0.borrow_mut().objects.push(format!("{}.png", copy.to.url));
         if cut.is_some() {

@@ -41,7 +41,7 @@ begin
 end $$;
 
 comment on function unstuck.step_get_v1 is $c$
-Caller: the webhook consumer and the reconciliation of lost submissions.
+Caller: the consumer of webhooks' messages and the reconciliation of lost submissions.
 
 Effect: none; returns one step as it is now.
 

@@ -12,7 +12,8 @@ $$
 $$;
 
 comment on function unstuck.webhook_applied_v1 is $c$
-Caller: the webhook consumer, after it handled a webhook.
+Caller: whoever settled a step after its webhook: the background of the webhook's request, or the
+queue's consumer.
 
 Effect: marks the webhook as applied.
 

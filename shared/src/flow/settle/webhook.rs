@@ -29,9 +29,9 @@ use std::pin::pin;
 
 /// The queue binding of the webhook consumer.
 const QUEUE: &str = "HINTS";
-/// Nothing is submitted in the background later than this after it began: a submit may take 20 s,
-/// rounds of them 6 s more, and the platform ends the background after 30 s.
-const START_MS: u64 = 4_000;
+/// No step is started in the background later than this after it began: rounds of submits begin
+/// for 6 s more, a submit may take 20 s, and the platform ends the background after 30 s.
+const START_MS: u64 = 2_000;
 /// A copy that is not done by then is left to the consumer.
 const COPY_MS: u64 = 25_000;
 /// The delay before the consumer repeats what failed in the background.
@@ -117,8 +117,14 @@ pub async fn settle_in_background<T: Transport>(
         cx.log_error("settle_error", &error, json!({"job_id": hint.job}));
         Some(REPEAT_S)
     });
-    let Some(delay_s) = left else { return };
-    let message = serde_json::to_string(&hint).unwrap_or_default();
+    if let Some(delay_s) = left {
+        leave(cx, &hint, delay_s).await;
+    }
+}
+
+/// Leaves the rest to the queue's consumer.
+async fn leave<T: Transport>(cx: &Cx<'_, T>, hint: &WebhookHint, delay_s: u32) {
+    let message = serde_json::to_string(hint).unwrap_or_default();
     if let Err(error) = cx.transport.notify(QUEUE, &message, delay_s).await {
         cx.log("hint_lost", json!({"job_id": hint.job, "error": error.to_string()}));
     }
@@ -141,9 +147,9 @@ async fn settle_soon<T: Transport>(
             if is_late {
                 return Ok(Some(0));
             }
-            let copying = copy_within(cx, &*account, &task, left_ms);
+            let copying = copy_or_leave(cx, &*account, &task, hint, left_ms);
             let (copied, ()) = join(copying, start_if(cx, may_start, start_waiting)).await;
-            let Some(settled) = copied? else { return Ok(Some(0)) };
+            let Some(settled) = copied else { return Ok(None) };
             hint.copy = None;
             settled
         }
@@ -155,6 +161,28 @@ async fn settle_soon<T: Transport>(
         start_waiting().await?;
     }
     Ok(None)
+}
+
+/// Copies a result. `None`: what takes longer or failed is left to the consumer, at once, so that no
+/// submit beside it delays the message.
+async fn copy_or_leave<T: Transport>(
+    cx: &Cx<'_, T>,
+    account: &dyn Asynchronous,
+    task: &FinishedTask,
+    hint: &WebhookHint,
+    limit_ms: u64,
+) -> Option<Settled> {
+    let delay_s = match copy_within(cx, account, task, limit_ms).await {
+        Ok(None) => 0,
+        Ok(Some(Settled::Waiting)) => REPEAT_S,
+        Ok(settled) => return settled,
+        Err(error) => {
+            cx.log_error("settle_error", &error.into(), json!({"job_id": hint.job}));
+            REPEAT_S
+        }
+    };
+    leave(cx, hint, delay_s).await;
+    None
 }
 
 /// Copies a result within that time. `None`: it takes longer, as a video may.
@@ -182,7 +210,7 @@ pub async fn consume<T: Transport>(
 ) -> Result<(), ApiError> {
     let account = provider::asynchronous(&hint.provider, cx.config)?;
     let queried = match &hint.copy {
-        Some(left) => left.queried(hint),
+        Some(left) => left.queried(cx, hint).await?,
         None => query_task(cx, &*account, hint).await?,
     };
     let settled = go_on(cx, &*account, queried, start_waiting).await?;
@@ -239,7 +267,19 @@ impl UnfinishedCopy {
         }
     }
 
-    fn queried(&self, hint: &WebhookHint) -> Queried {
+    /// A message may come twice, or after a copy whose answer was lost: a step that needs no copy any
+    /// more is left alone.
+    async fn queried<T: Transport>(
+        &self,
+        cx: &Cx<'_, T>,
+        hint: &WebhookHint,
+    ) -> Result<Queried, DbError> {
+        let step = cx.db().step_get_v1(hint.job, hint.step).await?;
+        let is_wanted =
+            |step: &StepRow| step.attempt.run == self.run && step.done && !step.status.is_final();
+        if !step.as_ref().is_some_and(is_wanted) {
+            return Ok(Queried::Settled(Settled::Superseded));
+        }
         let task = FinishedTask {
             attempt: Attempt { job: hint.job, step: hint.step, run: self.run },
             user: self.user,
@@ -249,7 +289,7 @@ impl UnfinishedCopy {
             done_seconds: 0,
             lease_since_ms: self.lease_since_ms,
         };
-        Queried::Finished { task, may_start: self.may_start }
+        Ok(Queried::Finished { task, may_start: self.may_start })
     }
 }
 
