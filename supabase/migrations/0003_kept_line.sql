@@ -1759,7 +1759,7 @@ $$;
 revoke all on function unstuck_private.peak_at_provider
 from public, anon, authenticated, service_role;
 
---: source queue/provider_positions.sql 4a0d84ba7519
+--: source queue/provider_positions.sql 30f59c43dceb
 -- The positions 1..n of the jobs that wait at a provider, and in how many seconds each will start:
 -- in its turn, in the slot that is free first, if every step takes as long as its tool took lately.
 create or replace function unstuck_private.provider_positions(p_provider text)
@@ -1787,10 +1787,8 @@ begin
         ),
         1
       ) as not_in,
-      j.status = 'queued'
-        and q.step = min(q.step) over (partition by q.job_id) as is_first
+      q.begins
     from unstuck_private.queue_order(p_provider, clock_timestamp()) q
-    join unstuck.jobs j on j.id = q.job_id
     join unstuck.job_steps s
       on s.job_id = q.job_id
       and s.step = q.step
@@ -1806,7 +1804,7 @@ begin
       end if;
     end loop;
     v_free[v_slot] := greatest(v_free[v_slot], v_step.not_in);
-    if v_step.is_first then
+    if v_step.begins then
       v_position := v_position + 1;
       return query
       select v_step.job_id, v_position, least(ceil(v_free[v_slot]), 2147483647)::int;
@@ -2627,7 +2625,7 @@ end $$;
 
 revoke all on function unstuck_private.take_turn from public, anon, authenticated, service_role;
 
---: source queue/tool_times.sql f4475a500496
+--: source queue/tool_times.sql ba0e30c60dc8
 -- How long a step of each tool of a provider held its slot lately: the mean of the tool's last 20
 -- among the provider's last 100. A tool without any takes the mean of the others. Without any
 -- measurement it is 60 seconds.
@@ -2644,7 +2642,7 @@ begin
   return (
     with done as (
       select
-        -- A step that was completed before migration 0003 does not name its tool.
+        -- A step that was claimed before migration 0003 does not name its tool.
         coalesce(
           s.line_tool,
           (
@@ -3426,7 +3424,7 @@ $c$;
 revoke all on function unstuck.step_fail_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_fail_v1 to service_role;
 
---: source step/step_get_v1.sql 2e84460a6228
+--: source step/step_get_v1.sql 1a47a19f2c3c
 create or replace function unstuck.step_get_v1(p_job_id uuid, p_step int)
 returns table (
   job_id uuid,
@@ -3470,7 +3468,7 @@ begin
 end $$;
 
 comment on function unstuck.step_get_v1 is $c$
-Caller: the webhook consumer and the reconciliation of lost submissions.
+Caller: the consumer of webhooks' messages and the reconciliation of lost submissions.
 
 Effect: none; returns one step as it is now.
 
@@ -3789,9 +3787,10 @@ end $$;
 revoke all on function unstuck_private.step_take_success
 from public, anon, authenticated, service_role;
 
---: source sweep/has_due_jobs.sql b24e234c0133
+--: source sweep/has_due_jobs.sql 0d6c9c2029d0
 -- True when a sweep of the user's live jobs may find something to heal. It costs less than to plan
--- the sweep, and most users who ask have nothing to heal.
+-- the sweep, and most users who ask have nothing to heal. Where a row cannot be judged, the sweep
+-- finds out which.
 create or replace function unstuck_private.has_due_jobs(p_user_id uuid, p_now timestamptz)
 returns boolean
 language plpgsql
@@ -3817,7 +3816,7 @@ begin
       and j.quarantined_at is null
       and (
         j.deadline_at <= p_now
-        or coalesce(j.started_at, j.created_at) <= p_now - t.run_timeout
+        or coalesce(j.started_at, j.created_at) <= p_now - least(t.run_timeout, interval '100 years')
           and (
             not exists (
               select from unstuck.job_steps s
@@ -3834,6 +3833,8 @@ begin
         )
       )
   );
+exception when others then
+  return true;
 end $$;
 
 revoke all on function unstuck_private.has_due_jobs from public, anon, authenticated, service_role;
@@ -3981,6 +3982,34 @@ execute function unstuck_private.providers_before_update();
 
 revoke all on function unstuck_private.providers_before_update
 from public, anon, authenticated, service_role;
+
+--: source webhook/webhook_applied_v1.sql 2edea64037eb
+create or replace function unstuck.webhook_applied_v1(p_inbox_id bigint)
+returns table (applied boolean)
+language sql
+security definer
+set search_path = ''
+as
+$$
+  update unstuck.webhook_inbox w set
+    applied_at = coalesce(w.applied_at, clock_timestamp())
+  where w.id = p_inbox_id
+  returning true
+$$;
+
+comment on function unstuck.webhook_applied_v1 is $c$
+Caller: whoever settled a step after its webhook: the background of the webhook's request, or the
+queue's consumer.
+
+Effect: marks the webhook as applied.
+
+Refuses: nothing; no row where there is no such webhook.
+
+Replay: keeps the first time.
+$c$;
+
+revoke all on function unstuck.webhook_applied_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.webhook_applied_v1 to service_role;
 
 --: source webhook/webhook_record_v1.sql d1f2436742a3
 create or replace function unstuck.webhook_record_v1(
@@ -4133,7 +4162,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   3,
   'kept_line',
-  '3c1c6ac72b1872942b5c0b17a93c4fac898ea38c92d7d85fdc1ac1a81b4aa637'
+  '081967795b2e8684f9fb95ef09c40e7ac95abbc9092e2b0beef2144b755ac083'
 );
 
 notify pgrst, 'reload schema';

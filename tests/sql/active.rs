@@ -191,6 +191,33 @@ async fn user_active_v1_heals_the_user_before_it_answers() {
 }
 
 #[tokio::test]
+async fn a_user_is_healed_whatever_clock_ran_out() {
+    let db = Database::fresh().await;
+    let heal = async |user: Uuid| db.ask("user_heal_v1", json!({ "p_user_id": user })).await;
+    let user = db.user(120).await;
+    let job = db.order(user, UPSCALER, 1).await;
+    db.claim_one(PROVIDER).await;
+    assert_eq!(heal(user).await["healed"], 0);
+    db.exec("update job_steps set lease_until = clock_timestamp()").await;
+    heal(user).await;
+    assert_eq!(db.step(job, 1).await["status"], "queued", "no worker submitted it");
+    // Its deadline was written by hand, and it is older than any job may be.
+    db.exec(
+        "update jobs set created_at = created_at - interval '9 days', deadline_at = 'infinity'",
+    )
+    .await;
+    assert_eq!(heal(user).await["healed"], 1, "too old");
+    assert_eq!(db.balance(user).await, 120);
+    db.order(user, UPSCALER, 1).await;
+    db.exec("update tools set run_timeout = '10000 years'").await;
+    assert_eq!(
+        db.active(user).await["active_status"],
+        "queued",
+        "what cannot be judged hides nothing"
+    );
+}
+
+#[tokio::test]
 async fn a_running_job_is_shown_rather_than_a_waiting_one() {
     let db = Database::open().await;
     let user = db.user(1000).await;

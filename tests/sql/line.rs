@@ -271,7 +271,8 @@ async fn a_claim_an_order_and_a_status_touch_no_more_rows_of_a_long_line() {
 async fn an_order_and_a_status_touch_no_more_rows_after_a_long_history() {
     let mut seen = Vec::new();
     for completed in [300, 6_000] {
-        let db = open(3).await;
+        // The one slot is as good as taken: an order asks how long it would wait.
+        let db = open(1).await;
         db.exec(&format!(
             "with job as (
                insert into jobs (tool, user_id, status)

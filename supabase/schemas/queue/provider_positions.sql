@@ -25,10 +25,8 @@ begin
         ),
         1
       ) as not_in,
-      j.status = 'queued'
-        and q.step = min(q.step) over (partition by q.job_id) as is_first
+      q.begins
     from unstuck_private.queue_order(p_provider, clock_timestamp()) q
-    join unstuck.jobs j on j.id = q.job_id
     join unstuck.job_steps s
       on s.job_id = q.job_id
       and s.step = q.step
@@ -44,7 +42,7 @@ begin
       end if;
     end loop;
     v_free[v_slot] := greatest(v_free[v_slot], v_step.not_in);
-    if v_step.is_first then
+    if v_step.begins then
       v_position := v_position + 1;
       return query
       select v_step.job_id, v_position, least(ceil(v_free[v_slot]), 2147483647)::int;

@@ -14,7 +14,7 @@ begin
   return (
     with done as (
       select
-        -- A step that was completed before migration 0003 does not name its tool.
+        -- A step that was claimed before migration 0003 does not name its tool.
         coalesce(
           s.line_tool,
           (

@@ -1,5 +1,6 @@
 -- True when a sweep of the user's live jobs may find something to heal. It costs less than to plan
--- the sweep, and most users who ask have nothing to heal.
+-- the sweep, and most users who ask have nothing to heal. Where a row cannot be judged, the sweep
+-- finds out which.
 create or replace function unstuck_private.has_due_jobs(p_user_id uuid, p_now timestamptz)
 returns boolean
 language plpgsql
@@ -25,7 +26,7 @@ begin
       and j.quarantined_at is null
       and (
         j.deadline_at <= p_now
-        or coalesce(j.started_at, j.created_at) <= p_now - t.run_timeout
+        or coalesce(j.started_at, j.created_at) <= p_now - least(t.run_timeout, interval '100 years')
           and (
             not exists (
               select from unstuck.job_steps s
@@ -42,6 +43,8 @@ begin
         )
       )
   );
+exception when others then
+  return true;
 end $$;
 
 revoke all on function unstuck_private.has_due_jobs from public, anon, authenticated, service_role;
