@@ -3787,7 +3787,7 @@ end $$;
 revoke all on function unstuck_private.step_take_success
 from public, anon, authenticated, service_role;
 
---: source sweep/has_due_jobs.sql 0d6c9c2029d0
+--: source sweep/has_due_jobs.sql 5586c50cfbd1
 -- True when a sweep of the user's live jobs may find something to heal. It costs less than to plan
 -- the sweep, and most users who ask have nothing to heal. Where a row cannot be judged, the sweep
 -- finds out which.
@@ -3816,7 +3816,8 @@ begin
       and j.quarantined_at is null
       and (
         j.deadline_at <= p_now
-        or coalesce(j.started_at, j.created_at) <= p_now - least(t.run_timeout, interval '100 years')
+        or coalesce(j.started_at, j.created_at)
+          <= p_now - least(t.run_timeout, interval '100 years')
           and (
             not exists (
               select from unstuck.job_steps s
@@ -4162,7 +4163,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   3,
   'kept_line',
-  '081967795b2e8684f9fb95ef09c40e7ac95abbc9092e2b0beef2144b755ac083'
+  'bbdb53194aa407b1791c580d1536b35eadc28a367f518af921863f728db50978'
 );
 
 notify pgrst, 'reload schema';

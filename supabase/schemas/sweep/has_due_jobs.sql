@@ -26,7 +26,8 @@ begin
       and j.quarantined_at is null
       and (
         j.deadline_at <= p_now
-        or coalesce(j.started_at, j.created_at) <= p_now - least(t.run_timeout, interval '100 years')
+        or coalesce(j.started_at, j.created_at)
+          <= p_now - least(t.run_timeout, interval '100 years')
           and (
             not exists (
               select from unstuck.job_steps s

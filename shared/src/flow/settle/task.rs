@@ -1,9 +1,9 @@
 //! Settles a submitted step: queries its task with our own key and acts on the answer.
 //!
-//! A webhook's background, the queue's consumer, the sweep and reconcile use it. A webhook's body is
-//! never believed: the task that it names is queried, and only an end counts for this step, unless
-//! another step owns the task. A webhook alone never leads to a cancel at the provider: its address proves that the
-//! provider knows our step, not that the task it names is this step's.
+//! A webhook's background, the queue's consumer, the sweep and reconcile use it. A webhook's body
+//! is never believed: the task that it names is queried, and only an end counts for this step,
+//! unless another step owns the task. A webhook alone never leads to a cancel at the provider: its
+//! address proves that the provider knows our step, not that the task it names is this step's.
 
 use crate::core::error::ApiError;
 use crate::core::id::UserId;

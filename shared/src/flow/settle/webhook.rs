@@ -163,8 +163,8 @@ async fn settle_soon<T: Transport>(
     Ok(None)
 }
 
-/// Copies a result. `None`: what takes longer or failed is left to the consumer, at once, so that no
-/// submit beside it delays the message.
+/// Copies a result. `None`: what takes longer or failed is left to the consumer, at once, so that
+/// no submit beside it delays the message.
 async fn copy_or_leave<T: Transport>(
     cx: &Cx<'_, T>,
     account: &dyn Asynchronous,
@@ -267,8 +267,8 @@ impl UnfinishedCopy {
         }
     }
 
-    /// A message may come twice, or after a copy whose answer was lost: a step that needs no copy any
-    /// more is left alone.
+    /// A message may come twice, or after a copy whose answer was lost: a step that needs no copy
+    /// any more is left alone.
     async fn queried<T: Transport>(
         &self,
         cx: &Cx<'_, T>,
