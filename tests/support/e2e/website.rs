@@ -61,7 +61,9 @@ impl Website {
     pub async fn until_running(&self, world: &World, run: i64) {
         let look = async || {
             let step = self.step(world).await;
-            (step["status"] == "running" && step["run"] == run).then_some(())
+            let calls = world.provider_calls("/llm/").await.len();
+            let is_running = step["status"] == "running" && step["run"] == run;
+            (is_running && i64::try_from(calls).is_ok_and(|calls| calls >= run)).then_some(())
         };
         world.until(&format!("attempt {run} of {}", self.id), look).await;
     }
