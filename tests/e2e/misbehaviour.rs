@@ -78,9 +78,11 @@ async fn order_all(world: &World, tool: &'static MediaTool) -> Vec<(Order, Value
         let answer = order.run(world).send().await;
         assert_eq!(answer.status, 422, "{rule}: {}", answer.text);
     }
-    join_all(accepted.into_iter().map(async |(order, rule, _)| {
+    join_all(accepted.into_iter().map(async |(order, rule, end)| {
         let answer = order.run(world).send().await;
-        assert_eq!(answer.status, 200, "{rule}: {}", answer.text);
+        // A task may fail before the order is answered.
+        let has_failed = answer.status == 422 && matches!(end, ExpectedEnd::Returned(_));
+        assert!(answer.status == 200 || has_failed, "{rule}: {}", answer.text);
     }))
     .await;
     cases
