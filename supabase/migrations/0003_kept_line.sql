@@ -104,8 +104,8 @@ create type unstuck_private.turn as (
 
 --: source tool/providers.sql 4e99658e04a4 by hand
 
---: source queue/turns_owed.sql 92fcbcadad25
--- Users who wait at a provider and have no turn in its line: their steps were held by other
+--: source queue/turns_owed.sql 77d69f696a75
+-- Users who wait at a provider and have no usable turn in its line: their steps were held by other
 -- transactions when the turn was passed on, or the turn is of a tool whose circuit has opened. The
 -- next claim gives them one.
 create table unstuck_private.turns_owed (
@@ -421,7 +421,7 @@ end $$;
 
 revoke all on function unstuck_private.act_as from public, anon, authenticated, service_role;
 
---: source job/job_get_v1.sql 285dde789901
+--: source job/job_get_v1.sql 17a422ec0944
 create or replace function unstuck.job_get_v1(
   p_job_id uuid,
   p_user_id uuid default null,
@@ -516,7 +516,7 @@ begin
     end
   from unstuck.jobs j
   join unstuck.tools t using (tool)
-  cross join unstuck_private.job_state(j.id, false) e
+  cross join unstuck_private.job_state(j.id) e
   cross join lateral (
     select case when unstuck_private.waits_for_capacity(j) then 'PROVIDER_BUSY' end as code
     -- Not inlined: it is asked once.
@@ -542,9 +542,9 @@ $c$;
 revoke all on function unstuck.job_get_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_get_v1 to service_role;
 
---: source job/job_state.sql d5fbf287cb81
--- The present state of a job, as the reply to the request that named it.
-create or replace function unstuck_private.job_state(p_job_id uuid, p_replayed boolean)
+--: source job/job_state.sql 60020a6566a9
+-- The present state of a job, as the reply to a request that is a replay.
+create or replace function unstuck_private.job_state(p_job_id uuid)
 returns table (
   job_id uuid,
   status text,
@@ -569,7 +569,7 @@ begin
   select
     j.id,
     j.status,
-    p_replayed,
+    true,
     j.credits_charged,
     coalesce(a.balance, 0),
     p."position",
@@ -784,7 +784,7 @@ $c$;
 revoke all on function unstuck.job_enqueue_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_enqueue_v1 to service_role;
 
---: source order/job_enqueue_v2.sql 1d030740331a
+--: source order/job_enqueue_v2.sql a54335519db5
 create or replace function unstuck.job_enqueue_v2(
   p_user_id uuid,
   p_job_id uuid,
@@ -853,7 +853,7 @@ begin
     if v_job.request_hash is not null then
       return query
       select s.*, case when p_claim then unstuck_private.order_claimed(p_job_id) end
-      from unstuck_private.job_state(p_job_id, true) s;
+      from unstuck_private.job_state(p_job_id) s;
       return;
     end if;
     perform unstuck_private.refuse_adoption(v_job);
@@ -902,7 +902,7 @@ the user cancelled the order before it arrived), tool_disabled, active_job_exist
 insufficient_credits, queue_full. A refusal leaves nothing behind.
 
 Replay: the same id, user, tool and hash get the job's present state and no charge: replayed = true.
-claimed: the step, while no worker has sent it.
+claimed: the step with a new run, while no worker has sent it.
 $c$;
 
 revoke all on function unstuck.job_enqueue_v2 from public, anon, authenticated, service_role;
@@ -999,16 +999,30 @@ end $$;
 
 revoke all on function unstuck_private.job_write from public, anon, authenticated, service_role;
 
---: source order/order_claimed.sql d6dd685e52e4
--- The first step of an order as `order_claim` answered it, where no worker has sent it: an answer
--- to the order was lost, and the step is still to be submitted. Null for any other.
+--: source order/order_claimed.sql eef11e96b1d7
+-- Gives the first step of an order anew, as `order_claim` does, where no worker has sent it: an
+-- answer to the order was lost, and the step is still to be submitted. The step gets a new run, so
+-- that the worker of the first request, if there is one still, submits it no more. Null for any
+-- other step. The caller has locked the job.
 create or replace function unstuck_private.order_claimed(p_job_id uuid) returns jsonb
-language sql
-stable
+language plpgsql
 set search_path = ''
 as
 $$
-  select jsonb_build_object(
+declare
+  v_claimed jsonb;
+begin
+  update unstuck.job_steps s
+  set run = s.run + 1
+  from unstuck.jobs j
+  join unstuck.tools t using (tool)
+  where s.job_id = p_job_id
+    and s.step = 1
+    and s.status = 'starting'
+    and s.sent_at is null
+    and s.lease_until > clock_timestamp()
+    and j.id = s.job_id
+  returning jsonb_build_object(
     'job_id', s.job_id,
     'step', s.step,
     'run', s.run,
@@ -1026,16 +1040,9 @@ $$
       0
     )
   )
-  from unstuck.job_steps s
-  join unstuck.jobs j on j.id = s.job_id
-  join unstuck.tools t on t.tool = j.tool
-  where s.job_id = p_job_id
-    and s.step = 1
-    and s.run = 1
-    and s.status = 'starting'
-    and s.sent_at is null
-    and s.lease_until > clock_timestamp()
-$$;
+  into v_claimed;
+  return v_claimed;
+end $$;
 
 revoke all on function unstuck_private.order_claimed
 from public, anon, authenticated, service_role;
@@ -1222,7 +1229,7 @@ execute function unstuck_private.circuit_owes_turns();
 revoke all on function unstuck_private.circuit_owes_turns
 from public, anon, authenticated, service_role;
 
---: source queue/give_turn.sql 8f300db5e38b
+--: source queue/give_turn.sql c79957d995cf
 -- Gives a user who has no usable turn in a provider's line one, from now on, behind those who wait
 -- already: to the first waiting step that may be claimed, else, where the user has no turn at all,
 -- to the first one. Where another transaction holds that step, the turn is owed, and the next claim
@@ -1252,7 +1259,7 @@ begin
     count(*) filter (
       where s.turn_at <= v_now
         and s.line_tool <> all (v_shut)
-        and (s.deadline_at > v_now or unstuck_private.is_at_work(s.job_id))
+        and unstuck_private.is_in_time(s, v_now)
     )
   into v_turns, v_usable
   from unstuck.job_steps s
@@ -1325,12 +1332,29 @@ $$;
 
 revoke all on function unstuck_private.is_at_work from public, anon, authenticated, service_role;
 
---: source queue/job_position.sql de807329b331
+--: source queue/is_in_time.sql c777689c3d1e
+-- True while a waiting step may still start: its deadline is ahead, or is paused because another
+-- step of its job is at work. It is inlined: no search_path.
+create or replace function unstuck_private.is_in_time(
+  p_step unstuck.job_steps,
+  p_now timestamptz
+)
+returns boolean
+language sql
+stable
+as
+$$
+  select p_step.deadline_at > p_now or unstuck_private.is_at_work(p_step.job_id)
+$$;
+
+revoke all on function unstuck_private.is_in_time from public, anon, authenticated, service_role;
+
+--: source queue/job_position.sql 0d9ad16cfa25
 -- The position of a queued job in its provider's line, and in how many seconds it will start. No
 -- row for any other job.
 --
 -- It counts what stands before the job in the index of the line, and reads the whole line only
--- where the job has no turn yet. The wait is told from the total of the work before it: it may
+-- where the job's turn has not come or its tool's circuit is open. The wait is told from the total of the work before it: it may
 -- differ by one job from the true one.
 create or replace function unstuck_private.job_position(p_job_id uuid)
 returns table ("position" int, eta_seconds int)
@@ -1389,9 +1413,9 @@ end $$;
 
 revoke all on function unstuck_private.job_position from public, anon, authenticated, service_role;
 
---: source queue/line_move.sql 699a57685857
+--: source queue/line_move.sql 8b7f29ac7789
 -- Moves the waiting steps of a job in the line as far as an operator moved the time since when the
--- job waits.
+-- job waits. A time that was set to infinity moves nothing.
 create or replace function unstuck_private.line_move() returns trigger
 language plpgsql
 set search_path = ''
@@ -1421,7 +1445,7 @@ execute function unstuck_private.line_move();
 
 revoke all on function unstuck_private.line_move from public, anon, authenticated, service_role;
 
---: source queue/may_start.sql 0a0ccbfca921
+--: source queue/may_start.sql ac882ae2f72e
 -- How many waiting steps of a provider a claim would take now. While no circuit is open it reads
 -- about as many steps as there are free slots.
 create or replace function unstuck_private.may_start(p_provider text) returns int
@@ -1478,7 +1502,7 @@ begin
       and s.line_tool <> all (v_shut)
       and unstuck_private.is_live(j.status)
       and j.quarantined_at is null
-      and (s.deadline_at > v_now or unstuck_private.is_at_work(s.job_id))
+      and unstuck_private.is_in_time(s, v_now)
     order by s.turn_at, s.job_id, s.step
     limit v_free
   ) s;
@@ -1497,7 +1521,7 @@ begin
         and j.quarantined_at is null
         and coalesce(s.not_before <= v_now, true)
         and s.line_tool <> all (v_shut)
-        and (s.deadline_at > v_now or unstuck_private.is_at_work(s.job_id))
+        and unstuck_private.is_in_time(s, v_now)
       order by s.line_user_id, s.turn_at, s.line_since, s.job_id, s.step
       limit v_free - v_steps
     ) s;
@@ -1510,7 +1534,7 @@ end $$;
 
 revoke all on function unstuck_private.may_start from public, anon, authenticated, service_role;
 
---: source queue/next_turns_lock.sql 48df22f79ae2
+--: source queue/next_turns_lock.sql d622287e81ad
 -- Locks up to p_limit further steps where slots are left after every turn was taken (p_turns): the
 -- second step of each user, then the third. A user whose only turn cannot be taken (its tool's
 -- circuit is open, or it went to nobody because the next step was locked) is served here too.
@@ -1583,7 +1607,7 @@ begin
   where s.status = 'queued'
     and unstuck_private.is_live(j.status)
     and j.quarantined_at is null
-    and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
+    and unstuck_private.is_in_time(s, p_now)
   order by f.nth, f.turn_at, f.job_id, f.step
   limit p_limit
   for update of j, s skip locked;
@@ -1888,7 +1912,7 @@ $c$;
 revoke all on function unstuck.queue_check_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.queue_check_v1 to service_role;
 
---: source queue/queue_order.sql 25c848404854
+--: source queue/queue_order.sql f9d362397b6b
 -- The waiting steps of one provider in the order in which they will be claimed. Each user has one
 -- turn at a time, since the user began to wait or was last served: a thousand jobs of one user let
 -- every other user through after each of them. The order does not depend on what finishes when, so
@@ -1917,7 +1941,7 @@ begin
       and t.circuit_open_until > p_now
     where s.provider = p_provider
       and s.status = 'queued'
-      and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
+      and unstuck_private.is_in_time(s, p_now)
   ),
   -- The user's second step, third and so on: as if each had the user's turn.
   further as (
@@ -2060,10 +2084,10 @@ end $$;
 revoke all on function unstuck_private.seconds_until_work_done
 from public, anon, authenticated, service_role;
 
---: source queue/slot_limit.sql 37289cde38b6
+--: source queue/slot_limit.sql 552acfbb4ec9
 -- How many steps a provider may work on at once at a time p_at: `max_concurrent`, or fewer where it
 -- refused more for capacity, and one step more once a probe of that is due. Whoever asks how many
--- slots there are asks this function. It is inlined: no search_path.
+-- slots there are asks this function; only `order_claim` leaves the probe to a claim. It is inlined: no search_path.
 create or replace function unstuck_private.slot_limit(
   p_provider unstuck.providers,
   p_at timestamptz
@@ -2161,7 +2185,7 @@ end $$;
 revoke all on function unstuck_private.slot_limit_rise
 from public, anon, authenticated, service_role;
 
---: source queue/step_claim_v1.sql f546fdd7bc88
+--: source queue/step_claim_v1.sql 389b98ecc875
 create or replace function unstuck.step_claim_v1(p_provider text, p_limit int)
 returns table (
   job_id uuid,
@@ -2218,6 +2242,8 @@ begin
     return;
   end if;
   perform unstuck_private.owed_turns_give(p_provider);
+  -- A turn that was given just now counts too.
+  v_now := clock_timestamp();
   return query
   select *
   from unstuck_private.steps_claim(
@@ -2251,7 +2277,7 @@ $c$;
 revoke all on function unstuck.step_claim_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_claim_v1 to service_role;
 
---: source queue/steps_ahead.sql a14342f3bcfc
+--: source queue/steps_ahead.sql 74c68d0202e2
 -- What stands before a waiting step in its provider's line, by tool: how many steps, and how many
 -- jobs that have not begun.
 --
@@ -2284,7 +2310,7 @@ begin
     return query
     select t.tool, b.steps + e.steps,
       b.steps + e.steps - case when b.others + e.others = 0 then 0 else (
-        -- A later step belongs to a job that has begun, a step that was put back may.
+        -- Only the first step stands for a job, and only until the job has begun.
         select count(*)
         from unstuck.job_steps s
         join unstuck.jobs j on j.id = s.job_id
@@ -2293,7 +2319,7 @@ begin
           and s.status = 'queued'
           and s.turn_at is not null
           and (s.turn_at, s.job_id, s.step) < (p_step.turn_at, p_step.job_id, p_step.step)
-          and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
+          and unstuck_private.is_in_time(s, p_now)
           and (s.step > 1 or s.run > 0 and j.status <> 'queued')
       ) end
     from unstuck.tools t
@@ -2304,7 +2330,7 @@ begin
         and s.line_tool = t.tool
         and s.status = 'queued'
         and s.turn_at < p_step.turn_at
-        and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
+        and unstuck_private.is_in_time(s, p_now)
     ) b
     -- Those of the same moment apart: to compare one column is a fifth cheaper.
     cross join lateral (
@@ -2315,7 +2341,7 @@ begin
         and s.status = 'queued'
         and s.turn_at = p_step.turn_at
         and (s.job_id, s.step) < (p_step.job_id, p_step.step)
-        and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
+        and unstuck_private.is_in_time(s, p_now)
     ) e
     where coalesce(t.circuit_open_until <= p_now, true)
       and b.steps + e.steps > 0;
@@ -2488,7 +2514,7 @@ end $$;
 
 revoke all on function unstuck_private.steps_pick from public, anon, authenticated, service_role;
 
---: source queue/steps_waiting_v1.sql 0711cc89c3c0
+--: source queue/steps_waiting_v1.sql c122e77a84e2
 create or replace function unstuck.steps_waiting_v1(p_provider text)
 returns table (waiting int, may_start int)
 language sql
@@ -2503,6 +2529,7 @@ set statement_timeout = '5s'
 as
 $$
   select
+    -- Those with a turn and those without one, each counted in an index of its own.
     (
       select count(*)::int
       from unstuck.job_steps s
@@ -2580,7 +2607,7 @@ execute function unstuck_private.swap_turn();
 
 revoke all on function unstuck_private.swap_turn from public, anon, authenticated, service_role;
 
---: source queue/take_turn.sql 46164d7cb279
+--: source queue/take_turn.sql adcdaff02b40
 -- The turn of a step that joins a provider's line at p_at: null where another waiting step of the
 -- user has a turn by then, so that a user has one turn at a time. A turn that nobody can use does
 -- not count: its deadline is over, or its tool's circuit is open.
@@ -2611,7 +2638,7 @@ begin
     and s.line_user_id = p_user_id
     and s.status = 'queued'
     and s.turn_at <= v_by
-    and (s.deadline_at > clock_timestamp() or unstuck_private.is_at_work(s.job_id))
+    and unstuck_private.is_in_time(s, clock_timestamp())
     and s.line_tool not in (
       select t.tool
       from unstuck.tools t
@@ -2693,7 +2720,7 @@ end $$;
 
 revoke all on function unstuck_private.tool_times from public, anon, authenticated, service_role;
 
---: source queue/trials_waiting.sql ae7ef9d5628a
+--: source queue/trials_waiting.sql d1798fb93106
 -- How many tools have a trial at a provider now: one waiting step of each tool whose circuit lets
 -- one through.
 create or replace function unstuck_private.trials_waiting(p_provider text, p_now timestamptz)
@@ -2708,18 +2735,21 @@ $$
   where t.circuit_open_until <= p_now
     and exists (
       select from unstuck.job_steps s
+      join unstuck.jobs j on j.id = s.job_id
       where s.provider = p_provider
         and s.status = 'queued'
         and s.turn_at <= p_now
         and s.line_tool = t.tool
-        and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
+        and unstuck_private.is_live(j.status)
+        and j.quarantined_at is null
+        and unstuck_private.is_in_time(s, p_now)
     )
 $$;
 
 revoke all on function unstuck_private.trials_waiting
 from public, anon, authenticated, service_role;
 
---: source queue/turns_lock.sql 28a8a3a55c5c
+--: source queue/turns_lock.sql 5d61b4e78af2
 -- Locks the first p_limit steps of a provider's line whose turn has come, with their jobs, and
 -- returns them. It skips what another transaction has locked, what ran out of time, and the tools
 -- p_without; with p_tool it takes steps of that tool alone.
@@ -2757,7 +2787,7 @@ begin
     and (p_tool is null or s.line_tool = p_tool)
     and unstuck_private.is_live(j.status)
     and j.quarantined_at is null
-    and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
+    and unstuck_private.is_in_time(s, p_now)
   order by s.turn_at, s.job_id, s.step
   limit p_limit
   for update of j, s skip locked;
@@ -3037,9 +3067,10 @@ execute function unstuck_private.job_steps_before_insert();
 revoke all on function unstuck_private.job_steps_before_insert
 from public, anon, authenticated, service_role;
 
---: source step/job_steps_before_update.sql fd45c8e749e7
+--: source step/job_steps_before_update.sql 31c58401d432
 -- Refuses to leave a final state. A step that becomes queued joins its provider's line: a step that
--- was put back has the turn that it had, and a chain's next step the turn of the step before it.
+-- was put back has the turn that it had, and a chain's next step the turn of the step before it. A
+-- waiting step whose `not_before` changes moves back with it, and never before its earlier turn.
 --
 -- When a working step's deadline is moved back by hand, the job's deadline moves with it, because
 -- the healers find a job by its own deadline.
@@ -3787,7 +3818,7 @@ end $$;
 revoke all on function unstuck_private.step_take_success
 from public, anon, authenticated, service_role;
 
---: source sweep/has_due_jobs.sql 5586c50cfbd1
+--: source sweep/has_due_jobs.sql d03edbec196d
 -- True when a sweep of the user's live jobs may find something to heal. It costs less than to plan
 -- the sweep, and most users who ask have nothing to heal. Where a row cannot be judged, the sweep
 -- finds out which.
@@ -3816,16 +3847,16 @@ begin
       and j.quarantined_at is null
       and (
         j.deadline_at <= p_now
-        or coalesce(j.started_at, j.created_at)
-          <= p_now - least(t.run_timeout, interval '100 years')
-          and (
-            not exists (
-              select from unstuck.job_steps s
-              where s.job_id = j.id
-            )
-            or coalesce(j.started_at, j.created_at) <= p_now - least(
-              unstuck_private.tool_lifetime(t, p, j.total_steps), interval '100 years')
+        or coalesce(j.started_at, j.created_at) <= p_now - unstuck_private.lifetime_limit(
+          t,
+          p,
+          j.total_steps,
+          (
+            select count(*)
+            from unstuck.job_steps s
+            where s.job_id = j.id
           )
+        )
         or exists (
           select from unstuck.job_steps s
           where s.job_id = j.id
@@ -3839,6 +3870,177 @@ exception when others then
 end $$;
 
 revoke all on function unstuck_private.has_due_jobs from public, anon, authenticated, service_role;
+
+--: source sweep/job_steps_summary.sql 2a488d285f65
+-- What the clocks' rules need to know of a job's steps, in one row. It is inlined into `jobs_due`:
+-- no search_path.
+create or replace function unstuck_private.job_steps_summary(
+  p_job unstuck.jobs,
+  p_tool unstuck.tools,
+  p_provider unstuck.providers,
+  p_now timestamptz
+)
+returns table (
+  steps bigint,
+  done bigint,
+  live bigint,
+  working bigint,
+  at_provider boolean,
+  leased boolean,
+  rescuable boolean,
+  retryable boolean,
+  undelivered boolean,
+  working_deadline timestamptz,
+  lifetime interval
+)
+language sql
+stable
+as
+$$
+  select
+    count(*),
+    count(*) filter (where s.status = 'completed'),
+    count(*) filter (where not unstuck_private.is_final(s.status)),
+    count(*) filter (where s.status in ('starting', 'running')),
+    -- at_provider: an asynchronous provider has the step. SQL waits 3 minutes past the deadline for
+    -- an edge healer, which can query the provider.
+    bool_or(unstuck_private.holds_slot(s) and s.sent_at is not null and not p.synchronous),
+    -- leased: a worker waits for a synchronous provider.
+    bool_or(
+      s.status in ('starting', 'running') and p.synchronous and s.lease_until > p_now
+    ),
+    -- rescuable: `steps_rescue` puts the step back into the queue.
+    bool_or(p_now < p_job.expires_at and unstuck_private.can_requeue(s, p_tool, p)),
+    -- retryable: the cleanup that calls the tool's function retries the step. SQL cannot, and waits
+    -- 3 minutes past the deadline for that cleanup.
+    bool_or(
+      p_now < p_job.expires_at
+      and s.status = 'running'
+      and p.retried_by_function
+      and s.provider_done_at is null
+      and s.lease_until is not null
+      and s.attempts < p_tool.attempt_max
+    ),
+    -- undelivered: the provider finished, and the result is not in our storage.
+    bool_or(s.provider_done_at is not null and not unstuck_private.is_final(s.status)),
+    min(s.deadline_at) filter (where s.status in ('starting', 'running')),
+    unstuck_private.lifetime_limit(p_tool, p_provider, p_job.total_steps, count(*))
+  from unstuck.job_steps s
+  join unstuck.providers p using (provider)
+  where s.job_id = p_job.id
+$$;
+
+revoke all on function unstuck_private.job_steps_summary
+from public, anon, authenticated, service_role;
+
+--: source sweep/jobs_due.sql ef5ecaa30170
+-- Which of these jobs have run out of time, and how each ends. No other function knows these rules
+-- (`has_due_jobs` only asks whether one may apply); docs/data-model.md tells them in words under
+-- "Clocks". Times are compared with what lies before
+-- now: a time that was written by hand may be so far off that nothing can be added to it.
+create or replace function unstuck_private.jobs_due(p_now timestamptz, p_ids uuid[])
+returns table (job_id uuid, user_id uuid, status text, code text, message text)
+language sql
+stable
+set search_path = ''
+as
+$$
+  with judged as (
+    select c.*, s.*, i.sql_wait,
+      coalesce(c.started_at, c.created_at) <= p_now - s.lifetime
+        -- An admin's requeue restarts the count.
+        and not exists (
+          select from unstuck.job_events e
+          where e.job_id = c.id
+            and e.event = 'job_requeued'
+            and e.at > p_now - s.lifetime
+        ) as too_old,
+      -- A paid row is no orphan, even a pending one: it waits like a queued one.
+      c.status = 'pending'
+        and c.request_hash is null
+        and not exists (
+          select from unstuck.credit_entries e
+          where e.job_id = c.id
+            and e.kind = 'debit'
+        ) as orphan,
+      coalesce(c.queued_at, c.created_at) <= p_now - t.queue_ttl as waited_out
+    from unnest(p_ids) as n (id)
+    join unstuck.jobs c on c.id = n.id
+    join unstuck.tools t using (tool)
+    join unstuck.providers tp on tp.provider = t.provider
+    cross join unstuck_private.intervals() i
+    cross join lateral unstuck_private.job_steps_summary(c, t, tp, p_now) s
+    where unstuck_private.is_live(c.status)
+      and c.quarantined_at is null
+      and not exists (
+        select from unstuck_private.unhealed u
+        where u.job_id = c.id
+          and u.retry_at > p_now
+      )
+  )
+  select j.id, j.user_id,
+    case
+      when j.orphan then 'cancelled'
+      when j.refund_rule = 'per_step' and j.done > 0 then 'completed'
+      else 'failed'
+    end,
+    case
+      when j.orphan then 'ORPHANED'
+      when j.undelivered then 'DELIVERY_FAILED'
+      when j.status in ('pending', 'queued') and j.steps > 0 then 'QUEUE_TIMEOUT'
+      else 'TIMEOUT'
+    end,
+    case
+      when j.orphan then 'never started; nothing was charged.'
+      when j.undelivered then 'the result could not be stored.'
+      else unstuck_private.timeout_message(
+        j.status in ('pending', 'queued'),
+        coalesce(j.started_at, j.queued_at, j.created_at),
+        p_now)
+    end
+  from judged j
+  where case
+    when j.too_old then true
+    when j.deadline_at > p_now then false
+    when j.status = 'pending' then j.orphan or j.waited_out
+    when j.steps = 0 or j.live = 0 then true
+    when j.expires_at <= p_now then
+      not coalesce(j.at_provider, false)
+      or coalesce(j.working_deadline, j.expires_at) <= p_now - j.sql_wait
+    when j.working = 0 then true
+    when j.at_provider then least(j.working_deadline, j.deadline_at) <= p_now - j.sql_wait
+    when j.leased or j.rescuable then false
+    when j.retryable then j.working_deadline <= p_now - j.sql_wait
+    else j.working_deadline <= p_now
+  end
+$$;
+
+revoke all on function unstuck_private.jobs_due from public, anon, authenticated, service_role;
+
+--: source sweep/lifetime_limit.sql 88e10fa4b8c4
+-- The longest that a job with so many steps of p_total_steps may live. More than a century cannot be
+-- subtracted from every time. It is inlined: no search_path.
+create or replace function unstuck_private.lifetime_limit(
+  p_tool unstuck.tools,
+  p_provider unstuck.providers,
+  p_total_steps int,
+  p_steps bigint
+)
+returns interval
+language sql
+immutable
+as
+$$
+  select least(
+    case
+      when p_steps = 0 then p_tool.run_timeout
+      else unstuck_private.tool_lifetime(p_tool, p_provider, p_total_steps)
+    end,
+    interval '100 years'
+  )
+$$;
+
+revoke all on function unstuck_private.lifetime_limit from public, anon, authenticated, service_role;
 
 --: source sweep/sweep.sql 3afc2ecff1bd
 -- Heals all that SQL can heal, up to p_limit jobs and a time budget: it finalises jobs that ran out
@@ -4163,7 +4365,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   3,
   'kept_line',
-  'bbdb53194aa407b1791c580d1536b35eadc28a367f518af921863f728db50978'
+  'a79f10eecdf3c8dba333dd3b69ae043f2a3ae340d75ed857238169cedaf6d967'
 );
 
 notify pgrst, 'reload schema';

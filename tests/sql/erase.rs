@@ -38,6 +38,8 @@ async fn busy(db: &Database) -> (Uuid, Vec<Uuid>) {
     db.complete(first).await;
     let website = db.order(user, WEBSITE, 1).await;
     let queued = db.order(user, VIDEO, 1).await;
+    db.exec(&format!("insert into unstuck_private.turns_owed values ('runninghub', '{user}')"))
+        .await;
     db.cancel_session(user, "none", &[Uuid::new_v4()]).await;
     db.exec(&format!("insert into user_roles values ('{user}', 'user')")).await;
     let page = db.page(user).await;

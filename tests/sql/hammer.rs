@@ -92,6 +92,23 @@ async fn work(session: &Session, attempt: StepRun, number: usize) {
     }
 }
 
+/// Refuses a write to the steps while a fourth is live. Two claims at once would not see each other,
+/// but the next write sees both.
+const NEVER_FOUR: &str = "
+    create function never_four() returns trigger language plpgsql as $$
+    begin
+      if 3 < (
+        select count(*)
+        from unstuck.job_steps s
+        where s.provider = 'runninghub' and unstuck_private.holds_slot(s)
+      ) then
+        raise exception 'a fourth step is live';
+      end if;
+      return null;
+    end $$;
+    create trigger never_four after update on unstuck.job_steps
+      for each statement execute function never_four()";
+
 /// Fifty claimers at a limit of three for ten seconds. Between their steps nobody holds a slot that
 /// is not counted, and a claim that finds work and a free slot takes it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -100,6 +117,7 @@ async fn fifty_claimers_never_exceed_the_slots_nor_leave_one_idle() {
     let (limit, span) = (3, Duration::from_secs(10));
     let (claimed, over) = (AtomicUsize::new(0), AtomicBool::new(false));
     let users: Vec<Uuid> = futures::future::join_all((0..10).map(|_| db.user(1_000_000))).await;
+    db.exec(NEVER_FOUR).await;
     let claimers = db.sessions(50).await;
     let (orderer, watcher) = (db.connect().await, db.connect().await);
     let start = Instant::now();

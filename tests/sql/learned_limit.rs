@@ -321,7 +321,10 @@ async fn who_waits_for_capacity_is_told_so_until_the_job_starts() {
     assert_eq!(db.step(jobs[3], 1).await["error_code"], "PROVIDER_BUSY");
     assert_has!(status(&db, jobs[0]).await, { "status": "running", "error_code": null });
     end(&db, sent[0]).await;
+    let seen = status(&db, jobs[4]).await;
+    assert_has!(seen, { "status": "queued", "error_code": null }, "a slot is free");
     accept(&db, db.submit(PROVIDER).await).await;
+    assert_has!(db.step(jobs[3], 1).await, { "error_code": null, "error_message": null });
     let seen = status(&db, jobs[3]).await;
     assert_has!(seen, { "status": "running", "error_code": null, "error_message": null });
     db.exec("update providers set learned_limit = null").await;

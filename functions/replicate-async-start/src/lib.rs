@@ -50,8 +50,10 @@ async fn order(call: &Call, body: TryOnBody) -> Result<TryOnAccepted, ApiError> 
     let urls = enqueue::files(&cx, &order, &input.files()).await?;
     order.steps = input.provider_requests(cx.config.replicate_versions.as_ref(), &urls)?;
     order.claim = round::can_submit(&cx, replicate::NAME);
-    let EnqueuedJob { view, claimed } = enqueue::enqueue(&cx, &order).await?;
-    if claimed.is_some() || view.status == State::Queued {
+    let enqueued = enqueue::enqueue(&cx, &order).await?;
+    let is_to_submit = enqueued.is_to_submit();
+    let EnqueuedJob { view, claimed } = enqueued;
+    if is_to_submit {
         call.background(async move |cx| {
             round::submit_waiting_logged(&cx, replicate::NAME, claimed, &|_| {}).await
         });

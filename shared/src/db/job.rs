@@ -38,6 +38,13 @@ pub struct EnqueuedJob {
     pub claimed: Option<ClaimedStep>,
 }
 
+impl EnqueuedJob {
+    /// Whether the caller shall submit: its own step, or whatever waits.
+    pub fn is_to_submit(&self) -> bool {
+        self.claimed.is_some() || self.view.status == State::Queued
+    }
+}
+
 /// A job as its owner sees it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct JobView {

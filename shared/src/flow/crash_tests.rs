@@ -115,35 +115,45 @@ fn a_settle_dropped_at_any_call_still_delivers_once() {
 
 #[test]
 fn a_copy_that_outlasts_the_background_or_fails_is_left_to_the_consumer() {
-    for (query_ms, copy_hangs, copy_fails, kind) in [
-        (0, true, false, "image"),
-        (5_000, false, false, "image"),
-        (0, false, true, "image"),
-        (0, false, false, "video"),
+    // The query's time, the copy and the kind; whether the slot is filled at once, when the message
+    // leaves, and its delay.
+    for (query_ms, copy_hangs, copy_fails, kind, fills, left_ms, delay_s) in [
+        (0, true, false, "image", true, 25_000, 0),
+        (5_000, false, false, "image", false, 5_000, 0),
+        (0, false, true, "image", true, 1_000, 10),
+        (0, false, false, "video", true, 0, 0),
     ] {
         let world = SingleStepWorld::new(false);
-        {
+        submit_once(&world);
+        let (began_ms, submitted) = {
             let mut state = world.0.borrow_mut();
             (state.query_ms, state.copy_hangs) = (query_ms, copy_hangs);
-            state.copy_fails = copy_fails;
+            (state.copy_fails, state.may_start) = (copy_fails, 1);
             state.result = json!({"kind": kind});
-        }
-        submit_once(&world);
+            (state.now, state.called.len())
+        };
         let mut settling = pin!(settle_after_answer(&world));
-        while settling.as_mut().now_or_never().is_none() {}
+        while settling.as_mut().now_or_never().is_none() {
+            world.0.borrow_mut().pass_time();
+        }
         let (left, asked) = {
             let mut state = world.0.borrow_mut();
             assert!(state.done && state.objects.is_empty(), "the slot is free before the copy");
+            let claims = state.called[submitted..].contains(&"step_claim_v1".to_owned());
+            assert_eq!((claims, state.now - began_ms), (fills, left_ms), "{kind}, {query_ms} ms");
             (state.copy_hangs, state.copy_fails) = (false, false);
             (state.hint.clone().unwrap(), state.called.len())
         };
+        assert_eq!(left.1, delay_s);
         // The queue may deliver a message twice.
         for _ in 0..2 {
-            consume_once(&world, &serde_json::from_str(&left).unwrap());
+            consume_once(&world, &serde_json::from_str(&left.0).unwrap());
         }
         let state = world.0.borrow();
-        let calls = ["step_get_v1", "step_complete_v2", "step_get_v1", "webhook_applied_v1"];
-        assert_eq!(state.called[asked..][..4], calls, "nothing is queried or copied twice");
+        let is_no_claim = |call: &&String| *call != "step_claim_v1";
+        let calls: Vec<&String> = state.called[asked..].iter().filter(is_no_claim).collect();
+        let expected = ["step_get_v1", "step_complete_v2", "step_get_v1", "webhook_applied_v1"];
+        assert_eq!(calls, expected, "nothing is queried or copied twice");
         assert_eq!((state.status, state.objects.len()), ("completed", 1));
     }
 }

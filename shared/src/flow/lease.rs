@@ -32,7 +32,7 @@ pub async fn hold<T: Transport, R>(
 
 async fn beat_until_lost<T: Transport>(cx: &Cx<'_, T>, attempt: Attempt, since_ms: u64) {
     let mut safe_until = since_ms + LEASE_MS - MARGIN_MS;
-    let mut pause = HEARTBEAT_MS;
+    let mut pause = (since_ms + HEARTBEAT_MS).saturating_sub(cx.transport.now_ms());
     loop {
         let left = safe_until.saturating_sub(cx.transport.now_ms());
         if left == 0 {
@@ -102,11 +102,16 @@ mod tests {
         }
     }
 
-    /// Holds the lease for work of that many seconds. Returns whether the work ended, and the
-    /// second at which `hold` returned.
-    fn hold_for(work_s: u64, mut beats: Vec<Option<u32>>) -> (bool, u64) {
+    /// Holds a lease that was just taken for work of that many seconds. Returns whether the work
+    /// ended, and the second at which `hold` returned.
+    fn hold_for(work_s: u64, beats: Vec<Option<u32>>) -> (bool, u64) {
+        hold_from(0, work_s, beats)
+    }
+
+    /// Does the same for a lease that was taken `age_s` before, at second 0.
+    fn hold_from(age_s: u64, work_s: u64, mut beats: Vec<Option<u32>>) -> (bool, u64) {
         beats.reverse();
-        let clock = HeartbeatClock { now: Cell::new(0), beats: RefCell::new(beats) };
+        let clock = HeartbeatClock { now: Cell::new(age_s * 1000), beats: RefCell::new(beats) };
         let config = SingleStepWorld::config();
         let cx = Cx { transport: &clock, config: &config, request_id: "hold" };
         let attempt = Attempt { job: JobId::parse(JOB).unwrap(), step: Step(1), run: Run(1) };
@@ -128,6 +133,12 @@ mod tests {
     fn quick_work_costs_no_heartbeat_and_slow_work_keeps_its_lease() {
         assert_eq!(hold_for(0, vec![]), (true, 0));
         assert_eq!(hold_for(100, vec![Some(90_000); 3]), (true, 120));
+    }
+
+    #[test]
+    fn an_older_lease_is_renewed_before_it_counts_as_lost() {
+        assert_eq!(hold_from(45, 100, vec![Some(90_000); 2]), (true, 105));
+        assert_eq!(hold_from(70, 100, vec![]), (false, 70));
     }
 
     #[test]

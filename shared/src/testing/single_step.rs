@@ -53,8 +53,10 @@ pub(crate) struct SingleStepState {
     pub webhooks: bool,
     /// The SQL functions that were called.
     pub called: Vec<String>,
-    /// The last message that was sent to a queue.
-    pub hint: Option<String>,
+    /// The last message that was sent to a queue, and its delay in seconds.
+    pub hint: Option<(String, u32)>,
+    /// How many steps may start in the slot that the step gives back.
+    pub may_start: i32,
     /// How long the provider takes to answer a query.
     pub query_ms: u64,
     /// Which file is the result: a `ResultChoice`.
@@ -63,6 +65,8 @@ pub(crate) struct SingleStepState {
     pub copy_hangs: bool,
     /// The result is not to be had yet.
     pub copy_fails: bool,
+    /// When each sleep beside a copy that hangs ends.
+    timers: Vec<u64>,
     random: u128,
 }
 
@@ -125,6 +129,12 @@ impl SingleStepState {
     /// Begins a new worker, which is not cut.
     pub(crate) fn revive(&mut self) {
         (self.cut, self.dead) = (None, false);
+    }
+
+    /// Lets time pass until the next sleep ends.
+    pub(crate) fn pass_time(&mut self) {
+        self.timers.retain(|until| *until > self.now);
+        self.now = self.timers.iter().copied().min().unwrap_or(self.now);
     }
 
     fn mine(&self, args: &Value) -> bool {
@@ -222,7 +232,8 @@ impl SingleStepState {
                 "copy"
             }
         };
-        json!({"outcome": outcome, "run": self.run, "result": self.result, "may_start": 0})
+        json!({"outcome": outcome, "run": self.run, "result": self.result,
+            "may_start": self.may_start})
     }
 
     fn complete(&mut self, args: &Value) -> Value {
@@ -346,16 +357,13 @@ impl Transport for SingleStepWorld {
         if self.0.borrow().dead {
             std::future::pending::<()>().await;
         }
-        self.0.borrow_mut().now += u64::from(ms);
-        let mut waits = self.0.borrow().copy_hangs;
-        poll_fn(|context| {
-            if !std::mem::take(&mut waits) {
-                return Poll::Ready(());
-            }
-            context.waker().wake_by_ref();
-            Poll::Pending
-        })
-        .await;
+        let until = self.0.borrow().now + u64::from(ms);
+        if !self.0.borrow().copy_hangs {
+            self.0.borrow_mut().now = until;
+            return;
+        }
+        self.0.borrow_mut().timers.push(until);
+        poll_fn(|_| if self.now_ms() >= until { Poll::Ready(()) } else { Poll::Pending }).await;
     }
 
     fn now_ms(&self) -> u64 {
@@ -368,8 +376,8 @@ impl Transport for SingleStepWorld {
         state.random
     }
 
-    async fn notify(&self, _: &str, message: &str, _: u32) -> Result<(), TransportError> {
-        self.0.borrow_mut().hint = Some(message.to_owned());
+    async fn notify(&self, _: &str, message: &str, delay_s: u32) -> Result<(), TransportError> {
+        self.0.borrow_mut().hint = Some((message.to_owned(), delay_s));
         Ok(())
     }
 

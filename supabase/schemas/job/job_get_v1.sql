@@ -92,7 +92,7 @@ begin
     end
   from unstuck.jobs j
   join unstuck.tools t using (tool)
-  cross join unstuck_private.job_state(j.id, false) e
+  cross join unstuck_private.job_state(j.id) e
   cross join lateral (
     select case when unstuck_private.waits_for_capacity(j) then 'PROVIDER_BUSY' end as code
     -- Not inlined: it is asked once.

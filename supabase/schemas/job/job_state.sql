@@ -1,5 +1,5 @@
--- The present state of a job, as the reply to the request that named it.
-create or replace function unstuck_private.job_state(p_job_id uuid, p_replayed boolean)
+-- The present state of a job, as the reply to a request that is a replay.
+create or replace function unstuck_private.job_state(p_job_id uuid)
 returns table (
   job_id uuid,
   status text,
@@ -24,7 +24,7 @@ begin
   select
     j.id,
     j.status,
-    p_replayed,
+    true,
     j.credits_charged,
     coalesce(a.balance, 0),
     p."position",

@@ -66,7 +66,7 @@ begin
     if v_job.request_hash is not null then
       return query
       select s.*, case when p_claim then unstuck_private.order_claimed(p_job_id) end
-      from unstuck_private.job_state(p_job_id, true) s;
+      from unstuck_private.job_state(p_job_id) s;
       return;
     end if;
     perform unstuck_private.refuse_adoption(v_job);
@@ -115,7 +115,7 @@ the user cancelled the order before it arrived), tool_disabled, active_job_exist
 insufficient_credits, queue_full. A refusal leaves nothing behind.
 
 Replay: the same id, user, tool and hash get the job's present state and no charge: replayed = true.
-claimed: the step, while no worker has sent it.
+claimed: the step with a new run, while no worker has sent it.
 $c$;
 
 revoke all on function unstuck.job_enqueue_v2 from public, anon, authenticated, service_role;

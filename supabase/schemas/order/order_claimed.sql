@@ -1,12 +1,26 @@
--- The first step of an order as `order_claim` answered it, where no worker has sent it: an answer
--- to the order was lost, and the step is still to be submitted. Null for any other.
+-- Gives the first step of an order anew, as `order_claim` does, where no worker has sent it: an
+-- answer to the order was lost, and the step is still to be submitted. The step gets a new run, so
+-- that the worker of the first request, if there is one still, submits it no more. Null for any
+-- other step. The caller has locked the job.
 create or replace function unstuck_private.order_claimed(p_job_id uuid) returns jsonb
-language sql
-stable
+language plpgsql
 set search_path = ''
 as
 $$
-  select jsonb_build_object(
+declare
+  v_claimed jsonb;
+begin
+  update unstuck.job_steps s
+  set run = s.run + 1
+  from unstuck.jobs j
+  join unstuck.tools t using (tool)
+  where s.job_id = p_job_id
+    and s.step = 1
+    and s.status = 'starting'
+    and s.sent_at is null
+    and s.lease_until > clock_timestamp()
+    and j.id = s.job_id
+  returning jsonb_build_object(
     'job_id', s.job_id,
     'step', s.step,
     'run', s.run,
@@ -24,16 +38,9 @@ $$
       0
     )
   )
-  from unstuck.job_steps s
-  join unstuck.jobs j on j.id = s.job_id
-  join unstuck.tools t on t.tool = j.tool
-  where s.job_id = p_job_id
-    and s.step = 1
-    and s.run = 1
-    and s.status = 'starting'
-    and s.sent_at is null
-    and s.lease_until > clock_timestamp()
-$$;
+  into v_claimed;
+  return v_claimed;
+end $$;
 
 revoke all on function unstuck_private.order_claimed
 from public, anon, authenticated, service_role;

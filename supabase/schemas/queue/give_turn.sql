@@ -27,7 +27,7 @@ begin
     count(*) filter (
       where s.turn_at <= v_now
         and s.line_tool <> all (v_shut)
-        and (s.deadline_at > v_now or unstuck_private.is_at_work(s.job_id))
+        and unstuck_private.is_in_time(s, v_now)
     )
   into v_turns, v_usable
   from unstuck.job_steps s

@@ -54,7 +54,7 @@ begin
       and s.line_tool <> all (v_shut)
       and unstuck_private.is_live(j.status)
       and j.quarantined_at is null
-      and (s.deadline_at > v_now or unstuck_private.is_at_work(s.job_id))
+      and unstuck_private.is_in_time(s, v_now)
     order by s.turn_at, s.job_id, s.step
     limit v_free
   ) s;
@@ -73,7 +73,7 @@ begin
         and j.quarantined_at is null
         and coalesce(s.not_before <= v_now, true)
         and s.line_tool <> all (v_shut)
-        and (s.deadline_at > v_now or unstuck_private.is_at_work(s.job_id))
+        and unstuck_private.is_in_time(s, v_now)
       order by s.line_user_id, s.turn_at, s.line_since, s.job_id, s.step
       limit v_free - v_steps
     ) s;

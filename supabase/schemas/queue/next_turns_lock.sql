@@ -70,7 +70,7 @@ begin
   where s.status = 'queued'
     and unstuck_private.is_live(j.status)
     and j.quarantined_at is null
-    and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
+    and unstuck_private.is_in_time(s, p_now)
   order by f.nth, f.turn_at, f.job_id, f.step
   limit p_limit
   for update of j, s skip locked;

@@ -26,7 +26,7 @@ begin
       and t.circuit_open_until > p_now
     where s.provider = p_provider
       and s.status = 'queued'
-      and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
+      and unstuck_private.is_in_time(s, p_now)
   ),
   -- The user's second step, third and so on: as if each had the user's turn.
   further as (

@@ -54,6 +54,8 @@ begin
     return;
   end if;
   perform unstuck_private.owed_turns_give(p_provider);
+  -- A turn that was given just now counts too.
+  v_now := clock_timestamp();
   return query
   select *
   from unstuck_private.steps_claim(

@@ -30,7 +30,7 @@ begin
     return query
     select t.tool, b.steps + e.steps,
       b.steps + e.steps - case when b.others + e.others = 0 then 0 else (
-        -- A later step belongs to a job that has begun, a step that was put back may.
+        -- Only the first step stands for a job, and only until the job has begun.
         select count(*)
         from unstuck.job_steps s
         join unstuck.jobs j on j.id = s.job_id
@@ -39,7 +39,7 @@ begin
           and s.status = 'queued'
           and s.turn_at is not null
           and (s.turn_at, s.job_id, s.step) < (p_step.turn_at, p_step.job_id, p_step.step)
-          and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
+          and unstuck_private.is_in_time(s, p_now)
           and (s.step > 1 or s.run > 0 and j.status <> 'queued')
       ) end
     from unstuck.tools t
@@ -50,7 +50,7 @@ begin
         and s.line_tool = t.tool
         and s.status = 'queued'
         and s.turn_at < p_step.turn_at
-        and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
+        and unstuck_private.is_in_time(s, p_now)
     ) b
     -- Those of the same moment apart: to compare one column is a fifth cheaper.
     cross join lateral (
@@ -61,7 +61,7 @@ begin
         and s.status = 'queued'
         and s.turn_at = p_step.turn_at
         and (s.job_id, s.step) < (p_step.job_id, p_step.step)
-        and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
+        and unstuck_private.is_in_time(s, p_now)
     ) e
     where coalesce(t.circuit_open_until <= p_now, true)
       and b.steps + e.steps > 0;

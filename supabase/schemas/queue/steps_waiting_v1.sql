@@ -12,6 +12,7 @@ set statement_timeout = '5s'
 as
 $$
   select
+    -- Those with a turn and those without one, each counted in an index of its own.
     (
       select count(*)::int
       from unstuck.job_steps s

@@ -28,7 +28,7 @@ begin
     and s.line_user_id = p_user_id
     and s.status = 'queued'
     and s.turn_at <= v_by
-    and (s.deadline_at > clock_timestamp() or unstuck_private.is_at_work(s.job_id))
+    and unstuck_private.is_in_time(s, clock_timestamp())
     and s.line_tool not in (
       select t.tool
       from unstuck.tools t

@@ -12,11 +12,14 @@ $$
   where t.circuit_open_until <= p_now
     and exists (
       select from unstuck.job_steps s
+      join unstuck.jobs j on j.id = s.job_id
       where s.provider = p_provider
         and s.status = 'queued'
         and s.turn_at <= p_now
         and s.line_tool = t.tool
-        and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
+        and unstuck_private.is_live(j.status)
+        and j.quarantined_at is null
+        and unstuck_private.is_in_time(s, p_now)
     )
 $$;
 

@@ -35,7 +35,7 @@ begin
     and (p_tool is null or s.line_tool = p_tool)
     and unstuck_private.is_live(j.status)
     and j.quarantined_at is null
-    and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
+    and unstuck_private.is_in_time(s, p_now)
   order by s.turn_at, s.job_id, s.step
   limit p_limit
   for update of j, s skip locked;

@@ -1,4 +1,4 @@
--- Users who wait at a provider and have no turn in its line: their steps were held by other
+-- Users who wait at a provider and have no usable turn in its line: their steps were held by other
 -- transactions when the turn was passed on, or the turn is of a tool whose circuit has opened. The
 -- next claim gives them one.
 create table unstuck_private.turns_owed (

@@ -1,5 +1,6 @@
 -- Refuses to leave a final state. A step that becomes queued joins its provider's line: a step that
--- was put back has the turn that it had, and a chain's next step the turn of the step before it.
+-- was put back has the turn that it had, and a chain's next step the turn of the step before it. A
+-- waiting step whose `not_before` changes moves back with it, and never before its earlier turn.
 --
 -- When a working step's deadline is moved back by hand, the job's deadline moves with it, because
 -- the healers find a job by its own deadline.

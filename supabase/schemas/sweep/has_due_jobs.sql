@@ -26,16 +26,16 @@ begin
       and j.quarantined_at is null
       and (
         j.deadline_at <= p_now
-        or coalesce(j.started_at, j.created_at)
-          <= p_now - least(t.run_timeout, interval '100 years')
-          and (
-            not exists (
-              select from unstuck.job_steps s
-              where s.job_id = j.id
-            )
-            or coalesce(j.started_at, j.created_at) <= p_now - least(
-              unstuck_private.tool_lifetime(t, p, j.total_steps), interval '100 years')
+        or coalesce(j.started_at, j.created_at) <= p_now - unstuck_private.lifetime_limit(
+          t,
+          p,
+          j.total_steps,
+          (
+            select count(*)
+            from unstuck.job_steps s
+            where s.job_id = j.id
           )
+        )
         or exists (
           select from unstuck.job_steps s
           where s.job_id = j.id

@@ -50,14 +50,7 @@ $$
     -- undelivered: the provider finished, and the result is not in our storage.
     bool_or(s.provider_done_at is not null and not unstuck_private.is_final(s.status)),
     min(s.deadline_at) filter (where s.status in ('starting', 'running')),
-    -- lifetime: the longest that the job may live. More than a century cannot be subtracted from
-    -- every time.
-    least(
-      case when count(*) = 0 then p_tool.run_timeout
-        else unstuck_private.tool_lifetime(p_tool, p_provider, p_job.total_steps)
-      end,
-      interval '100 years'
-    )
+    unstuck_private.lifetime_limit(p_tool, p_provider, p_job.total_steps, count(*))
   from unstuck.job_steps s
   join unstuck.providers p using (provider)
   where s.job_id = p_job.id

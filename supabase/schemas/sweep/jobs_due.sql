@@ -1,5 +1,6 @@
--- Which of these jobs have run out of time, and how each ends. No other function knows these rules;
--- docs/data-model.md tells them in words under "Clocks". Times are compared with what lies before
+-- Which of these jobs have run out of time, and how each ends. No other function knows these rules
+-- (`has_due_jobs` only asks whether one may apply); docs/data-model.md tells them in words under
+-- "Clocks". Times are compared with what lies before
 -- now: a time that was written by hand may be so far off that nothing can be added to it.
 create or replace function unstuck_private.jobs_due(p_now timestamptz, p_ids uuid[])
 returns table (job_id uuid, user_id uuid, status text, code text, message text)

@@ -13,7 +13,6 @@ use serde_json::Value;
 use crate::core::body;
 use crate::core::error::ApiError;
 use crate::core::id::JobId;
-use crate::core::job::State;
 use crate::core::provider::runninghub;
 use crate::core::provider::runninghub::apps::{self, ToolInput};
 use crate::core::transport::Transport;
@@ -68,8 +67,7 @@ pub async fn run<I: ToolInput>(
     order.steps.push(step.ok_or_else(|| ApiError::misconfigured("RUNNINGHUB_APPS"))?);
     order.claim = round::can_submit(&cx, runninghub::NAME);
     let job = enqueue::enqueue(&cx, &order).await?;
-    let waits = job.claimed.is_some() || job.view.status == State::Queued;
-    let view = if waits { submit(call, &order, job).await } else { job.view };
+    let view = if job.is_to_submit() { submit(call, &order, job).await } else { job.view };
     RunReply::of(&view)
 }
 

@@ -23,11 +23,13 @@ pub async fn settle_all<'s, T: Transport>(
     is_late: impl Fn() -> bool,
     on_slot_freed: &OnSlotFreed<'_>,
 ) -> Vec<(&'s DueStep, Option<Settled>)> {
+    let since_ms = cx.transport.now_ms();
     let settled = stream::iter(due).map(async |step| {
         if is_late() {
             return (step, None);
         }
-        let settled = settle(cx, account, step, on_slot_freed).await.unwrap_or_else(|error| {
+        let settled = settle(cx, account, step, since_ms, on_slot_freed).await;
+        let settled = settled.unwrap_or_else(|error| {
             let detail = json!({"job_id": step.attempt.job});
             cx.log_error("settle_error", &ApiError::from(error), detail);
             Settled::Superseded
@@ -41,6 +43,7 @@ async fn settle<T: Transport>(
     cx: &Cx<'_, T>,
     account: &dyn Asynchronous,
     step: &DueStep,
+    since_ms: u64,
     on_slot_freed: &OnSlotFreed<'_>,
 ) -> Result<Settled, DbError> {
     let witness = if step.due == Due::Inbox { Witness::Webhook } else { Witness::Recorded };
@@ -55,7 +58,7 @@ async fn settle<T: Transport>(
                     step.input.as_ref().and_then(|input| input.get("result")),
                 ),
                 done_seconds: step.done_seconds.unwrap_or_default(),
-                lease_since_ms: cx.transport.now_ms(),
+                lease_since_ms: since_ms,
             };
             task::copy(cx, account, &finished).await
         }

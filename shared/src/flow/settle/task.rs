@@ -112,12 +112,12 @@ pub async fn go_on<T: Transport>(
     cx: &Cx<'_, T>,
     account: &dyn Asynchronous,
     queried: Queried,
-    start_waiting: &OnSlotFreed<'_>,
+    on_slot_freed: &OnSlotFreed<'_>,
 ) -> Result<Settled, DbError> {
     match queried {
         Queried::Settled(settled) => Ok(settled),
         Queried::Finished { task, may_start } => {
-            let starting = start_if(cx, may_start, start_waiting);
+            let starting = start_if(cx, may_start, on_slot_freed);
             join(copy(cx, account, &task), starting).await.0
         }
     }
@@ -127,9 +127,9 @@ pub async fn go_on<T: Transport>(
 pub async fn start_if<T: Transport>(
     cx: &Cx<'_, T>,
     may_start: bool,
-    start_waiting: &OnSlotFreed<'_>,
+    on_slot_freed: &OnSlotFreed<'_>,
 ) {
-    if may_start && let Err(error) = start_waiting().await {
+    if may_start && let Err(error) = on_slot_freed().await {
         cx.log_error("submit_error", &error, json!({}));
     }
 }
@@ -276,7 +276,7 @@ pub struct FinishedTask {
     pub choice: ResultChoice,
     /// How long ago the provider was done.
     pub done_seconds: i32,
-    /// The lease was taken after this.
+    /// When the lease was taken, at most a call's time later.
     pub lease_since_ms: u64,
 }
 

@@ -2,8 +2,8 @@
 //! same request: its slot is given back and filled at once, however many results are being copied.
 //!
 //! Recording changes no job. The background must end soon, so what fails or takes long goes to the
-//! queue's consumer. A queue message is a hint that may be lost, doubled or late; the sweep finds
-//! the same work in the database.
+//! queue's consumer. A queue message is a hint that may be lost, doubled or late; the sweep, and the
+//! checker of a provider that signs its webhooks, find the same work in the database.
 
 use super::task::{
     FinishedTask, OnSlotFreed, Queried, Settled, SubmittedTask, Witness, copy, go_on, query,
@@ -34,7 +34,7 @@ const QUEUE: &str = "HINTS";
 const START_MS: u64 = 2_000;
 /// A copy that is not done by then is left to the consumer.
 const COPY_MS: u64 = 25_000;
-/// The delay before the consumer repeats what failed in the background.
+/// The delay before the consumer repeats what failed in the background, once.
 const REPEAT_S: u32 = 10;
 
 /// The queue message about a recorded webhook.
@@ -140,6 +140,7 @@ async fn settle_soon<T: Transport>(
     let age_ms = || cx.transport.now_ms().saturating_sub(began_ms);
     let account = provider::asynchronous(&hint.provider, cx.config)?;
     let settled = match query_task(cx, &*account, hint).await? {
+        Queried::Settled(settled) if settled.is_open() => return Ok(Some(REPEAT_S)),
         Queried::Settled(settled) => settled,
         Queried::Finished { task, may_start } => {
             let (is_late, left_ms) = (age_ms() > START_MS, COPY_MS.saturating_sub(age_ms()));
@@ -150,7 +151,6 @@ async fn settle_soon<T: Transport>(
             let copying = copy_or_leave(cx, &*account, &task, hint, left_ms);
             let (copied, ()) = join(copying, start_if(cx, may_start, start_waiting)).await;
             let Some(settled) = copied else { return Ok(None) };
-            hint.copy = None;
             settled
         }
     };

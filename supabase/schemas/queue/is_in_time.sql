@@ -1,0 +1,15 @@
+-- True while a waiting step may still start: its deadline is ahead, or is paused because another
+-- step of its job is at work. It is inlined: no search_path.
+create or replace function unstuck_private.is_in_time(
+  p_step unstuck.job_steps,
+  p_now timestamptz
+)
+returns boolean
+language sql
+stable
+as
+$$
+  select p_step.deadline_at > p_now or unstuck_private.is_at_work(p_step.job_id)
+$$;
+
+revoke all on function unstuck_private.is_in_time from public, anon, authenticated, service_role;

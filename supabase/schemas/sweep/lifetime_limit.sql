@@ -1,0 +1,23 @@
+-- The longest that a job with so many steps of p_total_steps may live. More than a century cannot be
+-- subtracted from every time. It is inlined: no search_path.
+create or replace function unstuck_private.lifetime_limit(
+  p_tool unstuck.tools,
+  p_provider unstuck.providers,
+  p_total_steps int,
+  p_steps bigint
+)
+returns interval
+language sql
+immutable
+as
+$$
+  select least(
+    case
+      when p_steps = 0 then p_tool.run_timeout
+      else unstuck_private.tool_lifetime(p_tool, p_provider, p_total_steps)
+    end,
+    interval '100 years'
+  )
+$$;
+
+revoke all on function unstuck_private.lifetime_limit from public, anon, authenticated, service_role;
