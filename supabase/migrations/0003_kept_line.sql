@@ -1349,13 +1349,13 @@ $$;
 
 revoke all on function unstuck_private.is_in_time from public, anon, authenticated, service_role;
 
---: source queue/job_position.sql 0d9ad16cfa25
+--: source queue/job_position.sql 5f8281802633
 -- The position of a queued job in its provider's line, and in how many seconds it will start. No
 -- row for any other job.
 --
 -- It counts what stands before the job in the index of the line, and reads the whole line only
--- where the job's turn has not come or its tool's circuit is open. The wait is told from the total of the work before it: it may
--- differ by one job from the true one.
+-- where the job's turn has not come or its tool's circuit is open. The wait is told from the total
+-- of the work before it: it may differ by one job from the true one.
 create or replace function unstuck_private.job_position(p_job_id uuid)
 returns table ("position" int, eta_seconds int)
 language plpgsql
@@ -2084,10 +2084,11 @@ end $$;
 revoke all on function unstuck_private.seconds_until_work_done
 from public, anon, authenticated, service_role;
 
---: source queue/slot_limit.sql 552acfbb4ec9
+--: source queue/slot_limit.sql 77bfc4e0c18f
 -- How many steps a provider may work on at once at a time p_at: `max_concurrent`, or fewer where it
 -- refused more for capacity, and one step more once a probe of that is due. Whoever asks how many
--- slots there are asks this function; only `order_claim` leaves the probe to a claim. It is inlined: no search_path.
+-- slots there are asks this function; only `order_claim` leaves the probe to a claim. It is
+-- inlined: no search_path.
 create or replace function unstuck_private.slot_limit(
   p_provider unstuck.providers,
   p_at timestamptz
@@ -4017,9 +4018,9 @@ $$;
 
 revoke all on function unstuck_private.jobs_due from public, anon, authenticated, service_role;
 
---: source sweep/lifetime_limit.sql 88e10fa4b8c4
--- The longest that a job with so many steps of p_total_steps may live. More than a century cannot be
--- subtracted from every time. It is inlined: no search_path.
+--: source sweep/lifetime_limit.sql 0052cf882c3e
+-- The longest that a job with so many steps of p_total_steps may live. More than a century cannot
+-- be subtracted from every time. It is inlined: no search_path.
 create or replace function unstuck_private.lifetime_limit(
   p_tool unstuck.tools,
   p_provider unstuck.providers,
@@ -4040,7 +4041,8 @@ $$
   )
 $$;
 
-revoke all on function unstuck_private.lifetime_limit from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.lifetime_limit
+from public, anon, authenticated, service_role;
 
 --: source sweep/sweep.sql 3afc2ecff1bd
 -- Heals all that SQL can heal, up to p_limit jobs and a time budget: it finalises jobs that ran out
@@ -4365,7 +4367,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   3,
   'kept_line',
-  'a79f10eecdf3c8dba333dd3b69ae043f2a3ae340d75ed857238169cedaf6d967'
+  'a606fa1c744b57ff210afc1e30c5b5a25326090cfb4065b3f4e3100484949744'
 );
 
 notify pgrst, 'reload schema';

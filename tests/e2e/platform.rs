@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use unstuck_tests::e2e::cards::{Cards, PROCESS, queue_is_off};
-use unstuck_tests::e2e::order::{Order, TABLE, deliver};
+use unstuck_tests::e2e::order::{Order, TABLE, VIDEO, deliver};
 use unstuck_tests::e2e::website::{self, Website};
 use unstuck_tests::e2e::world::png;
 use unstuck_tests::e2e::{self, World};
@@ -22,7 +22,7 @@ const GROWN_MB_MAX: u64 = 128;
 /// The bytes that [`SlowFiles`] sends each second: more than the slowest copy that is carried on.
 const BYTES_A_SECOND: usize = 20_000;
 
-/// Serves pictures of one part a second, and counts how often each was fetched.
+/// Serves videos of one part a second, and counts how often each was fetched.
 struct SlowFiles {
     address: String,
     fetched: Arc<[AtomicUsize; 10]>,
@@ -43,7 +43,7 @@ impl SlowFiles {
     }
 
     fn url(&self, number: usize, seconds: usize) -> String {
-        format!("http://{}/{number}/{seconds}/out.png", self.address)
+        format!("http://{}/{number}/{seconds}/out.mp4", self.address)
     }
 }
 
@@ -56,7 +56,7 @@ async fn send_slowly(mut stream: TcpStream, fetched: Arc<[AtomicUsize; 10]>) {
     fetched[number].fetch_add(1, Ordering::SeqCst);
     let length = BYTES_A_SECOND * seconds;
     let head = format!(
-        "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: image/png\r\n\
+        "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: video/mp4\r\n\
          content-length: {length}\r\n\r\n"
     );
     let mut sent = stream.write_all(head.as_bytes()).await;
@@ -69,10 +69,10 @@ async fn send_slowly(mut stream: TcpStream, fetched: Arc<[AtomicUsize; 10]>) {
     }
 }
 
-/// Six copies hold six uploads open for longer than a copy may stall: the others must not have
-/// begun by then.
+/// Videos are copied by the queue's consumer. The copies of one batch hold their uploads open for
+/// longer than a copy may stall: no other copy of the same event must have begun by then.
 #[test]
-fn r09_ten_results_at_once_are_delivered_by_one_copy_each() {
+fn r09_ten_videos_at_once_are_delivered_by_one_copy_each() {
     e2e::run(async |world| {
         let files = SlowFiles::serve().await;
         let host =
@@ -83,10 +83,11 @@ fn r09_ten_results_at_once_are_delivered_by_one_copy_each() {
         world.script(json!({ "runninghub": unheard })).await;
         let mut orders = Vec::new();
         for number in 0..10 {
-            let order = Order::running(world).await;
+            let order = Order::by(world, &VIDEO).await;
+            order.starts(world).await;
             let task = order.task(world).await;
             let seconds = if number < 7 { 22 } else { 1 };
-            let result = json!([{ "url": files.url(number, seconds), "outputType": "png" }]);
+            let result = json!([{ "url": files.url(number, seconds), "outputType": "mp4" }]);
             let body = json!({ "taskId": task, "status": "SUCCESS", "errorCode": "",
                 "results": result });
             let query = format!("query {{\"taskId\":\"{task}\"");

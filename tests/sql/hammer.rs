@@ -92,8 +92,8 @@ async fn work(session: &Session, attempt: StepRun, number: usize) {
     }
 }
 
-/// Refuses a write to the steps while a fourth is live. Two claims at once would not see each other,
-/// but the next write sees both.
+/// Refuses a write to the steps while a fourth is live. Two claims at once would not see each
+/// other, but the next write sees both.
 const NEVER_FOUR: &str = "
     create function never_four() returns trigger language plpgsql as $$
     begin

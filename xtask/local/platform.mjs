@@ -5,6 +5,9 @@
 //   waits until it is finished. A called function begins with the connections that its caller
 //   holds; what it opens later does not count for the caller.
 //   (Cloudflare's documentation: Workers, platform, limits, "Simultaneous open connections".)
+// * Work goes on for 30 s after a request was answered (`waitUntil`). What asks for a connection
+//   later never gets one; what is open then goes on, which the platform would cut.
+//   (The same: Workers, runtime APIs, context, "waitUntil".)
 // * A function with a `placement` handles fetches, and only those, in its region; its requests then
 //   say so in `cf-placement`. (The same: Workers, configuration, placement.)
 //
@@ -16,6 +19,7 @@ import { WorkerEntrypoint } from "cloudflare:workers";
 import Built from "./index.js";
 
 const CONNECTIONS = 6;
+const AFTER_ANSWER_MS = 30_000;
 // How many connections of its callers wait while a function runs.
 const TAKEN = "x-local-connections";
 
@@ -33,10 +37,16 @@ class Invocation {
     this.taken = taken;
     this.region = region;
     this.waiting = [];
+    this.endsAt = Infinity;
+  }
+
+  answered() {
+    this.endsAt = Date.now() + AFTER_ANSWER_MS;
   }
 
   // Opens a connection as soon as one may be opened, and waits for the head of its answer.
   async connect(open, signal) {
+    if (Date.now() > this.endsAt) await new Promise(() => {});
     if (this.taken < CONNECTIONS) this.taken += 1;
     else await this.turn(signal);
     try {
@@ -93,9 +103,12 @@ class Invocation {
 }
 
 export default class extends WorkerEntrypoint {
-  fetch(request) {
+  async fetch(request) {
     const taken = Number(request.headers.get(TAKEN));
-    return this.invoke("fetch", request, new Invocation(taken, PLACEMENT));
+    const invocation = new Invocation(taken, PLACEMENT);
+    const answer = await this.invoke("fetch", request, invocation);
+    invocation.answered();
+    return answer;
   }
 
   scheduled(event) {

@@ -145,28 +145,35 @@ fn wasm_bindgen_version() -> Result<String> {
 }
 
 fn npm_packages() -> Result<()> {
-    let root = paths::root();
-    let stamp = root.join("node_modules/.installed-lock");
-    let mut hash = Sha256::new();
-    for file in ["package.json", "package-lock.json"] {
-        hash.update(std::fs::read(root.join(file)).with_context(|| format!("cannot read {file}"))?);
-    }
-    let wanted = format!("{:x}", hash.finalize());
-    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+    if !npm_ci(&paths::root())? {
         say("npm packages: up to date");
         return Ok(());
     }
-    let mut command = Command::new("npm");
-    command.args(["ci", "--no-fund", "--no-audit", "--loglevel=error"]).current_dir(&root);
-    run("npm packages: npm ci", &mut command, "install npm and let it reach its registry")?;
     let node = run_quiet(
         "node",
         Command::new(paths::node_bin("node")).arg("--version"),
         "delete node_modules and rerun `cargo xtask setup`",
     )?;
     say(format_args!("npm packages: installed, Node {}", node.trim()));
-    std::fs::write(stamp, wanted)?;
     Ok(())
+}
+
+/// Installs the packages that a folder's lock file names. Returns false where they are there.
+pub(crate) fn npm_ci(dir: &Path) -> Result<bool> {
+    let stamp = dir.join("node_modules/.installed-lock");
+    let mut hash = Sha256::new();
+    for file in ["package.json", "package-lock.json"] {
+        hash.update(std::fs::read(dir.join(file)).with_context(|| format!("cannot read {file}"))?);
+    }
+    let wanted = format!("{:x}", hash.finalize());
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(false);
+    }
+    let mut command = Command::new("npm");
+    command.args(["ci", "--no-fund", "--no-audit", "--loglevel=error"]).current_dir(dir);
+    run("npm packages: npm ci", &mut command, "install npm and let it reach its registry")?;
+    std::fs::write(stamp, wanted)?;
+    Ok(true)
 }
 
 fn cargo_tool(name: &str, version: &str, program: &str) -> Result<()> {

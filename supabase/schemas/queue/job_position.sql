@@ -2,8 +2,8 @@
 -- row for any other job.
 --
 -- It counts what stands before the job in the index of the line, and reads the whole line only
--- where the job's turn has not come or its tool's circuit is open. The wait is told from the total of the work before it: it may
--- differ by one job from the true one.
+-- where the job's turn has not come or its tool's circuit is open. The wait is told from the total
+-- of the work before it: it may differ by one job from the true one.
 create or replace function unstuck_private.job_position(p_job_id uuid)
 returns table ("position" int, eta_seconds int)
 language plpgsql

@@ -1,6 +1,7 @@
 -- How many steps a provider may work on at once at a time p_at: `max_concurrent`, or fewer where it
 -- refused more for capacity, and one step more once a probe of that is due. Whoever asks how many
--- slots there are asks this function; only `order_claim` leaves the probe to a claim. It is inlined: no search_path.
+-- slots there are asks this function; only `order_claim` leaves the probe to a claim. It is
+-- inlined: no search_path.
 create or replace function unstuck_private.slot_limit(
   p_provider unstuck.providers,
   p_at timestamptz

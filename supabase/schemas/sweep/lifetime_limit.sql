@@ -1,5 +1,5 @@
--- The longest that a job with so many steps of p_total_steps may live. More than a century cannot be
--- subtracted from every time. It is inlined: no search_path.
+-- The longest that a job with so many steps of p_total_steps may live. More than a century cannot
+-- be subtracted from every time. It is inlined: no search_path.
 create or replace function unstuck_private.lifetime_limit(
   p_tool unstuck.tools,
   p_provider unstuck.providers,
@@ -20,4 +20,5 @@ $$
   )
 $$;
 
-revoke all on function unstuck_private.lifetime_limit from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.lifetime_limit
+from public, anon, authenticated, service_role;

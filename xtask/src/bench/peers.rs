@@ -13,7 +13,7 @@ use super::figures::{self, Timings};
 use super::life::{BoundCall, LIFE};
 use super::{Bench, sweep};
 use crate::command::run_quiet;
-use crate::{paths, postgres};
+use crate::{paths, postgres, tools};
 
 /// Short rounds in turn, so that both have the same neighbours on the machine.
 const SECONDS: f64 = 0.5;
@@ -125,28 +125,12 @@ fn version() -> Result<String> {
 fn install() -> Result<PathBuf> {
     let dir = paths::local().join("bench/peers");
     std::fs::create_dir_all(&dir)?;
-    let lock = std::fs::read(source("package-lock.json"))?;
-    let installed = dir.join("node_modules/.installed-lock");
-    let is_installed = std::fs::read(&installed).is_ok_and(|old| old == lock);
     for file in ["package.json", "package-lock.json", "peers.mjs"] {
         std::fs::copy(source(file), dir.join(file))
             .with_context(|| format!("cannot copy {file}"))?;
     }
-    if !is_installed {
-        let mut npm = Command::new("npm");
-        npm.args(["ci", "--no-fund", "--no-audit", "--loglevel=error"]).current_dir(&dir);
-        run_quiet("npm ci", node(&mut npm)?, "let npm reach its registry")?;
-        std::fs::write(installed, lock)?;
-    }
+    tools::npm_ci(&dir)?;
     Ok(dir)
-}
-
-/// Lets a command find our Node before another one.
-fn node(command: &mut Command) -> Result<&mut Command> {
-    let bin = paths::node_bin("node");
-    let own = bin.parent().map(PathBuf::from).into_iter();
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    Ok(command.env("PATH", std::env::join_paths(own.chain(std::env::split_paths(&path)))?))
 }
 
 /// Runs the script with a request; its answer.

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -115,17 +115,17 @@ impl Shopper {
                 }
                 Err(error) => Err(error),
             };
-            match heard {
+            let error = match heard {
                 Ok((status, text)) if status.is_success() => {
                     return Ok(serde_json::from_str(&text)?);
                 }
                 Ok((status, text)) => {
                     ensure!(status.as_u16() == 502, "a request was answered {status}: {text}");
+                    text
                 }
-                Err(error) if began.elapsed() > REPEAT_FOR => bail!(error),
-                Err(_) => {}
-            }
-            ensure!(began.elapsed() < REPEAT_FOR, "nobody answers");
+                Err(error) => error.to_string(),
+            };
+            ensure!(began.elapsed() < REPEAT_FOR, "nobody answers: {error}");
             *repeated += 1;
             tokio::time::sleep(REPEAT_EVERY).await;
         }

@@ -2,8 +2,8 @@
 //! same request: its slot is given back and filled at once, however many results are being copied.
 //!
 //! Recording changes no job. The background must end soon, so what fails or takes long goes to the
-//! queue's consumer. A queue message is a hint that may be lost, doubled or late; the sweep, and the
-//! checker of a provider that signs its webhooks, find the same work in the database.
+//! queue's consumer. A queue message is a hint that may be lost, doubled or late; the sweep finds
+//! the same work in the database, and so does the checker of a provider that signs its webhooks.
 
 use super::task::{
     FinishedTask, OnSlotFreed, Queried, Settled, SubmittedTask, Witness, copy, go_on, query,
