@@ -301,14 +301,17 @@ pub async fn ask_at_every_sweep(world: &World) {
 }
 
 /// The time for what the job is doing now has just run out, and nobody has looked at it for a
-/// while.
+/// while. In one transaction, the job first, as every function locks them.
 pub async fn overdue(world: &World, job: Uuid) {
     let now = "clock_timestamp() - interval '1 millisecond'";
-    let step = format!("deadline_at = {now}, checked_at = checked_at - interval '6 seconds'");
-    world.db().exec(&format!("update unstuck.job_steps set {step} where job_id = '{job}'")).await;
     world
         .db()
-        .exec(&format!("update unstuck.jobs set deadline_at = {now} where id = '{job}'"))
+        .exec(&format!(
+            "update unstuck.jobs set deadline_at = {now} where id = '{job}';
+             update unstuck.job_steps
+             set deadline_at = {now}, checked_at = checked_at - interval '6 seconds'
+             where job_id = '{job}'"
+        ))
         .await;
 }
 
