@@ -8,7 +8,6 @@ use input::{TryOnBody, TryOnInput};
 use serde::Serialize;
 use shared::core::error::ApiError;
 use shared::core::id::JobId;
-use shared::core::job::State;
 use shared::core::provider::replicate;
 use shared::core::transport::Transport;
 use shared::db::job::{EnqueuedJob, JobView};
