@@ -41,7 +41,9 @@ create table unstuck.credit_entries (
   balance_after bigint not null,
   reason text,
   idempotency_key text,
-  created_at timestamp with time zone not null default clock_timestamp()
+  created_at timestamp with time zone not null default clock_timestamp(),
+  actor text default NULLIF(current_setting('unstuck.actor'::text, true), ''::text),
+  receipt jsonb
 );
 create table unstuck.erasures (
   user_id uuid not null,
@@ -146,6 +148,14 @@ create table unstuck.providers (
   learned_limit integer,
   limit_probe_at timestamp with time zone
 );
+create table unstuck.refunds_owed (
+  job_id uuid not null,
+  step integer,
+  amount bigint not null,
+  error text not null,
+  at timestamp with time zone not null default clock_timestamp(),
+  tries integer not null default 1
+);
 create table unstuck.retention (
   kind text not null,
   keep interval
@@ -212,6 +222,10 @@ create table unstuck.webhook_inbox (
 create table unstuck_private.audit_lock (
   only_one boolean not null default true,
   audited_at timestamp with time zone
+);
+create table unstuck_private.installed (
+  adapter text not null,
+  at timestamp with time zone not null default clock_timestamp()
 );
 create table unstuck_private.migrations (
   number integer not null,
@@ -294,6 +308,7 @@ alter table unstuck.provider_alarms add constraint provider_alarms_tool_fkey FOR
 alter table unstuck.providers add constraint providers_learned_limit_check CHECK ((learned_limit >= 0));
 alter table unstuck.providers add constraint providers_max_concurrent_check CHECK ((max_concurrent >= 0));
 alter table unstuck.providers add constraint providers_pkey PRIMARY KEY (provider);
+alter table unstuck.refunds_owed add constraint refunds_owed_amount_check CHECK ((amount > 0));
 alter table unstuck.retention add constraint retention_keep_check CHECK ((keep > '00:00:00'::interval));
 alter table unstuck.retention add constraint retention_pkey PRIMARY KEY (kind);
 alter table unstuck.sweeps add constraint sweeps_pkey PRIMARY KEY (id);
@@ -315,6 +330,7 @@ alter table unstuck.webhook_inbox add constraint webhook_inbox_pkey PRIMARY KEY 
 alter table unstuck.webhook_inbox add constraint webhook_inbox_provider_dedup_key_key UNIQUE (provider, dedup_key);
 alter table unstuck_private.audit_lock add constraint audit_lock_only_one_check CHECK (only_one);
 alter table unstuck_private.audit_lock add constraint audit_lock_pkey PRIMARY KEY (only_one);
+alter table unstuck_private.installed add constraint installed_pkey PRIMARY KEY (adapter);
 alter table unstuck_private.migrations add constraint migrations_pkey PRIMARY KEY (number);
 alter table unstuck_private.removals add constraint removals_pkey PRIMARY KEY (user_id);
 alter table unstuck_private.retention_progress add constraint retention_progress_pkey PRIMARY KEY (kind);
@@ -337,8 +353,7 @@ CREATE INDEX job_events_by_time ON unstuck.job_events USING btree (at);
 CREATE INDEX job_steps_cancel_due ON unstuck.job_steps USING btree (provider) WHERE (provider_cancel_due <> '[]'::jsonb);
 CREATE INDEX job_steps_durations ON unstuck.job_steps USING btree (provider, completed_at DESC) WHERE (status = 'completed'::text);
 CREATE INDEX job_steps_freed ON unstuck.job_steps USING btree (COALESCE(provider_done_at, completed_at));
-CREATE INDEX job_steps_line ON unstuck.job_steps USING btree (provider, turn_at, job_id, step) WHERE ((status = 'queued'::text) AND (turn_at IS NOT NULL));
-CREATE INDEX job_steps_line_of_tool ON unstuck.job_steps USING btree (provider, line_tool, turn_at, job_id, step) INCLUDE (run, deadline_at) WHERE ((status = 'queued'::text) AND (turn_at IS NOT NULL));
+CREATE INDEX job_steps_line ON unstuck.job_steps USING btree (provider, turn_at, job_id, step) INCLUDE (line_tool, run, deadline_at) WHERE ((status = 'queued'::text) AND (turn_at IS NOT NULL));
 CREATE INDEX job_steps_line_of_user ON unstuck.job_steps USING btree (provider, line_user_id, turn_at, line_since, job_id, step) WHERE (status = 'queued'::text);
 CREATE INDEX job_steps_slots ON unstuck.job_steps USING btree (provider) WHERE ((status = ANY (ARRAY['starting'::text, 'running'::text])) AND (provider_done_at IS NULL));
 CREATE INDEX job_steps_with_input ON unstuck.job_steps USING btree (completed_at) WHERE ((completed_at IS NOT NULL) AND (input <> '{}'::jsonb));
@@ -355,6 +370,7 @@ CREATE UNIQUE INDEX jobs_one_live_per_exclusive_key ON unstuck.jobs USING btree 
 CREATE UNIQUE INDEX jobs_one_live_retry ON unstuck.jobs USING btree (retry_of) WHERE ((retry_of IS NOT NULL) AND (status = ANY (ARRAY['pending'::text, 'queued'::text, 'starting'::text, 'running'::text])));
 CREATE INDEX jobs_with_input ON unstuck.jobs USING btree (completed_at) WHERE ((completed_at IS NOT NULL) AND (input <> '{}'::jsonb));
 CREATE INDEX provider_alarms_by_time ON unstuck.provider_alarms USING btree (at);
+CREATE UNIQUE INDEX refunds_owed_once ON unstuck.refunds_owed USING btree (job_id, step) NULLS NOT DISTINCT;
 CREATE INDEX sweeps_by_time ON unstuck.sweeps USING btree (started_at);
 CREATE INDEX sweeps_finished ON unstuck.sweeps USING btree (finished_at DESC) WHERE (finished_at IS NOT NULL);
 CREATE INDEX violations_found_by_check ON unstuck.violations_found USING btree (checked_at);
@@ -362,6 +378,7 @@ CREATE INDEX violations_found_by_job ON unstuck.violations_found USING btree (jo
 CREATE INDEX violations_found_by_user ON unstuck.violations_found USING btree (user_id) WHERE (user_id IS NOT NULL);
 CREATE INDEX webhook_inbox_by_job ON unstuck.webhook_inbox USING btree (job_id, step, run);
 CREATE INDEX webhook_inbox_by_time ON unstuck.webhook_inbox USING btree (received_at);
+CREATE UNIQUE INDEX installed_is_one ON unstuck_private.installed USING btree ((true));
 
 -- views
 create view public.generation_history with (security_invoker=true) as
@@ -1074,23 +1091,19 @@ begin
     then
       perform unstuck_private.refuse(409, 'idempotency_conflict');
     end if;
-    return query
-    select a.balance, true
-    from unstuck.credit_accounts a
-    where a.user_id = p_user_id;
+    return query select unstuck_private.balance_shown(p_user_id, null), true;
     return;
   end if;
   begin
     insert into unstuck.credit_entries (user_id, kind, amount, reason, idempotency_key)
-    values (p_user_id, 'grant', p_amount, p_reason, p_idempotency_key);
+    values (p_user_id, 'grant', p_amount, p_reason, p_idempotency_key)
+    returning *
+    into v_entry;
   exception when unique_violation then
     -- Another transaction used the key for another user at the same moment.
     perform unstuck_private.refuse(409, 'idempotency_conflict');
   end;
-  return query
-  select a.balance, false
-  from unstuck.credit_accounts a
-  where a.user_id = p_user_id;
+  return query select v_entry.balance_after, false;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.generation_get_v1(p_user_id uuid, p_tool text, p_job_id uuid)
@@ -1172,9 +1185,9 @@ begin
   end if;
   return query
   select case when v_status is null then 'retried' else 'closed' end,
-    j.user_id, j.status, j.retries, v_refunded, coalesce(a.balance, 0)
+    j.user_id, j.status, j.retries, v_refunded,
+    unstuck_private.balance_shown(j.user_id, j.tool)
   from unstuck.jobs j
-  left join unstuck.credit_accounts a using (user_id)
   where j.id = p_job_id;
 end $function$
 ;
@@ -1366,14 +1379,12 @@ CREATE OR REPLACE FUNCTION unstuck.job_enqueue_v2(p_user_id uuid, p_job_id uuid,
  SECURITY DEFINER
  SET search_path TO ''
  SET statement_timeout TO '10s'
- SET enable_seqscan TO 'off'
- SET jit TO 'off'
 AS $function$
 declare
   v_tool unstuck.tools;
   v_job unstuck.jobs;
-  v_balance bigint;
   v_price bigint;
+  v_balance bigint;
   v_seconds_over int;
   v_constraint text;
 begin
@@ -1391,7 +1402,7 @@ begin
   then
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
-  v_balance := unstuck_private.account_lock(p_user_id);
+  perform unstuck_private.account_lock(p_user_id);
   -- Replay comes first: the same id is the same order, whatever has become of its job.
   select j.*
   into v_job
@@ -1403,7 +1414,7 @@ begin
     if v_job.request_hash is not null then
       return query
       select s.*, case when p_claim then unstuck_private.order_claimed(p_job_id) end
-      from unstuck_private.job_state(p_job_id) s;
+      from unstuck_private.job_state(p_job_id, true, true) s;
       return;
     end if;
     perform unstuck_private.refuse_adoption(v_job);
@@ -1413,12 +1424,15 @@ begin
     perform unstuck_private.refuse(503, 'tool_disabled');
   end if;
   perform unstuck_private.refuse_second_live_job(p_user_id, p_job_id, v_tool);
-  v_price := unstuck_private.order_price(v_tool, jsonb_array_length(p_steps));
-  perform unstuck_private.refuse_over_balance(v_balance, v_price);
+  -- The job that the order adopts is the user's own, so nobody who waits for it holds the wallet.
+  v_price := unstuck_private.wallet_price(
+    p_user_id, p_tool, p_input,
+    unstuck_private.order_price(v_tool, jsonb_array_length(p_steps)));
+  v_balance := unstuck_private.refuse_over_balance(p_user_id, p_tool, v_price);
   begin
     -- Some servers of the PostgREST protocol pass a null as ''.
     perform unstuck_private.job_write(p_user_id, p_job_id, v_tool, nullif(p_session_id, ''),
-      p_input, p_request_hash, p_steps, v_price, null);
+      p_input, p_request_hash, p_steps, v_price, v_balance, null);
   exception when unique_violation then
     -- Another user took this id, or another writer inserted a live row, at the same moment.
     get stacked diagnostics v_constraint = constraint_name;
@@ -1434,9 +1448,8 @@ begin
   end if;
   -- The reply shows the job as it was ordered.
   return query
-  select p_job_id, 'queued', false, v_price, v_balance - v_price, null::int, null::int, null::text,
-    null::text, null::text, null::text, 0::bigint,
-    case when p_claim then unstuck_private.order_claim(p_job_id) end;
+  select s.*, case when p_claim then unstuck_private.order_claim(s.job_id) end
+  from unstuck_private.job_state(p_job_id, false, false) s;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.job_get_v1(p_job_id uuid, p_user_id uuid DEFAULT NULL::uuid, p_tool text DEFAULT NULL::text, p_table text DEFAULT NULL::text)
@@ -1445,8 +1458,6 @@ CREATE OR REPLACE FUNCTION unstuck.job_get_v1(p_job_id uuid, p_user_id uuid DEFA
  SECURITY DEFINER
  SET search_path TO ''
  SET statement_timeout TO '10s'
- SET enable_seqscan TO 'off'
- SET jit TO 'off'
 AS $function$
 declare
   v_job unstuck.jobs;
@@ -1509,11 +1520,9 @@ begin
     end
   from unstuck.jobs j
   join unstuck.tools t using (tool)
-  cross join unstuck_private.job_state(j.id) e
+  cross join unstuck_private.job_state(j.id, false, true) e
   cross join lateral (
     select case when unstuck_private.waits_for_capacity(j) then 'PROVIDER_BUSY' end as code
-    -- Not inlined: it is asked once.
-    offset 0
   ) w
   where j.id = p_job_id;
 end $function$
@@ -1729,6 +1738,7 @@ begin
   end if;
   perform unstuck_private.act_as('user');
   perform unstuck_private.account_lock(p_user_id);
+  perform unstuck_private.wallet_hold(p_user_id, null);
   select array_agg(l.id)
   into v_ids
   from (
@@ -1853,8 +1863,6 @@ CREATE OR REPLACE FUNCTION unstuck.step_claim_v1(p_provider text, p_limit intege
  SECURITY DEFINER
  SET search_path TO ''
  SET statement_timeout TO '10s'
- SET enable_seqscan TO 'off'
- SET jit TO 'off'
 AS $function$
 declare
   v_provider unstuck.providers;
@@ -1891,8 +1899,6 @@ begin
     return;
   end if;
   perform unstuck_private.owed_turns_give(p_provider);
-  -- A turn that was given just now counts too.
-  v_now := clock_timestamp();
   return query
   select *
   from unstuck_private.steps_claim(
@@ -1926,8 +1932,6 @@ CREATE OR REPLACE FUNCTION unstuck.step_complete_v2(p_job_id uuid, p_step intege
  SECURITY DEFINER
  SET search_path TO ''
  SET statement_timeout TO '10s'
- SET enable_seqscan TO 'off'
- SET jit TO 'off'
 AS $function$
 declare
   v_job unstuck.jobs;
@@ -2017,8 +2021,6 @@ CREATE OR REPLACE FUNCTION unstuck.step_done_v2(p_job_id uuid, p_step integer, p
  SECURITY DEFINER
  SET search_path TO ''
  SET statement_timeout TO '10s'
- SET enable_seqscan TO 'off'
- SET jit TO 'off'
 AS $function$
 declare
   v_step unstuck.job_steps;
@@ -2084,8 +2086,6 @@ CREATE OR REPLACE FUNCTION unstuck.step_fail_v1(p_job_id uuid, p_step integer, p
  SECURITY DEFINER
  SET search_path TO ''
  SET statement_timeout TO '10s'
- SET enable_seqscan TO 'off'
- SET jit TO 'off'
 AS $function$
 declare
   v_job unstuck.jobs;
@@ -2231,8 +2231,6 @@ CREATE OR REPLACE FUNCTION unstuck.step_sent_v1(p_job_id uuid, p_step integer, p
  SECURITY DEFINER
  SET search_path TO ''
  SET statement_timeout TO '10s'
- SET enable_seqscan TO 'off'
- SET jit TO 'off'
 AS $function$
 declare
   v_step unstuck.job_steps;
@@ -2267,8 +2265,6 @@ CREATE OR REPLACE FUNCTION unstuck.step_started_v1(p_job_id uuid, p_step integer
  SECURITY DEFINER
  SET search_path TO ''
  SET statement_timeout TO '10s'
- SET enable_seqscan TO 'off'
- SET jit TO 'off'
 AS $function$
 declare
   v_step unstuck.job_steps;
@@ -2417,7 +2413,6 @@ CREATE OR REPLACE FUNCTION unstuck.steps_waiting_v1(p_provider text)
  SET statement_timeout TO '5s'
 AS $function$
   select
-    -- Those with a turn and those without one, each counted in an index of its own.
     (
       select count(*)::int
       from unstuck.job_steps s
@@ -2476,8 +2471,6 @@ CREATE OR REPLACE FUNCTION unstuck.user_active_v1(p_user_id uuid)
  SECURITY DEFINER
  SET search_path TO ''
  SET statement_timeout TO '10s'
- SET enable_seqscan TO 'off'
- SET jit TO 'off'
 AS $function$
 #variable_conflict use_column
 begin
@@ -2531,7 +2524,8 @@ begin
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
   perform unstuck_private.act_as('admin:' || p_actor);
-  v_balance := unstuck_private.account_lock(p_user_id);
+  perform unstuck_private.account_lock(p_user_id);
+  v_balance := unstuck_private.wallet_hold(p_user_id, null);
   v_ids := array(
     select l.id
     from (
@@ -2623,8 +2617,6 @@ CREATE OR REPLACE FUNCTION unstuck.webhook_record_v2(p_provider text, p_job_id u
  SECURITY DEFINER
  SET search_path TO ''
  SET statement_timeout TO '5s'
- SET enable_seqscan TO 'off'
- SET jit TO 'off'
 AS $function$
 declare
   v_id bigint;
@@ -2663,22 +2655,17 @@ AS $function$
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.account_lock(p_user_id uuid)
- RETURNS bigint
+ RETURNS void
  LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
-declare
-  v_balance bigint;
 begin
   loop
-    select a.balance
-    into v_balance
+    perform
     from unstuck.credit_accounts a
     where a.user_id = p_user_id
     for update;
-    if found then
-      return v_balance;
-    end if;
+    exit when found;
     insert into unstuck.credit_accounts (user_id)
     values (p_user_id)
     on conflict do nothing;
@@ -2699,6 +2686,28 @@ begin
   return true;
 exception when lock_not_available then
   return false;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.accounts_make(p_ids uuid[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  if exists (
+    select from unstuck.jobs j
+    where j.id = any (p_ids)
+      and not exists (select from unstuck.credit_accounts a where a.user_id = j.user_id)
+  ) then
+    insert into unstuck.credit_accounts (user_id)
+    select distinct j.user_id
+    from unstuck.jobs j
+    where j.id = any (p_ids)
+      and not exists (select from unstuck.credit_accounts a where a.user_id = j.user_id)
+      and unstuck_private.has_ledger_entries(j.id)
+    order by 1
+    on conflict do nothing;
+  end if;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.act_as(p_actor text)
@@ -2888,7 +2897,7 @@ AS $function$
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.audited_jobs(p_jobs uuid[])
- RETURNS TABLE(id uuid, user_id uuid, status text, credits_charged bigint, credits_refunded bigint, quarantined_at timestamp with time zone, is_per_step boolean, is_final boolean, is_settled boolean, has_no_ledger boolean, steps bigint, live_steps bigint, delivered_share numeric, undelivered_share numeric, debit numeric, refunded numeric)
+ RETURNS TABLE(id uuid, user_id uuid, status text, credits_charged bigint, credits_refunded bigint, quarantined_at timestamp with time zone, is_per_step boolean, is_final boolean, is_settled boolean, has_no_ledger boolean, steps bigint, live_steps bigint, delivered_share numeric, undelivered_share numeric, debit numeric, refunded numeric, owed numeric)
  LANGUAGE sql
  STABLE
 AS $function$
@@ -2904,7 +2913,7 @@ AS $function$
       where r.user_id = j.user_id
         and r.ledger_removed_at >= j.created_at
     ),
-    s.*, e.*
+    s.*, e.*, o.*
   from unnest(p_jobs) as n (id)
   join unstuck.jobs j on j.id = n.id
   cross join lateral (
@@ -2922,7 +2931,44 @@ AS $function$
     where c.job_id = j.id
       and c.kind in ('debit', 'refund')
   ) e
+  cross join lateral (
+    select coalesce(sum(r.amount), 0)
+    from unstuck.refunds_owed r
+    where r.job_id = j.id
+  ) o
 $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.balance_last(p_user_id uuid)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+begin
+  return coalesce(
+    (
+      select e.balance_after
+      from unstuck.credit_entries e
+      where e.user_id = p_user_id
+      order by e.id desc
+      limit 1
+    ),
+    0
+  );
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.balance_shown(p_user_id uuid, p_tool text)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+begin
+  return coalesce(
+    (select w.balance from unstuck_private.wallet_lock(p_user_id, p_tool, false) w),
+    unstuck_private.balance_last(p_user_id)
+  );
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.caller_positions()
  RETURNS jsonb
@@ -2963,11 +3009,14 @@ begin
         where j.id = any (v_ids)
       ) p
       cross join lateral unstuck_private.queue_order(p.provider, clock_timestamp()) q
-      where q.begins
+      join unstuck.jobs j
+        on j.id = q.job_id
+        and j.status = 'queued'
+      where q.step = 1
     )
     select coalesce(jsonb_object_agg(l.job_id, l.nth), '{}')
     from line l
-    join unnest(v_ids) as n (id) on n.id = l.job_id
+    where l.job_id = any (v_ids)
   );
 end $function$
 ;
@@ -3307,14 +3356,19 @@ begin
     return query select false, null::bigint, 'Amount is too large';
     return;
   end if;
-  v_balance := unstuck_private.account_lock(p_user_id);
+  perform unstuck_private.account_lock(p_user_id);
+  select coalesce(max(w.balance), 0)
+  into v_balance
+  from unstuck_private.wallet_lock(p_user_id, null, true) w;
   if v_balance + p_amount < 0 then
     return query select false, v_balance, 'Insufficient credits';
     return;
   end if;
   insert into unstuck.credit_entries (user_id, kind, amount, reason)
-  values (p_user_id, 'adjustment', p_amount, p_reason);
-  return query select true, v_balance + p_amount, null::text;
+  values (p_user_id, 'adjustment', p_amount, p_reason)
+  returning balance_after
+  into v_balance;
+  return query select true, v_balance, null::text;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.credit_entries_after_delete()
@@ -3341,15 +3395,42 @@ CREATE OR REPLACE FUNCTION unstuck_private.credit_entries_before_insert()
  LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
+declare
+  v_asked bigint := new.amount;
+  v_tool text;
 begin
-  if new.balance_after is null then
-    perform unstuck_private.account_lock(new.user_id);
-    update unstuck.credit_accounts
-    set balance = balance + new.amount
-    where user_id = new.user_id
-    returning balance into new.balance_after;
+  if coalesce(new.amount, 0) = 0 then
+    -- The constraints of the table refuse it.
+    new.balance_after := coalesce(new.balance_after, 0);
   end if;
-  return new;
+  if new.balance_after is not null then
+    return new;
+  end if;
+  perform unstuck_private.account_lock(new.user_id);
+  select j.tool
+  into v_tool
+  from unstuck.jobs j
+  where j.id = new.job_id;
+  if new.kind = 'debit' and new.amount < 0 then
+    select -w.taken, w.receipt
+    into new.amount, new.receipt
+    from unstuck_private.wallet_debit(
+      new.user_id, v_tool, -new.amount, new.job_id, new.reason) w;
+  elsif new.kind = 'refund' then
+    new.amount := unstuck_private.wallet_refund(
+      new.user_id, new.amount, new.job_id, new.reason, unstuck_private.job_receipt(new.job_id));
+  elsif new.amount > 0 then
+    new.receipt := (
+      unstuck_private.wallet_grant(new.user_id, new.amount, new.kind, new.reason)).receipt;
+  else
+    new.amount := -unstuck_private.wallet_take(
+      new.user_id, -new.amount, new.kind, new.reason, new.receipt);
+    if new.amount > v_asked then
+      raise exception 'the balance is lower than %', -v_asked using errcode = 'check_violation';
+    end if;
+  end if;
+  new.balance_after := unstuck_private.balance_shown(new.user_id, v_tool);
+  return case when new.amount <> 0 then new end;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.credit_entries_unaudited()
@@ -3403,7 +3484,7 @@ begin
     count(*) filter (
       where s.turn_at <= v_now
         and s.line_tool <> all (v_shut)
-        and unstuck_private.is_in_time(s, v_now)
+        and (s.deadline_at > v_now or unstuck_private.is_at_work(s.job_id))
     )
   into v_turns, v_usable
   from unstuck.job_steps s
@@ -3463,49 +3544,13 @@ CREATE OR REPLACE FUNCTION unstuck_private.grant_max()
  IMMUTABLE
 AS $function$ select 1000000000000 $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.has_due_jobs(p_user_id uuid, p_now timestamp with time zone)
+CREATE OR REPLACE FUNCTION unstuck_private.has_adapter()
  RETURNS boolean
- LANGUAGE plpgsql
+ LANGUAGE sql
  STABLE
- SET search_path TO ''
- SET plan_cache_mode TO 'force_generic_plan'
- SET enable_seqscan TO 'off'
- SET enable_bitmapscan TO 'off'
- SET enable_hashjoin TO 'off'
- SET enable_mergejoin TO 'off'
- SET jit TO 'off'
 AS $function$
-begin
-  return exists (
-    select from unstuck.jobs j
-    join unstuck.tools t using (tool)
-    join unstuck.providers p using (provider)
-    where j.user_id = p_user_id
-      and unstuck_private.is_live(j.status)
-      and j.quarantined_at is null
-      and (
-        j.deadline_at <= p_now
-        or coalesce(j.started_at, j.created_at) <= p_now - unstuck_private.lifetime_limit(
-          t,
-          p,
-          j.total_steps,
-          (
-            select count(*)
-            from unstuck.job_steps s
-            where s.job_id = j.id
-          )
-        )
-        or exists (
-          select from unstuck.job_steps s
-          where s.job_id = j.id
-            and s.status in ('starting', 'running')
-            and s.lease_until <= p_now
-        )
-      )
-  );
-exception when others then
-  return true;
-end $function$
+  select exists (select from unstuck_private.installed)
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.has_ledger_entries(p_job_id uuid)
  RETURNS boolean
@@ -3544,6 +3589,20 @@ CREATE OR REPLACE FUNCTION unstuck_private.holds_slot(p_step unstuck.job_steps)
  IMMUTABLE
 AS $function$
   select p_step.status in ('starting', 'running') and p_step.provider_done_at is null
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.host_enter(p_settings jsonb DEFAULT '{}'::jsonb)
+ RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO ''
+AS $function$
+  select unstuck_private.settings_swap(
+    p_settings || jsonb_build_object(
+      'request.jwt.claims', '{"role":"service_role"}',
+      'request.jwt.claim.role', 'service_role',
+      'request.jwt.claim.sub', ''
+    )
+  )
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.host_has_role(p_user_id uuid, p_role text)
@@ -3628,14 +3687,6 @@ AS $function$
   select p_status in ('completed', 'failed', 'cancelled')
 $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.is_in_time(p_step unstuck.job_steps, p_now timestamp with time zone)
- RETURNS boolean
- LANGUAGE sql
- STABLE
-AS $function$
-  select p_step.deadline_at > p_now or unstuck_private.is_at_work(p_step.job_id)
-$function$
-;
 CREATE OR REPLACE FUNCTION unstuck_private.is_live(p_status text)
  RETURNS boolean
  LANGUAGE sql
@@ -3664,13 +3715,11 @@ $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.is_orphan(p_job unstuck.jobs, p_before timestamp with time zone)
  RETURNS boolean
- LANGUAGE plpgsql
+ LANGUAGE sql
  STABLE
  SET search_path TO ''
- SET plan_cache_mode TO 'force_generic_plan'
 AS $function$
-begin
-  return p_job.status in ('pending', 'queued')
+  select p_job.status in ('pending', 'queued')
     and p_job.quarantined_at is null
     and p_job.request_hash is null
     and p_job.started_at is null
@@ -3686,8 +3735,8 @@ begin
       from unstuck.job_steps s
       where s.job_id = p_job.id
         and (s.provider_task_id is not null or s.claimed_at is not null)
-    );
-end $function$
+    )
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.is_reserved_attempt(p_step unstuck.job_steps, p_now timestamp with time zone)
  RETURNS boolean
@@ -3753,16 +3802,18 @@ CREATE OR REPLACE FUNCTION unstuck_private.job_lock(p_job_id uuid)
 AS $function$
 declare
   v_user uuid;
+  v_tool text;
   v_job unstuck.jobs;
 begin
-  select j.user_id
-  into v_user
+  select j.user_id, j.tool
+  into v_user, v_tool
   from unstuck.jobs j
   where j.id = p_job_id;
   if not found then
     return null;
   end if;
   perform unstuck_private.account_lock(v_user);
+  perform unstuck_private.wallet_hold(v_user, v_tool);
   select *
   into v_job
   from unstuck.jobs j
@@ -3786,7 +3837,6 @@ declare
   v_step unstuck.job_steps;
   v_position bigint;
   v_seconds numeric;
-  v_times unstuck_private.tool_time[];
 begin
   select s.*
   into v_step
@@ -3800,19 +3850,17 @@ begin
   if not found then
     return;
   end if;
-  v_times := unstuck_private.tool_times(v_step.provider);
   select sum(a.jobs), sum(a.steps * coalesce(t.seconds, 60))
   into v_position, v_seconds
   from unstuck_private.steps_ahead(v_step, v_now) a
-  left join unnest(v_times) t on t.tool = a.tool;
+  left join unstuck_private.tool_seconds(v_step.provider) t on t.tool = a.tool;
   return query
   select
     coalesce(v_position, 0)::int + 1,
     least(
       ceil(
         greatest(
-          unstuck_private.seconds_until_work_done(
-            v_step.provider, v_times, coalesce(v_seconds, 0)),
+          unstuck_private.seconds_until_work_done(v_step.provider, coalesce(v_seconds, 0)),
           unstuck_private.seconds_between(
             v_now, greatest(v_step.not_before, u.circuit_open_until, p.circuit_open_until)
           ),
@@ -3879,6 +3927,17 @@ begin
   end;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.job_receipt(p_job_id uuid)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select e.receipt
+  from unstuck.credit_entries e
+  where e.job_id = p_job_id
+    and e.kind = 'debit'
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.job_repeat(p_job unstuck.jobs, p_tool unstuck.tools, p_charge boolean, p_new_job_id uuid)
  RETURNS void
  LANGUAGE plpgsql
@@ -3888,6 +3947,7 @@ declare
   v_steps jsonb;
   v_has_lost_input boolean;
   v_price bigint := 0;
+  v_balance bigint;
 begin
   select jsonb_agg(s.input order by s.step), coalesce(bool_or(s.input = '{}'), false)
   into v_steps, v_has_lost_input
@@ -3913,17 +3973,19 @@ begin
   ) then
     perform unstuck_private.refuse(409, 'active_job_exists');
   end if;
+  perform unstuck_private.account_lock(p_job.user_id);
   if p_charge then
-    v_price := unstuck_private.order_price(p_tool, jsonb_array_length(v_steps));
+    v_price := unstuck_private.wallet_price(
+      p_job.user_id, p_tool.tool, p_job.input,
+      unstuck_private.order_price(p_tool, jsonb_array_length(v_steps)));
   end if;
-  perform unstuck_private.refuse_over_balance(
-    unstuck_private.account_lock(p_job.user_id), v_price);
+  v_balance := unstuck_private.refuse_over_balance(p_job.user_id, p_tool.tool, v_price);
   if exists (select from unstuck.jobs j where j.id = p_new_job_id) then
     perform unstuck_private.refuse(409, 'idempotency_conflict');
   end if;
   perform unstuck_private.job_write(
     p_job.user_id, p_new_job_id, p_tool, p_job.session_id, p_job.input,
-    coalesce(p_job.request_hash, 'retry'), v_steps, v_price, p_job.id);
+    coalesce(p_job.request_hash, 'retry'), v_steps, v_price, v_balance, p_job.id);
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.job_restart(p_job unstuck.jobs, p_tool unstuck.tools, p_now timestamp with time zone)
@@ -3970,7 +4032,7 @@ AS $function$
   where j.id = p_job.id
 $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.job_state(p_job_id uuid)
+CREATE OR REPLACE FUNCTION unstuck_private.job_state(p_job_id uuid, p_replayed boolean, p_with_position boolean)
  RETURNS TABLE(job_id uuid, status text, replayed boolean, credits_charged bigint, balance bigint, "position" integer, eta_seconds integer, task_id text, output_url text, error_code text, error_message text, credits_refunded bigint)
  LANGUAGE plpgsql
  STABLE
@@ -3981,9 +4043,9 @@ begin
   select
     j.id,
     j.status,
-    true,
+    p_replayed,
     j.credits_charged,
-    coalesce(a.balance, 0),
+    coalesce(w.balance, unstuck_private.balance_last(j.user_id)),
     p."position",
     p.eta_seconds,
     (
@@ -3999,8 +4061,8 @@ begin
     j.error_message,
     j.credits_refunded
   from unstuck.jobs j
-  left join unstuck.credit_accounts a using (user_id)
-  left join unstuck_private.job_position(p_job_id) p on true
+  left join unstuck_private.wallet_lock(j.user_id, j.tool, false) w on true
+  left join unstuck_private.job_position(case when p_with_position then p_job_id end) p on true
   where j.id = p_job_id;
 end $function$
 ;
@@ -4036,9 +4098,9 @@ begin
         + v_tool.run_timeout
     end
   );
-  new.line_tool := v_job.tool;
   if new.status = 'queued' then
     new.line_user_id := v_job.user_id;
+    new.line_tool := v_job.tool;
     new.line_since := coalesce(v_job.queued_at, v_job.created_at);
     new.turn_at := unstuck_private.take_turn(
       new.provider, new.line_user_id, greatest(new.line_since, new.not_before));
@@ -4158,7 +4220,14 @@ AS $function$
     -- undelivered: the provider finished, and the result is not in our storage.
     bool_or(s.provider_done_at is not null and not unstuck_private.is_final(s.status)),
     min(s.deadline_at) filter (where s.status in ('starting', 'running')),
-    unstuck_private.lifetime_limit(p_tool, p_provider, p_job.total_steps, count(*))
+    -- lifetime: the longest that the job may live. More than a century cannot be subtracted from
+    -- every time.
+    least(
+      case when count(*) = 0 then p_tool.run_timeout
+        else unstuck_private.tool_lifetime(p_tool, p_provider, p_job.total_steps)
+      end,
+      interval '100 years'
+    )
   from unstuck.job_steps s
   join unstuck.providers p using (provider)
   where s.job_id = p_job.id
@@ -4232,7 +4301,7 @@ begin
     and unstuck_private.is_live(j.status);
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.job_write(p_user_id uuid, p_job_id uuid, p_tool unstuck.tools, p_session_id text, p_input jsonb, p_request_hash text, p_steps jsonb, p_price bigint, p_retry_of uuid)
+CREATE OR REPLACE FUNCTION unstuck_private.job_write(p_user_id uuid, p_job_id uuid, p_tool unstuck.tools, p_session_id text, p_input jsonb, p_request_hash text, p_steps jsonb, p_price bigint, p_balance bigint, p_retry_of uuid)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO ''
@@ -4244,6 +4313,8 @@ declare
   v_expires timestamptz := v_now + unstuck_private.job_lifetime(p_tool.tool, v_steps);
   v_deadline timestamptz := least(v_now + p_tool.queue_ttl, v_expires);
   v_key text := p_tool.exclusive_group || ':' || p_user_id;
+  v_taken bigint := unstuck_private.order_debit(
+    p_user_id, p_job_id, p_tool.tool, p_price, p_balance);
 begin
   perform 1
   from unstuck.jobs j
@@ -4254,7 +4325,7 @@ begin
     update unstuck.jobs set
       status = 'queued',
       session_id = coalesce(p_session_id, session_id),
-      credits_charged = p_price,
+      credits_charged = v_taken,
       credits_refunded = 0,
       refund_rule = p_tool.refund_rule,
       exclusive_key = v_key,
@@ -4284,12 +4355,9 @@ begin
       total_steps, request_hash, retry_of, queued_at, created_at, deadline_at, expires_at
     )
     values (
-      p_job_id, p_tool.tool, p_user_id, p_session_id, 'queued', p_price, p_tool.refund_rule,
+      p_job_id, p_tool.tool, p_user_id, p_session_id, 'queued', v_taken, p_tool.refund_rule,
       v_key, p_input, v_steps, p_request_hash, p_retry_of, v_now, v_now, v_deadline, v_expires
     );
-  end if;
-  if p_price > 0 then
-    perform unstuck_private.order_debit(p_user_id, p_job_id, p_tool.tool, p_price);
   end if;
   insert into unstuck.job_steps (job_id, step, status, provider, share, deadline_at, input)
   select
@@ -4297,7 +4365,7 @@ begin
     s.step,
     case when s.step > 1 and p_tool.step_order = 'sequential' then 'blocked' else 'queued' end,
     p_tool.provider,
-    unstuck_private.share_of(p_price, v_steps, s.step::int),
+    unstuck_private.share_of(v_taken, v_steps, s.step::int),
     case
       when s.step > 1 and p_tool.step_order = 'sequential' then v_expires
       else v_deadline
@@ -4729,20 +4797,7 @@ begin
   if cardinality(p_ids) > 10 then
     perform set_config('plan_cache_mode', 'force_custom_plan', true);
   end if;
-  if exists (
-    select from unstuck.jobs j
-    where j.id = any (p_ids)
-      and not exists (select from unstuck.credit_accounts a where a.user_id = j.user_id)
-  ) then
-    insert into unstuck.credit_accounts (user_id)
-    select distinct j.user_id
-    from unstuck.jobs j
-    where j.id = any (p_ids)
-      and not exists (select from unstuck.credit_accounts a where a.user_id = j.user_id)
-      and unstuck_private.has_ledger_entries(j.id)
-    order by 1
-    on conflict do nothing;
-  end if;
+  perform unstuck_private.accounts_make(p_ids);
 
   -- Nothing is due of a job that is completed with every step.
   if p_statuses <@ array['completed']
@@ -4755,6 +4810,14 @@ begin
     return query
     select l.job_id, l.debit, l.refunded, 0::bigint
     from unstuck_private.jobs_ledger(p_ids) l;
+    return;
+  end if;
+
+  if unstuck_private.has_adapter() then
+    return query
+    select e.job_id, e.debit, e.refunded, sum(e.given)::bigint
+    from unstuck_private.jobs_refund_each(p_ids, p_statuses, p_reasons, p_refund) e
+    group by 1, 2, 3;
     return;
   end if;
 
@@ -4792,6 +4855,38 @@ begin
     coalesce(sum(d.amount) filter (where p_refund), 0)::bigint
   from due d
   group by d.job_id, d.debit, d.refunded;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.jobs_refund_each(p_ids uuid[], p_statuses text[], p_reasons text[], p_refund boolean)
+ RETURNS TABLE(job_id uuid, debit bigint, refunded bigint, given bigint)
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_due record;
+  v_given bigint;
+begin
+  if p_refund then
+    -- What is owed of an earlier step is not in the ledger, so it is due once more.
+    delete from unstuck.refunds_owed o
+    where o.job_id = any (p_ids);
+  end if;
+  for v_due in
+    select d.job_id, d.debit, d.refunded, d.step, j as job,
+      case when p_refund then d.amount end as amount,
+      coalesce(n.reason, 'refund') as reason
+    from unstuck_private.refunds_due(p_ids, p_statuses) d
+    join unnest(p_ids, p_reasons) as n (id, reason) on n.id = d.job_id
+    join unstuck.jobs j on j.id = d.job_id
+    order by d.user_id, d.job_id, d.step
+  loop
+    v_given := 0;
+    if v_due.amount is not null then
+      v_given := unstuck_private.refund_ask(
+        v_due.job, v_due.step, v_due.amount, v_due.reason);
+    end if;
+    return query select v_due.job_id, v_due.debit, v_due.refunded, v_given;
+  end loop;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.jobs_try_lock(p_ids uuid[])
@@ -4834,6 +4929,9 @@ begin
     order by a.user_id
     for update skip locked
   );
+  if unstuck_private.has_adapter() then
+    v_users := unstuck_private.wallets_try_lock(v_users);
+  end if;
   v_jobs := array(
     select j.id
     from unstuck.jobs j
@@ -5031,20 +5129,6 @@ begin
   raise exception 'permission denied for %', tg_table_name using errcode = '42501';
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.lifetime_limit(p_tool unstuck.tools, p_provider unstuck.providers, p_total_steps integer, p_steps bigint)
- RETURNS interval
- LANGUAGE sql
- IMMUTABLE
-AS $function$
-  select least(
-    case
-      when p_steps = 0 then p_tool.run_timeout
-      else unstuck_private.tool_lifetime(p_tool, p_provider, p_total_steps)
-    end,
-    interval '100 years'
-  )
-$function$
-;
 CREATE OR REPLACE FUNCTION unstuck_private.line_move()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -5126,7 +5210,7 @@ begin
       and s.line_tool <> all (v_shut)
       and unstuck_private.is_live(j.status)
       and j.quarantined_at is null
-      and unstuck_private.is_in_time(s, v_now)
+      and (s.deadline_at > v_now or unstuck_private.is_at_work(s.job_id))
     order by s.turn_at, s.job_id, s.step
     limit v_free
   ) s;
@@ -5145,7 +5229,7 @@ begin
         and j.quarantined_at is null
         and coalesce(s.not_before <= v_now, true)
         and s.line_tool <> all (v_shut)
-        and unstuck_private.is_in_time(s, v_now)
+        and (s.deadline_at > v_now or unstuck_private.is_at_work(s.job_id))
       order by s.line_user_id, s.turn_at, s.line_since, s.job_id, s.step
       limit v_free - v_steps
     ) s;
@@ -5235,7 +5319,7 @@ begin
   where s.status = 'queued'
     and unstuck_private.is_live(j.status)
     and j.quarantined_at is null
-    and unstuck_private.is_in_time(s, p_now)
+    and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
   order by f.nth, f.turn_at, f.job_id, f.step
   limit p_limit
   for update of j, s skip locked;
@@ -5311,23 +5395,11 @@ end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.order_claimed(p_job_id uuid)
  RETURNS jsonb
- LANGUAGE plpgsql
+ LANGUAGE sql
+ STABLE
  SET search_path TO ''
 AS $function$
-declare
-  v_claimed jsonb;
-begin
-  update unstuck.job_steps s
-  set run = s.run + 1
-  from unstuck.jobs j
-  join unstuck.tools t using (tool)
-  where s.job_id = p_job_id
-    and s.step = 1
-    and s.status = 'starting'
-    and s.sent_at is null
-    and s.lease_until > clock_timestamp()
-    and j.id = s.job_id
-  returning jsonb_build_object(
+  select jsonb_build_object(
     'job_id', s.job_id,
     'step', s.step,
     'run', s.run,
@@ -5345,25 +5417,37 @@ begin
       0
     )
   )
-  into v_claimed;
-  return v_claimed;
-end $function$
+  from unstuck.job_steps s
+  join unstuck.jobs j on j.id = s.job_id
+  join unstuck.tools t on t.tool = j.tool
+  where s.job_id = p_job_id
+    and s.step = 1
+    and s.run = 1
+    and s.status = 'starting'
+    and s.sent_at is null
+    and s.lease_until > clock_timestamp()
+$function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.order_debit(p_user_id uuid, p_job_id uuid, p_tool text, p_price bigint)
- RETURNS void
+CREATE OR REPLACE FUNCTION unstuck_private.order_debit(p_user_id uuid, p_job_id uuid, p_tool text, p_price bigint, p_balance bigint)
+ RETURNS bigint
  LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
 declare
-  v_balance bigint;
+  v_debit record;
 begin
-  update unstuck.credit_accounts a
-  set balance = a.balance - p_price
-  where a.user_id = p_user_id
-  returning a.balance
-  into v_balance;
-  insert into unstuck.credit_entries (user_id, job_id, kind, amount, balance_after, reason)
-  values (p_user_id, p_job_id, 'debit', -p_price, v_balance, p_tool);
+  if p_price <= 0 then
+    return 0;
+  end if;
+  v_debit := unstuck_private.wallet_debit(p_user_id, p_tool, p_price, p_job_id, p_tool);
+  if v_debit.taken > 0 then
+    insert into unstuck.credit_entries (
+      user_id, job_id, kind, amount, balance_after, reason, receipt)
+    values (
+      p_user_id, p_job_id, 'debit', -v_debit.taken, p_balance - v_debit.taken, p_tool,
+      v_debit.receipt);
+  end if;
+  return v_debit.taken;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.order_price(p_tool unstuck.tools, p_steps integer)
@@ -5489,8 +5573,7 @@ CREATE OR REPLACE FUNCTION unstuck_private.provider_positions(p_provider text)
  SET search_path TO ''
 AS $function$
 declare
-  v_times unstuck_private.tool_time[] := unstuck_private.tool_times(p_provider);
-  v_free numeric[] := unstuck_private.seconds_until_slots_free(p_provider, v_times);
+  v_free numeric[] := unstuck_private.seconds_until_slots_free(p_provider);
   v_slot int;
   v_step record;
   v_position int := 0;
@@ -5506,14 +5589,16 @@ begin
         ),
         1
       ) as not_in,
-      q.begins
+      j.status = 'queued'
+        and q.step = min(q.step) over (partition by q.job_id) as is_first
     from unstuck_private.queue_order(p_provider, clock_timestamp()) q
+    join unstuck.jobs j on j.id = q.job_id
     join unstuck.job_steps s
       on s.job_id = q.job_id
       and s.step = q.step
     join unstuck.tools u on u.tool = q.tool
     join unstuck.providers p on p.provider = s.provider
-    left join unnest(v_times) t on t.tool = q.tool
+    left join unstuck_private.tool_seconds(p_provider) t on t.tool = q.tool
     order by q."position"
   loop
     v_slot := 1;
@@ -5523,7 +5608,7 @@ begin
       end if;
     end loop;
     v_free[v_slot] := greatest(v_free[v_slot], v_step.not_in);
-    if v_step.begins then
+    if v_step.is_first then
       v_position := v_position + 1;
       return query
       select v_step.job_id, v_position, least(ceil(v_free[v_slot]), 2147483647)::int;
@@ -5936,72 +6021,82 @@ begin
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.queue_order(p_provider text, p_now timestamp with time zone)
- RETURNS TABLE(job_id uuid, step integer, tool text, begins boolean, "position" bigint)
- LANGUAGE plpgsql
+ RETURNS TABLE(job_id uuid, step integer, tool text, "position" bigint)
+ LANGUAGE sql
  STABLE
  SET search_path TO ''
- SET plan_cache_mode TO 'force_generic_plan'
- SET enable_seqscan TO 'off'
- SET enable_bitmapscan TO 'off'
  SET jit TO 'off'
 AS $function$
-begin
-  return query
-  with waiting as not materialized (
-    select s.*, greatest(s.turn_at, s.not_before, t.circuit_open_until) as ready_at
+  with own as (
+    select
+      s.job_id,
+      s.step,
+      s.line_tool,
+      -- 1 for a step with a turn, then 2, 3 and so on for the user's others.
+      case
+        when s.turn_at is null then
+          1 + row_number() over line - count(s.turn_at) over (partition by s.line_user_id)
+        else 1
+      end as nth,
+      greatest(s.turn_at, s.not_before, t.circuit_open_until) as ready_at,
+      coalesce(s.turn_at, min(s.turn_at) over (partition by s.line_user_id)) as turn_at
     from unstuck.job_steps s
     left join unstuck.tools t
       on t.tool = s.line_tool
       and t.circuit_open_until > p_now
     where s.provider = p_provider
       and s.status = 'queued'
-      and unstuck_private.is_in_time(s, p_now)
-  ),
-  -- The user's second step, third and so on: as if each had the user's turn.
-  further as (
-    select w.job_id, w.step, w.line_tool, w.run, w.ready_at, w.line_user_id,
-      1 + row_number() over (
-        partition by w.line_user_id
-        order by w.line_since, w.job_id, w.step
-      ) as nth
-    from waiting w
-    where w.turn_at is null
-  ),
-  turns as (
-    select f.line_user_id, min(w.turn_at) as turn_at
-    from (select distinct u.line_user_id from further u) f
-    left join waiting w
-      on w.line_user_id = f.line_user_id
-      and w.turn_at is not null
-    group by f.line_user_id
-  ),
-  line as (
-    select w.job_id, w.step, w.line_tool, w.run, w.ready_at, 1::bigint as nth, w.turn_at
-    from waiting w
-    where w.turn_at is not null
-    union all
-    select f.job_id, f.step, f.line_tool, f.run, f.ready_at, f.nth, t.turn_at
-    from further f
-    left join turns t using (line_user_id)
+      and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
+    window line as (
+      partition by s.line_user_id
+      order by s.turn_at, s.line_since, s.job_id, s.step
+    )
   )
   select
-    l.job_id,
-    l.step,
-    l.line_tool,
-    l.step = 1 and (
-      l.run = 0
-      -- A step that was put back may belong to a job that has begun.
-      or (
-        select j.status
-        from unstuck.jobs j
-        where j.id = l.job_id
-      ) = 'queued'
-    ),
+    o.job_id,
+    o.step,
+    o.line_tool,
     row_number() over (
-      order by coalesce(greatest(l.ready_at, l.turn_at) > p_now, false), l.nth,
-        case when l.ready_at > p_now then l.ready_at end, l.turn_at, l.job_id, l.step
+      order by coalesce(greatest(o.ready_at, o.turn_at) > p_now, false), o.nth,
+        case when o.ready_at > p_now then o.ready_at end, o.turn_at, o.job_id, o.step
     )
-  from line l;
+  from own o
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.refund_ask(p_job unstuck.jobs, p_step integer, p_amount bigint, p_reason text)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SET search_path TO ''
+ SET lock_timeout TO '200ms'
+AS $function$
+declare
+  v_given bigint := 0;
+  v_error text;
+begin
+  begin
+    v_given := least(greatest(coalesce(
+      unstuck_private.wallet_refund(
+        p_job.user_id, p_amount, p_job.id, p_reason, unstuck_private.job_receipt(p_job.id)),
+      0), 0), p_amount);
+    if v_given > 0 then
+      insert into unstuck.credit_entries (
+        user_id, job_id, step, kind, amount, balance_after, reason)
+      values (
+        p_job.user_id, p_job.id, p_step, 'refund', v_given,
+        unstuck_private.balance_shown(p_job.user_id, p_job.tool), p_reason);
+    end if;
+    if v_given < p_amount then
+      v_error := format('the wallet gave %s of %s', v_given, p_amount);
+    end if;
+  exception when others then
+    v_given := 0;
+    v_error := sqlerrm;
+  end;
+  if v_error is not null then
+    insert into unstuck.refunds_owed (job_id, step, amount, error)
+    values (p_job.id, p_step, p_amount - v_given, v_error);
+  end if;
+  return v_given;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.refund_lines(p_ids uuid[])
@@ -6071,6 +6166,60 @@ AS $function$
   from line l
   where l.nth = 1
 $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.refunds_owed_pay(p_user_id uuid, p_until timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_owed record;
+  v_step int;
+  v_given bigint;
+begin
+  for v_owed in
+    select o.ctid, o.step, o.amount, o.at, o.tries, j as job
+    from unstuck.refunds_owed o
+    join unstuck.jobs j on j.id = o.job_id
+    where j.user_id = coalesce(p_user_id, j.user_id)
+    order by o.tries, o.at
+    limit 200
+  loop
+    exit when clock_timestamp() > p_until;
+    continue when unstuck_private.jobs_try_lock(array[(v_owed.job).id]) = '{}';
+    -- Another pass may have paid it before this one held the job.
+    delete from unstuck.refunds_owed o
+    where o.ctid = v_owed.ctid
+      and o.tries = v_owed.tries
+      and o.amount = v_owed.amount
+      and o.job_id = (v_owed.job).id;
+    continue when not found;
+    -- No entry ever changes: what follows a part of a refund stands under a free number.
+    v_step := (
+      select case
+        when exists (
+          select from unstuck.credit_entries e
+          where e.job_id = l.job_id
+            and e.kind = 'refund'
+            and e.step is not distinct from v_owed.step
+        ) then l.free_number
+        else v_owed.step
+      end
+      from unstuck_private.jobs_ledger(array[(v_owed.job).id]) l
+    );
+    v_given := unstuck_private.refund_ask(
+      v_owed.job, v_step, v_owed.amount, 'a refund that was owed');
+    update unstuck.refunds_owed o
+    set at = v_owed.at,
+      tries = v_owed.tries + 1
+    where o.job_id = (v_owed.job).id
+      and o.step is not distinct from v_step;
+    update unstuck.jobs j
+    set credits_refunded = j.credits_refunded + v_given
+    where j.id = (v_owed.job).id
+      and v_given > 0;
+  end loop;
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.refuse(p_status integer, p_code text, p_fields jsonb DEFAULT '{}'::jsonb)
  RETURNS void
@@ -6172,19 +6321,26 @@ begin
   end if;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.refuse_over_balance(p_balance bigint, p_price bigint)
- RETURNS void
+CREATE OR REPLACE FUNCTION unstuck_private.refuse_over_balance(p_user_id uuid, p_tool text, p_price bigint)
+ RETURNS bigint
  LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
+declare
+  v_balance bigint;
+  v_unlimited boolean;
 begin
-  if p_balance < p_price then
+  select w.balance, w.unlimited
+  into v_balance, v_unlimited
+  from unstuck_private.wallet_lock(p_user_id, p_tool, true) w;
+  if coalesce(v_balance, 0) < p_price and v_unlimited is not true then
     perform unstuck_private.refuse(
       402,
       'insufficient_credits',
-      jsonb_build_object('balance', p_balance, 'required', p_price)
+      jsonb_build_object('balance', coalesce(v_balance, 0), 'required', p_price)
     );
   end if;
+  return coalesce(v_balance, 0);
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.refuse_second_live_job(p_user_id uuid, p_job_id uuid, p_tool unstuck.tools)
@@ -6271,20 +6427,12 @@ CREATE OR REPLACE FUNCTION unstuck_private.seconds_over_queue_ttl(p_job_id uuid,
  STABLE
  SET search_path TO ''
  SET plan_cache_mode TO 'force_generic_plan'
- SET enable_seqscan TO 'off'
- SET enable_bitmapscan TO 'off'
- SET jit TO 'off'
 AS $function$
 declare
-  v_free int;
+  v_slots int;
 begin
-  select unstuck_private.slot_limit(p, clock_timestamp()) - (
-    select count(*)
-    from unstuck.job_steps s
-    where s.provider = p.provider
-      and unstuck_private.holds_slot(s)
-  )
-  into v_free
+  select unstuck_private.slot_limit(p, clock_timestamp())
+  into v_slots
   from unstuck.providers p
   where p.provider = p_tool.provider;
   if (
@@ -6293,16 +6441,15 @@ begin
       select
       from unstuck.job_steps s
       where s.provider = p_tool.provider
-        and s.status = 'queued'
+        and s.provider_done_at is null
+        and s.status in ('queued', 'starting', 'running')
         and s.job_id <> p_job_id
-      limit greatest(v_free, 0)
+      limit v_slots
     ) s
-  ) < v_free
+  ) < v_slots
     or not exists (
-      select from unstuck.job_steps s
-      where s.provider = p_tool.provider
-        and s.status = 'completed'
-        and s.started_at is not null
+      select from unstuck_private.tool_seconds(p_tool.provider) t
+      where t.measured
     )
   then
     return 0;
@@ -6313,12 +6460,11 @@ begin
   );
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.seconds_until_slots_free(p_provider text, p_times unstuck_private.tool_time[])
+CREATE OR REPLACE FUNCTION unstuck_private.seconds_until_slots_free(p_provider text)
  RETURNS numeric[]
  LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
- SET plan_cache_mode TO 'force_generic_plan'
 AS $function$
 begin
   return (
@@ -6333,7 +6479,7 @@ begin
         ) as seconds
       from unstuck.job_steps s
       join unstuck.jobs j on j.id = s.job_id
-      left join unnest(p_times) t on t.tool = j.tool
+      left join unstuck_private.tool_seconds(p_provider) t on t.tool = j.tool
       where s.provider = p_provider
         and unstuck_private.holds_slot(s)
     ),
@@ -6360,7 +6506,7 @@ begin
   );
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.seconds_until_work_done(p_provider text, p_times unstuck_private.tool_time[], p_seconds numeric)
+CREATE OR REPLACE FUNCTION unstuck_private.seconds_until_work_done(p_provider text, p_seconds numeric)
  RETURNS numeric
  LANGUAGE plpgsql
  STABLE
@@ -6377,10 +6523,31 @@ begin
         s.free_in,
         sum(s.free_in) over (order by s.free_in, s.slot) as total,
         row_number() over (order by s.free_in, s.slot) as slots
-      from unnest(unstuck_private.seconds_until_slots_free(p_provider, p_times))
+      from unnest(unstuck_private.seconds_until_slots_free(p_provider))
         with ordinality as s (free_in, slot)
     ) f
   );
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.settings_swap(p_settings jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_name text;
+  v_value text;
+  v_before jsonb := '{}';
+begin
+  for v_name, v_value in
+    select s.key, s.value
+    from jsonb_each_text(p_settings) s
+  loop
+    v_before := v_before
+      || jsonb_build_object(v_name, coalesce(current_setting(v_name, true), ''));
+    perform set_config(v_name, v_value, true);
+  end loop;
+  return v_before;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.share_of(p_price bigint, p_steps integer, p_step integer)
@@ -6664,52 +6831,37 @@ CREATE OR REPLACE FUNCTION unstuck_private.steps_ahead(p_step unstuck.job_steps,
  SET enable_bitmapscan TO 'off'
  SET jit TO 'off'
 AS $function$
-begin
-  if p_step.turn_at <= p_now
-    and not exists (
-      select from unstuck.tools t
-      where t.tool = p_step.line_tool
-        and t.circuit_open_until > p_now
-    )
-  then
-    return query
-    select t.tool, b.steps + e.steps,
-      b.steps + e.steps - case when b.others + e.others = 0 then 0 else (
-        -- Only the first step stands for a job, and only until the job has begun.
-        select count(*)
-        from unstuck.job_steps s
-        join unstuck.jobs j on j.id = s.job_id
-        where s.provider = p_step.provider
-          and s.line_tool = t.tool
-          and s.status = 'queued'
-          and s.turn_at is not null
-          and (s.turn_at, s.job_id, s.step) < (p_step.turn_at, p_step.job_id, p_step.step)
-          and unstuck_private.is_in_time(s, p_now)
-          and (s.step > 1 or s.run > 0 and j.status <> 'queued')
-      ) end
+declare
+  -- The tools whose steps wait for their circuit: the others go before them.
+  v_shut text[] := array(
+    select t.tool
     from unstuck.tools t
-    cross join lateral (
-      select count(*) as steps, count(*) filter (where s.step > 1 or s.run > 0) as others
-      from unstuck.job_steps s
-      where s.provider = p_step.provider
-        and s.line_tool = t.tool
-        and s.status = 'queued'
-        and s.turn_at < p_step.turn_at
-        and unstuck_private.is_in_time(s, p_now)
-    ) b
-    -- Those of the same moment apart: to compare one column is a fifth cheaper.
-    cross join lateral (
-      select count(*) as steps, count(*) filter (where s.step > 1 or s.run > 0) as others
-      from unstuck.job_steps s
-      where s.provider = p_step.provider
-        and s.line_tool = t.tool
-        and s.status = 'queued'
-        and s.turn_at = p_step.turn_at
-        and (s.job_id, s.step) < (p_step.job_id, p_step.step)
-        and unstuck_private.is_in_time(s, p_now)
-    ) e
-    where coalesce(t.circuit_open_until <= p_now, true)
-      and b.steps + e.steps > 0;
+    where t.circuit_open_until > p_now
+  );
+begin
+  if p_step.turn_at <= p_now and p_step.line_tool <> all (v_shut) then
+    return query
+    select s.line_tool, count(*),
+      count(*) filter (
+        where s.step = 1
+          -- A step that was put back may belong to a job that has begun.
+          and (
+            s.run = 0
+            or (
+              select j.status
+              from unstuck.jobs j
+              where j.id = s.job_id
+            ) = 'queued'
+          )
+      )
+    from unstuck.job_steps s
+    where s.provider = p_step.provider
+      and s.status = 'queued'
+      and s.turn_at is not null
+      and s.line_tool <> all (v_shut)
+      and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
+      and (s.turn_at, s.job_id, s.step) < (p_step.turn_at, p_step.job_id, p_step.step)
+    group by s.line_tool;
     return;
   end if;
   return query
@@ -6717,8 +6869,9 @@ begin
     select *
     from unstuck_private.queue_order(p_step.provider, p_now) q
   )
-  select l.tool, count(*), count(*) filter (where l.begins)
+  select l.tool, count(*), count(*) filter (where l.step = 1 and j.status = 'queued')
   from line l
+  join unstuck.jobs j on j.id = l.job_id
   where l."position" < (
     select m."position"
     from line m
@@ -7131,12 +7284,7 @@ declare
 begin
   perform unstuck_private.act_as('sweep');
   -- A user's own heal locks the account first, like every other function that works on the user.
-  if p_user_id is not null
-    and not (
-      unstuck_private.has_due_jobs(p_user_id, p_now)
-      and unstuck_private.account_try_lock(p_user_id)
-    )
-  then
+  if p_user_id is not null and not unstuck_private.account_try_lock(p_user_id) then
     return;
   end if;
   foreach v_by in array
@@ -7181,6 +7329,11 @@ begin
       unstuck_private.steps_rescue(p_now, p_user_id, p_limit), 0;
   exception when others then
     raise warning 'steps_rescue failed: %', sqlerrm;
+  end;
+  begin
+    perform unstuck_private.refunds_owed_pay(p_user_id, v_until);
+  exception when others then
+    raise warning 'refunds_owed_pay failed: %', sqlerrm;
   end;
 end $function$
 ;
@@ -7370,7 +7523,7 @@ begin
     and s.line_user_id = p_user_id
     and s.status = 'queued'
     and s.turn_at <= v_by
-    and unstuck_private.is_in_time(s, clock_timestamp())
+    and (s.deadline_at > clock_timestamp() or unstuck_private.is_at_work(s.job_id))
     and s.line_tool not in (
       select t.tool
       from unstuck.tools t
@@ -7404,64 +7557,50 @@ AS $function$
       * (case when p_provider.synchronous then p_tool.attempt_max else 1 end)
 $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.tool_times(p_provider text)
- RETURNS unstuck_private.tool_time[]
+CREATE OR REPLACE FUNCTION unstuck_private.tool_seconds(p_provider text)
+ RETURNS TABLE(tool text, seconds numeric, measured boolean)
  LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
- SET plan_cache_mode TO 'force_generic_plan'
 AS $function$
 begin
-  return (
-    with done as (
-      select
-        -- A step that was claimed before migration 0003 does not name its tool.
-        coalesce(
-          s.line_tool,
-          (
-            select j.tool
-            from unstuck.jobs j
-            where j.id = s.job_id
-          )
-        ) as tool,
-        least(s.claimed_at, s.started_at) as since,
-        coalesce(s.provider_done_at, s.completed_at) as until,
-        s.completed_at
-      from unstuck.job_steps s
-      where s.provider = p_provider
-        and s.status = 'completed'
-        and s.started_at is not null
-      order by s.completed_at desc
-      limit 100
-    ),
-    lately as (
-      select d.*, row_number() over (partition by d.tool order by d.completed_at desc) as nth
-      from done d
-    ),
-    mean as (
-      select
-        l.tool,
-        avg(
-          -- In whole seconds. A time that was written by hand may be infinite or wrong.
-          round(
-            greatest(
-              least(extract(epoch from l.until) - extract(epoch from l.since), 2147483647),
-              0
-            )
-          )
-        ) as seconds
-      from lately l
-      where l.nth <= 20
-      group by rollup (l.tool)
-    )
-    select array_agg(
-      (t.tool, coalesce(m.seconds, a.seconds, 60))::unstuck_private.tool_time
-    )
-    from unstuck.tools t
-    left join mean m on m.tool = t.tool
-    left join mean a on a.tool is null
-    where t.provider = p_provider
-  );
+  return query
+  with lately as (
+    select
+      j.tool,
+      greatest(
+        unstuck_private.seconds_between(
+          least(s.claimed_at, s.started_at),
+          coalesce(s.provider_done_at, s.completed_at)
+        ),
+        0
+      ) as seconds,
+      row_number() over (partition by j.tool order by s.completed_at desc) as nth
+    from (
+      select *
+      from unstuck.job_steps c
+      where c.provider = p_provider
+        and c.status = 'completed'
+        and c.started_at is not null
+      order by c.completed_at desc
+      limit 200
+    ) s
+    join unstuck.jobs j on j.id = s.job_id
+  ),
+  mean as (
+    select l.tool, avg(l.seconds) as seconds
+    from lately l
+    where l.nth <= 20
+    group by rollup (l.tool)
+  )
+  select
+    t.tool,
+    coalesce(m.seconds, a.seconds, 60),
+    a.seconds is not null
+  from unstuck.tools t
+  left join mean m on m.tool = t.tool
+  left join mean a on a.tool is null
+  where t.provider = p_provider;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.trials_waiting(p_provider text, p_now timestamp with time zone)
@@ -7475,14 +7614,11 @@ AS $function$
   where t.circuit_open_until <= p_now
     and exists (
       select from unstuck.job_steps s
-      join unstuck.jobs j on j.id = s.job_id
       where s.provider = p_provider
         and s.status = 'queued'
         and s.turn_at <= p_now
         and s.line_tool = t.tool
-        and unstuck_private.is_live(j.status)
-        and j.quarantined_at is null
-        and unstuck_private.is_in_time(s, p_now)
+        and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
     )
 $function$
 ;
@@ -7521,7 +7657,7 @@ begin
     and (p_tool is null or s.line_tool = p_tool)
     and unstuck_private.is_live(j.status)
     and j.quarantined_at is null
-    and unstuck_private.is_in_time(s, p_now)
+    and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
   order by s.turn_at, s.job_id, s.step
   limit p_limit
   for update of j, s skip locked;
@@ -7672,6 +7808,8 @@ begin
   where j.id = s.job_id and j.user_id = p_user_id;
   delete from unstuck.jobs j
   where j.user_id = p_user_id;
+  delete from unstuck.refunds_owed o
+  where o.job_id = any (p_job_ids);
   delete from unstuck.cancelled_requests c
   where c.user_id = p_user_id;
   delete from unstuck_private.turns_owed o
@@ -7797,6 +7935,8 @@ AS $function$
         and e.to_status = 'queued'
         and e.at >= n.at
     )
+  union all
+  select * from unstuck_private.violations_of_owed()
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.violations_of(p_jobs uuid[], p_users uuid[], p_entries bigint[])
@@ -7834,6 +7974,7 @@ AS $function$
     where e.user_id = n.id
   ) t
   where case when a.user_id is null then t.entries > 0 else a.balance <> t.total end
+    and not unstuck_private.has_adapter()
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.violations_of_each(p_jobs uuid[], p_users uuid[], p_entries bigint[])
@@ -7983,9 +8124,9 @@ AS $function$
       -- Shares in rows of others may not add up: finalising such a job computes them anew.
       when j.is_per_step and j.delivered_share + j.undelivered_share <> j.debit then false
       when j.status = 'completed' then
-        j.refunded <> case when j.is_per_step then j.undelivered_share else 0 end
+        j.refunded + j.owed <> case when j.is_per_step then j.undelivered_share else 0 end
       when j.is_final then
-        j.refunded <> j.debit
+        j.refunded + j.owed <> j.debit
           - case when j.is_per_step and j.debit > 0 then j.delivered_share else 0 end
       else false
     end
@@ -7993,6 +8134,17 @@ AS $function$
   select 'quarantined', j.id, format('live %s, quarantined at %s', j.status, j.quarantined_at)
   from job j
   where j.quarantined_at is not null and not j.is_final
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.violations_of_owed()
+ RETURNS TABLE(invariant text, subject text, detail text)
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select 'refund_owed', o.job_id::text,
+    format('%s owed since %s, tried %s times: %s', o.amount, o.at, o.tries, o.error)
+  from unstuck.refunds_owed o
+  where o.at < clock_timestamp() - interval '1 hour'
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.visible_hours()
@@ -8121,6 +8273,158 @@ begin
           )
       )
   );
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.wallet_attach(p_adapter text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_other text;
+  v_users bigint;
+  v_jobs bigint;
+begin
+  -- From here on nobody orders and no healer refunds until the adapter is in.
+  lock table unstuck.credit_accounts in exclusive mode;
+  select i.adapter
+  into v_other
+  from unstuck_private.installed i;
+  if v_other = p_adapter then
+    return;
+  end if;
+  if v_other is not null then
+    raise exception 'the adapter % holds the balances', v_other
+    using hint = 'Detach it first.';
+  end if;
+  select count(*)
+  into v_users
+  from unstuck.credit_accounts a
+  where a.balance <> 0;
+  if v_users > 0 then
+    raise exception '% users have credits in the built-in wallet', v_users
+    using hint = 'Give them to the app''s own wallet, and take them from ours by adjustments.';
+  end if;
+  select count(*)
+  into v_jobs
+  from unstuck.jobs j
+  where unstuck_private.is_live(j.status)
+    and j.credits_charged > 0;
+  if v_jobs > 0 then
+    raise exception '% jobs live that were paid from the built-in wallet', v_jobs
+    using hint = 'Wait until they have ended, or cancel them.';
+  end if;
+  insert into unstuck_private.installed (adapter)
+  values (p_adapter);
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.wallet_debit(p_user_id uuid, p_tool text, p_amount bigint, p_job_id uuid, p_reason text, OUT taken bigint, OUT receipt jsonb)
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  update unstuck.credit_accounts a
+  set balance = a.balance - p_amount
+  where a.user_id = p_user_id
+    and a.balance >= p_amount;
+  if not found then
+    perform unstuck_private.refuse_over_balance(p_user_id, p_tool, p_amount);
+  end if;
+  taken := p_amount;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.wallet_grant(p_user_id uuid, p_amount bigint, p_kind text, p_reason text, OUT balance bigint, OUT receipt jsonb)
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+begin
+  update unstuck.credit_accounts a
+  set balance = a.balance + p_amount
+  where a.user_id = p_user_id
+  returning a.balance
+  into wallet_grant.balance;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.wallet_hold(p_user_id uuid, p_tool text)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  return coalesce(
+    (select max(w.balance) from unstuck_private.wallet_lock(p_user_id, p_tool, true) w), 0);
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.wallet_lock(p_user_id uuid, p_tool text, p_wait boolean)
+ RETURNS TABLE(balance bigint, unlimited boolean)
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select a.balance, false
+  from unstuck.credit_accounts a
+  where a.user_id = p_user_id
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.wallet_price(p_user_id uuid, p_tool text, p_input jsonb, p_price bigint)
+ RETURNS bigint
+ LANGUAGE sql
+AS $function$
+  select p_price
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.wallet_refund(p_user_id uuid, p_amount bigint, p_job_id uuid, p_reason text, p_receipt jsonb, OUT given bigint)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  update unstuck.credit_accounts a
+  set balance = a.balance + p_amount
+  where a.user_id = p_user_id;
+  given := p_amount;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.wallet_take(p_user_id uuid, p_amount bigint, p_kind text, p_reason text, p_receipt jsonb, OUT taken bigint)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  select least(a.balance, p_amount)
+  into taken
+  from unstuck.credit_accounts a
+  where a.user_id = p_user_id;
+  update unstuck.credit_accounts a
+  set balance = a.balance - taken
+  where a.user_id = p_user_id;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.wallets_try_lock(p_users uuid[])
+ RETURNS uuid[]
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_user uuid;
+  v_users uuid[] := '{}';
+begin
+  foreach v_user in array p_users loop
+    begin
+      perform
+      from unstuck_private.wallet_lock(v_user, null, false);
+      continue when not found;
+    exception
+      when lock_not_available or deadlock_detected then
+        continue;
+      when others then
+        raise warning 'the wallet of % cannot be locked: %', v_user, sqlerrm;
+    end;
+    v_users := v_users || v_user;
+  end loop;
+  return v_users;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.webhooks_apply(p_job_id uuid, p_step integer, p_run bigint)
@@ -8448,7 +8752,7 @@ the user cancelled the order before it arrived), tool_disabled, active_job_exist
 insufficient_credits, queue_full. A refusal leaves nothing behind.
 
 Replay: the same id, user, tool and hash get the job''s present state and no charge: replayed = true.
-claimed: the step with a new run, while no worker has sent it.
+claimed: the step, while no worker has sent it.
 ';
 comment on function unstuck.job_get_v1(uuid,uuid,text,text) is
 '
@@ -8641,7 +8945,7 @@ Replay: stale; nothing is refunded twice.
 ';
 comment on function unstuck.step_get_v1(uuid,integer) is
 '
-Caller: the consumer of webhooks'' messages and the reconciliation of lost submissions.
+Caller: the webhook consumer and the reconciliation of lost submissions.
 
 Effect: none; returns one step as it is now.
 
@@ -8789,8 +9093,7 @@ Replay: zeros.
 ';
 comment on function unstuck.webhook_applied_v1(bigint) is
 '
-Caller: whoever settled a step after its webhook: the background of the webhook''s request, or the
-queue''s consumer.
+Caller: the webhook consumer, after it handled a webhook.
 
 Effect: marks the webhook as applied.
 
@@ -8830,8 +9133,9 @@ is kept, a day. At most 1,000 rows per user.
 ';
 comment on table unstuck.credit_accounts is
 '
-The built-in wallet: one balance per user. There is no foreign key to auth.users, so that the jobs
-of a deleted user can still be finalised.
+One row per user, which is locked before anything of the user. Its balance is the built-in wallet;
+where an adapter holds the balances it stays 0. There is no foreign key to auth.users, so that the
+jobs of a deleted user can still be finalised.
 ';
 comment on table unstuck.credit_entries is
 '
@@ -8864,6 +9168,11 @@ comment on table unstuck.providers is
 '
 The providers, and how many steps each may work on at once. What differs between providers is a
 column here: no function names a provider.
+';
+comment on table unstuck.refunds_owed is
+'
+Refunds that a wallet did not take, in full or in part, when the job ended. Every pass of a healer
+tries them; one that is older than an hour is a row of invariant_violations.
 ';
 comment on table unstuck.retention is
 '
@@ -8990,6 +9299,7 @@ alter table unstuck.provider_alarms enable row level security;
 create policy provider_alarms_read on unstuck.provider_alarms as permissive for select to authenticated using (( SELECT unstuck_private.is_admin() AS is_admin));
 alter table unstuck.providers enable row level security;
 create policy providers_read on unstuck.providers as permissive for select to authenticated using (true);
+alter table unstuck.refunds_owed enable row level security;
 alter table unstuck.retention enable row level security;
 alter table unstuck.sweeps enable row level security;
 alter table unstuck.tools enable row level security;
@@ -8999,6 +9309,7 @@ create policy user_roles_read on unstuck.user_roles as permissive for select to 
 alter table unstuck.violations_found enable row level security;
 alter table unstuck.webhook_inbox enable row level security;
 alter table unstuck_private.audit_lock enable row level security;
+alter table unstuck_private.installed enable row level security;
 alter table unstuck_private.migrations enable row level security;
 alter table unstuck_private.removals enable row level security;
 alter table unstuck_private.retention_progress enable row level security;
@@ -9166,6 +9477,7 @@ grant select on table unstuck.providers to authenticated;
 grant select on table unstuck.providers to service_role;
 grant select on table unstuck.queue_positions to authenticated;
 grant select on table unstuck.queue_positions to service_role;
+grant select on table unstuck.refunds_owed to service_role;
 grant select on table unstuck.replicate_tasks to authenticated;
 grant select on table unstuck.replicate_tasks to service_role;
 grant select on table unstuck.retention to service_role;

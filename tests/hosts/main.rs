@@ -8,4 +8,5 @@ mod pg_cron;
 mod rights;
 mod storage;
 mod uninstall;
+mod wallets;
 mod works;

@@ -45,6 +45,52 @@ fn the_newest_migration_is_made_of_the_sources() {
     }
 }
 
+const WALLET: [&str; 6] =
+    ["wallet_price", "wallet_lock", "wallet_debit", "wallet_refund", "wallet_grant", "wallet_take"];
+
+/// An adapter's functions stand in their place, and a migration must not put ours back.
+#[test]
+fn no_migration_makes_the_wallets_functions_anew() {
+    let migrations = Project::here().migrations().unwrap();
+    let made = |text: &str, name: &str| {
+        let text = text.to_lowercase();
+        ["create or replace function", "create function", "drop function", "alter function"]
+            .iter()
+            .any(|verb| text.contains(&format!("{verb} unstuck_private.{name}")))
+    };
+    for name in WALLET {
+        let makers: Vec<String> = migrations
+            .iter()
+            .filter(|(_, text)| made(text, name))
+            .map(|(migration, _)| migration.file())
+            .collect();
+        assert_eq!(makers, ["0004_moving_in.sql"], "{name}");
+    }
+}
+
+/// Where an adapter holds the balances, ours stay 0 whatever happens.
+#[test]
+fn nothing_but_the_wallet_moves_a_balance() {
+    let moves = |source: &Source| {
+        let words: Vec<&str> = source.text.split_whitespace().collect();
+        words.join(" ").contains("set balance =")
+    };
+    let movers: Vec<String> = functions().into_iter().filter(moves).map(|of| of.path).collect();
+    assert_eq!(
+        movers,
+        [
+            // The ledger of a user goes as a whole, and the balance with it.
+            "credit/credit_entries_after_delete.sql",
+            // The built-in wallet refunds a page at once.
+            "credit/jobs_refund.sql",
+            "wallet/wallet_debit.sql",
+            "wallet/wallet_grant.sql",
+            "wallet/wallet_refund.sql",
+            "wallet/wallet_take.sql",
+        ]
+    );
+}
+
 /// In both directions: what one file does to another's function shows in one of them.
 #[tokio::test]
 async fn replacing_a_function_by_its_own_file_changes_nothing() {

@@ -99,6 +99,28 @@ impl Host {
         install(&client).await.expect("the migrations run in a host's database");
     }
 
+    /// Puts the app's own wallet in the place of ours: `supabase/hosts/<folder>/wallet.sql`, sent
+    /// as the owner on a connection of its own.
+    pub async fn try_attach_wallet(&self, folder: &str) -> Result<(), Refusal> {
+        let file = xtask::paths::root().join("supabase/hosts").join(folder).join("wallet.sql");
+        let sql = std::fs::read_to_string(file).expect("an adapter's wallet");
+        let client = postgres::connect(&url("postgres", &self.name)).await.expect("a connection");
+        refusal(client.batch_execute(&sql).await)
+    }
+
+    /// The app with us, its own wallet in the place of ours, and every tool open.
+    pub async fn with_its_wallet(app: App) -> Self {
+        let host = Self::installed(app, Rights::Closed).await;
+        if app == App::Small {
+            let table = "create table public.balances (user_id uuid primary key, balance bigint)";
+            host.exec(table).await;
+        }
+        let folder = folder(app).unwrap_or("template");
+        host.try_attach_wallet(folder).await.expect("the wallet is attached");
+        host.open_all_tools().await;
+        host
+    }
+
     /// What the app has now.
     pub async fn state(&self) -> HostState {
         HostState::of(&self.name).await.expect("a host's catalog and tables can be read")
@@ -174,6 +196,16 @@ async fn start() -> Result<HostServer> {
     let client = postgres::connect(&at(PLATFORM)).await?;
     postgres::apply(&client, &[fixture("roles.sql")]).await?;
     Ok(HostServer { port, _postgres: postgres })
+}
+
+/// The folder of an app among the fixtures and the adapters.
+fn folder(app: App) -> Option<&'static str> {
+    match app {
+        App::Small => None,
+        App::Tools => Some("tools-app"),
+        App::Cards => Some("cards-app"),
+        App::Sites => Some("sites-app"),
+    }
 }
 
 fn fixture(name: &str) -> PathBuf {
@@ -275,16 +307,10 @@ async fn build(name: &str, app: App, rights: Rights) -> Result<()> {
     owner
         .batch_execute("create publication supabase_realtime; set check_function_bodies = off")
         .await?;
-    let folder = match app {
-        App::Small => {
-            postgres::apply(&owner, &[fixture("small-app.sql")]).await?;
-            None
-        }
-        App::Tools => Some("tools-app"),
-        App::Cards => Some("cards-app"),
-        App::Sites => Some("sites-app"),
-    };
-    if let Some(folder) = folder {
+    if app == App::Small {
+        postgres::apply(&owner, &[fixture("small-app.sql")]).await?;
+    }
+    if let Some(folder) = folder(app) {
         platform.batch_execute("create extension \"uuid-ossp\" with schema extensions").await?;
         let parts = ["1_tables", "2_functions", "3_behaviour", "4_policies", "5_rows"];
         let mut files: Vec<PathBuf> =

@@ -15,6 +15,7 @@ declare
   v_steps jsonb;
   v_has_lost_input boolean;
   v_price bigint := 0;
+  v_balance bigint;
 begin
   select jsonb_agg(s.input order by s.step), coalesce(bool_or(s.input = '{}'), false)
   into v_steps, v_has_lost_input
@@ -40,17 +41,19 @@ begin
   ) then
     perform unstuck_private.refuse(409, 'active_job_exists');
   end if;
+  perform unstuck_private.account_lock(p_job.user_id);
   if p_charge then
-    v_price := unstuck_private.order_price(p_tool, jsonb_array_length(v_steps));
+    v_price := unstuck_private.wallet_price(
+      p_job.user_id, p_tool.tool, p_job.input,
+      unstuck_private.order_price(p_tool, jsonb_array_length(v_steps)));
   end if;
-  perform unstuck_private.refuse_over_balance(
-    unstuck_private.account_lock(p_job.user_id), v_price);
+  v_balance := unstuck_private.refuse_over_balance(p_job.user_id, p_tool.tool, v_price);
   if exists (select from unstuck.jobs j where j.id = p_new_job_id) then
     perform unstuck_private.refuse(409, 'idempotency_conflict');
   end if;
   perform unstuck_private.job_write(
     p_job.user_id, p_new_job_id, p_tool, p_job.session_id, p_job.input,
-    coalesce(p_job.request_hash, 'retry'), v_steps, v_price, p_job.id);
+    coalesce(p_job.request_hash, 'retry'), v_steps, v_price, v_balance, p_job.id);
 end $$;
 
 revoke all on function unstuck_private.job_repeat from public, anon, authenticated, service_role;

@@ -17,7 +17,8 @@ returns table (
   delivered_share numeric,
   undelivered_share numeric,
   debit numeric,
-  refunded numeric
+  refunded numeric,
+  owed numeric
 )
 language sql
 stable
@@ -35,7 +36,7 @@ $$
       where r.user_id = j.user_id
         and r.ledger_removed_at >= j.created_at
     ),
-    s.*, e.*
+    s.*, e.*, o.*
   from unnest(p_jobs) as n (id)
   join unstuck.jobs j on j.id = n.id
   cross join lateral (
@@ -53,6 +54,11 @@ $$
     where c.job_id = j.id
       and c.kind in ('debit', 'refund')
   ) e
+  cross join lateral (
+    select coalesce(sum(r.amount), 0)
+    from unstuck.refunds_owed r
+    where r.job_id = j.id
+  ) o
 $$;
 
 revoke all on function unstuck_private.audited_jobs from public, anon, authenticated, service_role;

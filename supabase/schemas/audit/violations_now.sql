@@ -1,4 +1,4 @@
--- The violations of the two invariants that hold or not by the clock; they are never stored.
+-- The violations of the three invariants that hold or not by the clock; they are never stored.
 create or replace function unstuck_private.violations_now()
 returns table (invariant text, subject text, detail text)
 language sql
@@ -75,6 +75,8 @@ $$
         and e.to_status = 'queued'
         and e.at >= n.at
     )
+  union all
+  select * from unstuck_private.violations_of_owed()
 $$;
 
 revoke all on function unstuck_private.violations_now

@@ -46,9 +46,9 @@ $$
       -- Shares in rows of others may not add up: finalising such a job computes them anew.
       when j.is_per_step and j.delivered_share + j.undelivered_share <> j.debit then false
       when j.status = 'completed' then
-        j.refunded <> case when j.is_per_step then j.undelivered_share else 0 end
+        j.refunded + j.owed <> case when j.is_per_step then j.undelivered_share else 0 end
       when j.is_final then
-        j.refunded <> j.debit
+        j.refunded + j.owed <> j.debit
           - case when j.is_per_step and j.debit > 0 then j.delivered_share else 0 end
       else false
     end

@@ -24,6 +24,7 @@ begin
   end if;
   perform unstuck_private.act_as('user');
   perform unstuck_private.account_lock(p_user_id);
+  perform unstuck_private.wallet_hold(p_user_id, null);
   select array_agg(l.id)
   into v_ids
   from (

@@ -4,8 +4,9 @@ create table unstuck.credit_accounts (
 );
 
 comment on table unstuck.credit_accounts is $c$
-The built-in wallet: one balance per user. There is no foreign key to auth.users, so that the jobs
-of a deleted user can still be finalised.
+One row per user, which is locked before anything of the user. Its balance is the built-in wallet;
+where an adapter holds the balances it stays 0. There is no foreign key to auth.users, so that the
+jobs of a deleted user can still be finalised.
 $c$;
 
 alter table unstuck.credit_accounts enable row level security;

@@ -21,14 +21,19 @@ begin
     return query select false, null::bigint, 'Amount is too large';
     return;
   end if;
-  v_balance := unstuck_private.account_lock(p_user_id);
+  perform unstuck_private.account_lock(p_user_id);
+  select coalesce(max(w.balance), 0)
+  into v_balance
+  from unstuck_private.wallet_lock(p_user_id, null, true) w;
   if v_balance + p_amount < 0 then
     return query select false, v_balance, 'Insufficient credits';
     return;
   end if;
   insert into unstuck.credit_entries (user_id, kind, amount, reason)
-  values (p_user_id, 'adjustment', p_amount, p_reason);
-  return query select true, v_balance + p_amount, null::text;
+  values (p_user_id, 'adjustment', p_amount, p_reason)
+  returning balance_after
+  into v_balance;
+  return query select true, v_balance, null::text;
 end $$;
 
 revoke all on function unstuck_private.credit_adjust from public, anon, authenticated, service_role;

@@ -10,6 +10,10 @@ create table unstuck.credit_entries (
   reason text,
   idempotency_key text unique,
   created_at timestamptz not null default clock_timestamp(),
+  -- Who moved the credits, as `act_as` named them.
+  actor text default nullif(current_setting('unstuck.actor', true), ''),
+  -- Where the wallet took a debit from; its refunds go back there.
+  receipt jsonb,
   constraint credit_entries_sign
     check (
       case kind

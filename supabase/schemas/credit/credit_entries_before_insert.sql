@@ -1,20 +1,48 @@
--- Moves the balance by a new entry that has no `balance_after`. The set-based functions write the
--- balance and `balance_after` themselves.
+-- Moves the wallet by a new entry that has no `balance_after`, and writes what the wallet says that
+-- it moved. An entry that moves nothing is not written; one that would take more than there is
+-- fails. Orders and refunds of jobs ask the wallet themselves.
 create or replace function unstuck_private.credit_entries_before_insert()
 returns trigger
 language plpgsql
 set search_path = ''
 as
 $$
+declare
+  v_asked bigint := new.amount;
+  v_tool text;
 begin
-  if new.balance_after is null then
-    perform unstuck_private.account_lock(new.user_id);
-    update unstuck.credit_accounts
-    set balance = balance + new.amount
-    where user_id = new.user_id
-    returning balance into new.balance_after;
+  if coalesce(new.amount, 0) = 0 then
+    -- The constraints of the table refuse it.
+    new.balance_after := coalesce(new.balance_after, 0);
   end if;
-  return new;
+  if new.balance_after is not null then
+    return new;
+  end if;
+  perform unstuck_private.account_lock(new.user_id);
+  select j.tool
+  into v_tool
+  from unstuck.jobs j
+  where j.id = new.job_id;
+  if new.kind = 'debit' and new.amount < 0 then
+    select -w.taken, w.receipt
+    into new.amount, new.receipt
+    from unstuck_private.wallet_debit(
+      new.user_id, v_tool, -new.amount, new.job_id, new.reason) w;
+  elsif new.kind = 'refund' then
+    new.amount := unstuck_private.wallet_refund(
+      new.user_id, new.amount, new.job_id, new.reason, unstuck_private.job_receipt(new.job_id));
+  elsif new.amount > 0 then
+    new.receipt := (
+      unstuck_private.wallet_grant(new.user_id, new.amount, new.kind, new.reason)).receipt;
+  else
+    new.amount := -unstuck_private.wallet_take(
+      new.user_id, -new.amount, new.kind, new.reason, new.receipt);
+    if new.amount > v_asked then
+      raise exception 'the balance is lower than %', -v_asked using errcode = 'check_violation';
+    end if;
+  end if;
+  new.balance_after := unstuck_private.balance_shown(new.user_id, v_tool);
+  return case when new.amount <> 0 then new end;
 end $$;
 
 create or replace trigger credit_entries_before_insert

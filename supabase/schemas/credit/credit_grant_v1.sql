@@ -33,23 +33,19 @@ begin
     then
       perform unstuck_private.refuse(409, 'idempotency_conflict');
     end if;
-    return query
-    select a.balance, true
-    from unstuck.credit_accounts a
-    where a.user_id = p_user_id;
+    return query select unstuck_private.balance_shown(p_user_id, null), true;
     return;
   end if;
   begin
     insert into unstuck.credit_entries (user_id, kind, amount, reason, idempotency_key)
-    values (p_user_id, 'grant', p_amount, p_reason, p_idempotency_key);
+    values (p_user_id, 'grant', p_amount, p_reason, p_idempotency_key)
+    returning *
+    into v_entry;
   exception when unique_violation then
     -- Another transaction used the key for another user at the same moment.
     perform unstuck_private.refuse(409, 'idempotency_conflict');
   end;
-  return query
-  select a.balance, false
-  from unstuck.credit_accounts a
-  where a.user_id = p_user_id;
+  return query select v_entry.balance_after, false;
 end $$;
 
 comment on function unstuck.credit_grant_v1 is $c$

@@ -1,6 +1,7 @@
 -- Refunds these jobs what `refunds_due` says of the state that each is about to have, and returns
 -- the debit, the refunds before and the refund now of each. Without p_refund it refunds nothing.
--- The caller has locked the accounts (by id) and the jobs, and has ended the steps.
+-- The caller has locked the accounts (by id) and the jobs, and has ended the steps. The balances of
+-- the built-in wallet are written here for all jobs at once.
 create or replace function unstuck_private.jobs_refund(
   p_ids uuid[],
   p_statuses text[],
@@ -19,20 +20,7 @@ begin
   if cardinality(p_ids) > 10 then
     perform set_config('plan_cache_mode', 'force_custom_plan', true);
   end if;
-  if exists (
-    select from unstuck.jobs j
-    where j.id = any (p_ids)
-      and not exists (select from unstuck.credit_accounts a where a.user_id = j.user_id)
-  ) then
-    insert into unstuck.credit_accounts (user_id)
-    select distinct j.user_id
-    from unstuck.jobs j
-    where j.id = any (p_ids)
-      and not exists (select from unstuck.credit_accounts a where a.user_id = j.user_id)
-      and unstuck_private.has_ledger_entries(j.id)
-    order by 1
-    on conflict do nothing;
-  end if;
+  perform unstuck_private.accounts_make(p_ids);
 
   -- Nothing is due of a job that is completed with every step.
   if p_statuses <@ array['completed']
@@ -45,6 +33,14 @@ begin
     return query
     select l.job_id, l.debit, l.refunded, 0::bigint
     from unstuck_private.jobs_ledger(p_ids) l;
+    return;
+  end if;
+
+  if unstuck_private.has_adapter() then
+    return query
+    select e.job_id, e.debit, e.refunded, sum(e.given)::bigint
+    from unstuck_private.jobs_refund_each(p_ids, p_statuses, p_reasons, p_refund) e
+    group by 1, 2, 3;
     return;
   end if;
 

@@ -22,7 +22,8 @@ begin
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
   perform unstuck_private.act_as('admin:' || p_actor);
-  v_balance := unstuck_private.account_lock(p_user_id);
+  perform unstuck_private.account_lock(p_user_id);
+  v_balance := unstuck_private.wallet_hold(p_user_id, null);
   v_ids := array(
     select l.id
     from (

@@ -18,6 +18,8 @@ begin
   where j.id = s.job_id and j.user_id = p_user_id;
   delete from unstuck.jobs j
   where j.user_id = p_user_id;
+  delete from unstuck.refunds_owed o
+  where o.job_id = any (p_job_ids);
   delete from unstuck.cancelled_requests c
   where c.user_id = p_user_id;
   delete from unstuck_private.turns_owed o

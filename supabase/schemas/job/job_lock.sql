@@ -1,6 +1,6 @@
--- Locks the account of a job's user, then the job, for a function that may move credits, and
--- returns the job. Null where there is no such job; an account that it created for a user who was
--- erased meanwhile is deleted again.
+-- Locks the account of a job's user, the wallet and the job, in this order, for a function that
+-- may move credits, and returns the job. Null where there is no such job; an account that it
+-- created for a user who was erased meanwhile is deleted again.
 --
 -- A worker waits for the call of another worker. What is held for five seconds is held by an
 -- operator: the call then fails, and its caller tries again.
@@ -13,16 +13,18 @@ as
 $$
 declare
   v_user uuid;
+  v_tool text;
   v_job unstuck.jobs;
 begin
-  select j.user_id
-  into v_user
+  select j.user_id, j.tool
+  into v_user, v_tool
   from unstuck.jobs j
   where j.id = p_job_id;
   if not found then
     return null;
   end if;
   perform unstuck_private.account_lock(v_user);
+  perform unstuck_private.wallet_hold(v_user, v_tool);
   select *
   into v_job
   from unstuck.jobs j

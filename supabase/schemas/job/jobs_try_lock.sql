@@ -1,6 +1,6 @@
--- Locks the jobs among these that no other transaction holds, for a healer: the account, the job
--- and each of its steps, in this order. It waits for none: the next pass heals what is busy now.
--- Returns the jobs that are locked in full.
+-- Locks the jobs among these that no other transaction holds, for a healer: the account, an
+-- adapter's wallet, the job and each of its steps, in this order. It waits for none: the next pass
+-- heals what is busy now. Returns the jobs that are locked in full.
 --
 -- A user without an account has nothing to lock and gets nothing back. If rows that were written by
 -- hand left out the account of a ledger, it is created here; an insert of the same key that is not
@@ -45,6 +45,9 @@ begin
     order by a.user_id
     for update skip locked
   );
+  if unstuck_private.has_adapter() then
+    v_users := unstuck_private.wallets_try_lock(v_users);
+  end if;
   v_jobs := array(
     select j.id
     from unstuck.jobs j

@@ -35,8 +35,8 @@ $$
 declare
   v_tool unstuck.tools;
   v_job unstuck.jobs;
-  v_balance bigint;
   v_price bigint;
+  v_balance bigint;
   v_seconds_over int;
   v_constraint text;
 begin
@@ -54,7 +54,7 @@ begin
   then
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
-  v_balance := unstuck_private.account_lock(p_user_id);
+  perform unstuck_private.account_lock(p_user_id);
   -- Replay comes first: the same id is the same order, whatever has become of its job.
   select j.*
   into v_job
@@ -76,12 +76,15 @@ begin
     perform unstuck_private.refuse(503, 'tool_disabled');
   end if;
   perform unstuck_private.refuse_second_live_job(p_user_id, p_job_id, v_tool);
-  v_price := unstuck_private.order_price(v_tool, jsonb_array_length(p_steps));
-  perform unstuck_private.refuse_over_balance(v_balance, v_price);
+  -- The job that the order adopts is the user's own, so nobody who waits for it holds the wallet.
+  v_price := unstuck_private.wallet_price(
+    p_user_id, p_tool, p_input,
+    unstuck_private.order_price(v_tool, jsonb_array_length(p_steps)));
+  v_balance := unstuck_private.refuse_over_balance(p_user_id, p_tool, v_price);
   begin
     -- Some servers of the PostgREST protocol pass a null as ''.
     perform unstuck_private.job_write(p_user_id, p_job_id, v_tool, nullif(p_session_id, ''),
-      p_input, p_request_hash, p_steps, v_price, null);
+      p_input, p_request_hash, p_steps, v_price, v_balance, null);
   exception when unique_violation then
     -- Another user took this id, or another writer inserted a live row, at the same moment.
     get stacked diagnostics v_constraint = constraint_name;

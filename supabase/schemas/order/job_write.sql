@@ -1,5 +1,6 @@
 -- Writes a queued job with its debit and its steps, or overwrites the row that the order adopts.
--- The caller has locked the account.
+-- The caller has locked the account and the wallet, which holds p_balance. What is charged is what
+-- the wallet says that it took.
 create or replace function unstuck_private.job_write(
   p_user_id uuid,
   p_job_id uuid,
@@ -9,6 +10,7 @@ create or replace function unstuck_private.job_write(
   p_request_hash text,
   p_steps jsonb,
   p_price bigint,
+  p_balance bigint,
   p_retry_of uuid
 )
 returns void
@@ -24,6 +26,8 @@ declare
   v_expires timestamptz := v_now + unstuck_private.job_lifetime(p_tool.tool, v_steps);
   v_deadline timestamptz := least(v_now + p_tool.queue_ttl, v_expires);
   v_key text := p_tool.exclusive_group || ':' || p_user_id;
+  v_taken bigint := unstuck_private.order_debit(
+    p_user_id, p_job_id, p_tool.tool, p_price, p_balance);
 begin
   perform 1
   from unstuck.jobs j
@@ -34,7 +38,7 @@ begin
     update unstuck.jobs set
       status = 'queued',
       session_id = coalesce(p_session_id, session_id),
-      credits_charged = p_price,
+      credits_charged = v_taken,
       credits_refunded = 0,
       refund_rule = p_tool.refund_rule,
       exclusive_key = v_key,
@@ -64,12 +68,9 @@ begin
       total_steps, request_hash, retry_of, queued_at, created_at, deadline_at, expires_at
     )
     values (
-      p_job_id, p_tool.tool, p_user_id, p_session_id, 'queued', p_price, p_tool.refund_rule,
+      p_job_id, p_tool.tool, p_user_id, p_session_id, 'queued', v_taken, p_tool.refund_rule,
       v_key, p_input, v_steps, p_request_hash, p_retry_of, v_now, v_now, v_deadline, v_expires
     );
-  end if;
-  if p_price > 0 then
-    perform unstuck_private.order_debit(p_user_id, p_job_id, p_tool.tool, p_price);
   end if;
   insert into unstuck.job_steps (job_id, step, status, provider, share, deadline_at, input)
   select
@@ -77,7 +78,7 @@ begin
     s.step,
     case when s.step > 1 and p_tool.step_order = 'sequential' then 'blocked' else 'queued' end,
     p_tool.provider,
-    unstuck_private.share_of(p_price, v_steps, s.step::int),
+    unstuck_private.share_of(v_taken, v_steps, s.step::int),
     case
       when s.step > 1 and p_tool.step_order = 'sequential' then v_expires
       else v_deadline

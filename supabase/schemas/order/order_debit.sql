@@ -1,26 +1,32 @@
--- Takes the price of an order from its user's account, which the caller has locked, and writes the
--- entry.
+-- Takes the price of an order from the wallet, which the caller has locked and which holds
+-- p_balance, writes the entry and returns what was taken: nothing where orders are free.
 create or replace function unstuck_private.order_debit(
   p_user_id uuid,
   p_job_id uuid,
   p_tool text,
-  p_price bigint
+  p_price bigint,
+  p_balance bigint
 )
-returns void
+returns bigint
 language plpgsql
 set search_path = ''
 as
 $$
 declare
-  v_balance bigint;
+  v_debit record;
 begin
-  update unstuck.credit_accounts a
-  set balance = a.balance - p_price
-  where a.user_id = p_user_id
-  returning a.balance
-  into v_balance;
-  insert into unstuck.credit_entries (user_id, job_id, kind, amount, balance_after, reason)
-  values (p_user_id, p_job_id, 'debit', -p_price, v_balance, p_tool);
+  if p_price <= 0 then
+    return 0;
+  end if;
+  v_debit := unstuck_private.wallet_debit(p_user_id, p_tool, p_price, p_job_id, p_tool);
+  if v_debit.taken > 0 then
+    insert into unstuck.credit_entries (
+      user_id, job_id, kind, amount, balance_after, reason, receipt)
+    values (
+      p_user_id, p_job_id, 'debit', -v_debit.taken, p_balance - v_debit.taken, p_tool,
+      v_debit.receipt);
+  end if;
+  return v_debit.taken;
 end $$;
 
 revoke all on function unstuck_private.order_debit from public, anon, authenticated, service_role;

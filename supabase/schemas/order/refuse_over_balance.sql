@@ -1,18 +1,30 @@
--- Refuses a price that the balance does not cover.
-create or replace function unstuck_private.refuse_over_balance(p_balance bigint, p_price bigint)
-returns void
+-- Locks the wallet that pays for this order, refuses a price that it does not cover, and returns
+-- what it holds. The user's row is locked.
+create or replace function unstuck_private.refuse_over_balance(
+  p_user_id uuid,
+  p_tool text,
+  p_price bigint
+)
+returns bigint
 language plpgsql
 set search_path = ''
 as
 $$
+declare
+  v_balance bigint;
+  v_unlimited boolean;
 begin
-  if p_balance < p_price then
+  select w.balance, w.unlimited
+  into v_balance, v_unlimited
+  from unstuck_private.wallet_lock(p_user_id, p_tool, true) w;
+  if coalesce(v_balance, 0) < p_price and v_unlimited is not true then
     perform unstuck_private.refuse(
       402,
       'insufficient_credits',
-      jsonb_build_object('balance', p_balance, 'required', p_price)
+      jsonb_build_object('balance', coalesce(v_balance, 0), 'required', p_price)
     );
   end if;
+  return coalesce(v_balance, 0);
 end $$;
 
 revoke all on function unstuck_private.refuse_over_balance

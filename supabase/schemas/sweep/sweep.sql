@@ -1,6 +1,6 @@
 -- Heals all that SQL can heal, up to p_limit jobs and a time budget: it finalises jobs that ran out
--- of time, page by page, then fails steps without an attempt left, then requeues steps. None of the
--- three stops another, and no row stops the others.
+-- of time, page by page, then fails steps without an attempt left, then requeues steps, then pays
+-- refunds that are owed. None of the four stops another, and no row stops the others.
 --
 -- A row without a job counts requeued steps, or due jobs that are left over, looking one page
 -- ahead. `p_now` is an argument so that tests need not wait. Each page is planned anew: a plan for
@@ -87,6 +87,11 @@ begin
       unstuck_private.steps_rescue(p_now, p_user_id, p_limit), 0;
   exception when others then
     raise warning 'steps_rescue failed: %', sqlerrm;
+  end;
+  begin
+    perform unstuck_private.refunds_owed_pay(p_user_id, v_until);
+  exception when others then
+    raise warning 'refunds_owed_pay failed: %', sqlerrm;
   end;
 end $$;
 

@@ -62,9 +62,9 @@ begin
   end if;
   return query
   select case when v_status is null then 'retried' else 'closed' end,
-    j.user_id, j.status, j.retries, v_refunded, coalesce(a.balance, 0)
+    j.user_id, j.status, j.retries, v_refunded,
+    unstuck_private.balance_shown(j.user_id, j.tool)
   from unstuck.jobs j
-  left join unstuck.credit_accounts a using (user_id)
   where j.id = p_job_id;
 end $$;
 

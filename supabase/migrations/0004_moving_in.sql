@@ -1,0 +1,2118 @@
+-- 0004_moving_in.sql
+-- Made by `cargo xtask migration moving_in`
+-- from supabase/schemas, in the order in which things can be created. Do not edit it: change the
+-- sources. It is applied once, whole or not at all.
+
+begin;
+
+do $applied$
+begin
+  if exists (select from unstuck_private.migrations where number = 4) then
+    raise exception 'unstuck migration 0004 is applied already';
+  end if;
+  if not exists (select from unstuck_private.migrations where number = 3) then
+    raise exception 'unstuck migration 0003 must be applied before 0004';
+  end if;
+end
+$applied$;
+
+-- A function may name an object that is created below it.
+set local check_function_bodies = off;
+-- While this waits for a table, everybody else waits behind it: fail and retry instead.
+set local lock_timeout = '5s';
+
+-- written by hand
+alter table unstuck.credit_entries
+  add column actor text default nullif(current_setting('unstuck.actor', true), ''),
+  add column receipt jsonb;
+comment on table unstuck.credit_accounts is $c$
+One row per user, which is locked before anything of the user. Its balance is the built-in wallet;
+where an adapter holds the balances it stays 0. There is no foreign key to auth.users, so that the
+jobs of a deleted user can still be finalised.
+$c$;
+
+--: recreated below, or removed
+drop function unstuck_private.refuse_over_balance;
+drop function unstuck_private.order_debit;
+drop function unstuck_private.job_write;
+drop function unstuck_private.account_lock;
+drop function unstuck_private.audited_jobs;
+
+--: source credit/credit_accounts.sql 457bbbbaca62 by hand
+
+--: source credit/credit_entries.sql 7550f60b623a by hand
+
+--: source wallet/installed.sql 5d8a4767e2d4
+-- The adapter whose functions hold the balances in place of our own accounts. Empty: the built-in
+-- wallet.
+create table unstuck_private.installed (
+  adapter text primary key,
+  at timestamptz not null default clock_timestamp()
+);
+
+-- One wallet at a time.
+create unique index installed_is_one on unstuck_private.installed ((true));
+
+alter table unstuck_private.installed enable row level security;
+revoke all on unstuck_private.installed from public, anon, authenticated, service_role;
+
+--: source wallet/refunds_owed.sql d64caa4e72cd
+create table unstuck.refunds_owed (
+  job_id uuid not null,
+  step int,
+  amount bigint not null check (amount > 0),
+  error text not null,
+  at timestamptz not null default clock_timestamp(),
+  tries int not null default 1
+);
+
+create unique index refunds_owed_once on unstuck.refunds_owed (job_id, step) nulls not distinct;
+
+comment on table unstuck.refunds_owed is $c$
+Refunds that a wallet did not take, in full or in part, when the job ended. Every pass of a healer
+tries them; one that is older than an hour is a row of invariant_violations.
+$c$;
+
+alter table unstuck.refunds_owed enable row level security;
+revoke all on unstuck.refunds_owed from public, anon, authenticated, service_role;
+grant select on unstuck.refunds_owed to service_role;
+
+--: source admin/job_repeat.sql b8000ab82ae3
+-- Writes a new job with the input and the steps of a final one, for the same user. It costs nothing
+-- unless p_charge. The old job and the user's account are locked.
+create or replace function unstuck_private.job_repeat(
+  p_job unstuck.jobs,
+  p_tool unstuck.tools,
+  p_charge boolean,
+  p_new_job_id uuid
+)
+returns void
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_steps jsonb;
+  v_has_lost_input boolean;
+  v_price bigint := 0;
+  v_balance bigint;
+begin
+  select jsonb_agg(s.input order by s.step), coalesce(bool_or(s.input = '{}'), false)
+  into v_steps, v_has_lost_input
+  from unstuck.job_steps s
+  where s.job_id = p_job.id;
+  if v_steps is null then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  -- Retention empties old inputs: then there is nothing to repeat.
+  if v_has_lost_input then
+    perform unstuck_private.refuse(
+      409, 'already_final',
+      jsonb_build_object(
+        'status', p_job.status,
+        'refundedCredits', p_job.credits_refunded,
+        'reason', 'its input is kept no longer'));
+  end if;
+  if exists (
+    select
+    from unstuck.jobs j
+    where j.exclusive_key = p_tool.exclusive_group || ':' || p_job.user_id
+      and j.status in ('queued', 'starting', 'running')
+  ) then
+    perform unstuck_private.refuse(409, 'active_job_exists');
+  end if;
+  perform unstuck_private.account_lock(p_job.user_id);
+  if p_charge then
+    v_price := unstuck_private.wallet_price(
+      p_job.user_id, p_tool.tool, p_job.input,
+      unstuck_private.order_price(p_tool, jsonb_array_length(v_steps)));
+  end if;
+  v_balance := unstuck_private.refuse_over_balance(p_job.user_id, p_tool.tool, v_price);
+  if exists (select from unstuck.jobs j where j.id = p_new_job_id) then
+    perform unstuck_private.refuse(409, 'idempotency_conflict');
+  end if;
+  perform unstuck_private.job_write(
+    p_job.user_id, p_new_job_id, p_tool, p_job.session_id, p_job.input,
+    coalesce(p_job.request_hash, 'retry'), v_steps, v_price, v_balance, p_job.id);
+end $$;
+
+revoke all on function unstuck_private.job_repeat from public, anon, authenticated, service_role;
+
+--: source audit/audited_jobs.sql 1353fd0be1d7
+-- What the invariants compare of these jobs: the row, the sums of its steps and of its ledger. A
+-- function of its own, so that each sum is computed once.
+create or replace function unstuck_private.audited_jobs(p_jobs uuid[])
+returns table (
+  id uuid,
+  user_id uuid,
+  status text,
+  credits_charged bigint,
+  credits_refunded bigint,
+  quarantined_at timestamptz,
+  is_per_step boolean,
+  is_final boolean,
+  is_settled boolean,
+  has_no_ledger boolean,
+  steps bigint,
+  live_steps bigint,
+  delivered_share numeric,
+  undelivered_share numeric,
+  debit numeric,
+  refunded numeric,
+  owed numeric
+)
+language sql
+stable
+as
+$$
+  select j.id, j.user_id, j.status, j.credits_charged, j.credits_refunded, j.quarantined_at,
+    j.refund_rule = 'per_step',
+    unstuck_private.is_final(j.status),
+    -- is_settled: an admin ended the job although its money does not agree, and the event
+    -- `admin_cancelled` says so. No one can mend the ledger any more, so it is no violation.
+    unstuck_private.is_final(j.status) and j.quarantined_at is not null,
+    -- has_no_ledger: the ledger was deleted with its user, and the job was kept.
+    exists (
+      select from unstuck_private.removals r
+      where r.user_id = j.user_id
+        and r.ledger_removed_at >= j.created_at
+    ),
+    s.*, e.*, o.*
+  from unnest(p_jobs) as n (id)
+  join unstuck.jobs j on j.id = n.id
+  cross join lateral (
+    select count(*),
+      count(*) filter (where not unstuck_private.is_final(st.status)),
+      coalesce(sum(st.share) filter (where st.status = 'completed'), 0),
+      coalesce(sum(st.share) filter (where st.status <> 'completed'), 0)
+    from unstuck.job_steps st
+    where st.job_id = j.id
+  ) s
+  cross join lateral (
+    select coalesce(-sum(c.amount) filter (where c.kind = 'debit'), 0),
+      coalesce(sum(c.amount) filter (where c.kind = 'refund'), 0)
+    from unstuck.credit_entries c
+    where c.job_id = j.id
+      and c.kind in ('debit', 'refund')
+  ) e
+  cross join lateral (
+    select coalesce(sum(r.amount), 0)
+    from unstuck.refunds_owed r
+    where r.job_id = j.id
+  ) o
+$$;
+
+revoke all on function unstuck_private.audited_jobs from public, anon, authenticated, service_role;
+
+--: source audit/violations_now.sql a4d5ba70012b
+-- The violations of the three invariants that hold or not by the clock; they are never stored.
+create or replace function unstuck_private.violations_now()
+returns table (invariant text, subject text, detail text)
+language sql
+stable
+set search_path = ''
+set jit = off
+as
+$$
+  with since as (
+    select clock_timestamp() as now, clock_timestamp() - interval '4 minutes' as at
+  ), provider as materialized (
+    select p.provider, p.enabled, p.max_concurrent, p.limit_changed_at, p.circuit_open_until,
+      p.circuit_closed_at, l.live, unstuck_private.slot_limit(p, n.at) as slots
+    from unstuck.providers p
+    cross join since n
+    cross join lateral (
+      select count(*) as live
+      from unstuck.job_steps s
+      where s.provider = p.provider and unstuck_private.holds_slot(s)
+    ) l
+  ), freed as materialized (
+    select s.provider, count(*) as slots
+    from unstuck.job_steps s
+    where coalesce(s.provider_done_at, s.completed_at) > (select since.at from since)
+      and coalesce(s.claimed_at, s.sent_at, s.started_at) is not null
+    group by s.provider
+  ), idle as materialized (
+    select p.provider, p.circuit_closed_at
+    from provider p
+    left join freed f on f.provider = p.provider
+    where p.enabled
+      and p.circuit_open_until is null
+      and p.slots > p.live + coalesce(f.slots, 0)
+  )
+  select 'slots_within_limit', p.provider, format('%s live, limit %s', c.live, p.max_concurrent)
+  from provider p
+  cross join lateral (
+    select count(*) as live
+    from unstuck.job_steps s
+    join unstuck.jobs j on j.id = s.job_id
+    where s.provider = p.provider
+      and unstuck_private.holds_slot(s)
+      -- Rows that others wrote hold a slot without a claim.
+      and coalesce(s.claimed_at, s.sent_at, s.started_at, j.created_at) > p.limit_changed_at
+  ) c
+  where p.live > p.max_concurrent and c.live > p.max_concurrent
+  union all
+  select 'work_waits_for_a_reason', s.job_id::text,
+    format('step %s waits while %s has a free slot', s.step, s.provider)
+  from idle i
+  cross join since n
+  join unstuck.job_steps s on s.provider = i.provider and s.status = 'queued'
+  join unstuck.jobs j on j.id = s.job_id
+  join unstuck.tools t on t.tool = j.tool and t.circuit_open_until is null
+  -- Four minutes count from the moment when nothing was in the way: the step was queued, the slot
+  -- was free, no circuit was open.
+  where greatest(
+      coalesce(j.queued_at, j.created_at), s.not_before, i.circuit_closed_at, t.circuit_closed_at
+    ) < n.at
+    and unstuck_private.is_live(j.status)
+    and j.quarantined_at is null
+    -- The queue TTL is paused while another step of the job works.
+    and (
+      s.deadline_at > n.now
+      or exists (
+        select from unstuck.job_steps w
+        where w.job_id = s.job_id and w.status in ('starting', 'running')
+      )
+    )
+    and not exists (
+      select from unstuck.job_events e
+      where e.job_id = s.job_id
+        and e.step = s.step
+        and e.to_status = 'queued'
+        and e.at >= n.at
+    )
+  union all
+  select * from unstuck_private.violations_of_owed()
+$$;
+
+revoke all on function unstuck_private.violations_now
+from public, anon, authenticated, service_role;
+
+--: source audit/violations_of_balances.sql 8cc539a5672b
+-- The users among these whose balance is not the sum of their entries. An adapter's balance is not
+-- ours to know.
+create or replace function unstuck_private.violations_of_balances(p_users uuid[])
+returns table (invariant text, user_id uuid, detail text)
+language sql
+stable
+as
+$$
+  select 'balance_equals_entries', n.id,
+    case when a.user_id is null
+      then format('no account, entries %s', t.total)
+      else format('balance %s, entries %s', a.balance, t.total)
+    end
+  from unnest(p_users) as n (id)
+  left join unstuck.credit_accounts a on a.user_id = n.id
+  cross join lateral (
+    select count(*) as entries, coalesce(sum(e.amount), 0) as total
+    from unstuck.credit_entries e
+    where e.user_id = n.id
+  ) t
+  where case when a.user_id is null then t.entries > 0 else a.balance <> t.total end
+    and not unstuck_private.has_adapter()
+$$;
+
+revoke all on function unstuck_private.violations_of_balances
+from public, anon, authenticated, service_role;
+
+--: source audit/violations_of_jobs.sql cca6fd31bde7
+-- The violations among these jobs, one row each.
+create or replace function unstuck_private.violations_of_jobs(p_jobs uuid[])
+returns table (invariant text, job_id uuid, detail text)
+language sql
+stable
+as
+$$
+  with job as materialized (
+    select *
+    from unstuck_private.audited_jobs(p_jobs)
+  )
+  select 'steps_final_iff_job_final', j.id,
+    format('job is %s with %s of %s steps live', j.status, j.live_steps, j.steps)
+  from job j
+  where j.steps > 0
+    and (
+      j.is_final and j.live_steps > 0
+      or not j.is_final and j.live_steps = 0 and j.quarantined_at is null
+    )
+  union all
+  select 'cancelled_request_never_runs', j.id,
+    format('job is %s, its user cancelled it at %s', j.status, c.at)
+  from job j
+  join unstuck.cancelled_requests c on c.user_id = j.user_id and c.job_id = j.id
+  where j.status in ('queued', 'starting', 'running')
+  union all
+  select 'refunds_within_debit', j.id, format('refunded %s of %s', j.refunded, j.debit)
+  from job j
+  where j.refunded > j.debit and not j.is_settled
+  union all
+  select 'job_money_equals_ledger', j.id,
+    format('row: %s charged, %s refunded; ledger: %s, %s',
+      j.credits_charged, j.credits_refunded, j.debit, j.refunded)
+  from job j
+  where (j.credits_charged <> j.debit or j.credits_refunded <> j.refunded)
+    and not j.has_no_ledger
+    and not j.is_settled
+  union all
+  select 'final_refund_exact', j.id,
+    format('%s with %s refunded of %s', j.status, j.refunded, j.debit)
+  from job j
+  -- Of a settled job, only credits that could not be refunded are a violation.
+  where (j.quarantined_at is null or j.is_settled and j.refunded < j.debit)
+    and not j.has_no_ledger
+    and case
+      -- Shares in rows of others may not add up: finalising such a job computes them anew.
+      when j.is_per_step and j.delivered_share + j.undelivered_share <> j.debit then false
+      when j.status = 'completed' then
+        j.refunded + j.owed <> case when j.is_per_step then j.undelivered_share else 0 end
+      when j.is_final then
+        j.refunded + j.owed <> j.debit
+          - case when j.is_per_step and j.debit > 0 then j.delivered_share else 0 end
+      else false
+    end
+  union all
+  select 'quarantined', j.id, format('live %s, quarantined at %s', j.status, j.quarantined_at)
+  from job j
+  where j.quarantined_at is not null and not j.is_final
+$$;
+
+revoke all on function unstuck_private.violations_of_jobs
+from public, anon, authenticated, service_role;
+
+--: source audit/violations_of_owed.sql bea3dcfe1c07
+-- The refunds that are owed for longer than an hour.
+create or replace function unstuck_private.violations_of_owed()
+returns table (invariant text, subject text, detail text)
+language sql
+stable
+as
+$$
+  select 'refund_owed', o.job_id::text,
+    format('%s owed since %s, tried %s times: %s', o.amount, o.at, o.tries, o.error)
+  from unstuck.refunds_owed o
+  where o.at < clock_timestamp() - interval '1 hour'
+$$;
+
+revoke all on function unstuck_private.violations_of_owed
+from public, anon, authenticated, service_role;
+
+--: source cancel/session_cancel_v1.sql 3e88f28fe141
+create or replace function unstuck.session_cancel_v1(
+  p_user_id uuid,
+  p_session_id text,
+  p_job_ids uuid[]
+)
+returns table (table_name text, job_id uuid, refunded_credits bigint)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+#variable_conflict use_column
+declare
+  v_ids uuid[];
+  v_coming uuid[];
+  v_count int;
+begin
+  if p_user_id is null
+    or coalesce(p_session_id, '') = ''
+    or cardinality(p_job_ids) > 100
+  then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  perform unstuck_private.act_as('user');
+  perform unstuck_private.account_lock(p_user_id);
+  perform unstuck_private.wallet_hold(p_user_id, null);
+  select array_agg(l.id)
+  into v_ids
+  from (
+    select j.id
+    from unstuck.jobs j
+    where j.user_id = p_user_id
+      and j.status in ('pending', 'queued')
+      and j.quarantined_at is null
+      and (j.session_id = p_session_id or j.id = any (p_job_ids))
+    order by j.id
+    for update
+  ) l;
+  -- A named job that has not arrived yet is refused when it does. One that runs, or that belongs to
+  -- another user, is left alone.
+  v_coming := array(
+    select x.id
+    from unnest(p_job_ids) as x (id)
+    where not exists (
+      select from unstuck.jobs j
+      where j.id = x.id and not (j.status = 'cancelled' and j.error_code = 'ORPHANED')
+    )
+  );
+  if not unstuck_private.cancelled_requests_add(p_user_id, v_coming) then
+    perform unstuck_private.refuse(
+      429,
+      'rate_limited',
+      jsonb_build_object('retry_after', unstuck_private.cancelled_requests_full_for(p_user_id))
+    );
+  end if;
+  if v_ids is null then
+    return;
+  end if;
+  -- Their own rows keep these cancelled, so a full list keeps no job alive.
+  perform unstuck_private.cancelled_requests_add(p_user_id, v_ids);
+  v_count := cardinality(v_ids);
+  return query
+  select t.table_name, c.job_id, c.refunded
+  from unstuck_private.jobs_finalise_each(
+    v_ids,
+    array_fill('cancelled'::text, array[v_count]),
+    array_fill('CANCELLED'::text, array[v_count]),
+    array_fill('the page was closed.'::text, array[v_count]),
+    clock_timestamp() + interval '5 seconds'
+  ) c
+  join unstuck.tools t using (tool);
+end $$;
+
+comment on function unstuck.session_cancel_v1 is $c$
+Caller: cancel-session, for the verified user.
+
+Effect: cancels the user's own waiting jobs of that session and those that p_job_ids names, and
+refunds them. A named job that has not arrived yet is refused when it does. A job that cannot be
+finalised is quarantined and stops none of the others. One row per cancelled job.
+
+Refuses: bad_request (also more than 100 ids), rate_limited (1,000 orders that were cancelled before
+they arrived are kept per user, a day each).
+
+Replay: no rows.
+$c$;
+
+revoke all on function unstuck.session_cancel_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.session_cancel_v1 to service_role;
+
+--: source credit/account_lock.sql cb4140ca900f
+-- Locks the user's account, and creates it where there is none. It retries where another
+-- transaction erased the account while this one waited, so that the caller always holds a row.
+create or replace function unstuck_private.account_lock(p_user_id uuid)
+returns void
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  loop
+    perform
+    from unstuck.credit_accounts a
+    where a.user_id = p_user_id
+    for update;
+    exit when found;
+    insert into unstuck.credit_accounts (user_id)
+    values (p_user_id)
+    on conflict do nothing;
+  end loop;
+end $$;
+
+revoke all on function unstuck_private.account_lock from public, anon, authenticated, service_role;
+
+--: source credit/accounts_make.sql 1f5dfd6739c3
+-- Makes the accounts that rows written by hand left out: of the users of these jobs who have a
+-- ledger.
+create or replace function unstuck_private.accounts_make(p_ids uuid[]) returns void
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  if exists (
+    select from unstuck.jobs j
+    where j.id = any (p_ids)
+      and not exists (select from unstuck.credit_accounts a where a.user_id = j.user_id)
+  ) then
+    insert into unstuck.credit_accounts (user_id)
+    select distinct j.user_id
+    from unstuck.jobs j
+    where j.id = any (p_ids)
+      and not exists (select from unstuck.credit_accounts a where a.user_id = j.user_id)
+      and unstuck_private.has_ledger_entries(j.id)
+    order by 1
+    on conflict do nothing;
+  end if;
+end $$;
+
+revoke all on function unstuck_private.accounts_make from public, anon, authenticated, service_role;
+
+--: source credit/credit_adjust.sql ab186b7c55e5
+-- Writes one signed adjustment, never below a balance of zero, for the two functions that older
+-- back-end code calls. It refuses by success = false and a message, as that code expects.
+create or replace function unstuck_private.credit_adjust(
+  p_user_id uuid,
+  p_amount bigint,
+  p_reason text
+)
+returns table (success boolean, new_balance bigint, error_message text)
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_balance bigint;
+begin
+  if p_user_id is null or p_amount is null or p_amount = 0 then
+    return query select false, null::bigint, 'Amount must be positive';
+    return;
+  end if;
+  if p_amount > unstuck_private.grant_max() then
+    return query select false, null::bigint, 'Amount is too large';
+    return;
+  end if;
+  perform unstuck_private.account_lock(p_user_id);
+  select coalesce(max(w.balance), 0)
+  into v_balance
+  from unstuck_private.wallet_lock(p_user_id, null, true) w;
+  if v_balance + p_amount < 0 then
+    return query select false, v_balance, 'Insufficient credits';
+    return;
+  end if;
+  insert into unstuck.credit_entries (user_id, kind, amount, reason)
+  values (p_user_id, 'adjustment', p_amount, p_reason)
+  returning balance_after
+  into v_balance;
+  return query select true, v_balance, null::text;
+end $$;
+
+revoke all on function unstuck_private.credit_adjust from public, anon, authenticated, service_role;
+
+--: source credit/credit_entries_before_insert.sql 2d5ac972dae1
+-- Moves the wallet by a new entry that has no `balance_after`, and writes what the wallet says that
+-- it moved. An entry that moves nothing is not written; one that would take more than there is
+-- fails. Orders and refunds of jobs ask the wallet themselves.
+create or replace function unstuck_private.credit_entries_before_insert()
+returns trigger
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_asked bigint := new.amount;
+  v_tool text;
+begin
+  if coalesce(new.amount, 0) = 0 then
+    -- The constraints of the table refuse it.
+    new.balance_after := coalesce(new.balance_after, 0);
+  end if;
+  if new.balance_after is not null then
+    return new;
+  end if;
+  perform unstuck_private.account_lock(new.user_id);
+  select j.tool
+  into v_tool
+  from unstuck.jobs j
+  where j.id = new.job_id;
+  if new.kind = 'debit' and new.amount < 0 then
+    select -w.taken, w.receipt
+    into new.amount, new.receipt
+    from unstuck_private.wallet_debit(
+      new.user_id, v_tool, -new.amount, new.job_id, new.reason) w;
+  elsif new.kind = 'refund' then
+    new.amount := unstuck_private.wallet_refund(
+      new.user_id, new.amount, new.job_id, new.reason, unstuck_private.job_receipt(new.job_id));
+  elsif new.amount > 0 then
+    new.receipt := (
+      unstuck_private.wallet_grant(new.user_id, new.amount, new.kind, new.reason)).receipt;
+  else
+    new.amount := -unstuck_private.wallet_take(
+      new.user_id, -new.amount, new.kind, new.reason, new.receipt);
+    if new.amount > v_asked then
+      raise exception 'the balance is lower than %', -v_asked using errcode = 'check_violation';
+    end if;
+  end if;
+  new.balance_after := unstuck_private.balance_shown(new.user_id, v_tool);
+  return case when new.amount <> 0 then new end;
+end $$;
+
+create or replace trigger credit_entries_before_insert
+before insert on unstuck.credit_entries
+for each row execute function unstuck_private.credit_entries_before_insert();
+
+revoke all on function unstuck_private.credit_entries_before_insert
+from public, anon, authenticated, service_role;
+
+--: source credit/credit_grant_v1.sql 3940889b390d
+create or replace function unstuck.credit_grant_v1(
+  p_user_id uuid,
+  p_amount bigint,
+  p_reason text,
+  p_idempotency_key text
+)
+returns table (balance bigint, replayed boolean)
+language plpgsql
+security definer
+set search_path = ''
+as
+$$
+#variable_conflict use_column
+declare
+  v_entry unstuck.credit_entries;
+begin
+  if p_user_id is null
+    or p_amount is null
+    or p_amount not between 1 and unstuck_private.grant_max()
+    or coalesce(p_idempotency_key, '') = ''
+  then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  perform unstuck_private.account_lock(p_user_id);
+  select *
+  into v_entry
+  from unstuck.credit_entries
+  where idempotency_key = p_idempotency_key;
+  if found then
+    if v_entry.user_id <> p_user_id
+      or v_entry.amount <> p_amount
+      or v_entry.kind <> 'grant'
+    then
+      perform unstuck_private.refuse(409, 'idempotency_conflict');
+    end if;
+    return query select unstuck_private.balance_shown(p_user_id, null), true;
+    return;
+  end if;
+  begin
+    insert into unstuck.credit_entries (user_id, kind, amount, reason, idempotency_key)
+    values (p_user_id, 'grant', p_amount, p_reason, p_idempotency_key)
+    returning *
+    into v_entry;
+  exception when unique_violation then
+    -- Another transaction used the key for another user at the same moment.
+    perform unstuck_private.refuse(409, 'idempotency_conflict');
+  end;
+  return query select v_entry.balance_after, false;
+end $$;
+
+comment on function unstuck.credit_grant_v1 is $c$
+Caller: the purchase code of the app, as the service.
+
+Effect: gives the user credits by a grant, and creates the account where there is none. balance:
+after the grant.
+
+Refuses: bad_request (no user, no key, an amount that is not within 1 and 10^12),
+idempotency_conflict (the key belongs to another grant).
+
+Replay: the same key with the same user and amount changes nothing: replayed = true.
+$c$;
+
+revoke all on function unstuck.credit_grant_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.credit_grant_v1 to service_role;
+
+--: source credit/jobs_refund.sql a7013129c0b9
+-- Refunds these jobs what `refunds_due` says of the state that each is about to have, and returns
+-- the debit, the refunds before and the refund now of each. Without p_refund it refunds nothing.
+-- The caller has locked the accounts (by id) and the jobs, and has ended the steps. The balances of
+-- the built-in wallet are written here for all jobs at once.
+create or replace function unstuck_private.jobs_refund(
+  p_ids uuid[],
+  p_statuses text[],
+  p_reasons text[],
+  p_refund boolean default true
+)
+returns table (job_id uuid, debit bigint, refunded bigint, given bigint)
+language plpgsql
+set search_path = ''
+-- Planning would cost more than the work on a few jobs.
+set plan_cache_mode = force_generic_plan
+as
+$$
+#variable_conflict use_column
+begin
+  if cardinality(p_ids) > 10 then
+    perform set_config('plan_cache_mode', 'force_custom_plan', true);
+  end if;
+  perform unstuck_private.accounts_make(p_ids);
+
+  -- Nothing is due of a job that is completed with every step.
+  if p_statuses <@ array['completed']
+    and not exists (
+      select from unstuck.job_steps s
+      where s.job_id = any (p_ids)
+        and s.status in ('failed', 'cancelled')
+    )
+  then
+    return query
+    select l.job_id, l.debit, l.refunded, 0::bigint
+    from unstuck_private.jobs_ledger(p_ids) l;
+    return;
+  end if;
+
+  if unstuck_private.has_adapter() then
+    return query
+    select e.job_id, e.debit, e.refunded, sum(e.given)::bigint
+    from unstuck_private.jobs_refund_each(p_ids, p_statuses, p_reasons, p_refund) e
+    group by 1, 2, 3;
+    return;
+  end if;
+
+  return query
+  with due as materialized (
+    select *
+    from unstuck_private.refunds_due(p_ids, p_statuses)
+  ), entry as (
+    insert into unstuck.credit_entries (
+      user_id, job_id, step, kind, amount, balance_after, reason)
+    select d.user_id, d.job_id, d.step, 'refund', d.amount,
+      a.balance + sum(d.amount) over (
+        partition by d.user_id
+        order by d.job_id, d.step
+        rows unbounded preceding
+      ),
+      coalesce(n.reason, 'refund')
+    from due d
+    join unnest(p_ids, p_reasons) as n (id, reason) on n.id = d.job_id
+    join unstuck.credit_accounts a using (user_id)
+    where p_refund
+      and d.amount is not null
+    returning user_id, amount
+  ), account as (
+    update unstuck.credit_accounts a
+    set balance = a.balance + t.total
+    from (
+      select user_id, sum(amount)::bigint as total
+      from entry
+      group by 1
+    ) t
+    where a.user_id = t.user_id
+  )
+  select d.job_id, d.debit, d.refunded,
+    coalesce(sum(d.amount) filter (where p_refund), 0)::bigint
+  from due d
+  group by d.job_id, d.debit, d.refunded;
+end $$;
+
+revoke all on function unstuck_private.jobs_refund from public, anon, authenticated, service_role;
+
+--: source erase/user_erase_v1.sql 0fa25bd065d0
+create or replace function unstuck.user_erase_v1(p_actor uuid, p_user_id uuid, p_reason text)
+returns table (jobs bigint, files bigint, entries bigint)
+language plpgsql
+security definer
+set search_path = ''
+set lock_timeout = '5s'
+set statement_timeout = '60s'
+as
+$$
+#variable_conflict use_column
+declare
+  v_ids uuid[];
+  v_kept uuid[];
+  v_files bigint;
+  v_entries bigint;
+  v_balance bigint;
+begin
+  if not unstuck.has_role(p_actor, 'admin') then
+    perform unstuck_private.refuse(403, 'forbidden');
+  end if;
+  if p_user_id is null or p_user_id = unstuck_private.erased_user() then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  perform unstuck_private.act_as('admin:' || p_actor);
+  perform unstuck_private.account_lock(p_user_id);
+  v_balance := unstuck_private.wallet_hold(p_user_id, null);
+  v_ids := array(
+    select l.id
+    from (
+      select j.id
+      from unstuck.jobs j
+      where j.user_id = p_user_id
+      order by j.id
+      for update
+    ) l
+  );
+  -- A provider still works for these, or is owed a cancel: their bare rows stay until it is sent.
+  v_kept := array(
+    select distinct s.job_id
+    from unstuck.jobs j
+    join unstuck.job_steps s on s.job_id = j.id
+    where j.user_id = p_user_id
+      and (
+        s.provider_cancel_due <> '[]'
+        or unstuck_private.holds_slot(s)
+      )
+  );
+  select count(*)
+  into v_files
+  from unstuck.jobs j
+  join unstuck.job_steps s on s.job_id = j.id
+  where j.user_id = p_user_id and s.output_url is not null;
+  perform unstuck_private.user_jobs_finalise(p_user_id);
+  perform unstuck_private.user_jobs_strip(p_user_id, v_kept);
+  v_entries := unstuck_private.user_rows_delete(p_user_id, v_ids);
+  insert into unstuck.erasures (user_id)
+  values (p_user_id)
+  on conflict (user_id) do update
+  set
+    at = clock_timestamp(),
+    files_left = null;
+  insert into unstuck.admin_log (actor, act, subject, "from", reason)
+  values (
+    p_actor,
+    'user_erase',
+    p_user_id::text,
+    jsonb_build_object(
+      'jobs', cardinality(v_ids),
+      'entries', v_entries,
+      'balance', v_balance
+    ),
+    p_reason
+  );
+  return query select cardinality(v_ids)::bigint, v_files, v_entries;
+end $$;
+
+comment on function unstuck.user_erase_v1 is $c$
+Caller: admin-users, for its erase operation. The role of p_actor is read in the same transaction.
+
+Effect: cancels the user's live jobs, then deletes the user's jobs, steps, events, webhooks, ledger,
+account, cancelled orders, turns and roles, all or nothing, and records it in admin_log. A job that
+a provider may still work on stays for a day as a bare row that names no user, so that its cancel is
+sent. The files are listed in erasures and deleted later through the Storage API. jobs, entries:
+deleted rows; files: results that the jobs named.
+
+Refuses: forbidden, bad_request.
+
+Replay: zeros. The user may come back and is a new user then.
+$c$;
+
+revoke all on function unstuck.user_erase_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.user_erase_v1 to service_role;
+
+--: source erase/user_rows_delete.sql 8be760b71657
+-- Deletes every row of a user and of these jobs, which were the user's, and returns how many ledger
+-- entries there were. The account and the jobs are locked.
+create or replace function unstuck_private.user_rows_delete(p_user_id uuid, p_job_ids uuid[])
+returns bigint
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_entries bigint;
+begin
+  delete from unstuck.job_events e
+  where e.job_id = any (p_job_ids);
+  delete from unstuck.webhook_inbox w
+  where w.job_id = any (p_job_ids);
+  delete from unstuck.job_steps s
+  using unstuck.jobs j
+  where j.id = s.job_id and j.user_id = p_user_id;
+  delete from unstuck.jobs j
+  where j.user_id = p_user_id;
+  delete from unstuck.refunds_owed o
+  where o.job_id = any (p_job_ids);
+  delete from unstuck.cancelled_requests c
+  where c.user_id = p_user_id;
+  delete from unstuck_private.turns_owed o
+  where o.user_id = p_user_id;
+  delete from unstuck.user_roles r
+  where r.user_id = p_user_id;
+  delete from unstuck.credit_entries e
+  where e.user_id = p_user_id;
+  get diagnostics v_entries = row_count;
+  delete from unstuck.credit_accounts a
+  where a.user_id = p_user_id;
+  return v_entries;
+end $$;
+
+revoke all on function unstuck_private.user_rows_delete
+from public, anon, authenticated, service_role;
+
+--: source job/job_lock.sql 709b00a03772
+-- Locks the account of a job's user, the wallet and the job, in this order, for a function that
+-- may move credits, and returns the job. Null where there is no such job; an account that it
+-- created for a user who was erased meanwhile is deleted again.
+--
+-- A worker waits for the call of another worker. What is held for five seconds is held by an
+-- operator: the call then fails, and its caller tries again.
+create or replace function unstuck_private.job_lock(p_job_id uuid)
+returns unstuck.jobs
+language plpgsql
+set search_path = ''
+set lock_timeout = '5s'
+as
+$$
+declare
+  v_user uuid;
+  v_tool text;
+  v_job unstuck.jobs;
+begin
+  select j.user_id, j.tool
+  into v_user, v_tool
+  from unstuck.jobs j
+  where j.id = p_job_id;
+  if not found then
+    return null;
+  end if;
+  perform unstuck_private.account_lock(v_user);
+  perform unstuck_private.wallet_hold(v_user, v_tool);
+  select *
+  into v_job
+  from unstuck.jobs j
+  where j.id = p_job_id
+  for update;
+  if v_job.user_id is distinct from v_user then
+    perform unstuck_private.account_drop_empty(v_user);
+  end if;
+  return v_job;
+end $$;
+
+revoke all on function unstuck_private.job_lock from public, anon, authenticated, service_role;
+
+--: source job/job_state.sql aec23f7d8b70
+-- The present state of a job, as the reply to the request that named it. A new job is about to be
+-- claimed: it is answered without a position.
+create or replace function unstuck_private.job_state(
+  p_job_id uuid,
+  p_replayed boolean,
+  p_with_position boolean
+)
+returns table (
+  job_id uuid,
+  status text,
+  replayed boolean,
+  credits_charged bigint,
+  balance bigint,
+  "position" int,
+  eta_seconds int,
+  task_id text,
+  output_url text,
+  error_code text,
+  error_message text,
+  credits_refunded bigint
+)
+language plpgsql
+stable
+set search_path = ''
+as
+$$
+begin
+  return query
+  select
+    j.id,
+    j.status,
+    p_replayed,
+    j.credits_charged,
+    coalesce(w.balance, unstuck_private.balance_last(j.user_id)),
+    p."position",
+    p.eta_seconds,
+    (
+      select s.provider_task_id
+      from unstuck.job_steps s
+      where s.job_id = j.id
+        and s.provider_task_id is not null
+      order by s.step desc
+      limit 1
+    ),
+    j.output_url,
+    j.error_code,
+    j.error_message,
+    j.credits_refunded
+  from unstuck.jobs j
+  left join unstuck_private.wallet_lock(j.user_id, j.tool, false) w on true
+  left join unstuck_private.job_position(case when p_with_position then p_job_id end) p on true
+  where j.id = p_job_id;
+end $$;
+
+revoke all on function unstuck_private.job_state from public, anon, authenticated, service_role;
+
+--: source job/jobs_try_lock.sql 6df434935a53
+-- Locks the jobs among these that no other transaction holds, for a healer: the account, an
+-- adapter's wallet, the job and each of its steps, in this order. It waits for none: the next pass
+-- heals what is busy now. Returns the jobs that are locked in full.
+--
+-- A user without an account has nothing to lock and gets nothing back. If rows that were written by
+-- hand left out the account of a ledger, it is created here; an insert of the same key that is not
+-- committed yet would be waited for, hence the lock_timeout.
+create or replace function unstuck_private.jobs_try_lock(p_ids uuid[]) returns uuid[]
+language plpgsql
+set search_path = ''
+set lock_timeout = '20ms'
+as
+$$
+declare
+  v_users uuid[];
+  v_jobs uuid[];
+  v_user uuid;
+begin
+  for v_user in
+    select distinct j.user_id
+    from unstuck.jobs j
+    where j.id = any (p_ids)
+      and not exists (select from unstuck.credit_accounts a where a.user_id = j.user_id)
+      and unstuck_private.has_ledger_entries(j.id)
+    order by 1
+  loop
+    begin
+      insert into unstuck.credit_accounts (user_id)
+      values (v_user)
+      on conflict do nothing;
+    exception when lock_not_available then
+      null;
+    end;
+  end loop;
+
+  v_users := array(
+    select distinct j.user_id
+    from unstuck.jobs j
+    where j.id = any (p_ids)
+  );
+  v_users := array(
+    select a.user_id
+    from unstuck.credit_accounts a
+    where a.user_id = any (v_users)
+    order by a.user_id
+    for update skip locked
+  );
+  if unstuck_private.has_adapter() then
+    v_users := unstuck_private.wallets_try_lock(v_users);
+  end if;
+  v_jobs := array(
+    select j.id
+    from unstuck.jobs j
+    where j.id = any (p_ids)
+      and (
+        j.user_id = any (v_users)
+        or not exists (select from unstuck.credit_accounts a where a.user_id = j.user_id)
+          and not unstuck_private.has_ledger_entries(j.id)
+      )
+    order by j.id
+    for update skip locked
+  );
+  return array(
+    with held as (
+      select s.job_id, s.step
+      from unstuck.job_steps s
+      where s.job_id = any (v_jobs)
+      order by s.job_id, s.step
+      for update skip locked
+    )
+    select n.id
+    from unnest(v_jobs) as n (id)
+    where n.id not in (
+      select s.job_id
+      from unstuck.job_steps s
+      left join held h using (job_id, step)
+      where s.job_id = any (v_jobs)
+        and h.job_id is null
+    )
+  );
+end $$;
+
+revoke all on function unstuck_private.jobs_try_lock from public, anon, authenticated, service_role;
+
+--: source order/job_enqueue_v2.sql 5f6cecb56c44
+create or replace function unstuck.job_enqueue_v2(
+  p_user_id uuid,
+  p_job_id uuid,
+  p_tool text,
+  p_session_id text,
+  p_input jsonb,
+  p_request_hash text,
+  p_steps jsonb,
+  p_claim boolean
+)
+returns table (
+  job_id uuid,
+  status text,
+  replayed boolean,
+  credits_charged bigint,
+  balance bigint,
+  "position" int,
+  eta_seconds int,
+  task_id text,
+  output_url text,
+  error_code text,
+  error_message text,
+  credits_refunded bigint,
+  claimed jsonb
+)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+declare
+  v_tool unstuck.tools;
+  v_job unstuck.jobs;
+  v_price bigint;
+  v_balance bigint;
+  v_seconds_over int;
+  v_constraint text;
+begin
+  perform unstuck_private.act_as('user');
+  select t.*
+  into v_tool
+  from unstuck.tools t
+  where t.tool = p_tool;
+  if not found
+    or p_user_id is null
+    or p_job_id is null
+    or coalesce(p_request_hash, '') = ''
+    or jsonb_typeof(p_steps) is distinct from 'array'
+    or jsonb_array_length(p_steps) not between 1 and 20
+  then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  perform unstuck_private.account_lock(p_user_id);
+  -- Replay comes first: the same id is the same order, whatever has become of its job.
+  select j.*
+  into v_job
+  from unstuck.jobs j
+  where j.id = p_job_id
+  for update;
+  if found then
+    perform unstuck_private.refuse_other_order(v_job, p_user_id, p_tool, p_request_hash);
+    if v_job.request_hash is not null then
+      return query
+      select s.*, case when p_claim then unstuck_private.order_claimed(p_job_id) end
+      from unstuck_private.job_state(p_job_id, true, true) s;
+      return;
+    end if;
+    perform unstuck_private.refuse_adoption(v_job);
+  end if;
+  perform unstuck_private.refuse_cancelled_request(p_user_id, p_job_id);
+  if not v_tool.enabled then
+    perform unstuck_private.refuse(503, 'tool_disabled');
+  end if;
+  perform unstuck_private.refuse_second_live_job(p_user_id, p_job_id, v_tool);
+  -- The job that the order adopts is the user's own, so nobody who waits for it holds the wallet.
+  v_price := unstuck_private.wallet_price(
+    p_user_id, p_tool, p_input,
+    unstuck_private.order_price(v_tool, jsonb_array_length(p_steps)));
+  v_balance := unstuck_private.refuse_over_balance(p_user_id, p_tool, v_price);
+  begin
+    -- Some servers of the PostgREST protocol pass a null as ''.
+    perform unstuck_private.job_write(p_user_id, p_job_id, v_tool, nullif(p_session_id, ''),
+      p_input, p_request_hash, p_steps, v_price, v_balance, null);
+  exception when unique_violation then
+    -- Another user took this id, or another writer inserted a live row, at the same moment.
+    get stacked diagnostics v_constraint = constraint_name;
+    perform unstuck_private.refuse(409, case v_constraint
+      when 'jobs_one_live_per_exclusive_key' then 'active_job_exists'
+      else 'idempotency_conflict'
+    end);
+  end;
+  v_seconds_over := unstuck_private.seconds_over_queue_ttl(p_job_id, v_tool);
+  if v_seconds_over > 0 then
+    perform unstuck_private.refuse(
+      503, 'queue_full', jsonb_build_object('retry_after', v_seconds_over));
+  end if;
+  -- The reply shows the job as it was ordered.
+  return query
+  select s.*, case when p_claim then unstuck_private.order_claim(s.job_id) end
+  from unstuck_private.job_state(p_job_id, false, false) s;
+end $$;
+
+comment on function unstuck.job_enqueue_v2 is $c$
+Caller: the function that creates the tool's jobs, for the verified user.
+
+Effect: takes the price and writes the job with its steps, in one transaction. It adopts an unpaid
+row of the same id that an older client inserted. With p_claim the first step is claimed at once
+where a slot is free and nobody waits for it; claimed: that step, as `step_claim_v1` returns it. The
+other columns show the job as it was ordered.
+
+Refuses: bad_request, idempotency_conflict (the id belongs to another order), already_final (also:
+the user cancelled the order before it arrived), tool_disabled, active_job_exists,
+insufficient_credits, queue_full. A refusal leaves nothing behind.
+
+Replay: the same id, user, tool and hash get the job's present state and no charge: replayed = true.
+claimed: the step, while no worker has sent it.
+$c$;
+
+revoke all on function unstuck.job_enqueue_v2 from public, anon, authenticated, service_role;
+grant execute on function unstuck.job_enqueue_v2 to service_role;
+
+--: source order/job_write.sql 8897a5c4b132
+-- Writes a queued job with its debit and its steps, or overwrites the row that the order adopts.
+-- The caller has locked the account and the wallet, which holds p_balance. What is charged is what
+-- the wallet says that it took.
+create or replace function unstuck_private.job_write(
+  p_user_id uuid,
+  p_job_id uuid,
+  p_tool unstuck.tools,
+  p_session_id text,
+  p_input jsonb,
+  p_request_hash text,
+  p_steps jsonb,
+  p_price bigint,
+  p_balance bigint,
+  p_retry_of uuid
+)
+returns void
+language plpgsql
+set search_path = ''
+-- Planning would cost more than the work.
+set plan_cache_mode = force_generic_plan
+as
+$$
+declare
+  v_now timestamptz := clock_timestamp();
+  v_steps int := jsonb_array_length(p_steps);
+  v_expires timestamptz := v_now + unstuck_private.job_lifetime(p_tool.tool, v_steps);
+  v_deadline timestamptz := least(v_now + p_tool.queue_ttl, v_expires);
+  v_key text := p_tool.exclusive_group || ':' || p_user_id;
+  v_taken bigint := unstuck_private.order_debit(
+    p_user_id, p_job_id, p_tool.tool, p_price, p_balance);
+begin
+  perform 1
+  from unstuck.jobs j
+  where j.id = p_job_id;
+  if found then
+    -- Adopt the row that an older client inserted: every column of times and credits is
+    -- overwritten.
+    update unstuck.jobs set
+      status = 'queued',
+      session_id = coalesce(p_session_id, session_id),
+      credits_charged = v_taken,
+      credits_refunded = 0,
+      refund_rule = p_tool.refund_rule,
+      exclusive_key = v_key,
+      input = p_input,
+      total_steps = v_steps,
+      current_step = 0,
+      retries = 0,
+      request_hash = p_request_hash,
+      queued_at = v_now,
+      created_at = v_now,
+      started_at = null,
+      deadline_at = v_deadline,
+      expires_at = v_expires,
+      completed_at = null,
+      waited_in_queue = false,
+      output = null,
+      output_url = null,
+      error_code = null,
+      error_message = null
+    where id = p_job_id
+      and user_id = p_user_id
+      and request_hash is null;
+  end if;
+  if not found then
+    insert into unstuck.jobs (
+      id, tool, user_id, session_id, status, credits_charged, refund_rule, exclusive_key, input,
+      total_steps, request_hash, retry_of, queued_at, created_at, deadline_at, expires_at
+    )
+    values (
+      p_job_id, p_tool.tool, p_user_id, p_session_id, 'queued', v_taken, p_tool.refund_rule,
+      v_key, p_input, v_steps, p_request_hash, p_retry_of, v_now, v_now, v_deadline, v_expires
+    );
+  end if;
+  insert into unstuck.job_steps (job_id, step, status, provider, share, deadline_at, input)
+  select
+    p_job_id,
+    s.step,
+    case when s.step > 1 and p_tool.step_order = 'sequential' then 'blocked' else 'queued' end,
+    p_tool.provider,
+    unstuck_private.share_of(v_taken, v_steps, s.step::int),
+    case
+      when s.step > 1 and p_tool.step_order = 'sequential' then v_expires
+      else v_deadline
+    end,
+    s.input
+  from jsonb_array_elements(p_steps) with ordinality as s (input, step);
+end $$;
+
+revoke all on function unstuck_private.job_write from public, anon, authenticated, service_role;
+
+--: source order/order_debit.sql cff8121e7a1b
+-- Takes the price of an order from the wallet, which the caller has locked and which holds
+-- p_balance, writes the entry and returns what was taken: nothing where orders are free.
+create or replace function unstuck_private.order_debit(
+  p_user_id uuid,
+  p_job_id uuid,
+  p_tool text,
+  p_price bigint,
+  p_balance bigint
+)
+returns bigint
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_debit record;
+begin
+  if p_price <= 0 then
+    return 0;
+  end if;
+  v_debit := unstuck_private.wallet_debit(p_user_id, p_tool, p_price, p_job_id, p_tool);
+  if v_debit.taken > 0 then
+    insert into unstuck.credit_entries (
+      user_id, job_id, kind, amount, balance_after, reason, receipt)
+    values (
+      p_user_id, p_job_id, 'debit', -v_debit.taken, p_balance - v_debit.taken, p_tool,
+      v_debit.receipt);
+  end if;
+  return v_debit.taken;
+end $$;
+
+revoke all on function unstuck_private.order_debit from public, anon, authenticated, service_role;
+
+--: source order/refuse_over_balance.sql 6537d07cdc53
+-- Locks the wallet that pays for this order, refuses a price that it does not cover, and returns
+-- what it holds. The user's row is locked.
+create or replace function unstuck_private.refuse_over_balance(
+  p_user_id uuid,
+  p_tool text,
+  p_price bigint
+)
+returns bigint
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_balance bigint;
+  v_unlimited boolean;
+begin
+  select w.balance, w.unlimited
+  into v_balance, v_unlimited
+  from unstuck_private.wallet_lock(p_user_id, p_tool, true) w;
+  if coalesce(v_balance, 0) < p_price and v_unlimited is not true then
+    perform unstuck_private.refuse(
+      402,
+      'insufficient_credits',
+      jsonb_build_object('balance', coalesce(v_balance, 0), 'required', p_price)
+    );
+  end if;
+  return coalesce(v_balance, 0);
+end $$;
+
+revoke all on function unstuck_private.refuse_over_balance
+from public, anon, authenticated, service_role;
+
+--: source sweep/sweep.sql f91d919e29af
+-- Heals all that SQL can heal, up to p_limit jobs and a time budget: it finalises jobs that ran out
+-- of time, page by page, then fails steps without an attempt left, then requeues steps, then pays
+-- refunds that are owed. None of the four stops another, and no row stops the others.
+--
+-- A row without a job counts requeued steps, or due jobs that are left over, looking one page
+-- ahead. `p_now` is an argument so that tests need not wait. Each page is planned anew: a plan for
+-- pages of any size would read whole tables.
+create or replace function unstuck_private.sweep(
+  p_now timestamptz,
+  p_user_id uuid,
+  p_limit int,
+  p_budget interval
+)
+returns table (
+  job_id uuid,
+  tool text,
+  status text,
+  refunded bigint,
+  requeued int,
+  remaining int
+)
+language plpgsql
+set search_path = ''
+set plan_cache_mode = 'force_custom_plan'
+as
+$$
+#variable_conflict use_column
+declare
+  v_until timestamptz := clock_timestamp() + p_budget;
+  v_remaining int := p_limit;
+  v_rows int;
+  v_is_stopped boolean;
+  v_by text;
+  v_ids uuid[];
+  v_at timestamptz;
+  v_id uuid;
+begin
+  perform unstuck_private.act_as('sweep');
+  -- A user's own heal locks the account first, like every other function that works on the user.
+  if p_user_id is not null and not unstuck_private.account_try_lock(p_user_id) then
+    return;
+  end if;
+  foreach v_by in array
+    case when p_user_id is null then array['deadline', 'age'] else array['user'] end
+  loop
+    v_at := '-infinity';
+    v_id := '00000000-0000-0000-0000-000000000000';
+    loop
+      v_is_stopped := v_remaining <= 0 or clock_timestamp() > v_until;
+      select c.ids, c.last_at, c.last_id
+      into v_ids, v_at, v_id
+      from unstuck_private.sweep_candidates(p_now, v_by, p_user_id, v_at, v_id,
+        case when v_is_stopped then 1000 else least(greatest(v_remaining, 100), 2000) end) c;
+      exit when v_ids is null;
+      if v_is_stopped then
+        return query
+        select null::uuid, null::text, null::text, 0::bigint, 0,
+          unstuck_private.count_due_among(p_now, v_ids);
+        exit;
+      end if;
+      begin
+        return query
+        select *
+        from unstuck_private.sweep_page(p_now, v_by, v_ids, v_remaining, v_until);
+        get diagnostics v_rows = row_count;
+        v_remaining := v_remaining - (v_rows - 1);
+      exception when others then
+        raise warning 'a page of the sweep failed: %', sqlerrm;
+      end;
+    end loop;
+  end loop;
+  begin
+    return query
+    select e.job_id, e.tool, e.status, e.refunded, 0, 0
+    from unstuck_private.steps_fail_exhausted(p_now, p_user_id, least(p_limit, 200), v_until) e;
+  exception when others then
+    raise warning 'steps_fail_exhausted failed: %', sqlerrm;
+  end;
+  begin
+    return query
+    select null::uuid, null::text, null::text, 0::bigint,
+      unstuck_private.steps_rescue(p_now, p_user_id, p_limit), 0;
+  exception when others then
+    raise warning 'steps_rescue failed: %', sqlerrm;
+  end;
+  begin
+    perform unstuck_private.refunds_owed_pay(p_user_id, v_until);
+  exception when others then
+    raise warning 'refunds_owed_pay failed: %', sqlerrm;
+  end;
+end $$;
+
+revoke all on function unstuck_private.sweep from public, anon, authenticated, service_role;
+
+--: source wallet/balance_last.sql 961adb66a2f2
+-- What the last entry of a user's ledger says that may be spent: for replies and reports while
+-- another transaction holds the wallet.
+create or replace function unstuck_private.balance_last(p_user_id uuid) returns bigint
+language plpgsql
+stable
+set search_path = ''
+as
+$$
+begin
+  return coalesce(
+    (
+      select e.balance_after
+      from unstuck.credit_entries e
+      where e.user_id = p_user_id
+      order by e.id desc
+      limit 1
+    ),
+    0
+  );
+end $$;
+
+revoke all on function unstuck_private.balance_last from public, anon, authenticated, service_role;
+
+--: source wallet/balance_shown.sql 42cef5375981
+-- What a user may spend, as replies and reports show it; where another transaction holds the
+-- wallet, what the last entry of the ledger says.
+create or replace function unstuck_private.balance_shown(p_user_id uuid, p_tool text)
+returns bigint
+language plpgsql
+stable
+set search_path = ''
+as
+$$
+begin
+  return coalesce(
+    (select w.balance from unstuck_private.wallet_lock(p_user_id, p_tool, false) w),
+    unstuck_private.balance_last(p_user_id)
+  );
+end $$;
+
+revoke all on function unstuck_private.balance_shown from public, anon, authenticated, service_role;
+
+--: source wallet/has_adapter.sql 952f04edba16
+-- True where an adapter holds the balances in place of our own accounts.
+create or replace function unstuck_private.has_adapter() returns boolean
+language sql
+stable
+as
+$$
+  select exists (select from unstuck_private.installed)
+$$;
+
+revoke all on function unstuck_private.has_adapter from public, anon, authenticated, service_role;
+
+--: source wallet/host_enter.sql 958a575c8f08
+-- Makes the caller the app's service: its code runs under these claims, and under the settings that
+-- it asks for. Returns what `settings_swap` puts back afterwards.
+create or replace function unstuck_private.host_enter(p_settings jsonb default '{}') returns jsonb
+language sql
+set search_path = ''
+as
+$$
+  select unstuck_private.settings_swap(
+    p_settings || jsonb_build_object(
+      'request.jwt.claims', '{"role":"service_role"}',
+      'request.jwt.claim.role', 'service_role',
+      'request.jwt.claim.sub', ''
+    )
+  )
+$$;
+
+revoke all on function unstuck_private.host_enter from public, anon, authenticated, service_role;
+
+--: source wallet/job_receipt.sql 74798b6bbfd8
+-- The wallet's receipt of the debit of this job.
+create or replace function unstuck_private.job_receipt(p_job_id uuid) returns jsonb
+language sql
+stable
+as
+$$
+  select e.receipt
+  from unstuck.credit_entries e
+  where e.job_id = p_job_id
+    and e.kind = 'debit'
+$$;
+
+revoke all on function unstuck_private.job_receipt from public, anon, authenticated, service_role;
+
+--: source wallet/jobs_refund_each.sql f994a51eff2b
+-- `jobs_refund` over an adapter's wallet: one refund after the other. A refund that the wallet does
+-- not take stops none of the others and not the end of its job.
+create or replace function unstuck_private.jobs_refund_each(
+  p_ids uuid[],
+  p_statuses text[],
+  p_reasons text[],
+  p_refund boolean
+)
+returns table (job_id uuid, debit bigint, refunded bigint, given bigint)
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_due record;
+  v_given bigint;
+begin
+  if p_refund then
+    -- What is owed of an earlier step is not in the ledger, so it is due once more.
+    delete from unstuck.refunds_owed o
+    where o.job_id = any (p_ids);
+  end if;
+  for v_due in
+    select d.job_id, d.debit, d.refunded, d.step, j as job,
+      case when p_refund then d.amount end as amount,
+      coalesce(n.reason, 'refund') as reason
+    from unstuck_private.refunds_due(p_ids, p_statuses) d
+    join unnest(p_ids, p_reasons) as n (id, reason) on n.id = d.job_id
+    join unstuck.jobs j on j.id = d.job_id
+    order by d.user_id, d.job_id, d.step
+  loop
+    v_given := 0;
+    if v_due.amount is not null then
+      v_given := unstuck_private.refund_ask(
+        v_due.job, v_due.step, v_due.amount, v_due.reason);
+    end if;
+    return query select v_due.job_id, v_due.debit, v_due.refunded, v_given;
+  end loop;
+end $$;
+
+revoke all on function unstuck_private.jobs_refund_each
+from public, anon, authenticated, service_role;
+
+--: source wallet/refund_ask.sql 8c0967b1238d
+-- Asks the adapter's wallet to give back p_amount of a job, and writes what it gave as an entry.
+-- What it did not give is owed, with the reason. Returns what it gave. No error of the wallet comes
+-- out of here, and it waits for no lock for longer than 200 ms: the job ends all the same. The
+-- user's row and the job are locked.
+create or replace function unstuck_private.refund_ask(
+  p_job unstuck.jobs,
+  p_step int,
+  p_amount bigint,
+  p_reason text
+)
+returns bigint
+language plpgsql
+set search_path = ''
+set lock_timeout = '200ms'
+as
+$$
+declare
+  v_given bigint := 0;
+  v_error text;
+begin
+  begin
+    v_given := least(greatest(coalesce(
+      unstuck_private.wallet_refund(
+        p_job.user_id, p_amount, p_job.id, p_reason, unstuck_private.job_receipt(p_job.id)),
+      0), 0), p_amount);
+    if v_given > 0 then
+      insert into unstuck.credit_entries (
+        user_id, job_id, step, kind, amount, balance_after, reason)
+      values (
+        p_job.user_id, p_job.id, p_step, 'refund', v_given,
+        unstuck_private.balance_shown(p_job.user_id, p_job.tool), p_reason);
+    end if;
+    if v_given < p_amount then
+      v_error := format('the wallet gave %s of %s', v_given, p_amount);
+    end if;
+  exception when others then
+    v_given := 0;
+    v_error := sqlerrm;
+  end;
+  if v_error is not null then
+    insert into unstuck.refunds_owed (job_id, step, amount, error)
+    values (p_job.id, p_step, p_amount - v_given, v_error);
+  end if;
+  return v_given;
+end $$;
+
+revoke all on function unstuck_private.refund_ask from public, anon, authenticated, service_role;
+
+--: source wallet/refunds_owed_pay.sql ddac2e7b3e22
+-- Tries the refunds that are owed, those tried least first, until p_until; of one user only where
+-- p_user_id names one. It waits for no lock, and none that fails stops another.
+create or replace function unstuck_private.refunds_owed_pay(p_user_id uuid, p_until timestamptz)
+returns void
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_owed record;
+  v_step int;
+  v_given bigint;
+begin
+  for v_owed in
+    select o.ctid, o.step, o.amount, o.at, o.tries, j as job
+    from unstuck.refunds_owed o
+    join unstuck.jobs j on j.id = o.job_id
+    where j.user_id = coalesce(p_user_id, j.user_id)
+    order by o.tries, o.at
+    limit 200
+  loop
+    exit when clock_timestamp() > p_until;
+    continue when unstuck_private.jobs_try_lock(array[(v_owed.job).id]) = '{}';
+    -- Another pass may have paid it before this one held the job.
+    delete from unstuck.refunds_owed o
+    where o.ctid = v_owed.ctid
+      and o.tries = v_owed.tries
+      and o.amount = v_owed.amount
+      and o.job_id = (v_owed.job).id;
+    continue when not found;
+    -- No entry ever changes: what follows a part of a refund stands under a free number.
+    v_step := (
+      select case
+        when exists (
+          select from unstuck.credit_entries e
+          where e.job_id = l.job_id
+            and e.kind = 'refund'
+            and e.step is not distinct from v_owed.step
+        ) then l.free_number
+        else v_owed.step
+      end
+      from unstuck_private.jobs_ledger(array[(v_owed.job).id]) l
+    );
+    v_given := unstuck_private.refund_ask(
+      v_owed.job, v_step, v_owed.amount, 'a refund that was owed');
+    update unstuck.refunds_owed o
+    set at = v_owed.at,
+      tries = v_owed.tries + 1
+    where o.job_id = (v_owed.job).id
+      and o.step is not distinct from v_step;
+    update unstuck.jobs j
+    set credits_refunded = j.credits_refunded + v_given
+    where j.id = (v_owed.job).id
+      and v_given > 0;
+  end loop;
+end $$;
+
+revoke all on function unstuck_private.refunds_owed_pay
+from public, anon, authenticated, service_role;
+
+--: source wallet/settings_swap.sql 9e1a52c7e644
+-- Sets these settings for the rest of the transaction, and returns what they were, in a form that
+-- this function takes: so they are put back. A failure in between puts them back too, because it
+-- ends the block or the transaction that set them.
+create or replace function unstuck_private.settings_swap(p_settings jsonb) returns jsonb
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_name text;
+  v_value text;
+  v_before jsonb := '{}';
+begin
+  for v_name, v_value in
+    select s.key, s.value
+    from jsonb_each_text(p_settings) s
+  loop
+    v_before := v_before
+      || jsonb_build_object(v_name, coalesce(current_setting(v_name, true), ''));
+    perform set_config(v_name, v_value, true);
+  end loop;
+  return v_before;
+end $$;
+
+revoke all on function unstuck_private.settings_swap
+from public, anon, authenticated, service_role;
+
+--: source wallet/wallet_attach.sql 492ba54959c0
+-- Names the adapter that holds the balances from now on; `wallet.sql` of an adapter calls it first.
+-- Refuses while another adapter is in, while the built-in wallet holds credits, and while a job
+-- lives that it was paid from: their refunds would come out of another wallet. Repeating it changes
+-- nothing.
+create or replace function unstuck_private.wallet_attach(p_adapter text) returns void
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_other text;
+  v_users bigint;
+  v_jobs bigint;
+begin
+  -- From here on nobody orders and no healer refunds until the adapter is in.
+  lock table unstuck.credit_accounts in exclusive mode;
+  select i.adapter
+  into v_other
+  from unstuck_private.installed i;
+  if v_other = p_adapter then
+    return;
+  end if;
+  if v_other is not null then
+    raise exception 'the adapter % holds the balances', v_other
+    using hint = 'Detach it first.';
+  end if;
+  select count(*)
+  into v_users
+  from unstuck.credit_accounts a
+  where a.balance <> 0;
+  if v_users > 0 then
+    raise exception '% users have credits in the built-in wallet', v_users
+    using hint = 'Give them to the app''s own wallet, and take them from ours by adjustments.';
+  end if;
+  select count(*)
+  into v_jobs
+  from unstuck.jobs j
+  where unstuck_private.is_live(j.status)
+    and j.credits_charged > 0;
+  if v_jobs > 0 then
+    raise exception '% jobs live that were paid from the built-in wallet', v_jobs
+    using hint = 'Wait until they have ended, or cancel them.';
+  end if;
+  insert into unstuck_private.installed (adapter)
+  values (p_adapter);
+end $$;
+
+revoke all on function unstuck_private.wallet_attach
+from public, anon, authenticated, service_role;
+
+--: source wallet/wallet_debit.sql 6f37c781d4ba
+-- Takes the price of a job: all of it, or 0 where orders are free. Refuses with
+-- insufficient_credits where too little is there. The receipt says where it was taken from; the
+-- built-in wallet needs none. The user's row is locked.
+create or replace function unstuck_private.wallet_debit(
+  p_user_id uuid,
+  p_tool text,
+  p_amount bigint,
+  p_job_id uuid,
+  p_reason text,
+  out taken bigint,
+  out receipt jsonb
+)
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  update unstuck.credit_accounts a
+  set balance = a.balance - p_amount
+  where a.user_id = p_user_id
+    and a.balance >= p_amount;
+  if not found then
+    perform unstuck_private.refuse_over_balance(p_user_id, p_tool, p_amount);
+  end if;
+  taken := p_amount;
+end $$;
+
+revoke all on function unstuck_private.wallet_debit from public, anon, authenticated, service_role;
+
+--: source wallet/wallet_grant.sql 5d95367f3b41
+-- Gives credits that belong to no job, and returns the balance after and a receipt. The user's row
+-- is locked.
+create or replace function unstuck_private.wallet_grant(
+  p_user_id uuid,
+  p_amount bigint,
+  p_kind text,
+  p_reason text,
+  out balance bigint,
+  out receipt jsonb
+)
+language plpgsql
+set search_path = ''
+as
+$$
+#variable_conflict use_column
+begin
+  update unstuck.credit_accounts a
+  set balance = a.balance + p_amount
+  where a.user_id = p_user_id
+  returning a.balance
+  into wallet_grant.balance;
+end $$;
+
+revoke all on function unstuck_private.wallet_grant from public, anon, authenticated, service_role;
+
+--: source wallet/wallet_hold.sql 45f19f74f12e
+-- Locks the wallet of a user whose row is locked, for a function that may refund, and returns the
+-- balance. The built-in wallet is the row itself.
+create or replace function unstuck_private.wallet_hold(p_user_id uuid, p_tool text) returns bigint
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  return coalesce(
+    (select max(w.balance) from unstuck_private.wallet_lock(p_user_id, p_tool, true) w), 0);
+end $$;
+
+revoke all on function unstuck_private.wallet_hold from public, anon, authenticated, service_role;
+
+--: source wallet/wallet_lock.sql 8d436fe19037
+-- Locks what pays for this user's orders of this tool (null: of any tool), and says how much may be
+-- spent, and whether orders are free. Without p_wait there is no row where another transaction
+-- holds it.
+--
+-- The caller has locked the user's row of `credit_accounts` if it changes anything. The balance of
+-- the built-in wallet is in that row, so this only reads it.
+create or replace function unstuck_private.wallet_lock(
+  p_user_id uuid,
+  p_tool text,
+  p_wait boolean
+)
+returns table (balance bigint, unlimited boolean)
+language sql
+stable
+as
+$$
+  select a.balance, false
+  from unstuck.credit_accounts a
+  where a.user_id = p_user_id
+$$;
+
+revoke all on function unstuck_private.wallet_lock from public, anon, authenticated, service_role;
+
+--: source wallet/wallet_price.sql 17c7f8c2b801
+-- What this order costs its user, where the price of our own tables is p_price. The built-in wallet
+-- has no prices of its own. An adapter may answer another price, and refuses what it cannot price.
+create or replace function unstuck_private.wallet_price(
+  p_user_id uuid,
+  p_tool text,
+  p_input jsonb,
+  p_price bigint
+)
+returns bigint
+language sql
+as
+$$
+  select p_price
+$$;
+
+revoke all on function unstuck_private.wallet_price from public, anon, authenticated, service_role;
+
+--: source wallet/wallet_refund.sql b39d6a5f71af
+-- Gives back what a job took, or a part of it, and returns how much was given. p_receipt is the
+-- debit's. The user's row is locked. `jobs_refund` refunds the built-in wallet set-wise and calls
+-- this for an adapter only.
+create or replace function unstuck_private.wallet_refund(
+  p_user_id uuid,
+  p_amount bigint,
+  p_job_id uuid,
+  p_reason text,
+  p_receipt jsonb,
+  out given bigint
+)
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  update unstuck.credit_accounts a
+  set balance = a.balance + p_amount
+  where a.user_id = p_user_id;
+  given := p_amount;
+end $$;
+
+revoke all on function unstuck_private.wallet_refund
+from public, anon, authenticated, service_role;
+
+--: source wallet/wallet_take.sql 5a5fc043940f
+-- Takes credits that belong to no job, at most what is there, and returns how many were taken.
+-- p_receipt is that of the grant that is taken back, where there was one. The user's row is locked.
+create or replace function unstuck_private.wallet_take(
+  p_user_id uuid,
+  p_amount bigint,
+  p_kind text,
+  p_reason text,
+  p_receipt jsonb,
+  out taken bigint
+)
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  select least(a.balance, p_amount)
+  into taken
+  from unstuck.credit_accounts a
+  where a.user_id = p_user_id;
+  update unstuck.credit_accounts a
+  set balance = a.balance - taken
+  where a.user_id = p_user_id;
+end $$;
+
+revoke all on function unstuck_private.wallet_take from public, anon, authenticated, service_role;
+
+--: source wallet/wallets_try_lock.sql f72a7a5f8140
+-- The users among these whose wallet no other transaction holds; their rows are locked, and their
+-- wallets are from now on. A wallet that fails to be locked at all counts as locked: its user's
+-- jobs end, and what it does not take is owed.
+create or replace function unstuck_private.wallets_try_lock(p_users uuid[]) returns uuid[]
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_user uuid;
+  v_users uuid[] := '{}';
+begin
+  foreach v_user in array p_users loop
+    begin
+      perform
+      from unstuck_private.wallet_lock(v_user, null, false);
+      continue when not found;
+    exception
+      when lock_not_available or deadlock_detected then
+        continue;
+      when others then
+        raise warning 'the wallet of % cannot be locked: %', v_user, sqlerrm;
+    end;
+    v_users := v_users || v_user;
+  end loop;
+  return v_users;
+end $$;
+
+revoke all on function unstuck_private.wallets_try_lock
+from public, anon, authenticated, service_role;
+
+--: source website/generation_retry_v1.sql e5b6f1c5bbb9
+create or replace function unstuck.generation_retry_v1(
+  p_job_id uuid,
+  p_tool text,
+  p_user_id uuid default null
+)
+returns table (
+  outcome text,
+  user_id uuid,
+  status text,
+  retries int,
+  refunded bigint,
+  balance bigint
+)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+#variable_conflict use_column
+declare
+  v_job unstuck.jobs;
+  v_step unstuck.job_steps;
+  v_max int;
+  v_now timestamptz;
+  v_status text;
+  v_refunded bigint := 0;
+begin
+  perform unstuck_private.act_as(case when p_user_id is null then 'service' else 'user' end);
+  v_job := unstuck_private.job_lock(p_job_id);
+  if v_job.id is null
+    or v_job.tool <> p_tool
+    or v_job.user_id <> coalesce(p_user_id, v_job.user_id)
+  then
+    perform unstuck_private.refuse(404, 'not_found');
+  end if;
+  perform unstuck_private.refuse_final(v_job);
+  select *
+  into v_step
+  from unstuck.job_steps s
+  where s.job_id = p_job_id
+    and s.step = 1
+  for update;
+  v_now := clock_timestamp();
+  if not found
+    or not unstuck_private.is_stale_attempt(v_step, v_now)
+    or v_job.quarantined_at is not null
+  then
+    perform unstuck_private.refuse(
+      409, 'in_progress', jsonb_build_object('status', v_job.status));
+  end if;
+  select t.attempt_max
+  into v_max
+  from unstuck.tools t
+  where t.tool = p_tool;
+  if v_step.attempts >= v_max or v_job.expires_at <= v_now then
+    select f.job_status, f.refunded
+    into v_status, v_refunded
+    from unstuck_private.website_fail(v_job, v_step) f;
+  else
+    perform unstuck_private.website_requeue(v_job, v_step, v_now);
+  end if;
+  return query
+  select case when v_status is null then 'retried' else 'closed' end,
+    j.user_id, j.status, j.retries, v_refunded,
+    unstuck_private.balance_shown(j.user_id, j.tool)
+  from unstuck.jobs j
+  where j.id = p_job_id;
+end $$;
+
+comment on function unstuck.generation_retry_v1 is $c$
+Caller: the website functions, for retryHistoryId. p_user_id null: the service calls, for the user
+of the record.
+
+Effect: puts a stale attempt back into the queue, free of charge, with retries + 1. outcome: retried
+| closed (no attempt or no time left: the job failed and was refunded).
+
+Refuses: not_found (also a job of another user or tool), already_final, in_progress (also a
+quarantined job).
+
+Replay: in_progress.
+$c$;
+
+revoke all on function unstuck.generation_retry_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.generation_retry_v1 to service_role;
+
+--: history
+insert into unstuck_private.migrations (number, name, hash)
+values (
+  4,
+  'moving_in',
+  'd0ac46a07428db0bf35f8ac7433d51564705f18d75799e53e0db205c146c1795'
+);
+
+notify pgrst, 'reload schema';
+
+commit;
+
+-- pg_cron overlooks a schedule among so many changes: change it once more, alone.
+do $scheduled$
+declare
+  v_job bigint;
+begin
+  select j.jobid
+  into v_job
+  from cron.job j
+  where j.command = 'select unstuck.cleanup_all_stale_ai_jobs()';
+  if found then
+    perform pg_sleep(2.5);
+    perform cron.alter_job(v_job, schedule => '* * * * *');
+  end if;
+exception when undefined_table or undefined_function or insufficient_privilege then
+  null;
+end $scheduled$;

@@ -1,0 +1,17 @@
+-- What a user may spend, as replies and reports show it; where another transaction holds the
+-- wallet, what the last entry of the ledger says.
+create or replace function unstuck_private.balance_shown(p_user_id uuid, p_tool text)
+returns bigint
+language plpgsql
+stable
+set search_path = ''
+as
+$$
+begin
+  return coalesce(
+    (select w.balance from unstuck_private.wallet_lock(p_user_id, p_tool, false) w),
+    unstuck_private.balance_last(p_user_id)
+  );
+end $$;
+
+revoke all on function unstuck_private.balance_shown from public, anon, authenticated, service_role;
