@@ -204,7 +204,7 @@ $$;
 
 revoke all on function unstuck_private.audited_jobs from public, anon, authenticated, service_role;
 
---: source audit/violations_now.sql a4d5ba70012b
+--: source audit/violations_now.sql d6e4f2e4e3da
 -- The violations of the three invariants that hold or not by the clock; they are never stored.
 create or replace function unstuck_private.violations_now()
 returns table (invariant text, subject text, detail text)
@@ -260,8 +260,7 @@ $$
   join unstuck.job_steps s on s.provider = i.provider and s.status = 'queued'
   join unstuck.jobs j on j.id = s.job_id
   join unstuck.tools t on t.tool = j.tool and t.circuit_open_until is null
-  -- Four minutes count from the moment when nothing was in the way: the step was queued, the slot
-  -- was free, no circuit was open.
+  -- Four minutes count from the moment when nothing was in the way of the step.
   where greatest(
       coalesce(j.queued_at, j.created_at), s.not_before, i.circuit_closed_at, t.circuit_closed_at
     ) < n.at
@@ -283,7 +282,8 @@ $$
         and e.at >= n.at
     )
   union all
-  select * from unstuck_private.violations_of_owed()
+  select *
+  from unstuck_private.violations_of_owed()
 $$;
 
 revoke all on function unstuck_private.violations_now
@@ -2093,7 +2093,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   4,
   'moving_in',
-  'd0ac46a07428db0bf35f8ac7433d51564705f18d75799e53e0db205c146c1795'
+  '665dc3cbe051e87f7e06de70a77ec4542646d9ae938fc2ad3694d57bf6c6b0fc'
 );
 
 notify pgrst, 'reload schema';

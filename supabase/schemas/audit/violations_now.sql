@@ -53,8 +53,7 @@ $$
   join unstuck.job_steps s on s.provider = i.provider and s.status = 'queued'
   join unstuck.jobs j on j.id = s.job_id
   join unstuck.tools t on t.tool = j.tool and t.circuit_open_until is null
-  -- Four minutes count from the moment when nothing was in the way: the step was queued, the slot
-  -- was free, no circuit was open.
+  -- Four minutes count from the moment when nothing was in the way of the step.
   where greatest(
       coalesce(j.queued_at, j.created_at), s.not_before, i.circuit_closed_at, t.circuit_closed_at
     ) < n.at
@@ -76,7 +75,8 @@ $$
         and e.at >= n.at
     )
   union all
-  select * from unstuck_private.violations_of_owed()
+  select *
+  from unstuck_private.violations_of_owed()
 $$;
 
 revoke all on function unstuck_private.violations_now
