@@ -50,6 +50,12 @@ create table unstuck.erasures (
   at timestamp with time zone not null default clock_timestamp(),
   files_left bigint
 );
+create table unstuck.host_requests (
+  job_id uuid not null,
+  host_table regclass not null,
+  at timestamp with time zone not null default clock_timestamp(),
+  error text
+);
 create table unstuck.job_events (
   id bigint not null generated always as identity,
   job_id uuid not null,
@@ -121,6 +127,26 @@ create table unstuck.jobs (
   expires_at timestamp with time zone not null,
   completed_at timestamp with time zone,
   quarantined_at timestamp with time zone
+);
+create table unstuck.projection_errors (
+  id bigint not null generated always as identity,
+  tool text not null,
+  host_table regclass not null,
+  job_id uuid not null,
+  step integer,
+  at timestamp with time zone not null default clock_timestamp(),
+  error text not null,
+  tries integer not null default 1,
+  mended_at timestamp with time zone
+);
+create table unstuck.projections (
+  tool text not null,
+  host_table regclass not null,
+  level text not null,
+  columns jsonb not null,
+  statuses jsonb not null,
+  settings jsonb not null default '{}'::jsonb,
+  enabled boolean not null default true
 );
 create table unstuck.provider_alarms (
   id bigint not null generated always as identity,
@@ -262,6 +288,10 @@ create table unstuck_private.unhealed (
   retry_at timestamp with time zone not null,
   reason text not null
 );
+create table unstuck_private.unprojected (
+  xid xid8 not null default pg_current_xact_id(),
+  job_id uuid not null
+);
 
 -- constraints
 alter table unstuck.admin_log add constraint admin_log_pkey PRIMARY KEY (id);
@@ -279,6 +309,7 @@ CASE kind
 END);
 alter table unstuck.erasures add constraint erasures_files_left_check CHECK ((files_left >= 0));
 alter table unstuck.erasures add constraint erasures_pkey PRIMARY KEY (user_id);
+alter table unstuck.host_requests add constraint host_requests_pkey PRIMARY KEY (job_id);
 alter table unstuck.job_events add constraint job_events_pkey PRIMARY KEY (id);
 alter table unstuck.job_steps add constraint job_steps_completed_at_iff_final CHECK (((completed_at IS NOT NULL) = (status = ANY (ARRAY['completed'::text, 'failed'::text, 'cancelled'::text]))));
 alter table unstuck.job_steps add constraint job_steps_counts_in_reach CHECK (((run < '1000000000000000'::bigint) AND (attempts < 1000000000) AND (rescues < 1000000000)));
@@ -301,6 +332,13 @@ alter table unstuck.jobs add constraint jobs_retry_of_fkey FOREIGN KEY (retry_of
 alter table unstuck.jobs add constraint jobs_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'queued'::text, 'starting'::text, 'running'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])));
 alter table unstuck.jobs add constraint jobs_tool_fkey FOREIGN KEY (tool) REFERENCES unstuck.tools(tool);
 alter table unstuck.jobs add constraint jobs_total_steps_check CHECK ((total_steps >= 1));
+alter table unstuck.projection_errors add constraint projection_errors_pkey PRIMARY KEY (id);
+alter table unstuck.projections add constraint projections_columns_check CHECK ((jsonb_typeof(columns) = 'object'::text));
+alter table unstuck.projections add constraint projections_level_check CHECK ((level = ANY (ARRAY['job'::text, 'step'::text])));
+alter table unstuck.projections add constraint projections_pkey PRIMARY KEY (tool, host_table);
+alter table unstuck.projections add constraint projections_settings_check CHECK ((jsonb_typeof(settings) = 'object'::text));
+alter table unstuck.projections add constraint projections_statuses_check CHECK ((jsonb_typeof(statuses) = 'object'::text));
+alter table unstuck.projections add constraint projections_tool_fkey FOREIGN KEY (tool) REFERENCES unstuck.tools(tool);
 alter table unstuck.provider_alarms add constraint provider_alarms_count_check CHECK ((count >= 1));
 alter table unstuck.provider_alarms add constraint provider_alarms_pkey PRIMARY KEY (id);
 alter table unstuck.provider_alarms add constraint provider_alarms_provider_fkey FOREIGN KEY (provider) REFERENCES unstuck.providers(provider);
@@ -338,6 +376,7 @@ alter table unstuck_private.turns_owed add constraint turns_owed_pkey PRIMARY KE
 alter table unstuck_private.turns_owed add constraint turns_owed_provider_fkey FOREIGN KEY (provider) REFERENCES unstuck.providers(provider);
 alter table unstuck_private.unaudited add constraint unaudited_pkey PRIMARY KEY (id);
 alter table unstuck_private.unhealed add constraint unhealed_pkey PRIMARY KEY (job_id);
+alter table unstuck_private.unprojected add constraint unprojected_project TRIGGER DEFERRABLE INITIALLY DEFERRED;
 
 -- indexes
 CREATE INDEX admin_log_by_subject ON unstuck.admin_log USING btree (subject);
@@ -369,6 +408,8 @@ CREATE INDEX jobs_never_ordered ON unstuck.jobs USING btree (completed_at) WHERE
 CREATE UNIQUE INDEX jobs_one_live_per_exclusive_key ON unstuck.jobs USING btree (exclusive_key) WHERE ((exclusive_key IS NOT NULL) AND (status = ANY (ARRAY['queued'::text, 'starting'::text, 'running'::text])));
 CREATE UNIQUE INDEX jobs_one_live_retry ON unstuck.jobs USING btree (retry_of) WHERE ((retry_of IS NOT NULL) AND (status = ANY (ARRAY['pending'::text, 'queued'::text, 'starting'::text, 'running'::text])));
 CREATE INDEX jobs_with_input ON unstuck.jobs USING btree (completed_at) WHERE ((completed_at IS NOT NULL) AND (input <> '{}'::jsonb));
+CREATE INDEX projection_errors_mended ON unstuck.projection_errors USING btree (mended_at) WHERE (mended_at IS NOT NULL);
+CREATE UNIQUE INDEX projection_errors_owed ON unstuck.projection_errors USING btree (job_id, host_table) WHERE (mended_at IS NULL);
 CREATE INDEX provider_alarms_by_time ON unstuck.provider_alarms USING btree (at);
 CREATE UNIQUE INDEX refunds_owed_once ON unstuck.refunds_owed USING btree (job_id, step) NULLS NOT DISTINCT;
 CREATE INDEX sweeps_by_time ON unstuck.sweeps USING btree (started_at);
@@ -379,6 +420,7 @@ CREATE INDEX violations_found_by_user ON unstuck.violations_found USING btree (u
 CREATE INDEX webhook_inbox_by_job ON unstuck.webhook_inbox USING btree (job_id, step, run);
 CREATE INDEX webhook_inbox_by_time ON unstuck.webhook_inbox USING btree (received_at);
 CREATE UNIQUE INDEX installed_is_one ON unstuck_private.installed USING btree ((true));
+CREATE INDEX unprojected_by_transaction ON unstuck_private.unprojected USING btree (xid);
 
 -- views
 create view public.generation_history with (security_invoker=true) as
@@ -3583,6 +3625,24 @@ AS $function$
   ) l
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.heal_app(p_until timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  begin
+    perform unstuck_private.host_requests_carry_out(p_until);
+  exception when others then
+    raise warning 'host_requests_carry_out failed: %', sqlerrm;
+  end;
+  begin
+    perform unstuck_private.projections_mend();
+  exception when others then
+    raise warning 'projections_mend failed: %', sqlerrm;
+  end;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.holds_slot(p_step unstuck.job_steps)
  RETURNS boolean
  LANGUAGE sql
@@ -3642,6 +3702,117 @@ begin
   into v_holds
   using p_user_id, p_role;
   return coalesce(v_holds, false);
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.host_request_carry_out(p_job_id uuid)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  if unstuck_private.jobs_try_lock(array[p_job_id]) = '{}' then
+    return;
+  end if;
+  perform unstuck_private.act_as('app');
+  perform unstuck_private.jobs_finalise_each(
+    array[p_job_id], array['cancelled'], array['CANCELLED'], array['cancelled in the app.'],
+    clock_timestamp() + interval '3 seconds');
+  delete from unstuck.host_requests r
+  where r.job_id = p_job_id;
+exception when others then
+  update unstuck.host_requests r
+  set error = sqlerrm
+  where r.job_id = p_job_id;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.host_requests_carry_out(p_until timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_job uuid;
+begin
+  for v_job in
+    select r.job_id
+    from unstuck.host_requests r
+    order by r.error is not null, r.at
+    limit 200
+  loop
+    exit when clock_timestamp() > p_until;
+    perform unstuck_private.host_request_carry_out(v_job);
+  end loop;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.host_row_changed()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_projection unstuck.projections;
+begin
+  if current_setting('unstuck.projecting', true) = 'on' then
+    return null;
+  end if;
+  if tg_op = 'INSERT' then
+    perform unstuck_private.host_row_take(tg_relid, to_jsonb(new));
+    return null;
+  end if;
+  select p.*
+  into v_projection
+  from unstuck.projections p
+  join unstuck.jobs j on j.tool = p.tool
+  where p.host_table = tg_relid
+    and p.enabled
+    and j.id = new.id
+    and unstuck_private.is_live(j.status);
+  if found
+    and new.status is distinct from old.status
+    and new.status::text
+      in (v_projection.statuses ->> 'failed', v_projection.statuses ->> 'cancelled')
+  then
+    insert into unstuck.host_requests (job_id, host_table)
+    values (new.id, tg_relid)
+    on conflict do nothing;
+    perform unstuck_private.host_request_carry_out(new.id);
+  end if;
+  return null;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.host_row_take(p_host_table regclass, p_row jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_tools text[] := array(
+    select p.tool
+    from unstuck.projections p
+    where p.host_table = p_host_table
+      and p.enabled
+  );
+begin
+  if auth.uid() is null
+    or p_row ->> 'user_id' is distinct from auth.uid()::text
+    or cardinality(v_tools) <> 1
+    or (
+      select count(*) >= 20
+      from unstuck.jobs j
+      where j.user_id = auth.uid()
+        and j.status = 'pending'
+    )
+  then
+    return;
+  end if;
+  insert into unstuck.jobs (id, tool, user_id, session_id, status, input)
+  values (
+    (p_row ->> 'id')::uuid, v_tools[1], auth.uid(), left(p_row ->> 'session_id', 200), 'pending',
+    unstuck_private.legacy_input(p_row))
+  on conflict do nothing;
+exception when others then
+  raise warning 'the row % of % is not kept: %', p_row ->> 'id', p_host_table, sqlerrm;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.intervals()
@@ -3873,6 +4044,44 @@ begin
   cross join unstuck.providers p
   where u.tool = v_step.line_tool
     and p.provider = v_step.provider;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.job_project(p_job_id uuid, p_projection unstuck.projections, p_in_time boolean)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_before jsonb;
+  v_error text := 'no time was left';
+begin
+  if p_in_time then
+    begin
+      v_before := unstuck_private.host_enter(
+        p_projection.settings || '{"lock_timeout": "200ms", "unstuck.projecting": "on"}');
+      perform set_config('search_path', 'public, extensions', true);
+      execute unstuck_private.projection_statement(p_projection)
+      using p_job_id, p_projection.statuses;
+      set constraints all immediate;
+      perform unstuck_private.settings_swap(v_before);
+      v_error := null;
+    exception when others then
+      v_error := sqlerrm;
+    end;
+  end if;
+  if v_error is null then
+    update unstuck.projection_errors e
+    set mended_at = clock_timestamp()
+    where e.job_id = p_job_id
+      and e.host_table = p_projection.host_table
+      and e.mended_at is null;
+    return;
+  end if;
+  insert into unstuck.projection_errors as e (tool, host_table, job_id, error)
+  values (p_projection.tool, p_projection.host_table, p_job_id, v_error)
+  on conflict (job_id, host_table) where mended_at is null do update
+  set error = excluded.error,
+    tries = e.tries + 1;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.job_quarantine_parts(p_job_id uuid, p_reason text)
@@ -4255,6 +4464,27 @@ begin
     select distinct n.job_id
     from new_rows n;
   end if;
+  return null;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.job_steps_unprojected()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+ SET enable_nestloop TO 'off'
+AS $function$
+begin
+  if not exists (select from unstuck.projections p where p.enabled) then
+    return null;
+  end if;
+  insert into unstuck_private.unprojected (job_id)
+  select distinct n.job_id
+  from new_rows n
+  join old_rows o on o.job_id = n.job_id and o.step = n.step
+  join unstuck.jobs j on j.id = n.job_id
+  where row(n.status, n.provider_task_id, n.attempts, n.output_url, n.error_message)
+    is distinct from row(o.status, o.provider_task_id, o.attempts, o.output_url, o.error_message)
+    and j.tool in (select p.tool from unstuck.projections p where p.enabled);
   return null;
 end $function$
 ;
@@ -4999,6 +5229,25 @@ begin
   return null;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.jobs_unprojected()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  if exists (select from unstuck.projections p where p.enabled) then
+    insert into unstuck_private.unprojected (job_id)
+    select n.id
+    from new_rows n
+    where exists (
+      select from unstuck.projections p
+      where p.tool = n.tool
+        and p.enabled
+    );
+  end if;
+  return null;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.legacy_input(p_row jsonb)
  RETURNS jsonb
  LANGUAGE sql
@@ -5566,6 +5815,150 @@ AS $function$
   select case when p_is_confirmed then interval '30 seconds' else interval '5 seconds' end
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.project()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_until timestamptz := clock_timestamp() + interval '5 seconds';
+  v_jobs uuid[];
+  v_job uuid;
+  v_projection unstuck.projections;
+begin
+  with taken as (
+    delete from unstuck_private.unprojected u
+    where u.xid = pg_current_xact_id()
+    returning u.job_id
+  )
+  select array_agg(distinct t.job_id order by t.job_id)
+  into v_jobs
+  from taken t;
+  foreach v_job in array coalesce(v_jobs, '{}') loop
+    for v_projection in
+      select p.*
+      from unstuck.projections p
+      join unstuck.jobs j on j.tool = p.tool
+      where j.id = v_job
+        and p.enabled
+      order by p.level, p.host_table
+    loop
+      perform unstuck_private.job_project(v_job, v_projection, clock_timestamp() < v_until);
+    end loop;
+  end loop;
+  return null;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.projection_attach(p_tool text, p_host_table regclass, p_level text, p_columns jsonb, p_statuses jsonb, p_settings jsonb DEFAULT '{}'::jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_unknown text;
+begin
+  select string_agg(c.name, ', ')
+  into v_unknown
+  from jsonb_object_keys(p_columns) as c (name)
+  where not exists (
+    select from pg_catalog.pg_attribute a
+    where a.attrelid = p_host_table
+      and a.attname = c.name
+      and not a.attisdropped
+  );
+  if v_unknown is not null then
+    raise exception '% has no column %', p_host_table, v_unknown;
+  end if;
+  insert into unstuck.projections (tool, host_table, level, columns, statuses, settings)
+  values (p_tool, p_host_table, p_level, p_columns, p_statuses, p_settings)
+  on conflict (tool, host_table) do update
+  set level = excluded.level,
+    columns = excluded.columns,
+    statuses = excluded.statuses,
+    settings = excluded.settings;
+  if p_level = 'job' then
+    execute format(
+      'create or replace trigger unstuck_host_row after insert or update of status on %s '
+        || 'for each row execute function unstuck_private.host_row_changed()',
+      p_host_table
+    );
+  end if;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.projection_detach(p_tool text, p_host_table regclass)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  delete from unstuck.projections p
+  where p.tool = p_tool
+    and p.host_table = p_host_table;
+  if not exists (select from unstuck.projections p where p.host_table = p_host_table) then
+    execute format('drop trigger if exists unstuck_host_row on %s', p_host_table);
+  end if;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.projection_statement(p_projection unstuck.projections)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select format(
+    'insert into %1$s as t (id, %2$s) '
+      || 'select %3$s, %4$s '
+      || 'from unstuck.jobs j %5$s '
+      || 'cross join lateral (select $2 ->> %6$s.status as status) w '
+      || 'where j.id = $1 and w.status is not null '
+      || 'order by s.step '
+      || 'on conflict (id) do update set %7$s '
+      || 'where (%8$s) is distinct from (%9$s)',
+    p_projection.host_table,
+    string_agg(quote_ident(c.name), ', ' order by c.name),
+    case p_projection.level when 'job' then 'j.id' else 'unstuck_private.step_row_id(s)' end,
+    string_agg(format('(%s)::%s', c.made, c.type), ', ' order by c.name),
+    case p_projection.level
+      when 'job' then
+        'left join lateral (select s.* from unstuck.job_steps s where s.job_id = j.id '
+          || 'order by s.provider_task_id is not null desc, s.step desc limit 1) s on true'
+      else 'join unstuck.job_steps s on s.job_id = j.id'
+    end,
+    left(p_projection.level, 1),
+    string_agg(format('%1$I = excluded.%1$I', c.name), ', ' order by c.name)
+      filter (where not c.once),
+    string_agg(format('t.%I', c.name), ', ' order by c.name) filter (where not c.once),
+    string_agg(format('excluded.%I', c.name), ', ' order by c.name) filter (where not c.once)
+  )
+  from (
+    select
+      e.key as name,
+      jsonb_typeof(e.value) = 'object' as once,
+      coalesce(e.value ->> 'once', e.value #>> '{}') as made,
+      format_type(a.atttypid, a.atttypmod) as type
+    from jsonb_each(p_projection.columns) e
+    join pg_catalog.pg_attribute a
+      on a.attrelid = p_projection.host_table
+      and a.attname = e.key
+      and not a.attisdropped
+  ) c
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.projections_mend()
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO ''
+AS $function$
+  insert into unstuck_private.unprojected (job_id)
+  select e.job_id
+  from unstuck.projection_errors e
+  join unstuck.projections p on p.tool = e.tool and p.host_table = e.host_table and p.enabled
+  where e.mended_at is null
+  order by e.tries, e.at
+  limit 50
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.provider_positions(p_provider text)
  RETURNS TABLE(job_id uuid, "position" integer, eta_seconds integer)
  LANGUAGE plpgsql
@@ -5828,6 +6221,8 @@ begin
       unstuck_private.prune_erased_jobs(p_now, v_before, p_limit, p_skip)
     when 'provider_alarms' then
       unstuck_private.prune_provider_alarms(v_before, p_limit, p_skip)
+    when 'projection_errors' then
+      unstuck_private.prune_projection_errors(v_before, p_limit, p_skip)
     when 'cron_runs' then unstuck_private.prune_cron_runs(v_before, p_limit)
     -- Files, which SQL must not delete, and kinds of a later version.
     else 0
@@ -5938,6 +6333,29 @@ begin
   delete from unstuck.jobs j
   where j.id = any (v_ids);
   return cardinality(v_ids);
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.prune_projection_errors(p_before timestamp with time zone, p_limit integer, p_skip integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO ''
+ SET plan_cache_mode TO 'force_custom_plan'
+AS $function$
+declare
+  v_pruned int;
+begin
+  delete from unstuck.projection_errors e
+  where e.ctid = any (array(
+    select o.ctid
+    from unstuck.projection_errors o
+    where o.mended_at < p_before
+    order by o.mended_at
+    limit p_limit
+    offset p_skip
+    for update skip locked
+  ));
+  get diagnostics v_pruned = row_count;
+  return v_pruned;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.prune_provider_alarms(p_before timestamp with time zone, p_limit integer, p_skip integer)
@@ -6784,6 +7202,14 @@ begin
     and s.provider_cancel_due <> '[]';
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.step_row_id(p_step unstuck.job_steps)
+ RETURNS uuid
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select md5(p_step.job_id || '/' || p_step.step)::uuid
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.step_take_success(p_step unstuck.job_steps, p_is_older boolean, p_task_id text, p_output jsonb, p_deadline timestamp with time zone)
  RETURNS bigint
  LANGUAGE plpgsql
@@ -7457,6 +7883,7 @@ AS $function$
 declare
   v_sums record;
 begin
+  perform unstuck_private.heal_app(clock_timestamp() + p_budget / 4);
   with closed as (
     select s.*, t.table_name
     from unstuck_private.sweep(
@@ -7810,6 +8237,10 @@ begin
   where j.user_id = p_user_id;
   delete from unstuck.refunds_owed o
   where o.job_id = any (p_job_ids);
+  delete from unstuck.projection_errors e
+  where e.job_id = any (p_job_ids);
+  delete from unstuck.host_requests r
+  where r.job_id = any (p_job_ids);
   delete from unstuck.cancelled_requests c
   where c.user_id = p_user_id;
   delete from unstuck_private.turns_owed o
@@ -8145,6 +8576,13 @@ AS $function$
     format('%s owed since %s, tried %s times: %s', o.amount, o.at, o.tries, o.error)
   from unstuck.refunds_owed o
   where o.at < clock_timestamp() - interval '1 hour'
+  union all
+  select 'projection_owed', e.host_table::text,
+    format('%s jobs are not written since %s: %s', count(*), min(e.at), max(e.error))
+  from unstuck.projection_errors e
+  where e.mended_at is null
+    and e.at < clock_timestamp() - interval '1 hour'
+  group by e.host_table
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.visible_hours()
@@ -8553,6 +8991,7 @@ CREATE TRIGGER job_steps_truncated AFTER TRUNCATE ON unstuck.job_steps FOR EACH 
 CREATE TRIGGER job_steps_unaudited_delete AFTER DELETE ON unstuck.job_steps REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.job_steps_unaudited();
 CREATE TRIGGER job_steps_unaudited_insert AFTER INSERT ON unstuck.job_steps REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.job_steps_unaudited();
 CREATE TRIGGER job_steps_unaudited_update AFTER UPDATE ON unstuck.job_steps REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.job_steps_unaudited();
+CREATE TRIGGER job_steps_unprojected AFTER UPDATE ON unstuck.job_steps REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.job_steps_unprojected();
 CREATE TRIGGER pass_turn_claimed AFTER UPDATE ON unstuck.job_steps FOR EACH ROW WHEN (old.status = 'queued'::text AND new.status <> 'queued'::text AND old.turn_at IS NOT NULL) EXECUTE FUNCTION unstuck_private.pass_turn();
 CREATE TRIGGER pass_turn_deleted AFTER DELETE ON unstuck.job_steps FOR EACH ROW WHEN (old.status = 'queued'::text AND old.turn_at IS NOT NULL) EXECUTE FUNCTION unstuck_private.pass_turn();
 CREATE TRIGGER swap_turn AFTER UPDATE ON unstuck.job_steps FOR EACH ROW WHEN (new.status = 'queued'::text AND old.status <> 'queued'::text AND new.turn_at IS NULL AND COALESCE(new.not_before <= clock_timestamp(), true)) EXECUTE FUNCTION unstuck_private.swap_turn();
@@ -8564,6 +9003,8 @@ CREATE TRIGGER jobs_truncated AFTER TRUNCATE ON unstuck.jobs FOR EACH STATEMENT 
 CREATE TRIGGER jobs_unaudited_delete AFTER DELETE ON unstuck.jobs REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.jobs_unaudited();
 CREATE TRIGGER jobs_unaudited_insert AFTER INSERT ON unstuck.jobs REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.jobs_unaudited();
 CREATE TRIGGER jobs_unaudited_update AFTER UPDATE ON unstuck.jobs REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.jobs_unaudited();
+CREATE TRIGGER jobs_unprojected_insert AFTER INSERT ON unstuck.jobs REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.jobs_unprojected();
+CREATE TRIGGER jobs_unprojected_update AFTER UPDATE ON unstuck.jobs REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.jobs_unprojected();
 CREATE TRIGGER line_move AFTER UPDATE OF queued_at, created_at ON unstuck.jobs FOR EACH ROW WHEN (COALESCE(new.queued_at, new.created_at) <> COALESCE(old.queued_at, old.created_at) AND isfinite(COALESCE(new.queued_at, new.created_at)) AND isfinite(COALESCE(old.queued_at, old.created_at))) EXECUTE FUNCTION unstuck_private.line_move();
 CREATE TRIGGER legacy_job_delete INSTEAD OF DELETE ON unstuck.pose_changer_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_write_refuse();
 CREATE TRIGGER legacy_job_insert INSTEAD OF INSERT ON unstuck.pose_changer_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_insert();
@@ -8582,6 +9023,7 @@ CREATE TRIGGER legacy_job_update INSTEAD OF UPDATE ON unstuck.veste_ai_jobs FOR 
 CREATE TRIGGER legacy_job_delete INSTEAD OF DELETE ON unstuck.video_upscaler_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_write_refuse();
 CREATE TRIGGER legacy_job_insert INSTEAD OF INSERT ON unstuck.video_upscaler_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_insert();
 CREATE TRIGGER legacy_job_update INSTEAD OF UPDATE ON unstuck.video_upscaler_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_update();
+CREATE CONSTRAINT TRIGGER unprojected_project AFTER INSERT ON unstuck_private.unprojected DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION unstuck_private.project();
 
 -- comments
 comment on function public.cleanup_all_stale_ai_jobs() is
@@ -9147,6 +9589,11 @@ comment on table unstuck.erasures is
 Users who were erased. Their files lie under `<user id>/` in both buckets; the Storage API deletes
 them later. files_left: null until they were counted, 0 once all are gone.
 ';
+comment on table unstuck.host_requests is
+'
+Jobs that the app ended in its own table while somebody else held ours: the next pass of a healer
+cancels each.
+';
 comment on table unstuck.job_events is
 '
 The history: every transition of a job or step. Append-only; triggers write it.
@@ -9158,6 +9605,15 @@ The work of a job: one row per piece of work at one provider.
 comment on table unstuck.jobs is
 '
 What users paid for: one row per order. Its work is in `job_steps`.
+';
+comment on table unstuck.projection_errors is
+'
+Rows of the app that could not be written, and why. Every pass of a healer tries them until each is
+written: mended_at.
+';
+comment on table unstuck.projections is
+'
+The app''s own tables into which the jobs of a tool are written as they change, under the same id.
 ';
 comment on table unstuck.provider_alarms is
 '
@@ -9287,6 +9743,7 @@ create policy credit_accounts_read on unstuck.credit_accounts as permissive for 
 alter table unstuck.credit_entries enable row level security;
 create policy credit_entries_read on unstuck.credit_entries as permissive for select to authenticated using (((user_id = ( SELECT auth.uid() AS uid)) OR ( SELECT unstuck_private.is_admin() AS is_admin)));
 alter table unstuck.erasures enable row level security;
+alter table unstuck.host_requests enable row level security;
 alter table unstuck.job_events enable row level security;
 create policy job_events_read on unstuck.job_events as permissive for select to authenticated using (( SELECT unstuck_private.is_admin() AS is_admin));
 alter table unstuck.job_steps enable row level security;
@@ -9295,6 +9752,8 @@ create policy job_steps_read on unstuck.job_steps as permissive for select to au
   WHERE (j.id = job_steps.job_id))));
 alter table unstuck.jobs enable row level security;
 create policy jobs_read on unstuck.jobs as permissive for select to authenticated using (((user_id = ( SELECT auth.uid() AS uid)) OR ( SELECT unstuck_private.is_admin() AS is_admin)));
+alter table unstuck.projection_errors enable row level security;
+alter table unstuck.projections enable row level security;
 alter table unstuck.provider_alarms enable row level security;
 create policy provider_alarms_read on unstuck.provider_alarms as permissive for select to authenticated using (( SELECT unstuck_private.is_admin() AS is_admin));
 alter table unstuck.providers enable row level security;
@@ -9316,6 +9775,7 @@ alter table unstuck_private.retention_progress enable row level security;
 alter table unstuck_private.turns_owed enable row level security;
 alter table unstuck_private.unaudited enable row level security;
 alter table unstuck_private.unhealed enable row level security;
+alter table unstuck_private.unprojected enable row level security;
 
 -- published tables
 alter publication supabase_realtime add table unstuck.jobs;
@@ -9454,6 +9914,7 @@ grant select on table unstuck.generation_jobs to authenticated;
 grant select on table unstuck.generation_jobs to service_role;
 grant select on table unstuck.generation_tasks to authenticated;
 grant select on table unstuck.generation_tasks to service_role;
+grant select on table unstuck.host_requests to service_role;
 grant select on table unstuck.invariant_violations to authenticated;
 grant select on table unstuck.invariant_violations to service_role;
 grant select on table unstuck.job_events to authenticated;
@@ -9469,6 +9930,8 @@ grant select on table unstuck.jobs_by_hour to authenticated;
 grant select on table unstuck.jobs_by_hour to service_role;
 grant delete, insert, select, update on table unstuck.pose_changer_jobs to authenticated;
 grant select on table unstuck.pose_changer_jobs to service_role;
+grant select on table unstuck.projection_errors to service_role;
+grant select on table unstuck.projections to service_role;
 grant select on table unstuck.provider_alarms to authenticated;
 grant select on table unstuck.provider_alarms to service_role;
 grant select on table unstuck.provider_load to authenticated;

@@ -42,6 +42,92 @@ drop function unstuck_private.audited_jobs;
 
 --: source credit/credit_entries.sql 7550f60b623a by hand
 
+--: source projection/host_requests.sql a00ebd360b62
+create table unstuck.host_requests (
+  job_id uuid primary key,
+  host_table regclass not null,
+  at timestamptz not null default clock_timestamp(),
+  error text
+);
+
+comment on table unstuck.host_requests is $c$
+Jobs that the app ended in its own table while somebody else held ours: the next pass of a healer
+cancels each.
+$c$;
+
+alter table unstuck.host_requests enable row level security;
+revoke all on unstuck.host_requests from public, anon, authenticated, service_role;
+grant select on unstuck.host_requests to service_role;
+
+--: source projection/projection_errors.sql 702b952556df
+create table unstuck.projection_errors (
+  id bigint generated always as identity primary key,
+  tool text not null,
+  host_table regclass not null,
+  job_id uuid not null,
+  step int,
+  at timestamptz not null default clock_timestamp(),
+  error text not null,
+  tries int not null default 1,
+  mended_at timestamptz
+);
+
+create unique index projection_errors_owed
+on unstuck.projection_errors (job_id, host_table)
+where mended_at is null;
+
+create index projection_errors_mended on unstuck.projection_errors (mended_at)
+where mended_at is not null;
+
+comment on table unstuck.projection_errors is $c$
+Rows of the app that could not be written, and why. Every pass of a healer tries them until each is
+written: mended_at.
+$c$;
+
+alter table unstuck.projection_errors enable row level security;
+revoke all on unstuck.projection_errors from public, anon, authenticated, service_role;
+revoke all on sequence unstuck.projection_errors_id_seq
+from public, anon, authenticated, service_role;
+grant select on unstuck.projection_errors to service_role;
+
+--: source projection/unprojected.sql e67b6d0e7fe0
+-- The jobs that a transaction changed and has not written to the app's tables yet. No committed row
+-- stays here: the last act of the transaction takes its own.
+create table unstuck_private.unprojected (
+  xid xid8 not null default pg_current_xact_id(),
+  job_id uuid not null
+);
+
+create index unprojected_by_transaction on unstuck_private.unprojected (xid);
+
+alter table unstuck_private.unprojected enable row level security;
+revoke all on unstuck_private.unprojected from public, anon, authenticated, service_role;
+
+--: source projection/projections.sql c28e92cd179d
+create table unstuck.projections (
+  tool text not null references unstuck.tools,
+  host_table regclass not null,
+  -- One row of the app's for each job, or for each step.
+  level text not null check (level in ('job', 'step')),
+  -- The app's columns and how each is made: an SQL expression over the job `j`, the step `s` and
+  -- the app's word for its status, `w.status`. As {"once": …} it is written with a new row only.
+  columns jsonb not null check (jsonb_typeof(columns) = 'object'),
+  -- Our words for a status, and the app's. What is in a state without a word is not written.
+  statuses jsonb not null check (jsonb_typeof(statuses) = 'object'),
+  -- What the app's triggers ask for, beside the claims of its service.
+  settings jsonb not null default '{}' check (jsonb_typeof(settings) = 'object'),
+  enabled boolean not null default true,
+  primary key (tool, host_table)
+);
+
+comment on table unstuck.projections is $c$
+The app's own tables into which the jobs of a tool are written as they change, under the same id.
+$c$;
+
+alter table unstuck.projections enable row level security;
+revoke all on unstuck.projections from public, anon, authenticated, service_role;
+grant select on unstuck.projections to service_role;
+
 --: source wallet/installed.sql 5d8a4767e2d4
 -- The adapter whose functions hold the balances in place of our own accounts. Empty: the built-in
 -- wallet.
@@ -381,8 +467,9 @@ $$;
 revoke all on function unstuck_private.violations_of_jobs
 from public, anon, authenticated, service_role;
 
---: source audit/violations_of_owed.sql bea3dcfe1c07
--- The refunds that are owed for longer than an hour.
+--: source audit/violations_of_owed.sql a11430b04e31
+-- The refunds that are owed for longer than an hour, and the tables of the app that lack rows for so
+-- long.
 create or replace function unstuck_private.violations_of_owed()
 returns table (invariant text, subject text, detail text)
 language sql
@@ -393,6 +480,13 @@ $$
     format('%s owed since %s, tried %s times: %s', o.amount, o.at, o.tries, o.error)
   from unstuck.refunds_owed o
   where o.at < clock_timestamp() - interval '1 hour'
+  union all
+  select 'projection_owed', e.host_table::text,
+    format('%s jobs are not written since %s: %s', count(*), min(e.at), max(e.error))
+  from unstuck.projection_errors e
+  where e.mended_at is null
+    and e.at < clock_timestamp() - interval '1 hour'
+  group by e.host_table
 $$;
 
 revoke all on function unstuck_private.violations_of_owed
@@ -881,7 +975,7 @@ $c$;
 revoke all on function unstuck.user_erase_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.user_erase_v1 to service_role;
 
---: source erase/user_rows_delete.sql 8be760b71657
+--: source erase/user_rows_delete.sql 752e78290888
 -- Deletes every row of a user and of these jobs, which were the user's, and returns how many ledger
 -- entries there were. The account and the jobs are locked.
 create or replace function unstuck_private.user_rows_delete(p_user_id uuid, p_job_ids uuid[])
@@ -904,6 +998,10 @@ begin
   where j.user_id = p_user_id;
   delete from unstuck.refunds_owed o
   where o.job_id = any (p_job_ids);
+  delete from unstuck.projection_errors e
+  where e.job_id = any (p_job_ids);
+  delete from unstuck.host_requests r
+  where r.job_id = any (p_job_ids);
   delete from unstuck.cancelled_requests c
   where c.user_id = p_user_id;
   delete from unstuck_private.turns_owed o
@@ -1386,6 +1484,555 @@ end $$;
 revoke all on function unstuck_private.refuse_over_balance
 from public, anon, authenticated, service_role;
 
+--: source projection/heal_app.sql 42b73cb764aa
+-- What a pass does for an app that we are a guest of: it carries out what the app asked for, and
+-- lists what is owed to its tables. Neither stops the pass.
+create or replace function unstuck_private.heal_app(p_until timestamptz) returns void
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  begin
+    perform unstuck_private.host_requests_carry_out(p_until);
+  exception when others then
+    raise warning 'host_requests_carry_out failed: %', sqlerrm;
+  end;
+  begin
+    perform unstuck_private.projections_mend();
+  exception when others then
+    raise warning 'projections_mend failed: %', sqlerrm;
+  end;
+end $$;
+
+revoke all on function unstuck_private.heal_app from public, anon, authenticated, service_role;
+
+--: source projection/host_request_carry_out.sql 896589af5ad0
+-- Cancels a job that the app ended in its own table, unless somebody else holds it: then the
+-- request stays for the next pass. What fails is kept with its error.
+create or replace function unstuck_private.host_request_carry_out(p_job_id uuid) returns void
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  if unstuck_private.jobs_try_lock(array[p_job_id]) = '{}' then
+    return;
+  end if;
+  perform unstuck_private.act_as('app');
+  perform unstuck_private.jobs_finalise_each(
+    array[p_job_id], array['cancelled'], array['CANCELLED'], array['cancelled in the app.'],
+    clock_timestamp() + interval '3 seconds');
+  delete from unstuck.host_requests r
+  where r.job_id = p_job_id;
+exception when others then
+  update unstuck.host_requests r
+  set error = sqlerrm
+  where r.job_id = p_job_id;
+end $$;
+
+revoke all on function unstuck_private.host_request_carry_out
+from public, anon, authenticated, service_role;
+
+--: source projection/host_requests_carry_out.sql 11f6a2a2746f
+-- Carries out what the app asked for while somebody else held the job, until p_until.
+create or replace function unstuck_private.host_requests_carry_out(p_until timestamptz)
+returns void
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_job uuid;
+begin
+  for v_job in
+    select r.job_id
+    from unstuck.host_requests r
+    order by r.error is not null, r.at
+    limit 200
+  loop
+    exit when clock_timestamp() > p_until;
+    perform unstuck_private.host_request_carry_out(v_job);
+  end loop;
+end $$;
+
+revoke all on function unstuck_private.host_requests_carry_out
+from public, anon, authenticated, service_role;
+
+--: source projection/host_row_changed.sql baba9a67f4d7
+-- What others do to a row of an attached table. A row that an older page inserts is a pending job
+-- of ours: unpaid, and harmless until its `/run` adopts it. A row that a page or a function of the
+-- app ends while our job lives cancels the job, with its refund. Our own writes say so by a setting.
+--
+-- The app's transaction holds its row already, against our order of locks, so nothing here waits.
+create or replace function unstuck_private.host_row_changed() returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as
+$$
+declare
+  v_projection unstuck.projections;
+begin
+  if current_setting('unstuck.projecting', true) = 'on' then
+    return null;
+  end if;
+  if tg_op = 'INSERT' then
+    perform unstuck_private.host_row_take(tg_relid, to_jsonb(new));
+    return null;
+  end if;
+  select p.*
+  into v_projection
+  from unstuck.projections p
+  join unstuck.jobs j on j.tool = p.tool
+  where p.host_table = tg_relid
+    and p.enabled
+    and j.id = new.id
+    and unstuck_private.is_live(j.status);
+  if found
+    and new.status is distinct from old.status
+    and new.status::text
+      in (v_projection.statuses ->> 'failed', v_projection.statuses ->> 'cancelled')
+  then
+    insert into unstuck.host_requests (job_id, host_table)
+    values (new.id, tg_relid)
+    on conflict do nothing;
+    perform unstuck_private.host_request_carry_out(new.id);
+  end if;
+  return null;
+end $$;
+
+revoke all on function unstuck_private.host_row_changed
+from public, anon, authenticated, service_role;
+
+--: source projection/host_row_take.sql 506827ee98d0
+-- Keeps a row that an older page inserted into an attached table as a pending job, where the table
+-- has one tool. It is left alone where it cannot be kept: its `/run` makes the job all the same.
+create or replace function unstuck_private.host_row_take(p_host_table regclass, p_row jsonb)
+returns void
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_tools text[] := array(
+    select p.tool
+    from unstuck.projections p
+    where p.host_table = p_host_table
+      and p.enabled
+  );
+begin
+  if auth.uid() is null
+    or p_row ->> 'user_id' is distinct from auth.uid()::text
+    or cardinality(v_tools) <> 1
+    or (
+      select count(*) >= 20
+      from unstuck.jobs j
+      where j.user_id = auth.uid()
+        and j.status = 'pending'
+    )
+  then
+    return;
+  end if;
+  insert into unstuck.jobs (id, tool, user_id, session_id, status, input)
+  values (
+    (p_row ->> 'id')::uuid, v_tools[1], auth.uid(), left(p_row ->> 'session_id', 200), 'pending',
+    unstuck_private.legacy_input(p_row))
+  on conflict do nothing;
+exception when others then
+  raise warning 'the row % of % is not kept: %', p_row ->> 'id', p_host_table, sqlerrm;
+end $$;
+
+revoke all on function unstuck_private.host_row_take from public, anon, authenticated, service_role;
+
+--: source projection/job_project.sql 565ffd144d44
+-- Writes one job to one table of the app, in a block of its own: whatever the app's triggers raise,
+-- also the deferred ones, ends as a row of `projection_errors` and stops nothing. The app's code
+-- runs as at its own service's call, and no lock of the app is waited for longer than 200 ms.
+create or replace function unstuck_private.job_project(
+  p_job_id uuid,
+  p_projection unstuck.projections,
+  p_in_time boolean
+)
+returns void
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_before jsonb;
+  v_error text := 'no time was left';
+begin
+  if p_in_time then
+    begin
+      v_before := unstuck_private.host_enter(
+        p_projection.settings || '{"lock_timeout": "200ms", "unstuck.projecting": "on"}');
+      perform set_config('search_path', 'public, extensions', true);
+      execute unstuck_private.projection_statement(p_projection)
+      using p_job_id, p_projection.statuses;
+      set constraints all immediate;
+      perform unstuck_private.settings_swap(v_before);
+      v_error := null;
+    exception when others then
+      v_error := sqlerrm;
+    end;
+  end if;
+  if v_error is null then
+    update unstuck.projection_errors e
+    set mended_at = clock_timestamp()
+    where e.job_id = p_job_id
+      and e.host_table = p_projection.host_table
+      and e.mended_at is null;
+    return;
+  end if;
+  insert into unstuck.projection_errors as e (tool, host_table, job_id, error)
+  values (p_projection.tool, p_projection.host_table, p_job_id, v_error)
+  on conflict (job_id, host_table) where mended_at is null do update
+  set error = excluded.error,
+    tries = e.tries + 1;
+end $$;
+
+revoke all on function unstuck_private.job_project from public, anon, authenticated, service_role;
+
+--: source projection/job_steps_unprojected.sql 70872448f544
+-- Lists the jobs for `project` of which a step changed in what an app may show: not for a lease
+-- that is renewed.
+create or replace function unstuck_private.job_steps_unprojected() returns trigger
+language plpgsql
+set search_path = ''
+set enable_nestloop = off
+as
+$$
+begin
+  if not exists (select from unstuck.projections p where p.enabled) then
+    return null;
+  end if;
+  insert into unstuck_private.unprojected (job_id)
+  select distinct n.job_id
+  from new_rows n
+  join old_rows o on o.job_id = n.job_id and o.step = n.step
+  join unstuck.jobs j on j.id = n.job_id
+  where row(n.status, n.provider_task_id, n.attempts, n.output_url, n.error_message)
+    is distinct from row(o.status, o.provider_task_id, o.attempts, o.output_url, o.error_message)
+    and j.tool in (select p.tool from unstuck.projections p where p.enabled);
+  return null;
+end $$;
+
+create or replace trigger job_steps_unprojected after update on unstuck.job_steps
+referencing old table as old_rows new table as new_rows
+for each statement execute function unstuck_private.job_steps_unprojected();
+
+revoke all on function unstuck_private.job_steps_unprojected
+from public, anon, authenticated, service_role;
+
+--: source projection/jobs_unprojected.sql 1b9567d604ec
+-- Lists the jobs that changed for `project`, where the tool has a projection.
+create or replace function unstuck_private.jobs_unprojected() returns trigger
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  if exists (select from unstuck.projections p where p.enabled) then
+    insert into unstuck_private.unprojected (job_id)
+    select n.id
+    from new_rows n
+    where exists (
+      select from unstuck.projections p
+      where p.tool = n.tool
+        and p.enabled
+    );
+  end if;
+  return null;
+end $$;
+
+create or replace trigger jobs_unprojected_insert after insert on unstuck.jobs
+referencing new table as new_rows
+for each statement execute function unstuck_private.jobs_unprojected();
+
+create or replace trigger jobs_unprojected_update after update on unstuck.jobs
+referencing new table as new_rows
+for each statement execute function unstuck_private.jobs_unprojected();
+
+revoke all on function unstuck_private.jobs_unprojected
+from public, anon, authenticated, service_role;
+
+--: source projection/project.sql fa1f0b0de114
+-- The last act of a transaction: writes every job that it changed to the app's tables. The first
+-- call at its end takes the whole list; the others find nothing. What there is no time for is owed.
+create or replace function unstuck_private.project() returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as
+$$
+declare
+  v_until timestamptz := clock_timestamp() + interval '5 seconds';
+  v_jobs uuid[];
+  v_job uuid;
+  v_projection unstuck.projections;
+begin
+  with taken as (
+    delete from unstuck_private.unprojected u
+    where u.xid = pg_current_xact_id()
+    returning u.job_id
+  )
+  select array_agg(distinct t.job_id order by t.job_id)
+  into v_jobs
+  from taken t;
+  foreach v_job in array coalesce(v_jobs, '{}') loop
+    for v_projection in
+      select p.*
+      from unstuck.projections p
+      join unstuck.jobs j on j.tool = p.tool
+      where j.id = v_job
+        and p.enabled
+      order by p.level, p.host_table
+    loop
+      perform unstuck_private.job_project(v_job, v_projection, clock_timestamp() < v_until);
+    end loop;
+  end loop;
+  return null;
+end $$;
+
+create constraint trigger unprojected_project
+after insert on unstuck_private.unprojected
+deferrable initially deferred
+for each row execute function unstuck_private.project();
+
+revoke all on function unstuck_private.project from public, anon, authenticated, service_role;
+
+--: source projection/projection_attach.sql 61e32f41a182
+-- Writes the jobs of a tool to a table of the app from now on, and takes what older pages and the
+-- app's own functions do to those rows; `projection.sql` of an adapter calls it. A column that the
+-- table does not have is refused. Repeating it changes what is given anew.
+create or replace function unstuck_private.projection_attach(
+  p_tool text,
+  p_host_table regclass,
+  p_level text,
+  p_columns jsonb,
+  p_statuses jsonb,
+  p_settings jsonb default '{}'
+)
+returns void
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_unknown text;
+begin
+  select string_agg(c.name, ', ')
+  into v_unknown
+  from jsonb_object_keys(p_columns) as c (name)
+  where not exists (
+    select from pg_catalog.pg_attribute a
+    where a.attrelid = p_host_table
+      and a.attname = c.name
+      and not a.attisdropped
+  );
+  if v_unknown is not null then
+    raise exception '% has no column %', p_host_table, v_unknown;
+  end if;
+  insert into unstuck.projections (tool, host_table, level, columns, statuses, settings)
+  values (p_tool, p_host_table, p_level, p_columns, p_statuses, p_settings)
+  on conflict (tool, host_table) do update
+  set level = excluded.level,
+    columns = excluded.columns,
+    statuses = excluded.statuses,
+    settings = excluded.settings;
+  if p_level = 'job' then
+    execute format(
+      'create or replace trigger unstuck_host_row after insert or update of status on %s '
+        || 'for each row execute function unstuck_private.host_row_changed()',
+      p_host_table
+    );
+  end if;
+end $$;
+
+revoke all on function unstuck_private.projection_attach
+from public, anon, authenticated, service_role;
+
+--: source projection/projection_detach.sql e791ebb4d711
+-- Writes the jobs of this tool to this table no more. The rows stay as they are; the trigger goes
+-- with the last tool that the table had.
+create or replace function unstuck_private.projection_detach(
+  p_tool text,
+  p_host_table regclass
+)
+returns void
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  delete from unstuck.projections p
+  where p.tool = p_tool
+    and p.host_table = p_host_table;
+  if not exists (select from unstuck.projections p where p.host_table = p_host_table) then
+    execute format('drop trigger if exists unstuck_host_row on %s', p_host_table);
+  end if;
+end $$;
+
+revoke all on function unstuck_private.projection_detach
+from public, anon, authenticated, service_role;
+
+--: source projection/projection_statement.sql 1078e4224a83
+-- The statement that writes a job ($1) to a table of the app, with the app's words for states ($2).
+-- Columns that the projection does not name are the app's own and stay as they are.
+create or replace function unstuck_private.projection_statement(p_projection unstuck.projections)
+returns text
+language sql
+stable
+set search_path = ''
+as
+$$
+  select format(
+    'insert into %1$s as t (id, %2$s) '
+      || 'select %3$s, %4$s '
+      || 'from unstuck.jobs j %5$s '
+      || 'cross join lateral (select $2 ->> %6$s.status as status) w '
+      || 'where j.id = $1 and w.status is not null '
+      || 'order by s.step '
+      || 'on conflict (id) do update set %7$s '
+      || 'where (%8$s) is distinct from (%9$s)',
+    p_projection.host_table,
+    string_agg(quote_ident(c.name), ', ' order by c.name),
+    case p_projection.level when 'job' then 'j.id' else 'unstuck_private.step_row_id(s)' end,
+    string_agg(format('(%s)::%s', c.made, c.type), ', ' order by c.name),
+    case p_projection.level
+      when 'job' then
+        'left join lateral (select s.* from unstuck.job_steps s where s.job_id = j.id '
+          || 'order by s.provider_task_id is not null desc, s.step desc limit 1) s on true'
+      else 'join unstuck.job_steps s on s.job_id = j.id'
+    end,
+    left(p_projection.level, 1),
+    string_agg(format('%1$I = excluded.%1$I', c.name), ', ' order by c.name)
+      filter (where not c.once),
+    string_agg(format('t.%I', c.name), ', ' order by c.name) filter (where not c.once),
+    string_agg(format('excluded.%I', c.name), ', ' order by c.name) filter (where not c.once)
+  )
+  from (
+    select
+      e.key as name,
+      jsonb_typeof(e.value) = 'object' as once,
+      coalesce(e.value ->> 'once', e.value #>> '{}') as made,
+      format_type(a.atttypid, a.atttypmod) as type
+    from jsonb_each(p_projection.columns) e
+    join pg_catalog.pg_attribute a
+      on a.attrelid = p_projection.host_table
+      and a.attname = e.key
+      and not a.attisdropped
+  ) c
+$$;
+
+revoke all on function unstuck_private.projection_statement
+from public, anon, authenticated, service_role;
+
+--: source projection/projections_mend.sql daa3ec5a0cb6
+-- Lists what is owed to the app's tables once more, those tried least first, so that the last act
+-- of this transaction writes it. At most 50, because each may wait for a lock of the app.
+create or replace function unstuck_private.projections_mend() returns void
+language sql
+set search_path = ''
+as
+$$
+  insert into unstuck_private.unprojected (job_id)
+  select e.job_id
+  from unstuck.projection_errors e
+  join unstuck.projections p on p.tool = e.tool and p.host_table = e.host_table and p.enabled
+  where e.mended_at is null
+  order by e.tries, e.at
+  limit 50
+$$;
+
+revoke all on function unstuck_private.projections_mend
+from public, anon, authenticated, service_role;
+
+--: source projection/step_row_id.sql 22a0dcad34e9
+-- The id of the app's row of a step: the same at every write.
+create or replace function unstuck_private.step_row_id(p_step unstuck.job_steps) returns uuid
+language sql
+immutable
+as
+$$
+  select md5(p_step.job_id || '/' || p_step.step)::uuid
+$$;
+
+revoke all on function unstuck_private.step_row_id from public, anon, authenticated, service_role;
+
+--: source retention/prune_kind.sql 227b80e1fed4
+-- Prunes up to p_limit rows of one kind, after the first p_skip of them, and returns how many.
+create or replace function unstuck_private.prune_kind(
+  p_kind text,
+  p_now timestamptz,
+  p_keep interval,
+  p_limit int,
+  p_skip int
+)
+returns int
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_before timestamptz := p_now - p_keep;
+begin
+  return case p_kind
+    when 'job_events' then unstuck_private.prune_job_events(v_before, p_limit, p_skip)
+    when 'webhook_inbox' then unstuck_private.prune_webhook_inbox(v_before, p_limit, p_skip)
+    when 'sweeps' then unstuck_private.prune_sweeps(v_before, p_limit, p_skip)
+    when 'cancelled_requests' then
+      unstuck_private.prune_cancelled_requests(v_before, p_limit, p_skip)
+    when 'inputs' then unstuck_private.prune_inputs(v_before, p_limit, p_skip)
+    when 'orphans' then unstuck_private.prune_orphans(v_before, p_limit, p_skip)
+    when 'erased_jobs' then
+      unstuck_private.prune_erased_jobs(p_now, v_before, p_limit, p_skip)
+    when 'provider_alarms' then
+      unstuck_private.prune_provider_alarms(v_before, p_limit, p_skip)
+    when 'projection_errors' then
+      unstuck_private.prune_projection_errors(v_before, p_limit, p_skip)
+    when 'cron_runs' then unstuck_private.prune_cron_runs(v_before, p_limit)
+    -- Files, which SQL must not delete, and kinds of a later version.
+    else 0
+  end;
+end $$;
+
+revoke all on function unstuck_private.prune_kind from public, anon, authenticated, service_role;
+
+--: source retention/prune_projection_errors.sql bf6ae582a638
+-- Deletes the errors of writes to the app's tables that were mended before.
+create or replace function unstuck_private.prune_projection_errors(
+  p_before timestamptz,
+  p_limit int,
+  p_skip int
+)
+returns int
+language plpgsql
+set search_path = ''
+set plan_cache_mode = 'force_custom_plan'
+as
+$$
+declare
+  v_pruned int;
+begin
+  delete from unstuck.projection_errors e
+  where e.ctid = any (array(
+    select o.ctid
+    from unstuck.projection_errors o
+    where o.mended_at < p_before
+    order by o.mended_at
+    limit p_limit
+    offset p_skip
+    for update skip locked
+  ));
+  get diagnostics v_pruned = row_count;
+  return v_pruned;
+end $$;
+
+revoke all on function unstuck_private.prune_projection_errors
+from public, anon, authenticated, service_role;
+
 --: source sweep/sweep.sql f91d919e29af
 -- Heals all that SQL can heal, up to p_limit jobs and a time budget: it finalises jobs that ran out
 -- of time, page by page, then fails steps without an attempt left, then requeues steps, then pays
@@ -1480,6 +2127,81 @@ begin
 end $$;
 
 revoke all on function unstuck_private.sweep from public, anon, authenticated, service_role;
+
+--: source sweep/sweep_pass.sql 52160363f176
+-- One pass over all users: what it did, in all and by table, added to the row of the pass. Then it
+-- prunes old rows.
+create or replace function unstuck_private.sweep_pass(
+  p_sweep_id bigint,
+  p_limit int,
+  p_budget interval
+)
+returns table (
+  cleaned int,
+  refunded_credits bigint,
+  requeued int,
+  remaining int,
+  tables jsonb
+)
+language plpgsql
+set search_path = ''
+as
+$$
+#variable_conflict use_column
+declare
+  v_sums record;
+begin
+  perform unstuck_private.heal_app(clock_timestamp() + p_budget / 4);
+  with closed as (
+    select s.*, t.table_name
+    from unstuck_private.sweep(
+      clock_timestamp(), null, least(greatest(p_limit, 1), 100000), p_budget) s
+    left join unstuck.tools t using (tool)
+  )
+  select
+    count(c.job_id)::int as cleaned,
+    unstuck_private.clamp_to_bigint(coalesce(sum(c.refunded), 0)) as refunded,
+    coalesce(sum(c.requeued), 0)::int as requeued,
+    coalesce(sum(c.remaining), 0)::int as remaining,
+    (
+      select jsonb_agg(
+        jsonb_build_object(
+          'table_name', n.table_name,
+          'cancelled_count', (
+            select count(*)
+            from closed x
+            where x.table_name = n.table_name
+          ),
+          'refunded_credits', (
+            select unstuck_private.clamp_to_bigint(coalesce(sum(x.refunded), 0))
+            from closed x
+            where x.table_name = n.table_name
+          )
+        )
+        order by n.table_name
+      )
+      from (select distinct t.table_name from unstuck.tools t) n
+    ) as tables
+  into v_sums
+  from closed c;
+  update unstuck.sweeps s
+  set cleaned = s.cleaned + v_sums.cleaned,
+    refunded_credits = unstuck_private.clamp_to_bigint(
+      s.refunded_credits::numeric + v_sums.refunded),
+    requeued = s.requeued + v_sums.requeued
+  where s.id = p_sweep_id;
+  -- A failure here undoes nothing that the pass healed.
+  begin
+    perform 1
+    from unstuck_private.prune_old_rows(clock_timestamp());
+  exception when others or query_canceled then
+    raise warning 'sweep %: pruning failed: %', p_sweep_id, sqlerrm;
+  end;
+  return query
+  select v_sums.cleaned, v_sums.refunded, v_sums.requeued, v_sums.remaining, v_sums.tables;
+end $$;
+
+revoke all on function unstuck_private.sweep_pass from public, anon, authenticated, service_role;
 
 --: source wallet/balance_last.sql 961adb66a2f2
 -- What the last entry of a user's ledger says that may be spent: for replies and reports while
@@ -2088,12 +2810,14 @@ $c$;
 revoke all on function unstuck.generation_retry_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.generation_retry_v1 to service_role;
 
+--: source retention/known_kinds.sql cb618e10bd12 by hand
+
 --: history
 insert into unstuck_private.migrations (number, name, hash)
 values (
   4,
   'moving_in',
-  '665dc3cbe051e87f7e06de70a77ec4542646d9ae938fc2ad3694d57bf6c6b0fc'
+  '49f15f8063ecd5197c87930a448a3ef634ecb154728821ef84f86091495f20ca'
 );
 
 notify pgrst, 'reload schema';

@@ -5,6 +5,7 @@ mod answers;
 mod fingerprint;
 mod install;
 mod pg_cron;
+mod projections;
 mod rights;
 mod storage;
 mod uninstall;

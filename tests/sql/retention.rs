@@ -27,6 +27,11 @@ async fn traffic(db: &Database) {
     let alarm = json!({ "p_provider": "runninghub", "p_tool": UPSCALER, "p_about": null,
         "p_code": "802", "p_detail": null });
     db.call("provider_alarm_v1", alarm).await;
+    db.exec(
+        "insert into projection_errors (tool, host_table, job_id, error, mended_at)
+         values ('any', 'jobs', gen_random_uuid(), 'x', clock_timestamp())",
+    )
+    .await;
     let user = db.user(1000).await;
     let upscale = db.order(user, UPSCALER, 1).await;
     let attempt = db.run("runninghub", &upscale.to_string()).await;
@@ -61,12 +66,13 @@ async fn record(db: &Session, job: Uuid, key: &str) -> Value {
 }
 
 /// Kind, days, and the rows that it is about.
-const KINDS: [(&str, i64, &str); 8] = [
+const KINDS: [(&str, i64, &str); 9] = [
     ("cancelled_requests", 1, "cancelled_requests"),
     ("webhook_inbox", 7, "webhook_inbox"),
     ("orphans", 1, "jobs where error_code = 'ORPHANED'"),
     ("sweeps", 30, "sweeps where id <> (select max(id) from sweeps)"),
     ("provider_alarms", 90, "provider_alarms"),
+    ("projection_errors", 30, "projection_errors"),
     ("inputs", 90, "jobs where input <> '{}' and error_code is distinct from 'ORPHANED'"),
     ("inputs", 90, "job_steps where input <> '{}'"),
     (

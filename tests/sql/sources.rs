@@ -8,12 +8,14 @@ use xtask::migration::source::{Kind, Source};
 use super::schema::{assert_same, dump};
 
 /// Internal functions that run with their owner's rights, and why they must.
-const DEFINERS: [(&str, &str); 9] = [
+const DEFINERS: [(&str, &str); 11] = [
     ("caller_positions", "a position counts the jobs of others"),
+    ("host_row_changed", "a page of the app writes its own row, never our tables"),
     ("is_admin", "policies ask it, and a user does not read everybody's roles"),
     ("legacy_job_insert", "an older client writes a view, never the table"),
     ("legacy_job_update", "an older client writes a view, never the table"),
     ("may_see", "policies ask it, and a user does not read everybody's roles"),
+    ("project", "a transaction ends as its caller, who writes no table"),
     ("visible_hours", "an admin's numbers are of everybody's jobs"),
     ("visible_load", "an admin's numbers are of everybody's jobs"),
     ("visible_positions", "a position counts the jobs of others"),

@@ -99,11 +99,15 @@ impl Host {
         install(&client).await.expect("the migrations run in a host's database");
     }
 
-    /// Puts the app's own wallet in the place of ours: `supabase/hosts/<folder>/wallet.sql`, sent
-    /// as the owner on a connection of its own.
+    /// Puts the app's own wallet in the place of ours: `supabase/hosts/<folder>/wallet.sql`.
     pub async fn try_attach_wallet(&self, folder: &str) -> Result<(), Refusal> {
-        let file = xtask::paths::root().join("supabase/hosts").join(folder).join("wallet.sql");
-        let sql = std::fs::read_to_string(file).expect("an adapter's wallet");
+        self.try_attach(&format!("{folder}/wallet.sql")).await
+    }
+
+    /// Sends a file of an adapter as the owner, on a connection of its own.
+    async fn try_attach(&self, file: &str) -> Result<(), Refusal> {
+        let file = xtask::paths::root().join("supabase/hosts").join(file);
+        let sql = std::fs::read_to_string(file).expect("an adapter's file");
         let client = postgres::connect(&url("postgres", &self.name)).await.expect("a connection");
         refusal(client.batch_execute(&sql).await)
     }
@@ -118,6 +122,14 @@ impl Host {
         let folder = folder(app).unwrap_or("template");
         host.try_attach_wallet(folder).await.expect("the wallet is attached");
         host.open_all_tools().await;
+        host
+    }
+
+    /// The same, and our jobs are written to the app's own tables.
+    pub async fn with_its_tables(app: App) -> Self {
+        let host = Self::with_its_wallet(app).await;
+        let file = format!("{}/projection.sql", folder(app).expect("an app with tables of jobs"));
+        host.try_attach(&file).await.expect("the tables are attached");
         host
     }
 

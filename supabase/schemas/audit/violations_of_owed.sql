@@ -1,4 +1,5 @@
--- The refunds that are owed for longer than an hour.
+-- The refunds that are owed for longer than an hour, and the tables of the app that lack rows for so
+-- long.
 create or replace function unstuck_private.violations_of_owed()
 returns table (invariant text, subject text, detail text)
 language sql
@@ -9,6 +10,13 @@ $$
     format('%s owed since %s, tried %s times: %s', o.amount, o.at, o.tries, o.error)
   from unstuck.refunds_owed o
   where o.at < clock_timestamp() - interval '1 hour'
+  union all
+  select 'projection_owed', e.host_table::text,
+    format('%s jobs are not written since %s: %s', count(*), min(e.at), max(e.error))
+  from unstuck.projection_errors e
+  where e.mended_at is null
+    and e.at < clock_timestamp() - interval '1 hour'
+  group by e.host_table
 $$;
 
 revoke all on function unstuck_private.violations_of_owed

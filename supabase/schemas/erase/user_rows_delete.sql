@@ -20,6 +20,10 @@ begin
   where j.user_id = p_user_id;
   delete from unstuck.refunds_owed o
   where o.job_id = any (p_job_ids);
+  delete from unstuck.projection_errors e
+  where e.job_id = any (p_job_ids);
+  delete from unstuck.host_requests r
+  where r.job_id = any (p_job_ids);
   delete from unstuck.cancelled_requests c
   where c.user_id = p_user_id;
   delete from unstuck_private.turns_owed o

@@ -20,6 +20,7 @@ $$
 declare
   v_sums record;
 begin
+  perform unstuck_private.heal_app(clock_timestamp() + p_budget / 4);
   with closed as (
     select s.*, t.table_name
     from unstuck_private.sweep(

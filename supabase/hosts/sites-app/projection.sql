@@ -1,0 +1,42 @@
+-- The table of the app of websites. Its own cleanup opens an appeal over the price of a live row, so
+-- a row says its price at its end only: what the team really paid. Send this file as one query, as
+-- the role that installed, after `wallet.sql`.
+
+begin;
+
+select unstuck_private.projection_attach(
+  t.tool,
+  'public.generation_history',
+  'job',
+  $columns${
+    "user_id": {"once": "j.user_id"},
+    "team_id": {"once": "unstuck_private.job_receipt(j.id) ->> 'team'"},
+    "prompt": {"once": "coalesce(j.input ->> 'prompt', '')"},
+    "language": {"once": "coalesce(j.input ->> 'language', 'en')"},
+    "site_name": {"once": "j.input ->> 'siteName'"},
+    "created_at": {"once": "j.created_at"},
+    "status": "w.status",
+    "error_message": "j.error_message",
+    "completed_at": "j.completed_at",
+    "retry_count": "j.retries",
+    "download_url": "j.output_url",
+    "sale_price":
+      "case when j.completed_at is not null then (j.credits_charged - j.credits_refunded) / 100.0 end"
+  }$columns$ || jsonb_build_object('website_type', jsonb_build_object('once', quote_literal(t.type))),
+  '{
+    "queued": "pending",
+    "starting": "generating",
+    "running": "generating",
+    "completed": "completed",
+    "failed": "failed",
+    "cancelled": "failed"
+  }'
+)
+from (
+  values
+    ('generate-website', 'html'),
+    ('generate-react-website', 'react'),
+    ('generate-php-website', 'php')
+) as t (tool, type);
+
+commit;

@@ -1,0 +1,21 @@
+-- What a pass does for an app that we are a guest of: it carries out what the app asked for, and
+-- lists what is owed to its tables. Neither stops the pass.
+create or replace function unstuck_private.heal_app(p_until timestamptz) returns void
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  begin
+    perform unstuck_private.host_requests_carry_out(p_until);
+  exception when others then
+    raise warning 'host_requests_carry_out failed: %', sqlerrm;
+  end;
+  begin
+    perform unstuck_private.projections_mend();
+  exception when others then
+    raise warning 'projections_mend failed: %', sqlerrm;
+  end;
+end $$;
+
+revoke all on function unstuck_private.heal_app from public, anon, authenticated, service_role;

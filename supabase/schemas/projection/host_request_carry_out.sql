@@ -1,0 +1,25 @@
+-- Cancels a job that the app ended in its own table, unless somebody else holds it: then the
+-- request stays for the next pass. What fails is kept with its error.
+create or replace function unstuck_private.host_request_carry_out(p_job_id uuid) returns void
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  if unstuck_private.jobs_try_lock(array[p_job_id]) = '{}' then
+    return;
+  end if;
+  perform unstuck_private.act_as('app');
+  perform unstuck_private.jobs_finalise_each(
+    array[p_job_id], array['cancelled'], array['CANCELLED'], array['cancelled in the app.'],
+    clock_timestamp() + interval '3 seconds');
+  delete from unstuck.host_requests r
+  where r.job_id = p_job_id;
+exception when others then
+  update unstuck.host_requests r
+  set error = sqlerrm
+  where r.job_id = p_job_id;
+end $$;
+
+revoke all on function unstuck_private.host_request_carry_out
+from public, anon, authenticated, service_role;

@@ -1,0 +1,23 @@
+-- Carries out what the app asked for while somebody else held the job, until p_until.
+create or replace function unstuck_private.host_requests_carry_out(p_until timestamptz)
+returns void
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_job uuid;
+begin
+  for v_job in
+    select r.job_id
+    from unstuck.host_requests r
+    order by r.error is not null, r.at
+    limit 200
+  loop
+    exit when clock_timestamp() > p_until;
+    perform unstuck_private.host_request_carry_out(v_job);
+  end loop;
+end $$;
+
+revoke all on function unstuck_private.host_requests_carry_out
+from public, anon, authenticated, service_role;

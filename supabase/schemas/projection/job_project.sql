@@ -1,0 +1,47 @@
+-- Writes one job to one table of the app, in a block of its own: whatever the app's triggers raise,
+-- also the deferred ones, ends as a row of `projection_errors` and stops nothing. The app's code
+-- runs as at its own service's call, and no lock of the app is waited for longer than 200 ms.
+create or replace function unstuck_private.job_project(
+  p_job_id uuid,
+  p_projection unstuck.projections,
+  p_in_time boolean
+)
+returns void
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_before jsonb;
+  v_error text := 'no time was left';
+begin
+  if p_in_time then
+    begin
+      v_before := unstuck_private.host_enter(
+        p_projection.settings || '{"lock_timeout": "200ms", "unstuck.projecting": "on"}');
+      perform set_config('search_path', 'public, extensions', true);
+      execute unstuck_private.projection_statement(p_projection)
+      using p_job_id, p_projection.statuses;
+      set constraints all immediate;
+      perform unstuck_private.settings_swap(v_before);
+      v_error := null;
+    exception when others then
+      v_error := sqlerrm;
+    end;
+  end if;
+  if v_error is null then
+    update unstuck.projection_errors e
+    set mended_at = clock_timestamp()
+    where e.job_id = p_job_id
+      and e.host_table = p_projection.host_table
+      and e.mended_at is null;
+    return;
+  end if;
+  insert into unstuck.projection_errors as e (tool, host_table, job_id, error)
+  values (p_projection.tool, p_projection.host_table, p_job_id, v_error)
+  on conflict (job_id, host_table) where mended_at is null do update
+  set error = excluded.error,
+    tries = e.tries + 1;
+end $$;
+
+revoke all on function unstuck_private.job_project from public, anon, authenticated, service_role;

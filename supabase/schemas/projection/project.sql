@@ -1,0 +1,43 @@
+-- The last act of a transaction: writes every job that it changed to the app's tables. The first
+-- call at its end takes the whole list; the others find nothing. What there is no time for is owed.
+create or replace function unstuck_private.project() returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as
+$$
+declare
+  v_until timestamptz := clock_timestamp() + interval '5 seconds';
+  v_jobs uuid[];
+  v_job uuid;
+  v_projection unstuck.projections;
+begin
+  with taken as (
+    delete from unstuck_private.unprojected u
+    where u.xid = pg_current_xact_id()
+    returning u.job_id
+  )
+  select array_agg(distinct t.job_id order by t.job_id)
+  into v_jobs
+  from taken t;
+  foreach v_job in array coalesce(v_jobs, '{}') loop
+    for v_projection in
+      select p.*
+      from unstuck.projections p
+      join unstuck.jobs j on j.tool = p.tool
+      where j.id = v_job
+        and p.enabled
+      order by p.level, p.host_table
+    loop
+      perform unstuck_private.job_project(v_job, v_projection, clock_timestamp() < v_until);
+    end loop;
+  end loop;
+  return null;
+end $$;
+
+create constraint trigger unprojected_project
+after insert on unstuck_private.unprojected
+deferrable initially deferred
+for each row execute function unstuck_private.project();
+
+revoke all on function unstuck_private.project from public, anon, authenticated, service_role;

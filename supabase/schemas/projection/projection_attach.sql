@@ -1,0 +1,49 @@
+-- Writes the jobs of a tool to a table of the app from now on, and takes what older pages and the
+-- app's own functions do to those rows; `projection.sql` of an adapter calls it. A column that the
+-- table does not have is refused. Repeating it changes what is given anew.
+create or replace function unstuck_private.projection_attach(
+  p_tool text,
+  p_host_table regclass,
+  p_level text,
+  p_columns jsonb,
+  p_statuses jsonb,
+  p_settings jsonb default '{}'
+)
+returns void
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_unknown text;
+begin
+  select string_agg(c.name, ', ')
+  into v_unknown
+  from jsonb_object_keys(p_columns) as c (name)
+  where not exists (
+    select from pg_catalog.pg_attribute a
+    where a.attrelid = p_host_table
+      and a.attname = c.name
+      and not a.attisdropped
+  );
+  if v_unknown is not null then
+    raise exception '% has no column %', p_host_table, v_unknown;
+  end if;
+  insert into unstuck.projections (tool, host_table, level, columns, statuses, settings)
+  values (p_tool, p_host_table, p_level, p_columns, p_statuses, p_settings)
+  on conflict (tool, host_table) do update
+  set level = excluded.level,
+    columns = excluded.columns,
+    statuses = excluded.statuses,
+    settings = excluded.settings;
+  if p_level = 'job' then
+    execute format(
+      'create or replace trigger unstuck_host_row after insert or update of status on %s '
+        || 'for each row execute function unstuck_private.host_row_changed()',
+      p_host_table
+    );
+  end if;
+end $$;
+
+revoke all on function unstuck_private.projection_attach
+from public, anon, authenticated, service_role;

@@ -1,0 +1,50 @@
+-- The statement that writes a job ($1) to a table of the app, with the app's words for states ($2).
+-- Columns that the projection does not name are the app's own and stay as they are.
+create or replace function unstuck_private.projection_statement(p_projection unstuck.projections)
+returns text
+language sql
+stable
+set search_path = ''
+as
+$$
+  select format(
+    'insert into %1$s as t (id, %2$s) '
+      || 'select %3$s, %4$s '
+      || 'from unstuck.jobs j %5$s '
+      || 'cross join lateral (select $2 ->> %6$s.status as status) w '
+      || 'where j.id = $1 and w.status is not null '
+      || 'order by s.step '
+      || 'on conflict (id) do update set %7$s '
+      || 'where (%8$s) is distinct from (%9$s)',
+    p_projection.host_table,
+    string_agg(quote_ident(c.name), ', ' order by c.name),
+    case p_projection.level when 'job' then 'j.id' else 'unstuck_private.step_row_id(s)' end,
+    string_agg(format('(%s)::%s', c.made, c.type), ', ' order by c.name),
+    case p_projection.level
+      when 'job' then
+        'left join lateral (select s.* from unstuck.job_steps s where s.job_id = j.id '
+          || 'order by s.provider_task_id is not null desc, s.step desc limit 1) s on true'
+      else 'join unstuck.job_steps s on s.job_id = j.id'
+    end,
+    left(p_projection.level, 1),
+    string_agg(format('%1$I = excluded.%1$I', c.name), ', ' order by c.name)
+      filter (where not c.once),
+    string_agg(format('t.%I', c.name), ', ' order by c.name) filter (where not c.once),
+    string_agg(format('excluded.%I', c.name), ', ' order by c.name) filter (where not c.once)
+  )
+  from (
+    select
+      e.key as name,
+      jsonb_typeof(e.value) = 'object' as once,
+      coalesce(e.value ->> 'once', e.value #>> '{}') as made,
+      format_type(a.atttypid, a.atttypmod) as type
+    from jsonb_each(p_projection.columns) e
+    join pg_catalog.pg_attribute a
+      on a.attrelid = p_projection.host_table
+      and a.attname = e.key
+      and not a.attisdropped
+  ) c
+$$;
+
+revoke all on function unstuck_private.projection_statement
+from public, anon, authenticated, service_role;
