@@ -4079,7 +4079,9 @@ begin
   end if;
   insert into unstuck.projection_errors as e (tool, host_table, job_id, error)
   values (p_projection.tool, p_projection.host_table, p_job_id, v_error)
-  on conflict (job_id, host_table) where mended_at is null do update
+  on conflict (job_id, host_table)
+  where mended_at is null
+  do update
   set error = excluded.error,
     tries = e.tries + 1;
 end $function$
@@ -5857,6 +5859,7 @@ CREATE OR REPLACE FUNCTION unstuck_private.projection_attach(p_tool text, p_host
 AS $function$
 declare
   v_unknown text;
+  v_statement text;
 begin
   select string_agg(c.name, ', ')
   into v_unknown
@@ -5878,11 +5881,13 @@ begin
     statuses = excluded.statuses,
     settings = excluded.settings;
   if p_level = 'job' then
-    execute format(
+    -- A trigger of the app's table: which one is known here only.
+    v_statement := format(
       'create or replace trigger unstuck_host_row after insert or update of status on %s '
         || 'for each row execute function unstuck_private.host_row_changed()',
       p_host_table
     );
+    execute v_statement;
   end if;
 end $function$
 ;
@@ -5891,12 +5896,15 @@ CREATE OR REPLACE FUNCTION unstuck_private.projection_detach(p_tool text, p_host
  LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
+declare
+  v_statement text;
 begin
   delete from unstuck.projections p
   where p.tool = p_tool
     and p.host_table = p_host_table;
   if not exists (select from unstuck.projections p where p.host_table = p_host_table) then
-    execute format('drop trigger if exists unstuck_host_row on %s', p_host_table);
+    v_statement := format('drop trigger if exists unstuck_host_row on %s', p_host_table);
+    execute v_statement;
   end if;
 end $function$
 ;

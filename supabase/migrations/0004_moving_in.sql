@@ -467,9 +467,9 @@ $$;
 revoke all on function unstuck_private.violations_of_jobs
 from public, anon, authenticated, service_role;
 
---: source audit/violations_of_owed.sql a11430b04e31
--- The refunds that are owed for longer than an hour, and the tables of the app that lack rows for so
--- long.
+--: source audit/violations_of_owed.sql 21ac4ac844af
+-- The refunds that are owed for longer than an hour, and the tables of the app that lack rows for
+-- as long.
 create or replace function unstuck_private.violations_of_owed()
 returns table (invariant text, subject text, detail text)
 language sql
@@ -1559,10 +1559,11 @@ end $$;
 revoke all on function unstuck_private.host_requests_carry_out
 from public, anon, authenticated, service_role;
 
---: source projection/host_row_changed.sql baba9a67f4d7
+--: source projection/host_row_changed.sql 99a834d3667b
 -- What others do to a row of an attached table. A row that an older page inserts is a pending job
 -- of ours: unpaid, and harmless until its `/run` adopts it. A row that a page or a function of the
--- app ends while our job lives cancels the job, with its refund. Our own writes say so by a setting.
+-- app ends while our job lives cancels the job, with its refund. Our own writes are known by a
+-- setting.
 --
 -- The app's transaction holds its row already, against our order of locks, so nothing here waits.
 create or replace function unstuck_private.host_row_changed() returns trigger
@@ -1645,7 +1646,7 @@ end $$;
 
 revoke all on function unstuck_private.host_row_take from public, anon, authenticated, service_role;
 
---: source projection/job_project.sql 565ffd144d44
+--: source projection/job_project.sql 31e853cde03a
 -- Writes one job to one table of the app, in a block of its own: whatever the app's triggers raise,
 -- also the deferred ones, ends as a row of `projection_errors` and stops nothing. The app's code
 -- runs as at its own service's call, and no lock of the app is waited for longer than 200 ms.
@@ -1687,7 +1688,9 @@ begin
   end if;
   insert into unstuck.projection_errors as e (tool, host_table, job_id, error)
   values (p_projection.tool, p_projection.host_table, p_job_id, v_error)
-  on conflict (job_id, host_table) where mended_at is null do update
+  on conflict (job_id, host_table)
+  where mended_at is null
+  do update
   set error = excluded.error,
     tries = e.tries + 1;
 end $$;
@@ -1802,7 +1805,7 @@ for each row execute function unstuck_private.project();
 
 revoke all on function unstuck_private.project from public, anon, authenticated, service_role;
 
---: source projection/projection_attach.sql 61e32f41a182
+--: source projection/projection_attach.sql 8200b63c205c
 -- Writes the jobs of a tool to a table of the app from now on, and takes what older pages and the
 -- app's own functions do to those rows; `projection.sql` of an adapter calls it. A column that the
 -- table does not have is refused. Repeating it changes what is given anew.
@@ -1821,6 +1824,7 @@ as
 $$
 declare
   v_unknown text;
+  v_statement text;
 begin
   select string_agg(c.name, ', ')
   into v_unknown
@@ -1842,18 +1846,20 @@ begin
     statuses = excluded.statuses,
     settings = excluded.settings;
   if p_level = 'job' then
-    execute format(
+    -- A trigger of the app's table: which one is known here only.
+    v_statement := format(
       'create or replace trigger unstuck_host_row after insert or update of status on %s '
         || 'for each row execute function unstuck_private.host_row_changed()',
       p_host_table
     );
+    execute v_statement;
   end if;
 end $$;
 
 revoke all on function unstuck_private.projection_attach
 from public, anon, authenticated, service_role;
 
---: source projection/projection_detach.sql e791ebb4d711
+--: source projection/projection_detach.sql 711481b900a1
 -- Writes the jobs of this tool to this table no more. The rows stay as they are; the trigger goes
 -- with the last tool that the table had.
 create or replace function unstuck_private.projection_detach(
@@ -1865,12 +1871,15 @@ language plpgsql
 set search_path = ''
 as
 $$
+declare
+  v_statement text;
 begin
   delete from unstuck.projections p
   where p.tool = p_tool
     and p.host_table = p_host_table;
   if not exists (select from unstuck.projections p where p.host_table = p_host_table) then
-    execute format('drop trigger if exists unstuck_host_row on %s', p_host_table);
+    v_statement := format('drop trigger if exists unstuck_host_row on %s', p_host_table);
+    execute v_statement;
   end if;
 end $$;
 
@@ -2817,7 +2826,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   4,
   'moving_in',
-  '49f15f8063ecd5197c87930a448a3ef634ecb154728821ef84f86091495f20ca'
+  'fe9605c114c2de692bbcaf8cf0bb8c57c9f5b2c2a00d2e8fb4de30e00af42657'
 );
 
 notify pgrst, 'reload schema';

@@ -1,5 +1,5 @@
-//! Our jobs in the app's own tables: each step of a job shows there, whatever the app's triggers do,
-//! and what the app does to such a row is taken as ours.
+//! Our jobs in the app's own tables: each step of a job shows there, whatever the app's triggers
+//! do, and what the app does to such a row is taken as ours.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
@@ -76,7 +76,9 @@ async fn a_set_of_cards_shows_its_cards_and_the_apps_word_for_the_set_stays() {
     };
     let job = host.order(OWNER, CARDS, 2).await;
     let row = shown(&host, "generation_jobs", job).await;
-    assert_has!(row, { "user_id": OWNER, "status": "pending", "total_cards": 2, "tokens_cost": 20 });
+    assert_has!(row, {
+        "user_id": OWNER, "status": "pending", "total_cards": 2, "tokens_cost": 20,
+    });
     assert_eq!(cards(job).await, ["pending"; 2]);
     let attempts = host.claim("gemini", 2).await;
     assert_eq!(cards(job).await, ["processing"; 2]);

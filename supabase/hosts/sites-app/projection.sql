@@ -1,6 +1,6 @@
--- The table of the app of websites. Its own cleanup opens an appeal over the price of a live row, so
--- a row says its price at its end only: what the team really paid. Send this file as one query, as
--- the role that installed, after `wallet.sql`.
+-- The table of the app of websites. Its own cleanup opens an appeal over the price of a live row,
+-- so a row says its price at its end only: what the team really paid. Send this file as one query,
+-- as the role that installed, after `wallet.sql`.
 
 begin;
 
@@ -19,10 +19,14 @@ select unstuck_private.projection_attach(
     "error_message": "j.error_message",
     "completed_at": "j.completed_at",
     "retry_count": "j.retries",
-    "download_url": "j.output_url",
-    "sale_price":
-      "case when j.completed_at is not null then (j.credits_charged - j.credits_refunded) / 100.0 end"
-  }$columns$ || jsonb_build_object('website_type', jsonb_build_object('once', quote_literal(t.type))),
+    "download_url": "j.output_url"
+  }$columns$ || jsonb_build_object(
+    'sale_price',
+    'case when j.completed_at is not null then '
+      || '(j.credits_charged - j.credits_refunded) / 100.0 end'
+  ) || jsonb_build_object(
+    'website_type', jsonb_build_object('once', quote_literal(t.type))
+  ),
   '{
     "queued": "pending",
     "starting": "generating",

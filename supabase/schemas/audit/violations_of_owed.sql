@@ -1,5 +1,5 @@
--- The refunds that are owed for longer than an hour, and the tables of the app that lack rows for so
--- long.
+-- The refunds that are owed for longer than an hour, and the tables of the app that lack rows for
+-- as long.
 create or replace function unstuck_private.violations_of_owed()
 returns table (invariant text, subject text, detail text)
 language sql

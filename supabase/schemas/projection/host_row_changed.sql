@@ -1,6 +1,7 @@
 -- What others do to a row of an attached table. A row that an older page inserts is a pending job
 -- of ours: unpaid, and harmless until its `/run` adopts it. A row that a page or a function of the
--- app ends while our job lives cancels the job, with its refund. Our own writes say so by a setting.
+-- app ends while our job lives cancels the job, with its refund. Our own writes are known by a
+-- setting.
 --
 -- The app's transaction holds its row already, against our order of locks, so nothing here waits.
 create or replace function unstuck_private.host_row_changed() returns trigger

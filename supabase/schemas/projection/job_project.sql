@@ -39,7 +39,9 @@ begin
   end if;
   insert into unstuck.projection_errors as e (tool, host_table, job_id, error)
   values (p_projection.tool, p_projection.host_table, p_job_id, v_error)
-  on conflict (job_id, host_table) where mended_at is null do update
+  on conflict (job_id, host_table)
+  where mended_at is null
+  do update
   set error = excluded.error,
     tries = e.tries + 1;
 end $$;

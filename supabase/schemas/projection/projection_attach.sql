@@ -16,6 +16,7 @@ as
 $$
 declare
   v_unknown text;
+  v_statement text;
 begin
   select string_agg(c.name, ', ')
   into v_unknown
@@ -37,11 +38,13 @@ begin
     statuses = excluded.statuses,
     settings = excluded.settings;
   if p_level = 'job' then
-    execute format(
+    -- A trigger of the app's table: which one is known here only.
+    v_statement := format(
       'create or replace trigger unstuck_host_row after insert or update of status on %s '
         || 'for each row execute function unstuck_private.host_row_changed()',
       p_host_table
     );
+    execute v_statement;
   end if;
 end $$;
 

@@ -9,12 +9,15 @@ language plpgsql
 set search_path = ''
 as
 $$
+declare
+  v_statement text;
 begin
   delete from unstuck.projections p
   where p.tool = p_tool
     and p.host_table = p_host_table;
   if not exists (select from unstuck.projections p where p.host_table = p_host_table) then
-    execute format('drop trigger if exists unstuck_host_row on %s', p_host_table);
+    v_statement := format('drop trigger if exists unstuck_host_row on %s', p_host_table);
+    execute v_statement;
   end if;
 end $$;
 
