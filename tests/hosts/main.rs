@@ -3,6 +3,7 @@
 
 mod answers;
 mod fingerprint;
+mod incident;
 mod install;
 mod pg_cron;
 mod projections;

@@ -133,6 +133,17 @@ impl Host {
         host
     }
 
+    /// The app with the 72 jobs that hang in it, its wallet attached, and what heals them.
+    pub async fn with_the_incident(app: App) -> Self {
+        let host = Self::with_its_wallet(app).await;
+        let folder = folder(app).expect("an app with tables of jobs");
+        let client = postgres::connect(&url("postgres", &host.name)).await.expect("a connection");
+        let incident = fixture(folder).join("incident.sql");
+        postgres::apply(&client, &[incident]).await.expect("the incident");
+        host.try_attach(&format!("{folder}/heal.sql")).await.expect("what heals it");
+        host
+    }
+
     /// What the app has now.
     pub async fn state(&self) -> HostState {
         HostState::of(&self.name).await.expect("a host's catalog and tables can be read")
