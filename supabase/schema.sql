@@ -8780,6 +8780,41 @@ begin
   taken := p_amount;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.wallet_detach()
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_jobs bigint;
+  v_owed bigint;
+begin
+  lock table unstuck.credit_accounts in exclusive mode;
+  if not unstuck_private.has_adapter() then
+    return;
+  end if;
+  select count(*)
+  into v_jobs
+  from unstuck.jobs j
+  where unstuck_private.is_live(j.status)
+    and j.credits_charged > 0;
+  select count(*)
+  into v_owed
+  from unstuck.refunds_owed;
+  if v_jobs > 0 or v_owed > 0 then
+    raise exception '% jobs live that the app''s wallet paid for, % refunds are owed',
+      v_jobs, v_owed
+    using hint = 'Switch the tools off and wait: update unstuck.tools set enabled = false;';
+  end if;
+  delete from unstuck_private.installed;
+  insert into unstuck.credit_entries (user_id, kind, amount, balance_after, reason)
+  select e.user_id, case when sum(e.amount) < 0 then 'grant' else 'adjustment' end,
+    -sum(e.amount), 0, 'the app keeps its wallet'
+  from unstuck.credit_entries e
+  group by e.user_id
+  having sum(e.amount) <> 0;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.wallet_grant(p_user_id uuid, p_amount bigint, p_kind text, p_reason text, OUT balance bigint, OUT receipt jsonb)
  RETURNS record
  LANGUAGE plpgsql

@@ -2564,6 +2564,49 @@ end $$;
 
 revoke all on function unstuck_private.wallet_debit from public, anon, authenticated, service_role;
 
+--: source wallet/wallet_detach.sql 0974afef9c42
+-- Ends the adapter: the balances are ours from now on, and 0; `cargo xtask adopt … detach` then
+-- makes the built-in functions anew. What the app's wallet moved is settled by one entry a user, so
+-- that each balance is the sum of its entries. Refuses while a job lives that the app's wallet paid
+-- for, and while a refund is owed: both come back out of that wallet.
+create or replace function unstuck_private.wallet_detach() returns void
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_jobs bigint;
+  v_owed bigint;
+begin
+  lock table unstuck.credit_accounts in exclusive mode;
+  if not unstuck_private.has_adapter() then
+    return;
+  end if;
+  select count(*)
+  into v_jobs
+  from unstuck.jobs j
+  where unstuck_private.is_live(j.status)
+    and j.credits_charged > 0;
+  select count(*)
+  into v_owed
+  from unstuck.refunds_owed;
+  if v_jobs > 0 or v_owed > 0 then
+    raise exception '% jobs live that the app''s wallet paid for, % refunds are owed',
+      v_jobs, v_owed
+    using hint = 'Switch the tools off and wait: update unstuck.tools set enabled = false;';
+  end if;
+  delete from unstuck_private.installed;
+  insert into unstuck.credit_entries (user_id, kind, amount, balance_after, reason)
+  select e.user_id, case when sum(e.amount) < 0 then 'grant' else 'adjustment' end,
+    -sum(e.amount), 0, 'the app keeps its wallet'
+  from unstuck.credit_entries e
+  group by e.user_id
+  having sum(e.amount) <> 0;
+end $$;
+
+revoke all on function unstuck_private.wallet_detach
+from public, anon, authenticated, service_role;
+
 --: source wallet/wallet_grant.sql 5d95367f3b41
 -- Gives credits that belong to no job, and returns the balance after and a receipt. The user's row
 -- is locked.
@@ -2826,7 +2869,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   4,
   'moving_in',
-  'fe9605c114c2de692bbcaf8cf0bb8c57c9f5b2c2a00d2e8fb4de30e00af42657'
+  'cc630c99db8675f5365ec9599b3a96da8404aea9ea526e00704c67db1b0c550f'
 );
 
 notify pgrst, 'reload schema';

@@ -1,6 +1,7 @@
 //! Apps that are already there: installing and uninstalling changes nothing of theirs, they go on
 //! working, and we work beside them.
 
+mod adopt;
 mod answers;
 mod fingerprint;
 mod incident;

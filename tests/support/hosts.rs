@@ -136,12 +136,18 @@ impl Host {
     /// The app with the 72 jobs that hang in it, its wallet attached, and what heals them.
     pub async fn with_the_incident(app: App) -> Self {
         let host = Self::with_its_wallet(app).await;
+        host.suffer_incident(app).await;
+        let file = format!("{}/heal.sql", folder(app).expect("an app with tables of jobs"));
+        host.try_attach(&file).await.expect("what heals it");
+        host
+    }
+
+    /// From now on 72 jobs hang in the app's own tables.
+    pub async fn suffer_incident(&self, app: App) {
+        let client = postgres::connect(&url("postgres", &self.name)).await.expect("a connection");
         let folder = folder(app).expect("an app with tables of jobs");
-        let client = postgres::connect(&url("postgres", &host.name)).await.expect("a connection");
         let incident = fixture(folder).join("incident.sql");
         postgres::apply(&client, &[incident]).await.expect("the incident");
-        host.try_attach(&format!("{folder}/heal.sql")).await.expect("what heals it");
-        host
     }
 
     /// What the app has now.

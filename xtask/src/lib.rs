@@ -7,10 +7,12 @@
 //! * local stack: [`process`], [`postgres`], [`keys`], [`workers`], [`stack`]
 //! * SQL: [`migration`] (makes numbered files from sources), [`schema`] (the golden dump),
 //!   [`fingerprint`] (a database's other objects)
+//! * apps that are already there: [`adopt`]
 //! * measurements: [`bench`]
 //!
 //! No function and no part of `shared` depends on this crate.
 
+pub mod adopt;
 pub mod bench;
 pub mod build;
 pub mod command;

@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use xtask::command::{cargo, run, run_quiet, say};
 use xtask::scaffold::NewTool;
 use xtask::stack::{self, Stack, StackOptions, announce};
-use xtask::{bench, build, generate, migration, scaffold, schema, size, tools};
+use xtask::{adopt, bench, build, generate, migration, scaffold, schema, size, tools};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "The project's tasks")]
@@ -65,6 +65,20 @@ enum Task {
     Migrate {
         /// postgres://…, as the database's owner
         url: String,
+    },
+    /// Move into the database of an app that is there already, step by step, and out again
+    Adopt {
+        /// postgres://…, as the database's owner
+        url: String,
+        /// The adapter: a folder of supabase/hosts
+        app: String,
+        step: adopt::AdoptionStep,
+        /// Attach or detach this tool only; may be given several times
+        #[arg(long = "tool")]
+        tools: Vec<String>,
+        /// Do it, tell it, and roll it back
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Write wrangler.toml and the tables of the docs from the functions' declarations
     Generate,
@@ -137,6 +151,9 @@ async fn perform(task: Task) -> Result<()> {
             _ => migration::task_freeze(),
         },
         Task::Migrate { url } => migration::apply::task(&url).await,
+        Task::Adopt { url, app, step, tools, dry_run } => {
+            adopt::task(&url, step, &adopt::Adoption { app, tools, dry_run }).await
+        }
         Task::Generate => generate::write(),
         Task::NewFunction { name, tool, price, provider } => {
             let tool = price.filter(|_| tool).map(|price| NewTool { provider, price });

@@ -59,7 +59,7 @@ pub struct Applied {
     pub hash: String,
 }
 
-async fn history(client: &Client) -> Result<Vec<Applied>> {
+pub async fn history(client: &Client) -> Result<Vec<Applied>> {
     let exists = "select to_regclass('unstuck_private.migrations') is not null";
     if !client.query_one(exists, &[]).await?.get::<_, bool>(0) {
         return Ok(Vec::new());

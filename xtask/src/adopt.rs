@@ -1,0 +1,283 @@
+//! `cargo xtask adopt <url> <app> <step>`: moving into the database of an app that is there
+//! already, and out again. docs/adopting.md says when to do what.
+//!
+//! Each step is one transaction (an installation one for each migration), so it is done whole or
+//! not at all, and repeating it changes nothing more. With `--dry-run` it is done, told and rolled
+//! back. What the app decides for itself is SQL in `supabase/hosts/<app>`.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use tokio_postgres::Client;
+
+use crate::command::say;
+use crate::migration::{Project, apply};
+use crate::{paths, postgres};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AdoptionStep {
+    /// Read only: what is there, which names are taken, what hangs, sums of money
+    Look,
+    /// Apply our migrations
+    Install,
+    /// Put the app's wallet in the place of ours and write to its tables
+    Attach,
+    /// Close what hangs in the app's own tables, once, with its credits
+    Heal,
+    /// Read only: what is attached, what is owed
+    Status,
+    /// Write to its tables no more; without --tool, also give its wallet back
+    Detach,
+    /// Remove all of ours
+    Uninstall,
+}
+
+/// What a step is about.
+#[derive(Clone, Debug)]
+pub struct Adoption {
+    /// The folder of the adapter: `tools-app`, `cards-app`, `sites-app`.
+    pub app: String,
+    /// The tools that are attached or detached; none: all that the adapter knows.
+    pub tools: Vec<String>,
+    pub dry_run: bool,
+}
+
+pub async fn task(url: &str, step: AdoptionStep, adoption: &Adoption) -> Result<()> {
+    let client =
+        postgres::connect_with(url, |warning| say(format_args!("warning: {warning}"))).await?;
+    for line in adoption.perform(&client, step).await? {
+        say(line);
+    }
+    Ok(())
+}
+
+impl Adoption {
+    /// Does one step and returns what it has to tell.
+    pub async fn perform(&self, client: &Client, step: AdoptionStep) -> Result<Vec<String>> {
+        if !paths::root().join("supabase/hosts").join(&self.app).is_dir() {
+            bail!("there is no adapter supabase/hosts/{}", self.app);
+        }
+        match step {
+            AdoptionStep::Look => self.look(client).await,
+            AdoptionStep::Install => self.install(client).await,
+            AdoptionStep::Status => status(client).await,
+            AdoptionStep::Attach => self.changed(client, &self.attach(client).await?).await,
+            AdoptionStep::Heal => self.heal(client).await,
+            AdoptionStep::Detach => self.changed(client, &self.detach()?).await,
+            AdoptionStep::Uninstall => self.uninstall(client).await,
+        }
+    }
+
+    /// An adapter's file, without the transaction that it brings.
+    fn file(&self, name: &str) -> Result<String> {
+        let path = self.path(name);
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        let lines = text.lines().filter(|line| !["begin;", "commit;"].contains(line));
+        Ok(lines.map(|line| format!("{line}\n")).collect())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        paths::root().join("supabase/hosts").join(&self.app).join(name)
+    }
+
+    async fn look(&self, client: &Client) -> Result<Vec<String>> {
+        let mut said = pending(client).await?;
+        for name in taken_names(client).await? {
+            said.push(format!("public.{name} is the app's own: it stays, and is no front of ours"));
+        }
+        said.extend(self.sums(client).await?);
+        Ok(said)
+    }
+
+    async fn install(&self, client: &Client) -> Result<Vec<String>> {
+        let said = pending(client).await?;
+        if self.dry_run {
+            return Ok(said);
+        }
+        let applied = apply::migrate(client, &Project::here(), |_| ()).await?;
+        Ok(vec![format!("{applied} migrations applied")])
+    }
+
+    /// Both of the adapter's files; of its tables only those of the tools that are named, and of
+    /// those that were attached before.
+    async fn attach(&self, client: &Client) -> Result<String> {
+        let mut sql = self.file("wallet.sql")? + &self.file("projection.sql")?;
+        if !self.tools.is_empty() {
+            let mut kept = self.tools.clone();
+            if installed(client).await? {
+                let query = "select distinct tool from unstuck.projections";
+                kept.extend(client.query(query, &[]).await?.iter().map(|row| row.get(0)));
+            }
+            sql += &detach_where(&format!("tool <> all ({})", array(&kept)));
+        }
+        Ok(sql)
+    }
+
+    fn detach(&self) -> Result<String> {
+        if !self.tools.is_empty() {
+            return Ok(detach_where(&format!("tool = any ({})", array(&self.tools))));
+        }
+        let mut sql = detach_where("true") + "select unstuck_private.wallet_detach();\n";
+        let sources = Project::here().sources()?;
+        for source in sources.iter().filter(|source| source.path.starts_with("wallet/wallet_")) {
+            sql += &source.text;
+        }
+        Ok(sql)
+    }
+
+    /// Changes something in one transaction, and tells the sums and what is attached before and
+    /// after.
+    async fn changed(&self, client: &Client, sql: &str) -> Result<Vec<String>> {
+        let mut said = self.sums(client).await?;
+        self.begin(client, sql).await?;
+        said.push("then:".to_owned());
+        said.extend(self.sums(client).await?);
+        said.extend(status(client).await?);
+        self.end(client, &mut said).await?;
+        Ok(said)
+    }
+
+    /// Begins the transaction of a step with these statements; one that fails leaves nothing.
+    async fn begin(&self, client: &Client, sql: &str) -> Result<()> {
+        client.batch_execute("begin").await?;
+        if let Err(error) = client.batch_execute(sql).await {
+            let _ = client.batch_execute("rollback").await;
+            return Err(postgres::failed(&self.app, sql, &error));
+        }
+        Ok(())
+    }
+
+    async fn heal(&self, client: &Client) -> Result<Vec<String>> {
+        let mut said = self.sums(client).await?;
+        self.begin(client, &self.file("heal.sql")?).await?;
+        let query = "select host_table, job_id::text, coalesce(user_id::text, 'nobody'), returned,
+            note from unstuck_private.host_heal()";
+        for row in client.query(query, &[]).await.context("heal")? {
+            let (table, job, user): (&str, &str, &str) = (row.get(0), row.get(1), row.get(2));
+            let (returned, note): (i64, &str) = (row.get(3), row.get(4));
+            said.push(format!("{table} {job}: {returned} to {user}, {note}"));
+        }
+        said.push("then:".to_owned());
+        said.extend(self.sums(client).await?);
+        self.end(client, &mut said).await?;
+        Ok(said)
+    }
+
+    async fn uninstall(&self, client: &Client) -> Result<Vec<String>> {
+        let file = "supabase/uninstall.sql";
+        let sql = fs::read_to_string(paths::root().join(file)).context(file)?;
+        if self.dry_run {
+            // It begins and commits itself: with its first commit made a rollback it tells whether
+            // it would refuse.
+            let tried = sql.replacen("\ncommit;\n", "\nrollback;\n", 1);
+            let tried = tried.split_inclusive("\nrollback;\n").next().unwrap_or_default();
+            let tried = client.batch_execute(tried).await;
+            tried.map_err(|error| postgres::failed(file, &sql, &error))?;
+            return Ok(vec!["it can be removed; nothing was changed".to_owned()]);
+        }
+        client.batch_execute(&sql).await.map_err(|error| postgres::failed(file, &sql, &error))?;
+        Ok(vec!["removed".to_owned()])
+    }
+
+    /// What the adapter says that the app has.
+    async fn sums(&self, client: &Client) -> Result<Vec<String>> {
+        let sql = format!(
+            "select what, rows::text, coalesce(credits, 0)::text from ({}) l",
+            self.file("look.sql")?
+        );
+        let rows = client.query(&sql, &[]).await.with_context(|| {
+            format!("{}: is this the app's database?", self.path("look.sql").display())
+        })?;
+        let line = |row: &tokio_postgres::Row| {
+            let (what, rows, credits): (&str, &str, &str) = (row.get(0), row.get(1), row.get(2));
+            format!("{what}: {rows} rows, {credits} credits")
+        };
+        Ok(rows.iter().map(line).collect())
+    }
+
+    async fn end(&self, client: &Client, said: &mut Vec<String>) -> Result<()> {
+        client.batch_execute(if self.dry_run { "rollback" } else { "commit" }).await?;
+        if self.dry_run {
+            said.push("rolled back: nothing was changed".to_owned());
+        }
+        Ok(())
+    }
+}
+
+fn array(tools: &[String]) -> String {
+    let quoted: Vec<String> =
+        tools.iter().map(|tool| format!("'{}'", tool.replace('\'', "''"))).collect();
+    format!("array[{}]::text[]", quoted.join(", "))
+}
+
+/// Detaches the tables of the tools of which this holds.
+fn detach_where(condition: &str) -> String {
+    format!(
+        "select unstuck_private.projection_detach(p.tool, p.host_table)
+        from unstuck.projections p where {condition};\n"
+    )
+}
+
+async fn installed(client: &Client) -> Result<bool> {
+    let query = "select to_regclass('unstuck.projections') is not null";
+    Ok(client.query_one(query, &[]).await?.get(0))
+}
+
+/// The migrations that the database lacks.
+async fn pending(client: &Client) -> Result<Vec<String>> {
+    let project = Project::here();
+    let migrations = project.migrations()?;
+    let pending = apply::pending(&apply::history(client).await?, &migrations)?;
+    if pending.is_empty() {
+        return Ok(vec!["our migrations: all applied".to_owned()]);
+    }
+    Ok(pending.iter().map(|(name, _)| format!("to apply: {}", name.file())).collect())
+}
+
+/// Old names of ours that something of the app has in `public`.
+async fn taken_names(client: &Client) -> Result<Vec<String>> {
+    let sources = Project::here().sources()?;
+    let names: Vec<String> = sources
+        .iter()
+        .filter_map(|source| source.path.strip_prefix("front/")?.strip_suffix(".sql"))
+        .filter(|name| *name != "is_name_free")
+        .map(str::to_owned)
+        .collect();
+    let query = "
+        select n.name from unnest($1::text[]) as n (name)
+        where exists (
+            select from pg_class c
+            where c.relname = n.name and c.relnamespace = 'public'::regnamespace
+              and coalesce(obj_description(c.oid, 'pg_class'), '') not like 'Unstuck front of %'
+        ) or exists (
+            select from pg_proc p
+            where p.proname = n.name and p.pronamespace = 'public'::regnamespace
+              and coalesce(obj_description(p.oid, 'pg_proc'), '') not like 'Unstuck front of %'
+        ) order by 1";
+    Ok(client.query(query, &[&names]).await?.iter().map(|row| row.get(0)).collect())
+}
+
+/// What is attached, and what is owed to the app.
+async fn status(client: &Client) -> Result<Vec<String>> {
+    if !installed(client).await? {
+        return Ok(vec!["not installed".to_owned()]);
+    }
+    let query = "
+        select 'wallet: ' || coalesce((select adapter from unstuck_private.installed), 'built in')
+        union all
+        select format('%s: %s of %s are ours', p.host_table, p.tool,
+            case when p.enabled then 'its rows' else 'no rows (disabled)' end)
+        from (select * from unstuck.projections order by host_table, tool) p
+        union all
+        select format('refunds owed: %s, %s credits', count(*), coalesce(sum(amount), 0))
+        from unstuck.refunds_owed
+        union all
+        select format('rows not written: %s', count(*))
+        from unstuck.projection_errors where mended_at is null
+        union all
+        select format('requests of the app not carried out: %s', count(*))
+        from unstuck.host_requests";
+    Ok(client.query(query, &[]).await?.iter().map(|row| row.get(0)).collect())
+}
