@@ -392,7 +392,8 @@ CREATE INDEX job_events_by_time ON unstuck.job_events USING btree (at);
 CREATE INDEX job_steps_cancel_due ON unstuck.job_steps USING btree (provider) WHERE (provider_cancel_due <> '[]'::jsonb);
 CREATE INDEX job_steps_durations ON unstuck.job_steps USING btree (provider, completed_at DESC) WHERE (status = 'completed'::text);
 CREATE INDEX job_steps_freed ON unstuck.job_steps USING btree (COALESCE(provider_done_at, completed_at));
-CREATE INDEX job_steps_line ON unstuck.job_steps USING btree (provider, turn_at, job_id, step) INCLUDE (line_tool, run, deadline_at) WHERE ((status = 'queued'::text) AND (turn_at IS NOT NULL));
+CREATE INDEX job_steps_line ON unstuck.job_steps USING btree (provider, turn_at, job_id, step) WHERE ((status = 'queued'::text) AND (turn_at IS NOT NULL));
+CREATE INDEX job_steps_line_of_tool ON unstuck.job_steps USING btree (provider, line_tool, turn_at, job_id, step) INCLUDE (run, deadline_at) WHERE ((status = 'queued'::text) AND (turn_at IS NOT NULL));
 CREATE INDEX job_steps_line_of_user ON unstuck.job_steps USING btree (provider, line_user_id, turn_at, line_since, job_id, step) WHERE (status = 'queued'::text);
 CREATE INDEX job_steps_slots ON unstuck.job_steps USING btree (provider) WHERE ((status = ANY (ARRAY['starting'::text, 'running'::text])) AND (provider_done_at IS NULL));
 CREATE INDEX job_steps_with_input ON unstuck.job_steps USING btree (completed_at) WHERE ((completed_at IS NOT NULL) AND (input <> '{}'::jsonb));
@@ -1421,6 +1422,8 @@ CREATE OR REPLACE FUNCTION unstuck.job_enqueue_v2(p_user_id uuid, p_job_id uuid,
  SECURITY DEFINER
  SET search_path TO ''
  SET statement_timeout TO '10s'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   v_tool unstuck.tools;
@@ -1500,6 +1503,8 @@ CREATE OR REPLACE FUNCTION unstuck.job_get_v1(p_job_id uuid, p_user_id uuid DEFA
  SECURITY DEFINER
  SET search_path TO ''
  SET statement_timeout TO '10s'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   v_job unstuck.jobs;
@@ -1565,6 +1570,8 @@ begin
   cross join unstuck_private.job_state(j.id, false, true) e
   cross join lateral (
     select case when unstuck_private.waits_for_capacity(j) then 'PROVIDER_BUSY' end as code
+    -- Not inlined: it is asked once.
+    offset 0
   ) w
   where j.id = p_job_id;
 end $function$
@@ -1905,6 +1912,8 @@ CREATE OR REPLACE FUNCTION unstuck.step_claim_v1(p_provider text, p_limit intege
  SECURITY DEFINER
  SET search_path TO ''
  SET statement_timeout TO '10s'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   v_provider unstuck.providers;
@@ -1974,6 +1983,8 @@ CREATE OR REPLACE FUNCTION unstuck.step_complete_v2(p_job_id uuid, p_step intege
  SECURITY DEFINER
  SET search_path TO ''
  SET statement_timeout TO '10s'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   v_job unstuck.jobs;
@@ -2063,6 +2074,8 @@ CREATE OR REPLACE FUNCTION unstuck.step_done_v2(p_job_id uuid, p_step integer, p
  SECURITY DEFINER
  SET search_path TO ''
  SET statement_timeout TO '10s'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   v_step unstuck.job_steps;
@@ -2128,6 +2141,8 @@ CREATE OR REPLACE FUNCTION unstuck.step_fail_v1(p_job_id uuid, p_step integer, p
  SECURITY DEFINER
  SET search_path TO ''
  SET statement_timeout TO '10s'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   v_job unstuck.jobs;
@@ -2273,6 +2288,8 @@ CREATE OR REPLACE FUNCTION unstuck.step_sent_v1(p_job_id uuid, p_step integer, p
  SECURITY DEFINER
  SET search_path TO ''
  SET statement_timeout TO '10s'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   v_step unstuck.job_steps;
@@ -2307,6 +2324,8 @@ CREATE OR REPLACE FUNCTION unstuck.step_started_v1(p_job_id uuid, p_step integer
  SECURITY DEFINER
  SET search_path TO ''
  SET statement_timeout TO '10s'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   v_step unstuck.job_steps;
@@ -2513,6 +2532,8 @@ CREATE OR REPLACE FUNCTION unstuck.user_active_v1(p_user_id uuid)
  SECURITY DEFINER
  SET search_path TO ''
  SET statement_timeout TO '10s'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 #variable_conflict use_column
 begin
@@ -2659,6 +2680,8 @@ CREATE OR REPLACE FUNCTION unstuck.webhook_record_v2(p_provider text, p_job_id u
  SECURITY DEFINER
  SET search_path TO ''
  SET statement_timeout TO '5s'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   v_id bigint;
@@ -3051,10 +3074,7 @@ begin
         where j.id = any (v_ids)
       ) p
       cross join lateral unstuck_private.queue_order(p.provider, clock_timestamp()) q
-      join unstuck.jobs j
-        on j.id = q.job_id
-        and j.status = 'queued'
-      where q.step = 1
+      where q.begins
     )
     select coalesce(jsonb_object_agg(l.job_id, l.nth), '{}')
     from line l
@@ -3594,6 +3614,47 @@ AS $function$
   select exists (select from unstuck_private.installed)
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.has_due_jobs(p_user_id uuid, p_now timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+ SET plan_cache_mode TO 'force_generic_plan'
+ SET enable_seqscan TO 'off'
+ SET enable_bitmapscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+begin
+  return exists (
+    select from unstuck.jobs j
+    join unstuck.tools t using (tool)
+    join unstuck.providers p using (provider)
+    where j.user_id = p_user_id
+      and unstuck_private.is_live(j.status)
+      and j.quarantined_at is null
+      and (
+        j.deadline_at <= p_now
+        or coalesce(j.started_at, j.created_at) <= p_now - t.run_timeout
+          and (
+            not exists (
+              select from unstuck.job_steps s
+              where s.job_id = j.id
+            )
+            or coalesce(j.started_at, j.created_at) <= p_now - least(
+              unstuck_private.tool_lifetime(t, p, j.total_steps), interval '100 years')
+          )
+        or exists (
+          select from unstuck.job_steps s
+          where s.job_id = j.id
+            and s.status in ('starting', 'running')
+            and s.lease_until <= p_now
+        )
+      )
+  );
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.has_ledger_entries(p_job_id uuid)
  RETURNS boolean
  LANGUAGE sql
@@ -3886,11 +3947,13 @@ $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.is_orphan(p_job unstuck.jobs, p_before timestamp with time zone)
  RETURNS boolean
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
+ SET plan_cache_mode TO 'force_generic_plan'
 AS $function$
-  select p_job.status in ('pending', 'queued')
+begin
+  return p_job.status in ('pending', 'queued')
     and p_job.quarantined_at is null
     and p_job.request_hash is null
     and p_job.started_at is null
@@ -3906,8 +3969,8 @@ AS $function$
       from unstuck.job_steps s
       where s.job_id = p_job.id
         and (s.provider_task_id is not null or s.claimed_at is not null)
-    )
-$function$
+    );
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.is_reserved_attempt(p_step unstuck.job_steps, p_now timestamp with time zone)
  RETURNS boolean
@@ -4008,6 +4071,7 @@ declare
   v_step unstuck.job_steps;
   v_position bigint;
   v_seconds numeric;
+  v_times unstuck_private.tool_time[];
 begin
   select s.*
   into v_step
@@ -4021,17 +4085,19 @@ begin
   if not found then
     return;
   end if;
+  v_times := unstuck_private.tool_times(v_step.provider);
   select sum(a.jobs), sum(a.steps * coalesce(t.seconds, 60))
   into v_position, v_seconds
   from unstuck_private.steps_ahead(v_step, v_now) a
-  left join unstuck_private.tool_seconds(v_step.provider) t on t.tool = a.tool;
+  left join unnest(v_times) t on t.tool = a.tool;
   return query
   select
     coalesce(v_position, 0)::int + 1,
     least(
       ceil(
         greatest(
-          unstuck_private.seconds_until_work_done(v_step.provider, coalesce(v_seconds, 0)),
+          unstuck_private.seconds_until_work_done(
+            v_step.provider, v_times, coalesce(v_seconds, 0)),
           unstuck_private.seconds_between(
             v_now, greatest(v_step.not_before, u.circuit_open_until, p.circuit_open_until)
           ),
@@ -4309,9 +4375,9 @@ begin
         + v_tool.run_timeout
     end
   );
+  new.line_tool := v_job.tool;
   if new.status = 'queued' then
     new.line_user_id := v_job.user_id;
-    new.line_tool := v_job.tool;
     new.line_since := coalesce(v_job.queued_at, v_job.created_at);
     new.turn_at := unstuck_private.take_turn(
       new.provider, new.line_user_id, greatest(new.line_since, new.not_before));
@@ -5974,7 +6040,8 @@ CREATE OR REPLACE FUNCTION unstuck_private.provider_positions(p_provider text)
  SET search_path TO ''
 AS $function$
 declare
-  v_free numeric[] := unstuck_private.seconds_until_slots_free(p_provider);
+  v_times unstuck_private.tool_time[] := unstuck_private.tool_times(p_provider);
+  v_free numeric[] := unstuck_private.seconds_until_slots_free(p_provider, v_times);
   v_slot int;
   v_step record;
   v_position int := 0;
@@ -5999,7 +6066,7 @@ begin
       and s.step = q.step
     join unstuck.tools u on u.tool = q.tool
     join unstuck.providers p on p.provider = s.provider
-    left join unstuck_private.tool_seconds(p_provider) t on t.tool = q.tool
+    left join unnest(v_times) t on t.tool = q.tool
     order by q."position"
   loop
     v_slot := 1;
@@ -6447,25 +6514,19 @@ begin
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.queue_order(p_provider text, p_now timestamp with time zone)
- RETURNS TABLE(job_id uuid, step integer, tool text, "position" bigint)
- LANGUAGE sql
+ RETURNS TABLE(job_id uuid, step integer, tool text, begins boolean, "position" bigint)
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
+ SET plan_cache_mode TO 'force_generic_plan'
+ SET enable_seqscan TO 'off'
+ SET enable_bitmapscan TO 'off'
  SET jit TO 'off'
 AS $function$
-  with own as (
-    select
-      s.job_id,
-      s.step,
-      s.line_tool,
-      -- 1 for a step with a turn, then 2, 3 and so on for the user's others.
-      case
-        when s.turn_at is null then
-          1 + row_number() over line - count(s.turn_at) over (partition by s.line_user_id)
-        else 1
-      end as nth,
-      greatest(s.turn_at, s.not_before, t.circuit_open_until) as ready_at,
-      coalesce(s.turn_at, min(s.turn_at) over (partition by s.line_user_id)) as turn_at
+begin
+  return query
+  with waiting as not materialized (
+    select s.*, greatest(s.turn_at, s.not_before, t.circuit_open_until) as ready_at
     from unstuck.job_steps s
     left join unstuck.tools t
       on t.tool = s.line_tool
@@ -6473,21 +6534,53 @@ AS $function$
     where s.provider = p_provider
       and s.status = 'queued'
       and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
-    window line as (
-      partition by s.line_user_id
-      order by s.turn_at, s.line_since, s.job_id, s.step
-    )
+  ),
+  -- The user's second step, third and so on: as if each had the user's turn.
+  further as (
+    select w.job_id, w.step, w.line_tool, w.run, w.ready_at, w.line_user_id,
+      1 + row_number() over (
+        partition by w.line_user_id
+        order by w.line_since, w.job_id, w.step
+      ) as nth
+    from waiting w
+    where w.turn_at is null
+  ),
+  turns as (
+    select f.line_user_id, min(w.turn_at) as turn_at
+    from (select distinct u.line_user_id from further u) f
+    left join waiting w
+      on w.line_user_id = f.line_user_id
+      and w.turn_at is not null
+    group by f.line_user_id
+  ),
+  line as (
+    select w.job_id, w.step, w.line_tool, w.run, w.ready_at, 1::bigint as nth, w.turn_at
+    from waiting w
+    where w.turn_at is not null
+    union all
+    select f.job_id, f.step, f.line_tool, f.run, f.ready_at, f.nth, t.turn_at
+    from further f
+    left join turns t using (line_user_id)
   )
   select
-    o.job_id,
-    o.step,
-    o.line_tool,
+    l.job_id,
+    l.step,
+    l.line_tool,
+    l.step = 1 and (
+      l.run = 0
+      -- A step that was put back may belong to a job that has begun.
+      or (
+        select j.status
+        from unstuck.jobs j
+        where j.id = l.job_id
+      ) = 'queued'
+    ),
     row_number() over (
-      order by coalesce(greatest(o.ready_at, o.turn_at) > p_now, false), o.nth,
-        case when o.ready_at > p_now then o.ready_at end, o.turn_at, o.job_id, o.step
+      order by coalesce(greatest(l.ready_at, l.turn_at) > p_now, false), l.nth,
+        case when l.ready_at > p_now then l.ready_at end, l.turn_at, l.job_id, l.step
     )
-  from own o
-$function$
+  from line l;
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.refund_ask(p_job unstuck.jobs, p_step integer, p_amount bigint, p_reason text)
  RETURNS bigint
@@ -6853,12 +6946,20 @@ CREATE OR REPLACE FUNCTION unstuck_private.seconds_over_queue_ttl(p_job_id uuid,
  STABLE
  SET search_path TO ''
  SET plan_cache_mode TO 'force_generic_plan'
+ SET enable_seqscan TO 'off'
+ SET enable_bitmapscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
-  v_slots int;
+  v_free int;
 begin
-  select unstuck_private.slot_limit(p, clock_timestamp())
-  into v_slots
+  select unstuck_private.slot_limit(p, clock_timestamp()) - (
+    select count(*)
+    from unstuck.job_steps s
+    where s.provider = p.provider
+      and unstuck_private.holds_slot(s)
+  )
+  into v_free
   from unstuck.providers p
   where p.provider = p_tool.provider;
   if (
@@ -6867,15 +6968,16 @@ begin
       select
       from unstuck.job_steps s
       where s.provider = p_tool.provider
-        and s.provider_done_at is null
-        and s.status in ('queued', 'starting', 'running')
+        and s.status = 'queued'
         and s.job_id <> p_job_id
-      limit v_slots
+      limit greatest(v_free, 0)
     ) s
-  ) < v_slots
+  ) < v_free
     or not exists (
-      select from unstuck_private.tool_seconds(p_tool.provider) t
-      where t.measured
+      select from unstuck.job_steps s
+      where s.provider = p_tool.provider
+        and s.status = 'completed'
+        and s.started_at is not null
     )
   then
     return 0;
@@ -6886,11 +6988,12 @@ begin
   );
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.seconds_until_slots_free(p_provider text)
+CREATE OR REPLACE FUNCTION unstuck_private.seconds_until_slots_free(p_provider text, p_times unstuck_private.tool_time[])
  RETURNS numeric[]
  LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
+ SET plan_cache_mode TO 'force_generic_plan'
 AS $function$
 begin
   return (
@@ -6905,7 +7008,7 @@ begin
         ) as seconds
       from unstuck.job_steps s
       join unstuck.jobs j on j.id = s.job_id
-      left join unstuck_private.tool_seconds(p_provider) t on t.tool = j.tool
+      left join unnest(p_times) t on t.tool = j.tool
       where s.provider = p_provider
         and unstuck_private.holds_slot(s)
     ),
@@ -6932,7 +7035,7 @@ begin
   );
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.seconds_until_work_done(p_provider text, p_seconds numeric)
+CREATE OR REPLACE FUNCTION unstuck_private.seconds_until_work_done(p_provider text, p_times unstuck_private.tool_time[], p_seconds numeric)
  RETURNS numeric
  LANGUAGE plpgsql
  STABLE
@@ -6949,7 +7052,7 @@ begin
         s.free_in,
         sum(s.free_in) over (order by s.free_in, s.slot) as total,
         row_number() over (order by s.free_in, s.slot) as slots
-      from unnest(unstuck_private.seconds_until_slots_free(p_provider))
+      from unnest(unstuck_private.seconds_until_slots_free(p_provider, p_times))
         with ordinality as s (free_in, slot)
     ) f
   );
@@ -7265,37 +7368,47 @@ CREATE OR REPLACE FUNCTION unstuck_private.steps_ahead(p_step unstuck.job_steps,
  SET enable_bitmapscan TO 'off'
  SET jit TO 'off'
 AS $function$
-declare
-  -- The tools whose steps wait for their circuit: the others go before them.
-  v_shut text[] := array(
-    select t.tool
-    from unstuck.tools t
-    where t.circuit_open_until > p_now
-  );
 begin
-  if p_step.turn_at <= p_now and p_step.line_tool <> all (v_shut) then
+  if p_step.turn_at <= p_now
+    and not exists (
+      select from unstuck.tools t
+      where t.tool = p_step.line_tool
+        and t.circuit_open_until > p_now
+    )
+  then
     return query
-    select s.line_tool, count(*),
-      count(*) filter (
-        where s.step = 1
-          -- A step that was put back may belong to a job that has begun.
-          and (
-            s.run = 0
-            or (
-              select j.status
-              from unstuck.jobs j
-              where j.id = s.job_id
-            ) = 'queued'
-          )
-      )
-    from unstuck.job_steps s
-    where s.provider = p_step.provider
-      and s.status = 'queued'
-      and s.turn_at is not null
-      and s.line_tool <> all (v_shut)
-      and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
-      and (s.turn_at, s.job_id, s.step) < (p_step.turn_at, p_step.job_id, p_step.step)
-    group by s.line_tool;
+    select t.tool, b.steps,
+      b.new_jobs + case when b.put_back = 0 then 0 else (
+        -- A step that was put back may belong to a job that has begun.
+        select count(*)
+        from unstuck.job_steps s
+        join unstuck.jobs j on j.id = s.job_id
+        where s.provider = p_step.provider
+          and s.line_tool = t.tool
+          and s.status = 'queued'
+          and s.turn_at is not null
+          and (s.turn_at, s.job_id, s.step) < (p_step.turn_at, p_step.job_id, p_step.step)
+          and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
+          and s.step = 1
+          and s.run > 0
+          and j.status = 'queued'
+      ) end
+    from unstuck.tools t
+    cross join lateral (
+      select
+        count(*) as steps,
+        count(*) filter (where s.step = 1 and s.run = 0) as new_jobs,
+        count(*) filter (where s.step = 1 and s.run > 0) as put_back
+      from unstuck.job_steps s
+      where s.provider = p_step.provider
+        and s.line_tool = t.tool
+        and s.status = 'queued'
+        and s.turn_at is not null
+        and (s.turn_at, s.job_id, s.step) < (p_step.turn_at, p_step.job_id, p_step.step)
+        and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
+    ) b
+    where coalesce(t.circuit_open_until <= p_now, true)
+      and b.steps > 0;
     return;
   end if;
   return query
@@ -7303,9 +7416,8 @@ begin
     select *
     from unstuck_private.queue_order(p_step.provider, p_now) q
   )
-  select l.tool, count(*), count(*) filter (where l.step = 1 and j.status = 'queued')
+  select l.tool, count(*), count(*) filter (where l.begins)
   from line l
-  join unstuck.jobs j on j.id = l.job_id
   where l."position" < (
     select m."position"
     from line m
@@ -7718,7 +7830,12 @@ declare
 begin
   perform unstuck_private.act_as('sweep');
   -- A user's own heal locks the account first, like every other function that works on the user.
-  if p_user_id is not null and not unstuck_private.account_try_lock(p_user_id) then
+  if p_user_id is not null
+    and not (
+      unstuck_private.has_due_jobs(p_user_id, p_now)
+      and unstuck_private.account_try_lock(p_user_id)
+    )
+  then
     return;
   end if;
   foreach v_by in array
@@ -7992,50 +8109,59 @@ AS $function$
       * (case when p_provider.synchronous then p_tool.attempt_max else 1 end)
 $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.tool_seconds(p_provider text)
- RETURNS TABLE(tool text, seconds numeric, measured boolean)
+CREATE OR REPLACE FUNCTION unstuck_private.tool_times(p_provider text)
+ RETURNS unstuck_private.tool_time[]
  LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
+ SET plan_cache_mode TO 'force_generic_plan'
 AS $function$
 begin
-  return query
-  with lately as (
-    select
-      j.tool,
-      greatest(
-        unstuck_private.seconds_between(
-          least(s.claimed_at, s.started_at),
-          coalesce(s.provider_done_at, s.completed_at)
-        ),
-        0
-      ) as seconds,
-      row_number() over (partition by j.tool order by s.completed_at desc) as nth
-    from (
-      select *
-      from unstuck.job_steps c
-      where c.provider = p_provider
-        and c.status = 'completed'
-        and c.started_at is not null
-      order by c.completed_at desc
+  return (
+    with done as (
+      select
+        -- A step that was completed before migration 0003 does not name its tool.
+        coalesce(
+          s.line_tool,
+          (
+            select j.tool
+            from unstuck.jobs j
+            where j.id = s.job_id
+          )
+        ) as tool,
+        least(s.claimed_at, s.started_at) as since,
+        coalesce(s.provider_done_at, s.completed_at) as until,
+        s.completed_at
+      from unstuck.job_steps s
+      where s.provider = p_provider
+        and s.status = 'completed'
+        and s.started_at is not null
+      order by s.completed_at desc
       limit 200
-    ) s
-    join unstuck.jobs j on j.id = s.job_id
-  ),
-  mean as (
-    select l.tool, avg(l.seconds) as seconds
-    from lately l
-    where l.nth <= 20
-    group by rollup (l.tool)
-  )
-  select
-    t.tool,
-    coalesce(m.seconds, a.seconds, 60),
-    a.seconds is not null
-  from unstuck.tools t
-  left join mean m on m.tool = t.tool
-  left join mean a on a.tool is null
-  where t.provider = p_provider;
+    ),
+    lately as (
+      select d.*, row_number() over (partition by d.tool order by d.completed_at desc) as nth
+      from done d
+    ),
+    mean as (
+      select
+        l.tool,
+        avg(
+          -- A time that was written by hand may be infinite or wrong.
+          greatest(least(extract(epoch from l.until) - extract(epoch from l.since), 2147483647), 0)
+        ) as seconds
+      from lately l
+      where l.nth <= 20
+      group by rollup (l.tool)
+    )
+    select array_agg(
+      (t.tool, coalesce(m.seconds, a.seconds, 60))::unstuck_private.tool_time
+    )
+    from unstuck.tools t
+    left join mean m on m.tool = t.tool
+    left join mean a on a.tool is null
+    where t.provider = p_provider
+  );
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.trials_waiting(p_provider text, p_now timestamp with time zone)

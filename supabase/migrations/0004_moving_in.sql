@@ -1202,7 +1202,7 @@ end $$;
 
 revoke all on function unstuck_private.jobs_try_lock from public, anon, authenticated, service_role;
 
---: source order/job_enqueue_v2.sql 5f6cecb56c44
+--: source order/job_enqueue_v2.sql e8f0c17c6f92
 create or replace function unstuck.job_enqueue_v2(
   p_user_id uuid,
   p_job_id uuid,
@@ -1232,6 +1232,9 @@ language plpgsql
 security definer
 set search_path = ''
 set statement_timeout = '10s'
+-- However few rows the statistics know, they are read by their indexes.
+set enable_seqscan = off
+set jit = off
 as
 $$
 declare
@@ -2042,7 +2045,7 @@ end $$;
 revoke all on function unstuck_private.prune_projection_errors
 from public, anon, authenticated, service_role;
 
---: source sweep/sweep.sql f91d919e29af
+--: source sweep/sweep.sql f9b624e29240
 -- Heals all that SQL can heal, up to p_limit jobs and a time budget: it finalises jobs that ran out
 -- of time, page by page, then fails steps without an attempt left, then requeues steps, then pays
 -- refunds that are owed. None of the four stops another, and no row stops the others.
@@ -2082,7 +2085,12 @@ declare
 begin
   perform unstuck_private.act_as('sweep');
   -- A user's own heal locks the account first, like every other function that works on the user.
-  if p_user_id is not null and not unstuck_private.account_try_lock(p_user_id) then
+  if p_user_id is not null
+    and not (
+      unstuck_private.has_due_jobs(p_user_id, p_now)
+      and unstuck_private.account_try_lock(p_user_id)
+    )
+  then
     return;
   end if;
   foreach v_by in array
@@ -2869,7 +2877,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   4,
   'moving_in',
-  'cc630c99db8675f5365ec9599b3a96da8404aea9ea526e00704c67db1b0c550f'
+  '467dd715c67e8706fd028055c2ab3b7afeccd2bdb719aa14b08d5b2295b25e2b'
 );
 
 notify pgrst, 'reload schema';
