@@ -3834,10 +3834,15 @@ begin
     and new.status::text
       in (v_projection.statuses ->> 'failed', v_projection.statuses ->> 'cancelled')
   then
-    insert into unstuck.host_requests (job_id, host_table)
-    values (new.id, tg_relid)
-    on conflict do nothing;
-    perform unstuck_private.host_request_carry_out(new.id);
+    if unstuck_private.is_own_at_work(new.id) then
+      insert into unstuck_private.unprojected (job_id)
+      values (new.id);
+    else
+      insert into unstuck.host_requests (job_id, host_table)
+      values (new.id, tg_relid)
+      on conflict do nothing;
+      perform unstuck_private.host_request_carry_out(new.id);
+    end if;
   end if;
   return null;
 end $function$
@@ -3971,6 +3976,24 @@ begin
         and (s.provider_task_id is not null or s.claimed_at is not null)
     );
 end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.is_own_at_work(p_job_id uuid)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select exists (
+    select
+    from unstuck.jobs j
+    join unstuck.tools t using (tool)
+    where j.id = p_job_id
+      and j.user_id = auth.uid()
+      and j.status in ('starting', 'running')
+      and not t.user_cancel_running
+  )
+    and not unstuck_private.is_admin()
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.is_reserved_attempt(p_step unstuck.job_steps, p_now timestamp with time zone)
  RETURNS boolean

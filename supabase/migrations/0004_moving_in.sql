@@ -1562,11 +1562,12 @@ end $$;
 revoke all on function unstuck_private.host_requests_carry_out
 from public, anon, authenticated, service_role;
 
---: source projection/host_row_changed.sql 99a834d3667b
+--: source projection/host_row_changed.sql 1a4554e6599e
 -- What others do to a row of an attached table. A row that an older page inserts is a pending job
 -- of ours: unpaid, and harmless until its `/run` adopts it. A row that a page or a function of the
--- app ends while our job lives cancels the job, with its refund. Our own writes are known by a
--- setting.
+-- app ends while our job lives cancels the job, with its refund; but a user does not end a job of
+-- the user's own that a provider works on, and the row is written back. Our own writes are known by
+-- a setting.
 --
 -- The app's transaction holds its row already, against our order of locks, so nothing here waits.
 create or replace function unstuck_private.host_row_changed() returns trigger
@@ -1598,10 +1599,15 @@ begin
     and new.status::text
       in (v_projection.statuses ->> 'failed', v_projection.statuses ->> 'cancelled')
   then
-    insert into unstuck.host_requests (job_id, host_table)
-    values (new.id, tg_relid)
-    on conflict do nothing;
-    perform unstuck_private.host_request_carry_out(new.id);
+    if unstuck_private.is_own_at_work(new.id) then
+      insert into unstuck_private.unprojected (job_id)
+      values (new.id);
+    else
+      insert into unstuck.host_requests (job_id, host_table)
+      values (new.id, tg_relid)
+      on conflict do nothing;
+      perform unstuck_private.host_request_carry_out(new.id);
+    end if;
   end if;
   return null;
 end $$;
@@ -1648,6 +1654,30 @@ exception when others then
 end $$;
 
 revoke all on function unstuck_private.host_row_take from public, anon, authenticated, service_role;
+
+--: source projection/is_own_at_work.sql c8cc255e59ef
+-- True for a job that its own user, who asks, may not end: a provider works on it, and its tool does
+-- not allow that. An admin may.
+create or replace function unstuck_private.is_own_at_work(p_job_id uuid) returns boolean
+language sql
+stable
+set search_path = ''
+as
+$$
+  select exists (
+    select
+    from unstuck.jobs j
+    join unstuck.tools t using (tool)
+    where j.id = p_job_id
+      and j.user_id = auth.uid()
+      and j.status in ('starting', 'running')
+      and not t.user_cancel_running
+  )
+    and not unstuck_private.is_admin()
+$$;
+
+revoke all on function unstuck_private.is_own_at_work
+from public, anon, authenticated, service_role;
 
 --: source projection/job_project.sql 31e853cde03a
 -- Writes one job to one table of the app, in a block of its own: whatever the app's triggers raise,
@@ -2877,7 +2907,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   4,
   'moving_in',
-  '467dd715c67e8706fd028055c2ab3b7afeccd2bdb719aa14b08d5b2295b25e2b'
+  '41bb6d5bee15e4d658332a2f584fe548bf33f0885ae8e990f096251c7e7e7b17'
 );
 
 notify pgrst, 'reload schema';

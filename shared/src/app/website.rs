@@ -31,6 +31,7 @@ struct WebsiteBody {
     prompt: String,
     site_name: Option<String>,
     language: Option<String>,
+    team_id: Option<String>,
     job_id: Option<JobId>,
     session_id: Option<String>,
 }
@@ -91,9 +92,13 @@ async fn order(
     user: UserId,
 ) -> Result<Reply, ApiError> {
     input::session_id("sessionId", body.session_id.as_deref())?;
-    let order =
-        WebsiteOrder { prompt: body.prompt, site_name: body.site_name, language: body.language }
-            .check()?;
+    let order = WebsiteOrder {
+        prompt: body.prompt,
+        site_name: body.site_name,
+        language: body.language,
+        team_id: body.team_id,
+    }
+    .check()?;
     let cx = call.cx();
     let random = cx.transport.random();
     let job = enqueue::job_id("jobId", body.job_id, call.idempotency_key(), random)?;

@@ -1,7 +1,8 @@
 -- What others do to a row of an attached table. A row that an older page inserts is a pending job
 -- of ours: unpaid, and harmless until its `/run` adopts it. A row that a page or a function of the
--- app ends while our job lives cancels the job, with its refund. Our own writes are known by a
--- setting.
+-- app ends while our job lives cancels the job, with its refund; but a user does not end a job of
+-- the user's own that a provider works on, and the row is written back. Our own writes are known by
+-- a setting.
 --
 -- The app's transaction holds its row already, against our order of locks, so nothing here waits.
 create or replace function unstuck_private.host_row_changed() returns trigger
@@ -33,10 +34,15 @@ begin
     and new.status::text
       in (v_projection.statuses ->> 'failed', v_projection.statuses ->> 'cancelled')
   then
-    insert into unstuck.host_requests (job_id, host_table)
-    values (new.id, tg_relid)
-    on conflict do nothing;
-    perform unstuck_private.host_request_carry_out(new.id);
+    if unstuck_private.is_own_at_work(new.id) then
+      insert into unstuck_private.unprojected (job_id)
+      values (new.id);
+    else
+      insert into unstuck.host_requests (job_id, host_table)
+      values (new.id, tg_relid)
+      on conflict do nothing;
+      perform unstuck_private.host_request_carry_out(new.id);
+    end if;
   end if;
   return null;
 end $$;

@@ -12,6 +12,7 @@ use std::fmt::Write;
 const PROMPT_CHARS_MAX: usize = 10_000;
 const NAME_CHARS_MAX: usize = 200;
 const LANGUAGE_CHARS_MAX: usize = 50;
+const TEAM_CHARS_MAX: usize = 36;
 
 /// The input of an order. The job and its step keep it; two orders with equal inputs are the same
 /// order.
@@ -23,6 +24,9 @@ pub struct WebsiteOrder {
     pub site_name: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
+    /// Who pays, where the app's wallet is a team's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team_id: Option<String>,
 }
 
 impl WebsiteOrder {
@@ -41,6 +45,7 @@ impl WebsiteOrder {
         within("prompt", &self.prompt, 1, PROMPT_CHARS_MAX)?;
         within("siteName", self.site_name.as_deref().unwrap_or_default(), 0, NAME_CHARS_MAX)?;
         within("language", self.language.as_deref().unwrap_or_default(), 0, LANGUAGE_CHARS_MAX)?;
+        within("teamId", self.team_id.as_deref().unwrap_or_default(), 0, TEAM_CHARS_MAX)?;
         Ok(self)
     }
 
@@ -115,7 +120,7 @@ mod tests {
     use crate::core::error::ErrorCode;
 
     fn order(prompt: &str) -> WebsiteOrder {
-        WebsiteOrder { prompt: prompt.to_owned(), site_name: None, language: None }
+        WebsiteOrder { prompt: prompt.to_owned(), site_name: None, language: None, team_id: None }
     }
 
     #[test]
@@ -132,6 +137,8 @@ mod tests {
         assert_eq!(named.check().unwrap_err().fields["field"], "siteName");
         let spoken = WebsiteOrder { language: Some("x".repeat(51)), ..order("a") };
         assert_eq!(spoken.check().unwrap_err().fields["field"], "language");
+        let paid = WebsiteOrder { team_id: Some("x".repeat(37)), ..order("a") };
+        assert_eq!(paid.check().unwrap_err().fields["field"], "teamId");
     }
 
     #[test]
