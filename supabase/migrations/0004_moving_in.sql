@@ -1655,9 +1655,9 @@ end $$;
 
 revoke all on function unstuck_private.host_row_take from public, anon, authenticated, service_role;
 
---: source projection/is_own_at_work.sql c8cc255e59ef
--- True for a job that its own user, who asks, may not end: a provider works on it, and its tool does
--- not allow that. An admin may.
+--: source projection/is_own_at_work.sql 9f0a9fca7176
+-- True for a job that its own user, who asks, may not end: a provider works on it, and its tool
+-- does not allow that. An admin may.
 create or replace function unstuck_private.is_own_at_work(p_job_id uuid) returns boolean
 language sql
 stable
@@ -2907,7 +2907,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   4,
   'moving_in',
-  '41bb6d5bee15e4d658332a2f584fe548bf33f0885ae8e990f096251c7e7e7b17'
+  '404abc13522de01fc955ba6b27119c88a4de33d899d41036536a51cbf49b5801'
 );
 
 notify pgrst, 'reload schema';

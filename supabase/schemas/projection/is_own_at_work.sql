@@ -1,5 +1,5 @@
--- True for a job that its own user, who asks, may not end: a provider works on it, and its tool does
--- not allow that. An admin may.
+-- True for a job that its own user, who asks, may not end: a provider works on it, and its tool
+-- does not allow that. An admin may.
 create or replace function unstuck_private.is_own_at_work(p_job_id uuid) returns boolean
 language sql
 stable
