@@ -3078,7 +3078,7 @@ begin
     )
     select coalesce(jsonb_object_agg(l.job_id, l.nth), '{}')
     from line l
-    where l.job_id = any (v_ids)
+    join unnest(v_ids) as n (id) on n.id = l.job_id
   );
 end $function$
 ;
@@ -7400,9 +7400,9 @@ begin
     )
   then
     return query
-    select t.tool, b.steps,
-      b.new_jobs + case when b.put_back = 0 then 0 else (
-        -- A step that was put back may belong to a job that has begun.
+    select t.tool, b.steps + e.steps,
+      b.steps + e.steps - case when b.others + e.others = 0 then 0 else (
+        -- A later step belongs to a job that has begun, a step that was put back may.
         select count(*)
         from unstuck.job_steps s
         join unstuck.jobs j on j.id = s.job_id
@@ -7412,26 +7412,31 @@ begin
           and s.turn_at is not null
           and (s.turn_at, s.job_id, s.step) < (p_step.turn_at, p_step.job_id, p_step.step)
           and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
-          and s.step = 1
-          and s.run > 0
-          and j.status = 'queued'
+          and (s.step > 1 or s.run > 0 and j.status <> 'queued')
       ) end
     from unstuck.tools t
     cross join lateral (
-      select
-        count(*) as steps,
-        count(*) filter (where s.step = 1 and s.run = 0) as new_jobs,
-        count(*) filter (where s.step = 1 and s.run > 0) as put_back
+      select count(*) as steps, count(*) filter (where s.step > 1 or s.run > 0) as others
       from unstuck.job_steps s
       where s.provider = p_step.provider
         and s.line_tool = t.tool
         and s.status = 'queued'
-        and s.turn_at is not null
-        and (s.turn_at, s.job_id, s.step) < (p_step.turn_at, p_step.job_id, p_step.step)
+        and s.turn_at < p_step.turn_at
         and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
     ) b
+    -- Those of the same moment apart: to compare one column is a fifth cheaper.
+    cross join lateral (
+      select count(*) as steps, count(*) filter (where s.step > 1 or s.run > 0) as others
+      from unstuck.job_steps s
+      where s.provider = p_step.provider
+        and s.line_tool = t.tool
+        and s.status = 'queued'
+        and s.turn_at = p_step.turn_at
+        and (s.job_id, s.step) < (p_step.job_id, p_step.step)
+        and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
+    ) e
     where coalesce(t.circuit_open_until <= p_now, true)
-      and b.steps > 0;
+      and b.steps + e.steps > 0;
     return;
   end if;
   return query
@@ -8170,8 +8175,13 @@ begin
       select
         l.tool,
         avg(
-          -- A time that was written by hand may be infinite or wrong.
-          greatest(least(extract(epoch from l.until) - extract(epoch from l.since), 2147483647), 0)
+          -- In whole seconds. A time that was written by hand may be infinite or wrong.
+          round(
+            greatest(
+              least(extract(epoch from l.until) - extract(epoch from l.since), 2147483647),
+              0
+            )
+          )
         ) as seconds
       from lately l
       where l.nth <= 20
