@@ -1459,7 +1459,7 @@ begin
     if v_job.request_hash is not null then
       return query
       select s.*, case when p_claim then unstuck_private.order_claimed(p_job_id) end
-      from unstuck_private.job_state(p_job_id, true, true) s;
+      from unstuck_private.job_state(p_job_id, true) s;
       return;
     end if;
     perform unstuck_private.refuse_adoption(v_job);
@@ -1493,8 +1493,9 @@ begin
   end if;
   -- The reply shows the job as it was ordered.
   return query
-  select s.*, case when p_claim then unstuck_private.order_claim(s.job_id) end
-  from unstuck_private.job_state(p_job_id, false, false) s;
+  select p_job_id, 'queued', false, v_price, v_balance - v_price, null::int, null::int, null::text,
+    null::text, null::text, null::text, 0::bigint,
+    case when p_claim then unstuck_private.order_claim(p_job_id) end;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.job_get_v1(p_job_id uuid, p_user_id uuid DEFAULT NULL::uuid, p_tool text DEFAULT NULL::text, p_table text DEFAULT NULL::text)
@@ -1567,7 +1568,7 @@ begin
     end
   from unstuck.jobs j
   join unstuck.tools t using (tool)
-  cross join unstuck_private.job_state(j.id, false, true) e
+  cross join unstuck_private.job_state(j.id, false) e
   cross join lateral (
     select case when unstuck_private.waits_for_capacity(j) then 'PROVIDER_BUSY' end as code
     -- Not inlined: it is asked once.
@@ -4332,7 +4333,7 @@ AS $function$
   where j.id = p_job.id
 $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.job_state(p_job_id uuid, p_replayed boolean, p_with_position boolean)
+CREATE OR REPLACE FUNCTION unstuck_private.job_state(p_job_id uuid, p_replayed boolean)
  RETURNS TABLE(job_id uuid, status text, replayed boolean, credits_charged bigint, balance bigint, "position" integer, eta_seconds integer, task_id text, output_url text, error_code text, error_message text, credits_refunded bigint)
  LANGUAGE plpgsql
  STABLE
@@ -4362,7 +4363,7 @@ begin
     j.credits_refunded
   from unstuck.jobs j
   left join unstuck_private.wallet_lock(j.user_id, j.tool, false) w on true
-  left join unstuck_private.job_position(case when p_with_position then p_job_id end) p on true
+  left join unstuck_private.job_position(p_job_id) p on true
   where j.id = p_job_id;
 end $function$
 ;
@@ -8165,7 +8166,7 @@ begin
         and s.status = 'completed'
         and s.started_at is not null
       order by s.completed_at desc
-      limit 200
+      limit 100
     ),
     lately as (
       select d.*, row_number() over (partition by d.tool order by d.completed_at desc) as nth

@@ -1060,14 +1060,9 @@ end $$;
 
 revoke all on function unstuck_private.job_lock from public, anon, authenticated, service_role;
 
---: source job/job_state.sql aec23f7d8b70
--- The present state of a job, as the reply to the request that named it. A new job is about to be
--- claimed: it is answered without a position.
-create or replace function unstuck_private.job_state(
-  p_job_id uuid,
-  p_replayed boolean,
-  p_with_position boolean
-)
+--: source job/job_state.sql 1ebcacdd8cfc
+-- The present state of a job, as the reply to the request that named it.
+create or replace function unstuck_private.job_state(p_job_id uuid, p_replayed boolean)
 returns table (
   job_id uuid,
   status text,
@@ -1111,7 +1106,7 @@ begin
     j.credits_refunded
   from unstuck.jobs j
   left join unstuck_private.wallet_lock(j.user_id, j.tool, false) w on true
-  left join unstuck_private.job_position(case when p_with_position then p_job_id end) p on true
+  left join unstuck_private.job_position(p_job_id) p on true
   where j.id = p_job_id;
 end $$;
 
@@ -1202,7 +1197,7 @@ end $$;
 
 revoke all on function unstuck_private.jobs_try_lock from public, anon, authenticated, service_role;
 
---: source order/job_enqueue_v2.sql e8f0c17c6f92
+--: source order/job_enqueue_v2.sql 209c221f8362
 create or replace function unstuck.job_enqueue_v2(
   p_user_id uuid,
   p_job_id uuid,
@@ -1271,7 +1266,7 @@ begin
     if v_job.request_hash is not null then
       return query
       select s.*, case when p_claim then unstuck_private.order_claimed(p_job_id) end
-      from unstuck_private.job_state(p_job_id, true, true) s;
+      from unstuck_private.job_state(p_job_id, true) s;
       return;
     end if;
     perform unstuck_private.refuse_adoption(v_job);
@@ -1305,8 +1300,9 @@ begin
   end if;
   -- The reply shows the job as it was ordered.
   return query
-  select s.*, case when p_claim then unstuck_private.order_claim(s.job_id) end
-  from unstuck_private.job_state(p_job_id, false, false) s;
+  select p_job_id, 'queued', false, v_price, v_balance - v_price, null::int, null::int, null::text,
+    null::text, null::text, null::text, 0::bigint,
+    case when p_claim then unstuck_private.order_claim(p_job_id) end;
 end $$;
 
 comment on function unstuck.job_enqueue_v2 is $c$
@@ -2907,7 +2903,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   4,
   'moving_in',
-  '404abc13522de01fc955ba6b27119c88a4de33d899d41036536a51cbf49b5801'
+  '5cb33d9e3dbbdd2a3116c8c8a511e9df65183cc81b9e2b993c20d6b44b5eea8e'
 );
 
 notify pgrst, 'reload schema';
