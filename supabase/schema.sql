@@ -1430,6 +1430,7 @@ declare
   v_job unstuck.jobs;
   v_price bigint;
   v_balance bigint;
+  v_taken bigint;
   v_seconds_over int;
   v_constraint text;
 begin
@@ -1469,14 +1470,12 @@ begin
     perform unstuck_private.refuse(503, 'tool_disabled');
   end if;
   perform unstuck_private.refuse_second_live_job(p_user_id, p_job_id, v_tool);
-  -- The job that the order adopts is the user's own, so nobody who waits for it holds the wallet.
-  v_price := unstuck_private.wallet_price(
-    p_user_id, p_tool, p_input,
+  v_price := unstuck_private.wallet_price(p_user_id, p_tool, p_input,
     unstuck_private.order_price(v_tool, jsonb_array_length(p_steps)));
   v_balance := unstuck_private.refuse_over_balance(p_user_id, p_tool, v_price);
   begin
     -- Some servers of the PostgREST protocol pass a null as ''.
-    perform unstuck_private.job_write(p_user_id, p_job_id, v_tool, nullif(p_session_id, ''),
+    v_taken := unstuck_private.job_write(p_user_id, p_job_id, v_tool, nullif(p_session_id, ''),
       p_input, p_request_hash, p_steps, v_price, v_balance, null);
   exception when unique_violation then
     -- Another user took this id, or another writer inserted a live row, at the same moment.
@@ -1493,7 +1492,7 @@ begin
   end if;
   -- The reply shows the job as it was ordered.
   return query
-  select p_job_id, 'queued', false, v_price, v_balance - v_price, null::int, null::int, null::text,
+  select p_job_id, 'queued', false, v_taken, v_balance - v_taken, null::int, null::int, null::text,
     null::text, null::text, null::text, 0::bigint,
     case when p_claim then unstuck_private.order_claim(p_job_id) end;
 end $function$
@@ -4624,7 +4623,7 @@ begin
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.job_write(p_user_id uuid, p_job_id uuid, p_tool unstuck.tools, p_session_id text, p_input jsonb, p_request_hash text, p_steps jsonb, p_price bigint, p_balance bigint, p_retry_of uuid)
- RETURNS void
+ RETURNS bigint
  LANGUAGE plpgsql
  SET search_path TO ''
  SET plan_cache_mode TO 'force_generic_plan'
@@ -4694,6 +4693,7 @@ begin
     end,
     s.input
   from jsonb_array_elements(p_steps) with ordinality as s (input, step);
+  return v_taken;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.jobs_before_insert()

@@ -1197,7 +1197,7 @@ end $$;
 
 revoke all on function unstuck_private.jobs_try_lock from public, anon, authenticated, service_role;
 
---: source order/job_enqueue_v2.sql 209c221f8362
+--: source order/job_enqueue_v2.sql 7bf02c19018f
 create or replace function unstuck.job_enqueue_v2(
   p_user_id uuid,
   p_job_id uuid,
@@ -1237,6 +1237,7 @@ declare
   v_job unstuck.jobs;
   v_price bigint;
   v_balance bigint;
+  v_taken bigint;
   v_seconds_over int;
   v_constraint text;
 begin
@@ -1276,14 +1277,12 @@ begin
     perform unstuck_private.refuse(503, 'tool_disabled');
   end if;
   perform unstuck_private.refuse_second_live_job(p_user_id, p_job_id, v_tool);
-  -- The job that the order adopts is the user's own, so nobody who waits for it holds the wallet.
-  v_price := unstuck_private.wallet_price(
-    p_user_id, p_tool, p_input,
+  v_price := unstuck_private.wallet_price(p_user_id, p_tool, p_input,
     unstuck_private.order_price(v_tool, jsonb_array_length(p_steps)));
   v_balance := unstuck_private.refuse_over_balance(p_user_id, p_tool, v_price);
   begin
     -- Some servers of the PostgREST protocol pass a null as ''.
-    perform unstuck_private.job_write(p_user_id, p_job_id, v_tool, nullif(p_session_id, ''),
+    v_taken := unstuck_private.job_write(p_user_id, p_job_id, v_tool, nullif(p_session_id, ''),
       p_input, p_request_hash, p_steps, v_price, v_balance, null);
   exception when unique_violation then
     -- Another user took this id, or another writer inserted a live row, at the same moment.
@@ -1300,7 +1299,7 @@ begin
   end if;
   -- The reply shows the job as it was ordered.
   return query
-  select p_job_id, 'queued', false, v_price, v_balance - v_price, null::int, null::int, null::text,
+  select p_job_id, 'queued', false, v_taken, v_balance - v_taken, null::int, null::int, null::text,
     null::text, null::text, null::text, 0::bigint,
     case when p_claim then unstuck_private.order_claim(p_job_id) end;
 end $$;
@@ -1324,10 +1323,10 @@ $c$;
 revoke all on function unstuck.job_enqueue_v2 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_enqueue_v2 to service_role;
 
---: source order/job_write.sql 8897a5c4b132
+--: source order/job_write.sql 4e11ab7f4472
 -- Writes a queued job with its debit and its steps, or overwrites the row that the order adopts.
 -- The caller has locked the account and the wallet, which holds p_balance. What is charged is what
--- the wallet says that it took.
+-- the wallet says that it took, which this returns.
 create or replace function unstuck_private.job_write(
   p_user_id uuid,
   p_job_id uuid,
@@ -1340,7 +1339,7 @@ create or replace function unstuck_private.job_write(
   p_balance bigint,
   p_retry_of uuid
 )
-returns void
+returns bigint
 language plpgsql
 set search_path = ''
 -- Planning would cost more than the work.
@@ -1412,6 +1411,7 @@ begin
     end,
     s.input
   from jsonb_array_elements(p_steps) with ordinality as s (input, step);
+  return v_taken;
 end $$;
 
 revoke all on function unstuck_private.job_write from public, anon, authenticated, service_role;
@@ -1450,9 +1450,10 @@ end $$;
 
 revoke all on function unstuck_private.order_debit from public, anon, authenticated, service_role;
 
---: source order/refuse_over_balance.sql 6537d07cdc53
+--: source order/refuse_over_balance.sql 6414505b11ab
 -- Locks the wallet that pays for this order, refuses a price that it does not cover, and returns
--- what it holds. The user's row is locked.
+-- what it holds. The user's row is locked; so is a job that the order adopts, against the order of
+-- locks: it is the user's own, and nobody who waits for it holds the wallet.
 create or replace function unstuck_private.refuse_over_balance(
   p_user_id uuid,
   p_tool text,
@@ -2903,7 +2904,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   4,
   'moving_in',
-  '5cb33d9e3dbbdd2a3116c8c8a511e9df65183cc81b9e2b993c20d6b44b5eea8e'
+  'f6246db1fb3e97215f07a329ebee83f0a94edc1d9d2766534be9d103c3c2d16a'
 );
 
 notify pgrst, 'reload schema';

@@ -190,7 +190,9 @@ async fn credits_go_back_to_the_part_they_came_from() {
 #[tokio::test]
 async fn an_unlimited_subscriber_is_charged_and_refunded_nothing() {
     let host = Host::with_its_wallet(App::Tools).await;
-    let job = host.order(THIRD, UPSCALER, 1).await;
+    let job = Uuid::new_v4();
+    let ordered = host.enqueue(THIRD, job, UPSCALER, 1).await.unwrap();
+    assert_has!(ordered, { "credits_charged": 0, "balance": 20 });
     assert_has!(host.job(job).await, { "credits_charged": 0, "credits_refunded": 0 });
     host.cancel(THIRD, job).await.unwrap();
     host.assert_cancelled(job, 0).await;

@@ -1,6 +1,6 @@
 -- Writes a queued job with its debit and its steps, or overwrites the row that the order adopts.
 -- The caller has locked the account and the wallet, which holds p_balance. What is charged is what
--- the wallet says that it took.
+-- the wallet says that it took, which this returns.
 create or replace function unstuck_private.job_write(
   p_user_id uuid,
   p_job_id uuid,
@@ -13,7 +13,7 @@ create or replace function unstuck_private.job_write(
   p_balance bigint,
   p_retry_of uuid
 )
-returns void
+returns bigint
 language plpgsql
 set search_path = ''
 -- Planning would cost more than the work.
@@ -85,6 +85,7 @@ begin
     end,
     s.input
   from jsonb_array_elements(p_steps) with ordinality as s (input, step);
+  return v_taken;
 end $$;
 
 revoke all on function unstuck_private.job_write from public, anon, authenticated, service_role;
