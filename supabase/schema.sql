@@ -3636,7 +3636,8 @@ begin
       and j.quarantined_at is null
       and (
         j.deadline_at <= p_now
-        or coalesce(j.started_at, j.created_at) <= p_now - t.run_timeout
+        or coalesce(j.started_at, j.created_at)
+          <= p_now - least(t.run_timeout, interval '100 years')
           and (
             not exists (
               select from unstuck.job_steps s
@@ -3653,6 +3654,8 @@ begin
         )
       )
   );
+exception when others then
+  return true;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.has_ledger_entries(p_job_id uuid)
@@ -6081,10 +6084,8 @@ begin
         ),
         1
       ) as not_in,
-      j.status = 'queued'
-        and q.step = min(q.step) over (partition by q.job_id) as is_first
+      q.begins
     from unstuck_private.queue_order(p_provider, clock_timestamp()) q
-    join unstuck.jobs j on j.id = q.job_id
     join unstuck.job_steps s
       on s.job_id = q.job_id
       and s.step = q.step
@@ -6100,7 +6101,7 @@ begin
       end if;
     end loop;
     v_free[v_slot] := greatest(v_free[v_slot], v_step.not_in);
-    if v_step.is_first then
+    if v_step.begins then
       v_position := v_position + 1;
       return query
       select v_step.job_id, v_position, least(ceil(v_free[v_slot]), 2147483647)::int;
@@ -8149,7 +8150,7 @@ begin
   return (
     with done as (
       select
-        -- A step that was completed before migration 0003 does not name its tool.
+        -- A step that was claimed before migration 0003 does not name its tool.
         coalesce(
           s.line_tool,
           (
@@ -9590,7 +9591,7 @@ Replay: stale; nothing is refunded twice.
 ';
 comment on function unstuck.step_get_v1(uuid,integer) is
 '
-Caller: the webhook consumer and the reconciliation of lost submissions.
+Caller: the consumer of webhooks'' messages and the reconciliation of lost submissions.
 
 Effect: none; returns one step as it is now.
 
@@ -9738,7 +9739,8 @@ Replay: zeros.
 ';
 comment on function unstuck.webhook_applied_v1(bigint) is
 '
-Caller: the webhook consumer, after it handled a webhook.
+Caller: whoever settled a step after its webhook: the background of the webhook''s request, or the
+queue''s consumer.
 
 Effect: marks the webhook as applied.
 
