@@ -2429,7 +2429,7 @@ end $$;
 
 revoke all on function unstuck_private.refund_ask from public, anon, authenticated, service_role;
 
---: source wallet/refunds_owed_pay.sql ddac2e7b3e22
+--: source wallet/refunds_owed_pay.sql 4da9f3eeaf4c
 -- Tries the refunds that are owed, those tried least first, until p_until; of one user only where
 -- p_user_id names one. It waits for no lock, and none that fails stops another.
 create or replace function unstuck_private.refunds_owed_pay(p_user_id uuid, p_until timestamptz)
@@ -2443,6 +2443,10 @@ declare
   v_step int;
   v_given bigint;
 begin
+  -- Nothing is owed as a rule, and then no job is read.
+  if not exists (select from unstuck.refunds_owed) then
+    return;
+  end if;
   for v_owed in
     select o.ctid, o.step, o.amount, o.at, o.tries, j as job
     from unstuck.refunds_owed o
@@ -2904,7 +2908,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   4,
   'moving_in',
-  'f6246db1fb3e97215f07a329ebee83f0a94edc1d9d2766534be9d103c3c2d16a'
+  '85c94370a62aa49f53f9c190d1ca1ac38e8ab6491865e89817c8f470a98d88dd'
 );
 
 notify pgrst, 'reload schema';

@@ -11,6 +11,10 @@ declare
   v_step int;
   v_given bigint;
 begin
+  -- Nothing is owed as a rule, and then no job is read.
+  if not exists (select from unstuck.refunds_owed) then
+    return;
+  end if;
   for v_owed in
     select o.ctid, o.step, o.amount, o.at, o.tries, j as job
     from unstuck.refunds_owed o
