@@ -30,6 +30,9 @@ One row per user, which is locked before anything of the user. Its balance is th
 where an adapter holds the balances it stays 0. There is no foreign key to auth.users, so that the
 jobs of a deleted user can still be finalised.
 $c$;
+insert into unstuck.retention (kind, keep)
+values ('projection_errors', '30 days')
+on conflict do nothing;
 
 --: recreated below, or removed
 drop function unstuck_private.refuse_over_balance;
@@ -1790,7 +1793,7 @@ for each statement execute function unstuck_private.jobs_unprojected();
 revoke all on function unstuck_private.jobs_unprojected
 from public, anon, authenticated, service_role;
 
---: source projection/project.sql fa1f0b0de114
+--: source projection/project.sql 30be4a474cdc
 -- The last act of a transaction: writes every job that it changed to the app's tables. The first
 -- call at its end takes the whole list; the others find nothing. What there is no time for is owed.
 create or replace function unstuck_private.project() returns trigger
@@ -1827,6 +1830,8 @@ begin
   end loop;
   return null;
 end $$;
+
+drop trigger if exists unprojected_project on unstuck_private.unprojected;
 
 create constraint trigger unprojected_project
 after insert on unstuck_private.unprojected
@@ -2908,7 +2913,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   4,
   'moving_in',
-  '85c94370a62aa49f53f9c190d1ca1ac38e8ab6491865e89817c8f470a98d88dd'
+  'b10a5175e58060c4d2d5041300dd3b9efafe9f428b3c878851440ed3e35cc507'
 );
 
 notify pgrst, 'reload schema';

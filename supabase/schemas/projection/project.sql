@@ -35,6 +35,8 @@ begin
   return null;
 end $$;
 
+drop trigger if exists unprojected_project on unstuck_private.unprojected;
+
 create constraint trigger unprojected_project
 after insert on unstuck_private.unprojected
 deferrable initially deferred
