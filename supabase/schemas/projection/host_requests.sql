@@ -1,6 +1,8 @@
 create table unstuck.host_requests (
   job_id uuid primary key,
   host_table regclass not null,
+  -- The job's own user asked, who is no admin.
+  by_user boolean not null,
   at timestamptz not null default clock_timestamp(),
   error text
 );

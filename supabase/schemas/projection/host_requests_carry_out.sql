@@ -1,4 +1,5 @@
--- Carries out what the app asked for while somebody else held the job, until p_until.
+-- Carries out what the app asked for while somebody else held the job, until p_until. Requests for
+-- jobs that are gone go with them.
 create or replace function unstuck_private.host_requests_carry_out(p_until timestamptz)
 returns void
 language plpgsql
@@ -8,6 +9,8 @@ $$
 declare
   v_job uuid;
 begin
+  delete from unstuck.host_requests r
+  where not exists (select from unstuck.jobs j where j.id = r.job_id);
   for v_job in
     select r.job_id
     from unstuck.host_requests r

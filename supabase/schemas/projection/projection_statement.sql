@@ -1,5 +1,8 @@
 -- The statement that writes a job ($1) to a table of the app, with the app's words for states ($2).
 -- Columns that the projection does not name are the app's own and stay as they are.
+--
+-- A job that nobody ordered is never written: its row is the app's, whose own function may run it.
+-- Neither is a row that is another user's, nor a step whose job has such a row.
 create or replace function unstuck_private.projection_statement(p_projection unstuck.projections)
 returns text
 language sql
@@ -12,10 +15,11 @@ $$
       || 'select %3$s, %4$s '
       || 'from unstuck.jobs j %5$s '
       || 'cross join lateral (select $2 ->> %6$s.status as status) w '
-      || 'where j.id = $1 and w.status is not null '
+      || 'where j.id = $1 and j.request_hash is not null and w.status is not null%10$s '
+      || 'and j.user_id <> unstuck_private.erased_user() '
       || 'order by s.step '
       || 'on conflict (id) do update set %7$s '
-      || 'where (%8$s) is distinct from (%9$s)',
+      || 'where (%8$s) is distinct from (%9$s)%11$s',
     p_projection.host_table,
     string_agg(quote_ident(c.name), ', ' order by c.name),
     case p_projection.level when 'job' then 'j.id' else 'unstuck_private.step_row_id(s)' end,
@@ -30,7 +34,21 @@ $$
     string_agg(format('%1$I = excluded.%1$I', c.name), ', ' order by c.name)
       filter (where not c.once),
     string_agg(format('t.%I', c.name), ', ' order by c.name) filter (where not c.once),
-    string_agg(format('excluded.%I', c.name), ', ' order by c.name) filter (where not c.once)
+    string_agg(format('excluded.%I', c.name), ', ' order by c.name) filter (where not c.once),
+    case p_projection.level when 'step' then (
+      select string_agg(
+        format(
+          ' and not exists (select from %s o where o.id = j.id and o.%I is distinct from '
+            || 'j.user_id)',
+          p.host_table, unstuck_private.projection_owner(p)),
+        '' order by p.host_table)
+      from unstuck.projections p
+      where p.tool = p_projection.tool
+        and p.level = 'job'
+        and unstuck_private.projection_owner(p) is not null
+    ) end,
+    string_agg(format(' and t.%1$I = excluded.%1$I', c.name), '' order by c.name)
+      filter (where c.made in ('j.user_id', 'j.id'))
   )
   from (
     select
