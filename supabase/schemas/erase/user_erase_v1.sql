@@ -14,6 +14,7 @@ declare
   v_files bigint;
   v_entries bigint;
   v_balance bigint;
+  v_owed bigint;
 begin
   if not unstuck.has_role(p_actor, 'admin') then
     perform unstuck_private.refuse(403, 'forbidden');
@@ -51,6 +52,14 @@ begin
   join unstuck.job_steps s on s.job_id = j.id
   where j.user_id = p_user_id and s.output_url is not null;
   perform unstuck_private.user_jobs_finalise(p_user_id);
+  perform unstuck_private.refunds_owed_pay(p_user_id, clock_timestamp() + interval '10 seconds');
+  select sum(o.amount)
+  into v_owed
+  from unstuck.refunds_owed o
+  where o.job_id = any (v_ids);
+  if v_owed > 0 then
+    perform unstuck_private.refuse(409, 'in_progress', jsonb_build_object('refunds_owed', v_owed));
+  end if;
   perform unstuck_private.user_jobs_strip(p_user_id, v_kept);
   v_entries := unstuck_private.user_rows_delete(p_user_id, v_ids);
   insert into unstuck.erasures (user_id)
@@ -83,7 +92,8 @@ a provider may still work on stays for a day as a bare row that names no user, s
 sent. The files are listed in erasures and deleted later through the Storage API. jobs, entries:
 deleted rows; files: results that the jobs named.
 
-Refuses: forbidden, bad_request.
+Refuses: forbidden, bad_request, in_progress (the app's wallet does not take back what it owes the
+user; refunds_owed: how much. Where it never will, delete the user's rows of refunds_owed first).
 
 Replay: zeros. The user may come back and is a new user then.
 $c$;

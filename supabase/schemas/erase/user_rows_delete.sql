@@ -18,8 +18,6 @@ begin
   where j.id = s.job_id and j.user_id = p_user_id;
   delete from unstuck.jobs j
   where j.user_id = p_user_id;
-  delete from unstuck.refunds_owed o
-  where o.job_id = any (p_job_ids);
   delete from unstuck.projection_errors e
   where e.job_id = any (p_job_ids);
   delete from unstuck.host_requests r
