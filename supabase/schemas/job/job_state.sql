@@ -26,7 +26,7 @@ begin
     j.status,
     true,
     j.credits_charged,
-    coalesce(w.balance, unstuck_private.balance_last(j.user_id)),
+    unstuck_private.balance_shown(j.user_id, j.tool),
     p."position",
     p.eta_seconds,
     (
@@ -42,7 +42,6 @@ begin
     j.error_message,
     j.credits_refunded
   from unstuck.jobs j
-  left join unstuck_private.wallet_lock(j.user_id, j.tool, false) w on true
   left join unstuck_private.job_position(p_job_id) p on true
   where j.id = p_job_id;
 end $$;

@@ -1,5 +1,5 @@
--- What a user may spend, as replies and reports show it; where another transaction holds the
--- wallet, what the last entry of the ledger says.
+-- What a user may spend, as replies and reports show it, without a lock; where the wallet fails,
+-- what the last entry of the ledger says.
 create or replace function unstuck_private.balance_shown(p_user_id uuid, p_tool text)
 returns bigint
 language plpgsql
@@ -9,9 +9,12 @@ as
 $$
 begin
   return coalesce(
-    (select w.balance from unstuck_private.wallet_lock(p_user_id, p_tool, false) w),
+    (select w.balance from unstuck_private.wallet_lock(p_user_id, p_tool, null) w),
     unstuck_private.balance_last(p_user_id)
   );
+exception when others then
+  raise warning 'the wallet of % cannot be read: %', p_user_id, sqlerrm;
+  return unstuck_private.balance_last(p_user_id);
 end $$;
 
 revoke all on function unstuck_private.balance_shown from public, anon, authenticated, service_role;

@@ -1,6 +1,6 @@
 -- Locks what pays for this user's orders of this tool (null: of any tool), and says how much may be
 -- spent, and whether orders are free. Without p_wait there is no row where another transaction
--- holds it.
+-- holds it. Where p_wait is null it only reads, and locks nothing.
 --
 -- The caller has locked the user's row of `credit_accounts` if it changes anything. The balance of
 -- the built-in wallet is in that row, so this only reads it.
