@@ -38,8 +38,11 @@ begin
     v_error := sqlerrm;
   end;
   if v_error is not null then
-    insert into unstuck.refunds_owed (job_id, step, amount, error)
-    values (p_job.id, p_step, p_amount - v_given, v_error);
+    insert into unstuck.refunds_owed as o (job_id, step, amount, error)
+    values (p_job.id, p_step, p_amount - v_given, v_error)
+    on conflict (job_id, step) do update
+    set amount = o.amount + excluded.amount,
+      error = excluded.error;
   end if;
   return v_given;
 end $$;

@@ -24,38 +24,42 @@ begin
     limit 200
   loop
     exit when clock_timestamp() > p_until;
-    continue when unstuck_private.jobs_try_lock(array[(v_owed.job).id]) = '{}';
-    -- Another pass may have paid it before this one held the job.
-    delete from unstuck.refunds_owed o
-    where o.ctid = v_owed.ctid
-      and o.tries = v_owed.tries
-      and o.amount = v_owed.amount
-      and o.job_id = (v_owed.job).id;
-    continue when not found;
-    -- No entry ever changes: what follows a part of a refund stands under a free number.
-    v_step := (
-      select case
-        when exists (
-          select from unstuck.credit_entries e
-          where e.job_id = l.job_id
-            and e.kind = 'refund'
-            and e.step is not distinct from v_owed.step
-        ) then l.free_number
-        else v_owed.step
-      end
-      from unstuck_private.jobs_ledger(array[(v_owed.job).id]) l
-    );
-    v_given := unstuck_private.refund_ask(
-      v_owed.job, v_step, v_owed.amount, 'a refund that was owed');
-    update unstuck.refunds_owed o
-    set at = v_owed.at,
-      tries = v_owed.tries + 1
-    where o.job_id = (v_owed.job).id
-      and o.step is not distinct from v_step;
-    update unstuck.jobs j
-    set credits_refunded = j.credits_refunded + v_given
-    where j.id = (v_owed.job).id
-      and v_given > 0;
+    begin
+      continue when unstuck_private.jobs_try_lock(array[(v_owed.job).id]) = '{}';
+      -- Another pass may have paid it before this one held the job.
+      delete from unstuck.refunds_owed o
+      where o.ctid = v_owed.ctid
+        and o.tries = v_owed.tries
+        and o.amount = v_owed.amount
+        and o.job_id = (v_owed.job).id;
+      continue when not found;
+      -- No entry ever changes: what follows a part of a refund stands under a free number.
+      v_step := (
+        select case
+          when exists (
+            select from unstuck.credit_entries e
+            where e.job_id = l.job_id
+              and e.kind = 'refund'
+              and e.step is not distinct from v_owed.step
+          ) then l.free_number
+          else v_owed.step
+        end
+        from unstuck_private.jobs_ledger(array[(v_owed.job).id]) l
+      );
+      v_given := unstuck_private.refund_ask(
+        v_owed.job, v_step, v_owed.amount, 'a refund that was owed');
+      update unstuck.refunds_owed o
+      set at = least(o.at, v_owed.at),
+        tries = greatest(o.tries, v_owed.tries + 1)
+      where o.job_id = (v_owed.job).id
+        and o.step is not distinct from v_step;
+      update unstuck.jobs j
+      set credits_refunded = j.credits_refunded + v_given
+      where j.id = (v_owed.job).id
+        and v_given > 0;
+    exception when others then
+      raise warning 'the refund of % that is owed failed: %', (v_owed.job).id, sqlerrm;
+    end;
   end loop;
 end $$;
 
