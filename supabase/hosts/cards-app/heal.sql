@@ -5,8 +5,38 @@
 --
 -- A card's share is the price divided by the number of cards, by rounding, as in the app. Cards
 -- that had failed before are the app's own affair: it says so, and returns nothing for them.
+--
+-- That a job was charged its own row does not say: a movement of the same amount at its time does.
+-- A job without one of its own is left, and so is one that a refund of the app names.
 
 begin;
+
+-- True where the app took the price of this job, and no other job can have been meant.
+create or replace function unstuck_private.host_was_charged(p_id uuid) returns boolean
+language sql
+stable
+set search_path = public, extensions
+as
+$$
+  select (
+    select count(*)
+    from token_transactions t
+    where t.user_id = j.user_id
+      and t.transaction_type = 'generation'
+      and t.amount = -j.tokens_cost
+      and t.created_at between j.created_at - interval '1 minute'
+        and j.created_at + interval '1 minute'
+  ) >= (
+    select count(*)
+    from generation_jobs g
+    where g.user_id = j.user_id
+      and g.tokens_cost = j.tokens_cost
+      and g.created_at between j.created_at - interval '2 minutes'
+        and j.created_at + interval '2 minutes'
+  )
+  from generation_jobs j
+  where j.id = p_id
+$$;
 
 create or replace function unstuck_private.host_heal_one(
   p_id uuid,
@@ -41,7 +71,24 @@ begin
   returned := v_job.tokens_cost
     - round(v_job.tokens_cost::numeric * least(v_done + v_failed, v_job.total_cards)
       / v_job.total_cards);
-  if returned > 0 and not refund_tokens(user_id, returned::int, 'job ' || p_id) then
+  note := case
+    when returned <= 0 then null
+    when exists (
+      select from token_transactions t
+      where t.user_id = v_job.user_id
+        and t.transaction_type = 'refund'
+        and t.description like '%' || p_id || '%'
+    ) then 'left: a refund of the app names it'
+    when not unstuck_private.host_was_charged(p_id) then 'left: no movement of its own charged it'
+  end;
+  if note is not null then
+    returned := 0;
+    perform unstuck_private.settings_swap(v_settings);
+    return;
+  end if;
+  if returned > 0
+    and refund_tokens(user_id, returned::int, 'job ' || p_id) is not true
+  then
     raise exception 'refund_tokens refuses % tokens for %', returned, user_id;
   end if;
   update generation_tasks t
@@ -79,9 +126,13 @@ begin
     from generation_jobs g
     where g.status in ('pending', 'processing')
       and coalesce(g.started_at, g.created_at) < now() - p_older
-      and not exists (select from unstuck.jobs j where j.id = g.id)
+      and not exists (
+        select from unstuck.jobs j
+        where j.id = g.id
+          and j.request_hash is not null
+      )
     order by g.created_at
-    for update skip locked
+    for no key update skip locked
   loop
     begin
       select h.user_id, h.returned, h.note
@@ -96,7 +147,10 @@ begin
   end loop;
 end $$;
 
-revoke all on function unstuck_private.host_heal_one, unstuck_private.host_heal
+revoke all on function
+  unstuck_private.host_was_charged,
+  unstuck_private.host_heal_one,
+  unstuck_private.host_heal
 from public, anon, authenticated, service_role;
 
 commit;

@@ -1,8 +1,21 @@
 -- The job and card tables of the app of cards. Its own trigger recomputes the job after each card,
--- and its word stays: a set with one failed card ends as `failed` there. Send this file as one
--- query, as the role that installed, after `wallet.sql`.
+-- and its word stays: a set with one failed card ends as `failed` there. That a set is `completed`
+-- only that trigger says, once the cards are written: it files them, and tells the user. Send this
+-- file as one query, as the role that installed, after `wallet.sql`.
 
 begin;
+
+-- The app's own word for a set of cards, or that it is at work where the app has no row of it.
+create or replace function unstuck_private.host_word(p_job_id uuid) returns text
+language sql
+stable
+set search_path = public, extensions
+as
+$$
+  select coalesce((select g.status::text from generation_jobs g where g.id = p_job_id), 'processing')
+$$;
+
+revoke all on function unstuck_private.host_word from public, anon, authenticated, service_role;
 
 select unstuck_private.projection_attach(
   'create-generation-job-banana',
@@ -15,7 +28,7 @@ select unstuck_private.projection_attach(
     "description": {"once": "coalesce(j.input ->> 'description', '')"},
     "created_at": {"once": "j.created_at"},
     "total_cards": {"once": "j.total_steps"},
-    "status": "w.status",
+    "status": "case j.status when 'completed' then unstuck_private.host_word(j.id) else w.status end",
     "tokens_cost": "j.credits_charged",
     "error_message": "j.error_message",
     "started_at": "j.started_at",

@@ -49,12 +49,16 @@ begin
     select p.tokens_balance into v_balance
     from profiles p
     where p.id = p_user_id
-    for update;
+    for no key update;
+  elsif p_wait is null then
+    select p.tokens_balance into v_balance
+    from profiles p
+    where p.id = p_user_id;
   else
     select p.tokens_balance into v_balance
     from profiles p
     where p.id = p_user_id
-    for update skip locked;
+    for no key update skip locked;
     if not found and exists (select from profiles p where p.id = p_user_id) then
       return;
     end if;
@@ -78,7 +82,7 @@ $$
 declare
   v_settings jsonb := unstuck_private.host_enter('{"app.bypass_token_protection": ""}');
 begin
-  if not spend_tokens(p_user_id, p_amount::int) then
+  if spend_tokens(p_user_id, p_amount::int) is not true then
     perform unstuck_private.refuse(402, 'insufficient_credits', jsonb_build_object(
       'balance', coalesce((select p.tokens_balance from profiles p where p.id = p_user_id), 0),
       'required', p_amount));
@@ -102,7 +106,7 @@ $$
 declare
   v_settings jsonb := unstuck_private.host_enter('{"app.bypass_token_protection": ""}');
 begin
-  if not refund_tokens(p_user_id, p_amount::int, p_reason) then
+  if refund_tokens(p_user_id, p_amount::int, p_reason) is not true then
     raise exception 'refund_tokens refuses % tokens for %', p_amount, p_user_id;
   end if;
   given := p_amount;
@@ -163,7 +167,7 @@ begin
   select least(p.tokens_balance, p_amount) into taken
   from profiles p
   where p.id = p_user_id
-  for update;
+  for no key update;
   taken := greatest(coalesce(taken, 0), 0);
   if taken > 0 then
     update profiles p

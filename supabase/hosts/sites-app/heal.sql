@@ -66,9 +66,13 @@ begin
     from generation_history g
     where g.status in ('pending', 'generating')
       and g.created_at < now() - p_older
-      and not exists (select from unstuck.jobs j where j.id = g.id)
+      and not exists (
+        select from unstuck.jobs j
+        where j.id = g.id
+          and j.request_hash is not null
+      )
     order by g.created_at
-    for update skip locked
+    for no key update skip locked
   loop
     begin
       select h.user_id, h.returned, h.note

@@ -117,8 +117,12 @@ begin
       from teams t
       where t.id = any (v_teams)
       order by t.id
-      for update
+      for no key update
     ) l;
+  elsif p_wait is null then
+    select max(t.balance + t.credit_limit) into v_spendable
+    from teams t
+    where t.id = any (v_teams);
   else
     select count(*), max(l.spendable) into v_locked, v_spendable
     from (
@@ -126,7 +130,7 @@ begin
       from teams t
       where t.id = any (v_teams)
       order by t.id
-      for update skip locked
+      for no key update skip locked
     ) l;
     if v_locked < v_there then
       return;
@@ -189,7 +193,7 @@ begin
   select * into v_team
   from teams t
   where t.id = unstuck_private.host_team(p_user_id)
-  for update;
+  for no key update;
   if v_team.balance + v_team.credit_limit < p_amount / 100.0::numeric then
     perform unstuck_private.refuse(402, 'insufficient_credits', jsonb_build_object(
       'balance', floor(100 * (v_team.balance + v_team.credit_limit)), 'required', p_amount));
@@ -262,7 +266,7 @@ begin
   select greatest(least(floor(100 * t.balance)::bigint, p_amount), 0) into taken
   from teams t
   where t.id = v_team
-  for update;
+  for no key update;
   taken := coalesce(taken, 0);
   if taken > 0 then
     perform unstuck_private.host_team_move(v_team, -taken, p_kind, null, p_user_id, p_reason);

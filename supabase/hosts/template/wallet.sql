@@ -33,7 +33,7 @@ $$;
 
 -- What may be spent, a credit limit included, and whether orders are free. p_tool may be null.
 -- Without p_wait there is no row while somebody else holds the wallet; a user who has none gets a
--- row with 0.
+-- row with 0. Where p_wait is null it only reads, and locks nothing.
 create or replace function unstuck_private.wallet_lock(
   p_user_id uuid,
   p_tool text,
@@ -51,12 +51,16 @@ begin
     select b.balance into v_balance
     from balances b
     where b.user_id = p_user_id
-    for update;
+    for no key update;
+  elsif p_wait is null then
+    select b.balance into v_balance
+    from balances b
+    where b.user_id = p_user_id;
   else
     select b.balance into v_balance
     from balances b
     where b.user_id = p_user_id
-    for update skip locked;
+    for no key update skip locked;
     if not found and exists (select from balances b where b.user_id = p_user_id) then
       return;
     end if;
@@ -160,7 +164,7 @@ begin
   select least(b.balance, p_amount) into taken
   from balances b
   where b.user_id = p_user_id
-  for update;
+  for no key update;
   taken := greatest(coalesce(taken, 0), 0);
   update balances b
   set balance = b.balance - taken

@@ -55,6 +55,9 @@ begin
         balance = c.balance + v_cost,
         updated_at = now()
       where c.user_id = host_heal_one.user_id;
+      if not found then
+        raise exception 'user % has no row of upscaler_credits', user_id;
+      end if;
       insert into upscaler_credit_transactions
         (user_id, amount, balance_after, transaction_type, description, credit_type)
       select c.user_id, v_cost, c.balance, 'refund', 'job ' || p_id, 'lifetime'
@@ -64,7 +67,7 @@ begin
     else
       select * into v_answer
       from refund_upscaler_credits(user_id, v_cost, 'job ' || p_id);
-      if not v_answer.success then
+      if v_answer.success is not true then
         raise exception 'refund_upscaler_credits refuses: %', v_answer.error_message;
       end if;
       note := case v_from when 'monthly' then 'to the monthly part it came from'
@@ -99,8 +102,9 @@ begin
       'select t.id from %I t '
         || 'where t.status in (''pending'', ''queued'', ''starting'', ''running'') '
         || 'and coalesce(t.started_at, t.created_at) < now() - $1 '
-        || 'and not exists (select from unstuck.jobs j where j.id = t.id) '
-        || 'order by t.created_at for update skip locked',
+        || 'and not exists (select from unstuck.jobs j where j.id = t.id '
+        || 'and j.request_hash is not null) '
+        || 'order by t.created_at for no key update skip locked',
       v_table
     )
     using p_older

@@ -74,12 +74,16 @@ begin
     select * into v_credits
     from upscaler_credits c
     where c.user_id = p_user_id
-    for update;
+    for no key update;
+  elsif p_wait is null then
+    select * into v_credits
+    from upscaler_credits c
+    where c.user_id = p_user_id;
   else
     select * into v_credits
     from upscaler_credits c
     where c.user_id = p_user_id
-    for update skip locked;
+    for no key update skip locked;
     if not found
       and exists (select from upscaler_credits c where c.user_id = p_user_id)
     then
@@ -127,7 +131,7 @@ begin
     v_part := least(v_rest, 10000);
     select * into v_answer
     from consume_upscaler_credits(p_user_id, v_part, p_reason);
-    if not v_answer.success then
+    if v_answer.success is not true then
       perform unstuck_private.refuse(402, 'insufficient_credits', jsonb_build_object(
         'balance', coalesce(v_answer.remaining_balance, 0), 'required', p_amount));
     end if;
@@ -195,7 +199,7 @@ begin
     v_part := least(v_rest, 100000);
     select * into v_answer
     from refund_upscaler_credits(p_user_id, v_part, p_reason);
-    if not v_answer.success then
+    if v_answer.success is not true then
       raise exception 'refund_upscaler_credits refuses: %', v_answer.error_message;
     end if;
     v_rest := v_rest - v_part;
@@ -230,7 +234,7 @@ begin
     from add_lifetime_credits(p_user_id, p_amount::int, p_reason);
     receipt := '{"part": "lifetime"}';
   end if;
-  if not v_answer.success then
+  if v_answer.success is not true then
     raise exception 'the app refuses to give % credits to %', p_amount, p_user_id;
   end if;
   balance := v_answer.new_balance;
@@ -258,7 +262,7 @@ begin
   select * into v_credits
   from upscaler_credits c
   where c.user_id = p_user_id
-  for update;
+  for no key update;
   if not found then
     taken := 0;
     return;
