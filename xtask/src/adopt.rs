@@ -63,7 +63,7 @@ impl Adoption {
             AdoptionStep::Look => self.look(client).await,
             AdoptionStep::Install => self.install(client).await,
             AdoptionStep::Status => status(client).await,
-            AdoptionStep::Attach => self.changed(client, &self.attach(client).await?).await,
+            AdoptionStep::Attach => self.changed(client, &self.attach()?).await,
             AdoptionStep::Heal => self.heal(client).await,
             AdoptionStep::Detach => self.changed(client, &self.detach()?).await,
             AdoptionStep::Uninstall => self.uninstall(client).await,
@@ -74,8 +74,7 @@ impl Adoption {
     fn file(&self, name: &str) -> Result<String> {
         let path = self.path(name);
         let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        let lines = text.lines().filter(|line| !["begin;", "commit;"].contains(line));
-        Ok(lines.map(|line| format!("{line}\n")).collect())
+        Ok(without_transaction(&text))
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -92,34 +91,54 @@ impl Adoption {
     }
 
     async fn install(&self, client: &Client) -> Result<Vec<String>> {
-        let said = pending(client).await?;
+        let mut said = pending(client).await?;
         if self.dry_run {
+            let sql = pending_sql(client).await?;
+            self.begin(client, &sql).await?;
+            said.extend(status(client).await?);
+            self.end(client, &mut said).await?;
             return Ok(said);
         }
         let applied = apply::migrate(client, &Project::here(), |_| ()).await?;
         Ok(vec![format!("{applied} migrations applied")])
     }
 
-    /// Both of the adapter's files; of its tables only those of the tools that are named, and of
-    /// those that were attached before.
-    async fn attach(&self, client: &Client) -> Result<String> {
-        let mut sql = self.file("wallet.sql")? + &self.file("projection.sql")?;
-        if !self.tools.is_empty() {
-            let mut kept = self.tools.clone();
-            if installed(client).await? {
-                let query = "select distinct tool from unstuck.projections";
-                kept.extend(client.query(query, &[]).await?.iter().map(|row| row.get(0)));
-            }
-            sql += &detach_where(&format!("tool <> all ({})", array(&kept)));
-        }
-        Ok(sql)
+    /// Both of the adapter's files; of its tables only those of the tools that are named.
+    fn attach(&self) -> Result<String> {
+        let named = literal(&self.tools.join(" "));
+        Ok(format!("select set_config('unstuck.tools', {named}, true);\n")
+            + &self.file("wallet.sql")?
+            + &self.file("projection.sql")?
+            + &self.refuse_unless_in("unstuck.projections"))
+    }
+
+    /// Fails where a tool that is named is not in this table: a word that is misspelt would change
+    /// nothing and say nothing.
+    fn refuse_unless_in(&self, table: &str) -> String {
+        format!(
+            "do $adopt$
+            declare
+              v_unknown text := (
+                select string_agg(n.tool, ', ')
+                from unnest({named}) as n (tool)
+                where n.tool not in (select t.tool from {table} t)
+              );
+            begin
+              if v_unknown is not null then
+                raise exception '{table} has no tool %', v_unknown;
+              end if;
+            end $adopt$;\n",
+            named = array(&self.tools)
+        )
     }
 
     fn detach(&self) -> Result<String> {
         if !self.tools.is_empty() {
-            return Ok(detach_where(&format!("tool = any ({})", array(&self.tools))));
+            let named = detach_where(&format!("tool = any ({})", array(&self.tools)));
+            return Ok(self.refuse_unless_in("unstuck.tools") + &named);
         }
-        let mut sql = detach_where("true") + "select unstuck_private.wallet_detach();\n";
+        let mut sql =
+            "select unstuck_private.wallet_detach();\n".to_owned() + &detach_where("true");
         let sources = Project::here().sources()?;
         for source in sources.iter().filter(|source| source.path.starts_with("wallet/wallet_")) {
             sql += &source.text;
@@ -139,9 +158,10 @@ impl Adoption {
         Ok(said)
     }
 
-    /// Begins the transaction of a step with these statements; one that fails leaves nothing.
+    /// Begins the transaction of a step with these statements; one that fails leaves nothing. It
+    /// waits 5 seconds for a lock at most, because everybody else waits behind it.
     async fn begin(&self, client: &Client, sql: &str) -> Result<()> {
-        client.batch_execute("begin").await?;
+        client.batch_execute("begin; set local lock_timeout = '5s'").await?;
         if let Err(error) = client.batch_execute(sql).await {
             let _ = client.batch_execute("rollback").await;
             return Err(postgres::failed(&self.app, sql, &error));
@@ -207,9 +227,12 @@ impl Adoption {
 }
 
 fn array(tools: &[String]) -> String {
-    let quoted: Vec<String> =
-        tools.iter().map(|tool| format!("'{}'", tool.replace('\'', "''"))).collect();
+    let quoted: Vec<String> = tools.iter().map(|tool| literal(tool)).collect();
     format!("array[{}]::text[]", quoted.join(", "))
+}
+
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// Detaches the tables of the tools of which this holds.
@@ -234,6 +257,19 @@ async fn pending(client: &Client) -> Result<Vec<String>> {
         return Ok(vec!["our migrations: all applied".to_owned()]);
     }
     Ok(pending.iter().map(|(name, _)| format!("to apply: {}", name.file())).collect())
+}
+
+/// Those, without the transaction that each brings.
+async fn pending_sql(client: &Client) -> Result<String> {
+    let migrations = Project::here().migrations()?;
+    let history = apply::history(client).await?;
+    let pending = apply::pending(&history, &migrations)?;
+    Ok(pending.iter().map(|(_, text)| without_transaction(text)).collect())
+}
+
+fn without_transaction(text: &str) -> String {
+    let lines = text.lines().filter(|line| !["begin;", "commit;"].contains(line));
+    lines.map(|line| format!("{line}\n")).collect()
 }
 
 /// Old names of ours that something of the app has in `public`.

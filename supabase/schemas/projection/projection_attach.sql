@@ -1,6 +1,7 @@
 -- Writes the jobs of a tool to a table of the app from now on, and takes what older pages and the
 -- app's own functions do to those rows; `projection.sql` of an adapter calls it. A column that the
--- table does not have is refused. Repeating it changes what is given anew.
+-- table does not have is refused. Repeating it changes what is given anew. Where the setting
+-- `unstuck.tools` names tools, all others are left as they are.
 create or replace function unstuck_private.projection_attach(
   p_tool text,
   p_host_table regclass,
@@ -18,6 +19,9 @@ declare
   v_unknown text;
   v_statement text;
 begin
+  if p_tool <> all (string_to_array(nullif(current_setting('unstuck.tools', true), ''), ' ')) then
+    return;
+  end if;
   select string_agg(c.name, ', ')
   into v_unknown
   from jsonb_object_keys(p_columns) as c (name)
