@@ -441,10 +441,28 @@ fn of_the_app(app: App, user: Uuid) -> String {
     }
 }
 
+/// The app's table of jobs, and a column of it that we leave alone.
+fn rows_of(app: App) -> (&'static str, &'static str) {
+    match app {
+        App::Tools => ("upscaler_jobs", "prompt"),
+        App::Cards => ("generation_jobs", "style_description"),
+        _ => ("generation_history", "admin_note"),
+    }
+}
+
+/// The app's own transaction: rows of jobs first, then the wallet, against our order of locks.
+fn rows_and_wallet(app: App, user: Uuid) -> String {
+    let (table, column) = rows_of(app);
+    format!(
+        "begin; update public.{table} set {column} = 'x' where user_id = '{user}'; {}; commit",
+        of_the_app(app, user)
+    )
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn orders_beside_the_apps_own_functions_lose_and_double_nothing() {
     for (app, tool) in [(App::Tools, UPSCALER), (App::Cards, CARDS), (App::Sites, WEBSITE)] {
-        let host = Host::with_its_wallet(app).await;
+        let host = Host::with_its_tables(app).await;
         host.set_tool(CARDS, "credit_cost = 3").await;
         let users = fifty_users(&host, app).await;
         let total = match app {
@@ -467,6 +485,8 @@ async fn orders_beside_the_apps_own_functions_lose_and_double_nothing() {
             let app_session = host.connect("postgres").await;
             for user in [users[0], users[1], users[1], users[0]] {
                 app_session.exec(&of_the_app(app, user)).await;
+                // And its rows of jobs, held until it has the wallet too.
+                app_session.exec(&rows_and_wallet(app, user)).await;
             }
         });
         let healer = async {
@@ -476,12 +496,21 @@ async fn orders_beside_the_apps_own_functions_lose_and_double_nothing() {
             }
         };
         tokio::join!(join_all(half), join_all(other_half), healer);
-        // Of each user two orders of 3 stay, and twice 1 of the app's own.
-        assert_eq!(host.int(total).await, before - 50 * (2 * 3 + 2), "{app:?}");
+        // Of each user two orders of 3 stay, and four times 1 of the app's own.
+        assert_eq!(host.int(total).await, before - 50 * (2 * 3 + 4), "{app:?}");
         assert_eq!(ours(&host).await, -50 * 6, "{app:?}");
         host.age_all("1 day").await;
-        host.sweep().await;
-        assert_eq!(host.int(total).await, before - 50 * 2, "{app:?}");
+        for _ in 0..10 {
+            host.sweep().await;
+        }
+        assert_eq!(host.int(total).await, before - 50 * 4, "{app:?}");
+        assert_eq!(host.count("unstuck.projection_errors where mended_at is null").await, 0);
+        let (table, _) = rows_of(app);
+        let ended = format!(
+            "unstuck.jobs j join public.{table} t using (id, user_id)
+            where t.status::text in ('failed', 'cancelled') and j.completed_at is not null"
+        );
+        assert_eq!(host.count(&ended).await, 200, "{app:?}: every job shows its end");
         host.assert_healthy().await;
     }
 }
@@ -507,4 +536,138 @@ async fn a_wallet_is_attached_once_and_only_where_nothing_is_lost() {
     let refused = host.try_attach_wallet("sites-app").await.unwrap_err();
     assert_eq!(refused.message, "the adapter cards-app holds the balances");
     host.assert_healthy().await;
+}
+
+/// Every call of the wallet's lock fails, as in an app that lost a column.
+const BROKEN_LOCK: &str = "
+    create or replace function unstuck_private.wallet_lock(uuid, text, boolean)
+    returns table (balance bigint, unlimited boolean) language plpgsql as
+    'begin raise exception ''no such column''; end'";
+
+#[tokio::test]
+async fn a_wallet_that_fails_stops_no_end_of_a_job_and_no_answer() {
+    let host = Host::with_its_wallet(App::Cards).await;
+    host.set_tool(CARDS, "credit_cost = 10").await;
+    let (cancelled, left, erased) = (
+        host.order(OWNER, CARDS, 1).await,
+        host.order(OWNER, CARDS, 1).await,
+        host.order(OWNER, CARDS, 1).await,
+    );
+    let parameters = "p_user_id uuid, p_tool text, p_wait boolean";
+    host.exec(&BROKEN_LOCK.replace("uuid, text, boolean", parameters)).await;
+    let shown = host.ask("job_get_v1", json!({ "p_job_id": left })).await;
+    assert_has!(shown, { "status": "queued", "balance": 70 });
+    host.cancel(OWNER, cancelled).await.unwrap();
+    host.assert_cancelled(cancelled, 10).await;
+    let closed = json!({ "p_user_id": OWNER, "p_session_id": "other", "p_job_ids": [left] });
+    host.ask("session_cancel_v1", closed).await;
+    host.assert_cancelled(left, 10).await;
+    let erase = json!({ "p_actor": ADMIN, "p_user_id": OWNER, "p_reason": "asked" });
+    assert_has!(host.ask("user_erase_v1", erase).await, { "jobs": 3 });
+    assert_eq!(host.count(&format!("unstuck.jobs where id = '{erased}'")).await, 0);
+    assert_eq!(purse(&host, App::Cards).await.0, 100);
+}
+
+#[tokio::test]
+async fn a_user_is_erased_only_once_the_app_took_back_what_it_owes() {
+    let host = Host::with_its_wallet(App::Cards).await;
+    host.set_tool(CARDS, "credit_cost = 10").await;
+    host.exec(REFUSES).await;
+    let ended = host.order(OWNER, CARDS, 1).await;
+    host.cancel(OWNER, ended).await.unwrap();
+    let live = host.order(OWNER, CARDS, 1).await;
+    let erase = json!({ "p_actor": ADMIN, "p_user_id": OWNER, "p_reason": "asked" });
+    let refused = host.try_call("user_erase_v1", erase.clone()).await.unwrap_err();
+    assert_eq!(refused.reason(), ("PT409", "in_progress"));
+    assert_has!(refused.detail, { "refunds_owed": 20 });
+    assert_eq!(host.job(live).await["status"], "queued", "all or nothing");
+    assert_eq!(host.count("unstuck.refunds_owed").await, 1);
+    host.exec("drop trigger no_refunds on public.token_transactions").await;
+    host.ask("user_erase_v1", erase).await;
+    assert_eq!(purse(&host, App::Cards).await.0, 100);
+    assert_eq!(host.count("unstuck.refunds_owed").await, 0);
+    assert_eq!(host.count(&format!("unstuck.jobs where user_id = '{OWNER}'")).await, 0);
+}
+
+/// The wallet gives at most this much at a time, or refuses.
+async fn give_at_most(host: &Host, most: Option<i64>) {
+    let body = match most {
+        Some(most) => format!(
+            "given := unstuck_private.gives(
+                p_user_id, least(p_amount, {most}), p_job_id, p_reason, p_receipt)"
+        ),
+        None => "raise exception ''not now''".to_owned(),
+    };
+    host.exec(&format!(
+        "create or replace function unstuck_private.wallet_refund(p_user_id uuid, p_amount bigint,
+            p_job_id uuid, p_reason text, p_receipt jsonb, out given bigint) language plpgsql as
+        'begin {body}; end'"
+    ))
+    .await;
+}
+
+#[tokio::test]
+async fn two_refunds_of_one_job_that_are_owed_in_part_hold_up_no_other() {
+    let host = Host::with_its_wallet(App::Cards).await;
+    host.set_tool(CARDS, "credit_cost = 30").await;
+    host.exec("alter function unstuck_private.wallet_refund rename to gives").await;
+    give_at_most(&host, Some(4)).await;
+    let cards = host.order(OWNER, CARDS, 3).await;
+    let attempts = host.claim("gemini", 3).await;
+    host.fail(attempts[0], "CONTENT_REFUSED").await;
+    host.fail(attempts[1], "CONTENT_REFUSED").await;
+    assert_eq!(host.count(&format!("unstuck.refunds_owed where job_id = '{cards}'")).await, 2);
+    give_at_most(&host, None).await;
+    let other = host.order(ADMIN, CARDS, 1).await;
+    host.cancel(ADMIN, other).await.unwrap();
+    let owed = "select coalesce(sum(amount), 0)::bigint from unstuck.refunds_owed";
+    let before = host.int(owed).await;
+    host.sweep().await;
+    assert_eq!(host.int(owed).await, before);
+    assert_eq!(host.count("unstuck.refunds_owed where tries < 2").await, 0, "each was tried");
+    give_at_most(&host, Some(1000)).await;
+    host.sweep().await;
+    assert_eq!(host.int(owed).await, 0);
+    host.complete(attempts[2]).await;
+    host.assert_completed(cards, 60).await;
+    host.assert_cancelled(other, 30).await;
+    assert_eq!(purse(&host, App::Cards).await.0, 70);
+    host.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn a_wallet_is_shared_with_rows_that_name_its_user() {
+    for (app, tool, row, held) in [
+        (
+            App::Cards,
+            CARDS,
+            format!("insert into public.user_roles (user_id, role) values ('{OWNER}', 'admin')"),
+            format!("select from public.profiles where id = '{OWNER}' for update nowait"),
+        ),
+        (
+            App::Sites,
+            WEBSITE,
+            format!(
+                "insert into public.generation_history (prompt, user_id, team_id)
+                values ('x', '{OWNER}', '{TEAM}')"
+            ),
+            format!("select from public.teams where id = '{TEAM}' for update nowait"),
+        ),
+    ] {
+        let host = Host::with_its_wallet(app).await;
+        host.set_tool(CARDS, "credit_cost = 10").await;
+        let job = host.order(OWNER, tool, 1).await;
+        let other = host.connect("postgres").await;
+        // Whoever reads the state of a job holds nothing.
+        host.exec("begin").await;
+        host.ask("job_get_v1", json!({ "p_job_id": job })).await;
+        other.exec(&held).await;
+        host.exec("commit").await;
+        host.age(job, "1 day").await;
+        // And a row that names the wallet by a foreign key holds up no healer.
+        other.exec(&format!("begin; {row}")).await;
+        host.sweep().await;
+        assert!(host.job(job).await["credits_refunded"].as_i64() > Some(0), "{app:?}");
+        other.exec("rollback").await;
+    }
 }

@@ -1,10 +1,11 @@
 -- Writes one job to one table of the app, in a block of its own: whatever the app's triggers raise,
 -- also the deferred ones, ends as a row of `projection_errors` and stops nothing. The app's code
--- runs as at its own service's call, and no lock of the app is waited for longer than 200 ms.
+-- runs as at its own service's call, and no lock of the app is waited for longer than p_wait_ms (null:
+-- no time is left).
 create or replace function unstuck_private.job_project(
   p_job_id uuid,
   p_projection unstuck.projections,
-  p_in_time boolean
+  p_wait_ms int
 )
 returns void
 language plpgsql
@@ -15,10 +16,11 @@ declare
   v_before jsonb;
   v_error text := 'no time was left';
 begin
-  if p_in_time then
+  if p_wait_ms is not null then
     begin
       v_before := unstuck_private.host_enter(
-        p_projection.settings || '{"lock_timeout": "200ms", "unstuck.projecting": "on"}');
+        p_projection.settings || jsonb_build_object(
+          'lock_timeout', p_wait_ms || 'ms', 'unstuck.projecting', 'on'));
       perform set_config('search_path', 'public, extensions', true);
       execute unstuck_private.projection_statement(p_projection)
       using p_job_id, p_projection.statuses;

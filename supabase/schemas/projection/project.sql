@@ -1,5 +1,8 @@
 -- The last act of a transaction: writes every job that it changed to the app's tables. The first
 -- call at its end takes the whole list; the others find nothing. What there is no time for is owed.
+--
+-- All jobs together wait for the app's locks for 200 ms: the wallets are held meanwhile, and a
+-- transaction of the app that waits for one of those would be a deadlock's victim after a second.
 create or replace function unstuck_private.project() returns trigger
 language plpgsql
 security definer
@@ -8,6 +11,8 @@ as
 $$
 declare
   v_until timestamptz := clock_timestamp() + interval '5 seconds';
+  v_wait_ms int := 200;
+  v_at timestamptz;
   v_jobs uuid[];
   v_job uuid;
   v_projection unstuck.projections;
@@ -29,7 +34,11 @@ begin
         and p.enabled
       order by p.level, p.host_table
     loop
-      perform unstuck_private.job_project(v_job, v_projection, clock_timestamp() < v_until);
+      v_at := clock_timestamp();
+      perform unstuck_private.job_project(
+        v_job, v_projection, case when v_at < v_until then v_wait_ms end);
+      v_wait_ms := greatest(
+        v_wait_ms - extract(milliseconds from clock_timestamp() - v_at)::int, 1);
     end loop;
   end loop;
   return null;
