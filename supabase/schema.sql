@@ -53,6 +53,7 @@ create table unstuck.erasures (
 create table unstuck.host_requests (
   job_id uuid not null,
   host_table regclass not null,
+  by_user boolean not null,
   at timestamp with time zone not null default clock_timestamp(),
   error text
 );
@@ -2579,6 +2580,7 @@ declare
   v_files bigint;
   v_entries bigint;
   v_balance bigint;
+  v_owed bigint;
 begin
   if not unstuck.has_role(p_actor, 'admin') then
     perform unstuck_private.refuse(403, 'forbidden');
@@ -2616,6 +2618,14 @@ begin
   join unstuck.job_steps s on s.job_id = j.id
   where j.user_id = p_user_id and s.output_url is not null;
   perform unstuck_private.user_jobs_finalise(p_user_id);
+  perform unstuck_private.refunds_owed_pay(p_user_id, clock_timestamp() + interval '10 seconds');
+  select sum(o.amount)
+  into v_owed
+  from unstuck.refunds_owed o
+  where o.job_id = any (v_ids);
+  if v_owed > 0 then
+    perform unstuck_private.refuse(409, 'in_progress', jsonb_build_object('refunds_owed', v_owed));
+  end if;
   perform unstuck_private.user_jobs_strip(p_user_id, v_kept);
   v_entries := unstuck_private.user_rows_delete(p_user_id, v_ids);
   insert into unstuck.erasures (user_id)
@@ -3030,9 +3040,12 @@ CREATE OR REPLACE FUNCTION unstuck_private.balance_shown(p_user_id uuid, p_tool 
 AS $function$
 begin
   return coalesce(
-    (select w.balance from unstuck_private.wallet_lock(p_user_id, p_tool, false) w),
+    (select w.balance from unstuck_private.wallet_lock(p_user_id, p_tool, null) w),
     unstuck_private.balance_last(p_user_id)
   );
+exception when others then
+  raise warning 'the wallet of % cannot be read: %', p_user_id, sqlerrm;
+  return unstuck_private.balance_last(p_user_id);
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.caller_positions()
@@ -3777,10 +3790,23 @@ begin
   if unstuck_private.jobs_try_lock(array[p_job_id]) = '{}' then
     return;
   end if;
-  perform unstuck_private.act_as('app');
-  perform unstuck_private.jobs_finalise_each(
-    array[p_job_id], array['cancelled'], array['CANCELLED'], array['cancelled in the app.'],
-    clock_timestamp() + interval '3 seconds');
+  if exists (
+    select from unstuck.host_requests r
+    join unstuck.jobs j on j.id = r.job_id
+    join unstuck.tools t using (tool)
+    where r.job_id = p_job_id
+      and r.by_user
+      and j.status in ('starting', 'running')
+      and not t.user_cancel_running
+  ) then
+    insert into unstuck_private.unprojected (job_id)
+    values (p_job_id);
+  else
+    perform unstuck_private.act_as('app');
+    perform unstuck_private.jobs_finalise_each(
+      array[p_job_id], array['cancelled'], array['CANCELLED'], array['cancelled in the app.'],
+      clock_timestamp() + interval '3 seconds');
+  end if;
   delete from unstuck.host_requests r
   where r.job_id = p_job_id;
 exception when others then
@@ -3797,6 +3823,8 @@ AS $function$
 declare
   v_job uuid;
 begin
+  delete from unstuck.host_requests r
+  where not exists (select from unstuck.jobs j where j.id = r.job_id);
   for v_job in
     select r.job_id
     from unstuck.host_requests r
@@ -3815,7 +3843,8 @@ CREATE OR REPLACE FUNCTION unstuck_private.host_row_changed()
  SET search_path TO ''
 AS $function$
 declare
-  v_projection unstuck.projections;
+  v_ends text[];
+  v_user uuid;
 begin
   if current_setting('unstuck.projecting', true) = 'on' then
     return null;
@@ -3824,28 +3853,25 @@ begin
     perform unstuck_private.host_row_take(tg_relid, to_jsonb(new));
     return null;
   end if;
-  select p.*
-  into v_projection
+  select array[p.statuses ->> 'failed', p.statuses ->> 'cancelled'], j.user_id
+  into v_ends, v_user
   from unstuck.projections p
   join unstuck.jobs j on j.tool = p.tool
   where p.host_table = tg_relid
     and p.enabled
     and j.id = new.id
-    and unstuck_private.is_live(j.status);
+    and unstuck_private.is_live(j.status)
+    and to_jsonb(new) ->> unstuck_private.projection_owner(p) is not distinct from
+      case when unstuck_private.projection_owner(p) is not null then j.user_id::text end;
   if found
     and new.status is distinct from old.status
-    and new.status::text
-      in (v_projection.statuses ->> 'failed', v_projection.statuses ->> 'cancelled')
+    and new.status::text = any (v_ends)
   then
-    if unstuck_private.is_own_at_work(new.id) then
-      insert into unstuck_private.unprojected (job_id)
-      values (new.id);
-    else
-      insert into unstuck.host_requests (job_id, host_table)
-      values (new.id, tg_relid)
-      on conflict do nothing;
-      perform unstuck_private.host_request_carry_out(new.id);
-    end if;
+    insert into unstuck.host_requests as r (job_id, host_table, by_user)
+    values (new.id, tg_relid, unstuck_private.is_by_user(v_user))
+    on conflict (job_id) do update
+    set by_user = r.by_user and excluded.by_user;
+    perform unstuck_private.host_request_carry_out(new.id);
   end if;
   return null;
 end $function$
@@ -3856,21 +3882,29 @@ CREATE OR REPLACE FUNCTION unstuck_private.host_row_take(p_host_table regclass, 
  SET search_path TO ''
 AS $function$
 declare
+  v_input jsonb := unstuck_private.legacy_input(p_row);
   v_tools text[] := array(
     select p.tool
     from unstuck.projections p
     where p.host_table = p_host_table
       and p.enabled
+      and not exists (
+        select from jsonb_each(p.columns) c
+        where c.value ->> 'once' ~ '^''[^'']*''$'
+          and p_row ->> c.key is distinct from trim(both '''' from c.value ->> 'once')
+      )
   );
 begin
   if auth.uid() is null
     or p_row ->> 'user_id' is distinct from auth.uid()::text
     or cardinality(v_tools) <> 1
+    or octet_length(v_input::text) > 20000
     or (
-      select count(*) >= 20
+      select count(*) filter (where j.status = 'pending') >= 20 or count(*) >= 200
       from unstuck.jobs j
       where j.user_id = auth.uid()
-        and j.status = 'pending'
+        and j.request_hash is null
+        and j.created_at > clock_timestamp() - interval '1 hour'
     )
   then
     return;
@@ -3878,7 +3912,7 @@ begin
   insert into unstuck.jobs (id, tool, user_id, session_id, status, input)
   values (
     (p_row ->> 'id')::uuid, v_tools[1], auth.uid(), left(p_row ->> 'session_id', 200), 'pending',
-    unstuck_private.legacy_input(p_row))
+    v_input)
   on conflict do nothing;
 exception when others then
   raise warning 'the row % of % is not kept: %', p_row ->> 'id', p_host_table, sqlerrm;
@@ -3917,6 +3951,15 @@ AS $function$
     where s.job_id = p_job_id
       and s.status in ('starting', 'running')
   )
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.is_by_user(p_user_id uuid)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select coalesce(p_user_id = auth.uid(), false) and not unstuck_private.is_admin()
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.is_final(p_status text)
@@ -3979,24 +4022,6 @@ begin
         and (s.provider_task_id is not null or s.claimed_at is not null)
     );
 end $function$
-;
-CREATE OR REPLACE FUNCTION unstuck_private.is_own_at_work(p_job_id uuid)
- RETURNS boolean
- LANGUAGE sql
- STABLE
- SET search_path TO ''
-AS $function$
-  select exists (
-    select
-    from unstuck.jobs j
-    join unstuck.tools t using (tool)
-    where j.id = p_job_id
-      and j.user_id = auth.uid()
-      and j.status in ('starting', 'running')
-      and not t.user_cancel_running
-  )
-    and not unstuck_private.is_admin()
-$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.is_reserved_attempt(p_step unstuck.job_steps, p_now timestamp with time zone)
  RETURNS boolean
@@ -4138,7 +4163,7 @@ begin
     and p.provider = v_step.provider;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.job_project(p_job_id uuid, p_projection unstuck.projections, p_in_time boolean)
+CREATE OR REPLACE FUNCTION unstuck_private.job_project(p_job_id uuid, p_projection unstuck.projections, p_wait_ms integer)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO ''
@@ -4147,10 +4172,11 @@ declare
   v_before jsonb;
   v_error text := 'no time was left';
 begin
-  if p_in_time then
+  if p_wait_ms is not null then
     begin
       v_before := unstuck_private.host_enter(
-        p_projection.settings || '{"lock_timeout": "200ms", "unstuck.projecting": "on"}');
+        p_projection.settings || jsonb_build_object(
+          'lock_timeout', p_wait_ms || 'ms', 'unstuck.projecting', 'on'));
       perform set_config('search_path', 'public, extensions', true);
       execute unstuck_private.projection_statement(p_projection)
       using p_job_id, p_projection.statuses;
@@ -4348,7 +4374,7 @@ begin
     j.status,
     p_replayed,
     j.credits_charged,
-    coalesce(w.balance, unstuck_private.balance_last(j.user_id)),
+    unstuck_private.balance_shown(j.user_id, j.tool),
     p."position",
     p.eta_seconds,
     (
@@ -4364,7 +4390,6 @@ begin
     j.error_message,
     j.credits_refunded
   from unstuck.jobs j
-  left join unstuck_private.wallet_lock(j.user_id, j.tool, false) w on true
   left join unstuck_private.job_position(p_job_id) p on true
   where j.id = p_job_id;
 end $function$
@@ -5328,18 +5353,32 @@ CREATE OR REPLACE FUNCTION unstuck_private.jobs_unprojected()
  RETURNS trigger
  LANGUAGE plpgsql
  SET search_path TO ''
+ SET enable_nestloop TO 'off'
 AS $function$
 begin
-  if exists (select from unstuck.projections p where p.enabled) then
+  if not exists (select from unstuck.projections p where p.enabled) then
+    return null;
+  end if;
+  if tg_op = 'INSERT' then
     insert into unstuck_private.unprojected (job_id)
     select n.id
     from new_rows n
-    where exists (
-      select from unstuck.projections p
-      where p.tool = n.tool
-        and p.enabled
-    );
+    where n.tool in (select p.tool from unstuck.projections p where p.enabled);
+    return null;
   end if;
+  insert into unstuck_private.unprojected (job_id)
+  select n.id
+  from new_rows n
+  join old_rows o on o.id = n.id
+  where row(
+      n.status, n.user_id, n.session_id, n.credits_charged, n.credits_refunded, n.output_url,
+      n.error_message, n.total_steps, n.current_step, n.retries, n.waited_in_queue, n.created_at,
+      n.queued_at, n.started_at, n.completed_at)
+    is distinct from row(
+      o.status, o.user_id, o.session_id, o.credits_charged, o.credits_refunded, o.output_url,
+      o.error_message, o.total_steps, o.current_step, o.retries, o.waited_in_queue, o.created_at,
+      o.queued_at, o.started_at, o.completed_at)
+    and n.tool in (select p.tool from unstuck.projections p where p.enabled);
   return null;
 end $function$
 ;
@@ -5918,6 +5957,8 @@ CREATE OR REPLACE FUNCTION unstuck_private.project()
 AS $function$
 declare
   v_until timestamptz := clock_timestamp() + interval '5 seconds';
+  v_wait_ms int := 200;
+  v_at timestamptz;
   v_jobs uuid[];
   v_job uuid;
   v_projection unstuck.projections;
@@ -5939,7 +5980,11 @@ begin
         and p.enabled
       order by p.level, p.host_table
     loop
-      perform unstuck_private.job_project(v_job, v_projection, clock_timestamp() < v_until);
+      v_at := clock_timestamp();
+      perform unstuck_private.job_project(
+        v_job, v_projection, case when v_at < v_until then v_wait_ms end);
+      v_wait_ms := greatest(
+        v_wait_ms - extract(milliseconds from clock_timestamp() - v_at)::int, 1);
     end loop;
   end loop;
   return null;
@@ -5954,6 +5999,9 @@ declare
   v_unknown text;
   v_statement text;
 begin
+  if p_tool <> all (string_to_array(nullif(current_setting('unstuck.tools', true), ''), ' ')) then
+    return;
+  end if;
   select string_agg(c.name, ', ')
   into v_unknown
   from jsonb_object_keys(p_columns) as c (name)
@@ -5991,7 +6039,36 @@ CREATE OR REPLACE FUNCTION unstuck_private.projection_detach(p_tool text, p_host
 AS $function$
 declare
   v_statement text;
+  v_jobs bigint;
+  v_owed bigint;
 begin
+  -- From here on nobody orders and no job ends.
+  lock table unstuck.credit_accounts in exclusive mode;
+  select count(*)
+  into v_jobs
+  from unstuck.jobs j
+  where j.tool = p_tool
+    and unstuck_private.is_live(j.status)
+    and j.request_hash is not null;
+  select count(*)
+  into v_owed
+  from unstuck.projection_errors e
+  where e.tool = p_tool
+    and e.host_table = p_host_table
+    and e.mended_at is null;
+  if v_jobs > 0 or v_owed > 0 then
+    raise exception '% jobs of % live, and % rows are owed to %',
+      v_jobs, p_tool, v_owed, p_host_table
+    using hint = 'Switch the tool off and wait: update unstuck.tools set enabled = false;';
+  end if;
+  delete from unstuck.projection_errors e
+  where e.tool = p_tool
+    and e.host_table = p_host_table;
+  delete from unstuck.host_requests r
+  using unstuck.jobs j
+  where j.id = r.job_id
+    and j.tool = p_tool
+    and r.host_table = p_host_table;
   delete from unstuck.projections p
   where p.tool = p_tool
     and p.host_table = p_host_table;
@@ -6000,6 +6077,16 @@ begin
     execute v_statement;
   end if;
 end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.projection_owner(p_projection unstuck.projections)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select min(c.key)
+  from jsonb_each(p_projection.columns) c
+  where coalesce(c.value ->> 'once', c.value #>> '{}') = 'j.user_id'
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.projection_statement(p_projection unstuck.projections)
  RETURNS text
@@ -6012,10 +6099,11 @@ AS $function$
       || 'select %3$s, %4$s '
       || 'from unstuck.jobs j %5$s '
       || 'cross join lateral (select $2 ->> %6$s.status as status) w '
-      || 'where j.id = $1 and w.status is not null '
+      || 'where j.id = $1 and j.request_hash is not null and w.status is not null%10$s '
+      || 'and j.user_id <> unstuck_private.erased_user() '
       || 'order by s.step '
       || 'on conflict (id) do update set %7$s '
-      || 'where (%8$s) is distinct from (%9$s)',
+      || 'where (%8$s) is distinct from (%9$s)%11$s',
     p_projection.host_table,
     string_agg(quote_ident(c.name), ', ' order by c.name),
     case p_projection.level when 'job' then 'j.id' else 'unstuck_private.step_row_id(s)' end,
@@ -6030,7 +6118,21 @@ AS $function$
     string_agg(format('%1$I = excluded.%1$I', c.name), ', ' order by c.name)
       filter (where not c.once),
     string_agg(format('t.%I', c.name), ', ' order by c.name) filter (where not c.once),
-    string_agg(format('excluded.%I', c.name), ', ' order by c.name) filter (where not c.once)
+    string_agg(format('excluded.%I', c.name), ', ' order by c.name) filter (where not c.once),
+    case p_projection.level when 'step' then (
+      select string_agg(
+        format(
+          ' and not exists (select from %s o where o.id = j.id and o.%I is distinct from '
+            || 'j.user_id)',
+          p.host_table, unstuck_private.projection_owner(p)),
+        '' order by p.host_table)
+      from unstuck.projections p
+      where p.tool = p_projection.tool
+        and p.level = 'job'
+        and unstuck_private.projection_owner(p) is not null
+    ) end,
+    string_agg(format(' and t.%1$I = excluded.%1$I', c.name), '' order by c.name)
+      filter (where c.made in ('j.user_id', 'j.id'))
   )
   from (
     select
@@ -6051,6 +6153,9 @@ CREATE OR REPLACE FUNCTION unstuck_private.projections_mend()
  LANGUAGE sql
  SET search_path TO ''
 AS $function$
+  delete from unstuck.projection_errors e
+  where e.mended_at is null
+    and not exists (select from unstuck.jobs j where j.id = e.job_id);
   insert into unstuck_private.unprojected (job_id)
   select e.job_id
   from unstuck.projection_errors e
@@ -6637,8 +6742,11 @@ begin
     v_error := sqlerrm;
   end;
   if v_error is not null then
-    insert into unstuck.refunds_owed (job_id, step, amount, error)
-    values (p_job.id, p_step, p_amount - v_given, v_error);
+    insert into unstuck.refunds_owed as o (job_id, step, amount, error)
+    values (p_job.id, p_step, p_amount - v_given, v_error)
+    on conflict (job_id, step) do update
+    set amount = o.amount + excluded.amount,
+      error = excluded.error;
   end if;
   return v_given;
 end $function$
@@ -6734,38 +6842,42 @@ begin
     limit 200
   loop
     exit when clock_timestamp() > p_until;
-    continue when unstuck_private.jobs_try_lock(array[(v_owed.job).id]) = '{}';
-    -- Another pass may have paid it before this one held the job.
-    delete from unstuck.refunds_owed o
-    where o.ctid = v_owed.ctid
-      and o.tries = v_owed.tries
-      and o.amount = v_owed.amount
-      and o.job_id = (v_owed.job).id;
-    continue when not found;
-    -- No entry ever changes: what follows a part of a refund stands under a free number.
-    v_step := (
-      select case
-        when exists (
-          select from unstuck.credit_entries e
-          where e.job_id = l.job_id
-            and e.kind = 'refund'
-            and e.step is not distinct from v_owed.step
-        ) then l.free_number
-        else v_owed.step
-      end
-      from unstuck_private.jobs_ledger(array[(v_owed.job).id]) l
-    );
-    v_given := unstuck_private.refund_ask(
-      v_owed.job, v_step, v_owed.amount, 'a refund that was owed');
-    update unstuck.refunds_owed o
-    set at = v_owed.at,
-      tries = v_owed.tries + 1
-    where o.job_id = (v_owed.job).id
-      and o.step is not distinct from v_step;
-    update unstuck.jobs j
-    set credits_refunded = j.credits_refunded + v_given
-    where j.id = (v_owed.job).id
-      and v_given > 0;
+    begin
+      continue when unstuck_private.jobs_try_lock(array[(v_owed.job).id]) = '{}';
+      -- Another pass may have paid it before this one held the job.
+      delete from unstuck.refunds_owed o
+      where o.ctid = v_owed.ctid
+        and o.tries = v_owed.tries
+        and o.amount = v_owed.amount
+        and o.job_id = (v_owed.job).id;
+      continue when not found;
+      -- No entry ever changes: what follows a part of a refund stands under a free number.
+      v_step := (
+        select case
+          when exists (
+            select from unstuck.credit_entries e
+            where e.job_id = l.job_id
+              and e.kind = 'refund'
+              and e.step is not distinct from v_owed.step
+          ) then l.free_number
+          else v_owed.step
+        end
+        from unstuck_private.jobs_ledger(array[(v_owed.job).id]) l
+      );
+      v_given := unstuck_private.refund_ask(
+        v_owed.job, v_step, v_owed.amount, 'a refund that was owed');
+      update unstuck.refunds_owed o
+      set at = least(o.at, v_owed.at),
+        tries = greatest(o.tries, v_owed.tries + 1)
+      where o.job_id = (v_owed.job).id
+        and o.step is not distinct from v_step;
+      update unstuck.jobs j
+      set credits_refunded = j.credits_refunded + v_given
+      where j.id = (v_owed.job).id
+        and v_given > 0;
+    exception when others then
+      raise warning 'the refund of % that is owed failed: %', (v_owed.job).id, sqlerrm;
+    end;
   end loop;
 end $function$
 ;
@@ -8408,8 +8520,6 @@ begin
   where j.id = s.job_id and j.user_id = p_user_id;
   delete from unstuck.jobs j
   where j.user_id = p_user_id;
-  delete from unstuck.refunds_owed o
-  where o.job_id = any (p_job_ids);
   delete from unstuck.projection_errors e
   where e.job_id = any (p_job_ids);
   delete from unstuck.host_requests r
@@ -9002,6 +9112,12 @@ AS $function$
 begin
   return coalesce(
     (select max(w.balance) from unstuck_private.wallet_lock(p_user_id, p_tool, true) w), 0);
+exception
+  when lock_not_available or deadlock_detected then
+    raise;
+  when others then
+    raise warning 'the wallet of % cannot be locked: %', p_user_id, sqlerrm;
+    return 0;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.wallet_lock(p_user_id uuid, p_tool text, p_wait boolean)
@@ -9212,7 +9328,7 @@ CREATE TRIGGER jobs_unaudited_delete AFTER DELETE ON unstuck.jobs REFERENCING OL
 CREATE TRIGGER jobs_unaudited_insert AFTER INSERT ON unstuck.jobs REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.jobs_unaudited();
 CREATE TRIGGER jobs_unaudited_update AFTER UPDATE ON unstuck.jobs REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.jobs_unaudited();
 CREATE TRIGGER jobs_unprojected_insert AFTER INSERT ON unstuck.jobs REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.jobs_unprojected();
-CREATE TRIGGER jobs_unprojected_update AFTER UPDATE ON unstuck.jobs REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.jobs_unprojected();
+CREATE TRIGGER jobs_unprojected_update AFTER UPDATE ON unstuck.jobs REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.jobs_unprojected();
 CREATE TRIGGER line_move AFTER UPDATE OF queued_at, created_at ON unstuck.jobs FOR EACH ROW WHEN (COALESCE(new.queued_at, new.created_at) <> COALESCE(old.queued_at, old.created_at) AND isfinite(COALESCE(new.queued_at, new.created_at)) AND isfinite(COALESCE(old.queued_at, old.created_at))) EXECUTE FUNCTION unstuck_private.line_move();
 CREATE TRIGGER legacy_job_delete INSTEAD OF DELETE ON unstuck.pose_changer_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_write_refuse();
 CREATE TRIGGER legacy_job_insert INSTEAD OF INSERT ON unstuck.pose_changer_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_insert();
@@ -9726,7 +9842,8 @@ a provider may still work on stays for a day as a bare row that names no user, s
 sent. The files are listed in erasures and deleted later through the Storage API. jobs, entries:
 deleted rows; files: results that the jobs named.
 
-Refuses: forbidden, bad_request.
+Refuses: forbidden, bad_request, in_progress (the app''s wallet does not take back what it owes the
+user; refunds_owed: how much. Where it never will, delete the user''s rows of refunds_owed first).
 
 Replay: zeros. The user may come back and is a new user then.
 ';

@@ -45,10 +45,12 @@ drop function unstuck_private.audited_jobs;
 
 --: source credit/credit_entries.sql 7550f60b623a by hand
 
---: source projection/host_requests.sql a00ebd360b62
+--: source projection/host_requests.sql 147603032f15
 create table unstuck.host_requests (
   job_id uuid primary key,
   host_table regclass not null,
+  -- The job's own user asked, who is no admin.
+  by_user boolean not null,
   at timestamptz not null default clock_timestamp(),
   error text
 );
@@ -884,7 +886,7 @@ end $$;
 
 revoke all on function unstuck_private.jobs_refund from public, anon, authenticated, service_role;
 
---: source erase/user_erase_v1.sql 0fa25bd065d0
+--: source erase/user_erase_v1.sql f8d0b5ef70de
 create or replace function unstuck.user_erase_v1(p_actor uuid, p_user_id uuid, p_reason text)
 returns table (jobs bigint, files bigint, entries bigint)
 language plpgsql
@@ -901,6 +903,7 @@ declare
   v_files bigint;
   v_entries bigint;
   v_balance bigint;
+  v_owed bigint;
 begin
   if not unstuck.has_role(p_actor, 'admin') then
     perform unstuck_private.refuse(403, 'forbidden');
@@ -938,6 +941,14 @@ begin
   join unstuck.job_steps s on s.job_id = j.id
   where j.user_id = p_user_id and s.output_url is not null;
   perform unstuck_private.user_jobs_finalise(p_user_id);
+  perform unstuck_private.refunds_owed_pay(p_user_id, clock_timestamp() + interval '10 seconds');
+  select sum(o.amount)
+  into v_owed
+  from unstuck.refunds_owed o
+  where o.job_id = any (v_ids);
+  if v_owed > 0 then
+    perform unstuck_private.refuse(409, 'in_progress', jsonb_build_object('refunds_owed', v_owed));
+  end if;
   perform unstuck_private.user_jobs_strip(p_user_id, v_kept);
   v_entries := unstuck_private.user_rows_delete(p_user_id, v_ids);
   insert into unstuck.erasures (user_id)
@@ -970,7 +981,8 @@ a provider may still work on stays for a day as a bare row that names no user, s
 sent. The files are listed in erasures and deleted later through the Storage API. jobs, entries:
 deleted rows; files: results that the jobs named.
 
-Refuses: forbidden, bad_request.
+Refuses: forbidden, bad_request, in_progress (the app's wallet does not take back what it owes the
+user; refunds_owed: how much. Where it never will, delete the user's rows of refunds_owed first).
 
 Replay: zeros. The user may come back and is a new user then.
 $c$;
@@ -978,7 +990,7 @@ $c$;
 revoke all on function unstuck.user_erase_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.user_erase_v1 to service_role;
 
---: source erase/user_rows_delete.sql 752e78290888
+--: source erase/user_rows_delete.sql 13ff82337525
 -- Deletes every row of a user and of these jobs, which were the user's, and returns how many ledger
 -- entries there were. The account and the jobs are locked.
 create or replace function unstuck_private.user_rows_delete(p_user_id uuid, p_job_ids uuid[])
@@ -999,8 +1011,6 @@ begin
   where j.id = s.job_id and j.user_id = p_user_id;
   delete from unstuck.jobs j
   where j.user_id = p_user_id;
-  delete from unstuck.refunds_owed o
-  where o.job_id = any (p_job_ids);
   delete from unstuck.projection_errors e
   where e.job_id = any (p_job_ids);
   delete from unstuck.host_requests r
@@ -1063,7 +1073,7 @@ end $$;
 
 revoke all on function unstuck_private.job_lock from public, anon, authenticated, service_role;
 
---: source job/job_state.sql 1ebcacdd8cfc
+--: source job/job_state.sql d1568aae6fa4
 -- The present state of a job, as the reply to the request that named it.
 create or replace function unstuck_private.job_state(p_job_id uuid, p_replayed boolean)
 returns table (
@@ -1092,7 +1102,7 @@ begin
     j.status,
     p_replayed,
     j.credits_charged,
-    coalesce(w.balance, unstuck_private.balance_last(j.user_id)),
+    unstuck_private.balance_shown(j.user_id, j.tool),
     p."position",
     p.eta_seconds,
     (
@@ -1108,7 +1118,6 @@ begin
     j.error_message,
     j.credits_refunded
   from unstuck.jobs j
-  left join unstuck_private.wallet_lock(j.user_id, j.tool, false) w on true
   left join unstuck_private.job_position(p_job_id) p on true
   where j.id = p_job_id;
 end $$;
@@ -1510,9 +1519,11 @@ end $$;
 
 revoke all on function unstuck_private.heal_app from public, anon, authenticated, service_role;
 
---: source projection/host_request_carry_out.sql 896589af5ad0
+--: source projection/host_request_carry_out.sql 2c726b869bf6
 -- Cancels a job that the app ended in its own table, unless somebody else holds it: then the
--- request stays for the next pass. What fails is kept with its error.
+-- request stays for the next pass. Where its user asked and a provider works on it by now, the
+-- job goes on and the app's row is written back, unless the tool allows it. What fails is kept with
+-- its error.
 create or replace function unstuck_private.host_request_carry_out(p_job_id uuid) returns void
 language plpgsql
 set search_path = ''
@@ -1522,10 +1533,23 @@ begin
   if unstuck_private.jobs_try_lock(array[p_job_id]) = '{}' then
     return;
   end if;
-  perform unstuck_private.act_as('app');
-  perform unstuck_private.jobs_finalise_each(
-    array[p_job_id], array['cancelled'], array['CANCELLED'], array['cancelled in the app.'],
-    clock_timestamp() + interval '3 seconds');
+  if exists (
+    select from unstuck.host_requests r
+    join unstuck.jobs j on j.id = r.job_id
+    join unstuck.tools t using (tool)
+    where r.job_id = p_job_id
+      and r.by_user
+      and j.status in ('starting', 'running')
+      and not t.user_cancel_running
+  ) then
+    insert into unstuck_private.unprojected (job_id)
+    values (p_job_id);
+  else
+    perform unstuck_private.act_as('app');
+    perform unstuck_private.jobs_finalise_each(
+      array[p_job_id], array['cancelled'], array['CANCELLED'], array['cancelled in the app.'],
+      clock_timestamp() + interval '3 seconds');
+  end if;
   delete from unstuck.host_requests r
   where r.job_id = p_job_id;
 exception when others then
@@ -1537,8 +1561,9 @@ end $$;
 revoke all on function unstuck_private.host_request_carry_out
 from public, anon, authenticated, service_role;
 
---: source projection/host_requests_carry_out.sql 11f6a2a2746f
--- Carries out what the app asked for while somebody else held the job, until p_until.
+--: source projection/host_requests_carry_out.sql c1dfea90b196
+-- Carries out what the app asked for while somebody else held the job, until p_until. Requests for
+-- jobs that are gone go with them.
 create or replace function unstuck_private.host_requests_carry_out(p_until timestamptz)
 returns void
 language plpgsql
@@ -1548,6 +1573,8 @@ $$
 declare
   v_job uuid;
 begin
+  delete from unstuck.host_requests r
+  where not exists (select from unstuck.jobs j where j.id = r.job_id);
   for v_job in
     select r.job_id
     from unstuck.host_requests r
@@ -1562,12 +1589,12 @@ end $$;
 revoke all on function unstuck_private.host_requests_carry_out
 from public, anon, authenticated, service_role;
 
---: source projection/host_row_changed.sql 1a4554e6599e
+--: source projection/host_row_changed.sql 84b646b5034f
 -- What others do to a row of an attached table. A row that an older page inserts is a pending job
 -- of ours: unpaid, and harmless until its `/run` adopts it. A row that a page or a function of the
 -- app ends while our job lives cancels the job, with its refund; but a user does not end a job of
--- the user's own that a provider works on, and the row is written back. Our own writes are known by
--- a setting.
+-- the user's own that a provider works on, and the row is written back. A row that is another
+-- user's is none of the job's. Our own writes are known by a setting.
 --
 -- The app's transaction holds its row already, against our order of locks, so nothing here waits.
 create or replace function unstuck_private.host_row_changed() returns trigger
@@ -1577,7 +1604,8 @@ set search_path = ''
 as
 $$
 declare
-  v_projection unstuck.projections;
+  v_ends text[];
+  v_user uuid;
 begin
   if current_setting('unstuck.projecting', true) = 'on' then
     return null;
@@ -1586,28 +1614,25 @@ begin
     perform unstuck_private.host_row_take(tg_relid, to_jsonb(new));
     return null;
   end if;
-  select p.*
-  into v_projection
+  select array[p.statuses ->> 'failed', p.statuses ->> 'cancelled'], j.user_id
+  into v_ends, v_user
   from unstuck.projections p
   join unstuck.jobs j on j.tool = p.tool
   where p.host_table = tg_relid
     and p.enabled
     and j.id = new.id
-    and unstuck_private.is_live(j.status);
+    and unstuck_private.is_live(j.status)
+    and to_jsonb(new) ->> unstuck_private.projection_owner(p) is not distinct from
+      case when unstuck_private.projection_owner(p) is not null then j.user_id::text end;
   if found
     and new.status is distinct from old.status
-    and new.status::text
-      in (v_projection.statuses ->> 'failed', v_projection.statuses ->> 'cancelled')
+    and new.status::text = any (v_ends)
   then
-    if unstuck_private.is_own_at_work(new.id) then
-      insert into unstuck_private.unprojected (job_id)
-      values (new.id);
-    else
-      insert into unstuck.host_requests (job_id, host_table)
-      values (new.id, tg_relid)
-      on conflict do nothing;
-      perform unstuck_private.host_request_carry_out(new.id);
-    end if;
+    insert into unstuck.host_requests as r (job_id, host_table, by_user)
+    values (new.id, tg_relid, unstuck_private.is_by_user(v_user))
+    on conflict (job_id) do update
+    set by_user = r.by_user and excluded.by_user;
+    perform unstuck_private.host_request_carry_out(new.id);
   end if;
   return null;
 end $$;
@@ -1615,9 +1640,11 @@ end $$;
 revoke all on function unstuck_private.host_row_changed
 from public, anon, authenticated, service_role;
 
---: source projection/host_row_take.sql 506827ee98d0
--- Keeps a row that an older page inserted into an attached table as a pending job, where the table
--- has one tool. It is left alone where it cannot be kept: its `/run` makes the job all the same.
+--: source projection/host_row_take.sql a5d34eb2adf1
+-- Keeps a row that an older page inserted into an attached table as a pending job, where the row
+-- fits one tool: what a projection writes as a fixed word tells them apart. It is left alone where
+-- it cannot be kept: its `/run` makes the job all the same. The limits are those of
+-- `legacy_job_insert`.
 create or replace function unstuck_private.host_row_take(p_host_table regclass, p_row jsonb)
 returns void
 language plpgsql
@@ -1625,21 +1652,29 @@ set search_path = ''
 as
 $$
 declare
+  v_input jsonb := unstuck_private.legacy_input(p_row);
   v_tools text[] := array(
     select p.tool
     from unstuck.projections p
     where p.host_table = p_host_table
       and p.enabled
+      and not exists (
+        select from jsonb_each(p.columns) c
+        where c.value ->> 'once' ~ '^''[^'']*''$'
+          and p_row ->> c.key is distinct from trim(both '''' from c.value ->> 'once')
+      )
   );
 begin
   if auth.uid() is null
     or p_row ->> 'user_id' is distinct from auth.uid()::text
     or cardinality(v_tools) <> 1
+    or octet_length(v_input::text) > 20000
     or (
-      select count(*) >= 20
+      select count(*) filter (where j.status = 'pending') >= 20 or count(*) >= 200
       from unstuck.jobs j
       where j.user_id = auth.uid()
-        and j.status = 'pending'
+        and j.request_hash is null
+        and j.created_at > clock_timestamp() - interval '1 hour'
     )
   then
     return;
@@ -1647,7 +1682,7 @@ begin
   insert into unstuck.jobs (id, tool, user_id, session_id, status, input)
   values (
     (p_row ->> 'id')::uuid, v_tools[1], auth.uid(), left(p_row ->> 'session_id', 200), 'pending',
-    unstuck_private.legacy_input(p_row))
+    v_input)
   on conflict do nothing;
 exception when others then
   raise warning 'the row % of % is not kept: %', p_row ->> 'id', p_host_table, sqlerrm;
@@ -1655,38 +1690,28 @@ end $$;
 
 revoke all on function unstuck_private.host_row_take from public, anon, authenticated, service_role;
 
---: source projection/is_own_at_work.sql 9f0a9fca7176
--- True for a job that its own user, who asks, may not end: a provider works on it, and its tool
--- does not allow that. An admin may.
-create or replace function unstuck_private.is_own_at_work(p_job_id uuid) returns boolean
+--: source projection/is_by_user.sql 7e589ece05aa
+-- True where the caller is the user whose job this is, and no admin.
+create or replace function unstuck_private.is_by_user(p_user_id uuid) returns boolean
 language sql
 stable
 set search_path = ''
 as
 $$
-  select exists (
-    select
-    from unstuck.jobs j
-    join unstuck.tools t using (tool)
-    where j.id = p_job_id
-      and j.user_id = auth.uid()
-      and j.status in ('starting', 'running')
-      and not t.user_cancel_running
-  )
-    and not unstuck_private.is_admin()
+  select coalesce(p_user_id = auth.uid(), false) and not unstuck_private.is_admin()
 $$;
 
-revoke all on function unstuck_private.is_own_at_work
-from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.is_by_user from public, anon, authenticated, service_role;
 
---: source projection/job_project.sql 31e853cde03a
+--: source projection/job_project.sql 85d0a1f18a24
 -- Writes one job to one table of the app, in a block of its own: whatever the app's triggers raise,
 -- also the deferred ones, ends as a row of `projection_errors` and stops nothing. The app's code
--- runs as at its own service's call, and no lock of the app is waited for longer than 200 ms.
+-- runs as at its own service's call, and no lock of the app is waited for longer than p_wait_ms (null:
+-- no time is left).
 create or replace function unstuck_private.job_project(
   p_job_id uuid,
   p_projection unstuck.projections,
-  p_in_time boolean
+  p_wait_ms int
 )
 returns void
 language plpgsql
@@ -1697,10 +1722,11 @@ declare
   v_before jsonb;
   v_error text := 'no time was left';
 begin
-  if p_in_time then
+  if p_wait_ms is not null then
     begin
       v_before := unstuck_private.host_enter(
-        p_projection.settings || '{"lock_timeout": "200ms", "unstuck.projecting": "on"}');
+        p_projection.settings || jsonb_build_object(
+          'lock_timeout', p_wait_ms || 'ms', 'unstuck.projecting', 'on'));
       perform set_config('search_path', 'public, extensions', true);
       execute unstuck_private.projection_statement(p_projection)
       using p_job_id, p_projection.statuses;
@@ -1761,24 +1787,39 @@ for each statement execute function unstuck_private.job_steps_unprojected();
 revoke all on function unstuck_private.job_steps_unprojected
 from public, anon, authenticated, service_role;
 
---: source projection/jobs_unprojected.sql 1b9567d604ec
--- Lists the jobs that changed for `project`, where the tool has a projection.
+--: source projection/jobs_unprojected.sql 97ec96a67b26
+-- Lists the jobs for `project` that are new or changed in what an app may show, where the tool has
+-- a projection: not where an input is pruned or a deadline moves.
 create or replace function unstuck_private.jobs_unprojected() returns trigger
 language plpgsql
 set search_path = ''
+set enable_nestloop = off
 as
 $$
 begin
-  if exists (select from unstuck.projections p where p.enabled) then
+  if not exists (select from unstuck.projections p where p.enabled) then
+    return null;
+  end if;
+  if tg_op = 'INSERT' then
     insert into unstuck_private.unprojected (job_id)
     select n.id
     from new_rows n
-    where exists (
-      select from unstuck.projections p
-      where p.tool = n.tool
-        and p.enabled
-    );
+    where n.tool in (select p.tool from unstuck.projections p where p.enabled);
+    return null;
   end if;
+  insert into unstuck_private.unprojected (job_id)
+  select n.id
+  from new_rows n
+  join old_rows o on o.id = n.id
+  where row(
+      n.status, n.user_id, n.session_id, n.credits_charged, n.credits_refunded, n.output_url,
+      n.error_message, n.total_steps, n.current_step, n.retries, n.waited_in_queue, n.created_at,
+      n.queued_at, n.started_at, n.completed_at)
+    is distinct from row(
+      o.status, o.user_id, o.session_id, o.credits_charged, o.credits_refunded, o.output_url,
+      o.error_message, o.total_steps, o.current_step, o.retries, o.waited_in_queue, o.created_at,
+      o.queued_at, o.started_at, o.completed_at)
+    and n.tool in (select p.tool from unstuck.projections p where p.enabled);
   return null;
 end $$;
 
@@ -1787,15 +1828,18 @@ referencing new table as new_rows
 for each statement execute function unstuck_private.jobs_unprojected();
 
 create or replace trigger jobs_unprojected_update after update on unstuck.jobs
-referencing new table as new_rows
+referencing old table as old_rows new table as new_rows
 for each statement execute function unstuck_private.jobs_unprojected();
 
 revoke all on function unstuck_private.jobs_unprojected
 from public, anon, authenticated, service_role;
 
---: source projection/project.sql 30be4a474cdc
+--: source projection/project.sql 9f8da0386ee6
 -- The last act of a transaction: writes every job that it changed to the app's tables. The first
 -- call at its end takes the whole list; the others find nothing. What there is no time for is owed.
+--
+-- All jobs together wait for the app's locks for 200 ms: the wallets are held meanwhile, and a
+-- transaction of the app that waits for one of those would be a deadlock's victim after a second.
 create or replace function unstuck_private.project() returns trigger
 language plpgsql
 security definer
@@ -1804,6 +1848,8 @@ as
 $$
 declare
   v_until timestamptz := clock_timestamp() + interval '5 seconds';
+  v_wait_ms int := 200;
+  v_at timestamptz;
   v_jobs uuid[];
   v_job uuid;
   v_projection unstuck.projections;
@@ -1825,7 +1871,11 @@ begin
         and p.enabled
       order by p.level, p.host_table
     loop
-      perform unstuck_private.job_project(v_job, v_projection, clock_timestamp() < v_until);
+      v_at := clock_timestamp();
+      perform unstuck_private.job_project(
+        v_job, v_projection, case when v_at < v_until then v_wait_ms end);
+      v_wait_ms := greatest(
+        v_wait_ms - extract(milliseconds from clock_timestamp() - v_at)::int, 1);
     end loop;
   end loop;
   return null;
@@ -1840,10 +1890,11 @@ for each row execute function unstuck_private.project();
 
 revoke all on function unstuck_private.project from public, anon, authenticated, service_role;
 
---: source projection/projection_attach.sql 8200b63c205c
+--: source projection/projection_attach.sql 5a16b414eaf3
 -- Writes the jobs of a tool to a table of the app from now on, and takes what older pages and the
 -- app's own functions do to those rows; `projection.sql` of an adapter calls it. A column that the
--- table does not have is refused. Repeating it changes what is given anew.
+-- table does not have is refused. Repeating it changes what is given anew. Where the setting
+-- `unstuck.tools` names tools, all others are left as they are.
 create or replace function unstuck_private.projection_attach(
   p_tool text,
   p_host_table regclass,
@@ -1861,6 +1912,9 @@ declare
   v_unknown text;
   v_statement text;
 begin
+  if p_tool <> all (string_to_array(nullif(current_setting('unstuck.tools', true), ''), ' ')) then
+    return;
+  end if;
   select string_agg(c.name, ', ')
   into v_unknown
   from jsonb_object_keys(p_columns) as c (name)
@@ -1894,9 +1948,10 @@ end $$;
 revoke all on function unstuck_private.projection_attach
 from public, anon, authenticated, service_role;
 
---: source projection/projection_detach.sql 711481b900a1
+--: source projection/projection_detach.sql 409f158ddc63
 -- Writes the jobs of this tool to this table no more. The rows stay as they are; the trigger goes
--- with the last tool that the table had.
+-- with the last tool that the table had. Refuses while a job of the tool lives, because its row
+-- would hang for ever, and while a row is owed to the table.
 create or replace function unstuck_private.projection_detach(
   p_tool text,
   p_host_table regclass
@@ -1908,7 +1963,36 @@ as
 $$
 declare
   v_statement text;
+  v_jobs bigint;
+  v_owed bigint;
 begin
+  -- From here on nobody orders and no job ends.
+  lock table unstuck.credit_accounts in exclusive mode;
+  select count(*)
+  into v_jobs
+  from unstuck.jobs j
+  where j.tool = p_tool
+    and unstuck_private.is_live(j.status)
+    and j.request_hash is not null;
+  select count(*)
+  into v_owed
+  from unstuck.projection_errors e
+  where e.tool = p_tool
+    and e.host_table = p_host_table
+    and e.mended_at is null;
+  if v_jobs > 0 or v_owed > 0 then
+    raise exception '% jobs of % live, and % rows are owed to %',
+      v_jobs, p_tool, v_owed, p_host_table
+    using hint = 'Switch the tool off and wait: update unstuck.tools set enabled = false;';
+  end if;
+  delete from unstuck.projection_errors e
+  where e.tool = p_tool
+    and e.host_table = p_host_table;
+  delete from unstuck.host_requests r
+  using unstuck.jobs j
+  where j.id = r.job_id
+    and j.tool = p_tool
+    and r.host_table = p_host_table;
   delete from unstuck.projections p
   where p.tool = p_tool
     and p.host_table = p_host_table;
@@ -1921,9 +2005,28 @@ end $$;
 revoke all on function unstuck_private.projection_detach
 from public, anon, authenticated, service_role;
 
---: source projection/projection_statement.sql 1078e4224a83
+--: source projection/projection_owner.sql d13ed660f622
+-- The column of the app's table that names whose job it is; null where the projection writes none.
+create or replace function unstuck_private.projection_owner(p_projection unstuck.projections)
+returns text
+language sql
+immutable
+as
+$$
+  select min(c.key)
+  from jsonb_each(p_projection.columns) c
+  where coalesce(c.value ->> 'once', c.value #>> '{}') = 'j.user_id'
+$$;
+
+revoke all on function unstuck_private.projection_owner
+from public, anon, authenticated, service_role;
+
+--: source projection/projection_statement.sql 404d34345407
 -- The statement that writes a job ($1) to a table of the app, with the app's words for states ($2).
 -- Columns that the projection does not name are the app's own and stay as they are.
+--
+-- A job that nobody ordered is never written: its row is the app's, whose own function may run it.
+-- Neither is a row that is another user's, nor a step whose job has such a row.
 create or replace function unstuck_private.projection_statement(p_projection unstuck.projections)
 returns text
 language sql
@@ -1936,10 +2039,11 @@ $$
       || 'select %3$s, %4$s '
       || 'from unstuck.jobs j %5$s '
       || 'cross join lateral (select $2 ->> %6$s.status as status) w '
-      || 'where j.id = $1 and w.status is not null '
+      || 'where j.id = $1 and j.request_hash is not null and w.status is not null%10$s '
+      || 'and j.user_id <> unstuck_private.erased_user() '
       || 'order by s.step '
       || 'on conflict (id) do update set %7$s '
-      || 'where (%8$s) is distinct from (%9$s)',
+      || 'where (%8$s) is distinct from (%9$s)%11$s',
     p_projection.host_table,
     string_agg(quote_ident(c.name), ', ' order by c.name),
     case p_projection.level when 'job' then 'j.id' else 'unstuck_private.step_row_id(s)' end,
@@ -1954,7 +2058,21 @@ $$
     string_agg(format('%1$I = excluded.%1$I', c.name), ', ' order by c.name)
       filter (where not c.once),
     string_agg(format('t.%I', c.name), ', ' order by c.name) filter (where not c.once),
-    string_agg(format('excluded.%I', c.name), ', ' order by c.name) filter (where not c.once)
+    string_agg(format('excluded.%I', c.name), ', ' order by c.name) filter (where not c.once),
+    case p_projection.level when 'step' then (
+      select string_agg(
+        format(
+          ' and not exists (select from %s o where o.id = j.id and o.%I is distinct from '
+            || 'j.user_id)',
+          p.host_table, unstuck_private.projection_owner(p)),
+        '' order by p.host_table)
+      from unstuck.projections p
+      where p.tool = p_projection.tool
+        and p.level = 'job'
+        and unstuck_private.projection_owner(p) is not null
+    ) end,
+    string_agg(format(' and t.%1$I = excluded.%1$I', c.name), '' order by c.name)
+      filter (where c.made in ('j.user_id', 'j.id'))
   )
   from (
     select
@@ -1973,14 +2091,18 @@ $$;
 revoke all on function unstuck_private.projection_statement
 from public, anon, authenticated, service_role;
 
---: source projection/projections_mend.sql daa3ec5a0cb6
+--: source projection/projections_mend.sql bc16976c6ada
 -- Lists what is owed to the app's tables once more, those tried least first, so that the last act
--- of this transaction writes it. At most 50, because each may wait for a lock of the app.
+-- of this transaction writes it. At most 50, because each may wait for a lock of the app. Nothing
+-- is owed of a job that is gone.
 create or replace function unstuck_private.projections_mend() returns void
 language sql
 set search_path = ''
 as
 $$
+  delete from unstuck.projection_errors e
+  where e.mended_at is null
+    and not exists (select from unstuck.jobs j where j.id = e.job_id);
   insert into unstuck_private.unprojected (job_id)
   select e.job_id
   from unstuck.projection_errors e
@@ -2252,9 +2374,9 @@ end $$;
 
 revoke all on function unstuck_private.sweep_pass from public, anon, authenticated, service_role;
 
---: source wallet/balance_last.sql 961adb66a2f2
--- What the last entry of a user's ledger says that may be spent: for replies and reports while
--- another transaction holds the wallet.
+--: source wallet/balance_last.sql 69249543739e
+-- What the last entry of a user's ledger says that may be spent: for replies and reports where the
+-- wallet cannot be read.
 create or replace function unstuck_private.balance_last(p_user_id uuid) returns bigint
 language plpgsql
 stable
@@ -2276,9 +2398,9 @@ end $$;
 
 revoke all on function unstuck_private.balance_last from public, anon, authenticated, service_role;
 
---: source wallet/balance_shown.sql 42cef5375981
--- What a user may spend, as replies and reports show it; where another transaction holds the
--- wallet, what the last entry of the ledger says.
+--: source wallet/balance_shown.sql 2da68d0ac677
+-- What a user may spend, as replies and reports show it, without a lock; where the wallet fails,
+-- what the last entry of the ledger says.
 create or replace function unstuck_private.balance_shown(p_user_id uuid, p_tool text)
 returns bigint
 language plpgsql
@@ -2288,9 +2410,12 @@ as
 $$
 begin
   return coalesce(
-    (select w.balance from unstuck_private.wallet_lock(p_user_id, p_tool, false) w),
+    (select w.balance from unstuck_private.wallet_lock(p_user_id, p_tool, null) w),
     unstuck_private.balance_last(p_user_id)
   );
+exception when others then
+  raise warning 'the wallet of % cannot be read: %', p_user_id, sqlerrm;
+  return unstuck_private.balance_last(p_user_id);
 end $$;
 
 revoke all on function unstuck_private.balance_shown from public, anon, authenticated, service_role;
@@ -2385,7 +2510,7 @@ end $$;
 revoke all on function unstuck_private.jobs_refund_each
 from public, anon, authenticated, service_role;
 
---: source wallet/refund_ask.sql 8c0967b1238d
+--: source wallet/refund_ask.sql e36449284b6b
 -- Asks the adapter's wallet to give back p_amount of a job, and writes what it gave as an entry.
 -- What it did not give is owed, with the reason. Returns what it gave. No error of the wallet comes
 -- out of here, and it waits for no lock for longer than 200 ms: the job ends all the same. The
@@ -2426,15 +2551,18 @@ begin
     v_error := sqlerrm;
   end;
   if v_error is not null then
-    insert into unstuck.refunds_owed (job_id, step, amount, error)
-    values (p_job.id, p_step, p_amount - v_given, v_error);
+    insert into unstuck.refunds_owed as o (job_id, step, amount, error)
+    values (p_job.id, p_step, p_amount - v_given, v_error)
+    on conflict (job_id, step) do update
+    set amount = o.amount + excluded.amount,
+      error = excluded.error;
   end if;
   return v_given;
 end $$;
 
 revoke all on function unstuck_private.refund_ask from public, anon, authenticated, service_role;
 
---: source wallet/refunds_owed_pay.sql 4da9f3eeaf4c
+--: source wallet/refunds_owed_pay.sql 75359e78f663
 -- Tries the refunds that are owed, those tried least first, until p_until; of one user only where
 -- p_user_id names one. It waits for no lock, and none that fails stops another.
 create or replace function unstuck_private.refunds_owed_pay(p_user_id uuid, p_until timestamptz)
@@ -2461,38 +2589,42 @@ begin
     limit 200
   loop
     exit when clock_timestamp() > p_until;
-    continue when unstuck_private.jobs_try_lock(array[(v_owed.job).id]) = '{}';
-    -- Another pass may have paid it before this one held the job.
-    delete from unstuck.refunds_owed o
-    where o.ctid = v_owed.ctid
-      and o.tries = v_owed.tries
-      and o.amount = v_owed.amount
-      and o.job_id = (v_owed.job).id;
-    continue when not found;
-    -- No entry ever changes: what follows a part of a refund stands under a free number.
-    v_step := (
-      select case
-        when exists (
-          select from unstuck.credit_entries e
-          where e.job_id = l.job_id
-            and e.kind = 'refund'
-            and e.step is not distinct from v_owed.step
-        ) then l.free_number
-        else v_owed.step
-      end
-      from unstuck_private.jobs_ledger(array[(v_owed.job).id]) l
-    );
-    v_given := unstuck_private.refund_ask(
-      v_owed.job, v_step, v_owed.amount, 'a refund that was owed');
-    update unstuck.refunds_owed o
-    set at = v_owed.at,
-      tries = v_owed.tries + 1
-    where o.job_id = (v_owed.job).id
-      and o.step is not distinct from v_step;
-    update unstuck.jobs j
-    set credits_refunded = j.credits_refunded + v_given
-    where j.id = (v_owed.job).id
-      and v_given > 0;
+    begin
+      continue when unstuck_private.jobs_try_lock(array[(v_owed.job).id]) = '{}';
+      -- Another pass may have paid it before this one held the job.
+      delete from unstuck.refunds_owed o
+      where o.ctid = v_owed.ctid
+        and o.tries = v_owed.tries
+        and o.amount = v_owed.amount
+        and o.job_id = (v_owed.job).id;
+      continue when not found;
+      -- No entry ever changes: what follows a part of a refund stands under a free number.
+      v_step := (
+        select case
+          when exists (
+            select from unstuck.credit_entries e
+            where e.job_id = l.job_id
+              and e.kind = 'refund'
+              and e.step is not distinct from v_owed.step
+          ) then l.free_number
+          else v_owed.step
+        end
+        from unstuck_private.jobs_ledger(array[(v_owed.job).id]) l
+      );
+      v_given := unstuck_private.refund_ask(
+        v_owed.job, v_step, v_owed.amount, 'a refund that was owed');
+      update unstuck.refunds_owed o
+      set at = least(o.at, v_owed.at),
+        tries = greatest(o.tries, v_owed.tries + 1)
+      where o.job_id = (v_owed.job).id
+        and o.step is not distinct from v_step;
+      update unstuck.jobs j
+      set credits_refunded = j.credits_refunded + v_given
+      where j.id = (v_owed.job).id
+        and v_given > 0;
+    exception when others then
+      raise warning 'the refund of % that is owed failed: %', (v_owed.job).id, sqlerrm;
+    end;
   end loop;
 end $$;
 
@@ -2677,9 +2809,10 @@ end $$;
 
 revoke all on function unstuck_private.wallet_grant from public, anon, authenticated, service_role;
 
---: source wallet/wallet_hold.sql 45f19f74f12e
+--: source wallet/wallet_hold.sql 2821712ad20d
 -- Locks the wallet of a user whose row is locked, for a function that may refund, and returns the
--- balance. The built-in wallet is the row itself.
+-- balance. The built-in wallet is the row itself. A wallet that fails to be locked at all holds
+-- nothing up: the job ends, and what the wallet does not take is owed.
 create or replace function unstuck_private.wallet_hold(p_user_id uuid, p_tool text) returns bigint
 language plpgsql
 set search_path = ''
@@ -2688,14 +2821,20 @@ $$
 begin
   return coalesce(
     (select max(w.balance) from unstuck_private.wallet_lock(p_user_id, p_tool, true) w), 0);
+exception
+  when lock_not_available or deadlock_detected then
+    raise;
+  when others then
+    raise warning 'the wallet of % cannot be locked: %', p_user_id, sqlerrm;
+    return 0;
 end $$;
 
 revoke all on function unstuck_private.wallet_hold from public, anon, authenticated, service_role;
 
---: source wallet/wallet_lock.sql 8d436fe19037
+--: source wallet/wallet_lock.sql c041b49e5491
 -- Locks what pays for this user's orders of this tool (null: of any tool), and says how much may be
 -- spent, and whether orders are free. Without p_wait there is no row where another transaction
--- holds it.
+-- holds it. Where p_wait is null it only reads, and locks nothing.
 --
 -- The caller has locked the user's row of `credit_accounts` if it changes anything. The balance of
 -- the built-in wallet is in that row, so this only reads it.
@@ -2913,7 +3052,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   4,
   'moving_in',
-  'b10a5175e58060c4d2d5041300dd3b9efafe9f428b3c878851440ed3e35cc507'
+  'eb4b4a514cd4b6ca816a310342d87d4aa196833f195709d10aede9ae9216a6fe'
 );
 
 notify pgrst, 'reload schema';

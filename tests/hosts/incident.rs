@@ -17,6 +17,10 @@ struct Tables {
     stuck: &'static str,
     /// All rows of jobs but those, as text.
     others: &'static str,
+    /// How many hang and are left to a person.
+    left: usize,
+    /// The tool of ours, and a row of the app's that hangs though an order of it came to nothing.
+    orphan: &'static str,
 }
 
 const LIVE: &str = "status in ('pending', 'queued', 'starting', 'running')
@@ -43,6 +47,8 @@ fn tools() -> Tables {
             where $live",
         others: "select to_jsonb(j)::text from upscaler_jobs j
             where not ($live) and status <> 'failed' or id = md5('ended')::uuid order by 1",
+        left: 1,
+        orphan: "'runninghub-upscaler' from upscaler_jobs where id = md5('stuck2')::uuid",
     }
 }
 
@@ -52,15 +58,18 @@ const CARDS: Tables = Tables {
                 select count(*) from generation_tasks t
                 where t.job_id = j.id and t.status in ('completed', 'failed')) / total_cards)
             )::int as owed
-        from generation_jobs j where $live and total_cards > 0 group by 1",
+        from generation_jobs j where $live and total_cards > 0 and description <> 'unclear'
+        group by 1",
     balances: "select id as payer, tokens_balance as balance from profiles",
     moved: "select coalesce(sum(amount), 0)::int from token_transactions",
-    stuck: "generation_jobs where $live and total_cards > 0",
+    stuck: "generation_jobs where $live and total_cards > 0 and description <> 'unclear'",
     others: "select to_jsonb(j)::text from generation_jobs j
         where not (status in ('pending', 'processing')
             and coalesce(started_at, created_at) < now() - interval '1 hour'
-            and total_cards > 0)
+            and total_cards > 0 and description <> 'unclear')
         and coalesce(error_message, '') not like 'It hung%' order by 1",
+    left: 5,
+    orphan: "'create-generation-job-banana' from generation_jobs where id = md5('stuck2')::uuid",
 };
 
 const SITES: Tables = Tables {
@@ -76,6 +85,8 @@ const SITES: Tables = Tables {
         where coalesce(error_message, '') not like 'It hung%'
         and not (status in ('pending', 'generating') and created_at < now() - interval '1 hour'
             and team_id is not null) order by 1",
+    left: 1,
+    orphan: "'generate-website' from generation_history where id = md5('stuck2')::uuid",
 };
 
 /// The query with the app's own condition for a row that hangs.
@@ -112,6 +123,14 @@ async fn each_job_that_hangs_is_closed_once_with_exactly_what_it_took() {
         let stuck = host.count(&query(tables.stuck, app)).await;
         assert!(stuck >= 72 && owed.len() >= 5 && owed.values().sum::<i64>() > 500, "{owed:?}");
 
+        // An older page's row that nobody ordered is no job of ours.
+        host.exec(&format!(
+            "insert into unstuck.jobs (id, user_id, status, input, tool)
+            select id, user_id, 'pending', '{{}}', {}",
+            tables.orphan
+        ))
+        .await;
+
         // Rolled back it only shows what it would do.
         host.exec("begin").await;
         let shown = host.rows(HEAL).await;
@@ -123,8 +142,8 @@ async fn each_job_that_hangs_is_closed_once_with_exactly_what_it_took() {
         assert_eq!(healed, shown, "{app:?}");
         let left: Vec<_> =
             healed.iter().filter(|row| row["note"].as_str().unwrap().starts_with("left")).collect();
-        assert_eq!(healed.len() as i64, stuck + 1, "{app:?}");
-        assert_eq!(left.len(), 1, "{app:?}: {left:?}");
+        assert_eq!(healed.len(), stuck as usize + tables.left, "{app:?}");
+        assert_eq!(left.len(), tables.left, "{app:?}: {left:?}");
         let sum: i64 = healed.iter().map(|row| row["returned"].as_i64().unwrap()).sum();
         assert_eq!(sum, owed.values().sum::<i64>(), "{app:?}");
         let mut expected = before.clone();
@@ -138,7 +157,7 @@ async fn each_job_that_hangs_is_closed_once_with_exactly_what_it_took() {
 
         // Once more closes and returns nothing; what is left is named again.
         let again = host.rows(HEAL).await;
-        assert_eq!(again.len(), 1, "{app:?}: {again:?}");
+        assert_eq!(again.len(), tables.left, "{app:?}: {again:?}");
         assert_eq!(by_payer(&host, tables.balances, "balance").await, expected, "{app:?}");
         host.assert_healthy().await;
     }
@@ -193,4 +212,24 @@ async fn one_row_that_cannot_be_closed_stops_no_other() {
     host.exec("drop trigger refuses on public.generation_jobs").await;
     host.rows(HEAL).await;
     assert_eq!(host.count(&stuck).await, 0);
+}
+
+#[tokio::test]
+async fn who_has_no_wallet_in_the_app_is_named_and_left() {
+    let host = Host::with_the_incident(App::Tools).await;
+    let lifetime = "from upscaler_credit_transactions where credit_type = 'lifetime'";
+    let user = host.texts(&format!("select user_id::text {lifetime} limit 1")).await.remove(0);
+    host.exec(&format!(
+        "update upscaler_credit_transactions set credit_type = 'lifetime' where user_id = '{user}';
+        delete from upscaler_credits where user_id = '{user}'"
+    ))
+    .await;
+    let healed = host.rows(HEAL).await;
+    let returned = healed.iter().filter(|row| row["user_id"] == user.as_str());
+    assert_eq!(returned.map(|row| row["returned"].as_i64().unwrap()).sum::<i64>(), 0);
+    let marks = format!(
+        "upscaler_jobs where user_id = '{user}' and credits_refunded
+        and error_message like 'It hung%' and error_message not like '% 0 credits%'"
+    );
+    assert_eq!(host.count(&marks).await, 0, "nothing says that it was returned");
 }

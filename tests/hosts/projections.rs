@@ -87,6 +87,12 @@ async fn a_set_of_cards_shows_its_cards_and_the_apps_word_for_the_set_stays() {
     host.complete(attempts[1]).await;
     let row = shown(&host, "generation_jobs", job).await;
     assert_has!(row, { "status": "completed", "completed_cards": 2 });
+    let filed = async |job: Uuid| {
+        host.count(&format!("public.generations where job_id = '{job}' and image_url is not null"))
+            .await
+    };
+    assert_eq!(filed(job).await, 2, "the last card too");
+    assert_eq!(host.count("public.notifications").await, 1);
 
     // Of three cards one fails: ours is completed, the app's own trigger says failed.
     let partial = host.order(OWNER, CARDS, 3).await;
@@ -98,6 +104,24 @@ async fn a_set_of_cards_shows_its_cards_and_the_apps_word_for_the_set_stays() {
     let row = shown(&host, "generation_jobs", partial).await;
     assert_has!(row, { "status": "failed", "completed_cards": 2, "tokens_cost": 30 });
     assert_eq!(cards(partial).await, ["completed", "failed", "completed"]);
+    assert_eq!(filed(partial).await, 0);
+    assert_eq!(host.count("public.notifications").await, 1, "nothing is ready");
+    // A set whose rows are written late, all at once, is filed in full.
+    host.exec(
+        "create function public.raises() returns trigger language plpgsql as
+        'begin raise exception ''not now''; end';
+        create trigger raises before insert on public.generation_jobs
+        for each row execute function public.raises()",
+    )
+    .await;
+    let late = host.order(OWNER, CARDS, 2).await;
+    for attempt in host.claim("gemini", 2).await {
+        host.complete(attempt).await;
+    }
+    host.exec("drop trigger raises on public.generation_jobs").await;
+    host.sweep().await;
+    assert_has!(shown(&host, "generation_jobs", late).await, { "status": "completed" });
+    assert_eq!(filed(late).await, 2);
     assert_eq!(open_errors(&host).await, [""; 0]);
     host.assert_healthy().await;
 }
@@ -293,11 +317,12 @@ async fn a_row_that_an_older_page_inserts_is_pending_until_its_run() {
     let row = shown(&host, "upscaler_jobs", ordered).await;
     let own = json!("in.png");
     assert_has!(row, { "status": "queued", "input_file_name": own, "user_credit_cost": 60 });
-    // What is never ordered is ended in both, and costs nothing.
+    // What is never ordered is ended with us; its row is the app's.
     host.age(left, "5 minutes").await;
     host.sweep().await;
+    assert_has!(host.job(left).await, { "status": "cancelled", "error_code": "ORPHANED" });
     let row = shown(&host, "upscaler_jobs", left).await;
-    assert_has!(row, { "status": "cancelled", "credits_charged": false });
+    assert_has!(row, { "status": "queued", "completed_at": null });
     // The page ends its own waiting job in the app's table, as the app allows its service.
     host.exec(&format!("update public.upscaler_jobs set status = 'failed' where id = '{ordered}'"))
         .await;
@@ -329,4 +354,222 @@ async fn a_detached_table_is_left_right_and_alone() {
     assert_eq!(shown(&host, "upscaler_jobs", job).await["status"], "cancelled");
     assert_eq!(host.try_uninstall().await, Ok(()));
     assert_eq!(credits(&host).await, 150);
+}
+
+#[tokio::test]
+async fn a_row_that_the_apps_own_function_ran_stays_its_own() {
+    let host = Host::with_its_tables(App::Tools).await;
+    let page = host.connect("postgres").await;
+    page.become_caller("authenticated", Some(OWNER)).await;
+    let job = Uuid::new_v4();
+    let insert = format!(
+        "insert into public.upscaler_jobs (id, session_id, user_id, status)
+        values ('{job}', 'old', '{OWNER}', 'queued')"
+    );
+    page.exec(&insert).await;
+    assert_eq!(host.job(job).await["status"], "pending");
+    host.exec(&format!(
+        "begin; set local app.ai_financial_write = 'on';
+        update public.upscaler_jobs set status = 'completed', completed_at = now(),
+            task_id = 'its own', output_url = 'https://files.invalid/own.png',
+            credits_charged = true, user_credit_cost = 60 where id = '{job}'; commit"
+    ))
+    .await;
+    let before = shown(&host, "upscaler_jobs", job).await;
+    host.age(job, "5 minutes").await;
+    host.sweep().await;
+    assert_has!(host.job(job).await, { "status": "cancelled", "error_code": "ORPHANED" });
+    assert_eq!(shown(&host, "upscaler_jobs", job).await, before);
+    assert_eq!(open_errors(&host).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_row_of_several_tools_is_taken_for_the_one_that_it_fits() {
+    let host = Host::with_its_tables(App::Sites).await;
+    let page = host.connect("postgres").await;
+    page.become_caller("authenticated", Some(OWNER)).await;
+    for (kind, tool) in
+        [("html", Some(WEBSITE)), ("php", Some("generate-php-website")), ("x", None)]
+    {
+        let job = Uuid::new_v4();
+        page.exec(&format!(
+            "insert into public.generation_history (id, prompt, user_id, website_type)
+            values ('{job}', 'A bakery', '{OWNER}', '{kind}')"
+        ))
+        .await;
+        let taken = host.texts(&format!("select tool from unstuck.jobs where id = '{job}'")).await;
+        assert_eq!(taken, tool.into_iter().collect::<Vec<_>>(), "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn an_older_page_fills_no_ledger_of_pending_jobs() {
+    let host = Host::with_its_tables(App::Tools).await;
+    let page = host.connect("postgres").await;
+    page.become_caller("authenticated", Some(OWNER)).await;
+    let insert = async |count: i64, prompt: String| {
+        page.exec(&format!(
+            "insert into public.upscaler_jobs (session_id, user_id, prompt)
+            select 's', '{OWNER}', '{prompt}' from generate_series(1, {count})"
+        ))
+        .await;
+    };
+    insert(1, "x".repeat(21_000)).await;
+    assert_eq!(host.count("unstuck.jobs").await, 0, "too large");
+    for taken in 1..=12 {
+        insert(30, "x".to_owned()).await;
+        assert_eq!(host.count("unstuck.jobs").await, (20 * taken).min(200));
+        host.exec("update unstuck.jobs set status = 'cancelled', completed_at = now()").await;
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_ended_is_written_no_more() {
+    let host = Host::with_its_tables(App::Cards).await;
+    host.set_tool(CARDS, "credit_cost = 10").await;
+    let (partial, deleted) = (host.order(OWNER, CARDS, 2).await, host.order(OWNER, CARDS, 1).await);
+    let attempts = host.claim("gemini", 3).await;
+    host.complete(attempts[0]).await;
+    host.fail(attempts[1], "CONTENT_REFUSED").await;
+    host.complete(attempts[2]).await;
+    let failed = shown(&host, "generation_jobs", partial).await;
+    assert_has!(failed, { "status": "failed" });
+    host.exec("update unstuck.retention set keep = '1 hour' where kind = 'inputs'").await;
+    host.age_all("1 day").await;
+    host.exec(&format!("delete from public.generation_jobs where id = '{deleted}'")).await;
+    let before = shown(&host, "generation_jobs", partial).await;
+    host.sweep().await;
+    assert_eq!(host.count("unstuck.jobs where input = '{}'").await, 2, "they were pruned");
+    assert_eq!(shown(&host, "generation_jobs", partial).await, before);
+    let rows = format!("public.generation_jobs where id = '{deleted}'");
+    assert_eq!(host.count(&rows).await, 0, "what the app deleted stays deleted");
+}
+
+/// The app's row of the victim's job is missing, and another user inserts one under its id.
+#[tokio::test]
+async fn a_row_of_another_user_neither_ends_a_job_nor_shows_it() {
+    let host = Host::with_its_tables(App::Tools).await;
+    host.exec(RAISES).await;
+    host.exec(
+        "create trigger raises before insert on public.upscaler_jobs
+        for each row execute function public.raises()",
+    )
+    .await;
+    let job = host.order(OWNER, UPSCALER, 1).await;
+    host.exec("drop trigger raises on public.upscaler_jobs").await;
+    let thief = host.connect("postgres").await;
+    thief.become_caller("authenticated", Some(ADMIN)).await;
+    let insert = format!(
+        "insert into public.upscaler_jobs (id, session_id, user_id, status)
+        values ('{job}', 'thief', '{ADMIN}', 'queued')"
+    );
+    thief.exec(&insert).await;
+    thief.become_owner().await;
+    host.sweep().await;
+    let before = shown(&host, "upscaler_jobs", job).await;
+    assert_has!(before, { "user_id": ADMIN, "session_id": "thief", "user_credit_cost": 0 });
+    host.exec(&format!("update public.upscaler_jobs set status = 'failed' where id = '{job}'"))
+        .await;
+    assert_eq!(host.job(job).await["status"], "queued");
+    let attempt = host.run("runninghub", "task-1").await;
+    host.done(attempt, "task-1").await;
+    host.complete(attempt).await;
+    host.assert_completed(job, 0).await;
+    let row = shown(&host, "upscaler_jobs", job).await;
+    assert_has!(row, { "status": "failed", "output_url": null, "task_id": null });
+}
+
+#[tokio::test]
+async fn the_cards_of_a_job_are_not_shown_under_a_row_of_another_user() {
+    let host = Host::with_its_tables(App::Cards).await;
+    host.exec(RAISES).await;
+    host.exec(
+        "create trigger raises before insert on public.generation_jobs
+        for each row execute function public.raises()",
+    )
+    .await;
+    let job = host.order(OWNER, CARDS, 1).await;
+    host.exec("drop trigger raises on public.generation_jobs").await;
+    host.exec(&format!(
+        "insert into public.generation_jobs (id, user_id, product_name, category, description)
+        values ('{job}', '{ADMIN}', 'x', 'x', 'x')"
+    ))
+    .await;
+    let attempt = host.claim_one("gemini").await;
+    host.complete(attempt).await;
+    host.sweep().await;
+    let cards = format!("public.generation_tasks where job_id = '{job}'");
+    assert_eq!(host.count(&cards).await, 0);
+    assert_has!(shown(&host, "generation_jobs", job).await, { "user_id": ADMIN, "tokens_cost": 6 });
+}
+
+#[tokio::test]
+async fn what_is_owed_for_jobs_that_are_gone_holds_up_nothing() {
+    let host = Host::with_its_tables(App::Tools).await;
+    let (owed, asked) =
+        (host.order(OWNER, UPSCALER, 1).await, host.order(OWNER, UPSCALER, 1).await);
+    host.exec(&format!(
+        "insert into unstuck.projection_errors (tool, host_table, job_id, error, at)
+        select '{UPSCALER}', 'public.upscaler_jobs', gen_random_uuid(), 'x', '-infinity'
+        from generate_series(1, 60);
+        insert into unstuck.projection_errors (tool, host_table, job_id, error)
+        values ('{UPSCALER}', 'public.upscaler_jobs', '{owed}', 'x');
+        insert into unstuck.host_requests (job_id, host_table, by_user, at)
+        select gen_random_uuid(), 'public.upscaler_jobs', false, '-infinity'
+        from generate_series(1, 210);
+        insert into unstuck.host_requests (job_id, host_table, by_user)
+        values ('{asked}', 'public.upscaler_jobs', false)"
+    ))
+    .await;
+    host.sweep().await;
+    assert_eq!(open_errors(&host).await, [""; 0]);
+    assert_eq!(host.count("unstuck.host_requests").await, 0);
+    host.assert_cancelled(asked, 60).await;
+}
+
+#[tokio::test]
+async fn a_users_own_cancel_that_waited_ends_no_job_that_is_at_work_by_now() {
+    let host = Host::with_its_tables(App::Tools).await;
+    let job = host.order(OWNER, UPSCALER, 1).await;
+    let worker = host.connect("postgres").await;
+    worker.exec(&format!("begin; select from unstuck.jobs where id = '{job}' for update")).await;
+    let page = host.connect("postgres").await;
+    page.become_caller("authenticated", Some(OWNER)).await;
+    page.row(&format!("select * from public.user_cancel_ai_job('upscaler_jobs', '{job}')")).await;
+    assert_eq!(host.count("unstuck.host_requests where by_user").await, 1);
+    worker.exec("commit").await;
+    host.run("runninghub", "task-1").await;
+    host.sweep().await;
+    assert_eq!(host.job(job).await["status"], "running");
+    assert_has!(shown(&host, "upscaler_jobs", job).await, { "status": "running" });
+    assert_eq!(host.count("unstuck.host_requests").await, 0);
+    assert_eq!(credits(&host).await, 90);
+}
+
+#[tokio::test]
+async fn a_table_is_detached_only_when_no_row_of_it_would_hang() {
+    let host = Host::with_its_tables(App::Tools).await;
+    let detach =
+        format!("select unstuck_private.projection_detach('{UPSCALER}', 'public.upscaler_jobs')");
+    let refusal = async || host.try_rows(&detach).await.unwrap_err().to_string();
+    let job = host.order(OWNER, UPSCALER, 1).await;
+    let refused = refusal().await;
+    assert!(refused.contains("1 jobs of runninghub-upscaler live, and 0 rows"), "{refused}");
+    host.exec(RAISES).await;
+    host.exec(
+        "create trigger raises before update on public.upscaler_jobs
+        for each row execute function public.raises()",
+    )
+    .await;
+    host.cancel(OWNER, job).await.unwrap();
+    let refused = refusal().await;
+    assert!(refused.contains("0 jobs of runninghub-upscaler live, and 1 rows"), "{refused}");
+    host.exec("drop trigger raises on public.upscaler_jobs").await;
+    host.sweep().await;
+    assert_eq!(host.count("unstuck.projection_errors").await, 1, "it is mended");
+    host.exec(&detach).await;
+    assert_eq!(host.count("unstuck.projection_errors").await, 0);
+    assert_has!(shown(&host, "upscaler_jobs", job).await, {
+        "status": "cancelled", "credits_refunded": true,
+    });
 }
