@@ -167,13 +167,13 @@ async fn a_step_whose_connection_breaks_leaves_nothing_and_is_repeated() {
         let host = Host::fresh(app, Rights::Closed).await;
         host.suffer_incident(app).await;
         let share = |table: &str| format!("lock table public.{table} in share mode");
-        let objects = "lock table storage.objects in access share mode".to_owned();
+        let published = "lock table pg_catalog.pg_publication_rel in share mode".to_owned();
         for (step, lock) in [
-            (AdoptionStep::Install, objects.clone()),
+            (AdoptionStep::Install, published.clone()),
             (AdoptionStep::Attach, share(jobs)),
             (AdoptionStep::Heal, share(wallet)),
             (AdoptionStep::Detach, share(jobs)),
-            (AdoptionStep::Uninstall, objects.clone()),
+            (AdoptionStep::Uninstall, published.clone()),
         ] {
             let before = host.state().await;
             let ours = says(&host, folder, AdoptionStep::Status, &[]).await;
