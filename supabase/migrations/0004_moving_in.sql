@@ -886,7 +886,7 @@ end $$;
 
 revoke all on function unstuck_private.jobs_refund from public, anon, authenticated, service_role;
 
---: source erase/user_erase_v1.sql f8d0b5ef70de
+--: source erase/user_erase_v1.sql 2a37ef22956c
 create or replace function unstuck.user_erase_v1(p_actor uuid, p_user_id uuid, p_reason text)
 returns table (jobs bigint, files bigint, entries bigint)
 language plpgsql
@@ -903,7 +903,6 @@ declare
   v_files bigint;
   v_entries bigint;
   v_balance bigint;
-  v_owed bigint;
 begin
   if not unstuck.has_role(p_actor, 'admin') then
     perform unstuck_private.refuse(403, 'forbidden');
@@ -941,14 +940,7 @@ begin
   join unstuck.job_steps s on s.job_id = j.id
   where j.user_id = p_user_id and s.output_url is not null;
   perform unstuck_private.user_jobs_finalise(p_user_id);
-  perform unstuck_private.refunds_owed_pay(p_user_id, clock_timestamp() + interval '10 seconds');
-  select sum(o.amount)
-  into v_owed
-  from unstuck.refunds_owed o
-  where o.job_id = any (v_ids);
-  if v_owed > 0 then
-    perform unstuck_private.refuse(409, 'in_progress', jsonb_build_object('refunds_owed', v_owed));
-  end if;
+  perform unstuck_private.user_leave_app(p_user_id, v_ids);
   perform unstuck_private.user_jobs_strip(p_user_id, v_kept);
   v_entries := unstuck_private.user_rows_delete(p_user_id, v_ids);
   insert into unstuck.erasures (user_id)
@@ -989,6 +981,33 @@ $c$;
 
 revoke all on function unstuck.user_erase_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.user_erase_v1 to service_role;
+
+--: source erase/user_leave_app.sql 20d317bdde0a
+-- What an app is told and owes before the rows of a user who is erased go: the ends of these jobs,
+-- all of the user, are written to its tables, and refunds that are owed are paid. Refuses while one
+-- is left. Account, wallet and jobs are locked.
+create or replace function unstuck_private.user_leave_app(p_user_id uuid, p_job_ids uuid[])
+returns void
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_owed bigint;
+begin
+  perform unstuck_private.refunds_owed_pay(p_user_id, clock_timestamp() + interval '10 seconds');
+  select sum(o.amount)
+  into v_owed
+  from unstuck.refunds_owed o
+  where o.job_id = any (p_job_ids);
+  if v_owed > 0 then
+    perform unstuck_private.refuse(409, 'in_progress', jsonb_build_object('refunds_owed', v_owed));
+  end if;
+  set constraints unstuck_private.unprojected_project immediate;
+end $$;
+
+revoke all on function unstuck_private.user_leave_app
+from public, anon, authenticated, service_role;
 
 --: source erase/user_rows_delete.sql 13ff82337525
 -- Deletes every row of a user and of these jobs, which were the user's, and returns how many ledger
@@ -1703,11 +1722,11 @@ $$;
 
 revoke all on function unstuck_private.is_by_user from public, anon, authenticated, service_role;
 
---: source projection/job_project.sql 85d0a1f18a24
+--: source projection/job_project.sql fb9f6d198fba
 -- Writes one job to one table of the app, in a block of its own: whatever the app's triggers raise,
 -- also the deferred ones, ends as a row of `projection_errors` and stops nothing. The app's code
--- runs as at its own service's call, and no lock of the app is waited for longer than p_wait_ms (null:
--- no time is left).
+-- runs as at its own service's call, and no lock of the app is waited for longer than p_wait_ms
+-- (null: no time is left).
 create or replace function unstuck_private.job_project(
   p_job_id uuid,
   p_projection unstuck.projections,
@@ -3052,7 +3071,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   4,
   'moving_in',
-  'eb4b4a514cd4b6ca816a310342d87d4aa196833f195709d10aede9ae9216a6fe'
+  '38329dfbb44968c9d081eeab9d2dfcdbbe166613f576ad02444c77fe3b3ca6c9'
 );
 
 notify pgrst, 'reload schema';

@@ -573,3 +573,23 @@ async fn a_table_is_detached_only_when_no_row_of_it_would_hang() {
         "status": "cancelled", "credits_refunded": true,
     });
 }
+
+#[tokio::test]
+async fn the_jobs_of_a_user_who_is_erased_end_in_the_apps_table_too() {
+    let host = Host::with_its_tables(App::Tools).await;
+    let (waits, runs) =
+        (host.order(OWNER, UPSCALER, 1).await, host.order(OWNER, UPSCALER, 1).await);
+    host.run("runninghub", "task-1").await;
+    let erase = json!({ "p_actor": ADMIN, "p_user_id": OWNER, "p_reason": "asked" });
+    host.ask("user_erase_v1", erase).await;
+    for job in [waits, runs] {
+        let row = shown(&host, "upscaler_jobs", job).await;
+        assert_has!(row, {
+            "status": "cancelled", "user_id": OWNER, "user_credit_cost": 60,
+            "credits_charged": true, "credits_refunded": true,
+        });
+    }
+    assert_eq!(credits(&host).await, 150);
+    host.sweep().await;
+    assert_eq!(open_errors(&host).await, [""; 0]);
+}

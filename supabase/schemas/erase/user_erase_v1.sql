@@ -14,7 +14,6 @@ declare
   v_files bigint;
   v_entries bigint;
   v_balance bigint;
-  v_owed bigint;
 begin
   if not unstuck.has_role(p_actor, 'admin') then
     perform unstuck_private.refuse(403, 'forbidden');
@@ -52,14 +51,7 @@ begin
   join unstuck.job_steps s on s.job_id = j.id
   where j.user_id = p_user_id and s.output_url is not null;
   perform unstuck_private.user_jobs_finalise(p_user_id);
-  perform unstuck_private.refunds_owed_pay(p_user_id, clock_timestamp() + interval '10 seconds');
-  select sum(o.amount)
-  into v_owed
-  from unstuck.refunds_owed o
-  where o.job_id = any (v_ids);
-  if v_owed > 0 then
-    perform unstuck_private.refuse(409, 'in_progress', jsonb_build_object('refunds_owed', v_owed));
-  end if;
+  perform unstuck_private.user_leave_app(p_user_id, v_ids);
   perform unstuck_private.user_jobs_strip(p_user_id, v_kept);
   v_entries := unstuck_private.user_rows_delete(p_user_id, v_ids);
   insert into unstuck.erasures (user_id)
