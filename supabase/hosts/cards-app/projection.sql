@@ -5,14 +5,30 @@
 
 begin;
 
--- The app's own word for a set of cards, or that it is at work where the app has no row of it.
-create or replace function unstuck_private.host_word(p_job_id uuid) returns text
+-- Our word for a set of cards; for one that is completed the app's own, or that it is at work where
+-- the app has no row of it.
+create or replace function unstuck_private.host_word(
+  p_job_id uuid,
+  p_status text,
+  p_word text
+)
+returns text
 language sql
 stable
 set search_path = public, extensions
 as
 $$
-  select coalesce((select g.status::text from generation_jobs g where g.id = p_job_id), 'processing')
+  select case
+    when p_status <> 'completed' then p_word
+    else coalesce(
+      (
+        select g.status::text
+        from generation_jobs g
+        where g.id = p_job_id
+      ),
+      'processing'
+    )
+  end
 $$;
 
 revoke all on function unstuck_private.host_word from public, anon, authenticated, service_role;
@@ -28,7 +44,7 @@ select unstuck_private.projection_attach(
     "description": {"once": "coalesce(j.input ->> 'description', '')"},
     "created_at": {"once": "j.created_at"},
     "total_cards": {"once": "j.total_steps"},
-    "status": "case j.status when 'completed' then unstuck_private.host_word(j.id) else w.status end",
+    "status": "unstuck_private.host_word(j.id, j.status, w.status)",
     "tokens_cost": "j.credits_charged",
     "error_message": "j.error_message",
     "started_at": "j.started_at",

@@ -1,7 +1,7 @@
 -- Writes one job to one table of the app, in a block of its own: whatever the app's triggers raise,
 -- also the deferred ones, ends as a row of `projection_errors` and stops nothing. The app's code
--- runs as at its own service's call, and no lock of the app is waited for longer than p_wait_ms (null:
--- no time is left).
+-- runs as at its own service's call, and no lock of the app is waited for longer than p_wait_ms
+-- (null: no time is left).
 create or replace function unstuck_private.job_project(
   p_job_id uuid,
   p_projection unstuck.projections,
