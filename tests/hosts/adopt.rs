@@ -194,3 +194,15 @@ async fn a_step_whose_connection_breaks_leaves_nothing_and_is_repeated() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_step_waits_for_no_lock_of_the_app_for_long() {
+    let host = Host::installed(App::Tools, Rights::Closed).await;
+    let reader = host.connect("postgres").await;
+    reader.exec("begin; lock table public.upscaler_jobs in share mode").await;
+    let refused = try_says(&host, "tools-app", AdoptionStep::Attach, &[]).await.unwrap_err();
+    assert!(refused.contains("lock timeout"), "{refused}");
+    assert_eq!(host.count("unstuck_private.installed").await, 0);
+    reader.exec("commit").await;
+    says(&host, "tools-app", AdoptionStep::Attach, &[]).await;
+}

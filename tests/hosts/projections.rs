@@ -140,6 +140,15 @@ async fn a_website_shows_its_team_and_at_its_end_what_the_team_paid() {
     host.complete(attempt).await;
     let row = shown(&host, "generation_history", job).await;
     assert_has!(row, { "status": "completed", "sale_price": 3.5 });
+    let movements = async |job: Uuid| {
+        host.texts(&format!(
+            "select round(100 * amount)::text from public.credit_transactions where generation_id = '{job}'
+            order by amount"
+        ))
+        .await
+        .join(" ")
+    };
+    assert_eq!(movements(job).await, "-350");
     // What hangs is ended by the app's own cleanup: no appeal over money that came back.
     let stale = host.order(OWNER, WEBSITE, 1).await;
     let old = format!(
@@ -154,6 +163,7 @@ async fn a_website_shows_its_team_and_at_its_end_what_the_team_paid() {
     assert_eq!(host.count(&appeals).await, 0);
     let row = shown(&host, "generation_history", stale).await;
     assert_has!(row, { "status": "failed", "sale_price": 0.0 });
+    assert_eq!(movements(stale).await, "-350 350");
     assert_eq!(open_errors(&host).await, [""; 0]);
 }
 

@@ -4,13 +4,33 @@
 
 begin;
 
+-- The team that paid for this job. A website is paid for before the app has a row of it, so the
+-- movement names that row from the second write on: the app adds up both by it.
+create or replace function unstuck_private.host_payer(p_job_id uuid) returns uuid
+language plpgsql
+set search_path = public, extensions
+as
+$$
+declare
+  v_receipt jsonb := unstuck_private.job_receipt(p_job_id);
+begin
+  update credit_transactions c
+  set generation_id = p_job_id
+  where c.id = (v_receipt ->> 'movement')::uuid
+    and c.generation_id is null
+    and exists (select from generation_history g where g.id = p_job_id);
+  return (v_receipt ->> 'team')::uuid;
+end $$;
+
+revoke all on function unstuck_private.host_payer from public, anon, authenticated, service_role;
+
 select unstuck_private.projection_attach(
   t.tool,
   'public.generation_history',
   'job',
   $columns${
     "user_id": {"once": "j.user_id"},
-    "team_id": {"once": "unstuck_private.job_receipt(j.id) ->> 'team'"},
+    "team_id": {"once": "unstuck_private.host_payer(j.id)"},
     "prompt": {"once": "coalesce(j.input ->> 'prompt', '')"},
     "language": {"once": "coalesce(j.input ->> 'language', 'en')"},
     "site_name": {"once": "j.input ->> 'siteName'"},

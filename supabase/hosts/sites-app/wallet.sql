@@ -139,7 +139,8 @@ begin
   return query select greatest(floor(100 * coalesce(v_spendable, 0)), 0)::bigint, false;
 end $$;
 
--- Moves a team's balance, and writes the app's own row of it.
+-- Moves a team's balance, and writes the app's own row of it, whose id it returns. The row names the
+-- website's where the app has that already: `projection.sql` names it later where it has not.
 create or replace function unstuck_private.host_team_move(
   p_team uuid,
   p_amount bigint,
@@ -148,7 +149,7 @@ create or replace function unstuck_private.host_team_move(
   p_user_id uuid,
   p_reason text
 )
-returns void
+returns uuid
 language plpgsql
 set search_path = public, extensions
 as
@@ -156,6 +157,7 @@ $$
 declare
   v_settings jsonb := unstuck_private.host_enter();
   v_team teams;
+  v_movement uuid;
 begin
   update teams t
   set balance = t.balance + p_amount / 100.0::numeric
@@ -170,8 +172,10 @@ begin
   values (
     p_team, (select g.id from generation_history g where g.id = p_job_id), p_type,
     p_amount / 100.0::numeric, v_team.balance - p_amount / 100.0::numeric, v_team.balance,
-    v_team.credit_limit, v_team.balance < 0, concat_ws(' ', p_reason, p_job_id), p_user_id);
+    v_team.credit_limit, v_team.balance < 0, concat_ws(' ', p_reason, p_job_id), p_user_id)
+  returning id into v_movement;
   perform unstuck_private.settings_swap(v_settings);
+  return v_movement;
 end $$;
 
 create or replace function unstuck_private.wallet_debit(
@@ -198,10 +202,11 @@ begin
     perform unstuck_private.refuse(402, 'insufficient_credits', jsonb_build_object(
       'balance', floor(100 * (v_team.balance + v_team.credit_limit)), 'required', p_amount));
   end if;
-  perform unstuck_private.host_team_move(
-    v_team.id, -p_amount, 'generation', p_job_id, p_user_id, p_reason);
   taken := p_amount;
-  receipt := jsonb_build_object('team', v_team.id);
+  receipt := jsonb_build_object(
+    'team', v_team.id,
+    'movement', unstuck_private.host_team_move(
+      v_team.id, -p_amount, 'generation', p_job_id, p_user_id, p_reason));
 end $$;
 
 create or replace function unstuck_private.wallet_refund(
