@@ -142,8 +142,8 @@ async fn a_website_shows_its_team_and_at_its_end_what_the_team_paid() {
     assert_has!(row, { "status": "completed", "sale_price": 3.5 });
     let movements = async |job: Uuid| {
         host.texts(&format!(
-            "select round(100 * amount)::text from public.credit_transactions where generation_id = '{job}'
-            order by amount"
+            "select round(100 * amount)::text from public.credit_transactions
+            where generation_id = '{job}' order by amount"
         ))
         .await
         .join(" ")

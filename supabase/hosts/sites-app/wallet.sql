@@ -139,8 +139,8 @@ begin
   return query select greatest(floor(100 * coalesce(v_spendable, 0)), 0)::bigint, false;
 end $$;
 
--- Moves a team's balance, and writes the app's own row of it, whose id it returns. The row names the
--- website's where the app has that already: `projection.sql` names it later where it has not.
+-- Moves a team's balance, and writes the app's own row of it, whose id it returns. The row names
+-- the website where the app has that already: `projection.sql` names it later where it has not.
 create or replace function unstuck_private.host_team_move(
   p_team uuid,
   p_amount bigint,
