@@ -1461,7 +1461,7 @@ begin
     if v_job.request_hash is not null then
       return query
       select s.*, case when p_claim then unstuck_private.order_claimed(p_job_id) end
-      from unstuck_private.job_state(p_job_id, true) s;
+      from unstuck_private.job_state(p_job_id) s;
       return;
     end if;
     perform unstuck_private.refuse_adoption(v_job);
@@ -1568,7 +1568,7 @@ begin
     end
   from unstuck.jobs j
   join unstuck.tools t using (tool)
-  cross join unstuck_private.job_state(j.id, false) e
+  cross join unstuck_private.job_state(j.id) e
   cross join lateral (
     select case when unstuck_private.waits_for_capacity(j) then 'PROVIDER_BUSY' end as code
     -- Not inlined: it is asked once.
@@ -1951,6 +1951,8 @@ begin
     return;
   end if;
   perform unstuck_private.owed_turns_give(p_provider);
+  -- A turn that was given just now counts too.
+  v_now := clock_timestamp();
   return query
   select *
   from unstuck_private.steps_claim(
@@ -2475,6 +2477,7 @@ CREATE OR REPLACE FUNCTION unstuck.steps_waiting_v1(p_provider text)
  SET statement_timeout TO '5s'
 AS $function$
   select
+    -- Those with a turn and those without one, each counted in an index of its own.
     (
       select count(*)::int
       from unstuck.job_steps s
@@ -3551,7 +3554,7 @@ begin
     count(*) filter (
       where s.turn_at <= v_now
         and s.line_tool <> all (v_shut)
-        and (s.deadline_at > v_now or unstuck_private.is_at_work(s.job_id))
+        and unstuck_private.is_in_time(s, v_now)
     )
   into v_turns, v_usable
   from unstuck.job_steps s
@@ -3641,16 +3644,16 @@ begin
       and j.quarantined_at is null
       and (
         j.deadline_at <= p_now
-        or coalesce(j.started_at, j.created_at)
-          <= p_now - least(t.run_timeout, interval '100 years')
-          and (
-            not exists (
-              select from unstuck.job_steps s
-              where s.job_id = j.id
-            )
-            or coalesce(j.started_at, j.created_at) <= p_now - least(
-              unstuck_private.tool_lifetime(t, p, j.total_steps), interval '100 years')
+        or coalesce(j.started_at, j.created_at) <= p_now - unstuck_private.lifetime_limit(
+          t,
+          p,
+          j.total_steps,
+          (
+            select count(*)
+            from unstuck.job_steps s
+            where s.job_id = j.id
           )
+        )
         or exists (
           select from unstuck.job_steps s
           where s.job_id = j.id
@@ -3960,6 +3963,14 @@ CREATE OR REPLACE FUNCTION unstuck_private.is_final(p_status text)
  IMMUTABLE
 AS $function$
   select p_status in ('completed', 'failed', 'cancelled')
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.is_in_time(p_step unstuck.job_steps, p_now timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select p_step.deadline_at > p_now or unstuck_private.is_at_work(p_step.job_id)
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.is_live(p_status text)
@@ -4353,7 +4364,7 @@ AS $function$
   where j.id = p_job.id
 $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.job_state(p_job_id uuid, p_replayed boolean)
+CREATE OR REPLACE FUNCTION unstuck_private.job_state(p_job_id uuid)
  RETURNS TABLE(job_id uuid, status text, replayed boolean, credits_charged bigint, balance bigint, "position" integer, eta_seconds integer, task_id text, output_url text, error_code text, error_message text, credits_refunded bigint)
  LANGUAGE plpgsql
  STABLE
@@ -4364,7 +4375,7 @@ begin
   select
     j.id,
     j.status,
-    p_replayed,
+    true,
     j.credits_charged,
     unstuck_private.balance_shown(j.user_id, j.tool),
     p."position",
@@ -4540,14 +4551,7 @@ AS $function$
     -- undelivered: the provider finished, and the result is not in our storage.
     bool_or(s.provider_done_at is not null and not unstuck_private.is_final(s.status)),
     min(s.deadline_at) filter (where s.status in ('starting', 'running')),
-    -- lifetime: the longest that the job may live. More than a century cannot be subtracted from
-    -- every time.
-    least(
-      case when count(*) = 0 then p_tool.run_timeout
-        else unstuck_private.tool_lifetime(p_tool, p_provider, p_job.total_steps)
-      end,
-      interval '100 years'
-    )
+    unstuck_private.lifetime_limit(p_tool, p_provider, p_job.total_steps, count(*))
   from unstuck.job_steps s
   join unstuck.providers p using (provider)
   where s.job_id = p_job.id
@@ -5504,6 +5508,20 @@ begin
   raise exception 'permission denied for %', tg_table_name using errcode = '42501';
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.lifetime_limit(p_tool unstuck.tools, p_provider unstuck.providers, p_total_steps integer, p_steps bigint)
+ RETURNS interval
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select least(
+    case
+      when p_steps = 0 then p_tool.run_timeout
+      else unstuck_private.tool_lifetime(p_tool, p_provider, p_total_steps)
+    end,
+    interval '100 years'
+  )
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.line_move()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -5585,7 +5603,7 @@ begin
       and s.line_tool <> all (v_shut)
       and unstuck_private.is_live(j.status)
       and j.quarantined_at is null
-      and (s.deadline_at > v_now or unstuck_private.is_at_work(s.job_id))
+      and unstuck_private.is_in_time(s, v_now)
     order by s.turn_at, s.job_id, s.step
     limit v_free
   ) s;
@@ -5604,7 +5622,7 @@ begin
         and j.quarantined_at is null
         and coalesce(s.not_before <= v_now, true)
         and s.line_tool <> all (v_shut)
-        and (s.deadline_at > v_now or unstuck_private.is_at_work(s.job_id))
+        and unstuck_private.is_in_time(s, v_now)
       order by s.line_user_id, s.turn_at, s.line_since, s.job_id, s.step
       limit v_free - v_steps
     ) s;
@@ -5694,7 +5712,7 @@ begin
   where s.status = 'queued'
     and unstuck_private.is_live(j.status)
     and j.quarantined_at is null
-    and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
+    and unstuck_private.is_in_time(s, p_now)
   order by f.nth, f.turn_at, f.job_id, f.step
   limit p_limit
   for update of j, s skip locked;
@@ -5770,11 +5788,23 @@ end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.order_claimed(p_job_id uuid)
  RETURNS jsonb
- LANGUAGE sql
- STABLE
+ LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
-  select jsonb_build_object(
+declare
+  v_claimed jsonb;
+begin
+  update unstuck.job_steps s
+  set run = s.run + 1
+  from unstuck.jobs j
+  join unstuck.tools t using (tool)
+  where s.job_id = p_job_id
+    and s.step = 1
+    and s.status = 'starting'
+    and s.sent_at is null
+    and s.lease_until > clock_timestamp()
+    and j.id = s.job_id
+  returning jsonb_build_object(
     'job_id', s.job_id,
     'step', s.step,
     'run', s.run,
@@ -5792,16 +5822,9 @@ AS $function$
       0
     )
   )
-  from unstuck.job_steps s
-  join unstuck.jobs j on j.id = s.job_id
-  join unstuck.tools t on t.tool = j.tool
-  where s.job_id = p_job_id
-    and s.step = 1
-    and s.run = 1
-    and s.status = 'starting'
-    and s.sent_at is null
-    and s.lease_until > clock_timestamp()
-$function$
+  into v_claimed;
+  return v_claimed;
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.order_debit(p_user_id uuid, p_job_id uuid, p_tool text, p_price bigint, p_balance bigint)
  RETURNS bigint
@@ -6655,7 +6678,7 @@ begin
       and t.circuit_open_until > p_now
     where s.provider = p_provider
       and s.status = 'queued'
-      and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
+      and unstuck_private.is_in_time(s, p_now)
   ),
   -- The user's second step, third and so on: as if each had the user's turn.
   further as (
@@ -7512,7 +7535,7 @@ begin
     return query
     select t.tool, b.steps + e.steps,
       b.steps + e.steps - case when b.others + e.others = 0 then 0 else (
-        -- A later step belongs to a job that has begun, a step that was put back may.
+        -- Only the first step stands for a job, and only until the job has begun.
         select count(*)
         from unstuck.job_steps s
         join unstuck.jobs j on j.id = s.job_id
@@ -7521,7 +7544,7 @@ begin
           and s.status = 'queued'
           and s.turn_at is not null
           and (s.turn_at, s.job_id, s.step) < (p_step.turn_at, p_step.job_id, p_step.step)
-          and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
+          and unstuck_private.is_in_time(s, p_now)
           and (s.step > 1 or s.run > 0 and j.status <> 'queued')
       ) end
     from unstuck.tools t
@@ -7532,7 +7555,7 @@ begin
         and s.line_tool = t.tool
         and s.status = 'queued'
         and s.turn_at < p_step.turn_at
-        and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
+        and unstuck_private.is_in_time(s, p_now)
     ) b
     -- Those of the same moment apart: to compare one column is a fifth cheaper.
     cross join lateral (
@@ -7543,7 +7566,7 @@ begin
         and s.status = 'queued'
         and s.turn_at = p_step.turn_at
         and (s.job_id, s.step) < (p_step.job_id, p_step.step)
-        and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
+        and unstuck_private.is_in_time(s, p_now)
     ) e
     where coalesce(t.circuit_open_until <= p_now, true)
       and b.steps + e.steps > 0;
@@ -8213,7 +8236,7 @@ begin
     and s.line_user_id = p_user_id
     and s.status = 'queued'
     and s.turn_at <= v_by
-    and (s.deadline_at > clock_timestamp() or unstuck_private.is_at_work(s.job_id))
+    and unstuck_private.is_in_time(s, clock_timestamp())
     and s.line_tool not in (
       select t.tool
       from unstuck.tools t
@@ -8318,11 +8341,14 @@ AS $function$
   where t.circuit_open_until <= p_now
     and exists (
       select from unstuck.job_steps s
+      join unstuck.jobs j on j.id = s.job_id
       where s.provider = p_provider
         and s.status = 'queued'
         and s.turn_at <= p_now
         and s.line_tool = t.tool
-        and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
+        and unstuck_private.is_live(j.status)
+        and j.quarantined_at is null
+        and unstuck_private.is_in_time(s, p_now)
     )
 $function$
 ;
@@ -8361,7 +8387,7 @@ begin
     and (p_tool is null or s.line_tool = p_tool)
     and unstuck_private.is_live(j.status)
     and j.quarantined_at is null
-    and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
+    and unstuck_private.is_in_time(s, p_now)
   order by s.turn_at, s.job_id, s.step
   limit p_limit
   for update of j, s skip locked;
@@ -9529,7 +9555,7 @@ the user cancelled the order before it arrived), tool_disabled, active_job_exist
 insufficient_credits, queue_full. A refusal leaves nothing behind.
 
 Replay: the same id, user, tool and hash get the job''s present state and no charge: replayed = true.
-claimed: the step, while no worker has sent it.
+claimed: the step with a new run, while no worker has sent it.
 ';
 comment on function unstuck.job_get_v1(uuid,uuid,text,text) is
 '

@@ -1092,9 +1092,9 @@ end $$;
 
 revoke all on function unstuck_private.job_lock from public, anon, authenticated, service_role;
 
---: source job/job_state.sql d1568aae6fa4
--- The present state of a job, as the reply to the request that named it.
-create or replace function unstuck_private.job_state(p_job_id uuid, p_replayed boolean)
+--: source job/job_state.sql d04449f30c2e
+-- The present state of a job, as the reply to a request that is a replay.
+create or replace function unstuck_private.job_state(p_job_id uuid)
 returns table (
   job_id uuid,
   status text,
@@ -1119,7 +1119,7 @@ begin
   select
     j.id,
     j.status,
-    p_replayed,
+    true,
     j.credits_charged,
     unstuck_private.balance_shown(j.user_id, j.tool),
     p."position",
@@ -1228,7 +1228,7 @@ end $$;
 
 revoke all on function unstuck_private.jobs_try_lock from public, anon, authenticated, service_role;
 
---: source order/job_enqueue_v2.sql 7bf02c19018f
+--: source order/job_enqueue_v2.sql fe4bb1bc56bf
 create or replace function unstuck.job_enqueue_v2(
   p_user_id uuid,
   p_job_id uuid,
@@ -1298,7 +1298,7 @@ begin
     if v_job.request_hash is not null then
       return query
       select s.*, case when p_claim then unstuck_private.order_claimed(p_job_id) end
-      from unstuck_private.job_state(p_job_id, true) s;
+      from unstuck_private.job_state(p_job_id) s;
       return;
     end if;
     perform unstuck_private.refuse_adoption(v_job);
@@ -1348,7 +1348,7 @@ the user cancelled the order before it arrived), tool_disabled, active_job_exist
 insufficient_credits, queue_full. A refusal leaves nothing behind.
 
 Replay: the same id, user, tool and hash get the job's present state and no charge: replayed = true.
-claimed: the step, while no worker has sent it.
+claimed: the step with a new run, while no worker has sent it.
 $c$;
 
 revoke all on function unstuck.job_enqueue_v2 from public, anon, authenticated, service_role;
@@ -3071,7 +3071,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   4,
   'moving_in',
-  '38329dfbb44968c9d081eeab9d2dfcdbbe166613f576ad02444c77fe3b3ca6c9'
+  '5ebc6e9187180cb01c8f2b585d4e42e12e8e55b8eb1337313f682946f9f66adc'
 );
 
 notify pgrst, 'reload schema';
