@@ -135,66 +135,6 @@ async fn another_apps_adapter_is_refused_and_changes_nothing() {
     assert_eq!(host.count("unstuck_private.installed").await, 0);
 }
 
-/// Begins the step, kills its connection while it waits for `lock`, and lets go of that.
-async fn killed_in(host: &Host, app: &str, step: AdoptionStep, lock: &str) {
-    let platform = host.platform().await;
-    platform.exec(&format!("begin; {lock}")).await;
-    // What others wait for is seen anew by each statement outside a transaction only.
-    let killer = host.platform().await;
-    let kill = async {
-        let waiting = "from pg_stat_activity
-            where datname = current_database() and wait_event_type = 'Lock'";
-        for _ in 0..500 {
-            if killer.count(&format!("(select 1 {waiting}) w")).await > 0 {
-                killer.rows(&format!("select pg_terminate_backend(pid) {waiting}")).await;
-                return;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    };
-    let (broken, ()) = tokio::join!(try_says(host, app, step, &[]), kill);
-    assert!(broken.is_err(), "{step:?}: {broken:?}");
-    platform.exec("rollback").await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_step_whose_connection_breaks_leaves_nothing_and_is_repeated() {
-    for (app, folder, jobs, wallet) in [
-        (App::Tools, "tools-app", "veste_ai_jobs", "upscaler_credits"),
-        (App::Cards, "cards-app", "generation_jobs", "profiles"),
-        (App::Sites, "sites-app", "generation_history", "teams"),
-    ] {
-        let host = Host::fresh(app, Rights::Closed).await;
-        host.suffer_incident(app).await;
-        let share = |table: &str| format!("lock table public.{table} in share mode");
-        let published = "lock table pg_catalog.pg_publication_rel in share mode".to_owned();
-        for (step, lock) in [
-            (AdoptionStep::Install, published.clone()),
-            (AdoptionStep::Attach, share(jobs)),
-            (AdoptionStep::Heal, share(wallet)),
-            (AdoptionStep::Detach, share(jobs)),
-            (AdoptionStep::Uninstall, published.clone()),
-        ] {
-            let before = host.state().await;
-            let ours = says(&host, folder, AdoptionStep::Status, &[]).await;
-            killed_in(&host, folder, step, &lock).await;
-            assert_eq!(host.state().await, before, "{folder} {step:?}");
-            if step != AdoptionStep::Install {
-                let status = says(&host, folder, AdoptionStep::Status, &[]).await;
-                assert_eq!(status, ours, "{folder} {step:?}");
-            }
-            says(&host, folder, step, &[]).await;
-            let once = (host.state().await, says(&host, folder, AdoptionStep::Status, &[]).await);
-            if step != AdoptionStep::Uninstall {
-                says(&host, folder, step, &[]).await;
-                let twice =
-                    (host.state().await, says(&host, folder, AdoptionStep::Status, &[]).await);
-                assert_eq!(once, twice, "{folder} {step:?}");
-            }
-        }
-    }
-}
-
 #[tokio::test]
 async fn a_step_waits_for_no_lock_of_the_app_for_long() {
     let host = Host::installed(App::Tools, Rights::Closed).await;

@@ -3,6 +3,7 @@
 
 mod adopt;
 mod answers;
+mod broken_off;
 mod fingerprint;
 mod incident;
 mod install;

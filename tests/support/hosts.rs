@@ -9,12 +9,12 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{LazyLock, Mutex, OnceLock};
 
-use anyhow::{Context, Result};
-use xtask::fingerprint::{self, Change, Fingerprint};
+use anyhow::Result;
 use xtask::migration;
 use xtask::postgres::{self, Postgres};
 
 use crate::database::{apart, close, discard, embedded, run};
+pub use crate::host_state::{HostState, not_undone};
 use crate::session::Session;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,8 +47,8 @@ pub fn all() -> impl Iterator<Item = (App, Rights)> {
 /// A test's own copy of a host's database, with one session of its owner `postgres`; dropped with
 /// this value.
 pub struct Host {
-    name: String,
     session: Session,
+    name: OwnDatabase,
 }
 
 impl Host {
@@ -63,12 +63,16 @@ impl Host {
     }
 
     async fn copy_of(template: &str) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("host_{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        let sql = format!("create database {name} template {template} owner postgres");
-        run(&url(PLATFORM, "postgres"), &sql).await.expect("a copy of a host");
+        let name = OwnDatabase::copy_of(template).await;
         let session = Session::connect(&url("postgres", &name)).await;
         Self { name, session }
+    }
+
+    /// As this host is now, for copies; nobody connects to it any more.
+    pub async fn frozen(self) -> FrozenHost {
+        drop(self.session);
+        close(&url(PLATFORM, "postgres"), &self.name).await.expect("its sessions are closed");
+        FrozenHost(self.name)
     }
 
     /// Another session of that role; `supabase_admin` is the platform's superuser.
@@ -86,6 +90,11 @@ impl Host {
 
     pub fn url(&self, role: &str) -> String {
         url(role, &self.name)
+    }
+
+    /// The server's port.
+    pub fn port(&self) -> u16 {
+        server().port
     }
 
     /// The database's name on the server.
@@ -152,7 +161,9 @@ impl Host {
 
     /// What the app has now.
     pub async fn state(&self) -> HostState {
-        HostState::of(&self.name).await.expect("a host's catalog and tables can be read")
+        HostState::of(&url(PLATFORM, &self.name))
+            .await
+            .expect("a host's catalog and tables can be read")
     }
 
     /// `uninstall.sql` as the owner, on a connection of its own.
@@ -190,9 +201,40 @@ impl Deref for Host {
     }
 }
 
-impl Drop for Host {
+/// A host to make copies of.
+pub struct FrozenHost(OwnDatabase);
+
+impl FrozenHost {
+    pub async fn copy(&self) -> Host {
+        Host::copy_of(&self.0).await
+    }
+}
+
+/// The name of a database that is dropped with this value.
+struct OwnDatabase(String);
+
+impl OwnDatabase {
+    async fn copy_of(template: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("host_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let sql =
+            format!("create database {name} template {template} owner postgres strategy file_copy");
+        run(&url(PLATFORM, "postgres"), &sql).await.expect("a copy of a host");
+        Self(name)
+    }
+}
+
+impl Deref for OwnDatabase {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Drop for OwnDatabase {
     fn drop(&mut self) {
-        discard(&url(PLATFORM, "postgres"), &self.name);
+        discard(&url(PLATFORM, "postgres"), &self.0);
     }
 }
 
@@ -239,32 +281,6 @@ fn folder(app: App) -> Option<&'static str> {
 
 fn fixture(name: &str) -> PathBuf {
     xtask::paths::root().join("tests/hosts/fixtures").join(name)
-}
-
-/// What the app has: all of its database that is not ours.
-#[derive(Debug, PartialEq, Eq)]
-pub struct HostState {
-    pub catalog: Fingerprint,
-    /// For each table how many rows and their hash, for each sequence its value.
-    pub contents: Vec<String>,
-}
-
-impl HostState {
-    async fn of(database: &str) -> Result<Self> {
-        let client = postgres::connect(&url(PLATFORM, database)).await?;
-        let contents = contents(&client).await?;
-        Ok(Self { contents, catalog: Fingerprint::take(&client).await? })
-    }
-}
-
-/// How the host differs after an uninstallation, beside what `exceptions.txt` says is kept.
-pub fn not_undone(before: &Fingerprint, after: &Fingerprint) -> Vec<Change> {
-    let exceptions = fingerprint::exceptions().expect("exceptions.txt");
-    let mut changes = before.changes(after);
-    changes.retain(|change| {
-        !exceptions.iter().any(|exception| !exception.removed && exception.allows(change))
-    });
-    changes
 }
 
 /// What the app had before we came.
@@ -314,7 +330,8 @@ async fn make(
     } else {
         build(name, app, rights).await?;
     }
-    let template = Template { name: name.to_owned(), state: HostState::of(name).await? };
+    let template =
+        Template { name: name.to_owned(), state: HostState::of(&url(PLATFORM, name)).await? };
     close(&server, name).await?;
     Ok(template)
 }
@@ -353,42 +370,4 @@ async fn build(name: &str, app: App, rights: Rights) -> Result<()> {
         platform.batch_execute(all).await?;
     }
     Ok(())
-}
-
-/// A line for each of the host's tables (how many rows, and their hash) and sequences, without the
-/// rows that `exceptions.txt` names.
-async fn contents(client: &tokio_postgres::Client) -> Result<Vec<String>> {
-    let relations = "
-        select format('%I.%I', n.nspname, c.relname), c.relkind = 'S'
-        from pg_class c join pg_namespace n on n.oid = c.relnamespace
-        where c.relkind in ('r', 'p', 'S') and n.nspname !~ '^pg_'
-          and n.nspname not in ('unstuck', 'unstuck_private', 'information_schema', 'cron')
-        order by 1";
-    let ours: Vec<String> = fingerprint::exceptions()?
-        .into_iter()
-        .filter(|exception| exception.kind == "bucket")
-        .map(|exception| format!("'{}'", exception.name))
-        .collect();
-    let mut parts = Vec::new();
-    for row in client.query(relations, &[]).await? {
-        let (name, sequence): (String, bool) = (row.get(0), row.get(1));
-        let said = if sequence {
-            format!("(select format('%s %s', last_value, is_called) from {name})")
-        } else {
-            let rows = match name.as_str() {
-                "storage.buckets" => format!("where id not in ({})", ours.join(", ")),
-                _ => String::new(),
-            };
-            format!(
-                "(select format('%s %s', count(*), md5(string_agg(t::text, ' ' order by t::text)))
-                from {name} t {rows})"
-            )
-        };
-        parts.push(format!("'{name} ' || {said}"));
-    }
-    let row = client
-        .query_one(&format!("select array[{}]", parts.join(", ")), &[])
-        .await
-        .context("contents")?;
-    Ok(row.get(0))
 }

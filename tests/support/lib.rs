@@ -5,11 +5,13 @@
 //! * [`database`]: one Postgres per run, our SQL in a template, a database of its own for each test
 //! * [`demo`]: the stories that `cargo xtask demo` shows
 //! * [`e2e`]: the whole local stack, one per run, and a client of it
+//! * [`host_state`]: what an app's database holds beside what is ours
 //! * [`hosts`]: databases of apps that are already there, with and without us
 //! * [`pg_cron`]: a PostgreSQL with pg_cron, where one is installed
 //! * [`session`]: one connection that speaks SQL and RPC in JSON, and can become another caller
 //! * [`shop`]: orders, workers' calls, the passage of time, and what must hold afterwards
 //! * [`sources`]: the checkout's files, for the rules about the repository itself
+//! * [`wire_cut`]: a proxy before Postgres that breaks a connection off after so many statements
 //!
 //! Never asserts anything about one feature: that is the tests' part.
 
@@ -18,11 +20,13 @@ pub mod bench_world;
 pub mod database;
 pub mod demo;
 pub mod e2e;
+pub mod host_state;
 pub mod hosts;
 pub mod pg_cron;
 pub mod session;
 pub mod shop;
 pub mod sources;
+pub mod wire_cut;
 
 pub use database::Database;
 pub use session::{Session, SqlError};

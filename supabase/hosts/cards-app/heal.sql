@@ -131,7 +131,7 @@ begin
         where j.id = g.id
           and j.request_hash is not null
       )
-    order by g.created_at
+    order by g.created_at, g.id
     for no key update skip locked
   loop
     begin

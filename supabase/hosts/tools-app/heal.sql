@@ -104,7 +104,7 @@ begin
         || 'and coalesce(t.started_at, t.created_at) < now() - $1 '
         || 'and not exists (select from unstuck.jobs j where j.id = t.id '
         || 'and j.request_hash is not null) '
-        || 'order by t.created_at for no key update skip locked',
+        || 'order by t.created_at, t.id for no key update skip locked',
       v_table
     )
     using p_older

@@ -1,0 +1,333 @@
+//! `cargo xtask adopt`, whose connection breaks off after each statement that a step sends, and
+//! within those: the step is done whole or not at all, and the same step once more has the same end
+//! as one that nothing interrupted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use serde_json::{Map, Value};
+use unstuck_tests::hosts::{App, FrozenHost, Host, Rights};
+use unstuck_tests::shop::{CARDS, UPSCALER, WEBSITE};
+use unstuck_tests::wire_cut::WireCut;
+use uuid::{Uuid, uuid};
+use xtask::adopt::{Adoption, AdoptionStep};
+use xtask::fingerprint::Fingerprint;
+use xtask::{postgres, schema};
+
+const OWNER: Uuid = uuid!("00000000-0000-4000-8000-000000000001");
+
+/// An app, its adapter, and a tool of it with that tool's provider.
+struct Guest {
+    app: App,
+    folder: &'static str,
+    tool: &'static str,
+    provider: &'static str,
+}
+
+const TOOLS: Guest =
+    Guest { app: App::Tools, folder: "tools-app", tool: UPSCALER, provider: "runninghub" };
+const CARDS_APP: Guest =
+    Guest { app: App::Cards, folder: "cards-app", tool: CARDS, provider: "gemini" };
+const SITES: Guest = Guest { app: App::Sites, folder: "sites-app", tool: WEBSITE, provider: "llm" };
+
+impl Guest {
+    async fn perform(&self, step: AdoptionStep, url: &str) -> Result<Vec<String>, String> {
+        let client = postgres::connect(url).await.map_err(|error| format!("{error:#}"))?;
+        let adoption = Adoption { app: self.folder.to_owned(), tools: Vec::new(), dry_run: false };
+        adoption.perform(&client, step).await.map_err(|error| format!("{error:#}"))
+    }
+
+    /// The step as its command does it, and what it says.
+    async fn says(&self, step: AdoptionStep, host: &Host) -> Vec<String> {
+        let said = self.perform(step, &host.url("postgres")).await;
+        said.unwrap_or_else(|error| panic!("{} {step:?}: {error}", self.folder))
+    }
+
+    /// The step over a connection that breaks off after so many statements: what it says, and the
+    /// statements that were sent.
+    async fn cut(
+        &self,
+        step: AdoptionStep,
+        host: &Host,
+        most: usize,
+    ) -> (Result<Vec<String>, String>, Vec<String>) {
+        let wire = WireCut::after(most, host.port()).await;
+        let direct = format!(":{}/", host.port());
+        let url = host.url("postgres").replace(&direct, &format!(":{}/", wire.port()));
+        let said = self.perform(step, &url).await;
+        (said, wire.statements().await)
+    }
+
+    /// Before the step: the one before it is done, and there is something for this one to do.
+    async fn prepare(&self, step: AdoptionStep, host: &Host) {
+        match step {
+            AdoptionStep::Install => host.suffer_incident(self.app).await,
+            AdoptionStep::Attach => {
+                self.says(AdoptionStep::Install, host).await;
+            }
+            AdoptionStep::Heal => {
+                self.says(AdoptionStep::Attach, host).await;
+            }
+            AdoptionStep::Detach => {
+                self.says(AdoptionStep::Heal, host).await;
+                host.open_all_tools().await;
+                host.set_tool(CARDS, "credit_cost = 5").await;
+                let kept = host.order(OWNER, self.tool, 1).await;
+                let attempt = match self.app {
+                    App::Tools => host.run(self.provider, "task").await,
+                    _ => host.claim_one(self.provider).await,
+                };
+                host.complete(attempt).await;
+                host.assert_completed(kept, 0).await;
+                let back = host.order(OWNER, self.tool, 1).await;
+                host.cancel(OWNER, back).await.unwrap();
+            }
+            _ => {
+                self.says(AdoptionStep::Detach, host).await;
+            }
+        }
+    }
+}
+
+/// All that a database holds: the app's catalog and ours, and the rows of every table. What the
+/// clock or chance put into a row since `known` was read reads as `new`.
+#[derive(Debug, PartialEq)]
+struct Whole {
+    catalog: Fingerprint,
+    ours: String,
+    rows: BTreeMap<String, Vec<String>>,
+}
+
+const TABLES: &str = "
+    select string_agg(
+        format('select %L as name, to_jsonb(t)::text as row from %s t', c.oid::regclass,
+            c.oid::regclass),
+        ' union all ')
+    from pg_class c
+    where c.relkind in ('r', 'p') and not c.relispartition
+      and c.relnamespace::regnamespace::text !~ '^(pg_|information_schema)'";
+
+/// Every row in order: the table's name, and its values as JSON.
+async fn rows(host: &Host) -> Vec<(String, String)> {
+    let client = postgres::connect(&host.platform_url()).await.unwrap();
+    let query: String = client.query_one(TABLES, &[]).await.unwrap().get(0);
+    let mut rows: Vec<(String, String)> = client
+        .query(&query, &[])
+        .await
+        .unwrap()
+        .iter()
+        .map(|row| (row.get(0), row.get(1)))
+        .collect();
+    rows.sort();
+    rows
+}
+
+fn fields(row: &str) -> Map<String, Value> {
+    serde_json::from_str(row).expect("a row is JSON")
+}
+
+/// The ids and moments in these rows.
+fn marks(rows: &[(String, String)]) -> BTreeSet<String> {
+    let marks = |(table, row): &(String, String)| {
+        let row = fields(row);
+        row.iter().filter_map(|(key, value)| mark(table, key, value)).collect::<Vec<_>>()
+    };
+    rows.iter().flat_map(marks).collect()
+}
+
+/// What stands in this field, if the clock, chance or a sequence may have put it there.
+fn mark(table: &str, key: &str, value: &Value) -> Option<String> {
+    if let Some(text) = value.as_str() {
+        let moment = text.len() > 18 && text.as_bytes()[10] == b'T' && text.starts_with("20");
+        return (moment || Uuid::parse_str(text).is_ok()).then(|| text.to_owned());
+    }
+    let drawn = value.is_number() && matches!(key, "id" | "xid" | "entry_id");
+    drawn.then(|| format!("{table} {key} {value}"))
+}
+
+impl Whole {
+    async fn of(host: &Host, known: &BTreeSet<String>) -> Self {
+        let mut tables: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (table, row) in rows(host).await {
+            let mut line = String::new();
+            for (key, value) in fields(&row) {
+                match mark(&table, &key, &value) {
+                    Some(mark) if !known.contains(&mark) => write!(line, "{key}: new, "),
+                    _ => write!(line, "{key}: {value}, "),
+                }
+                .expect("a string takes all");
+            }
+            tables.entry(table).or_default().push(line);
+        }
+        tables.values_mut().for_each(|lines| lines.sort());
+        let client = postgres::connect(&host.platform_url()).await.unwrap();
+        let ours = schema::dump(&client).await.unwrap();
+        Self { catalog: Fingerprint::take(&client).await.unwrap(), ours, rows: tables }
+    }
+
+    fn assert_is(&self, other: &Self, at: &str) {
+        assert_eq!(self.catalog.changes(&other.catalog), [], "{at}");
+        assert_eq!(self.rows.keys().collect::<Vec<_>>(), other.rows.keys().collect::<Vec<_>>());
+        for (table, lines) in &self.rows {
+            assert_eq!(lines, &other.rows[table], "{at}: {table}");
+        }
+        assert!(self.ours == other.ours, "{at}: our own catalog");
+    }
+}
+
+fn commits(statements: &[String]) -> usize {
+    let is_commit = |statement: &&String| statement.trim_end().ends_with("commit");
+    statements.iter().filter(is_commit).count()
+}
+
+/// Ends the connection of the owner at the n-th statement that writes, also within a function or a
+/// `do` block: each changes a row of the app's or ours, or an object.
+const STOPPER: &str = "
+    create schema stopper;
+    create sequence stopper.left minvalue -1000000;
+    create function stopper.count() returns void language plpgsql security definer as $$
+    begin
+      if session_user = 'postgres' and nextval('stopper.left') = 0 then
+        perform pg_terminate_backend(pg_backend_pid());
+        perform pg_sleep(10);
+      end if;
+    end $$;
+    create function stopper.on_rows() returns trigger language plpgsql security definer as
+    'begin perform stopper.count(); return null; end';
+    create function stopper.on_objects() returns event_trigger language plpgsql security definer as
+    'begin perform stopper.count(); end';
+    do $$
+    declare v_table regclass;
+    begin
+      for v_table in
+        select c.oid from pg_class c
+        where c.relkind in ('r', 'p') and c.relnamespace::regnamespace::text
+          in ('public', 'unstuck', 'unstuck_private')
+      loop
+        execute format('create trigger stopper before insert or update or delete on %s '
+          || 'for each statement execute function stopper.on_rows()', v_table);
+      end loop;
+    end $$;
+    create event trigger stopper on ddl_command_start execute function stopper.on_objects()";
+
+/// A step that nothing interrupts, done once and once more.
+struct Uninterrupted<'a> {
+    guest: &'a Guest,
+    step: AdoptionStep,
+    before: FrozenHost,
+    known: BTreeSet<String>,
+    statements: Vec<String>,
+    /// What it says, and what it says when it is repeated.
+    said: [Vec<String>; 2],
+    end: Whole,
+}
+
+impl<'a> Uninterrupted<'a> {
+    async fn of(guest: &'a Guest, step: AdoptionStep, before: FrozenHost) -> Self {
+        let host = before.copy().await;
+        let known = marks(&rows(&host).await);
+        let (said, statements) = guest.cut(step, &host, usize::MAX).await;
+        let said = said.unwrap_or_else(|error| panic!("{} {step:?}: {error}", guest.folder));
+        let end = Whole::of(&host, &known).await;
+        let repeated = guest.says(step, &host).await;
+        end.assert_is(&Whole::of(&host, &known).await, "done twice");
+        Self { guest, step, before, known, statements, said: [said, repeated], end }
+    }
+
+    /// Breaks the step off after so many statements, and does it once more.
+    async fn broken_off_and_repeated(&self, most: usize) {
+        let host = self.before.copy().await;
+        let (broken, sent) = self.guest.cut(self.step, &host, most).await;
+        let at = format!("{} {:?} after {most}: {:?}", self.guest.folder, self.step, sent.last());
+        assert!(broken.is_err(), "{at}: {broken:?}");
+        assert_eq!(sent.len(), most, "{at}");
+        let said = self.guest.says(self.step, &host).await;
+        let done = commits(&sent);
+        let expected = match self.step {
+            AdoptionStep::Install => {
+                vec![format!("{} migrations applied", commits(&self.statements) - done)]
+            }
+            _ => self.said[done.min(1)].clone(),
+        };
+        assert_eq!(said, expected, "{at}");
+        Whole::of(&host, &self.known).await.assert_is(&self.end, &at);
+    }
+
+    /// Breaks the step off in one database after each statement before its commit, then within
+    /// statements at every `stride`-th one that writes, until that many writes are its whole.
+    async fn broken_off_everywhere(&self, stride: usize) {
+        let host = self.before.copy().await;
+        let before = rows(&host).await;
+        let at = format!("{} {:?}", self.guest.folder, self.step);
+        let first_commit = (0..).find(|most| commits(&self.statements[..*most]) > 0);
+        for most in 0..first_commit.expect("the step commits") {
+            let (broken, sent) = self.guest.cut(self.step, &host, most).await;
+            assert!(broken.is_err(), "{at} after {most}: {:?}: {broken:?}", sent.last());
+        }
+        assert!(rows(&host).await == before, "{at}: something is left");
+        let platform = host.platform().await;
+        platform.exec(STOPPER).await;
+        for nth in (1..).step_by(stride) {
+            platform.exec(&format!("select setval('stopper.left', -{nth})")).await;
+            let Ok(said) = self.guest.perform(self.step, &host.url("postgres")).await else {
+                continue;
+            };
+            assert!(nth > 1, "{at} writes");
+            assert_eq!(said, self.said[0], "{at}");
+            break;
+        }
+        platform.exec("drop schema stopper cascade").await;
+        Whole::of(&host, &self.known).await.assert_is(&self.end, &at);
+    }
+}
+
+/// In every app each step is broken off everywhere in one database, where what is left over would
+/// add up. In a database of its own it is broken off and repeated after every sixth statement,
+/// others in each app, and after the commit; an installation, which is more than a thousand statements,
+/// after a few and the commits of its migrations.
+async fn each_step_is_broken_off(guest: &Guest, third: usize) {
+    let mut before = Host::fresh(guest.app, Rights::Closed).await;
+    for step in [
+        AdoptionStep::Install,
+        AdoptionStep::Attach,
+        AdoptionStep::Heal,
+        AdoptionStep::Detach,
+        AdoptionStep::Uninstall,
+    ] {
+        guest.prepare(step, &before).await;
+        let whole = Uninterrupted::of(guest, step, before.frozen().await).await;
+        let count = whole.statements.len();
+        let done = |most: usize| commits(&whole.statements[..most]);
+        let points: Vec<usize> = match step {
+            AdoptionStep::Install => {
+                let commits = (1..=count).filter(|most| done(*most) > done(most - 1)).skip(third);
+                commits.step_by(3).chain([(third + 1) * count / 5 + third, count / 2]).collect()
+            }
+            _ => (0..=count).filter(|most| most % 6 == 2 * third || done(*most) > 0).collect(),
+        };
+        for most in &points {
+            whole.broken_off_and_repeated(*most).await;
+        }
+        match step {
+            AdoptionStep::Install => {}
+            AdoptionStep::Heal => whole.broken_off_everywhere(7).await,
+            _ => whole.broken_off_everywhere(1).await,
+        }
+        before = whole.before.copy().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_in_the_app_of_tools_may_break_off_anywhere() {
+    each_step_is_broken_off(&TOOLS, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_in_the_app_of_cards_may_break_off_anywhere() {
+    each_step_is_broken_off(&CARDS_APP, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_in_the_app_of_sites_may_break_off_anywhere() {
+    each_step_is_broken_off(&SITES, 2).await;
+}
