@@ -3,6 +3,7 @@
 
 mod adopt;
 mod answers;
+mod beside;
 mod broken_off;
 mod fingerprint;
 mod incident;
@@ -12,5 +13,6 @@ mod projections;
 mod rights;
 mod storage;
 mod uninstall;
+mod wallet_faults;
 mod wallets;
 mod works;
