@@ -22,8 +22,8 @@ struct House {
     /// The app's table of jobs, and a column of it that we leave alone.
     table: &'static str,
     column: &'static str,
-    /// What each payer has, began with and moved by the app's own rows; what the app's own functions
-    /// spent; and the entries of our ledger.
+    /// What each payer has, began with and moved by the app's own rows; what the app's own
+    /// functions spent; and the entries of our ledger.
     purses: &'static str,
     /// Makes a few live rows that nobody holds old, and cleans up, as the app's schedule does.
     cleanup: &'static str,
@@ -322,7 +322,8 @@ async fn nothing_is_lost_or_doubled(host: &Host, house: &House) {
         assert!(some >= 10, "{app:?}: {some} are {status}");
         let shown = format!(
             "unstuck.jobs j join public.{table} t using (id, user_id)
-            join unstuck.projections p on p.tool = j.tool and p.host_table = 'public.{table}'::regclass
+            join unstuck.projections p
+            on p.tool = j.tool and p.host_table = 'public.{table}'::regclass
             where j.status = '{status}' and t.completed_at is not null
               and (t.status::text = p.statuses ->> j.status
                 or j.credits_refunded > 0 and t.status::text = 'failed')"

@@ -283,8 +283,8 @@ impl<'a> Uninterrupted<'a> {
 
 /// In every app each step is broken off everywhere in one database, where what is left over would
 /// add up. In a database of its own it is broken off and repeated after every sixth statement,
-/// others in each app, and after the commit; an installation, which is more than a thousand statements,
-/// after a few and the commits of its migrations.
+/// others in each app, and after the commit; an installation, which is more than a thousand
+/// statements, after a few and the commits of its migrations.
 async fn each_step_is_broken_off(guest: &Guest, third: usize) {
     let mut before = Host::fresh(guest.app, Rights::Closed).await;
     for step in [

@@ -1,6 +1,7 @@
 //! Apps that are already there: installing and uninstalling changes nothing of theirs, they go on
 //! working, and we work beside them.
 
+mod acts;
 mod adopt;
 mod answers;
 mod beside;
@@ -10,6 +11,7 @@ mod incident;
 mod install;
 mod pg_cron;
 mod projections;
+mod returned_once;
 mod rights;
 mod storage;
 mod uninstall;

@@ -1,0 +1,201 @@
+//! What apps do to the jobs in their own tables, and to their own wallets.
+
+use unstuck_tests::hosts::App;
+use unstuck_tests::shop::{CARDS, UPSCALER, WEBSITE};
+
+/// What the app does, as SQL with `$job`, `$user` and `$admin`, and as whom.
+pub struct HostAct {
+    pub name: &'static str,
+    pub by: CalledBy,
+    pub sql: &'static str,
+    /// What it takes from the wallet that no job is charged for.
+    pub spends: i64,
+}
+
+/// Who calls.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum CalledBy {
+    User,
+    Admin,
+    /// The app's own servers and its schedule.
+    Owner,
+}
+
+const fn act(name: &'static str, by: CalledBy, sql: &'static str) -> HostAct {
+    HostAct { name, by, sql, spends: 0 }
+}
+
+const TOOLS_ACTS: [HostAct; 8] = [
+    HostAct {
+        name: "consume_ and refund_upscaler_credits",
+        by: CalledBy::Owner,
+        sql: "begin; set local request.jwt.claims = '{\"role\":\"service_role\"}';
+            select consume_upscaler_credits($user, 2, 'x');
+            select refund_upscaler_credits($user, 1, 'x'); commit",
+        spends: 1,
+    },
+    act("admin_cancel_job", CalledBy::Admin, "select admin_cancel_job('upscaler_jobs', $job)"),
+    act("user_cancel_ai_job", CalledBy::User, "select user_cancel_ai_job('upscaler_jobs', $job)"),
+    act(
+        "mark_pending_job_as_failed",
+        CalledBy::User,
+        "select mark_pending_job_as_failed('upscaler_jobs', $job)",
+    ),
+    act(
+        "cleanup_all_stale_ai_jobs",
+        CalledBy::Owner,
+        "update upscaler_jobs set created_at = now() - interval '1 day',
+            started_at = now() - interval '1 day' where id = $job;
+        select cleanup_all_stale_ai_jobs()",
+    ),
+    act(
+        "cleanup_stale_upscaler_jobs",
+        CalledBy::Owner,
+        "update upscaler_jobs set created_at = now() - interval '1 day',
+            started_at = now() - interval '1 day' where id = $job;
+        select cleanup_stale_upscaler_jobs()",
+    ),
+    act(
+        "a server that gives up",
+        CalledBy::Owner,
+        "update upscaler_jobs set status = 'failed', completed_at = now() where id = $job",
+    ),
+    act(
+        "a page that cancels twice",
+        CalledBy::User,
+        "select user_cancel_ai_job('upscaler_jobs', $job);
+        select user_cancel_ai_job('upscaler_jobs', $job)",
+    ),
+];
+
+const CARDS_ACTS: [HostAct; 5] = [
+    HostAct {
+        name: "spend_ and refund_tokens",
+        by: CalledBy::Owner,
+        sql: "select spend_tokens($user, 2), refund_tokens($user, 1)",
+        spends: 1,
+    },
+    act(
+        "a server that gives up",
+        CalledBy::Owner,
+        "update generation_jobs set status = 'failed' where id = $job",
+    ),
+    act(
+        "a server that gives its cards up",
+        CalledBy::Owner,
+        "update generation_tasks set status = 'failed' where job_id = $job
+            and status <> 'completed'",
+    ),
+    act("update_job_progress", CalledBy::Owner, "select update_job_progress($job)"),
+    act(
+        "cleanup_old_generations",
+        CalledBy::Owner,
+        "update generation_jobs set created_at = now() - interval '91 days' where id = $job;
+        select cleanup_old_generations()",
+    ),
+];
+
+const SITES_ACTS: [HostAct; 3] = [
+    HostAct {
+        name: "a server that takes from the team",
+        by: CalledBy::Owner,
+        sql: "begin;
+            update teams set balance = balance - 0.01 where id = $user;
+            insert into credit_transactions
+                (team_id, type, amount, balance_before, balance_after, credit_limit)
+            values ($user, 'generation', -0.01, 0, 0, 0); commit",
+        spends: 1,
+    },
+    act(
+        "cleanup_stale_generations",
+        CalledBy::Owner,
+        "update generation_history set created_at = now() - interval '1 day' where id = $job;
+        update system_limits set last_cleanup_at = null;
+        select cleanup_stale_generations()",
+    ),
+    act(
+        "a server that gives up",
+        CalledBy::Owner,
+        "update generation_history set status = 'failed' where id = $job",
+    ),
+];
+
+/// An app with everything that it can do to a job.
+pub struct Actor {
+    pub app: App,
+    pub tool: &'static str,
+    pub provider: &'static str,
+    pub table: &'static str,
+    pub steps: usize,
+    pub price: i64,
+    pub acts: &'static [HostAct],
+    /// Gives `$user` 1,000 credits; in the app of websites a team of the user's id holds them.
+    pub funds: &'static str,
+    /// What `$user` has, and what the app's own rows of movements add up to.
+    pub purse: &'static str,
+    /// The table whose rows are the app's movements, and which of them are refunds of `$user`.
+    pub movements: (&'static str, &'static str),
+    /// A page's own insert of a job.
+    pub insert: &'static str,
+}
+
+pub const TOOLS: Actor = Actor {
+    app: App::Tools,
+    tool: UPSCALER,
+    provider: "runninghub",
+    table: "upscaler_jobs",
+    steps: 1,
+    price: 60,
+    acts: &TOOLS_ACTS,
+    funds: "insert into profiles (id, name, email) values ($user, 'x', $user || '@x');
+        insert into upscaler_credits (user_id, balance, monthly_balance)
+        values ($user, 1000, 1000)",
+    purse: "select balance - 1000 as net, (select coalesce(sum(t.amount), 0)::int
+            from upscaler_credit_transactions t where t.user_id = c.user_id) as moved
+        from upscaler_credits c where user_id = $user",
+    movements: (
+        "upscaler_credit_transactions",
+        "new.transaction_type = 'refund' and new.user_id = $user",
+    ),
+    insert: "insert into upscaler_jobs (id, session_id, user_id, status)
+        values ($job, 's', $user, 'queued')",
+};
+
+pub const CARDS_APP: Actor = Actor {
+    app: App::Cards,
+    tool: CARDS,
+    provider: "gemini",
+    table: "generation_jobs",
+    steps: 2,
+    price: 6,
+    acts: &CARDS_ACTS,
+    funds: "begin; set local app.bypass_token_protection = 'true';
+        update profiles set tokens_balance = 1000 where id = $user; commit",
+    purse: "select tokens_balance - 1000 as net, (select coalesce(sum(t.amount), 0)::int
+            from token_transactions t where t.user_id = p.id) as moved
+        from profiles p where id = $user",
+    movements: ("token_transactions", "new.transaction_type = 'refund' and new.user_id = $user"),
+    insert: "insert into generation_jobs (id, user_id, product_name, category, description)
+        values ($job, $user, 'x', 'x', 'x')",
+};
+
+pub const SITES: Actor = Actor {
+    app: App::Sites,
+    tool: WEBSITE,
+    provider: "llm",
+    table: "generation_history",
+    steps: 1,
+    price: 350,
+    acts: &SITES_ACTS,
+    funds: "insert into teams (id, name, created_by, balance) values ($user, 'x', $user, 10);
+        insert into team_members (team_id, user_id, role, status)
+        values ($user, $user, 'owner', 'approved');
+        insert into team_pricing (team_id, html_price) values ($user, 3.50)",
+    purse: "select (100 * balance)::int - 1000 as net,
+            (select coalesce(sum(100 * t.amount), 0)::int
+            from credit_transactions t where t.team_id = p.id) as moved
+        from teams p where id = $user",
+    movements: ("credit_transactions", "new.type = 'refund' and new.team_id = $user"),
+    insert: "insert into generation_history (id, prompt, user_id, website_type)
+        values ($job, 'x', $user, 'html')",
+};

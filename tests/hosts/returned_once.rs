@@ -1,0 +1,273 @@
+//! Every function of an app that returns credits, or ends a job, on a job of ours in every state,
+//! in both orders: what was taken and not delivered comes back exactly once.
+
+use unstuck_tests::Session;
+use unstuck_tests::hosts::{App, Host};
+use unstuck_tests::shop::{CARDS, StepRun};
+use uuid::{Uuid, uuid};
+
+use crate::acts::{Actor, CARDS_APP, CalledBy, HostAct, SITES, TOOLS};
+
+const ADMIN: Uuid = uuid!("00000000-0000-4000-8000-000000000002");
+
+/// Where a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum JobStand {
+    /// A page inserted its row and never called `/run`.
+    Pending,
+    /// The same, and the app's own function ran and charged it.
+    ChargedByApp,
+    Queued,
+    Claimed,
+    Running,
+    /// One of two cards is made.
+    HalfDone,
+    Completed,
+    Failed,
+    Cancelled,
+    /// Cancelled, and the app's row of it could not be written: it shows a job that waits.
+    NotWritten,
+    /// Cancelled, and the app's wallet did not take the refund.
+    RefundOwed,
+    Quarantined,
+}
+
+const STANDS: [JobStand; 12] = [
+    JobStand::Pending,
+    JobStand::ChargedByApp,
+    JobStand::Queued,
+    JobStand::Claimed,
+    JobStand::Running,
+    JobStand::HalfDone,
+    JobStand::Completed,
+    JobStand::Failed,
+    JobStand::Cancelled,
+    JobStand::NotWritten,
+    JobStand::RefundOwed,
+    JobStand::Quarantined,
+];
+
+/// One act on one job of one user.
+struct HostCase<'a> {
+    actor: &'a Actor,
+    stand: JobStand,
+    act: &'a HostAct,
+    ours_first: bool,
+    user: Uuid,
+    job: Uuid,
+}
+
+impl HostCase<'_> {
+    fn sql(&self, text: &str) -> String {
+        let ids = [("$job", self.job), ("$user", self.user)];
+        ids.iter()
+            .fold(text.to_owned(), |sql, (name, id)| sql.replace(name, &format!("'{id}'::uuid")))
+    }
+
+    fn told(&self) -> String {
+        let order = if self.ours_first { "after" } else { "before" };
+        format!("{:?}: {} {order} our own end, {:?}", self.actor.app, self.act.name, self.stand)
+    }
+
+    async fn as_user(&self, page: &Session, sql: &str) {
+        page.become_caller("authenticated", Some(self.user)).await;
+        page.exec(&self.sql(sql)).await;
+        page.become_owner().await;
+    }
+
+    /// Orders the job and takes it where it shall stand; the attempt of its last claimed step.
+    async fn stand(&self, host: &Host, page: &Session) -> Option<StepRun> {
+        let Actor { tool, provider, steps, insert, movements, table, .. } = self.actor;
+        let user = format!("insert into auth.users (id, email) values ($user, $user || '@x');");
+        host.exec(&self.sql(&user)).await;
+        host.exec(&self.sql(self.actor.funds).replace("'::uuid ||", "' ||")).await;
+        if matches!(self.stand, JobStand::Pending | JobStand::ChargedByApp) {
+            self.as_user(page, insert).await;
+            if self.stand == JobStand::ChargedByApp {
+                let charge =
+                    "select consume_credits_for_job($user, 60, 'x', 'upscaler_jobs', $job)";
+                self.as_user(page, charge).await;
+            }
+            return None;
+        }
+        host.enqueue(self.user, self.job, tool, *steps).await.unwrap();
+        match self.stand {
+            JobStand::Claimed => return Some(host.claim(provider, 2).await[0]),
+            JobStand::Running | JobStand::Completed | JobStand::Failed | JobStand::HalfDone => {
+                return self.works(host).await;
+            }
+            JobStand::Quarantined => host.set_job(self.job, "quarantined_at = now()").await,
+            JobStand::Cancelled => drop(host.cancel(self.user, self.job).await.unwrap()),
+            JobStand::NotWritten => {
+                let hold = format!("begin; select from {table} where id = $job for update");
+                page.exec(&self.sql(&hold)).await;
+                host.cancel(self.user, self.job).await.unwrap();
+                page.exec("rollback").await;
+                let owed = "unstuck.projection_errors where job_id = $job and mended_at is null";
+                assert!(host.count(&self.sql(owed)).await > 0, "{}", self.told());
+            }
+            JobStand::RefundOwed => {
+                let (rows, refund) = movements;
+                let refuses = format!(
+                    "create trigger refuses before insert on {rows}
+                    for each row when ({refund}) execute function refuses()"
+                );
+                host.exec(&self.sql(&refuses)).await;
+                host.cancel(self.user, self.job).await.unwrap();
+                host.exec(&format!("drop trigger refuses on {rows}")).await;
+                let owed = "unstuck.refunds_owed where job_id = $job";
+                assert!(host.count(&self.sql(owed)).await > 0, "{}", self.told());
+            }
+            _ => {}
+        }
+        None
+    }
+
+    /// A worker claims the job's steps and does what leads to where it shall stand; the attempt
+    /// that is still at work.
+    async fn works(&self, host: &Host) -> Option<StepRun> {
+        let claimed = host.claim(self.actor.provider, 2).await;
+        assert_eq!(claimed.len(), self.actor.steps, "{}", self.told());
+        let task = self.job.to_string();
+        let mut attempt = None;
+        for (nth, step) in claimed.into_iter().enumerate() {
+            if self.actor.app == App::Tools {
+                host.sent(step).await;
+                host.started(step, &task).await;
+            }
+            let completes = match self.stand {
+                JobStand::Completed => true,
+                JobStand::HalfDone => nth == 0,
+                _ => false,
+            };
+            if completes {
+                if self.actor.app == App::Tools {
+                    host.done(step, &task).await;
+                }
+                host.complete(step).await;
+            } else if self.stand == JobStand::Failed {
+                host.fail(step, "CONTENT_REFUSED").await;
+            } else {
+                attempt = Some(step);
+            }
+        }
+        attempt
+    }
+
+    /// The app does it.
+    async fn theirs(&self, host: &Host, page: &Session) {
+        match self.act.by {
+            CalledBy::User => self.as_user(page, self.act.sql).await,
+            CalledBy::Admin => {
+                page.become_caller("authenticated", Some(ADMIN)).await;
+                page.exec(&self.sql(self.act.sql)).await;
+                page.become_owner().await;
+            }
+            CalledBy::Owner => host.exec(&self.sql(self.act.sql)).await,
+        }
+    }
+
+    /// A worker fails the step that it works on, and whatever lives is cancelled; each may be
+    /// refused.
+    async fn ours(&self, host: &Host, attempt: Option<StepRun>) {
+        if let Some(attempt) = attempt {
+            host.fail(attempt, "CONTENT_REFUSED").await;
+        }
+        let _ = host.cancel(self.user, self.job).await;
+        let _ = host.cancel_as_admin(ADMIN, self.job).await;
+        assert!(!host.job(self.job).await["completed_at"].is_null(), "{}", self.told());
+    }
+
+    async fn run(&self, host: &Host, page: &Session) {
+        let attempt = self.stand(host, page).await;
+        if self.ours_first {
+            self.ours(host, attempt).await;
+            self.theirs(host, page).await;
+        } else {
+            self.theirs(host, page).await;
+            self.ours(host, attempt).await;
+        }
+    }
+
+    async fn assert_returned_once(&self, host: &Host) {
+        let purse = host.row(&self.sql(self.actor.purse)).await;
+        let net = purse["net"].as_i64().unwrap();
+        assert_eq!(purse["moved"], net, "{}: the app's own rows", self.told());
+        let ledger = "select coalesce(sum(amount), 0)::bigint from unstuck.credit_entries
+            where job_id = $job";
+        let ledger = host.int(&self.sql(ledger)).await;
+        let kept = match self.stand {
+            JobStand::Completed => self.actor.price,
+            JobStand::HalfDone => self.actor.price / 2,
+            _ => 0,
+        };
+        assert_eq!(ledger, -kept, "{}: our ledger", self.told());
+        if self.stand == JobStand::ChargedByApp {
+            assert!(net == -self.act.spends || net == -self.act.spends - 60, "{}", self.told());
+        } else {
+            assert_eq!(net, -kept - self.act.spends, "{}", self.told());
+        }
+        let shows = format!(
+            "{} where id = $job and status::text in
+            ('pending', 'queued', 'starting', 'running', 'processing', 'generating')",
+            self.actor.table
+        );
+        if !matches!(self.stand, JobStand::Pending | JobStand::ChargedByApp) {
+            assert_eq!(host.count(&self.sql(&shows)).await, 0, "{}: it hangs", self.told());
+        }
+    }
+}
+
+async fn each_on_each(actor: &Actor) {
+    let host = Host::with_its_tables(actor.app).await;
+    let page = host.connect("postgres").await;
+    host.set_tool(CARDS, "credit_cost = 3").await;
+    host.exec(
+        "create function refuses() returns trigger language plpgsql as
+        'begin raise exception ''not now''; end'",
+    )
+    .await;
+    let mut cases = Vec::new();
+    for stand in STANDS {
+        if stand == JobStand::ChargedByApp && actor.app != App::Tools
+            || stand == JobStand::HalfDone && actor.app != App::Cards
+        {
+            continue;
+        }
+        for act in actor.acts {
+            for ours_first in [false, true] {
+                let (user, job) = (Uuid::new_v4(), Uuid::new_v4());
+                let case = HostCase { actor, stand, act, ours_first, user, job };
+                case.run(&host, &page).await;
+                cases.push(case);
+            }
+        }
+    }
+    for _ in 0..4 {
+        host.sweep().await;
+    }
+    for case in &cases {
+        case.assert_returned_once(&host).await;
+    }
+    let by_the_app = "unstuck.jobs where error_message like '%cancelled in the app.%'";
+    let ends = host.count(by_the_app).await;
+    assert!(ends >= 9, "{:?}: {ends}", actor.app);
+    assert_eq!(host.count("unstuck.projection_errors where mended_at is null").await, 0);
+    assert_eq!(host.count("unstuck.refunds_owed").await, 0);
+    host.assert_healthy().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_function_of_the_app_of_tools_on_each_state_returns_credits_once() {
+    each_on_each(&TOOLS).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_function_of_the_app_of_cards_on_each_state_returns_credits_once() {
+    each_on_each(&CARDS_APP).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_function_of_the_app_of_sites_on_each_state_returns_credits_once() {
+    each_on_each(&SITES).await;
+}
