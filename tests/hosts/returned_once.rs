@@ -78,9 +78,9 @@ impl HostCase<'_> {
     /// Orders the job and takes it where it shall stand; the attempt of its last claimed step.
     async fn stand(&self, host: &Host, page: &Session) -> Option<StepRun> {
         let Actor { tool, provider, steps, insert, movements, table, .. } = self.actor;
-        let user = format!("insert into auth.users (id, email) values ($user, $user || '@x');");
-        host.exec(&self.sql(&user)).await;
-        host.exec(&self.sql(self.actor.funds).replace("'::uuid ||", "' ||")).await;
+        host.exec(&self.sql("insert into auth.users (id, email) values ($user, $user || '@x')"))
+            .await;
+        host.exec(&self.sql(self.actor.funds)).await;
         if matches!(self.stand, JobStand::Pending | JobStand::ChargedByApp) {
             self.as_user(page, insert).await;
             if self.stand == JobStand::ChargedByApp {

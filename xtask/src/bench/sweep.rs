@@ -1,12 +1,13 @@
 //! Measures one sweep of 1,000, 10,000 and 100,000 stale jobs with refunds beside one plain
-//! transaction that writes the same rows to the same tables, triggers included.
+//! transaction that writes the same rows to the same tables, triggers included, and beside a sweep
+//! whose refunds go one by one to the wallet of an app.
 
 use anyhow::{Result, ensure};
 use tokio_postgres::Client;
 
 use super::Bench;
 use super::figures::Timings;
-use crate::postgres;
+use crate::{paths, postgres};
 
 const STALE: &str = "
 insert into credit_accounts (user_id)
@@ -55,37 +56,68 @@ set status = 'failed', error_code = 'TIMEOUT', credits_refunded = 60, completed_
 commit;
 ";
 
+/// The app's table that `supabase/hosts/template` stands for, and what is in it.
+const BALANCES: &str = "create table public.balances (user_id uuid primary key, balance bigint)";
+const MOVED: &str = "
+insert into public.balances
+select user_id, balance
+from credit_accounts;
+update credit_accounts
+set balance = 0";
+
+/// Who holds the balances.
+#[derive(Clone, Copy)]
+pub(super) enum Holder {
+    BuiltIn,
+    App,
+}
+
 pub(super) async fn run(bench: &Bench) -> Result<()> {
     println!(
-        "{:>8} {:>12} {:>12} {:>12} {:>7}",
-        "jobs", "sweep ms", "µs per job", "plain ms", "ratio"
+        "{:>8} {:>12} {:>12} {:>12} {:>7} {:>12} {:>12}",
+        "jobs", "sweep ms", "µs per job", "plain ms", "ratio", "app's ms", "µs per job"
     );
     for jobs in [1_000, 10_000, 100_000] {
-        let (mut sweeps, mut plains) = (Timings::default(), Timings::default());
+        let mut plains = Timings::default();
+        let mut sweeps = [Timings::default(), Timings::default()];
         for _ in 0..3 {
-            let client = stale(bench, jobs).await?;
-            sweeps.take(sweep(&client, jobs)).await?;
-            let client = stale(bench, jobs).await?;
+            for (holder, timings) in [Holder::BuiltIn, Holder::App].into_iter().zip(&mut sweeps) {
+                let client = stale(bench, jobs, holder).await?;
+                timings.take(sweep(&client, jobs)).await?;
+            }
+            let client = stale(bench, jobs, Holder::BuiltIn).await?;
             plains.take(client.batch_execute(PLAIN)).await?;
         }
-        let (sweep, plain) = (sweeps.median(), plains.median());
+        let plain = plains.median();
+        let [sweep, of_app] = sweeps.map(|timings| timings.median());
+        let each = |ms: f64| ms * 1000.0 / f64::from(jobs);
         println!(
-            "{jobs:>8} {sweep:>12.0} {:>12.1} {plain:>12.0} {:>7.2}",
-            sweep * 1000.0 / f64::from(jobs),
-            sweep / plain
+            "{jobs:>8} {sweep:>12.0} {:>12.1} {plain:>12.0} {:>7.2} {of_app:>12.0} {:>12.1}",
+            each(sweep),
+            sweep / plain,
+            each(of_app)
         );
     }
     println!(
         "medians of three interleaved runs; \
-         plain = one transaction that writes the same rows to the same tables"
+         plain = one transaction that writes the same rows to the same tables; \
+         app's = a sweep whose refunds go to the wallet of supabase/hosts/template"
     );
     Ok(())
 }
 
-/// A fresh database with that many jobs that ran out of time.
-pub(super) async fn stale(bench: &Bench, jobs: i32) -> Result<Client> {
+/// A fresh database with that many jobs that ran out of time, paid from that wallet.
+pub(super) async fn stale(bench: &Bench, jobs: i32, holder: Holder) -> Result<Client> {
     let client = postgres::connect(&bench.database("bench_sweep").await?).await?;
+    if let Holder::App = holder {
+        client.batch_execute(BALANCES).await?;
+        postgres::apply(&client, &[paths::root().join("supabase/hosts/template/wallet.sql")])
+            .await?;
+    }
     client.batch_execute(&STALE.replace("$JOBS", &jobs.to_string())).await?;
+    if let Holder::App = holder {
+        client.batch_execute(MOVED).await?;
+    }
     // One batch is one transaction, and a vacuum refuses to run in one.
     client.batch_execute("vacuum analyze").await?;
     client.batch_execute("checkpoint").await?;
