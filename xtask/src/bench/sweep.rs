@@ -56,8 +56,12 @@ set status = 'failed', error_code = 'TIMEOUT', credits_refunded = 60, completed_
 commit;
 ";
 
-/// The app's table that `supabase/hosts/template` stands for, and what is in it.
-const BALANCES: &str = "create table public.balances (user_id uuid primary key, balance bigint)";
+/// The app's table that `supabase/hosts/template` stands for, and what is in it. An adapter takes
+/// the place of an empty wallet only.
+const BALANCES: &str = "
+create table public.balances (user_id uuid primary key, balance bigint);
+update credit_accounts
+set balance = 0";
 const MOVED: &str = "
 insert into public.balances
 select user_id, balance
