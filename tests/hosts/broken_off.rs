@@ -254,8 +254,8 @@ impl<'a> Uninterrupted<'a> {
     }
 
     /// Breaks the step off in one database after each statement before its commit, then within
-    /// statements at every `stride`-th one that writes, until that many writes are its whole.
-    async fn broken_off_everywhere(&self, stride: usize) {
+    /// statements at every `stride`-th write from the `first` on, until there is none so late.
+    async fn broken_off_everywhere(&self, first: usize, stride: usize) {
         let host = self.before.copy().await;
         let before = rows(&host).await;
         let at = format!("{} {:?}", self.guest.folder, self.step);
@@ -267,24 +267,27 @@ impl<'a> Uninterrupted<'a> {
         assert!(rows(&host).await == before, "{at}: something is left");
         let platform = host.platform().await;
         platform.exec(STOPPER).await;
-        for nth in (1..).step_by(stride) {
+        for nth in (first..).step_by(stride) {
             platform.exec(&format!("select setval('stopper.left', -{nth})")).await;
-            let Ok(said) = self.guest.perform(self.step, &host.url("postgres")).await else {
-                continue;
-            };
-            assert!(nth > 1, "{at} writes");
-            assert_eq!(said, self.said[0], "{at}");
-            break;
+            match self.guest.perform(self.step, &host.url("postgres")).await {
+                Err(ended) => assert!(ended.contains("terminating connection"), "{at}: {ended}"),
+                Ok(said) => {
+                    assert!(nth > first, "{at} writes");
+                    assert_eq!(said, self.said[0], "{at}");
+                    break;
+                }
+            }
         }
         platform.exec("drop schema stopper cascade").await;
         Whole::of(&host, &self.known).await.assert_is(&self.end, &at);
     }
 }
 
-/// In every app each step is broken off everywhere in one database, where what is left over would
-/// add up. In a database of its own it is broken off and repeated after every sixth statement,
-/// others in each app, and after the commit; an installation, which is more than a thousand
-/// statements, after a few and the commits of its migrations.
+/// In every app each step is broken off after every statement in one database, where what is left
+/// over would add up, and at a third of the writes within (of healing, a ninth). In a database of
+/// its own it is broken off and repeated after every sixth statement, others in each app, and after
+/// the commit; an installation, which is more than a thousand statements, after a few and the
+/// commits of its migrations.
 async fn each_step_is_broken_off(guest: &Guest, third: usize) {
     let mut before = Host::fresh(guest.app, Rights::Closed).await;
     for step in [
@@ -310,8 +313,8 @@ async fn each_step_is_broken_off(guest: &Guest, third: usize) {
         }
         match step {
             AdoptionStep::Install => {}
-            AdoptionStep::Heal => whole.broken_off_everywhere(7).await,
-            _ => whole.broken_off_everywhere(1).await,
+            AdoptionStep::Heal => whole.broken_off_everywhere(1 + third, 9).await,
+            _ => whole.broken_off_everywhere(1 + third, 3).await,
         }
         before = whole.before.copy().await;
     }
