@@ -156,11 +156,12 @@ as
 $$
 declare
   v_settings jsonb := unstuck_private.host_enter();
+  v_money numeric := round(p_amount / 100.0, 2);
   v_team teams;
   v_movement uuid;
 begin
   update teams t
-  set balance = t.balance + p_amount / 100.0::numeric
+  set balance = t.balance + v_money
   where t.id = p_team
   returning * into v_team;
   if not found then
@@ -171,7 +172,7 @@ begin
       is_on_credit, note, created_by)
   values (
     p_team, (select g.id from generation_history g where g.id = p_job_id), p_type,
-    p_amount / 100.0::numeric, v_team.balance - p_amount / 100.0::numeric, v_team.balance,
+    v_money, v_team.balance - v_money, v_team.balance,
     v_team.credit_limit, v_team.balance < 0, concat_ws(' ', p_reason, p_job_id), p_user_id)
   returning id into v_movement;
   perform unstuck_private.settings_swap(v_settings);
