@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
-use unstuck_tests::e2e::website::{TABLE, TOOL, clean_up};
+use unstuck_tests::e2e::website::{TABLE, TOOL, Website, clean_up};
 use unstuck_tests::e2e::{self, FunctionCall, HostWorld, TestUser};
 use unstuck_tests::hosts::App;
 use unstuck_tests::shop;
@@ -65,7 +65,7 @@ fn request<'a>(home: &'a HostWorld<'_>, user: &TestUser, body: &Value) -> Functi
     home.call(TOOL).by(user).json(body)
 }
 
-/// Accepted; the id is in its prompt too, so that rules for the model match it.
+/// Accepted; the id is in its prompt too, so that what the model was asked for it can be found.
 async fn ordered(home: &HostWorld<'_>, who: &TeamMember) -> Uuid {
     let job = Uuid::new_v4();
     let body = json!({ "prompt": format!("a bakery {job}"), "siteName": "Brot", "jobId": job });
@@ -181,7 +181,8 @@ async fn a_website_whose_worker_died_is_retried(home: &mut HostWorld<'_>) {
     let who = member(home, "10", "5.5").await;
     home.script(json!({ "reset": true, "llm": { "times": 1, "hang": true } })).await;
     let job = ordered(home, &who).await;
-    let asked = async || (!home.provider_calls("/llm/").await.is_empty()).then_some(());
+    let prompt = job.to_string();
+    let asked = async || (!Website::asked(home, &prompt).await.is_empty()).then_some(());
     home.until("the model is asked", asked).await;
     assert_shown(home, &who, job, "generating").await;
     home.kill_workerd().await;

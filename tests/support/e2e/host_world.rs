@@ -4,7 +4,7 @@
 use std::ops::Deref;
 
 use reqwest::RequestBuilder;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use uuid::{Uuid, uuid};
 use xtask::adopt::{Adoption, AdoptionStep};
 use xtask::keys::user_claims;
@@ -98,7 +98,15 @@ impl<'a> HostWorld<'a> {
 
     /// What a page of that user reads: `upscaler_jobs?select=status`.
     pub async fn read_by(&self, user: &TestUser, query: &str) -> Value {
-        self.answer(user, self.http().get(self.rest(query))).await.expect("a page may read")
+        let answer = self.answer(user, self.http().get(self.rest(query))).await;
+        let mut rows = answer.expect("a page may read");
+        let columns = rows.as_array_mut().expect("rows").iter_mut();
+        for value in columns.filter_map(Value::as_object_mut).flat_map(Map::values_mut) {
+            if let Some(time) = value.as_str().and_then(without_last_zeros) {
+                *value = time.into();
+            }
+        }
+        rows
     }
 
     /// What a page of that user calls; an error with its message where it is refused.
@@ -227,4 +235,11 @@ impl<'a> HostWorld<'a> {
     pub async fn mend_trigger(&self, table: &str) {
         self.db().exec(&format!("drop trigger raises on public.{table}")).await;
     }
+}
+
+/// A time as Postgres writes it into JSON: the local PostgREST writes six digits of its second.
+fn without_last_zeros(text: &str) -> Option<String> {
+    let (second, digits) = text.strip_suffix("+00:00")?.rsplit_once('.')?;
+    let time = format!("{second}.{digits}");
+    Some(format!("{}+00:00", time.trim_end_matches('0').trim_end_matches('.')))
 }
