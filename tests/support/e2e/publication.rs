@@ -71,24 +71,35 @@ impl Subscriber {
 
     /// The first row that is another one in its table than this subscriber was told, if any.
     pub async fn stale_row(&self, db: &Session) -> Option<String> {
-        for ((table, id), told) in &self.rows {
-            let columns: Vec<String> = told
-                .as_object()
-                .expect("a row")
-                .keys()
-                .map(|name| {
-                    let printed = format!("format('%s', t.\"{name}\")");
-                    format!("case when t.\"{name}\" is not null then {printed} end as \"{name}\"")
-                })
-                .collect();
-            let sql = format!("select {} from {table} t where t.id = '{id}'", columns.join(", "));
-            let found = db.rows(&sql).await;
-            if found.first() != Some(told) {
-                return Some(format!("{table} {id}: told {told}, found {found:?}"));
+        let mut by_table: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
+        for ((table, _), row) in &self.rows {
+            by_table.entry(table).or_default().push(row);
+        }
+        for (table, told) in by_table {
+            let found = db.rows(&printed_rows(table, &told)).await;
+            if let Some(row) = told.into_iter().find(|row| !found.contains(row)) {
+                let id = &row["id"];
+                let found = found.iter().find(|found| found["id"] == *id);
+                return Some(format!("{table}: told {row}, found {found:?}"));
             }
         }
         None
     }
+}
+
+/// The query for these rows as they are in their table, each value as Postgres prints it.
+fn printed_rows(table: &str, rows: &[&Value]) -> String {
+    let columns: Vec<String> = rows[0]
+        .as_object()
+        .expect("a row")
+        .keys()
+        .map(|name| {
+            let printed = format!("format('%s', t.\"{name}\")");
+            format!("case when t.\"{name}\" is not null then {printed} end as \"{name}\"")
+        })
+        .collect();
+    let ids: Vec<String> = rows.iter().map(|row| row["id"].to_string().replace('"', "'")).collect();
+    format!("select {} from {table} t where t.id in ({})", columns.join(", "), ids.join(", "))
 }
 
 /// Bytes as JSON of Postgres has them: `\x0f…`.
