@@ -29,6 +29,7 @@ fn a_team_pays_down_to_its_limit_and_only_for_its_members() {
     e2e::run_in(App::Sites, async |home| {
         a_team_at_its_limit_is_refused(home).await;
         a_member_of_several_teams_names_one(home).await;
+        a_paid_retry_is_of_the_team_that_paid_before(home).await;
     });
 }
 
@@ -105,6 +106,7 @@ async fn assert_shown(home: &HostWorld<'_>, who: &TeamMember, job: Uuid, status:
         "user_id": who.user.id,
         "team_id": who.team,
         "prompt": ours["input"]["prompt"],
+        "language": ours["input"]["language"].as_str().unwrap_or("en"),
         "site_name": "Brot",
         "website_type": "html",
         "created_at": ours["created_at"],
@@ -298,4 +300,20 @@ async fn a_member_of_several_teams_names_one(home: &mut HostWorld<'_>) {
     assert_shown(home, &who, job, "completed").await;
     assert_eq!(money(home, second).await, "16.50, generation -3.50 to 16.50");
     assert_eq!(money(home, one.team).await, "10");
+}
+
+/// Also where its user is a member of more teams by now.
+async fn a_paid_retry_is_of_the_team_that_paid_before(home: &mut HostWorld<'_>) {
+    let who = member(home, "10", "0").await;
+    let job = ordered(home, &who).await;
+    home.until_status(job, "completed").await;
+    let second = new_team(home, &who.user, "20", "0").await;
+    let again = home.host_admin_retries(TABLE, job, true).await;
+    home.until_status(again, "completed").await;
+    assert_shown(home, &who, again, "completed").await;
+    assert_eq!(
+        money(home, who.team).await,
+        "3.00, generation -3.50 to 6.50, generation -3.50 to 3.00"
+    );
+    assert_eq!(money(home, second).await, "20");
 }
