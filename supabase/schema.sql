@@ -4308,7 +4308,8 @@ begin
   perform unstuck_private.account_lock(p_job.user_id);
   if p_charge then
     v_price := unstuck_private.wallet_price(
-      p_job.user_id, p_tool.tool, p_job.input,
+      p_job.user_id, p_tool.tool,
+      p_job.input || coalesce(unstuck_private.job_receipt(p_job.id), '{}'),
       unstuck_private.order_price(p_tool, jsonb_array_length(v_steps)));
   end if;
   v_balance := unstuck_private.refuse_over_balance(p_job.user_id, p_tool.tool, v_price);

@@ -168,9 +168,10 @@ alter table unstuck.refunds_owed enable row level security;
 revoke all on unstuck.refunds_owed from public, anon, authenticated, service_role;
 grant select on unstuck.refunds_owed to service_role;
 
---: source admin/job_repeat.sql b8000ab82ae3
+--: source admin/job_repeat.sql 82f557a488d5
 -- Writes a new job with the input and the steps of a final one, for the same user. It costs nothing
--- unless p_charge. The old job and the user's account are locked.
+-- unless p_charge; then the wallet prices it by the input and by its own receipt of the old job,
+-- which says who paid. The old job and the user's account are locked.
 create or replace function unstuck_private.job_repeat(
   p_job unstuck.jobs,
   p_tool unstuck.tools,
@@ -215,7 +216,8 @@ begin
   perform unstuck_private.account_lock(p_job.user_id);
   if p_charge then
     v_price := unstuck_private.wallet_price(
-      p_job.user_id, p_tool.tool, p_job.input,
+      p_job.user_id, p_tool.tool,
+      p_job.input || coalesce(unstuck_private.job_receipt(p_job.id), '{}'),
       unstuck_private.order_price(p_tool, jsonb_array_length(v_steps)));
   end if;
   v_balance := unstuck_private.refuse_over_balance(p_job.user_id, p_tool.tool, v_price);
@@ -3071,7 +3073,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   4,
   'moving_in',
-  '5ebc6e9187180cb01c8f2b585d4e42e12e8e55b8eb1337313f682946f9f66adc'
+  'b245ce5ce32130cfe4cb3c7787e0b0521317cc55897164253580f61dd475ade3'
 );
 
 notify pgrst, 'reload schema';

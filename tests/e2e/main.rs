@@ -17,6 +17,7 @@ mod generate_php_website;
 mod generate_react_website;
 mod generate_website;
 mod generation_retry;
+mod hosts;
 mod kills;
 mod leaving;
 mod misbehaviour;

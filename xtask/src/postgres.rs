@@ -198,6 +198,8 @@ fn command_line(bin: &Path, data: &Path, options: &Options) -> Vec<OsString> {
         "listen_addresses=127.0.0.1".into(),
         "unix_socket_directories=".into(),
         "max_connections=200".into(),
+        // As at Supabase: Realtime reads what a publication has.
+        "wal_level=logical".into(),
         "timezone=UTC".into(),
         "jit=off".into(),
     ];

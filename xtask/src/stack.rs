@@ -43,6 +43,8 @@ pub struct StackOptions {
     /// Folders of test-only functions, such as `tests/functions/panicking`.
     pub extra_functions: Vec<PathBuf>,
     pub fsync: bool,
+    /// The URL, as `postgres`, of a database that has all of ours, in place of a new one.
+    pub database: Option<String>,
     pub overrides: Overrides,
     /// Whether to build first what the stack runs; off where the caller has just built it.
     pub build: bool,
@@ -74,6 +76,7 @@ impl StackOptions {
                 .flat_map(|list| split(&list))
                 .collect(),
             fsync: true,
+            database: None,
             overrides: BTreeMap::new(),
             build: var("UNSTUCK_SKIP_BUILD").is_none(),
         })
@@ -142,7 +145,7 @@ pub struct Stack {
     workers: Process,
     front: Process,
     rest: Process,
-    postgres: Postgres,
+    postgres: Option<Postgres>,
 }
 
 impl Stack {
@@ -157,20 +160,11 @@ impl Stack {
             build::functions(&build::all_with(&options.extra_functions)?)?;
         }
         let keys = LocalKeys::load(&paths::local())?;
-        let base = options.port_base;
-        let postgres = Postgres::start(postgres::Options {
-            port: base + PORT_POSTGRES,
-            fsync: options.fsync,
-            log_dir,
-            installed: None,
-        })
-        .await?;
-        let info = info(base, &keys, postgres.url("postgres"));
-        let client = postgres::connect(&info.db_url).await?;
-        postgres::install(&client, true).await?;
+        let (postgres, db_url) = database(&options, log_dir).await?;
+        let info = info(options.port_base, &keys, db_url);
         let (rest, front, workers) = tokio::try_join!(
-            start_rest(&options, &keys),
-            start_front(&options, &keys),
+            start_rest(&options, &keys, &info.db_url),
+            start_front(&options, &keys, &info.db_url),
             start_workers(&options, &keys)
         )?;
         write_info(&state, &info)?;
@@ -239,7 +233,7 @@ impl Stack {
         self.workers.check()?;
         self.front.check()?;
         self.rest.check()?;
-        self.postgres.check()
+        self.postgres.as_mut().map_or(Ok(()), Postgres::check)
     }
 
     /// Stops everything, as dropping the stack does.
@@ -249,6 +243,23 @@ impl Stack {
         post(&format!("http://127.0.0.1:{}{path}", self.options.port_base + PORT_CONTROL), None)
             .await
     }
+}
+
+/// The database's URL, and the server where this stack has one of its own: new, with all of ours.
+async fn database(options: &StackOptions, log_dir: PathBuf) -> Result<(Option<Postgres>, String)> {
+    if let Some(url) = &options.database {
+        return Ok((None, url.clone()));
+    }
+    let postgres = Postgres::start(postgres::Options {
+        port: options.port_base + PORT_POSTGRES,
+        fsync: options.fsync,
+        log_dir,
+        installed: None,
+    })
+    .await?;
+    let url = postgres.url("postgres");
+    postgres::install(&postgres::connect(&url).await?, true).await?;
+    Ok((Some(postgres), url))
 }
 
 async fn post(url: &str, bearer: Option<&str>) -> Result<()> {
@@ -303,10 +314,10 @@ async fn listens(port: u16) -> bool {
     tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok()
 }
 
-async fn start_rest(options: &StackOptions, keys: &LocalKeys) -> Result<Process> {
+async fn start_rest(options: &StackOptions, keys: &LocalKeys, db_url: &str) -> Result<Process> {
     let base = options.port_base;
     let env = [
-        ("PGRST_DB_URI", authenticator_url(base)),
+        ("PGRST_DB_URI", authenticator_url(db_url)),
         ("PGRST_DB_SCHEMAS", "public,unstuck".into()),
         ("PGRST_DB_ANON_ROLE", "anon".into()),
         ("PGRST_DB_POOL", "60".into()),
@@ -331,8 +342,8 @@ async fn start_rest(options: &StackOptions, keys: &LocalKeys) -> Result<Process>
 }
 
 /// The database as PostgREST and storage know it.
-fn authenticator_url(base: u16) -> String {
-    format!("postgres://authenticator:authenticator@127.0.0.1:{}/postgres", base + PORT_POSTGRES)
+fn authenticator_url(db_url: &str) -> String {
+    db_url.replacen("postgres:postgres@", "authenticator:authenticator@", 1)
 }
 
 /// The project's secret; with ES256 a key set that also holds the front door's public key.
@@ -343,7 +354,7 @@ fn rest_jwt_secret(options: &StackOptions, keys: &LocalKeys) -> Result<String> {
     }
 }
 
-async fn start_front(options: &StackOptions, keys: &LocalKeys) -> Result<Process> {
+async fn start_front(options: &StackOptions, keys: &LocalKeys, db_url: &str) -> Result<Process> {
     let base = options.port_base;
     let storage = options.state_dir.join("storage");
     // The new database knows no stored object.
@@ -361,7 +372,7 @@ async fn start_front(options: &StackOptions, keys: &LocalKeys) -> Result<Process
         "secret_key": keys.secret_key,
         "users": keys::users(),
         "storage_dir": storage,
-        "database_url": authenticator_url(base),
+        "database_url": authenticator_url(db_url),
     });
     if options.signing == Signing::Es256 {
         config["es256_private_pem"] = keys.es256_private_pem.clone().into();

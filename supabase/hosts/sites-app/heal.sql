@@ -47,7 +47,7 @@ begin
   update generation_history g
   set status = 'failed',
     completed_at = now(),
-    error_message = 'It hung; ' || returned / 100.0::numeric(12, 2) || ' were returned.'
+    error_message = 'It hung; ' || round(returned / 100.0, 2) || ' were returned.'
   where g.id = p_id;
   perform decrement_active_generations();
   note := case when v_moved is null then 'by its price' else 'by its movements' end;

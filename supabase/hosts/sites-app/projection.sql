@@ -4,8 +4,9 @@
 
 begin;
 
--- The team that paid for this job. A website is paid for before the app has a row of it, so the
--- movement names that row from the second write on: the app adds up both by it.
+-- The team that paid for this job. An admin's retry for free is of the team that paid for the job
+-- that it repeats. A website is paid for before the app has a row of it, so the movement names that
+-- row from the second write on: the app adds up both by it.
 create or replace function unstuck_private.host_payer(p_job_id uuid) returns uuid
 language plpgsql
 set search_path = public, extensions
@@ -19,7 +20,14 @@ begin
   where c.id = (v_receipt ->> 'movement')::uuid
     and c.generation_id is null
     and exists (select from generation_history g where g.id = p_job_id);
-  return (v_receipt ->> 'team')::uuid;
+  return coalesce(
+    (v_receipt ->> 'team')::uuid,
+    (
+      select unstuck_private.host_payer(j.retry_of)
+      from unstuck.jobs j
+      where j.id = p_job_id
+        and j.retry_of is not null
+    ));
 end $$;
 
 revoke all on function unstuck_private.host_payer from public, anon, authenticated, service_role;

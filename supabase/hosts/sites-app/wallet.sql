@@ -4,7 +4,7 @@
 --
 -- An order names its team in `teamId`; where its user is an approved member of one team only, that
 -- team pays. `wallet_price` decides it and leaves it in the setting `unstuck.team` of the
--- transaction; a refund goes to the team of the receipt.
+-- transaction. An admin's paid retry and a refund are of the team of the receipt.
 
 begin;
 
@@ -60,14 +60,15 @@ set search_path = public, extensions
 as
 $$
 declare
+  v_named text := coalesce(p_input ->> 'team', p_input ->> 'teamId');
   v_team uuid;
 begin
   perform set_config('unstuck.team', '', true);
-  if p_input ? 'teamId' then
+  if v_named is not null then
     select m.team_id into v_team
     from team_members m
     where m.user_id = p_user_id
-      and m.team_id::text = lower(p_input ->> 'teamId')
+      and m.team_id::text = lower(v_named)
       and m.status = 'approved';
     if not found then
       perform unstuck_private.refuse(403, 'forbidden', '{"field": "teamId"}');
@@ -156,11 +157,12 @@ as
 $$
 declare
   v_settings jsonb := unstuck_private.host_enter();
+  v_money numeric := round(p_amount / 100.0, 2);
   v_team teams;
   v_movement uuid;
 begin
   update teams t
-  set balance = t.balance + p_amount / 100.0::numeric
+  set balance = t.balance + v_money
   where t.id = p_team
   returning * into v_team;
   if not found then
@@ -171,7 +173,7 @@ begin
       is_on_credit, note, created_by)
   values (
     p_team, (select g.id from generation_history g where g.id = p_job_id), p_type,
-    p_amount / 100.0::numeric, v_team.balance - p_amount / 100.0::numeric, v_team.balance,
+    v_money, v_team.balance - v_money, v_team.balance,
     v_team.credit_limit, v_team.balance < 0, concat_ws(' ', p_reason, p_job_id), p_user_id)
   returning id into v_movement;
   perform unstuck_private.settings_swap(v_settings);

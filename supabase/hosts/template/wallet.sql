@@ -17,7 +17,8 @@ begin;
 select unstuck_private.wallet_attach('template');
 
 -- The app's own prices, or p_price. An order that cannot be priced is refused here, with
--- `unstuck_private.refuse(400, 'bad_request', …)`.
+-- `unstuck_private.refuse(400, 'bad_request', …)`. In a paid retry p_input also has the fields of
+-- the receipt that `wallet_debit` gave for the old job.
 create or replace function unstuck_private.wallet_price(
   p_user_id uuid,
   p_tool text,

@@ -1,5 +1,6 @@
 -- Writes a new job with the input and the steps of a final one, for the same user. It costs nothing
--- unless p_charge. The old job and the user's account are locked.
+-- unless p_charge; then the wallet prices it by the input and by its own receipt of the old job,
+-- which says who paid. The old job and the user's account are locked.
 create or replace function unstuck_private.job_repeat(
   p_job unstuck.jobs,
   p_tool unstuck.tools,
@@ -44,7 +45,8 @@ begin
   perform unstuck_private.account_lock(p_job.user_id);
   if p_charge then
     v_price := unstuck_private.wallet_price(
-      p_job.user_id, p_tool.tool, p_job.input,
+      p_job.user_id, p_tool.tool,
+      p_job.input || coalesce(unstuck_private.job_receipt(p_job.id), '{}'),
       unstuck_private.order_price(p_tool, jsonb_array_length(v_steps)));
   end if;
   v_balance := unstuck_private.refuse_over_balance(p_job.user_id, p_tool.tool, v_price);

@@ -7,6 +7,7 @@
 //!
 //! * [`world`]: the stack, its reset, and what a test looks at
 //! * [`call`]: one HTTP request, and the part of the contract that holds for every answer
+//! * [`host_world`]: the stack on the database of an app that moved in
 //! * [`hold`]: stops a worker at one exact point, so that it can be killed there
 //! * [`keys`]: tokens that no front door would give
 //! * [`memory`]: what the functions' process holds
@@ -15,6 +16,7 @@
 //! * [`order`], [`try_on`], [`cards`], [`website`]: orders as a client places them, and what they
 //!   must lead to
 //! * [`pages`]: files of a website, looked at by a browser or a compiler
+//! * [`publication`]: what a subscriber of Realtime is told
 //! * [`proxy`]: stands before the front door, counts requests and publishes other key sets
 //! * [`user`]: who calls: signed in at the front door, or with a token made for the purpose
 //!
@@ -24,6 +26,7 @@
 pub mod call;
 pub mod cards;
 pub mod hold;
+pub mod host_world;
 pub mod keys;
 pub mod memory;
 pub mod node;
@@ -31,6 +34,7 @@ pub mod openapi;
 pub mod order;
 pub mod pages;
 pub mod proxy;
+pub mod publication;
 pub mod try_on;
 pub mod user;
 pub mod website;
@@ -43,7 +47,10 @@ use futures::FutureExt;
 use tokio::runtime::Runtime;
 use xtask::stack::StackOptions;
 
+use crate::hosts::App;
+
 pub use call::{FunctionAnswer, FunctionCall};
+pub use host_world::HostWorld;
 pub use user::TestUser;
 pub use world::World;
 
@@ -94,6 +101,18 @@ pub fn run_apart(change: impl FnOnce(&mut StackOptions), test: impl AsyncFnOnce(
     // Its connections are served by the runtime, so they end inside it.
     let _context = RUNTIME.enter();
     drop(world);
+}
+
+/// Runs a test on a database of its own of that app, which has moved in.
+pub fn run_in(app: App, test: impl AsyncFnOnce(&mut HostWorld<'_>)) {
+    let host = RUNTIME.block_on(host_world::moved_in(app));
+    let url = host.url("postgres");
+    run_apart(
+        |options| options.database = Some(url),
+        async |world| test(&mut HostWorld::new(world, &host).await).await,
+    );
+    let _context = RUNTIME.enter();
+    drop(host);
 }
 
 fn start(change: impl FnOnce(&mut StackOptions)) -> World {

@@ -29,7 +29,8 @@ pub struct World {
     http: reqwest::Client,
     db: Session,
     users: Mutex<HashMap<String, TestUser>>,
-    beginning: Beginning,
+    /// None where the database is an app's: such a world is one test's alone.
+    beginning: Option<Beginning>,
     /// Entries of the providers' log, and bytes of the functions' log, that earlier tests wrote.
     log_seen: usize,
     workers_log_seen: usize,
@@ -49,10 +50,11 @@ impl World {
         }
         change(&mut options);
         forget_ended_stacks();
+        let is_apps = options.database.is_some();
         let stack = Stack::start(options).await?;
         let http = reqwest::Client::builder().timeout(PATIENCE).build()?;
         let db = Session::connect(&stack.info().db_url).await;
-        let beginning = Beginning::of(&db).await;
+        let beginning = if is_apps { None } else { Some(Beginning::of(&db).await) };
         Ok(Self {
             stack,
             http,
@@ -81,9 +83,10 @@ impl World {
     }
 
     async fn reset_database(&self) {
+        let Some(beginning) = &self.beginning else { return };
         // What an earlier test left at work may hold locks for a moment; against it this may lose.
         let mut tries = 0;
-        while let Err(error) = self.db.try_exec(self.beginning.sql()).await {
+        while let Err(error) = self.db.try_exec(beginning.sql()).await {
             tries += 1;
             assert!(tries < 10, "the database cannot be reset: {error}");
         }
