@@ -271,3 +271,36 @@ async fn each_function_of_the_app_of_cards_on_each_state_returns_credits_once() 
 async fn each_function_of_the_app_of_sites_on_each_state_returns_credits_once() {
     each_on_each(&SITES).await;
 }
+
+/// An app's function that began or charged a job before its page called our `/run` with the same
+/// id.
+async fn refuses_what_the_app_began(actor: &Actor, begins: &[(&str, i64)]) {
+    let host = Host::with_its_tables(actor.app).await;
+    let page = host.connect("postgres").await;
+    let idle = &actor.acts[0];
+    for (begin, charged) in begins {
+        let (user, job) = (Uuid::new_v4(), Uuid::new_v4());
+        let stand = JobStand::Pending;
+        let case = HostCase { actor, stand, act: idle, ours_first: false, user, job };
+        case.stand(&host, &page).await;
+        host.exec(&case.sql(begin)).await;
+        let refused = host.enqueue(user, job, actor.tool, actor.steps).await.unwrap_err();
+        assert_eq!(refused.reason(), ("PT409", "idempotency_conflict"), "{begin}");
+        let purse = host.row(&case.sql(actor.purse)).await;
+        assert_eq!((&purse["net"], &purse["moved"]), (&(-charged).into(), &(-charged).into()));
+    }
+    host.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn what_the_app_began_or_charged_itself_is_not_charged_a_second_time() {
+    let charge = "begin; set local request.jwt.claims = '{\"role\":\"service_role\"}';
+        select consume_credits_for_job($user, 60, 'x', 'upscaler_jobs', $job); commit";
+    let run = "begin; set local app.ai_financial_write = 'on';
+        update upscaler_jobs set status = 'running', started_at = now() where id = $job; commit";
+    refuses_what_the_app_began(&TOOLS, &[(charge, 60), (run, 0)]).await;
+    let run = "update generation_jobs set status = 'processing' where id = $job";
+    refuses_what_the_app_began(&CARDS_APP, &[(run, 0)]).await;
+    let run = "update generation_history set status = 'generating' where id = $job";
+    refuses_what_the_app_began(&SITES, &[(run, 0)]).await;
+}
