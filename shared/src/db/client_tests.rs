@@ -267,3 +267,31 @@ fn a_function_that_returns_nothing_has_no_rows() {
     let (rows, _) = call(&config("k"), &json!({}), vec![answer(204, "")]);
     assert!(rows.unwrap().is_empty());
 }
+
+#[test]
+fn a_row_that_cannot_be_read_is_logged_and_leaves_the_other_rows() {
+    let read = |body: &str| {
+        let script = RpcScript::new(vec![answer(200, body)]);
+        let config = config("k");
+        let db = Db { transport: &script, config: &config };
+        let mut future = pin!(db.rows::<NumberedRow>("f", Args::default()));
+        let Poll::Ready(rows) = future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        else {
+            unreachable!("the script never waits")
+        };
+        let numbers = rows.map(|rows| rows.iter().map(|row| row.number).collect::<Vec<_>>());
+        (numbers, script.log.borrow().clone())
+    };
+    let (numbers, log) =
+        read(r#"[{"number":1},{"number":-5,"job_id":"j"},{},"text",{"number":2}]"#);
+    assert_eq!(numbers.unwrap(), [1, 2]);
+    assert_eq!(log.len(), 3);
+    assert_eq!((&log[0]["event"], &log[0]["job_id"]), (&json!("unreadable_row"), &json!("j")));
+    assert!(log[0]["detail"].to_string().contains("-5"), "{log:?}");
+    assert!(matches!(read("{}").0, Err(DbError::Bug(_))), "an answer without rows");
+}
+
+#[derive(serde::Deserialize)]
+struct NumberedRow {
+    number: u32,
+}

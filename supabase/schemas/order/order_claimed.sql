@@ -26,7 +26,7 @@ begin
     'run', s.run,
     'tool', j.tool,
     'user_id', j.user_id,
-    'attempts', s.attempts,
+    'attempts', greatest(s.attempts, 0),
     'input', s.input,
     'previous_output_url', null,
     'run_ms', greatest(
