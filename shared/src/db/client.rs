@@ -29,6 +29,8 @@ const RATE_LIMITED_S: u32 = 60;
 pub struct Db<'a, T: Transport> {
     pub transport: &'a T,
     pub config: &'a Config,
+    /// Waits for no lock that another transaction holds.
+    pub is_healer: bool,
 }
 
 /// Why an RPC gave no rows.
@@ -190,6 +192,9 @@ impl<T: Transport> Db<'_, T> {
             let value = value.to_str().map_err(|error| bug(function, error))?;
             headers.push((name.as_str().to_owned(), value.to_owned()));
         }
+        if self.is_healer {
+            headers.push(("x-unstuck-caller".to_owned(), "healer".to_owned()));
+        }
         let body =
             built.body().and_then(|body| body.as_bytes()).map(<[u8]>::to_vec).unwrap_or_default();
         let body = String::from_utf8(body).map_err(|error| bug(function, error))?;
@@ -271,8 +276,11 @@ fn classify(function: &str, response: HttpResponse) -> Result<String, FailedCall
         }
         "PGRST106" => Err(DbError::Config(not_exposed(detail)).into()),
         // Serialization failure, deadlock, lock and statement time-outs, a database that only reads
-        // (a full disk, a failover): rolled back.
-        "40001" | "40P01" | "55P03" | "57014" | "25006" => Err(DbError::Unavailable(detail).into()),
+        // (a full disk, a failover), a function that a migration replaced under the call: rolled
+        // back.
+        "40001" | "40P01" | "55P03" | "57014" | "25006" | "42883" => {
+            Err(DbError::Unavailable(detail).into())
+        }
         _ if code.starts_with("53") => Err(DbError::Unavailable(detail).into()),
         // 540: the project is paused.
         "" if matches!(response.status, 429 | 540) => Err(DbError::Unavailable(detail).into()),

@@ -30,7 +30,7 @@ impl RpcScript {
 
     /// Calls `f` with `args`.
     fn call(&self, config: &Config, args: &Value) -> Result<Vec<Value>, DbError> {
-        let db = Db { transport: self, config };
+        let db = Db { transport: self, config, is_healer: false };
         let mut future = pin!(db.rows("f", Args::default().with_fields_of(args)));
         match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(outcome) => outcome,
@@ -160,9 +160,14 @@ fn error_of(code: &str, message: &str, details: Value) -> DbError {
 
 #[test]
 fn other_answers_are_told_apart_by_what_may_have_happened() {
-    for (status, code) in
-        [(500, "40001"), (500, "40P01"), (500, "55P03"), (500, "57014"), (503, "53300")]
-    {
+    for (status, code) in [
+        (500, "40001"),
+        (500, "40P01"),
+        (500, "55P03"),
+        (500, "57014"),
+        (503, "53300"),
+        (404, "42883"),
+    ] {
         assert!(matches!(error(status, code), DbError::Unavailable(_)), "{code}");
     }
     for (status, code) in [(503, "08006"), (503, "57P01")] {
@@ -273,7 +278,7 @@ fn a_row_that_cannot_be_read_is_logged_and_leaves_the_other_rows() {
     let read = |body: &str| {
         let script = RpcScript::new(vec![answer(200, body)]);
         let config = config("k");
-        let db = Db { transport: &script, config: &config };
+        let db = Db { transport: &script, config: &config, is_healer: false };
         let mut future = pin!(db.rows::<NumberedRow>("f", Args::default()));
         let Poll::Ready(rows) = future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
         else {
