@@ -2,7 +2,7 @@
 //! a user with a live job.
 
 use serde_json::{Value, json};
-use unstuck_tests::shop::UPSCALER;
+use unstuck_tests::shop::{UPSCALER, with};
 use unstuck_tests::{Database, Session};
 use uuid::Uuid;
 
@@ -100,7 +100,10 @@ async fn what_a_pass_did_is_recorded_and_the_next_one_goes_on() {
     db.ask("user_erase_v1", erase).await;
     let uploads = json!({ "p_kind": "uploads", "p_deleted": 3, "p_left": 0, "p_cursor": "next" });
     db.call("files_deleted_v1", uploads).await;
-    let left = |left: i64| json!({ "p_kind": "erased", "p_deleted": 100, "p_left": left, "p_user_id": user });
+    let left = |left: i64| {
+        let args = json!({ "p_kind": "erased", "p_deleted": 100, "p_left": left });
+        with(args, json!({ "p_user_id": user }))
+    };
     let files_left = "select files_left from erasures";
     for count in [20, 0] {
         db.call("files_deleted_v1", left(count)).await;

@@ -34,23 +34,6 @@ pub struct ChosenFiles {
     pub due: u32,
 }
 
-/// What a pass did.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct DeletedFiles {
-    #[serde(rename = "p_kind")]
-    pub kind: FileKind,
-    #[serde(rename = "p_user_id", skip_serializing_if = "Option::is_none")]
-    pub user_id: Option<UserId>,
-    #[serde(rename = "p_cursor", skip_serializing_if = "Option::is_none")]
-    pub cursor: Option<String>,
-    #[serde(rename = "p_deleted")]
-    pub deleted: u32,
-    #[serde(rename = "p_left")]
-    pub left: u32,
-    #[serde(rename = "p_error", skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-}
-
 rpc! {
     rows files_due_v1() -> Vec<DueFiles>;
     /// `objects`: a list of `{name, created_at}`.
@@ -60,5 +43,13 @@ rpc! {
         user_id: Option<UserId> as ?,
         objects: &Value,
     ) -> ChosenFiles;
-    void files_deleted_v1(done: &DeletedFiles as ..);
+    /// `error`: what storage answered; then nothing is known of what is left.
+    void files_deleted_v1(
+        kind: FileKind,
+        deleted: u32,
+        left: u32,
+        user_id: Option<UserId> as ?,
+        cursor: Option<&str> as ?,
+        error: Option<&str> as ?,
+    );
 }

@@ -7,7 +7,7 @@
 use crate::core::address::UPLOADS;
 use crate::core::transport::{HttpRequest, Transport};
 use crate::core::{error::ApiError, storage};
-use crate::db::files::{DeletedFiles, DueFiles, FileKind};
+use crate::db::files::{DueFiles, FileKind};
 use crate::flow::Cx;
 use serde_json::{Value, json};
 
@@ -17,6 +17,16 @@ const PAGE: u32 = 500;
 /// at most 50 subrequests.
 const PAGES: u32 = 4;
 const TIMEOUT_MS: u32 = 10_000;
+
+/// What a pass did for one kind.
+#[derive(Default)]
+struct DeletedFiles {
+    deleted: u32,
+    /// How many are to be deleted still, as far as they were listed.
+    left: u32,
+    cursor: Option<String>,
+    error: Option<String>,
+}
 
 /// One pass: at most 100 files of each kind. A fault is logged, and delays nothing else.
 pub async fn clean_up<T: Transport>(cx: &Cx<'_, T>) {
@@ -28,14 +38,7 @@ pub async fn clean_up<T: Transport>(cx: &Cx<'_, T>) {
 /// A fault of storage is recorded too, and ends the pass for that kind only.
 async fn pass<T: Transport>(cx: &Cx<'_, T>) -> Result<(), ApiError> {
     for due in cx.db().files_due_v1().await? {
-        let mut done = DeletedFiles {
-            kind: due.kind,
-            user_id: due.user_id,
-            cursor: None,
-            deleted: 0,
-            left: 0,
-            error: None,
-        };
+        let mut done = DeletedFiles::default();
         let results = cx.config.results_bucket.as_str();
         let buckets: &[(&str, &str)] = match due.kind {
             FileKind::Uploads => &[("uploads", UPLOADS)],
@@ -48,13 +51,15 @@ async fn pass<T: Transport>(cx: &Cx<'_, T>) -> Result<(), ApiError> {
                 done.error = error.internal.or(Some(error.message));
             }
         }
-        cx.db().files_deleted_v1(&done).await?;
+        let (cursor, error) = (done.cursor.as_deref(), done.error.as_deref());
+        let DeletedFiles { deleted, left, .. } = done;
+        cx.db().files_deleted_v1(due.kind, deleted, left, due.user_id, cursor, error).await?;
     }
     Ok(())
 }
 
-/// Looks for files to delete in one bucket, and deletes the first that it finds. An error leaves
-/// the walk at its beginning: storage may know the cursor no longer.
+/// Looks for files to delete in one bucket, and deletes the first that it finds. A listing that
+/// fails begins the walk anew: storage may know the cursor no longer.
 async fn delete_in<T: Transport>(
     cx: &Cx<'_, T>,
     due: &DueFiles,
@@ -71,14 +76,22 @@ async fn delete_in<T: Transport>(
         }
         let page = ask(cx, "POST", &format!("list-v2/{bucket}"), &listing).await?;
         let objects = page.get("objects").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        let objects: Vec<Value> = objects
-            .iter()
-            .map(|object| json!({"name": object["name"], "created_at": object["created_at"]}))
-            .collect();
+        let known = |object: &Value| {
+            let (name, at) = (object.get("name"), object.get("created_at"));
+            json!({"name": name, "created_at": at})
+        };
+        let objects = objects.iter().map(known).collect();
         let chosen =
             cx.db().files_choose_v1(due.kind, meant, due.user_id, &Value::Array(objects)).await?;
+        let next = page.get("nextCursor").and_then(Value::as_str);
+        let next = next.filter(|_| page.get("hasNext") == Some(&Value::Bool(true)));
         if !chosen.names.is_empty() {
-            ask(cx, "DELETE", bucket, &json!({"prefixes": chosen.names})).await?;
+            let removed = ask(cx, "DELETE", bucket, &json!({"prefixes": chosen.names})).await;
+            if let Err(error) = removed {
+                // A file that cannot be deleted keeps none behind this page.
+                done.cursor = next.map(str::to_owned);
+                return Err(error);
+            }
         }
         let deleted = u32::try_from(chosen.names.len()).unwrap_or(chosen.due);
         done.deleted += deleted;
@@ -87,8 +100,7 @@ async fn delete_in<T: Transport>(
             // The rest of this page is the next pass's.
             break;
         }
-        let next = page.get("nextCursor").and_then(Value::as_str);
-        cursor = next.filter(|_| page["hasNext"] == true).map(str::to_owned);
+        cursor = next.map(str::to_owned);
         if deleted > 0 || cursor.is_none() {
             break;
         }
