@@ -250,6 +250,10 @@ create table unstuck_private.audit_lock (
   only_one boolean not null default true,
   audited_at timestamp with time zone
 );
+create table unstuck_private.file_walks (
+  kind text not null,
+  cursor text
+);
 create table unstuck_private.installed (
   adapter text not null,
   at timestamp with time zone not null default clock_timestamp()
@@ -369,6 +373,7 @@ alter table unstuck.webhook_inbox add constraint webhook_inbox_pkey PRIMARY KEY 
 alter table unstuck.webhook_inbox add constraint webhook_inbox_provider_dedup_key_key UNIQUE (provider, dedup_key);
 alter table unstuck_private.audit_lock add constraint audit_lock_only_one_check CHECK (only_one);
 alter table unstuck_private.audit_lock add constraint audit_lock_pkey PRIMARY KEY (only_one);
+alter table unstuck_private.file_walks add constraint file_walks_pkey PRIMARY KEY (kind);
 alter table unstuck_private.installed add constraint installed_pkey PRIMARY KEY (adapter);
 alter table unstuck_private.migrations add constraint migrations_pkey PRIMARY KEY (number);
 alter table unstuck_private.removals add constraint removals_pkey PRIMARY KEY (user_id);
@@ -1150,6 +1155,125 @@ begin
   return query select v_entry.balance_after, false;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck.files_choose_v1(p_kind text, p_bucket text, p_objects jsonb, p_user_id uuid DEFAULT NULL::uuid)
+ RETURNS TABLE(names jsonb, due integer)
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  with listed as (
+    select
+      o.name,
+      o.created_at,
+      case when p.owner ~ u.form then p.owner::uuid end as owner,
+      case when p.job ~ u.form and p.file <> '' then p.job::uuid end as job
+    from jsonb_to_recordset(p_objects) as o (name text, created_at timestamptz)
+    cross join (
+      select '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' as form
+    ) u
+    cross join lateral (
+      select
+        split_part(o.name, '/', 1) as owner,
+        split_part(o.name, '/', 2) as job,
+        split_part(o.name, '/', 3) as file
+    ) p
+  ), due as (
+    select l.name, row_number() over (order by l.name) as nth
+    from listed l
+    where not exists (
+        select from unstuck.jobs j
+        where j.user_id = l.owner
+          and unstuck_private.is_live(j.status)
+      )
+      and case p_kind
+        when 'erased' then
+          l.owner = p_user_id
+          and exists (
+            select from unstuck.erasures e
+            where e.user_id = p_user_id
+              and (
+                l.created_at < e.at
+                -- Stored by a worker that had not heard of it.
+                or p_bucket = 'results'
+                and not exists (
+                  select from unstuck.jobs j
+                  where j.id = l.job
+                    and j.user_id = p_user_id
+                )
+              )
+          )
+        else
+          l.owner is not null
+          and l.job is not null
+          and exists (
+            select from unstuck.retention r
+            where r.kind = p_kind
+              and r.kind = p_bucket
+              and l.created_at < clock_timestamp() - r.keep
+          )
+      end
+  )
+  select coalesce(jsonb_agg(d.name order by d.nth) filter (where d.nth <= 100), '[]'),
+    count(*)::int
+  from due d
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck.files_deleted_v1(p_kind text, p_deleted integer, p_left integer, p_user_id uuid DEFAULT NULL::uuid, p_cursor text DEFAULT NULL::text, p_error text DEFAULT NULL::text)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  insert into unstuck_private.file_walks as w (kind, cursor)
+  select p_kind, p_cursor
+  where p_user_id is null
+  on conflict (kind) do update
+  set cursor = excluded.cursor;
+  update unstuck.erasures e
+  set files_left = p_left
+  where e.user_id = p_user_id
+    and p_error is null;
+  insert into unstuck_private.retention_progress as p (kind, pruned, pruned_at, error, error_at)
+  select
+    p_kind,
+    p_deleted,
+    case when p_deleted > 0 then clock_timestamp() end,
+    p_error,
+    case when p_error is not null then clock_timestamp() end
+  where p_deleted > 0
+    or p_error is not null
+  on conflict (kind) do update
+  set
+    pruned = p.pruned + excluded.pruned,
+    pruned_at = coalesce(excluded.pruned_at, p.pruned_at),
+    error = coalesce(excluded.error, p.error),
+    error_at = coalesce(excluded.error_at, p.error_at);
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck.files_due_v1()
+ RETURNS TABLE(kind text, user_id uuid, cursor text)
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select r.kind, null::uuid, w.cursor
+  from unstuck.retention r
+  left join unstuck_private.file_walks w using (kind)
+  where r.kind in ('uploads', 'results')
+    and r.keep is not null
+  union all
+  (
+    select 'erased', e.user_id, null
+    from unstuck.erasures e
+    where e.files_left is distinct from 0
+      -- A result that a worker was storing at that moment.
+      or e.at > clock_timestamp() - interval '1 hour'
+    -- No user whose files cannot be deleted keeps the others waiting.
+    order by random()
+    limit 1
+  )
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck.generation_get_v1(p_user_id uuid, p_tool text, p_job_id uuid)
  RETURNS TABLE(job_id uuid, status text, error_message text, retries integer, credits_refunded bigint, output_url text)
  LANGUAGE sql
@@ -1842,6 +1966,7 @@ CREATE OR REPLACE FUNCTION unstuck.step_cancelled_v1(p_job_id uuid, p_step integ
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
+  select unstuck_private.act_as('worker');
   update unstuck.job_steps s set
     provider_cancel_due = unstuck_private.cancel_debt_without(s.provider_cancel_due, p_task_id)
   where s.job_id = p_job_id
@@ -1867,8 +1992,14 @@ begin
   if p_answer not in ('running', 'no_answer') then
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
-  v_job := unstuck_private.job_lock(p_job_id);
-  v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
+  begin
+    v_job := unstuck_private.job_lock(p_job_id);
+    v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
+  exception when lock_not_available then
+    return query
+    select 'waiting', 0::bigint;
+    return;
+  end;
   if v_step.job_id is null or v_step.provider_done_at is not null then
     return query
     select 'stale', 0::bigint;
@@ -1899,7 +2030,7 @@ begin
   );
   return query
   select 'failed', f.refunded
-  from unstuck_private.step_fail(
+  from unstuck_private.step_fail_or_quarantine(
     v_job,
     p_step,
     'TIMEOUT',
@@ -2166,7 +2297,7 @@ begin
     and s.step = p_step;
   return query
   select 'failed', f.job_status, f.refunded
-  from unstuck_private.step_fail(v_job, p_step, p_error_code, p_error_message) f;
+  from unstuck_private.step_fail_or_quarantine(v_job, p_step, p_error_code, p_error_message) f;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.step_get_v1(p_job_id uuid, p_step integer)
@@ -2205,6 +2336,7 @@ CREATE OR REPLACE FUNCTION unstuck.step_heartbeat_v1(p_job_id uuid, p_step integ
 AS $function$
 declare
   v_lease timestamptz;
+  v_now timestamptz;
 begin
   update unstuck.job_steps s set
     lease_until = least(clock_timestamp() + i.lease, s.deadline_at)
@@ -2215,10 +2347,12 @@ begin
     and s.status = 'running'
     and s.lease_until > clock_timestamp()
   returning s.lease_until into v_lease;
+  v_now := clock_timestamp();
   return query
   select
     v_lease is not null,
-    coalesce(extract(epoch from v_lease - clock_timestamp()) * 1000, 0)::int;
+    -- A deadline by hand may lie so far back that no number holds the distance.
+    coalesce(extract(epoch from greatest(v_lease, v_now) - v_now) * 1000, 0)::int;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.step_requeue_v1(p_job_id uuid, p_step integer, p_run bigint, p_kind text, p_delay_ms integer, p_error_code text, p_error_message text)
@@ -2258,7 +2392,7 @@ begin
   then
     return query
     select 'failed', f.refunded
-    from unstuck_private.step_fail(v_job, p_step, p_error_code, p_error_message) f;
+    from unstuck_private.step_fail_or_quarantine(v_job, p_step, p_error_code, p_error_message) f;
   else
     update unstuck.job_steps s set
       status = 'queued',
@@ -2465,6 +2599,30 @@ begin
   join unstuck.jobs j on j.id = o.job_id
   cross join lateral unstuck_private.cancel_debts(o.provider_cancel_due) d;
 end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.steps_get_v1(p_job_id uuid)
+ RETURNS TABLE(job_id uuid, step integer, run bigint, tool text, provider text, user_id uuid, status text, task_id text, done boolean, sent boolean)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select
+    s.job_id,
+    s.step,
+    s.run,
+    j.tool,
+    s.provider,
+    j.user_id,
+    s.status,
+    s.provider_task_id,
+    s.provider_done_at is not null,
+    s.sent_at is not null
+  from unstuck.job_steps s
+  join unstuck.jobs j on j.id = s.job_id
+  where s.job_id = p_job_id
+  order by s.step
+  limit 100
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.steps_waiting_v1(p_provider text)
  RETURNS TABLE(waiting integer, may_start integer)
@@ -2787,6 +2945,9 @@ CREATE OR REPLACE FUNCTION unstuck_private.act_as(p_actor text)
 AS $function$
 begin
   perform set_config('unstuck.actor', p_actor, true);
+  if unstuck_private.is_healers_call() then
+    set local lock_timeout = '20ms';
+  end if;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.admin_cancel_record(p_job unstuck.jobs, p_refused text)
@@ -3965,6 +4126,16 @@ AS $function$
   select p_status in ('completed', 'failed', 'cancelled')
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.is_healers_call()
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select coalesce(
+    nullif(current_setting('request.headers', true), '')::jsonb ->> 'x-unstuck-caller' = 'healer',
+    false)
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.is_in_time(p_step unstuck.job_steps, p_now timestamp with time zone)
  RETURNS boolean
  LANGUAGE sql
@@ -4093,6 +4264,9 @@ declare
   v_tool text;
   v_job unstuck.jobs;
 begin
+  if unstuck_private.is_healers_call() then
+    set local lock_timeout = '20ms';
+  end if;
   select j.user_id, j.tool
   into v_user, v_tool
   from unstuck.jobs j
@@ -5799,6 +5973,7 @@ begin
   set run = s.run + 1
   from unstuck.jobs j
   join unstuck.tools t using (tool)
+  cross join clock_timestamp() as n (now)
   where s.job_id = p_job_id
     and s.step = 1
     and s.status = 'starting'
@@ -5811,16 +5986,13 @@ begin
     'run', s.run,
     'tool', j.tool,
     'user_id', j.user_id,
-    'attempts', s.attempts,
+    'attempts', greatest(s.attempts, 0),
     'input', s.input,
     'previous_output_url', null,
-    'run_ms', greatest(
-      ceil(
-        extract(
-          epoch from least(t.run_timeout, j.expires_at - clock_timestamp())
-        ) * 1000
-      ),
-      0
+    'run_ms', ceil(
+      extract(
+        epoch from greatest(least(n.now + t.run_timeout, j.expires_at), n.now) - n.now
+      ) * 1000
     )
   )
   into v_claimed;
@@ -7419,6 +7591,23 @@ begin
     v_job, p_step, 'TIMEOUT', format('no answer after %s attempts.', v_attempts)) f;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.step_fail_or_quarantine(p_job unstuck.jobs, p_step integer, p_code text, p_message text)
+ RETURNS TABLE(job_status text, refunded bigint)
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  return query
+  select f.job_status, f.refunded
+  from unstuck_private.step_fail(p_job, p_step, p_code, p_message) f;
+exception
+  when lock_not_available or transaction_rollback or insufficient_resources or system_error then
+    raise;
+  when others then
+    perform unstuck_private.jobs_quarantine(array[p_job.id], sqlerrm);
+    return query select p_job.status, 0::bigint;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.step_lock(p_job_id uuid, p_step integer, p_run bigint)
  RETURNS unstuck.job_steps
  LANGUAGE plpgsql
@@ -7428,6 +7617,9 @@ AS $function$
 declare
   v_step unstuck.job_steps;
 begin
+  if unstuck_private.is_healers_call() then
+    set local lock_timeout = '20ms';
+  end if;
   perform 1
   from unstuck.jobs
   where id = p_job_id
@@ -7610,7 +7802,7 @@ begin
       -- That the provider is full is said only while the step waits.
       error_code = nullif(s.error_code, 'PROVIDER_BUSY'),
       error_message = case when s.error_code <> 'PROVIDER_BUSY' then s.error_message end,
-      attempts = s.attempts + p_provider.synchronous::int,
+      attempts = greatest(s.attempts, 0) + p_provider.synchronous::int,
       started_at = case when p_provider.synchronous then p_now end,
       lease_until = p_now + case when p_provider.synchronous then i.lease else t.start_timeout end,
       deadline_at = least(
@@ -9434,6 +9626,43 @@ idempotency_conflict (the key belongs to another grant).
 
 Replay: the same key with the same user and amount changes nothing: replayed = true.
 ';
+comment on function unstuck.files_choose_v1(text,text,jsonb,uuid) is
+'
+Caller: cleanup-stale-generations, with a page of a bucket''s files (p_objects: name and created_at
+of each; p_bucket: uploads | results).
+
+Effect: none. names: at most 100 of them to delete now; due: how many are to be deleted in all. Of a
+user with a live job none is. uploads and results: files under `<user id>/<job id>/` that are older
+than their kind is kept. erased: files of the erased user p_user_id; what the user uploaded, or
+ordered, since then is kept.
+
+Refuses: nothing.
+
+Replay: reads again.
+';
+comment on function unstuck.files_deleted_v1(text,integer,integer,uuid,text,text) is
+'
+Caller: cleanup-stale-generations, after it deleted files of one kind.
+
+Effect: records how many went and the last error, and where the walk goes on (p_cursor). Of an
+erased user it records how many files are left, as far as they were listed.
+
+Refuses: nothing.
+
+Replay: counts the deleted files twice.
+';
+comment on function unstuck.files_due_v1() is
+'
+Caller: cleanup-stale-generations, before it deletes files through the Storage API.
+
+Effect: none; where to look for files in this pass. kind: uploads | results (files that are kept no
+longer than their kind of `retention`; from cursor on) | erased (all files of user_id, in both
+buckets).
+
+Refuses: nothing.
+
+Replay: reads again.
+';
 comment on function unstuck.generation_get_v1(uuid,text,uuid) is
 '
 Caller: the GET of the website functions, for the verified user.
@@ -9664,7 +9893,8 @@ Caller: a healer, after it queried the provider about a step (p_answer: running 
 
 Effect: records when the provider was queried. Past the step''s deadline it fails the step and
 refunds: at once for running, after one grace for no_answer; the provider is then owed a cancel.
-outcome: waiting | failed | stale (not the present run, or the provider is done).
+outcome: waiting (also where another transaction holds the job) | failed | stale (not the present
+run, or the provider is done).
 
 Refuses: bad_request for another answer.
 
@@ -9824,6 +10054,16 @@ Refuses: nothing; no row for a synchronous provider. What another transaction ha
 that cannot be reserved, is left to the next call.
 
 Replay: a step that is reserved does not come again for some seconds.
+';
+comment on function unstuck.steps_get_v1(uuid) is
+'
+Caller: reconcile, and the edge after a cancel.
+
+Effect: none; returns the steps of a job that exist, whatever its total_steps says, at most 100.
+
+Refuses: nothing; no row where there is no such job.
+
+Replay: reads again.
 ';
 comment on function unstuck.steps_waiting_v1(text) is
 '
@@ -10132,6 +10372,7 @@ create policy user_roles_read on unstuck.user_roles as permissive for select to 
 alter table unstuck.violations_found enable row level security;
 alter table unstuck.webhook_inbox enable row level security;
 alter table unstuck_private.audit_lock enable row level security;
+alter table unstuck_private.file_walks enable row level security;
 alter table unstuck_private.installed enable row level security;
 alter table unstuck_private.migrations enable row level security;
 alter table unstuck_private.removals enable row level security;
@@ -10173,6 +10414,9 @@ grant execute on function public.refund_upscaler_credits(uuid,bigint,text) to se
 grant execute on function unstuck.cleanup_all_stale_ai_jobs() to service_role;
 grant execute on function unstuck.consume_upscaler_credits(uuid,bigint,text) to service_role;
 grant execute on function unstuck.credit_grant_v1(uuid,bigint,text,text) to service_role;
+grant execute on function unstuck.files_choose_v1(text,text,jsonb,uuid) to service_role;
+grant execute on function unstuck.files_deleted_v1(text,integer,integer,uuid,text,text) to service_role;
+grant execute on function unstuck.files_due_v1() to service_role;
 grant execute on function unstuck.generation_get_v1(uuid,text,uuid) to service_role;
 grant execute on function unstuck.generation_put_back_v1(uuid,bigint) to service_role;
 grant execute on function unstuck.generation_retry_v1(uuid,text,uuid) to service_role;
@@ -10205,6 +10449,7 @@ grant execute on function unstuck.step_requeue_v1(uuid,integer,bigint,text,integ
 grant execute on function unstuck.step_sent_v1(uuid,integer,bigint) to service_role;
 grant execute on function unstuck.step_started_v1(uuid,integer,bigint,text) to service_role;
 grant execute on function unstuck.steps_due_v1(text,integer,boolean) to service_role;
+grant execute on function unstuck.steps_get_v1(uuid) to service_role;
 grant execute on function unstuck.steps_waiting_v1(text) to service_role;
 grant execute on function unstuck.sweep_begin_v1(text) to service_role;
 grant execute on function unstuck.sweep_end_v1(bigint,integer,integer,bigint) to service_role;

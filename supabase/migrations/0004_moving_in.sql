@@ -108,6 +108,17 @@ create index unprojected_by_transaction on unstuck_private.unprojected (xid);
 alter table unstuck_private.unprojected enable row level security;
 revoke all on unstuck_private.unprojected from public, anon, authenticated, service_role;
 
+--: source retention/file_walks.sql f3415ea4afab
+-- How far the walk through a bucket came that looks for files which are kept no longer: storage's
+-- own cursor, which only storage can read. Null, or no row: the walk begins at the first file.
+create table unstuck_private.file_walks (
+  kind text primary key,
+  cursor text
+);
+
+alter table unstuck_private.file_walks enable row level security;
+revoke all on unstuck_private.file_walks from public, anon, authenticated, service_role;
+
 --: source projection/projections.sql c28e92cd179d
 create table unstuck.projections (
   tool text not null references unstuck.tools,
@@ -1053,13 +1064,46 @@ end $$;
 revoke all on function unstuck_private.user_rows_delete
 from public, anon, authenticated, service_role;
 
---: source job/job_lock.sql 709b00a03772
+--: source job/act_as.sql 68b9599aa174
+-- Names the actor of this transaction. The triggers that write `job_events` store it with each
+-- transition. A healer's call waits for no lock that another transaction holds.
+create or replace function unstuck_private.act_as(p_actor text) returns void
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  perform set_config('unstuck.actor', p_actor, true);
+  if unstuck_private.is_healers_call() then
+    set local lock_timeout = '20ms';
+  end if;
+end $$;
+
+revoke all on function unstuck_private.act_as from public, anon, authenticated, service_role;
+
+--: source job/is_healers_call.sql 6c4be51bc14e
+-- True when a healer at the edge makes this call, which says so in a header of its request. What
+-- others hold it leaves to the next pass.
+create or replace function unstuck_private.is_healers_call() returns boolean
+language sql
+stable
+as
+$$
+  select coalesce(
+    nullif(current_setting('request.headers', true), '')::jsonb ->> 'x-unstuck-caller' = 'healer',
+    false)
+$$;
+
+revoke all on function unstuck_private.is_healers_call
+from public, anon, authenticated, service_role;
+
+--: source job/job_lock.sql 64bfce0e3bf9
 -- Locks the account of a job's user, the wallet and the job, in this order, for a function that
 -- may move credits, and returns the job. Null where there is no such job; an account that it
 -- created for a user who was erased meanwhile is deleted again.
 --
 -- A worker waits for the call of another worker. What is held for five seconds is held by an
--- operator: the call then fails, and its caller tries again.
+-- operator: the call then fails, and its caller tries again. A healer does not wait.
 create or replace function unstuck_private.job_lock(p_job_id uuid)
 returns unstuck.jobs
 language plpgsql
@@ -1072,6 +1116,9 @@ declare
   v_tool text;
   v_job unstuck.jobs;
 begin
+  if unstuck_private.is_healers_call() then
+    set local lock_timeout = '20ms';
+  end if;
   select j.user_id, j.tool
   into v_user, v_tool
   from unstuck.jobs j
@@ -1448,6 +1495,52 @@ begin
 end $$;
 
 revoke all on function unstuck_private.job_write from public, anon, authenticated, service_role;
+
+--: source order/order_claimed.sql b92961f6af52
+-- Gives the first step of an order anew, as `order_claim` does, where no worker has sent it: an
+-- answer to the order was lost, and the step is still to be submitted. The step gets a new run, so
+-- that the worker of the first request, if there is one still, submits it no more. Null for any
+-- other step. The caller has locked the job.
+create or replace function unstuck_private.order_claimed(p_job_id uuid) returns jsonb
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_claimed jsonb;
+begin
+  update unstuck.job_steps s
+  set run = s.run + 1
+  from unstuck.jobs j
+  join unstuck.tools t using (tool)
+  cross join clock_timestamp() as n (now)
+  where s.job_id = p_job_id
+    and s.step = 1
+    and s.status = 'starting'
+    and s.sent_at is null
+    and s.lease_until > clock_timestamp()
+    and j.id = s.job_id
+  returning jsonb_build_object(
+    'job_id', s.job_id,
+    'step', s.step,
+    'run', s.run,
+    'tool', j.tool,
+    'user_id', j.user_id,
+    'attempts', greatest(s.attempts, 0),
+    'input', s.input,
+    'previous_output_url', null,
+    'run_ms', ceil(
+      extract(
+        epoch from greatest(least(n.now + t.run_timeout, j.expires_at), n.now) - n.now
+      ) * 1000
+    )
+  )
+  into v_claimed;
+  return v_claimed;
+end $$;
+
+revoke all on function unstuck_private.order_claimed
+from public, anon, authenticated, service_role;
 
 --: source order/order_debit.sql cff8121e7a1b
 -- Takes the price of an order from the wallet, which the caller has locked and which holds
@@ -2148,6 +2241,283 @@ $$;
 
 revoke all on function unstuck_private.step_row_id from public, anon, authenticated, service_role;
 
+--: source queue/steps_claim.sql 93f34744db65
+-- Claims these steps of a provider, which are locked and wait. The caller has counted the slots
+-- under the provider's lock. Each gets a new run, a lease and a deadline; its user's turn is passed
+-- on (`pass_turn`); its job shows that it starts. A step of a synchronous provider runs at once,
+-- and counts as an attempt from here on.
+create or replace function unstuck_private.steps_claim(
+  p_provider unstuck.providers,
+  p_now timestamptz,
+  p_turns unstuck_private.turn[]
+)
+returns table (
+  job_id uuid,
+  step int,
+  run bigint,
+  tool text,
+  user_id uuid,
+  attempts int,
+  input jsonb,
+  previous_output_url text,
+  run_ms int
+)
+language plpgsql
+set search_path = ''
+-- Planning would cost more than the work.
+set plan_cache_mode = force_generic_plan
+as
+$$
+#variable_conflict use_column
+begin
+  return query
+  with claimed as (
+    update unstuck.job_steps s
+    set status = case when p_provider.synchronous then 'running' else 'starting' end,
+      run = s.run + 1,
+      claimed_at = p_now,
+      sent_at = null,
+      provider_task_id = null,
+      checked_at = null,
+      not_before = null,
+      -- That the provider is full is said only while the step waits.
+      error_code = nullif(s.error_code, 'PROVIDER_BUSY'),
+      error_message = case when s.error_code <> 'PROVIDER_BUSY' then s.error_message end,
+      attempts = greatest(s.attempts, 0) + p_provider.synchronous::int,
+      started_at = case when p_provider.synchronous then p_now end,
+      lease_until = p_now + case when p_provider.synchronous then i.lease else t.start_timeout end,
+      deadline_at = least(
+        p_now + case when p_provider.synchronous then t.run_timeout else t.start_timeout end,
+        j.expires_at)
+    from unnest(p_turns) with ordinality as p (job_id, step, user_id, nth, turn_at, "position")
+    cross join unstuck_private.intervals() i,
+      unstuck.jobs j,
+      unstuck.tools t
+    where s.job_id = p.job_id
+      and s.step = p.step
+      and j.id = s.job_id
+      and t.tool = j.tool
+    returning s.job_id, s.step, s.run, j.tool, j.user_id, s.attempts, s.input, s.deadline_at,
+      p."position", greatest(least(p_now + t.run_timeout, j.expires_at), p_now) - p_now as run_for
+  ), job as (
+    update unstuck.jobs j
+    set status = case
+        when p_provider.synchronous or j.status = 'running' then 'running'
+        else 'starting'
+      end,
+      started_at = case
+        when p_provider.synchronous then coalesce(j.started_at, p_now)
+        else j.started_at
+      end,
+      waited_in_queue = j.waited_in_queue
+        or coalesce(j.queued_at, j.created_at) < p_now - interval '2 seconds',
+      current_step = case when t.step_order = 'sequential' then c.step else j.current_step end,
+      deadline_at = c.deadline_at
+    from (
+      select c.job_id, max(c.step) as step, min(c.deadline_at) as deadline_at
+      from claimed c
+      group by c.job_id
+    ) c, unstuck.tools t
+    where j.id = c.job_id
+      and t.tool = j.tool
+  )
+  select c.job_id, c.step, c.run, c.tool, c.user_id, c.attempts, c.input,
+    (
+      select b.output_url
+      from unstuck.job_steps b
+      where b.job_id = c.job_id
+        and b.step = c.step - 1
+    ),
+    ceil(extract(epoch from c.run_for) * 1000)::int
+  from claimed c
+  order by c."position";
+end $$;
+
+revoke all on function unstuck_private.steps_claim from public, anon, authenticated, service_role;
+
+--: source retention/files_choose_v1.sql ae3816185899
+create or replace function unstuck.files_choose_v1(
+  p_kind text,
+  p_bucket text,
+  p_objects jsonb,
+  p_user_id uuid default null
+)
+returns table (names jsonb, due int)
+language sql
+security definer
+set search_path = ''
+as
+$$
+  with listed as (
+    select
+      o.name,
+      o.created_at,
+      case when p.owner ~ u.form then p.owner::uuid end as owner,
+      case when p.job ~ u.form and p.file <> '' then p.job::uuid end as job
+    from jsonb_to_recordset(p_objects) as o (name text, created_at timestamptz)
+    cross join (
+      select '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' as form
+    ) u
+    cross join lateral (
+      select
+        split_part(o.name, '/', 1) as owner,
+        split_part(o.name, '/', 2) as job,
+        split_part(o.name, '/', 3) as file
+    ) p
+  ), due as (
+    select l.name, row_number() over (order by l.name) as nth
+    from listed l
+    where not exists (
+        select from unstuck.jobs j
+        where j.user_id = l.owner
+          and unstuck_private.is_live(j.status)
+      )
+      and case p_kind
+        when 'erased' then
+          l.owner = p_user_id
+          and exists (
+            select from unstuck.erasures e
+            where e.user_id = p_user_id
+              and (
+                l.created_at < e.at
+                -- Stored by a worker that had not heard of it.
+                or p_bucket = 'results'
+                and not exists (
+                  select from unstuck.jobs j
+                  where j.id = l.job
+                    and j.user_id = p_user_id
+                )
+              )
+          )
+        else
+          l.owner is not null
+          and l.job is not null
+          and exists (
+            select from unstuck.retention r
+            where r.kind = p_kind
+              and r.kind = p_bucket
+              and l.created_at < clock_timestamp() - r.keep
+          )
+      end
+  )
+  select coalesce(jsonb_agg(d.name order by d.nth) filter (where d.nth <= 100), '[]'),
+    count(*)::int
+  from due d
+$$;
+
+comment on function unstuck.files_choose_v1 is $c$
+Caller: cleanup-stale-generations, with a page of a bucket's files (p_objects: name and created_at
+of each; p_bucket: uploads | results).
+
+Effect: none. names: at most 100 of them to delete now; due: how many are to be deleted in all. Of a
+user with a live job none is. uploads and results: files under `<user id>/<job id>/` that are older
+than their kind is kept. erased: files of the erased user p_user_id; what the user uploaded, or
+ordered, since then is kept.
+
+Refuses: nothing.
+
+Replay: reads again.
+$c$;
+
+revoke all on function unstuck.files_choose_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.files_choose_v1 to service_role;
+
+--: source retention/files_deleted_v1.sql 4ec5ec415879
+create or replace function unstuck.files_deleted_v1(
+  p_kind text,
+  p_deleted int,
+  p_left int,
+  p_user_id uuid default null,
+  p_cursor text default null,
+  p_error text default null
+)
+returns void
+language sql
+security definer
+set search_path = ''
+as
+$$
+  insert into unstuck_private.file_walks as w (kind, cursor)
+  select p_kind, p_cursor
+  where p_user_id is null
+  on conflict (kind) do update
+  set cursor = excluded.cursor;
+  update unstuck.erasures e
+  set files_left = p_left
+  where e.user_id = p_user_id
+    and p_error is null;
+  insert into unstuck_private.retention_progress as p (kind, pruned, pruned_at, error, error_at)
+  select
+    p_kind,
+    p_deleted,
+    case when p_deleted > 0 then clock_timestamp() end,
+    p_error,
+    case when p_error is not null then clock_timestamp() end
+  where p_deleted > 0
+    or p_error is not null
+  on conflict (kind) do update
+  set
+    pruned = p.pruned + excluded.pruned,
+    pruned_at = coalesce(excluded.pruned_at, p.pruned_at),
+    error = coalesce(excluded.error, p.error),
+    error_at = coalesce(excluded.error_at, p.error_at);
+$$;
+
+comment on function unstuck.files_deleted_v1 is $c$
+Caller: cleanup-stale-generations, after it deleted files of one kind.
+
+Effect: records how many went and the last error, and where the walk goes on (p_cursor). Of an
+erased user it records how many files are left, as far as they were listed.
+
+Refuses: nothing.
+
+Replay: counts the deleted files twice.
+$c$;
+
+revoke all on function unstuck.files_deleted_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.files_deleted_v1 to service_role;
+
+--: source retention/files_due_v1.sql 9b3c40536493
+create or replace function unstuck.files_due_v1()
+returns table (kind text, user_id uuid, cursor text)
+language sql
+security definer
+set search_path = ''
+as
+$$
+  select r.kind, null::uuid, w.cursor
+  from unstuck.retention r
+  left join unstuck_private.file_walks w using (kind)
+  where r.kind in ('uploads', 'results')
+    and r.keep is not null
+  union all
+  (
+    select 'erased', e.user_id, null
+    from unstuck.erasures e
+    where e.files_left is distinct from 0
+      -- A result that a worker was storing at that moment.
+      or e.at > clock_timestamp() - interval '1 hour'
+    -- No user whose files cannot be deleted keeps the others waiting.
+    order by random()
+    limit 1
+  )
+$$;
+
+comment on function unstuck.files_due_v1 is $c$
+Caller: cleanup-stale-generations, before it deletes files through the Storage API.
+
+Effect: none; where to look for files in this pass. kind: uploads | results (files that are kept no
+longer than their kind of `retention`; from cursor on) | erased (all files of user_id, in both
+buckets).
+
+Refuses: nothing.
+
+Replay: reads again.
+$c$;
+
+revoke all on function unstuck.files_due_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.files_due_v1 to service_role;
+
 --: source retention/prune_kind.sql 227b80e1fed4
 -- Prunes up to p_limit rows of one kind, after the first p_skip of them, and returns how many.
 create or replace function unstuck_private.prune_kind(
@@ -2219,6 +2589,430 @@ end $$;
 
 revoke all on function unstuck_private.prune_projection_errors
 from public, anon, authenticated, service_role;
+
+--: source step/step_cancelled_v1.sql 8c3194fddbc2
+create or replace function unstuck.step_cancelled_v1(p_job_id uuid, p_step int, p_task_id text)
+returns table (remaining int)
+language sql
+security definer
+set search_path = ''
+as
+$$
+  select unstuck_private.act_as('worker');
+  update unstuck.job_steps s set
+    provider_cancel_due = unstuck_private.cancel_debt_without(s.provider_cancel_due, p_task_id)
+  where s.job_id = p_job_id
+    and s.step = p_step
+  returning jsonb_array_length(s.provider_cancel_due)
+$$;
+
+comment on function unstuck.step_cancelled_v1 is $c$
+Caller: the edge, after it cancelled a task at the provider.
+
+Effect: takes the task out of the step's cancel debt. remaining: how many cancels the step still
+owes.
+
+Refuses: nothing; no row where there is no such step.
+
+Replay: changes nothing.
+$c$;
+
+revoke all on function unstuck.step_cancelled_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.step_cancelled_v1 to service_role;
+
+--: source step/step_checked_v1.sql dd5c10f233da
+create or replace function unstuck.step_checked_v1(
+  p_job_id uuid,
+  p_step int,
+  p_run bigint,
+  p_answer text
+)
+returns table (outcome text, refunded bigint)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+declare
+  v_job unstuck.jobs;
+  v_step unstuck.job_steps;
+  v_grace interval;
+  v_now timestamptz;
+  v_minutes int;
+begin
+  perform unstuck_private.act_as('sweep');
+  if p_answer not in ('running', 'no_answer') then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  begin
+    v_job := unstuck_private.job_lock(p_job_id);
+    v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
+  exception when lock_not_available then
+    return query
+    select 'waiting', 0::bigint;
+    return;
+  end;
+  if v_step.job_id is null or v_step.provider_done_at is not null then
+    return query
+    select 'stale', 0::bigint;
+    return;
+  end if;
+  v_now := clock_timestamp();
+  select i.grace
+  into v_grace
+  from unstuck_private.intervals() i;
+  update unstuck.job_steps s set
+    checked_at = v_now
+  where s.job_id = p_job_id
+    and s.step = p_step;
+  if v_step.deadline_at > v_now
+    or (
+      p_answer = 'no_answer'
+      and v_step.provider_task_id is not null
+      and v_step.deadline_at + v_grace > v_now
+    )
+  then
+    return query
+    select 'waiting', 0::bigint;
+    return;
+  end if;
+  v_minutes := unstuck_private.minutes_between(
+    coalesce(v_step.sent_at, v_step.started_at, v_job.created_at),
+    v_now
+  );
+  return query
+  select 'failed', f.refunded
+  from unstuck_private.step_fail_or_quarantine(
+    v_job,
+    p_step,
+    'TIMEOUT',
+    format('no result after %s.', unstuck_private.minutes_text(v_minutes))
+  ) f;
+end $$;
+
+comment on function unstuck.step_checked_v1 is $c$
+Caller: a healer, after it queried the provider about a step (p_answer: running | no_answer).
+
+Effect: records when the provider was queried. Past the step's deadline it fails the step and
+refunds: at once for running, after one grace for no_answer; the provider is then owed a cancel.
+outcome: waiting (also where another transaction holds the job) | failed | stale (not the present
+run, or the provider is done).
+
+Refuses: bad_request for another answer.
+
+Replay: stale once the step has failed.
+$c$;
+
+revoke all on function unstuck.step_checked_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.step_checked_v1 to service_role;
+
+--: source step/step_fail_or_quarantine.sql 4fb4426b4e32
+-- Fails a step for a worker (`step_fail`). A job whose row or ledger refuses the refund is
+-- quarantined instead: its step has failed all the same, and an operator looks at its credits.
+-- Account and job are locked.
+create or replace function unstuck_private.step_fail_or_quarantine(
+  p_job unstuck.jobs,
+  p_step int,
+  p_code text,
+  p_message text
+)
+returns table (job_status text, refunded bigint)
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  return query
+  select f.job_status, f.refunded
+  from unstuck_private.step_fail(p_job, p_step, p_code, p_message) f;
+exception
+  when lock_not_available or transaction_rollback or insufficient_resources or system_error then
+    raise;
+  when others then
+    perform unstuck_private.jobs_quarantine(array[p_job.id], sqlerrm);
+    return query select p_job.status, 0::bigint;
+end $$;
+
+revoke all on function unstuck_private.step_fail_or_quarantine
+from public, anon, authenticated, service_role;
+
+--: source step/step_fail_v1.sql 901666f477c7
+create or replace function unstuck.step_fail_v1(
+  p_job_id uuid,
+  p_step int,
+  p_run bigint,
+  p_error_code text,
+  p_error_message text
+)
+returns table (outcome text, job_status text, refunded bigint)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+-- However few rows the statistics know, they are read by their indexes.
+set enable_seqscan = off
+set jit = off
+as
+$$
+declare
+  v_job unstuck.jobs;
+  v_step unstuck.job_steps;
+begin
+  perform unstuck_private.act_as('worker');
+  v_job := unstuck_private.job_lock(p_job_id);
+  v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
+  if v_step.job_id is null then
+    return query
+    select 'stale', v_job.status, 0::bigint;
+    return;
+  end if;
+  -- The provider says that the task ended, so no cancel is owed for it.
+  update unstuck.job_steps s set
+    provider_done_at = coalesce(s.provider_done_at, clock_timestamp())
+  where s.job_id = p_job_id
+    and s.step = p_step;
+  return query
+  select 'failed', f.job_status, f.refunded
+  from unstuck_private.step_fail_or_quarantine(v_job, p_step, p_error_code, p_error_message) f;
+end $$;
+
+comment on function unstuck.step_fail_v1 is $c$
+Caller: a worker or a healer that learned from the provider that the step failed.
+
+Effect: fails the step and, by the job's refund rule, the job, and refunds in the same transaction.
+outcome: failed | stale (not the present run, or final).
+
+Refuses: nothing.
+
+Replay: stale; nothing is refunded twice.
+$c$;
+
+revoke all on function unstuck.step_fail_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.step_fail_v1 to service_role;
+
+--: source step/step_heartbeat_v1.sql dc2ae2c45158
+create or replace function unstuck.step_heartbeat_v1(p_job_id uuid, p_step int, p_run bigint)
+returns table (applied boolean, lease_ms int)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '5s'
+as
+$$
+declare
+  v_lease timestamptz;
+  v_now timestamptz;
+begin
+  update unstuck.job_steps s set
+    lease_until = least(clock_timestamp() + i.lease, s.deadline_at)
+  from unstuck_private.intervals() i
+  where s.job_id = p_job_id
+    and s.step = p_step
+    and s.run = p_run
+    and s.status = 'running'
+    and s.lease_until > clock_timestamp()
+  returning s.lease_until into v_lease;
+  v_now := clock_timestamp();
+  return query
+  select
+    v_lease is not null,
+    -- A deadline by hand may lie so far back that no number holds the distance.
+    coalesce(extract(epoch from greatest(v_lease, v_now) - v_now) * 1000, 0)::int;
+end $$;
+
+comment on function unstuck.step_heartbeat_v1 is $c$
+Caller: a worker, while a synchronous call or a copy runs.
+
+Effect: renews the lease, never past the step's deadline. lease_ms: how long it lasts. applied =
+false: the lease is lost, and the worker aborts its call.
+
+Refuses: nothing.
+
+Replay: renews the lease again.
+$c$;
+
+revoke all on function unstuck.step_heartbeat_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.step_heartbeat_v1 to service_role;
+
+--: source step/step_lock.sql 90aa17c7f170
+-- Locks the step of this run, its job first, and returns it. Null where the run is stale or the
+-- step is not at work. A healer does not wait for them.
+create or replace function unstuck_private.step_lock(p_job_id uuid, p_step int, p_run bigint)
+returns unstuck.job_steps
+language plpgsql
+set search_path = ''
+set lock_timeout = '5s'
+as
+$$
+declare
+  v_step unstuck.job_steps;
+begin
+  if unstuck_private.is_healers_call() then
+    set local lock_timeout = '20ms';
+  end if;
+  perform 1
+  from unstuck.jobs
+  where id = p_job_id
+  for update;
+  select *
+  into v_step
+  from unstuck.job_steps
+  where job_id = p_job_id
+    and step = p_step
+    and run = p_run
+    and status in ('starting', 'running')
+  for update;
+  if not found then
+    return null;
+  end if;
+  return v_step;
+end $$;
+
+revoke all on function unstuck_private.step_lock from public, anon, authenticated, service_role;
+
+--: source step/step_requeue_v1.sql 522b21a3aac7
+create or replace function unstuck.step_requeue_v1(
+  p_job_id uuid,
+  p_step int,
+  p_run bigint,
+  p_kind text,
+  p_delay_ms int,
+  p_error_code text,
+  p_error_message text
+)
+returns table (outcome text, refunded bigint)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+declare
+  v_job unstuck.jobs;
+  v_step unstuck.job_steps;
+  v_tool unstuck.tools;
+  v_delay interval := make_interval(secs => greatest(p_delay_ms, 0) / 1000.0);
+  v_at timestamptz;
+  v_code text := case when p_kind = 'capacity' then 'PROVIDER_BUSY' else p_error_code end;
+begin
+  perform unstuck_private.act_as('worker');
+  if p_kind not in ('capacity', 'transient') then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  v_job := unstuck_private.job_lock(p_job_id);
+  v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
+  -- A step that the provider is done with is never requeued.
+  if v_step.job_id is null or v_step.provider_done_at is not null then
+    return query
+    select 'stale', 0::bigint;
+    return;
+  end if;
+  select t.*
+  into v_tool
+  from unstuck.tools t
+  where t.tool = v_job.tool;
+  v_at := clock_timestamp() + v_delay;
+  if v_at >= v_job.expires_at
+    or (p_kind = 'transient' and v_step.attempts >= v_tool.attempt_max)
+  then
+    return query
+    select 'failed', f.refunded
+    from unstuck_private.step_fail_or_quarantine(v_job, p_step, p_error_code, p_error_message) f;
+  else
+    update unstuck.job_steps s set
+      status = 'queued',
+      sent_at = null,
+      started_at = null,
+      claimed_at = null,
+      lease_until = null,
+      provider_task_id = null,
+      not_before = case when p_delay_ms > 0 then v_at end,
+      -- A refusal for capacity is no attempt.
+      attempts = greatest(s.attempts - (p_kind = 'capacity')::int, 0),
+      error_code = v_code,
+      error_message = v_code || ': ' || p_error_message,
+      deadline_at = least(v_at + v_tool.queue_ttl, v_job.expires_at)
+    where s.job_id = p_job_id
+      and s.step = p_step;
+    perform unstuck_private.job_sync_from_steps(array[p_job_id]);
+    return query
+    select 'queued', 0::bigint;
+  end if;
+  -- In the order in which the claim takes these locks, and after everything that may wait.
+  if p_kind = 'capacity' then
+    perform unstuck_private.slot_limit_fall(v_step, v_delay);
+  end if;
+end $$;
+
+comment on function unstuck.step_requeue_v1 is $c$
+Caller: a worker whose submission the provider refused for capacity, or failed in a way that may
+pass (p_kind: capacity | transient).
+
+Effect: puts the step back into the queue until p_delay_ms have passed, and frees its slot. Past
+attempt_max or expires_at it fails the step and refunds instead. capacity: the step keeps its turn
+and waits with the code PROVIDER_BUSY; if it was sent, the provider's learned limit falls to what
+the provider took, so that a freed slot, or the next probe, starts the step. outcome: queued |
+failed | stale (not the present run, or the provider is done).
+
+Refuses: bad_request for another kind.
+
+Replay: stale.
+$c$;
+
+revoke all on function unstuck.step_requeue_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.step_requeue_v1 to service_role;
+
+--: source step/steps_get_v1.sql 9f23363c53b6
+create or replace function unstuck.steps_get_v1(p_job_id uuid)
+returns table (
+  job_id uuid,
+  step int,
+  run bigint,
+  tool text,
+  provider text,
+  user_id uuid,
+  status text,
+  task_id text,
+  done boolean,
+  sent boolean
+)
+language sql
+stable
+security definer
+set search_path = ''
+as
+$$
+  select
+    s.job_id,
+    s.step,
+    s.run,
+    j.tool,
+    s.provider,
+    j.user_id,
+    s.status,
+    s.provider_task_id,
+    s.provider_done_at is not null,
+    s.sent_at is not null
+  from unstuck.job_steps s
+  join unstuck.jobs j on j.id = s.job_id
+  where s.job_id = p_job_id
+  order by s.step
+  limit 100
+$$;
+
+comment on function unstuck.steps_get_v1 is $c$
+Caller: reconcile, and the edge after a cancel.
+
+Effect: none; returns the steps of a job that exist, whatever its total_steps says, at most 100.
+
+Refuses: nothing; no row where there is no such job.
+
+Replay: reads again.
+$c$;
+
+revoke all on function unstuck.steps_get_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.steps_get_v1 to service_role;
 
 --: source sweep/sweep.sql f9b624e29240
 -- Heals all that SQL can heal, up to p_limit jobs and a time budget: it finalises jobs that ran out
@@ -3073,7 +3867,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   4,
   'moving_in',
-  'b245ce5ce32130cfe4cb3c7787e0b0521317cc55897164253580f61dd475ade3'
+  '40784c1af564692cba4acd584283117dc45fb7c083deea0ef8654896e19cb8f9'
 );
 
 notify pgrst, 'reload schema';

@@ -213,6 +213,13 @@ fn good(world: &World, people: &AccessPeople) -> Vec<Presented> {
             .and_apikey(&info.anon_key),
         bearer("secret key as bearer", Who::Service, &keys.secret_key),
         apikey("secret key as apikey", Who::Service, &keys.secret_key),
+        // What a platform's own trigger sends where a setting is empty.
+        Presented {
+            name: "service key as apikey and an empty authorization",
+            who: Who::Service,
+            authorization: Some(String::new()),
+            apikey: Some(info.service_role_key.clone()),
+        },
         bearer("service token", Who::Service, &service_token),
         bearer("scheduler", Who::Scheduler, &info.cron_secret),
         bearer("scheduler and anon key", Who::Scheduler, &info.cron_secret)

@@ -1,6 +1,8 @@
 //! Websites whose worker died: retried with the service key over the binding, at most twice, paid
 //! once.
 
+mod files;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};

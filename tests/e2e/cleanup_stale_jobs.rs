@@ -4,6 +4,7 @@
 mod bound;
 mod copying;
 mod delivery;
+mod held;
 mod incident;
 
 use serde_json::{Value, json};

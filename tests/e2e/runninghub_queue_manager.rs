@@ -225,6 +225,28 @@ fn a_call_names_a_hundred_jobs_at_most_and_one_that_ends_nothing_starts_nothing(
     });
 }
 
+#[test]
+fn ten_thousand_cancels_ahead_are_refused_past_the_bound_and_harm_no_reads() {
+    e2e::run(async |world| {
+        let (user, other) = (world.new_user(60).await, world.new_user(60).await);
+        world.set_provider("runninghub", "enabled = false").await;
+        let (job, _) = world.order(&other).await;
+        for number in 0..100 {
+            let ids: Vec<String> = (0..100).map(|_| Uuid::new_v4().to_string()).collect();
+            let body = json!({ "sessionId": "a page", "jobIds": ids });
+            let close = world.call(&op("cancel-session")).by(&user).json(&body);
+            if number < 10 {
+                close.ok().await;
+            } else {
+                close.refused(429, "rate_limited").await;
+            }
+            assert_eq!(status_of(world, &other, job).await["status"], "queued");
+        }
+        let kept = format!("cancelled_requests where user_id = '{}'", user.id);
+        assert_eq!(world.count(&kept).await, 1_000);
+    });
+}
+
 /// What an older client does: it writes its own row before it uploads.
 async fn old_row(world: &World, user: &TestUser) -> Uuid {
     let id = Uuid::new_v4();

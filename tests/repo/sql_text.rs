@@ -96,15 +96,23 @@ fn crowded(sql: &str) -> Vec<(usize, &'static str)> {
     crowded
 }
 
-/// Statements that are built, by `execute format` or in a loop. What is ours is written down; only
-/// leaving a database must look for what is there.
+/// The sources that may build a statement: the first one says what to send where its role lacks a
+/// right, the others are told the name of a table of the app.
+const BUILD: [&str; 3] = [
+    "platform/storage.sql",
+    "projection/projection_attach.sql",
+    "projection/projection_detach.sql",
+];
+
+/// Statements that are built, by `format` or in a loop. What is ours is written down; only leaving
+/// a database must look for what is there.
 fn built(sql: &str) -> Vec<(usize, &'static str)> {
     let mut built = Vec::new();
     let lower = sql.to_lowercase();
-    for (at, found) in lower.match_indices("execute format(") {
+    for (at, found) in lower.match_indices("format(") {
         let first =
             lower[at + found.len()..].trim_start_matches(|letter: char| !letter.is_alphabetic());
-        if DDL.iter().any(|word| first.starts_with(word)) {
+        if DDL.iter().any(|word| first.starts_with(&format!("{word} "))) {
             built.push((lower[..at].lines().count(), "no DDL inside strings"));
         }
     }
@@ -211,7 +219,9 @@ fn sql_is_written_for_its_readers() {
     for (file, text) in files() {
         let mut lines = broken(&text);
         if file.starts_with("supabase/schemas") {
-            lines.extend(built(&text));
+            if !BUILD.iter().any(|source| file.ends_with(source)) {
+                lines.extend(built(&text));
+            }
             lines.extend(crowded(&text));
             lines.extend(long_bodies(&text));
         }
@@ -219,6 +229,31 @@ fn sql_is_written_for_its_readers() {
         all.extend(lines.map(|(line, rule)| format!("{}:{line}: {rule}", file.display())));
     }
     assert!(all.is_empty(), "{} lines:\n{}", all.len(), all.join("\n"));
+}
+
+/// exceptions.txt says what uninstall.sql removes; the host tests see that it is gone.
+#[test]
+fn what_is_called_removed_stands_in_the_uninstallation() {
+    let uninstall = sources::read("supabase/uninstall.sql");
+    let list = sources::read("supabase/exceptions.txt");
+    let removed: Vec<Vec<&str>> = list
+        .lines()
+        .filter(|line| !line.starts_with('#') && line.ends_with("| removed"))
+        .map(|line| line.split(" | ").collect())
+        .collect();
+    assert!(removed.len() >= 4, "{removed:?}");
+    for entry in removed {
+        let (kind, name) = (entry[0], entry[1]);
+        let words = match kind {
+            "front" => "Unstuck front of %",
+            // It goes with its table.
+            "published table" => "drop schema",
+            "policy" => name.split(" on ").next().unwrap_or(name),
+            "cron job" => name,
+            _ => panic!("no word for a {kind} in this test"),
+        };
+        assert!(uninstall.contains(words), "uninstall.sql does not remove the {kind} {name}");
+    }
 }
 
 #[test]
@@ -241,6 +276,7 @@ fn the_rules_see_what_they_are_for() {
         rules("do $$\nbegin\n  execute format('grant select on %I', t);\nend\n$$;").len(),
         1
     );
+    assert_eq!(rules("  v := format('create view %I', n);"), ["no DDL inside strings"]);
     let looped = "do $$\nbegin\n  for a in select 1\n  loop\n    execute a;\n  end loop;\nend\n$$;";
     assert_eq!(rules(looped), ["no loop over statements"]);
     let body = |lines| format!("as\n$$\n{}$$;\n", "  select 1\n".repeat(lines));

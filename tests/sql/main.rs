@@ -13,6 +13,7 @@ mod credits;
 mod data_model;
 mod enqueue;
 mod erase;
+mod files;
 mod generations;
 mod grants;
 mod hammer;

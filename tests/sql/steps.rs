@@ -421,6 +421,18 @@ async fn step_cancelled_v1_removes_a_cancel_debt() {
 }
 
 #[tokio::test]
+async fn steps_get_v1_returns_the_steps_that_exist_whatever_the_jobs_row_says() {
+    let db = Database::open().await;
+    let (_, job) = db.ordered(100, CARDS, 3).await;
+    db.exec(&format!("update jobs set total_steps = 2147483647 where id = '{job}'")).await;
+    let rows = db.call("steps_get_v1", json!({ "p_job_id": job })).await;
+    let steps: Vec<_> = rows.iter().map(|row| row["step"].as_i64().unwrap()).collect();
+    assert_eq!(steps, [1, 2, 3]);
+    assert_has!(rows[0], { "job_id": job, "status": "queued", "done": false, "sent": false });
+    assert!(db.call("steps_get_v1", json!({ "p_job_id": Uuid::new_v4() })).await.is_empty());
+}
+
+#[tokio::test]
 async fn step_get_v1_shows_the_state_of_a_step() {
     let db = Database::fresh().await;
     let (_, job) = db.upscale().await;

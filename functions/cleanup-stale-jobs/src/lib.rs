@@ -8,7 +8,7 @@ use shared::core::error::ApiError;
 use shared::core::reply::Success;
 use shared::db::sweep::SweepSource;
 use shared::edge::{Call, OwnedCx};
-use shared::flow::heal::sweep::{self, SweepReport};
+use shared::flow::heal::sweep::{self, JOBS_MAX, SweepReport};
 use shared::flow::invocation::Invocation;
 
 shared::function! {
@@ -21,8 +21,6 @@ shared::function! {
 
 const PASSES: u32 = 3;
 const EVERY_MS: u32 = 20_000;
-const LIMIT: u32 = 1_000;
-const LIMIT_MAX: u32 = 10_000;
 
 /// The largest number of stale jobs that one call ends.
 #[derive(Deserialize)]
@@ -48,7 +46,7 @@ struct Cleaned {
 }
 
 async fn by_cron(cx: OwnedCx) -> Result<(), ApiError> {
-    sweep::passes(&cx.cx(), SweepSource::Cron, PASSES, EVERY_MS, LIMIT).await
+    sweep::passes(&cx.cx(), SweepSource::Cron, PASSES, EVERY_MS, JOBS_MAX).await
 }
 
 async fn sweep_once(call: &Call, body: SweepLimit) -> Result<Cleaned, ApiError> {
@@ -60,13 +58,13 @@ async fn sweep_once(call: &Call, body: SweepLimit) -> Result<Cleaned, ApiError> 
 impl SweepLimit {
     fn value(self) -> Result<u32, ApiError> {
         let number = match self.limit {
-            None => return Ok(LIMIT),
+            None => return Ok(JOBS_MAX),
             Some(NumberOrText::Number(number)) => Some(number),
             Some(NumberOrText::Text(text)) => text.parse().ok(),
             Some(NumberOrText::Other(_)) => None,
         };
         number
-            .filter(|number| (1..=LIMIT_MAX).contains(number))
+            .filter(|number| (1..=JOBS_MAX).contains(number))
             .ok_or_else(|| ApiError::bad_field("limit", "must be a number from 1 to 10000"))
     }
 }

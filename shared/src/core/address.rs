@@ -11,7 +11,7 @@ const LENGTH_MAX: usize = 2_048;
 /// The problem of a URL whose host no setting names.
 pub const NOT_ALLOWED: &str = "is not on an allowed host";
 /// The storage bucket for users' inputs.
-const UPLOADS: &str = "uploads";
+pub const UPLOADS: &str = "uploads";
 
 /// A checked input URL.
 #[derive(Debug, Clone, PartialEq, Eq)]

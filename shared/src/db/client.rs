@@ -29,6 +29,8 @@ const RATE_LIMITED_S: u32 = 60;
 pub struct Db<'a, T: Transport> {
     pub transport: &'a T,
     pub config: &'a Config,
+    /// Waits for no lock that another transaction holds.
+    pub is_healer: bool,
 }
 
 /// Why an RPC gave no rows.
@@ -75,18 +77,23 @@ impl From<DbError> for ApiError {
 type PendingBody<'c> = dyn Future<Output = Result<String, DbError>> + 'c;
 
 impl<T: Transport> Db<'_, T> {
-    /// All rows of a set-returning function.
+    /// All rows of a set-returning function, which may be rows of several users. A row that cannot
+    /// be read is logged and left out, so that the others are not lost with it; what the database
+    /// reserved with it is free for others once its lease or its deadline is over.
     pub(super) async fn rows<R: DeserializeOwned>(
         &self,
         function: &str,
         args: Args,
     ) -> Result<Vec<R>, DbError> {
-        let body = self.call(function, args).await?;
-        // A function that returns nothing answers with an empty body.
-        if body.is_empty() {
-            return Ok(Vec::new());
+        let mut rows = Vec::new();
+        for row in rows_of(function, &self.call(function, args).await?)? {
+            let job = row.get("job_id").cloned();
+            match read(function, row) {
+                Ok(row) => rows.push(row),
+                Err(error) => self.log_unreadable(job, error),
+            }
         }
-        parsed(function, &body)
+        Ok(rows)
     }
 
     /// The one row of a function that always returns one.
@@ -95,9 +102,9 @@ impl<T: Transport> Db<'_, T> {
         function: &str,
         args: Args,
     ) -> Result<R, DbError> {
-        let mut rows = self.rows(function, args).await?;
+        let mut rows = rows_of(function, &self.call(function, args).await?)?;
         match (rows.pop(), rows.is_empty()) {
-            (Some(row), true) => Ok(row),
+            (Some(row), true) => read(function, row),
             _ => Err(DbError::Bug(format!("{function}: not exactly one row"))),
         }
     }
@@ -108,7 +115,8 @@ impl<T: Transport> Db<'_, T> {
         function: &str,
         args: Args,
     ) -> Result<Option<R>, DbError> {
-        Ok(self.rows(function, args).await?.into_iter().next())
+        let rows = rows_of(function, &self.call(function, args).await?)?;
+        rows.into_iter().next().map(|row| read(function, row)).transpose()
     }
 
     /// The value of a function that returns no set.
@@ -117,7 +125,13 @@ impl<T: Transport> Db<'_, T> {
         function: &str,
         args: Args,
     ) -> Result<R, DbError> {
-        parsed(function, &self.call(function, args).await?)
+        read(function, json_of(function, &self.call(function, args).await?)?)
+    }
+
+    fn log_unreadable(&self, job: Option<Value>, error: DbError) {
+        let detail = ApiError::from(error).internal;
+        self.transport.log(&json!({"event": "unreadable_row", "level": "error", "job_id": job,
+            "detail": detail}));
     }
 
     /// Calls a function whose result means nothing to us.
@@ -178,6 +192,9 @@ impl<T: Transport> Db<'_, T> {
             let value = value.to_str().map_err(|error| bug(function, error))?;
             headers.push((name.as_str().to_owned(), value.to_owned()));
         }
+        if self.is_healer {
+            headers.push(("x-unstuck-caller".to_owned(), "healer".to_owned()));
+        }
         let body =
             built.body().and_then(|body| body.as_bytes()).map(<[u8]>::to_vec).unwrap_or_default();
         let body = String::from_utf8(body).map_err(|error| bug(function, error))?;
@@ -195,8 +212,23 @@ fn bug(function: &str, detail: impl std::fmt::Display) -> DbError {
     DbError::Bug(format!("{function}: {detail}"))
 }
 
-fn parsed<R: DeserializeOwned>(function: &str, body: &str) -> Result<R, DbError> {
+fn json_of(function: &str, body: &str) -> Result<Value, DbError> {
     serde_json::from_str(body).map_err(|error| bug(function, error))
+}
+
+/// The rows in an answer. A function that returns nothing answers with an empty body.
+fn rows_of(function: &str, body: &str) -> Result<Vec<Value>, DbError> {
+    if body.is_empty() {
+        return Ok(Vec::new());
+    }
+    match json_of(function, body)? {
+        Value::Array(rows) => Ok(rows),
+        _ => Err(bug(function, "no rows")),
+    }
+}
+
+fn read<R: DeserializeOwned>(function: &str, json: Value) -> Result<R, DbError> {
+    serde_json::from_value(json).map_err(|error| bug(function, error))
 }
 
 /// Why a call failed, and whether the answer proves that nothing was done.
@@ -244,8 +276,11 @@ fn classify(function: &str, response: HttpResponse) -> Result<String, FailedCall
         }
         "PGRST106" => Err(DbError::Config(not_exposed(detail)).into()),
         // Serialization failure, deadlock, lock and statement time-outs, a database that only reads
-        // (a full disk, a failover): rolled back.
-        "40001" | "40P01" | "55P03" | "57014" | "25006" => Err(DbError::Unavailable(detail).into()),
+        // (a full disk, a failover), a function that a migration replaced under the call: rolled
+        // back.
+        "40001" | "40P01" | "55P03" | "57014" | "25006" | "42883" => {
+            Err(DbError::Unavailable(detail).into())
+        }
         _ if code.starts_with("53") => Err(DbError::Unavailable(detail).into()),
         // 540: the project is paused.
         "" if matches!(response.status, 429 | 540) => Err(DbError::Unavailable(detail).into()),

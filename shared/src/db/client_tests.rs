@@ -30,7 +30,7 @@ impl RpcScript {
 
     /// Calls `f` with `args`.
     fn call(&self, config: &Config, args: &Value) -> Result<Vec<Value>, DbError> {
-        let db = Db { transport: self, config };
+        let db = Db { transport: self, config, is_healer: false };
         let mut future = pin!(db.rows("f", Args::default().with_fields_of(args)));
         match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(outcome) => outcome,
@@ -160,9 +160,14 @@ fn error_of(code: &str, message: &str, details: Value) -> DbError {
 
 #[test]
 fn other_answers_are_told_apart_by_what_may_have_happened() {
-    for (status, code) in
-        [(500, "40001"), (500, "40P01"), (500, "55P03"), (500, "57014"), (503, "53300")]
-    {
+    for (status, code) in [
+        (500, "40001"),
+        (500, "40P01"),
+        (500, "55P03"),
+        (500, "57014"),
+        (503, "53300"),
+        (404, "42883"),
+    ] {
         assert!(matches!(error(status, code), DbError::Unavailable(_)), "{code}");
     }
     for (status, code) in [(503, "08006"), (503, "57P01")] {
@@ -266,4 +271,32 @@ fn only_what_proves_that_nothing_was_done_is_repeated_and_only_once() {
 fn a_function_that_returns_nothing_has_no_rows() {
     let (rows, _) = call(&config("k"), &json!({}), vec![answer(204, "")]);
     assert!(rows.unwrap().is_empty());
+}
+
+#[test]
+fn a_row_that_cannot_be_read_is_logged_and_leaves_the_other_rows() {
+    let read = |body: &str| {
+        let script = RpcScript::new(vec![answer(200, body)]);
+        let config = config("k");
+        let db = Db { transport: &script, config: &config, is_healer: false };
+        let mut future = pin!(db.rows::<NumberedRow>("f", Args::default()));
+        let Poll::Ready(rows) = future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        else {
+            unreachable!("the script never waits")
+        };
+        let numbers = rows.map(|rows| rows.iter().map(|row| row.number).collect::<Vec<_>>());
+        (numbers, script.log.borrow().clone())
+    };
+    let (numbers, log) =
+        read(r#"[{"number":1},{"number":-5,"job_id":"j"},{},"text",{"number":2}]"#);
+    assert_eq!(numbers.unwrap(), [1, 2]);
+    assert_eq!(log.len(), 3);
+    assert_eq!((&log[0]["event"], &log[0]["job_id"]), (&json!("unreadable_row"), &json!("j")));
+    assert!(log[0]["detail"].to_string().contains("-5"), "{log:?}");
+    assert!(matches!(read("{}").0, Err(DbError::Bug(_))), "an answer without rows");
+}
+
+#[derive(serde::Deserialize)]
+struct NumberedRow {
+    number: u32,
 }

@@ -5,6 +5,7 @@
 mod rpc;
 
 pub mod client;
+pub mod files;
 pub mod job;
 pub mod queue;
 pub mod role;

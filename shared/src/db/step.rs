@@ -203,4 +203,5 @@ rpc! {
     void step_cancelled_v1(job_id: JobId, step: Step, task_id: &str);
     /// `None`: there is no such step.
     maybe_row step_get_v1(job_id: JobId, step: Step) -> Option<StepRow>;
+    rows steps_get_v1(job_id: JobId) -> Vec<StepRow>;
 }

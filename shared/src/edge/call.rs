@@ -28,7 +28,12 @@ pub struct OwnedCx {
 impl OwnedCx {
     /// Borrows the context that `flow` takes.
     pub fn cx(&self) -> Cx<'_, Fetch> {
-        Cx { transport: &self.fetch, config: &self.config, request_id: &self.request_id }
+        Cx {
+            transport: &self.fetch,
+            config: &self.config,
+            request_id: &self.request_id,
+            is_healer: false,
+        }
     }
 }
 

@@ -36,11 +36,18 @@ pub struct Cx<'a, T: Transport> {
     pub transport: &'a T,
     pub config: &'a Config,
     pub request_id: &'a str,
+    /// A healer waits for no lock that others hold: the next pass comes to what is held.
+    pub is_healer: bool,
 }
 
 impl<'a, T: Transport> Cx<'a, T> {
     pub fn db(&self) -> Db<'a, T> {
-        Db { transport: self.transport, config: self.config }
+        Db { transport: self.transport, config: self.config, is_healer: self.is_healer }
+    }
+
+    /// The same for a healer's part.
+    pub fn of_healer(&self) -> Self {
+        Self { is_healer: true, ..*self }
     }
 
     /// Writes one log line beside the request's own. `event` names it; `detail` is an object.

@@ -52,16 +52,12 @@ pub async fn cancel_tasks_of<T: Transport>(
     provider: &dyn Asynchronous,
     job: JobId,
 ) -> Result<(), DbError> {
-    let steps = cx.db().job_get_v1(None, None, None, job).await?.total_steps;
-    for number in 1..=steps {
-        let Some(step) = cx.db().step_get_v1(job, Step(number)).await? else {
-            continue;
-        };
+    for step in cx.db().steps_get_v1(job).await? {
         if step.status != State::Cancelled || step.done {
             continue;
         }
         if let Some(task_id) = &step.task_id {
-            cancel_task(cx, provider, job, Step(number), task_id).await;
+            cancel_task(cx, provider, job, step.attempt.step, task_id).await;
         }
     }
     Ok(())

@@ -162,7 +162,7 @@ impl SingleStepState {
             "step_complete_v2" => self.complete(args),
             "step_fail_v1" => self.fail(args),
             "step_checked_v1" => self.checked(args),
-            "step_get_v1" => self.row(),
+            "step_get_v1" | "steps_get_v1" => self.row(),
             "step_heartbeat_v1" => json!({"applied": self.mine(args), "lease_ms": COPY_MS}),
             "job_get_v1" => {
                 json!({"job_id": JOB, "status": self.status, "credits_charged": 60,

@@ -192,6 +192,45 @@ async fn service_keys_write_replace_and_remove() {
     assert_eq!(send(running.client.get(at(&running, &format!("public/{name}")))).await, missing);
 }
 
+/// supabase/storage, listObjectsV2.ts and limits.ts.
+#[tokio::test]
+async fn a_flat_listing_names_whole_paths_page_by_page_for_the_service_alone() {
+    let (running, _database) = start_with_database().await;
+    let by_service = |request: RequestBuilder| send(request.header("apikey", "service-key"));
+    let names = ["b/1.png", "a/x/2.png", "a/1.png"];
+    for name in names {
+        let upload = running.client.post(at(&running, &format!("uploads/{name}")));
+        let upload = upload.header("content-type", "image/png").body(png(2, 2));
+        assert_eq!(by_service(upload).await.0, 200);
+    }
+    let list = |body: Value| running.client.post(at(&running, "list-v2/uploads")).json(&body);
+    let (status, page) = by_service(list(json!({"limit": 2, "with_delimiter": false}))).await;
+    assert_eq!((status, &page["hasNext"], &page["folders"]), (200, &json!(true), &json!([])));
+    let named = |page: &Value| {
+        let objects = page["objects"].as_array().unwrap().iter();
+        objects.map(|object| object["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(named(&page), ["a/1.png", "a/x/2.png"]);
+    assert!(page["objects"][0]["created_at"].as_str().unwrap().ends_with('Z'));
+    let rest = by_service(list(json!({"limit": 2, "cursor": page["nextCursor"]}))).await.1;
+    assert_eq!((named(&rest), &rest["hasNext"]), (vec!["b/1.png".to_owned()], &json!(false)));
+    assert!(rest["nextCursor"].is_null());
+    let below = by_service(list(json!({"prefix": "a/"}))).await.1;
+    assert_eq!(named(&below).len(), 2);
+    assert_eq!(by_service(list(json!({"cursor": "no cursor"}))).await.0, 400);
+    let token = running.sign_in("user1@example.com").await;
+    assert_ne!(send(list(json!({})).bearer_auth(token)).await.0, 200);
+
+    let delete = |prefixes: Vec<String>| {
+        let request = running.client.delete(at(&running, "uploads"));
+        request.json(&json!({"prefixes": prefixes}))
+    };
+    assert_eq!(by_service(delete(Vec::new())).await.0, 400);
+    assert_eq!(by_service(delete(vec!["a".into(); 1001])).await.0, 400);
+    let gone = vec!["a/1.png".to_owned(), "a/none.png".to_owned()];
+    assert_eq!(by_service(delete(gone)).await.1.as_array().unwrap().len(), 1);
+}
+
 #[tokio::test]
 async fn storage_can_be_down() {
     let (running, _database) = start_with_database().await;

@@ -1,5 +1,5 @@
 -- Names the actor of this transaction. The triggers that write `job_events` store it with each
--- transition.
+-- transition. A healer's call waits for no lock that another transaction holds.
 create or replace function unstuck_private.act_as(p_actor text) returns void
 language plpgsql
 set search_path = ''
@@ -7,6 +7,9 @@ as
 $$
 begin
   perform set_config('unstuck.actor', p_actor, true);
+  if unstuck_private.is_healers_call() then
+    set local lock_timeout = '20ms';
+  end if;
 end $$;
 
 revoke all on function unstuck_private.act_as from public, anon, authenticated, service_role;

@@ -3,7 +3,7 @@
 -- created for a user who was erased meanwhile is deleted again.
 --
 -- A worker waits for the call of another worker. What is held for five seconds is held by an
--- operator: the call then fails, and its caller tries again.
+-- operator: the call then fails, and its caller tries again. A healer does not wait.
 create or replace function unstuck_private.job_lock(p_job_id uuid)
 returns unstuck.jobs
 language plpgsql
@@ -16,6 +16,9 @@ declare
   v_tool text;
   v_job unstuck.jobs;
 begin
+  if unstuck_private.is_healers_call() then
+    set local lock_timeout = '20ms';
+  end if;
   select j.user_id, j.tool
   into v_user, v_tool
   from unstuck.jobs j

@@ -14,6 +14,7 @@ begin
   set run = s.run + 1
   from unstuck.jobs j
   join unstuck.tools t using (tool)
+  cross join clock_timestamp() as n (now)
   where s.job_id = p_job_id
     and s.step = 1
     and s.status = 'starting'
@@ -26,16 +27,13 @@ begin
     'run', s.run,
     'tool', j.tool,
     'user_id', j.user_id,
-    'attempts', s.attempts,
+    'attempts', greatest(s.attempts, 0),
     'input', s.input,
     'previous_output_url', null,
-    'run_ms', greatest(
-      ceil(
-        extract(
-          epoch from least(t.run_timeout, j.expires_at - clock_timestamp())
-        ) * 1000
-      ),
-      0
+    'run_ms', ceil(
+      extract(
+        epoch from greatest(least(n.now + t.run_timeout, j.expires_at), n.now) - n.now
+      ) * 1000
     )
   )
   into v_claimed;

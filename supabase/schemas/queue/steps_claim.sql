@@ -39,7 +39,7 @@ begin
       -- That the provider is full is said only while the step waits.
       error_code = nullif(s.error_code, 'PROVIDER_BUSY'),
       error_message = case when s.error_code <> 'PROVIDER_BUSY' then s.error_message end,
-      attempts = s.attempts + p_provider.synchronous::int,
+      attempts = greatest(s.attempts, 0) + p_provider.synchronous::int,
       started_at = case when p_provider.synchronous then p_now end,
       lease_until = p_now + case when p_provider.synchronous then i.lease else t.start_timeout end,
       deadline_at = least(

@@ -22,8 +22,14 @@ begin
   if p_answer not in ('running', 'no_answer') then
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
-  v_job := unstuck_private.job_lock(p_job_id);
-  v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
+  begin
+    v_job := unstuck_private.job_lock(p_job_id);
+    v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
+  exception when lock_not_available then
+    return query
+    select 'waiting', 0::bigint;
+    return;
+  end;
   if v_step.job_id is null or v_step.provider_done_at is not null then
     return query
     select 'stale', 0::bigint;
@@ -54,7 +60,7 @@ begin
   );
   return query
   select 'failed', f.refunded
-  from unstuck_private.step_fail(
+  from unstuck_private.step_fail_or_quarantine(
     v_job,
     p_step,
     'TIMEOUT',
@@ -67,7 +73,8 @@ Caller: a healer, after it queried the provider about a step (p_answer: running 
 
 Effect: records when the provider was queried. Past the step's deadline it fails the step and
 refunds: at once for running, after one grace for no_answer; the provider is then owed a cancel.
-outcome: waiting | failed | stale (not the present run, or the provider is done).
+outcome: waiting (also where another transaction holds the job) | failed | stale (not the present
+run, or the provider is done).
 
 Refuses: bad_request for another answer.
 

@@ -34,7 +34,7 @@ begin
     and s.step = p_step;
   return query
   select 'failed', f.job_status, f.refunded
-  from unstuck_private.step_fail(v_job, p_step, p_error_code, p_error_message) f;
+  from unstuck_private.step_fail_or_quarantine(v_job, p_step, p_error_code, p_error_message) f;
 end $$;
 
 comment on function unstuck.step_fail_v1 is $c$

@@ -8,6 +8,7 @@ as
 $$
 declare
   v_lease timestamptz;
+  v_now timestamptz;
 begin
   update unstuck.job_steps s set
     lease_until = least(clock_timestamp() + i.lease, s.deadline_at)
@@ -18,10 +19,12 @@ begin
     and s.status = 'running'
     and s.lease_until > clock_timestamp()
   returning s.lease_until into v_lease;
+  v_now := clock_timestamp();
   return query
   select
     v_lease is not null,
-    coalesce(extract(epoch from v_lease - clock_timestamp()) * 1000, 0)::int;
+    -- A deadline by hand may lie so far back that no number holds the distance.
+    coalesce(extract(epoch from greatest(v_lease, v_now) - v_now) * 1000, 0)::int;
 end $$;
 
 comment on function unstuck.step_heartbeat_v1 is $c$

@@ -1,5 +1,5 @@
 -- Locks the step of this run, its job first, and returns it. Null where the run is stale or the
--- step is not at work.
+-- step is not at work. A healer does not wait for them.
 create or replace function unstuck_private.step_lock(p_job_id uuid, p_step int, p_run bigint)
 returns unstuck.job_steps
 language plpgsql
@@ -10,6 +10,9 @@ $$
 declare
   v_step unstuck.job_steps;
 begin
+  if unstuck_private.is_healers_call() then
+    set local lock_timeout = '20ms';
+  end if;
   perform 1
   from unstuck.jobs
   where id = p_job_id

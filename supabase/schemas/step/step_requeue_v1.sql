@@ -44,7 +44,7 @@ begin
   then
     return query
     select 'failed', f.refunded
-    from unstuck_private.step_fail(v_job, p_step, p_error_code, p_error_message) f;
+    from unstuck_private.step_fail_or_quarantine(v_job, p_step, p_error_code, p_error_message) f;
   else
     update unstuck.job_steps s set
       status = 'queued',

@@ -1,8 +1,10 @@
 //! 72 card jobs stuck for ever, 33 of them without `started_at`: one run of the healer over HTTP.
+//! And one card with a number that makes no sense, claimed beside the cards of others.
 
 use serde_json::Value;
 use unstuck_tests::assert_has;
 use unstuck_tests::e2e;
+use unstuck_tests::e2e::cards::{Cards, PROCESS};
 
 /// Five cards at 10 credits each; every second job has one card delivered, every seventh has no
 /// steps at all.
@@ -57,5 +59,28 @@ fn one_run_closes_all_of_them_and_returns_exactly() {
             0,
             "nothing of it is made now"
         );
+    });
+}
+
+#[test]
+fn a_card_with_a_number_that_makes_no_sense_fails_no_strangers_cards() {
+    e2e::run(async |world| {
+        world.set_provider("gemini", "enabled = false").await;
+        let mut orders = Vec::new();
+        for _ in 0..4 {
+            orders.push(Cards::ordered(world, &[0]).await);
+        }
+        let odd = format!(
+            "update unstuck.job_steps set attempts = -5 where job_id = '{}'",
+            orders[0].job
+        );
+        world.db().exec(&odd).await;
+        world.set_provider("gemini", "enabled = true").await;
+        world.call(PROCESS).by_service().ok().await;
+        for order in &orders {
+            order.until_over(world, "completed", 1).await;
+            let steps = order.steps(world).await;
+            assert_has!(steps[0], { "run": 1, "attempts": 1 });
+        }
     });
 }

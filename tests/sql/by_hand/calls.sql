@@ -39,7 +39,10 @@ declare
     'user_active_v1', 'user_active_v1', 'user_active_v1', 'user_active_v1', 'user_heal_v1',
     'jobs_sweep_v1', 'cleanup_all_stale_ai_jobs',
     'job_cancel_v1', 'job_cancel_admin_v1', 'session_cancel_v1', 'job_requeue_v1',
-    'credit_grant_v1', 'consume_upscaler_credits', 'refund_upscaler_credits', 'webhook_record_v1'];
+    'credit_grant_v1', 'consume_upscaler_credits', 'refund_upscaler_credits', 'webhook_record_v1',
+    'job_enqueue_v2', 'job_enqueue_v2', 'step_done_v2', 'step_complete_v2', 'webhook_record_v2',
+    'webhook_applied_v1', 'provider_alarm_v1', 'sweep_begin_v1', 'sweep_end_v1', 'user_erase_v1',
+    'health_v1', 'steps_get_v1', 'files_due_v1', 'files_choose_v1', 'files_deleted_v1'];
   v_call text := v_calls[1 + floor(random() * cardinality(v_calls))::int];
   v_provider text := (
     select p.provider
@@ -121,6 +124,48 @@ begin
     when 'webhook_record_v1' then
       perform webhook_record_v1('runninghub', coalesce(v_job.id, gen_random_uuid()),
         coalesce(v_step.step, 1), coalesce(v_step.run, 1), 'task', gen_random_uuid()::text, '{}');
+    when 'job_enqueue_v2' then
+      perform job_enqueue_v2(p_user, gen_random_uuid(), v_tool.tool, 'session',
+        '{"selectedCards": [0, 1]}', 'hash',
+        case
+          when v_tool.priced_per = 'step' then '[{"a": 1}, {"a": 2}]'
+          else '[{"a": 1}]'
+        end::jsonb,
+        true);
+    when 'step_done_v2' then
+      perform step_done_v2(
+        v_job.id, v_step.step, v_step.run, v_job.id || '/' || v_step.run, '{}'
+      );
+    when 'step_complete_v2' then
+      perform step_complete_v2(v_job.id, v_step.step, v_step.run, '{}', 'u');
+    when 'webhook_record_v2' then
+      perform webhook_record_v2('runninghub', coalesce(v_job.id, gen_random_uuid()),
+        coalesce(v_step.step, 1), coalesce(v_step.run, 1), 'task', gen_random_uuid()::text, '{}');
+    when 'webhook_applied_v1' then
+      perform webhook_applied_v1((
+        select w.id from webhook_inbox w where w.job_id = v_job.id order by random() limit 1));
+    when 'provider_alarm_v1' then
+      -- Its circuit closes at once, so that the others go on working.
+      perform provider_alarm_v1(v_provider, v_tool.tool,
+        case when random() < 0.2 then 'account' else 'other' end, 'refused', 'a job');
+      update providers set account_faults = 0, circuit_open_until = null
+      where provider = v_provider;
+    when 'sweep_begin_v1' then perform sweep_begin_v1('http');
+    when 'sweep_end_v1' then perform sweep_end_v1((select max(s.id) from sweeps s), 0, 0, 0);
+    when 'user_erase_v1' then
+      -- Seldom: afterwards there is nothing to work on.
+      if random() < 0.1 then
+        perform user_erase_v1(p_admin, p_user, 'test');
+        perform credit_grant_v1(p_user, 1000000, 'bought', gen_random_uuid()::text);
+      end if;
+    when 'health_v1' then perform health_v1();
+    when 'steps_get_v1' then perform steps_get_v1(v_job.id);
+    when 'files_due_v1' then perform files_due_v1();
+    when 'files_choose_v1' then
+      perform files_choose_v1('erased', 'results',
+        jsonb_build_array(jsonb_build_object('name', p_user || '/' || v_job.id || '/a.png')),
+        p_user);
+    when 'files_deleted_v1' then perform files_deleted_v1('erased', 0, 1, p_user);
   end case;
   return v_call;
 exception when others then

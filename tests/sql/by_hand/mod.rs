@@ -6,6 +6,7 @@ mod money;
 mod random;
 
 use serde_json::{Value, json};
+use shared::flow::heal::sweep::JOBS_MAX;
 use unstuck_tests::Session;
 use unstuck_tests::shop::UPSCALER;
 use uuid::Uuid;
@@ -21,8 +22,9 @@ async fn stale(db: &Session, user: Uuid) -> Uuid {
     job
 }
 
+/// A pass of the edge healer with the limit of its own calls.
 async fn edge(db: &Session) -> Value {
-    db.ask("jobs_sweep_v1", json!({ "p_sweep_id": 0, "p_limit": 20000 })).await
+    db.ask("jobs_sweep_v1", json!({ "p_sweep_id": 0, "p_limit": JOBS_MAX })).await
 }
 
 async fn cron(db: &Session) -> i64 {

@@ -84,8 +84,21 @@ select id, created_at, 'job_cancelled', 'cancelled', 'sweep'
 from unstuck.jobs
 where request_hash is null
   and created_at >= timestamptz '2030-01-01' + $DAY * interval '1 day';
+-- What a provider refused, an hour each, and users whose turn could not be given at once.
+insert into unstuck.provider_alarms (at, last_at, provider, tool, code, count)
+select at, at, 'runninghub', 'runninghub-upscaler', 'refused', 1
+from (
+  select timestamptz '2030-01-01' + ($DAY + n / 24.0) * interval '1 day' as at
+  from generate_series(0, 23) n
+) a;
+insert into unstuck_private.turns_owed (provider, user_id)
+select distinct 'runninghub', user_id
+from today
+on conflict do nothing;
 drop table today;
-set session_replication_role = origin";
+set session_replication_role = origin;
+-- The day's claims give those turns.
+select unstuck_private.owed_turns_give('runninghub') from generate_series(1, 2)";
 
 const PASS: &str = "
 select coalesce(sum(pruned), 0)::bigint, string_agg(error, '; ')

@@ -52,7 +52,7 @@ pub async fn pass<T: Transport>(
         calls: cx.config.subrequest_budget.unwrap_or(SUBREQUESTS) / passes.max(1),
         ..CheckPass::default()
     };
-    let start = starter(cx, provider);
+    let (healer, start) = (cx.of_healer(), starter(cx, provider));
     let began = cx.transport.now_ms();
     let is_late = || cx.transport.now_ms().saturating_sub(began) > QUERY_FOR_MS;
     while let Some(limit) = pass.page().filter(|_| !is_late()) {
@@ -62,7 +62,7 @@ pub async fn pass<T: Transport>(
         if due.is_empty() {
             break;
         }
-        let settled = batch::settle_all(cx, &*account, &due, PARALLEL, is_late, &start).await;
+        let settled = batch::settle_all(&healer, &*account, &due, PARALLEL, is_late, &start).await;
         for (step, settled) in settled {
             pass.count(step, settled);
         }

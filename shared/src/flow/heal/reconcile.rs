@@ -1,7 +1,7 @@
 //! Settles one job now, by querying its provider, instead of waiting for a webhook or a sweep.
 
 use crate::core::error::ApiError;
-use crate::core::id::{JobId, Step};
+use crate::core::id::JobId;
 use crate::core::job::State;
 use crate::core::provider;
 use crate::core::transport::Transport;
@@ -36,10 +36,7 @@ pub async fn reconcile<T: Transport>(
     }
     let mut reason = "not_sent_yet";
     let mut freed = None;
-    for number in 1..=row.total_steps {
-        let Some(step) = cx.db().step_get_v1(job, Step(number)).await? else {
-            continue;
-        };
+    for step in cx.db().steps_get_v1(job).await? {
         if step.status.is_final() || !step.sent {
             continue;
         }

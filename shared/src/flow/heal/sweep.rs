@@ -30,6 +30,9 @@ const SUBREQUESTS: u32 = 900;
 #[expect(clippy::cast_possible_truncation, reason = "a handful")]
 const PROVIDERS: u32 = ASYNCHRONOUS.len() as u32;
 const STEPS_MAX: u32 = 100;
+/// The largest number of jobs that SQL closes in one pass, and what a pass takes where nobody says
+/// less. The time that the database gives a pass bounds it too.
+pub const JOBS_MAX: u32 = 10_000;
 
 /// What a pass did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -165,7 +168,8 @@ async fn settle<T: Transport>(
     let mut all = SettledSteps::default();
     let is_late = || cx.transport.now_ms().saturating_sub(began) > QUERY_FOR_MS;
     let start = starter(cx, provider);
-    for (step, settled) in settle_all(cx, &*account, &due, PARALLEL, is_late, &start).await {
+    let healer = cx.of_healer();
+    for (step, settled) in settle_all(&healer, &*account, &due, PARALLEL, is_late, &start).await {
         match settled {
             None => all.skipped += 1,
             Some(Settled::Delivered { .. }) => all.delivered += 1,

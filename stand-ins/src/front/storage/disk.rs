@@ -163,6 +163,25 @@ impl Disk {
         names
     }
 
+    /// The names of all objects of a bucket, in the order of their bytes.
+    pub(super) async fn names_in(&self, bucket: &str) -> Vec<String> {
+        let _reading = self.commit.read().await;
+        let (root, mut names) = (self.root.join(bucket), Vec::new());
+        let mut folders = vec![root.clone()];
+        while let Some(folder) = folders.pop() {
+            let Ok(mut entries) = fs::read_dir(folder).await else { continue };
+            while let Ok(Some(entry)) = entries.next_entry().await {
+                if entry.file_type().await.is_ok_and(|kind| kind.is_dir()) {
+                    folders.push(entry.path());
+                } else if let Ok(name) = entry.path().strip_prefix(&root) {
+                    names.push(name.to_string_lossy().into_owned());
+                }
+            }
+        }
+        names.sort_unstable();
+        names
+    }
+
     pub(super) async fn remove(&self, object: &ObjectPath) -> bool {
         let _writing = self.commit.write().await;
         let removed = fs::remove_file(self.meta_path(object)).await.is_ok();

@@ -15,6 +15,8 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -27,6 +29,9 @@ use crate::config::StandInConfig;
 use database::{Bucket, StorageDatabase};
 use disk::{Disk, ObjectPath, Stored};
 use refusal::StorageRefusal;
+
+/// Objects on one page of `list-v2`, whatever is asked for.
+const FLAT_LISTING_MAX: usize = 1_000;
 
 pub(super) struct Storage {
     disk: Disk,
@@ -78,6 +83,7 @@ pub(super) fn routes(front: &SharedFront) -> Router<SharedFront> {
         .route("/object/info/authenticated/{*path}", get(info))
         .route("/object/info/{*path}", get(info))
         .route("/object/list/{bucket}", post(list))
+        .route("/object/list-v2/{bucket}", post(list_all))
         .route("/object/public/{*path}", get(read_public))
         .route("/object/authenticated/{*path}", get(read))
         .route(
@@ -192,6 +198,65 @@ async fn list(
     }
     names.truncate(listing.limit.unwrap_or(100));
     Ok(Json(names.iter().map(|name| json!({"name": name})).collect::<Vec<_>>()).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FlatListing {
+    #[serde(default)]
+    prefix: String,
+    limit: Option<usize>,
+    cursor: Option<String>,
+    #[serde(default)]
+    with_delimiter: bool,
+}
+
+/// The objects of a bucket whose whole names begin like that, by name. A cursor is storage's own
+/// and goes on after the last name (supabase/storage, src/storage/object.ts, `listObjectsV2`).
+/// Only the service key lists here, and only without folders.
+async fn list_all(
+    State(front): State<SharedFront>,
+    Path(bucket): Path<String>,
+    headers: HeaderMap,
+    Json(listing): Json<FlatListing>,
+) -> Result<Response, StorageRefusal> {
+    write::service_only(&front, &headers)?;
+    front.storage.database.bucket(&bucket).await?;
+    if listing.with_delimiter || listing.limit == Some(0) {
+        return Err(StorageRefusal::bad_request("body/limit must be >= 1"));
+    }
+    let after = match listing.cursor {
+        Some(cursor) => {
+            let bytes = STANDARD.decode(cursor).unwrap_or_default();
+            let text = String::from_utf8(bytes).unwrap_or_default();
+            let after = text.strip_prefix("l:").map(str::to_owned);
+            after.ok_or_else(|| StorageRefusal::bad_request("Invalid continuation token"))?
+        }
+        None => String::new(),
+    };
+    let mut names = front.storage.disk.names_in(&bucket).await;
+    names.retain(|name| name.starts_with(&listing.prefix) && *name > after);
+    let limit = listing.limit.unwrap_or(FLAT_LISTING_MAX).min(FLAT_LISTING_MAX);
+    let has_next = names.len() > limit;
+    names.truncate(limit);
+    let mut objects = Vec::new();
+    for name in &names {
+        let object = ObjectPath { bucket: bucket.clone(), path: name.clone() };
+        if let Some(meta) = front.storage.disk.meta(&object).await {
+            objects.push(json!({
+                "id": meta.id,
+                "name": name,
+                "created_at": clock::iso(meta.created_ms),
+                "updated_at": clock::iso(meta.updated_ms),
+                "metadata": {"size": meta.size, "mimetype": meta.content_type},
+            }));
+        }
+    }
+    let mut answer = json!({"hasNext": has_next, "folders": [], "objects": objects});
+    if let (true, Some(last)) = (has_next, names.last()) {
+        answer["nextCursor"] = STANDARD.encode(format!("l:{last}")).into();
+    }
+    Ok(Json(answer).into_response())
 }
 
 async fn shown(front: &SharedFront, object: &ObjectPath) -> Result<Response, StorageRefusal> {

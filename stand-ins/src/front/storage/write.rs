@@ -20,6 +20,9 @@ use crate::clock;
 use crate::front::SharedFront;
 use crate::front::caller::{ProjectCaller, text};
 
+/// Objects that one call removes (supabase/storage, src/storage/limits.ts).
+const REMOVED_MAX: usize = 1_000;
+
 /// As long as hosted projects give.
 const UPLOAD_TOKEN_LIFETIME_S: u64 = 7200;
 
@@ -109,6 +112,9 @@ pub(super) async fn remove(
         .get("prefixes")
         .and_then(Value::as_array)
         .ok_or_else(|| StorageRefusal::bad_request("prefixes missing"))?;
+    if !(1..=REMOVED_MAX).contains(&names.len()) {
+        return Err(StorageRefusal::bad_request("body/prefixes must have 1 to 1000 items"));
+    }
     let mut removed = Vec::new();
     for name in names.iter().filter_map(Value::as_str) {
         let (object, _) = front.storage.object(&format!("{path}/{name}")).await?;
@@ -163,7 +169,7 @@ pub(super) fn bound(caller: ProjectCaller) -> Result<Option<BoundCaller>, Storag
     Ok(Some(BoundCaller { role, claims, id }))
 }
 
-fn service_only(front: &SharedFront, headers: &HeaderMap) -> Result<(), StorageRefusal> {
+pub(super) fn service_only(front: &SharedFront, headers: &HeaderMap) -> Result<(), StorageRefusal> {
     match ProjectCaller::of(headers, &front.keys, &front.signer) {
         ProjectCaller::Service => Ok(()),
         ProjectCaller::Nobody => Err(StorageRefusal::no_credential()),

@@ -1,0 +1,14 @@
+-- True when a healer at the edge makes this call, which says so in a header of its request. What
+-- others hold it leaves to the next pass.
+create or replace function unstuck_private.is_healers_call() returns boolean
+language sql
+stable
+as
+$$
+  select coalesce(
+    nullif(current_setting('request.headers', true), '')::jsonb ->> 'x-unstuck-caller' = 'healer',
+    false)
+$$;
+
+revoke all on function unstuck_private.is_healers_call
+from public, anon, authenticated, service_role;
