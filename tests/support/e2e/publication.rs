@@ -46,7 +46,7 @@ impl Subscriber {
         let (mut relations, mut changes) = (HashMap::new(), Vec::new());
         for message in db.texts(&stream).await {
             let bytes = bytes_of(&message);
-            changes.extend(Message(&bytes).change(&mut relations));
+            changes.extend(StreamMessage(&bytes).change(&mut relations));
         }
         for change in &mut changes {
             self.keep(change);
@@ -119,9 +119,9 @@ struct PublishedTable {
 }
 
 /// The rest of one message.
-struct Message<'a>(&'a [u8]);
+struct StreamMessage<'a>(&'a [u8]);
 
-impl Message<'_> {
+impl StreamMessage<'_> {
     /// The change that it tells, unless it is about a transaction, a table or a type.
     fn change(mut self, tables: &mut HashMap<u32, PublishedTable>) -> Option<PublishedChange> {
         let kind = match self.byte() {
