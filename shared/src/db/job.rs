@@ -69,6 +69,7 @@ pub struct JobRow {
     #[serde(flatten)]
     pub view: JobView,
     pub table_name: String,
+    pub total_steps: i32,
     pub current_step: i32,
     /// Its steps, where they run in parallel.
     pub tasks: Option<Vec<TaskView>>,
