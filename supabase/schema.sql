@@ -1205,6 +1205,15 @@ AS $function$
         else
           l.owner is not null
           and l.job is not null
+          and (
+            -- An app that moved in may keep files of its own under such names.
+            not unstuck_private.has_adapter()
+            or exists (
+              select from unstuck.jobs j
+              where j.id = l.job
+                and j.user_id = l.owner
+            )
+          )
           and exists (
             select from unstuck.retention r
             where r.kind = p_kind
@@ -9633,7 +9642,7 @@ of each; p_bucket: uploads | results).
 
 Effect: none. names: at most 100 of them to delete now; due: how many are to be deleted in all. Of a
 user with a live job none is. uploads and results: files under `<user id>/<job id>/` that are older
-than their kind is kept. erased: files of the erased user p_user_id; what the user uploaded, or
+than their kind is kept; where an adapter is installed, of jobs that we know. erased: files of the erased user p_user_id; what the user uploaded, or
 ordered, since then is kept.
 
 Refuses: nothing.

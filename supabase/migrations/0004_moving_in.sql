@@ -2335,7 +2335,7 @@ end $$;
 
 revoke all on function unstuck_private.steps_claim from public, anon, authenticated, service_role;
 
---: source retention/files_choose_v1.sql ae3816185899
+--: source retention/files_choose_v1.sql f15d6b18d3ff
 create or replace function unstuck.files_choose_v1(
   p_kind text,
   p_bucket text,
@@ -2392,6 +2392,15 @@ $$
         else
           l.owner is not null
           and l.job is not null
+          and (
+            -- An app that moved in may keep files of its own under such names.
+            not unstuck_private.has_adapter()
+            or exists (
+              select from unstuck.jobs j
+              where j.id = l.job
+                and j.user_id = l.owner
+            )
+          )
           and exists (
             select from unstuck.retention r
             where r.kind = p_kind
@@ -2411,7 +2420,7 @@ of each; p_bucket: uploads | results).
 
 Effect: none. names: at most 100 of them to delete now; due: how many are to be deleted in all. Of a
 user with a live job none is. uploads and results: files under `<user id>/<job id>/` that are older
-than their kind is kept. erased: files of the erased user p_user_id; what the user uploaded, or
+than their kind is kept; where an adapter is installed, of jobs that we know. erased: files of the erased user p_user_id; what the user uploaded, or
 ordered, since then is kept.
 
 Refuses: nothing.
@@ -3867,7 +3876,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   4,
   'moving_in',
-  '40784c1af564692cba4acd584283117dc45fb7c083deea0ef8654896e19cb8f9'
+  'da65f840922fda23a8042d613ba100ec503d33720665c83c4db7ec4ebfaa24b6'
 );
 
 notify pgrst, 'reload schema';

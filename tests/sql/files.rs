@@ -57,6 +57,15 @@ async fn old_uploads_go_and_files_of_others_and_of_live_jobs_stay() {
     db.exec("update retention set keep = '1 day' where kind = 'results'").await;
     assert_eq!(chosen(&db, "results", "results", None, &files).await.1, 2);
     assert_eq!(chosen(&db, "uploads", "results", None, &files).await.1, 0, "another bucket");
+    // In the bucket of an app that moved in, only the files of our jobs are ours.
+    db.exec("insert into unstuck_private.installed (adapter) values ('test')").await;
+    let ours = db.order(db.user(60).await, UPSCALER, 1).await;
+    let owner = db.job(ours).await["user_id"].as_str().unwrap().to_owned();
+    db.cancel_by_admin(ours).await;
+    let own = format!("{owner}/{ours}/in.png");
+    let both = [files[0].clone(), object(own.clone(), &old)];
+    assert_eq!(chosen(&db, "uploads", "uploads", None, &both).await, (vec![own], 1));
+    db.exec("delete from unstuck_private.installed").await;
     let many: Vec<Value> =
         (0..250).map(|n| object(format!("{done}/{job}/{n}.png"), &old)).collect();
     let (names, due) = chosen(&db, "uploads", "uploads", None, &many).await;
