@@ -197,6 +197,36 @@ async fn an_admin_closes_a_job_whose_refund_cannot_be_given() {
     assert!(db.violations().await.iter().any(owed));
 }
 
+/// A worker or a healer reports a step whose refund fits into no balance: the step fails all the
+/// same, and an operator looks at the credits.
+#[tokio::test]
+async fn a_step_whose_refund_cannot_be_given_fails_for_its_worker() {
+    let db = Database::open().await;
+    let code = json!({ "p_error_code": "PROVIDER_FAILED", "p_error_message": "no." });
+    let requeue = json!({ "p_kind": "transient", "p_delay_ms": 0,
+        "p_error_code": "PROVIDER_FAILED", "p_error_message": "busy." });
+    for (function, more) in [
+        ("step_fail_v1", code),
+        ("step_requeue_v1", requeue),
+        ("step_checked_v1", json!({ "p_answer": "running" })),
+    ] {
+        let (user, job) = db.upscale().await;
+        let attempt = db.run("runninghub", function).await;
+        db.insert_entry(user, None, "grant", i64::MAX).await;
+        db.exec(&format!(
+            "update job_steps
+            set attempts = 3, deadline_at = clock_timestamp() - interval '1 second'
+            where job_id = '{job}'"
+        ))
+        .await;
+        let answer = db.ask(function, attempt.with(more)).await;
+        assert_has!(answer, { "outcome": "failed", "refunded": 0 });
+        assert!(!db.job(job).await["quarantined_at"].is_null(), "{function}");
+        assert_eq!(db.step(job, 1).await["status"], "failed", "{function}");
+        assert_eq!(db.balance(user).await, i64::MAX);
+    }
+}
+
 /// Not even the mark can be written: a trigger of somebody else's refuses every change of the row.
 #[tokio::test]
 async fn a_row_that_no_healer_can_change_stops_no_other() {
