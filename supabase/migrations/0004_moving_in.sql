@@ -2335,7 +2335,7 @@ end $$;
 
 revoke all on function unstuck_private.steps_claim from public, anon, authenticated, service_role;
 
---: source retention/files_choose_v1.sql f15d6b18d3ff
+--: source retention/files_choose_v1.sql 314941bd0a8f
 create or replace function unstuck.files_choose_v1(
   p_kind text,
   p_bucket text,
@@ -2420,8 +2420,8 @@ of each; p_bucket: uploads | results).
 
 Effect: none. names: at most 100 of them to delete now; due: how many are to be deleted in all. Of a
 user with a live job none is. uploads and results: files under `<user id>/<job id>/` that are older
-than their kind is kept; where an adapter is installed, of jobs that we know. erased: files of the erased user p_user_id; what the user uploaded, or
-ordered, since then is kept.
+than their kind is kept; where an adapter is installed, of jobs that we know. erased: files of the
+erased user p_user_id; what the user uploaded, or ordered, since then is kept.
 
 Refuses: nothing.
 
@@ -3876,7 +3876,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   4,
   'moving_in',
-  'da65f840922fda23a8042d613ba100ec503d33720665c83c4db7ec4ebfaa24b6'
+  'd3cbe7d1d825a0b77b75b6013befb8df37f1660e42740d073445344214d83ae8'
 );
 
 notify pgrst, 'reload schema';

@@ -82,8 +82,8 @@ of each; p_bucket: uploads | results).
 
 Effect: none. names: at most 100 of them to delete now; due: how many are to be deleted in all. Of a
 user with a live job none is. uploads and results: files under `<user id>/<job id>/` that are older
-than their kind is kept; where an adapter is installed, of jobs that we know. erased: files of the erased user p_user_id; what the user uploaded, or
-ordered, since then is kept.
+than their kind is kept; where an adapter is installed, of jobs that we know. erased: files of the
+erased user p_user_id; what the user uploaded, or ordered, since then is kept.
 
 Refuses: nothing.
 
