@@ -159,9 +159,10 @@ async fn assert_refused(world: &World, order: &Order, code: i64, class: Class, w
             if class == Full {
                 let taught = world.count("providers where learned_limit is not null").await;
                 assert_eq!(taught, 1, "{code}");
-                world.admin_cancels(order.tool.table, order.job).await;
                 world.set_provider("runninghub", "learned_limit = null").await;
             }
+            // Its retry would free a slot while the next order waits, and wake that one.
+            world.admin_cancels(order.tool.table, order.job).await;
         }
         Working => {
             let answer = answer.expect(200);
