@@ -87,11 +87,109 @@ export type Job = {
      */
     cancel: () => Promise<void>;
 };
+export type Limits = {
+    /**
+     * An order that costs more is refused: `price_changed`.
+     */
+    maxCredits?: number | null | undefined;
+};
+/**
+ * What an order would cost now.
+ */
+export type Price = {
+    credits: number;
+    /**
+     * What the user may spend; null where nobody is signed in.
+     */
+    balance: number | null;
+    /**
+     * Whether that pays for it; null where nobody is signed in.
+     */
+    enough: boolean | null;
+    /**
+     * Estimated wait until the job starts.
+     */
+    etaSeconds: number | null;
+    /**
+     * The unit (`second` or `megapixel`) of a price that depends
+     * on files which are not uploaded yet: it will not be more than `credits`.
+     */
+    unmeasured: string | null;
+};
+/**
+ * One rule of a tool's price: it holds for the inputs that meet every condition of `matches`.
+ */
+export type PriceRule = {
+    matches: Record<string, any>;
+    credits: number;
+    pricedPer: "job" | "step" | "second" | "megapixel";
+};
+/**
+ * A tool that is on sale. The first rule that holds gives the price, else `credits` do.
+ */
+export type Tool = {
+    tool: string;
+    credits: number;
+    pricedPer: "job" | "step";
+    rules: PriceRule[];
+};
+/**
+ * Credits that are sold together.
+ */
+export type Pack = {
+    pack: string;
+    credits: number;
+    /**
+     * Whether it is a subscription.
+     */
+    recurring: boolean;
+    /**
+     * By language.
+     */
+    words: Record<string, {
+        name?: string;
+        price?: string;
+    }>;
+};
+/**
+ * What changed the balance.
+ */
+export type Entry = {
+    id: number;
+    at: string;
+    kind: "grant" | "purchase" | "bonus" | "goodwill" | "debit" | "refund" | "adjustment" | "chargeback";
+    amount: number;
+    balanceAfter: number;
+    reason: string | null;
+    jobId: string | null;
+    /**
+     * Of the job.
+     */
+    tool: string | null;
+};
+export type LedgerQuery = {
+    /**
+     * The `next` of the page before.
+     */
+    cursor?: number | null | undefined;
+    limit?: number | undefined;
+};
+export type LedgerPage = {
+    entries: Entry[];
+    /**
+     * The cursor of the next page, if there is one.
+     */
+    next: number | null;
+};
 export type Options = {
     /**
      * Address of the functions, if not the project's own.
      */
     functionsUrl?: string | undefined;
+    /**
+     * The app's own page that sells credits, if it has one.
+     */
+    buyUrl?: string | null | undefined;
     /**
      * The bucket that inputs are uploaded to.
      */
@@ -111,10 +209,11 @@ export type Jobs = {
      */
     sessionId: string;
     /**
-     * Orders a job. Uploads every
-     * Blob in `input` first; `file` stands for a tool's only file.
+     * Orders a job.
+     * Uploads every Blob in `input` first, unless the order cannot be paid; `file` stands for a tool's
+     * only file.
      */
-    run: (tool: string, input: Record<string, any>) => Job;
+    run: (tool: string, input: Record<string, any>, limits?: Limits) => Job;
     /**
      * The user's live jobs, newest first: what a page shows
      * after a reload.
@@ -125,6 +224,39 @@ export type Jobs = {
      * calls it by itself.
      */
     leave: () => void;
+    /**
+     * What the order
+     * would cost; nobody needs to be signed in, and files may be missing.
+     */
+    price: (tool: string, input: Record<string, any>) => Promise<Price>;
+    /**
+     * What the user has, and owes
+     * from payments that were returned.
+     */
+    balance: () => Promise<{
+        balance: number;
+        debt: number;
+    }>;
+    /**
+     * What is on sale; nobody needs to be signed in.
+     */
+    tools: () => Promise<Tool[]>;
+    /**
+     * The credits on sale; nobody needs to be signed in.
+     */
+    packs: () => Promise<Pack[]>;
+    /**
+     * Goes to the
+     * page where the pack is paid, and resolves to its address. What waits goes on waiting. The
+     * checkout comes back with `?purchase=paid` or `cancelled`.
+     */
+    buy: (pack: string, options?: {
+        returnUrl?: string;
+    }) => Promise<string>;
+    /**
+     * The user's entries, newest first.
+     */
+    ledger: (page?: LedgerQuery) => Promise<LedgerPage>;
 };
 /**
  * How the functions of one tool are called.

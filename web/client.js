@@ -7,7 +7,8 @@
 //   job.subscribe(({ state, progress, position, etaSeconds }) => …);
 //   const { outputUrl } = await job.result;
 //
-// It never charges, counts or decides anything: the functions do.
+// It also tells what an order would cost, what the user has, and where to buy more. It never
+// charges, counts or decides anything: the functions do.
 
 /** @typedef {import("@supabase/supabase-js").SupabaseClient<any, any, any>} SupabaseClient */
 
@@ -46,8 +47,77 @@
  */
 
 /**
+ * @typedef {object} Limits
+ * @property {number | null} [maxCredits]  An order that costs more is refused: `price_changed`.
+ */
+
+/**
+ * What an order would cost now.
+ * @typedef {object} Price
+ * @property {number} credits
+ * @property {number | null} balance  What the user may spend; null where nobody is signed in.
+ * @property {boolean | null} enough  Whether that pays for it; null where nobody is signed in.
+ * @property {number | null} etaSeconds  Estimated wait until the job starts.
+ * @property {string | null} unmeasured  The unit (`second` or `megapixel`) of a price that depends
+ *   on files which are not uploaded yet: it will not be more than `credits`.
+ */
+
+/**
+ * One rule of a tool's price: it holds for the inputs that meet every condition of `matches`.
+ * @typedef {object} PriceRule
+ * @property {Record<string, any>} matches
+ * @property {number} credits
+ * @property {"job" | "step" | "second" | "megapixel"} pricedPer
+ */
+
+/**
+ * A tool that is on sale. The first rule that holds gives the price, else `credits` do.
+ * @typedef {object} Tool
+ * @property {string} tool
+ * @property {number} credits
+ * @property {"job" | "step"} pricedPer
+ * @property {PriceRule[]} rules
+ */
+
+/**
+ * Credits that are sold together.
+ * @typedef {object} Pack
+ * @property {string} pack
+ * @property {number} credits
+ * @property {boolean} recurring  Whether it is a subscription.
+ * @property {Record<string, { name?: string, price?: string }>} words  By language.
+ */
+
+/**
+ * What changed the balance.
+ * @typedef {object} Entry
+ * @property {number} id
+ * @property {string} at
+ * @property {"grant" | "purchase" | "bonus" | "goodwill" | "debit" | "refund" | "adjustment"
+ *   | "chargeback"} kind
+ * @property {number} amount
+ * @property {number} balanceAfter
+ * @property {string | null} reason
+ * @property {string | null} jobId
+ * @property {string | null} tool  Of the job.
+ */
+
+/**
+ * @typedef {object} LedgerQuery
+ * @property {number | null} [cursor]  The `next` of the page before.
+ * @property {number} [limit]
+ */
+
+/**
+ * @typedef {object} LedgerPage
+ * @property {Entry[]} entries
+ * @property {number | null} next  The cursor of the next page, if there is one.
+ */
+
+/**
  * @typedef {object} Options
  * @property {string} [functionsUrl]  Address of the functions, if not the project's own.
+ * @property {string | null} [buyUrl]  The app's own page that sells credits, if it has one.
  * @property {string} [bucket]  The bucket that inputs are uploaded to.
  * @property {number} [pollMs]  Shortest time between two queries of a job, in milliseconds.
  * @property {number} [pollMaxMs]  Longest.
@@ -56,12 +126,23 @@
 /**
  * @typedef {object} Jobs
  * @property {string} sessionId  Names this page; the functions cancel what waits by it.
- * @property {(tool: string, input: Record<string, any>) => Job} run  Orders a job. Uploads every
- *   Blob in `input` first; `file` stands for a tool's only file.
+ * @property {(tool: string, input: Record<string, any>, limits?: Limits) => Job} run  Orders a job.
+ *   Uploads every Blob in `input` first, unless the order cannot be paid; `file` stands for a tool's
+ *   only file.
  * @property {() => Promise<Job[]>} resume  The user's live jobs, newest first: what a page shows
  *   after a reload.
  * @property {() => void} leave  Cancels what this page uploads or waits for. A page that is left
  *   calls it by itself.
+ * @property {(tool: string, input: Record<string, any>) => Promise<Price>} price  What the order
+ *   would cost; nobody needs to be signed in, and files may be missing.
+ * @property {() => Promise<{ balance: number, debt: number }>} balance  What the user has, and owes
+ *   from payments that were returned.
+ * @property {() => Promise<Tool[]>} tools  What is on sale; nobody needs to be signed in.
+ * @property {() => Promise<Pack[]>} packs  The credits on sale; nobody needs to be signed in.
+ * @property {(pack: string, options?: { returnUrl?: string }) => Promise<string>} buy  Goes to the
+ *   page where the pack is paid, and resolves to its address. What waits goes on waiting. The
+ *   checkout comes back with `?purchase=paid` or `cancelled`.
+ * @property {(page?: LedgerQuery) => Promise<LedgerPage>} ledger  The user's entries, newest first.
  */
 
 /**
@@ -168,11 +249,17 @@ class Connection {
     this.families = undefined;
   }
 
-  async session() {
+  /** The session, or null where nobody is signed in. */
+  async visit() {
     const { data } = await this.supabase.auth.getSession();
     this.token = data.session?.access_token;
-    if (!data.session) throw new JobError("unauthorized", "Sign in first", 401);
     return data.session;
+  }
+
+  async session() {
+    const session = await this.visit();
+    if (!session) throw new JobError("unauthorized", "Sign in first", 401);
+    return session;
   }
 
   /** @param {string} table */
@@ -183,12 +270,60 @@ class Connection {
   /** @param {string} tool */
   async family(tool) {
     if (!this.families) {
-      await this.session();
-      const { data, error } = await this.from("tools").select("tool, table_name");
-      if (error) throw new JobError("network", error.message);
-      this.families = new Map(data.map((row) => [row.tool, row.table_name]));
+      const tools = await rows(this.from("tools").select("tool, table_name"));
+      this.families = new Map(tools.map((row) => [row.tool, row.table_name]));
     }
     return this.families.get(tool);
+  }
+
+  /** @param {string} tool */
+  async endpoints(tool) {
+    return endpoints(tool, await this.family(tool));
+  }
+
+  /**
+   * The input with the tool's own name for its file in place of `file`.
+   * @param {string} tool @param {Record<string, any>} given @returns {Promise<Record<string, any>>}
+   */
+  async named(tool, given) {
+    const { file, ...rest } = given;
+    return file ? { ...rest, [(await this.endpoints(tool)).fileField]: file } : rest;
+  }
+
+  /** @param {string} tool @param {Record<string, any>} given @returns {Promise<Price>} */
+  async price(tool, given) {
+    const input = await this.named(tool, given);
+    await this.visit();
+    const answer = await this.answer("quote", { tool, input: withoutFiles(input) });
+    const { credits, balance = null, enough = null, etaSeconds = null } = answer;
+    return { credits, balance, enough, etaSeconds, unmeasured: answer.unmeasured ?? null };
+  }
+
+  /** @returns {Promise<{ balance: number, debt: number }>} */
+  async balance() {
+    await this.session();
+    const [wallet] = await rows(this.from("my_balance").select("balance, debt"));
+    return { balance: wallet?.balance ?? 0, debt: wallet?.debt ?? 0 };
+  }
+
+  /**
+   * Refuses an order that cannot be paid or costs more than was agreed. Where the price cannot be
+   * known now, the order itself will tell.
+   * @param {string} tool @param {Record<string, any>} given @param {number | null} maxCredits
+   */
+  async refuseUnpaid(tool, given, maxCredits) {
+    const asked = Promise.all([this.price(tool, given), this.balance()]);
+    const [price, wallet] = await asked.catch((error) => {
+      if ([...PASSING, "not_found"].includes(error.code)) return [null, null];
+      throw error;
+    });
+    if (!price || !wallet || price.unmeasured) return;
+    const { credits } = price;
+    if (maxCredits !== null && credits > maxCredits)
+      throw new JobError("price_changed", `This costs ${credits} credits now`, 409, { credits });
+    if (price.enough && wallet.debt === 0) return;
+    const details = { balance: price.balance, required: credits, debt: wallet.debt };
+    throw new JobError("insufficient_credits", "There are not enough credits", 402, details);
   }
 
   /** @param {string} path @param {object} [body] @param {RequestInit} [init] */
@@ -196,7 +331,7 @@ class Connection {
     return fetch(`${this.base}/${path}`, {
       method: body ? "POST" : "GET",
       headers: {
-        authorization: `Bearer ${this.token}`,
+        authorization: `Bearer ${this.token ?? this.project.supabaseKey}`,
         apikey: this.project.supabaseKey,
         ...(body && { "content-type": "application/json" }),
       },
@@ -205,12 +340,17 @@ class Connection {
     });
   }
 
+  /** Calls a function as the signed-in user. @param {string} path @param {object} [body] */
+  async call(path, body) {
+    await this.session();
+    return this.answer(path, body);
+  }
+
   /**
    * The body of a good answer; throws a JobError for every other one.
    * @param {string} path @param {object} [body]
    */
-  async call(path, body) {
-    await this.session();
+  async answer(path, body) {
     let response;
     try {
       response = await this.request(path, body);
@@ -260,6 +400,8 @@ class Page {
     this.live = new Set();
     /** Orders of which nobody knows whether they arrived. @type {Set<Follower>} */
     this.lost = new Set();
+    /** Whether the page is left for the checkout, from where its user comes back. */
+    this.isShopping = false;
   }
 
   /** Repeats what failed for a passing reason. @template T @param {() => Promise<T>} work */
@@ -330,10 +472,6 @@ class Follower {
     page.live.add(this);
   }
 
-  async endpoints() {
-    return endpoints(this.tool, await this.connection.family(this.tool));
-  }
-
   /** @param {Partial<Update>} change */
   set(change) {
     if (FINAL.includes(this.update.state)) return;
@@ -383,23 +521,26 @@ class Follower {
   /**
    * Orders the job. `uploaded` is the input of an earlier order with this id: the server takes the
    * same order once, however often it arrives.
-   * @param {Record<string, any>} given @param {Record<string, any>} [uploaded]
+   * @param {Record<string, any>} given @param {number | null} maxCredits
+   * @param {Record<string, any>} [uploaded]
    */
-  async start(given, uploaded) {
+  async start(given, maxCredits, uploaded) {
     try {
       this.given = given;
       this.set({ input: given });
-      const { order, idField, sessionField, fileField } = await this.page.retried(() =>
-        this.endpoints(),
-      );
-      const { file, ...rest } = given;
-      const input = uploaded ?? (await this.uploaded(file ? { ...rest, [fileField]: file } : rest));
+      const { connection, page, tool } = this;
+      const { order, idField, sessionField } = await page.retried(() => connection.endpoints(tool));
+      const named = await connection.named(tool, given);
+      if (!uploaded && hasFiles(named)) await connection.refuseUnpaid(tool, named, maxCredits);
+      this.abort.signal.throwIfAborted();
+      const input = uploaded ?? (await this.uploaded(named));
       this.set({ input, progress: 1 });
       this.abort.signal.throwIfAborted();
       this.ordered = true;
-      const body = { ...input, [idField]: this.id, [sessionField]: this.page.sessionId };
+      const limit = maxCredits !== null && { maxCredits };
+      const body = { ...input, ...limit, [idField]: this.id, [sessionField]: page.sessionId };
       // The same id makes a retry harmless, so that a lost answer costs nothing.
-      const ordered = this.page.retried(() => this.connection.call(order, body));
+      const ordered = page.retried(() => connection.call(order, body));
       const answer = await ordered.catch((error) => {
         if (!PASSING.includes(error.code)) throw error;
         this.lost = error;
@@ -450,7 +591,7 @@ class Follower {
       });
       const before = this.update;
       try {
-        const { status } = await this.endpoints();
+        const { status } = await this.connection.endpoints(this.tool);
         this.apply(await this.connection.call(status + this.id));
         this.lost = null;
       } catch (error) {
@@ -520,7 +661,8 @@ export function createJobs(supabase, options = {}) {
   const connection = new Connection(supabase, options);
   const page = new Page(connection, options);
   const leave = () => page.leave();
-  globalThis.addEventListener?.("pagehide", leave);
+  globalThis.addEventListener?.("pagehide", () => page.isShopping || leave());
+  globalThis.addEventListener?.("pageshow", () => (page.isShopping = false));
   globalThis.document?.addEventListener("visibilitychange", () => {
     for (const job of page.live) job.wake();
   });
@@ -528,24 +670,23 @@ export function createJobs(supabase, options = {}) {
   return {
     sessionId: page.sessionId,
     leave,
-    run(tool, input) {
+    run(tool, input, { maxCredits = null } = {}) {
       const lost = [...page.lost].find((job) => job.tool === tool && isSame(job.given, input));
       if (lost) page.lost.delete(lost);
       const job = new Follower(page, lost?.id ?? crypto.randomUUID(), tool, {});
       job.own = true;
-      job.start(input, lost?.update.input);
+      job.start(input, maxCredits, lost?.update.input);
       return job.handle();
     },
     async resume() {
       const { user } = await connection.session();
-      const { data, error } = await connection
+      const query = connection
         .from("jobs")
         .select("id, tool, status, input, credits_charged, total_steps")
         .eq("user_id", user.id)
         .in("status", ["queued", "starting", "running"])
         .order("created_at", { ascending: false });
-      if (error) throw new JobError("network", error.message);
-      return data.map((row) => {
+      return (await rows(query)).map((row) => {
         const status = /** @type {keyof typeof STATES} */ (row.status);
         const job = new Follower(page, row.id, row.tool, {
           state: /** @type {State} */ (STATES[status]),
@@ -558,7 +699,111 @@ export function createJobs(supabase, options = {}) {
         return job.handle();
       });
     },
+    price: (tool, input) => connection.price(tool, input),
+    balance: () => connection.balance(),
+    tools: () => tools(connection),
+    packs: () =>
+      rows(
+        connection
+          .from("credit_packs")
+          .select("pack, credits, recurring, words")
+          .eq("enabled", true)
+          .order("position"),
+      ),
+    async buy(pack, { returnUrl } = {}) {
+      const own = options.buyUrl;
+      const url = own ?? (await connection.call("purchase-checkout", { pack, returnUrl })).url;
+      page.isShopping = true;
+      globalThis.location?.assign(url);
+      return url;
+    },
+    ledger: (query) => ledger(connection, query),
   };
+}
+
+/** What is on sale. @param {Connection} connection @returns {Promise<Tool[]>} */
+async function tools(connection) {
+  const [sold, rules] = await Promise.all([
+    rows(
+      connection
+        .from("tools")
+        .select("tool, credit_cost, priced_per")
+        .eq("enabled", true)
+        .order("tool"),
+    ),
+    rows(
+      connection.from("tool_prices").select("tool, matches, credits, priced_per").order("position"),
+    ),
+  ]);
+  return sold.map(({ tool, credit_cost: credits, priced_per: pricedPer }) => ({
+    tool,
+    credits,
+    pricedPer,
+    rules: rules
+      .filter((rule) => rule.tool === tool)
+      .map((rule) => ({
+        matches: rule.matches,
+        credits: rule.credits,
+        pricedPer: rule.priced_per,
+      })),
+  }));
+}
+
+/**
+ * A page of the user's entries, newest first.
+ * @param {Connection} connection @param {LedgerQuery} [query] @returns {Promise<LedgerPage>}
+ */
+async function ledger(connection, { cursor = null, limit = 20 } = {}) {
+  const { user } = await connection.session();
+  let query = connection
+    .from("credit_entries")
+    .select("id, created_at, kind, amount, balance_after, reason, job_id")
+    .eq("user_id", user.id);
+  if (cursor !== null) query = query.lt("id", cursor);
+  // One more than fits tells whether there is a next page.
+  const found = await rows(query.order("id", { ascending: false }).limit(limit + 1));
+  const page = found.slice(0, limit);
+  const ids = [...new Set(page.flatMap(({ job_id: id }) => id ?? []))];
+  const jobs = ids.length
+    ? await rows(connection.from("jobs").select("id, tool").in("id", ids))
+    : [];
+  const toolOf = new Map(jobs.map(({ id, tool }) => [id, tool]));
+  const entries = page.map((row) => ({
+    id: row.id,
+    at: row.created_at,
+    kind: row.kind,
+    amount: row.amount,
+    balanceAfter: row.balance_after,
+    reason: row.reason,
+    jobId: row.job_id,
+    tool: toolOf.get(row.job_id) ?? null,
+  }));
+  return { entries, next: found.length > limit ? (page.at(-1)?.id ?? null) : null };
+}
+
+/**
+ * The rows of a query.
+ * @param {PromiseLike<{ data: any[] | null, error: { message: string } | null }>} query
+ * @returns {Promise<any[]>}
+ */
+async function rows(query) {
+  const { data, error } = await query;
+  if (error) throw new JobError("network", error.message);
+  return data ?? [];
+}
+
+/** Whether there is something to upload. @param {any} value @returns {boolean} */
+function hasFiles(value) {
+  if (value instanceof Blob) return true;
+  return value !== null && typeof value === "object" && Object.values(value).some(hasFiles);
+}
+
+/** An input without its files, with as many parts as before. @param {any} value @returns {any} */
+function withoutFiles(value) {
+  if (Array.isArray(value)) return value.map(withoutFiles);
+  if (value === null || typeof value !== "object") return value;
+  const fields = Object.entries(value).filter(([, part]) => !(part instanceof Blob));
+  return Object.fromEntries(fields.map(([name, part]) => [name, withoutFiles(part)]));
 }
 
 /**
