@@ -127,8 +127,8 @@
  * @typedef {object} Jobs
  * @property {string} sessionId  Names this page; the functions cancel what waits by it.
  * @property {(tool: string, input: Record<string, any>, limits?: Limits) => Job} run  Orders a job.
- *   Uploads every Blob in `input` first, unless the order cannot be paid; `file` stands for a tool's
- *   only file.
+ *   Uploads every Blob in `input` first, unless the order cannot be paid; `file` stands for a
+ *   tool's only file.
  * @property {() => Promise<Job[]>} resume  The user's live jobs, newest first: what a page shows
  *   after a reload.
  * @property {() => void} leave  Cancels what this page uploads or waits for. A page that is left

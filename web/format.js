@@ -1,12 +1,13 @@
 // Numbers, times and errors in the reader's language.
 
-import { language, t } from "./words.js";
+import { language, number, t } from "./words.js";
+
+export { number };
 
 const MINUTE = 60;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-const numbers = new Intl.NumberFormat(language);
 const exactTimes = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" });
 const shortTimes = new Intl.DateTimeFormat(language, {
   month: "short",
@@ -15,7 +16,8 @@ const shortTimes = new Intl.DateTimeFormat(language, {
   minute: "2-digit",
 });
 
-export const number = (value) => numbers.format(value);
+/** An amount with its sign: +100, −60. */
+export const signed = (amount) => `${amount > 0 ? "+" : "−"}${number(Math.abs(amount))}`;
 
 /** A time in seconds, in the largest unit that still tells enough: 42 s, 3 min, 2 h. */
 export function duration(seconds) {
@@ -40,7 +42,8 @@ export function time(text) {
 
 /** An error of the API in the reader's language, if we have words for it. */
 export function explain({ code, message, details }) {
-  return t.maybe(`error_${String(code).toLowerCase()}`, details ?? {}) ?? message;
+  const n = details?.required ?? details?.credits;
+  return t.maybe(`error_${String(code).toLowerCase()}`, { n, ...details }) ?? message;
 }
 
 /** Why there is nothing to show: an empty list would say that all is well. */

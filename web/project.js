@@ -4,12 +4,12 @@ import { createClient } from "./build/supabase.js";
 
 export const functionsUrl = `${location.origin}/functions/v1`;
 
-async function connect() {
-  const response = await fetch("/config.json");
-  const { supabaseUrl, supabaseKey } = await response.json();
-  return createClient(supabaseUrl, supabaseKey, { db: { schema: "unstuck" } });
-}
-export const supabase = await connect();
+const settings = await (await fetch("/config.json")).json();
+/** The page that sells credits in place of our checkout, if there is one. */
+export const buyUrl = settings.buyUrl ?? null;
+export const supabase = createClient(settings.supabaseUrl, settings.supabaseKey, {
+  db: { schema: "unstuck" },
+});
 
 /** Calls a function as the signed-in user: by POST where there is a body, otherwise by GET. */
 export async function ask(path, body) {

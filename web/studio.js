@@ -1,46 +1,68 @@
 // The studio: choose a tool, drop a picture, follow the job, keep the result. client.js does
 // everything about jobs.
 
-import { createJobs, endpoints } from "./client.js";
-import { button, h, icon, toast, topBar } from "./elements.js";
-import { explain, number, unread } from "./format.js";
-import { ask, functionsUrl, isAdmin, signOut, supabase } from "./project.js";
+import { endpoints } from "./client.js";
+import { button, h, toast, topBar } from "./elements.js";
+import { explain, unread } from "./format.js";
+import { ask, isAdmin, signOut, supabase } from "./project.js";
 import { signedIn } from "./sign_in.js";
+import { createCredits } from "./studio/credits.js";
 import { createHistory } from "./studio/history.js";
+import { jobs } from "./studio/jobs.js";
+import { missingCredits } from "./studio/offer.js";
+import { createShop, packsOnSale } from "./studio/shop.js";
 import { createStage } from "./studio/stage.js";
 import { createToolbar } from "./studio/toolbar.js";
 import { declared } from "./studio/tools.js";
+import { createWallet } from "./studio/wallet.js";
 import { t } from "./words.js";
 
 const FINAL = ["done", "failed", "cancelled"];
+/** The address of the page of credits. */
+const CREDITS = "#credits";
 
 const root = document.getElementById("root");
 const user = await signedIn(root);
-const jobs = createJobs(supabase, { functionsUrl });
 
-const balance = h("strong", { "data-balance": "" }, "…");
+const [admin, packs] = await Promise.all([isAdmin(user).catch(() => false), packsOnSale()]);
+const wallet = createWallet(CREDITS);
+const shop = createShop({ user, wallet, packs });
 const stage = createStage();
-const toolbar = createToolbar(run);
+const toolbar = createToolbar({
+  wallet,
+  canBuy: shop.sells,
+  onorder: run,
+  onmissing: getCredits,
+});
+wallet.onchange(toolbar.refresh);
 const history = createHistory(user, reopen);
+const credits = createCredits({ wallet, getCredits: shop.sells && getCredits });
 
 /** The jobs that this page follows, by id. */
 const live = new Map();
 /** The id of the job on the stage. */
 let shown = null;
 
-async function refreshBalance() {
-  const { data, error } = await supabase
-    .from("credit_accounts")
-    .select("balance")
-    .eq("user_id", user.id)
-    .maybeSingle();
-  balance.textContent = error ? "–" : number(data?.balance ?? 0);
-}
-
 function show(update, job) {
   shown = update.id;
   const cancel = job && (() => job.cancel().catch((error) => toast(explain(error), "bad")));
-  stage.show(update, { again: toolbar.focusForm, cancel });
+  stage.show(update, { again: toolbar.focusForm, cancel, ...remedies(update) });
+}
+
+/** What helps an order that was refused for its price. */
+function remedies({ tool, input, error }) {
+  if (error?.code === "price_changed") {
+    const { credits: maxCredits } = error.details;
+    return { agree: () => run(tool, input, { maxCredits }) };
+  }
+  if (error?.code !== "insufficient_credits" || !shop.sells) return {};
+  const { balance, required, debt } = error.details;
+  const price = { credits: required, balance, enough: balance >= required };
+  return { buy: () => getCredits(missingCredits(price, { debt })) };
+}
+
+function getCredits(missing) {
+  shop.open(missing, toolbar.draft()).catch((error) => toast(explain(error), "bad"));
 }
 
 function follow(job) {
@@ -52,12 +74,12 @@ function follow(job) {
     if (update.state === state) return;
     state = update.state;
     if (FINAL.includes(state)) live.delete(job.id);
-    if (state !== "uploading") Promise.all([refreshBalance(), history.refresh()]);
+    if (state !== "uploading") Promise.all([wallet.refresh(), history.refresh()]);
   });
 }
 
-function run(tool, input) {
-  follow(jobs.run(tool, input));
+function run(tool, input, limits) {
+  follow(jobs.run(tool, input, limits));
   const narrow = matchMedia("(max-width: 60rem)").matches;
   if (narrow) stage.place.scrollIntoView({ behavior: "smooth" });
 }
@@ -103,27 +125,43 @@ async function answerOf({ tool, job_id: id }) {
   return (await ask(endpoints(tool, data?.table_name).status + id)).answer;
 }
 
-function top(admin) {
-  const credits = [icon("coin", 18), balance, h("span", { class: "sr" }, t("credits_left"))];
+function top() {
   return topBar(
-    h("span", { class: "balance" }, credits),
+    wallet.pill,
     admin && h("a", { class: "button quiet", href: "/admin" }, t("admin")),
     button(t("sign_out"), signOut, "quiet", { title: user.email }),
   );
 }
 
-const admin = await isAdmin(user).catch(() => false);
-root.replaceChildren(
-  top(admin),
-  h(
-    "main",
-    { class: "studio" },
-    h("h1", { class: "sr" }, t("studio")),
-    h("section", { class: "panel create", "aria-label": t("create") }, toolbar.elements),
-    h("div", { class: "show" }, stage.place, stage.spoken, history.element),
-  ),
-);
+/** Shows the page that the address names; Back leads from the credits to the studio as it was. */
+function route() {
+  const isCredits = location.hash === CREDITS;
+  if (isCredits === studio.hidden) return;
+  if (isCredits) studioTop = scrollY;
+  studio.hidden = isCredits;
+  credits.element.hidden = !isCredits;
+  document.title = isCredits ? `${t("credits_title")} · Unstuck` : title;
+  wallet.pill.ariaCurrent = isCredits ? "page" : null;
+  scrollTo(0, isCredits ? 0 : studioTop);
+  if (isCredits) credits.show();
+  (isCredits ? credits.title : wallet.pill).focus({ preventScroll: true });
+}
 
-await Promise.all([toolbar.show(), refreshBalance(), history.refresh()]);
+const { title } = document;
+let studioTop = 0;
+const studio = h(
+  "main",
+  { class: "studio" },
+  h("h1", { class: "sr" }, t("studio")),
+  h("section", { class: "panel create", "aria-label": t("create") }, toolbar.elements),
+  h("div", { class: "show" }, stage.place, stage.spoken, history.element),
+);
+credits.element.hidden = true;
+root.replaceChildren(top(), studio, credits.element);
+addEventListener("hashchange", route);
+
+const draft = await shop.returned();
+route();
+await Promise.all([toolbar.show(draft), wallet.refresh(), history.refresh()]);
 // Oldest first, so that the newest ends up on the stage.
 for (const job of (await jobs.resume()).reverse()) follow(job);

@@ -7,6 +7,9 @@ document.documentElement.lang = language;
 
 const { words } = await import(`./words/${language}.js`);
 const plural = new Intl.PluralRules(language);
+const numbers = new Intl.NumberFormat(language);
+
+export const number = (value) => numbers.format(value);
 
 /** The words for a key; `{name}` becomes that parameter, and `n` chooses among plural forms. */
 export function t(key, parameters = {}) {
@@ -21,5 +24,7 @@ t.maybe = (key, parameters = {}) => {
   if (entry === undefined) return null;
   const form = plural.select(parameters.n);
   const text = typeof entry === "string" ? entry : (entry[form] ?? entry.other);
-  return text.replace(/\{(\w+)\}/g, (_, name) => String(parameters[name] ?? ""));
+  return text.replace(/\{(\w+)\}/g, (_, name) => shown(parameters[name]));
 };
+
+const shown = (value) => (typeof value === "number" ? number(value) : String(value ?? ""));

@@ -9,7 +9,7 @@ export default {
     { name: "description", type: "text", max: 2000, optional: true },
     { name: "cards", type: "choice", options: [1, 2, 3, 4, 5, 6, 7], preset: 3 },
   ],
-  steps: ({ cards }) => cards,
+  piece: "card",
   order: ({ product, cards, ...rest }) => ({
     ...rest,
     productImages: product.map((url) => ({ url })),

@@ -15,7 +15,7 @@ export default {
       preset: "upper_body",
     },
   ],
-  steps: ({ garments }) => garments?.length || 1,
+  piece: "garment",
   order: ({ person_image, garments, category }) => ({
     person_image,
     garments: garments.map((image) => ({ image, category })),

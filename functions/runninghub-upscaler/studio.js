@@ -12,6 +12,7 @@ export default {
       preset: 2048,
       unit: "px",
     },
+    { name: "version", type: "choice", options: ["standard", "pro"], preset: "standard" },
     { name: "prompt", type: "text", max: 2000, optional: true },
   ],
   compares: "imageUrl",

@@ -3,8 +3,11 @@
 import { h, icon } from "../elements.js";
 import { t } from "../words.js";
 
-/** @returns the place; `onchange` gets the file, or the list of files where it takes `many`. */
-export function drop({ name, accept, label, many }, onchange) {
+/**
+ * @returns the place, with what is `kept` in it; `onchange` gets the file, or the list of files
+ *   where it takes `many`.
+ */
+export function drop({ name, accept, label, many }, kept, onchange) {
   const kind = accept.split("/")[0];
   let chosen = [];
   const picker = h("input", {
@@ -20,13 +23,18 @@ export function drop({ name, accept, label, many }, onchange) {
   function take(list) {
     const fitting = [...list].filter((file) => file.type.startsWith(`${kind}/`));
     if (fitting.length === 0) return;
-    chosen = many ? [...chosen, ...fitting].slice(0, many) : fitting.slice(0, 1);
+    show(many ? [...chosen, ...fitting].slice(0, many) : fitting.slice(0, 1));
+    onchange(many ? chosen : chosen[0]);
+  }
+
+  function show(files) {
+    chosen = files;
     zone.classList.add("filled");
     const next = t(many && chosen.length < many ? "add_more" : "replace");
     const previews = chosen.map((file) => preview(file, kind));
     shown.replaceChildren(...previews, h("span", { class: "drop-again" }, next));
-    onchange(many ? chosen : chosen[0]);
   }
+  if (kept) show([kept].flat());
 
   const hover = (over) => zone.classList.toggle("over", over);
   const entered = (event) => {

@@ -1,7 +1,7 @@
 // The user's earlier jobs, newest first, each with its receipt.
 
 import { badge, button, h, icon, time } from "../elements.js";
-import { number } from "../format.js";
+import { number, signed } from "../format.js";
 import { supabase } from "../project.js";
 import { t } from "../words.js";
 import { declared } from "./tools.js";
@@ -83,13 +83,12 @@ function table(entries) {
 }
 
 function entry({ at, kind, amount, balance_after: balance }) {
-  const signed = `${amount > 0 ? "+" : "−"}${number(Math.abs(amount))}`;
   return h(
     "tr",
     {},
     h("td", {}, time(at)),
     h("td", {}, t(`entry_${kind}`)),
-    h("td", { class: "num" }, signed),
+    h("td", { class: "num" }, signed(amount)),
     h("td", { class: "num" }, number(balance)),
   );
 }

@@ -3,31 +3,45 @@
 import { h, icon, problem } from "../elements.js";
 import { t } from "../words.js";
 import { toolForm } from "./form.js";
-import { declared, toolsOnSale } from "./tools.js";
+import { declared, startingPrice, toolsOnSale } from "./tools.js";
 
-/** Makes the toolbar: its elements, and `show`; `onorder(tool, input)` gets a complete order. */
-export function createToolbar(onorder) {
+/**
+ * Makes the toolbar: its elements, `show(draft)`, `draft` and `refresh` for another wallet.
+ * `onorder(tool, input, limits)` gets a complete order; `onmissing(credits)` is called where
+ * credits are missing. A draft is the chosen tool with the values of its form.
+ */
+export function createToolbar({ wallet, canBuy, onorder, onmissing }) {
   const buttons = h("div", { class: "tools", role: "group", "aria-label": t("tool") });
   const panel = h("div", { class: "tool-panel" });
+  let [shown, form] = [null, null];
 
-  async function show() {
+  async function show(draft) {
     const offered = await toolsOnSale().catch(() => null);
     if (!offered) return panel.replaceChildren(problem(t("error_network")));
     if (offered.length === 0)
       return panel.replaceChildren(h("p", { class: "muted" }, t("no_tools")));
     buttons.replaceChildren(...offered.map((tool) => toolButton(tool, () => choose(tool))));
     buttons.hidden = offered.length < 2;
-    choose(offered[0]);
+    const drafted = offered.find(({ tool }) => tool === draft?.tool);
+    choose(drafted ?? offered[0], drafted && draft.values);
   }
 
-  function choose(chosen) {
+  function choose(chosen, kept) {
     const { tool } = chosen;
+    shown = tool;
     for (const button of buttons.children)
       button.setAttribute("aria-pressed", String(button.dataset.tool === tool));
+    form = toolForm(chosen, {
+      kept,
+      wallet,
+      canBuy,
+      onorder: (input, limits) => onorder(tool, input, limits),
+      onmissing,
+    });
     panel.replaceChildren(
       h("h2", {}, t(`tool_${tool}`)),
       h("p", { class: "muted" }, t(`about_${tool}`)),
-      toolForm(chosen, (input) => onorder(tool, input)),
+      form.element,
     );
   }
 
@@ -36,16 +50,24 @@ export function createToolbar(onorder) {
     panel.scrollIntoView({ behavior: "smooth", block: "start" });
   }
 
-  return { elements: [buttons, panel], show, focusForm };
+  const draft = () => ({ tool: shown, values: form?.values });
+  return {
+    elements: [buttons, panel],
+    show,
+    focusForm,
+    draft,
+    refresh: () => form?.refresh(),
+  };
 }
 
-function toolButton({ tool, credit_cost: n, priced_per: per }, onclick) {
+function toolButton(sold, onclick) {
+  const { tool } = sold;
   const attributes = { type: "button", class: "tool", "data-tool": tool, "aria-pressed": "false" };
   return h(
     "button",
     { ...attributes, onclick },
     icon(declared(tool).icon),
     h("span", {}, t(`tool_${tool}`)),
-    h("small", {}, t(per === "step" ? "credits_each" : "credits", { n })),
+    h("small", {}, startingPrice(sold)),
   );
 }

@@ -7,35 +7,35 @@
 //   files     { name, accept, label, many }: a file to drop, or up to `many`
 //   fields    { name, type, … }: a `line`, a `text` (both with `max`) or a `choice` of `options`
 //             with a `preset`; an `optional` one may stay empty
-//   steps     how many steps the values of the form order, where the price is per step
+//   piece     what a step makes, where the price is per step
 //   order     the request for the values of the form, where it is more than these
 //   compares  the file that the result is shown beside
 //   result    `video`, `cards` or `files`; otherwise a picture
 
 import { TOOLS as DECLARED } from "../build/tools.js";
-import { supabase } from "../project.js";
+import { t } from "../words.js";
+import { jobs } from "./jobs.js";
 
-const FALLBACK = { icon: "coin", rank: Infinity, files: [], fields: [] };
+const FALLBACK = { icon: "coin", rank: Infinity, files: [], fields: [], piece: "step" };
 
 /** The declaration of a tool. */
 export const declared = (tool) => ({ ...FALLBACK, ...DECLARED[tool] });
 
-/** The tools that are sold and declared, as rows of `tools`, in the order of their ranks. */
+/** The tools that are sold and declared, in the order of their ranks. */
 export async function toolsOnSale() {
-  const { data, error } = await supabase
-    .from("tools")
-    .select("tool, credit_cost, priced_per")
-    .eq("enabled", true)
-    .order("tool");
-  if (error) throw error;
-  const offered = data.filter(({ tool }) => tool in DECLARED);
+  const sold = await jobs.tools();
+  const offered = sold.filter(({ tool }) => tool in DECLARED);
   return offered.sort((a, b) => declared(a.tool).rank - declared(b.tool).rank);
 }
 
-/** What an order costs with these values of its form. */
-export function price({ tool, credit_cost, priced_per }, values) {
-  const steps = priced_per === "step" ? (declared(tool).steps?.(values) ?? 1) : 1;
-  return credit_cost * steps;
+/** The least that an order costs, and per what, in words. */
+export function startingPrice({ tool, credits, pricedPer, rules }) {
+  const prices = [{ credits, pricedPer }, ...rules];
+  const least = prices.reduce((a, b) => (b.credits < a.credits ? b : a));
+  const varies = prices.some((price) => price.credits !== least.credits);
+  const per = least.pricedPer === "step" ? declared(tool).piece : least.pricedPer;
+  const words = t(varies ? "credits_from" : "credits", { n: least.credits });
+  return per === "job" ? words : `${words} ${t(`per_${per}`)}`;
 }
 
 /** The request for the values of a form, without those that were left empty. */
@@ -43,4 +43,20 @@ export function order(tool, values) {
   const filled = Object.entries(values).filter(([, value]) => value !== "" && value !== null);
   const given = Object.fromEntries(filled);
   return declared(tool).order?.(given) ?? given;
+}
+
+/**
+ * The request whose price is asked for: what is still missing is taken as there, and texts are as
+ * good as any other.
+ */
+export function priced(tool, values) {
+  const { files, fields } = declared(tool);
+  const there = { ...values };
+  for (const { name, many } of files) {
+    const count = Math.max(1, values[name]?.length ?? 0);
+    there[name] = many ? Array.from({ length: count }, () => new Blob()) : new Blob();
+  }
+  for (const { name, type, optional } of fields)
+    if (type !== "choice" && !(optional && values[name] === "")) there[name] = "…";
+  return order(tool, there);
 }

@@ -103,9 +103,10 @@ function download({ outputUrl, answer }) {
   return h("a", attributes, icon("download", 18), t("download"));
 }
 
-function ended(update, { again }, title) {
+function ended(update, { again, agree, buy }, outcome) {
   const { state, error, creditsRefunded: refunded } = update;
   const failed = state === "failed";
+  const title = agree ? t("price_changed") : outcome;
   const uncharged = update.creditsCharged ? null : t("not_charged");
   const money = refunded > 0 ? t("returned", { n: refunded }) : uncharged;
   const content = [
@@ -113,7 +114,9 @@ function ended(update, { again }, title) {
     h("h2", {}, title),
     error && failed && h("p", {}, explain(error)),
     money && h("p", { class: "money" }, icon("coin", 16), money),
-    action(t("again"), again),
+    agree && action(t("order_for", { n: error.details.credits }), agree, "primary"),
+    action(t("get_credits"), buy, "primary"),
+    action(t("again"), again, agree || buy ? "quiet" : ""),
   ];
   return h("div", { class: "scene" }, h("div", { class: "scene-card" }, content));
 }

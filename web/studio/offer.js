@@ -1,0 +1,48 @@
+// The end of a form: the button that orders and says the price. Where the credits do not suffice it
+// offers the missing ones instead.
+
+import { h, icon } from "../elements.js";
+import { duration, number } from "../format.js";
+import { t } from "../words.js";
+import { debtNotice } from "./wallet.js";
+
+/** A wait that is worth mentioning, in seconds. */
+const LONG_WAIT = 5;
+
+/** Makes the offer of a tool: its elements, and `show(price, state)`. */
+export function createOffer(tool) {
+  const debt = h("div", { class: "offer-debt" });
+  const button = h("button", { class: "button primary wide", type: "submit" });
+  const note = h("p", { class: "offer-note muted small", role: "status" });
+
+  /** `state` is { wallet, isAsking, isComplete, canBuy }. */
+  function show(price, { wallet, isAsking, isComplete, canBuy }) {
+    const missing = missingCredits(price, wallet);
+    const wanted = missing > 0 ? t(canBuy ? "get_more" : "needs_more", { n: missing }) : null;
+    button.disabled = missing > 0 ? !canBuy : !isComplete;
+    button.classList.toggle("asking", isAsking);
+    button.dataset.price = price?.credits ?? "";
+    button.replaceChildren(wanted ?? t(`do_${tool}`), wanted || !price ? "" : cost(price));
+    const said = missing > 0 ? shortage(price) : wait(price);
+    if (note.textContent !== said) note.textContent = said;
+    debt.replaceChildren(debtNotice(wallet) || "");
+  }
+
+  return { elements: [debt, button, note], show };
+}
+
+/** How many more credits an order takes, what the user owes included. */
+export function missingCredits(price, wallet) {
+  const debt = wallet?.debt ?? 0;
+  if (!price || price.enough === null || (price.enough && debt === 0)) return 0;
+  return Math.max(1, price.credits + debt - price.balance);
+}
+
+const cost = ({ credits, unmeasured }) =>
+  h("span", { class: "cost" }, icon("coin", 16), unmeasured && "≤ ", number(credits));
+
+const shortage = ({ credits: n, balance }) =>
+  t("error_insufficient_credits", { n, required: n, balance });
+
+const wait = (price) =>
+  price?.etaSeconds > LONG_WAIT ? t("starts_in", { time: duration(price.etaSeconds) }) : "";
