@@ -1,4 +1,4 @@
-// Everything that happened to one job, and its credits.
+// Everything that happened to one job, its credits, and what its user has bought.
 
 import { badge, button, h, icon, problem, time } from "../elements.js";
 import { number, toolName, unread } from "../format.js";
@@ -10,7 +10,7 @@ export function createDrawer() {
   const element = h("dialog", { class: "drawer", "aria-labelledby": "drawer-title" });
 
   async function open(job) {
-    const [events, receipt] = await Promise.all([
+    const [events, receipt, purchases, debts] = await Promise.all([
       supabase
         .from("job_events")
         .select("id, at, step, run, event, from_status, to_status, actor")
@@ -21,6 +21,16 @@ export function createDrawer() {
         .select("entries, output_url, error_message")
         .eq("job_id", job.id)
         .maybeSingle(),
+      supabase
+        .from("purchases")
+        .select("ids, created_at, seller, pack, granted, taken")
+        .eq("user_id", job.user_id)
+        .order("created_at", { ascending: false })
+        .limit(PURCHASES),
+      supabase
+        .from("credit_debts")
+        .select("purchase_id, amount, settled")
+        .eq("user_id", job.user_id),
     ]);
     const { error_message: message, output_url: output } = receipt.data ?? {};
     element.replaceChildren(
@@ -30,6 +40,8 @@ export function createDrawer() {
       ledger(receipt),
       h("h3", {}, t("events")),
       eventTable(events),
+      h("h3", {}, t("purchases")),
+      purchaseTable(purchases, debts),
       output ? h("p", {}, outputLink(output)) : "",
     );
     element.showModal();
@@ -83,6 +95,29 @@ function event({ at, event: what, step, run, from_status: from, to_status: to, a
     h("td", { class: "num" }, run ?? ""),
     h("td", {}, change),
     h("td", { class: "muted" }, actor ?? ""),
+  );
+}
+
+function purchaseTable({ data, error }, debts) {
+  if (error || debts.error) return problem(unread(error ?? debts.error));
+  if (data.length === 0) return h("p", { class: "muted" }, t("purchase_none"));
+  const keys = ["entry_at", "pack", "granted", "taken_back", "owed"];
+  return table(
+    "purchases",
+    keys,
+    data.map((bought) => purchase(bought, debts.data)),
+  );
+}
+
+function purchase({ ids, created_at: at, seller, pack, granted, taken }, debts) {
+  const own = debts.filter(({ purchase_id: id }) => ids.includes(id));
+  const owed = own.reduce((sum, { amount, settled }) => sum + amount - settled, 0);
+  return h(
+    "tr",
+    {},
+    h("td", {}, time(at)),
+    h("td", {}, pack ?? "–", h("small", { class: "muted" }, ` ${seller}`)),
+    ...[granted, taken, owed].map((credits) => h("td", { class: "num" }, number(credits))),
   );
 }
 

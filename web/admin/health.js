@@ -1,5 +1,5 @@
 // How the system is, at a glance: what is stuck, what waits, each provider's slots, the sweep, the
-// invariants.
+// invariants, who owes credits.
 
 import { confirmed, h, problem } from "../elements.js";
 import { duration, number, unread } from "../format.js";
@@ -14,19 +14,22 @@ export function createHealth() {
   const element = h("section", { class: "health", "aria-label": t("health") });
 
   async function show() {
-    const [health, load] = await Promise.all([
+    const [health, load, debts] = await Promise.all([
       fetch(`${functionsUrl}/health`)
         .then((response) => response.json())
         .catch(() => null),
       supabase.from("provider_load").select("*").order("provider"),
+      supabase.from("open_debts").select("user_id, owed").order("owed", { ascending: false }),
     ]);
-    if (!health || load.error) return element.replaceChildren(problem(t("error_network")));
+    if (!health || load.error || debts.error)
+      return element.replaceChildren(problem(t("error_network")));
     element.replaceChildren(
       stuckTile(health),
       waitingTile(load.data),
       slotsTile(load.data),
       sweepTile(health),
       invariantsTile(health),
+      debtsTile(debts.data),
     );
   }
 
@@ -62,6 +65,15 @@ function invariantsTile({ violations }) {
   const onopen = violations > 0 ? showViolations : null;
   const text = t(`invariants_${mood}`);
   return tile("invariants", t("invariants"), number(violations ?? 0), mood, text, onopen);
+}
+
+function debtsTile(debts) {
+  const owed = debts.reduce((sum, debt) => sum + debt.owed, 0);
+  const line = ({ user_id: user, owed: n }) => t("debt_line", { user, n });
+  const list = () => confirmed(t("debts"), debts.map(line).join("\n"), t("close"));
+  const mood = owed > 0 ? "warn" : "good";
+  const text = t(`debts_${mood}`, { n: owed });
+  return tile("debts", t("debts"), number(debts.length), mood, text, owed > 0 && list);
 }
 
 function tile(name, label, value, mood, text, onclick) {

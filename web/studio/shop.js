@@ -1,7 +1,7 @@
 // Where credits are bought: the packs in a dialog, the way to the checkout and the way back.
 
 import { button, h, icon, problem, toast } from "../elements.js";
-import { explain, number } from "../format.js";
+import { explain } from "../format.js";
 import { buyUrl } from "../project.js";
 import { language, t } from "../words.js";
 import * as drafts from "./draft.js";
@@ -97,8 +97,8 @@ function packButton(pack, fits, onchoose) {
   return h(
     "button",
     { type: "button", class: fits ? "pack fits" : "pack", "data-pack": pack.pack, onclick },
-    h("span", { class: "pack-credits" }, icon("coin", 20), number(pack.credits)),
-    h("span", { class: "pack-name" }, name ?? t("credits", { n: pack.credits }), badges),
+    icon("coin", 24),
+    h("span", {}, h("strong", {}, name ?? t("credits", { n: pack.credits })), badges),
     h("strong", { class: "pack-price" }, price),
   );
 }
