@@ -1,6 +1,7 @@
 //! The input of an order of product cards.
 
 use serde::{Deserialize, Serialize};
+use shared::core::address::FileUrl;
 use shared::core::error::ApiError;
 use shared::core::id::JobId;
 use shared::core::provider::gemini;
@@ -11,17 +12,20 @@ use shared::core::provider::gemini;
 pub(crate) struct CardsBody {
     pub(crate) job_id: Option<JobId>,
     pub(crate) session_id: Option<String>,
+    pub(crate) max_credits: Option<u64>,
     product_name: String,
     category: Option<String>,
     description: Option<String>,
-    product_images: Vec<ProductImage>,
+    #[serde(default)]
+    product_images: Option<Vec<ProductImage>>,
     selected_cards: Vec<u8>,
     aspect_ratio: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ProductImage {
-    pub(crate) url: String,
+    #[serde(default)]
+    pub(crate) url: FileUrl,
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     kind: Option<String>,
 }
@@ -47,7 +51,8 @@ const CARD_MAX: u8 = 6;
 const RATIO: &str = "3:4";
 
 impl CardsInput {
-    /// Checks the limits, for cards of this model. Answers 400 naming the field at fault.
+    /// Checks the limits, for cards of this model, files apart. Answers 400 naming the field at
+    /// fault.
     pub(crate) fn check(body: &CardsBody, model: &str) -> Result<Self, ApiError> {
         let bad = |field: &str, problem: &str| Err(ApiError::bad_field(field, problem));
         if body.product_name.trim().is_empty() {
@@ -63,11 +68,11 @@ impl CardsInput {
                 return bad(field, &format!("must have at most {chars} characters"));
             }
         }
-        if !(1..=IMAGES_MAX).contains(&body.product_images.len()) {
+        let product_images = body.product_images.clone().unwrap_or_default();
+        if product_images.len() > IMAGES_MAX {
             return bad("productImages", "must name 1 to 5 pictures");
         }
-        if body
-            .product_images
+        if product_images
             .iter()
             .any(|image| image.kind.as_ref().is_some_and(|kind| kind.chars().count() > WORD_MAX))
         {
@@ -93,10 +98,16 @@ impl CardsInput {
             product_name: body.product_name.trim().to_owned(),
             category: body.category.clone(),
             description: body.description.clone(),
-            product_images: body.product_images.clone(),
+            product_images,
             selected_cards: body.selected_cards.clone(),
             aspect_ratio,
         })
+    }
+
+    /// The pictures as `(field, URL)`.
+    pub(crate) fn files(&self) -> Vec<(String, &str)> {
+        let images = self.product_images.iter();
+        images.map(|image| ("productImages".to_owned(), &*image.url)).collect()
     }
 }
 

@@ -19,6 +19,7 @@ use shared::core::transport::Transport;
 use shared::edge::Call;
 use shared::flow::invocation::Invocation;
 use shared::flow::order::enqueue;
+use shared::flow::order::quote::{self, QuoteBody, QuoteReply};
 use shared::flow::submit::wake;
 
 const NAME: &str = "create-generation-job-banana";
@@ -29,6 +30,7 @@ shared::function! {
         GET "" for User as Read => status,
         POST "" for User as Order => create,
     },
+    quote: quote,
 }
 
 async fn create(call: &Call, body: CardsBody) -> Result<Reply, ApiError> {
@@ -38,17 +40,24 @@ async fn create(call: &Call, body: CardsBody) -> Result<Reply, ApiError> {
     let job = enqueue::job_id("jobId", body.job_id, call.idempotency_key(), random)?;
     call.log_job(job);
     let mut order = enqueue::order(call.user()?, job, NAME, body.session_id.as_deref(), &input)?;
-    let images =
-        input.product_images.iter().map(|image| ("productImages".to_owned(), image.url.as_str()));
-    let urls = enqueue::files(&cx, &order, &images.collect::<Vec<_>>()).await?;
+    let files = input.files();
+    if files.is_empty() {
+        return Err(ApiError::bad_field("productImages", "must name 1 to 5 pictures"));
+    }
+    let urls = enqueue::files(&cx, &order, &files).await?;
     order.steps = cards::steps(&input, &urls);
-    let view = enqueue::enqueue(&cx, &order).await?.view;
+    let view = enqueue::enqueue_measured(&cx, &order, body.max_credits, &files).await?.view;
     let ended = view.status.is_final();
     if !ended {
         call.background(async |cx| wake::send_hint(&cx, gemini::NAME, 0).await);
     }
     let accepted = CardsAccepted::of(&view, input.selected_cards.len());
     Reply::with_status(if ended { 200 } else { 202 }, accepted)
+}
+
+async fn quote(call: &Call, body: QuoteBody) -> Result<QuoteReply, ApiError> {
+    let input = CardsInput::check(&body.input()?, call.cx().config.gemini_model()?)?;
+    quote::quote(call, NAME, &input, input.selected_cards.len(), &input.files()).await
 }
 
 /// The input of a GET.

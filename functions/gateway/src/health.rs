@@ -25,6 +25,7 @@ const POLL_MS: u32 = 25;
 pub(crate) static HEALTH: Spec = Spec {
     name: "health",
     ops: &[shared::op!(GET | HEAD "" for Public => health)],
+    quote: None,
     requires: required(include_str!("../function.toml")),
 };
 

@@ -1,10 +1,12 @@
 //! The one public origin: passes `/functions/v1/<name>` on to the function of that name, answers
-//! `health` itself, and serves the pages for everything else.
+//! `health` itself, and serves the pages for everything else. A quote goes to the function of the tool
+//! that its body names.
 //!
 //! It holds no list of functions, reads no credential and changes no request.
 
 mod health;
 mod pages;
+mod quote;
 
 use health::HEALTH;
 use shared::core::error::ApiError;
@@ -14,7 +16,7 @@ use worker::{Context, Env, Request, Response, event};
 const FUNCTIONS: &str = "/functions/v1/";
 
 #[event(fetch)]
-async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
+async fn fetch(mut request: Request, env: Env, context: Context) -> worker::Result<Response> {
     let path = request.path();
     let called = path.strip_prefix(FUNCTIONS);
     let name = called.map(|rest| rest.split('/').next().unwrap_or_default());
@@ -28,6 +30,14 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
     if request.inner().method() == "OPTIONS" {
         return Ok(edge::plain(204, &request_id));
     }
+    let tool = match name {
+        Some(edge::QUOTE) => match quote::tool(&mut request).await {
+            Ok(tool) => Some(tool),
+            Err(refusal) => return Ok(edge::answer(Err(refusal), &request_id)),
+        },
+        _ => None,
+    };
+    let name = tool.as_deref().or(name);
     let is_contract = called == Some(pages::CONTRACT);
     let target = match name {
         Some(name) if !is_contract => binding(name).and_then(|binding| env.service(&binding).ok()),

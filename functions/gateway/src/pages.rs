@@ -19,6 +19,7 @@ const CONTRACT_FILE: &str = "/build/openapi.json";
 pub(crate) static SETTINGS: Spec = Spec {
     name: "config.json",
     ops: &[shared::op!(GET | HEAD "" for Public => settings)],
+    quote: None,
     requires: required(include_str!("../function.toml")),
 };
 

@@ -12,4 +12,5 @@ shared::function! {
         GET "" for User as Read =>
             async |call, body| website::show(call, body, WebsiteKind::Php).await,
     },
+    quote: async |call, body| website::quote(call, body, WebsiteKind::Php).await,
 }

@@ -12,4 +12,5 @@ shared::function! {
         GET "" for User as Read =>
             async |call, body| website::show(call, body, WebsiteKind::React).await,
     },
+    quote: async |call, body| website::quote(call, body, WebsiteKind::React).await,
 }

@@ -17,6 +17,7 @@ shared::function! {
         GET "" for User as Read =>
             async |call, body| website::show(call, body, WebsiteKind::Html).await,
     },
+    quote: async |call, body| website::quote(call, body, WebsiteKind::Html).await,
     cron: by_cron,
     queue: by_queue,
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use shared::core::address::FileUrl;
 use shared::core::error::ApiError;
 use shared::core::id::JobId;
 use shared::core::provider::replicate::try_on::{CATEGORIES, Garment, stored_requests};
@@ -12,14 +13,19 @@ use shared::flow::order::input::at_most;
 pub(crate) struct TryOnBody {
     pub(crate) job_id: Option<JobId>,
     pub(crate) session_id: Option<String>,
-    person_image: String,
+    /// Every other order takes it under the other name.
+    #[serde(alias = "maxCredits")]
+    pub(crate) max_credits: Option<u64>,
+    #[serde(default)]
+    person_image: FileUrl,
     garments: Vec<WornGarment>,
     prompt_hints: Option<PromptHints>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct WornGarment {
-    image: String,
+    #[serde(default)]
+    image: FileUrl,
     category: String,
 }
 
@@ -43,7 +49,7 @@ impl PromptHints {
 /// A checked input. The job keeps it; two orders with equal inputs are the same order.
 #[derive(Debug, PartialEq, Serialize)]
 pub(crate) struct TryOnInput {
-    person_image: String,
+    person_image: FileUrl,
     garments: Vec<WornGarment>,
     #[serde(skip_serializing_if = "Option::is_none")]
     prompt_hints: Option<PromptHints>,
@@ -54,7 +60,7 @@ const HINT_MAX: usize = 2_000;
 const SESSION_MAX: usize = 200;
 
 impl TryOnInput {
-    /// Checks the limits. Answers 400 naming the field at fault.
+    /// Checks the limits, files apart. Answers 400 naming the field at fault.
     pub(crate) fn check(body: &TryOnBody) -> Result<Self, ApiError> {
         if !(1..=GARMENTS_MAX).contains(&body.garments.len()) {
             return Err(ApiError::bad_field("garments", "must have 1 to 5 entries"));
@@ -89,10 +95,15 @@ impl TryOnInput {
     pub(crate) fn files(&self) -> Vec<(String, &str)> {
         let garments = self.garments.iter().enumerate();
         let garments = garments
-            .map(|(number, garment)| (format!("garments[{number}].image"), garment.image.as_str()));
-        std::iter::once(("person_image".to_owned(), self.person_image.as_str()))
+            .map(|(number, garment)| (format!("garments[{number}].image"), &*garment.image));
+        std::iter::once(("person_image".to_owned(), &*self.person_image))
             .chain(garments)
             .collect()
+    }
+
+    /// How many steps the order has: one for each garment.
+    pub(crate) fn steps(&self) -> usize {
+        self.garments.len()
     }
 
     /// Returns one request for each garment. `urls` are the checked URLs in the order of `files`.

@@ -14,6 +14,7 @@ use shared::db::job::{EnqueuedJob, JobView};
 use shared::edge::Call;
 use shared::flow::invocation::Invocation;
 use shared::flow::order::enqueue;
+use shared::flow::order::quote::{self, QuoteBody, QuoteReply};
 use shared::flow::submit::round;
 
 const NAME: &str = "replicate-async-start";
@@ -25,6 +26,7 @@ shared::function! {
     ops: {
         POST "" for User as Order => order,
     },
+    quote: quote,
 }
 
 #[derive(Serialize)]
@@ -46,18 +48,24 @@ async fn order(call: &Call, body: TryOnBody) -> Result<TryOnAccepted, ApiError> 
     let job = enqueue::job_id("job_id", body.job_id, call.idempotency_key(), random)?;
     call.log_job(job);
     let mut order = enqueue::order(call.user()?, job, NAME, body.session_id.as_deref(), &input)?;
-    let urls = enqueue::files(&cx, &order, &input.files()).await?;
+    let files = input.files();
+    let urls = enqueue::files(&cx, &order, &files).await?;
     order.steps = input.provider_requests(cx.config.replicate_versions.as_ref(), &urls)?;
     order.claim = round::can_submit(&cx, replicate::NAME);
-    let enqueued = enqueue::enqueue(&cx, &order).await?;
+    let enqueued = enqueue::enqueue_measured(&cx, &order, body.max_credits, &files).await?;
     let is_to_submit = enqueued.is_to_submit();
-    let EnqueuedJob { view, claimed } = enqueued;
+    let EnqueuedJob { view, claimed, .. } = enqueued;
     if is_to_submit {
         call.background(async move |cx| {
             round::submit_waiting_logged(&cx, replicate::NAME, claimed, &|_| {}).await
         });
     }
     Ok(TryOnAccepted::of(&view, order.steps.len()))
+}
+
+async fn quote(call: &Call, body: QuoteBody) -> Result<QuoteReply, ApiError> {
+    let input = TryOnInput::check(&body.input()?)?;
+    quote::quote(call, NAME, &input, input.steps(), &input.files()).await
 }
 
 impl TryOnAccepted {

@@ -1,6 +1,7 @@
 //! The input of `run`, its limits, and the nodes that take it.
 
 use serde::{Deserialize, Serialize};
+use shared::core::address::FileUrl;
 use shared::core::error::ApiError;
 use shared::core::provider::runninghub::apps::{self, Field, STANDARD};
 use shared::flow::order::input::at_most;
@@ -8,7 +9,8 @@ use shared::flow::order::input::at_most;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UpscalerInput {
-    image_url: String,
+    #[serde(default)]
+    image_url: FileUrl,
     resolution: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail_denoise: Option<f64>,

@@ -17,4 +17,5 @@ shared::function! {
         GET | POST "queue-status" for User as Read =>
             async |call, named| runninghub::queue_status(call, named, UpscalerInput::TOOL).await,
     },
+    quote: runninghub::quote::<UpscalerInput>,
 }

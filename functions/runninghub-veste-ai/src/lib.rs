@@ -6,14 +6,17 @@
 
 use serde::{Deserialize, Serialize};
 use shared::app::runninghub;
+use shared::core::address::FileUrl;
 use shared::core::provider::runninghub::apps::{self, Field, ToolInput as _};
 
 /// The input of `run`.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct VesteInput {
-    person_image_url: String,
-    clothing_image_url: String,
+    #[serde(default)]
+    person_image_url: FileUrl,
+    #[serde(default)]
+    clothing_image_url: FileUrl,
 }
 
 impl apps::ToolInput for VesteInput {
@@ -34,4 +37,5 @@ shared::function! {
         GET | POST "queue-status" for User as Read =>
             async |call, named| runninghub::queue_status(call, named, VesteInput::TOOL).await,
     },
+    quote: runninghub::quote::<VesteInput>,
 }

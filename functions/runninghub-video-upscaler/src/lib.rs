@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 use shared::app::runninghub;
+use shared::core::address::FileUrl;
 use shared::core::error::ApiError;
 use shared::core::media::MediaKind;
 use shared::core::provider::runninghub::apps::{self, Field, ToolInput as _};
@@ -15,7 +16,8 @@ use shared::core::provider::runninghub::apps::{self, Field, ToolInput as _};
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct VideoInput {
-    video_url: String,
+    #[serde(default)]
+    video_url: FileUrl,
     #[serde(skip_serializing_if = "Option::is_none")]
     width: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,6 +68,7 @@ shared::function! {
         GET | POST "queue-status" for User as Read =>
             async |call, named| runninghub::queue_status(call, named, VideoInput::TOOL).await,
     },
+    quote: runninghub::quote::<VideoInput>,
 }
 
 #[cfg(test)]

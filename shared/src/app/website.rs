@@ -22,6 +22,7 @@ use crate::db::job::JobView;
 use crate::flow::attempt::website;
 use crate::flow::heal::website_retry;
 use crate::flow::invocation::Invocation;
+use crate::flow::order::quote::{self, QuoteBody, QuoteReply};
 use crate::flow::order::{enqueue, input};
 use crate::flow::submit::wake;
 
@@ -34,6 +35,7 @@ struct WebsiteBody {
     team_id: Option<String>,
     job_id: Option<JobId>,
     session_id: Option<String>,
+    max_credits: Option<u64>,
 }
 
 /// The reply to an order.
@@ -91,26 +93,41 @@ async fn order(
     kind: WebsiteKind,
     user: UserId,
 ) -> Result<Reply, ApiError> {
-    input::session_id("sessionId", body.session_id.as_deref())?;
-    let order = WebsiteOrder {
-        prompt: body.prompt,
-        site_name: body.site_name,
-        language: body.language,
-        team_id: body.team_id,
-    }
-    .check()?;
+    let (session, max_credits, id) = (body.session_id.clone(), body.max_credits, body.job_id);
+    let order = checked(body)?;
     let cx = call.cx();
     let random = cx.transport.random();
-    let job = enqueue::job_id("jobId", body.job_id, call.idempotency_key(), random)?;
+    let job = enqueue::job_id("jobId", id, call.idempotency_key(), random)?;
     call.log_job(job);
-    let mut order = enqueue::order(user, job, kind.tool(), body.session_id.as_deref(), &order)?;
+    let mut order = enqueue::order(user, job, kind.tool(), session.as_deref(), &order)?;
     order.steps.push(order.input.clone());
-    let view = enqueue::enqueue(&cx, &order).await?.view;
+    let view = enqueue::enqueue(&cx, &order, &enqueue::terms(max_credits)).await?.view;
     if view.status == State::Queued {
         wake::send_hint(&cx, llm::NAME, 0).await;
     }
     let status = if view.status.is_final() { 200 } else { 202 };
     Reply::with_status(status, WebsiteAccepted::of(view))
+}
+
+/// Prices an order of a website of `kind` that is not made yet.
+pub async fn quote(
+    call: &impl Invocation,
+    body: QuoteBody,
+    kind: WebsiteKind,
+) -> Result<QuoteReply, ApiError> {
+    let order = checked(body.input()?)?;
+    quote::quote(call, kind.tool(), &order, 1, &[]).await
+}
+
+fn checked(body: WebsiteBody) -> Result<WebsiteOrder, ApiError> {
+    input::session_id("sessionId", body.session_id.as_deref())?;
+    WebsiteOrder {
+        prompt: body.prompt,
+        site_name: body.site_name,
+        language: body.language,
+        team_id: body.team_id,
+    }
+    .check()
 }
 
 impl WebsiteAccepted {

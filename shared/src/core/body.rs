@@ -18,6 +18,9 @@ use crate::core::error::ApiError;
 /// reading each of them costs time.
 pub const FIELDS_MAX: usize = 100;
 
+/// Up to here, 2^53, a number with a fraction part is exact.
+const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
+
 /// Parses a JSON object; blank text counts as an empty one. Answers 400 if the text is anything
 /// else, an object has more than [`FIELDS_MAX`] fields, or a text holds a NUL character.
 pub fn parse(text: &str) -> Result<Value, ApiError> {
@@ -92,8 +95,14 @@ impl<'de> Visitor<'de> for Bounded<'_> {
         Ok(value.into())
     }
 
+    /// A whole number may be written with a fraction of zeros, as JSON Schema allows.
     fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
-        Ok(value.into())
+        if value.fract() != 0.0 || value.abs() > WHOLE_MAX {
+            return Ok(value.into());
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "a whole number of less than 2^53")]
+        let whole = value as i64;
+        Ok(whole.into())
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
@@ -248,8 +257,19 @@ mod tests {
     }
 
     #[test]
+    fn a_whole_number_may_be_written_with_a_fraction_of_zeros() {
+        let read = |number: &str| parse(&format!("{{\"n\":{number}}}")).unwrap()["n"].clone();
+        for (written, whole) in [("2048.0", 2_048), ("-3.00", -3), ("1e3", 1_000), ("-0.0", 0)] {
+            assert_eq!(read(written), json!(whole), "{written}");
+        }
+        assert_eq!(read("2048.5"), json!(2_048.5));
+        let image = json!({"imageUrl": "x", "resolution": read("2048.0")});
+        assert!(typed::<ImageInput>(&image).is_ok());
+    }
+
+    #[test]
     fn parse_agrees_with_serde_json() {
-        let text = r#"{"a":[1,-2,0.5,1e3,18446744073709551615,true,null],"b":{"c":{}},
+        let text = r#"{"a":[1,-2,0.5,1e300,18446744073709551615,true,null],"b":{"c":{}},
             "d":"ä\u0061\ud83d\ude00"}"#;
         assert_eq!(parse(text).unwrap(), serde_json::from_str::<Value>(text).unwrap());
         for bad in ["{\"a\":1}x", "{\"a\":1}{}", "{\"a\":1e999}", "{\"a\":\"\\ud800\"}"] {

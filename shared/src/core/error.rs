@@ -40,6 +40,7 @@ error_codes! {
     ActiveJobExists "active_job_exists" 409 "Another job of yours is still active";
     AlreadyFinal "already_final" 409 "The job has already ended";
     InProgress "in_progress" 409 "The job is in progress";
+    PriceChanged "price_changed" 409 "The order costs more than you agreed to";
     IdempotencyConflict "idempotency_conflict" 409 "This id was used for a different request";
     PayloadTooLarge "payload_too_large" 413 "The request body is too large";
     ProviderRejected "provider_rejected" 422 "The provider refused the job";

@@ -9,6 +9,7 @@ pub mod error;
 pub mod id;
 pub mod job;
 pub mod json;
+pub mod measure;
 pub mod media;
 pub mod provider;
 pub mod reply;

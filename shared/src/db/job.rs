@@ -2,6 +2,7 @@
 
 use crate::core::id::{JobId, UserId};
 use crate::core::job::State;
+use crate::core::measure::{Measured, PriceUnit};
 use crate::db::step::ClaimedStep;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -29,11 +30,24 @@ pub struct Enqueue {
     pub claim: bool,
 }
 
+/// What an order may cost.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OrderTerms {
+    /// The most that the user agreed to.
+    pub max_credits: Option<i64>,
+    /// What its files hold, once it was measured.
+    pub measured: Option<Measured>,
+    /// The caller measures the files where the price needs it, and repeats the order.
+    pub can_measure: bool,
+}
+
 /// An order as the database took it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct EnqueuedJob {
     #[serde(flatten)]
     pub view: JobView,
+    /// Nothing was written: the price is by this unit of the files.
+    pub unmeasured: Option<PriceUnit>,
     /// The first step, if it was claimed with the order: the caller submits it.
     pub claimed: Option<ClaimedStep>,
 }
@@ -43,6 +57,18 @@ impl EnqueuedJob {
     pub fn is_to_submit(&self) -> bool {
         self.claimed.is_some() || self.view.status == State::Queued
     }
+}
+
+/// What an order would cost, and when its job would start.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct QuotedOrder {
+    pub credits: i64,
+    /// Null for nobody, as `enough` is.
+    pub balance: Option<i64>,
+    pub enough: Option<bool>,
+    pub eta_seconds: i32,
+    /// The price is the largest, because this unit of the files was not measured.
+    pub unmeasured: Option<PriceUnit>,
 }
 
 /// A job as its owner sees it.
@@ -112,7 +138,19 @@ pub struct RequeuedJob {
 }
 
 rpc! {
-    row job_enqueue_v2(order: &Enqueue as ..) -> EnqueuedJob;
+    row job_enqueue_v2(
+        order: &Enqueue as ..,
+        max_credits: Option<i64> as ?,
+        measured: Option<Measured> as ?,
+        can_measure: bool,
+    ) -> EnqueuedJob;
+    row order_quote_v1(
+        tool: &str,
+        input: &Value,
+        steps: usize,
+        user_id: Option<UserId> as ?,
+        measured: Option<Measured> as ?,
+    ) -> QuotedOrder;
     /// Only that user's job, a job of that tool, or a job in that table, where they are given.
     row job_get_v1(
         user_id: Option<UserId> as ?,

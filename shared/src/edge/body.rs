@@ -7,7 +7,7 @@ use crate::core::error::{ApiError, ErrorCode};
 
 /// Reads the body as text. Answers 413 if it has more than `bytes_max` bytes. If its length is
 /// declared, the platform enforces it and one read suffices; if not, this function counts chunks.
-pub(crate) async fn read(
+pub async fn read(
     request: &mut worker::Request,
     bytes_max: usize,
 ) -> Result<String, ApiError> {
@@ -53,7 +53,7 @@ const DISCARD_MAX: usize = 4 * 1024 * 1024;
 
 /// Reads and drops the body of a request that is refused. An answer before the end of the body
 /// makes the server close the connection, and a client that is still sending sees a reset instead.
-pub(crate) async fn discard(request: &mut worker::Request) {
+pub async fn discard(request: &mut worker::Request) {
     if request.inner().body().is_none() || request.inner().body_used() {
         return;
     }

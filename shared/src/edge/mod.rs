@@ -21,6 +21,7 @@ mod spec;
 mod start;
 mod stream;
 
+pub use body::{discard as discard_body, read as read_body};
 pub use call::{Call, OwnedCx, handle};
 pub use cors::{plain, with_cors};
 pub use cron::serve_scheduled;
@@ -28,4 +29,4 @@ pub use fetch::Fetch;
 pub use log::log_failure;
 pub use queue::{Batch, serve_queue};
 pub use serve::{answer, request_id, serve};
-pub use spec::{Handler, Op, Route, Spec, route};
+pub use spec::{Handler, Op, QUOTE, Route, Spec, route};

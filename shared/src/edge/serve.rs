@@ -175,7 +175,8 @@ async fn admitted(
     if let Admission::Refused(error) = admission {
         return Err(error);
     }
-    rate::admitted(cx.fetch.env(), op.quota, identity).await?;
+    let address = header(headers, "cf-connecting-ip");
+    rate::admitted(cx.fetch.env(), op.quota, identity, address).await?;
     match admission {
         Admission::Granted(caller) => Ok(caller),
         Admission::IfAdmin(Caller::User { id, anonymous, .. })

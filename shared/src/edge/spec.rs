@@ -13,9 +13,14 @@ use crate::edge::call::Call;
 pub struct Spec {
     pub name: &'static str,
     pub ops: &'static [Op],
+    /// What prices an order of the function's tool. The gateway passes [`QUOTE`] on to it.
+    pub quote: Option<Op>,
     /// The settings that every call needs. `serve` answers 500 without them.
     pub requires: RequiredGroups,
 }
+
+/// The path under which every tool's function answers quotes, whatever its own name.
+pub const QUOTE: &str = "quote";
 
 /// The handler of an operation.
 pub type Handler = fn(Call) -> LocalBoxFuture<'static, Result<Reply, ApiError>>;
@@ -65,11 +70,11 @@ pub struct Route {
 pub fn route(spec: &'static Spec, method: &str, path: &str) -> Result<Route, ApiError> {
     let path = path.strip_prefix("/functions/v1").unwrap_or(path);
     let mut segments = path.split('/').filter(|segment| !segment.is_empty());
-    if segments.next() != Some(spec.name) {
-        return Err(ApiError::not_found());
-    }
+    let name = segments.next();
     let rest: Vec<&str> = segments.collect();
     let found = match rest.split_first() {
+        None if name == Some(QUOTE) => spec.quote.as_ref().map(|op| (op, &rest[..])),
+        _ if name != Some(spec.name) => None,
         Some((first, after)) => {
             find(spec, method, first, after).or_else(|| find(spec, method, "", &rest))
         }
@@ -77,8 +82,8 @@ pub fn route(spec: &'static Spec, method: &str, path: &str) -> Result<Route, Api
     };
     let (op, path) = found.ok_or_else(ApiError::not_found)?;
     if !op.methods.contains(&method) {
-        let allowed =
-            spec.ops.iter().filter(|other| other.path == op.path).flat_map(|other| other.methods);
+        let all = spec.ops.iter().chain(&spec.quote);
+        let allowed = all.filter(|other| other.path == op.path).flat_map(|other| other.methods);
         let allowed: Vec<&str> = allowed.copied().collect();
         return Err(
             ApiError::of(ErrorCode::MethodNotAllowed).with_field("allow", allowed.join(", "))
@@ -130,7 +135,8 @@ macro_rules! op {
 /// it requires are those of the `function.toml` beside its `Cargo.toml`.
 ///
 /// `cron` takes an `async fn(OwnedCx) -> Result<(), ApiError>`. `queue` takes an `async fn(Value,
-/// OwnedCx) -> Result<(), ApiError>` and calls it once for each message.
+/// OwnedCx) -> Result<(), ApiError>` and calls it once for each message. `quote` is the handler that
+/// prices an order of the function's tool.
 #[macro_export]
 macro_rules! function {
     (
@@ -141,6 +147,7 @@ macro_rules! function {
                     => $handler:expr
             ),* $(,)?
         },
+        $(quote: $quote:expr,)?
         $(cron: $cron:expr,)?
         $(queue: $queue:expr,)?
     ) => {
@@ -149,6 +156,7 @@ macro_rules! function {
             ops: &[$(
                 $crate::op!($($method)|+ $path for $policy $(as $quota)? => $handler)
             ),*],
+            quote: $crate::function!(@quote $($quote)?),
             requires: $crate::core::config::required(include_str!("../function.toml")),
         };
 
@@ -184,6 +192,12 @@ macro_rules! function {
             }
         )?
     };
+    (@quote) => {
+        None
+    };
+    (@quote $quote:expr) => {
+        Some($crate::op!(POST "quote" for UserOrNobody as Read => $quote))
+    };
 }
 
 #[cfg(test)]
@@ -199,11 +213,13 @@ mod tests {
     static QUEUE: Spec = Spec {
         name: "queue",
         ops: &[op!(GET | POST "check" for User as Read => ok), op!(POST "" for Provider => ok)],
+        quote: Some(op!(POST "quote" for UserOrNobody as Read => ok)),
         requires: required("\nsettings = []"),
     };
     static ONE: Spec = Spec {
         name: "one",
         ops: &[op!(POST "" for Admin => ok)],
+        quote: None,
         requires: required("\nsettings = []"),
     };
 
@@ -216,15 +232,18 @@ mod tests {
         assert_eq!(route(&QUEUE, "POST", "/functions/v1/queue/a/b").unwrap().path, ["a", "b"]);
         assert_eq!(route(&ONE, "POST", "/functions/v1/one").unwrap().op.path, "");
         assert_eq!(ONE.ops[0].quota, Quota::Other);
+        let quote = route(&QUEUE, "POST", "/functions/v1/quote").unwrap().op;
+        assert_eq!((quote.path, quote.policy), ("quote", Policy::UserOrNobody));
     }
 
     #[test]
     fn an_unknown_path_is_404_and_a_wrong_method_is_405() {
-        for path in ["/functions/v1/one/x", "/functions/v1/two", "/"] {
+        for path in ["/functions/v1/one/x", "/functions/v1/two", "/", "/functions/v1/quote"] {
             assert_eq!(route(&ONE, "POST", path).unwrap_err().code, ErrorCode::NotFound);
         }
         let refused = route(&QUEUE, "DELETE", "/functions/v1/queue/check").unwrap_err();
         assert_eq!(refused.code, ErrorCode::MethodNotAllowed);
         assert_eq!(refused.fields["allow"], "GET, POST");
+        assert_eq!(route(&QUEUE, "GET", "/quote").unwrap_err().fields["allow"], "POST");
     }
 }

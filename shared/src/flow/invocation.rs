@@ -4,12 +4,12 @@ use super::Cx;
 use crate::core::auth::{Caller, Quota};
 use crate::core::error::ApiError;
 use crate::core::id::{JobId, UserId};
-use crate::core::transport::Transport;
+use crate::core::transport::Streams;
 
 /// What the platform gives to a handler beside its typed body.
 #[expect(async_fn_in_trait, reason = "one thread: futures here are never sent")]
 pub trait Invocation {
-    type Transport: Transport + 'static;
+    type Transport: Streams + 'static;
 
     fn cx(&self) -> Cx<'_, Self::Transport>;
 

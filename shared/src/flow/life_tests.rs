@@ -20,7 +20,7 @@ fn a_picture_costs_six_calls_of_the_database() {
     let life = async {
         let mut order = order(UserId::from_random(1), job, "t", None, &"input").unwrap();
         order.claim = can_submit(&cx, NAME);
-        let enqueued = enqueue(&cx, &order).await.unwrap();
+        let enqueued = enqueue(&cx, &order, &OrderTerms::default()).await.unwrap();
         submit_waiting_logged(&cx, NAME, enqueued.claimed, &|_| {}).await;
         let attempt = Attempt { job, step: Step(1), run: Run(1) };
         let (signature, body) = (Signature::default(), r#"{"taskId": "7"}"#);

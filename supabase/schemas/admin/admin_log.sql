@@ -1,7 +1,8 @@
 create table unstuck.admin_log (
   id bigint generated always as identity primary key,
   at timestamptz not null default clock_timestamp(),
-  actor uuid not null,
+  -- Null: a change by SQL.
+  actor uuid,
   act text not null,
   subject text,
   "from" jsonb,
@@ -14,7 +15,8 @@ create index admin_log_by_time on unstuck.admin_log (at desc);
 create index admin_log_by_subject on unstuck.admin_log (subject);
 
 comment on table unstuck.admin_log is $c$
-What admins did outside of the history of single jobs. Append-only, kept for ever.
+What admins did outside of the history of single jobs, and each change of a price, by whomever.
+Append-only, kept for ever.
 $c$;
 
 alter table unstuck.admin_log enable row level security;

@@ -1,6 +1,7 @@
 -- Writes a new job with the input and the steps of a final one, for the same user. It costs nothing
--- unless p_charge; then the wallet prices it by the input and by its own receipt of the old job,
--- which says who paid. The old job and the user's account are locked.
+-- unless p_charge; then it costs what the old job did, or the order of which that was a free retry.
+-- The wallet is told the input and its own receipt of the old job, which says who paid. The old job
+-- and the user's account are locked.
 create or replace function unstuck_private.job_repeat(
   p_job unstuck.jobs,
   p_tool unstuck.tools,
@@ -44,10 +45,10 @@ begin
   end if;
   perform unstuck_private.account_lock(p_job.user_id);
   if p_charge then
-    v_price := unstuck_private.wallet_price(
+    v_price := unstuck_private.price_paid(p_job);
+    perform unstuck_private.wallet_price(
       p_job.user_id, p_tool.tool,
-      p_job.input || coalesce(unstuck_private.job_receipt(p_job.id), '{}'),
-      unstuck_private.order_price(p_tool, jsonb_array_length(v_steps)));
+      p_job.input || coalesce(unstuck_private.job_receipt(p_job.id), '{}'), v_price);
   end if;
   v_balance := unstuck_private.refuse_over_balance(p_job.user_id, p_tool.tool, v_price);
   if exists (select from unstuck.jobs j where j.id = p_new_job_id) then

@@ -6,7 +6,10 @@ create or replace function unstuck.job_enqueue_v2(
   p_input jsonb,
   p_request_hash text,
   p_steps jsonb,
-  p_claim boolean
+  p_claim boolean,
+  p_max_credits bigint default null,
+  p_measured jsonb default null,
+  p_can_measure boolean default false
 )
 returns table (
   job_id uuid,
@@ -21,7 +24,8 @@ returns table (
   error_code text,
   error_message text,
   credits_refunded bigint,
-  claimed jsonb
+  claimed jsonb,
+  unmeasured text
 )
 language plpgsql
 security definer
@@ -36,6 +40,7 @@ declare
   v_tool unstuck.tools;
   v_job unstuck.jobs;
   v_price bigint;
+  v_unmeasured text;
   v_balance bigint;
   v_taken bigint;
   v_seconds_over int;
@@ -66,7 +71,7 @@ begin
     perform unstuck_private.refuse_other_order(v_job, p_user_id, p_tool, p_request_hash);
     if v_job.request_hash is not null then
       return query
-      select s.*, case when p_claim then unstuck_private.order_claimed(p_job_id) end
+      select s.*, case when p_claim then unstuck_private.order_claimed(p_job_id) end, null::text
       from unstuck_private.job_state(p_job_id) s;
       return;
     end if;
@@ -77,8 +82,17 @@ begin
     perform unstuck_private.refuse(503, 'tool_disabled');
   end if;
   perform unstuck_private.refuse_second_live_job(p_user_id, p_job_id, v_tool);
-  v_price := unstuck_private.wallet_price(p_user_id, p_tool, p_input,
-    unstuck_private.order_price(v_tool, jsonb_array_length(p_steps)));
+  select p.credits, p.unmeasured
+  into v_price, v_unmeasured
+  from unstuck_private.order_price(v_tool, p_input, jsonb_array_length(p_steps), p_measured) p;
+  if v_unmeasured is not null and p_can_measure then
+    return query
+    select p_job_id, 'pending', false, 0::bigint, 0::bigint, null::int, null::int, null::text,
+      null::text, null::text, null::text, 0::bigint, null::jsonb, v_unmeasured;
+    return;
+  end if;
+  v_price := unstuck_private.wallet_price(p_user_id, p_tool, p_input, v_price);
+  perform unstuck_private.refuse_dearer(p_user_id, p_tool, v_price, p_max_credits);
   v_balance := unstuck_private.refuse_over_balance(p_user_id, p_tool, v_price);
   begin
     -- Some servers of the PostgREST protocol pass a null as ''.
@@ -101,7 +115,7 @@ begin
   return query
   select p_job_id, 'queued', false, v_taken, v_balance - v_taken, null::int, null::int, null::text,
     null::text, null::text, null::text, 0::bigint,
-    case when p_claim then unstuck_private.order_claim(p_job_id) end;
+    case when p_claim then unstuck_private.order_claim(p_job_id) end, null::text;
 end $$;
 
 comment on function unstuck.job_enqueue_v2 is $c$
@@ -112,11 +126,16 @@ row of the same id that an older client inserted. With p_claim the first step is
 where a slot is free and nobody waits for it; claimed: that step, as `step_claim_v1` returns it. The
 other columns show the job as it was ordered.
 
-Refuses: bad_request, idempotency_conflict (the id belongs to another order), already_final (also:
-the user cancelled the order before it arrived), tool_disabled, active_job_exists,
-insufficient_credits, queue_full. A refusal leaves nothing behind.
+With p_can_measure an order whose price is by seconds or megapixels of its files, which p_measured
+does not say, is not written: unmeasured names the unit, and the caller repeats the order with what
+it measured. Without p_can_measure it costs the rule's largest.
 
-Replay: the same id, user, tool and hash get the job's present state and no charge: replayed = true.
+Refuses: bad_request, idempotency_conflict (the id belongs to another order), already_final (also:
+the user cancelled the order before it arrived), tool_disabled, active_job_exists, price_changed
+(dearer than p_max_credits), insufficient_credits, queue_full. A refusal leaves nothing behind.
+
+Replay: the same id, user, tool and hash get the job's present state and no charge: replayed = true,
+whatever the price is now.
 claimed: the step with a new run, while no worker has sent it.
 $c$;
 

@@ -1,7 +1,12 @@
--- What a signed-in user reads of the tables: own rows, an admin all. Nobody writes to a table.
+-- What a signed-in user reads of the tables: own rows, an admin all; everybody reads what is sold.
+-- Nobody writes to a table.
 
 create policy tools_read on unstuck.tools
-for select to authenticated
+for select to anon, authenticated
+using (true);
+
+create policy tool_prices_read on unstuck.tool_prices
+for select to anon, authenticated
 using (true);
 
 create policy providers_read on unstuck.providers

@@ -49,3 +49,8 @@ $c$;
 alter table unstuck.tools enable row level security;
 revoke all on unstuck.tools from public, anon, authenticated, service_role;
 grant select on unstuck.tools to authenticated, service_role;
+-- Everything but the circuit.
+grant select (
+  tool, table_name, provider, credit_cost, priced_per, step_order, refund_rule, exclusive_group,
+  start_timeout, run_timeout, queue_ttl, attempt_max, user_cancel_running, enabled
+) on unstuck.tools to anon;

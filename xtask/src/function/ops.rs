@@ -21,6 +21,8 @@ const CALLERS: [(&str, &[&str]); 8] = [
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct DeclaredOps {
     pub ops: Vec<DeclaredOp>,
+    /// The function prices the orders of its tool.
+    pub has_quote: bool,
     pub has_cron: bool,
     pub has_queue: bool,
 }
@@ -64,6 +66,7 @@ impl DeclaredOps {
         }
         Ok(Self {
             ops,
+            has_quote: lines().any(|line| line.starts_with("quote: ")),
             has_cron: lines().any(|line| line.starts_with("cron: ")),
             has_queue: lines().any(|line| line.starts_with("queue: ")),
         })
@@ -97,7 +100,8 @@ impl DeclaredOps {
         let lets_users_in = |op: &&DeclaredOp| {
             ["User", "UserOrService", "Admin", "ServiceOrAdmin"].contains(&op.policy.as_str())
         };
-        self.ops.iter().filter(lets_users_in).map(|op| op.quota.as_str()).collect()
+        let of_ops = self.ops.iter().filter(lets_users_in).map(|op| op.quota.as_str());
+        of_ops.chain(self.has_quote.then_some("Read")).collect()
     }
 }
 
@@ -115,6 +119,7 @@ shared::function! {
         POST "" for ServiceOrAdmin => repair,
         POST "start" for Scheduled => start,
     },
+    quote: quote,
     cron: by_cron,
 }
 "#;
@@ -123,8 +128,8 @@ shared::function! {
     fn operations_and_events_are_read_from_the_macro() {
         let ops = DeclaredOps::parse(SOURCE).unwrap();
         assert_eq!(ops.callers(), "user, service, admin, schedule");
-        assert_eq!(ops.quotas(), BTreeSet::from(["Order", "Other"]));
-        assert!(ops.has_cron && !ops.has_queue && ops.is_scheduled() && ops.checks_identity());
+        assert_eq!(ops.quotas(), BTreeSet::from(["Order", "Other", "Read"]));
+        assert!(ops.has_quote && ops.has_cron && !ops.has_queue && ops.is_scheduled() && ops.checks_identity());
     }
 
     #[test]

@@ -14,10 +14,11 @@ use crate::core::body;
 use crate::core::error::ApiError;
 use crate::core::id::JobId;
 use crate::core::provider::runninghub;
-use crate::core::provider::runninghub::apps::{self, ToolInput};
+use crate::core::provider::runninghub::apps::{self, Field, ToolInput};
 use crate::core::transport::Transport;
 use crate::db::job::{Enqueue, EnqueuedJob, JobView};
 use crate::flow::invocation::Invocation;
+use crate::flow::order::quote::{self, QuoteBody, QuoteReply};
 use crate::flow::order::{enqueue, input};
 use crate::flow::submit::round;
 use reply::{RunReply, RunningHubStatus};
@@ -28,6 +29,7 @@ use reply::{RunReply, RunningHubStatus};
 struct OrderNames {
     job_id: Option<JobId>,
     session_id: Option<String>,
+    max_credits: Option<u64>,
 }
 
 /// The input of `queue-status`.
@@ -54,27 +56,39 @@ pub async fn run<I: ToolInput>(
     call.log_job(job);
     let mut order = enqueue::order(user, job, I::TOOL, names.session_id.as_deref(), &ordered)?;
     let mut fields = ordered.fields();
-    let files: Vec<(String, &str)> = fields
-        .iter()
-        .filter(|field| field.is_file)
-        .map(|field| (field.name.to_owned(), field.value.as_str()))
-        .collect();
-    let urls = enqueue::files(&cx, &order, &files).await?;
+    let urls = enqueue::files(&cx, &order, &files(&fields)).await?;
     for (field, url) in fields.iter_mut().filter(|field| field.is_file).zip(urls) {
         field.value = url;
     }
     let step = apps::stored_request(apps, I::TOOL, ordered.variant(), &fields, I::RESULT);
     order.steps.push(step.ok_or_else(|| ApiError::misconfigured("RUNNINGHUB_APPS"))?);
     order.claim = round::can_submit(&cx, runninghub::NAME);
-    let job = enqueue::enqueue(&cx, &order).await?;
+    let files = files(&fields);
+    let job = enqueue::enqueue_measured(&cx, &order, names.max_credits, &files).await?;
     let view = if job.is_to_submit() { submit(call, &order, job).await } else { job.view };
     RunReply::of(&view)
+}
+
+/// Prices an order of `I` that is not made yet.
+pub async fn quote<I: ToolInput>(
+    call: &impl Invocation,
+    body: QuoteBody,
+) -> Result<QuoteReply, ApiError> {
+    let ordered = body.input::<I>()?.checked()?;
+    let fields = ordered.fields();
+    quote::quote(call, I::TOOL, &ordered, 1, &files(&fields)).await
+}
+
+/// The files of a request, as `(field, URL)`.
+fn files(fields: &[Field]) -> Vec<(String, &str)> {
+    let files = fields.iter().filter(|field| field.is_file);
+    files.map(|field| (field.name.to_owned(), field.value.as_str())).collect()
 }
 
 /// Submits the job's claimed step, or else waiting steps, in background work that outlives a closed
 /// page, and waits until the outcome of this job is recorded.
 async fn submit(call: &impl Invocation, order: &Enqueue, enqueued: EnqueuedJob) -> JobView {
-    let EnqueuedJob { view, claimed } = enqueued;
+    let EnqueuedJob { view, claimed, .. } = enqueued;
     let (outcome_tx, outcome_rx) = oneshot::channel();
     let job = order.job;
     call.background(async move |cx| {

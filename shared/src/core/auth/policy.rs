@@ -13,6 +13,8 @@ pub enum Policy {
     /// A provider's webhook: the token in its path admits the call.
     Provider,
     User,
+    /// A user, or a caller without a credential. A bad credential is refused.
+    UserOrNobody,
     /// The service may call for a user whom it names.
     UserOrService,
     Admin,
@@ -43,6 +45,7 @@ pub fn admit(
         return Admission::Granted(Caller::Public);
     }
     match identity {
+        Identity::Nobody if policy == Policy::UserOrNobody => Admission::Granted(Caller::Public),
         Identity::Nobody | Identity::Invalid => Admission::Refused(ApiError::unauthorized()),
         Identity::Scheduler if policy == Policy::Scheduled => Admission::Granted(Caller::Scheduler),
         // Outside the scheduled functions the scheduler's secret proves nothing.
@@ -62,7 +65,9 @@ pub fn admit(
                 {
                     Admission::Refused(ApiError::forbidden())
                 }
-                Policy::User | Policy::UserOrService => Admission::Granted(caller),
+                Policy::User | Policy::UserOrNobody | Policy::UserOrService => {
+                    Admission::Granted(caller)
+                }
                 Policy::Admin | Policy::ServiceOrAdmin => Admission::IfAdmin(caller),
                 _ => Admission::Refused(ApiError::forbidden()),
             }
@@ -120,6 +125,20 @@ mod tests {
             for policy in [Public, Provider] {
                 assert_eq!(answer(identity, policy, false, false), "public");
             }
+        }
+    }
+
+    #[test]
+    fn a_caller_without_a_credential_may_ask_where_nobody_is_admitted() {
+        for (identity, expected) in [
+            (Identity::Nobody, "public"),
+            (Identity::Invalid, "401"),
+            (user(false), "user"),
+            (user(true), "anonymous"),
+            (Identity::Service, "403"),
+            (Identity::Scheduler, "401"),
+        ] {
+            assert_eq!(answer(identity, Policy::UserOrNobody, false, false), expected);
         }
     }
 

@@ -3,13 +3,13 @@
 //! The database decides everything in one transaction. This module only repeats that call: once
 //! after a lost answer (the same job id, so nothing is charged twice), once after healing.
 
-use super::input;
+use super::{input, measure};
 use crate::core::digest::sha256_hex;
 use crate::core::error::{ApiError, ErrorCode};
 use crate::core::id::{JobId, UserId};
 use crate::core::job::State;
-use crate::core::transport::Transport;
-use crate::db::job::{Enqueue, EnqueuedJob, JobView};
+use crate::core::transport::{Streams, Transport};
+use crate::db::job::{Enqueue, EnqueuedJob, JobView, OrderTerms};
 use crate::db::step::ClaimedStep;
 use crate::flow::retry::once_if_lost;
 use crate::flow::submit::round::{self, Progress, SubmitOutcome};
@@ -23,13 +23,42 @@ use std::cell::Cell;
 const READ_PAUSE_MS: u32 = 100;
 const READ_PAUSE_MS_MAX: u32 = 1_600;
 
+/// Debits and enqueues. Where the price is by the seconds or megapixels of `files` (`(field, URL)`),
+/// measures them first, which costs one more call of the database and a few of the storage.
+pub async fn enqueue_measured<T: Streams>(
+    cx: &Cx<'_, T>,
+    order: &Enqueue,
+    max_credits: Option<u64>,
+    files: &[(String, &str)],
+) -> Result<EnqueuedJob, ApiError> {
+    let mut terms = OrderTerms { can_measure: true, ..terms(max_credits) };
+    let enqueued = enqueue(cx, order, &terms).await?;
+    let Some(unit) = enqueued.unmeasured else { return Ok(enqueued) };
+    terms.can_measure = false;
+    terms.measured = Some(measure::files(cx, unit, files, order.user).await?);
+    enqueue(cx, order, &terms).await
+}
+
+/// The terms of an order without files.
+pub fn terms(max_credits: Option<u64>) -> OrderTerms {
+    let max_credits = max_credits.map(|credits| i64::try_from(credits).unwrap_or(i64::MAX));
+    OrderTerms { max_credits, ..OrderTerms::default() }
+}
+
 /// Debits and enqueues. If the user's own stale jobs may have caused a refusal, heals them and
 /// tries once more.
 pub async fn enqueue<T: Transport>(
     cx: &Cx<'_, T>,
     order: &Enqueue,
+    terms: &OrderTerms,
 ) -> Result<EnqueuedJob, ApiError> {
-    let enqueue = async || once_if_lost(async || cx.db().job_enqueue_v2(order).await).await;
+    let OrderTerms { max_credits, measured, can_measure } = *terms;
+    let enqueue = async || {
+        once_if_lost(async || {
+            cx.db().job_enqueue_v2(order, max_credits, measured, can_measure).await
+        })
+        .await
+    };
     match enqueue().await {
         Err(refused)
             if refused.is(ErrorCode::InsufficientCredits)

@@ -7,7 +7,7 @@ use crate::core::address::{self, InputUrl};
 use crate::core::error::ApiError;
 use crate::core::id::UserId;
 use crate::core::storage;
-use crate::core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
+use crate::core::transport::{HttpRequest, HttpResponse, Transport};
 use crate::flow::Cx;
 use serde_json::Value;
 
@@ -38,6 +38,9 @@ pub async fn check<T: Transport>(
     url: &str,
     caller: UserId,
 ) -> Result<String, ApiError> {
+    if url.is_empty() {
+        return Err(ApiError::bad_field(field, "is missing"));
+    }
     let input = address::input(url, caller, cx.config)
         .map_err(|problem| ApiError::bad_field(field, problem))?;
     if let InputUrl::Own { object, .. } = &input {
@@ -55,22 +58,23 @@ async fn exists<T: Transport>(cx: &Cx<'_, T>, field: &str, object: &str) -> Resu
         timeout_ms: INFO_MS,
     };
     match cx.transport.send(request).await {
-        Ok(response) => match input_lookup(&response) {
-            InputLookup::Found => Ok(()),
-            InputLookup::Missing => {
-                Err(ApiError::bad_field(field, "is not in our storage; upload it first"))
-            }
-            InputLookup::Empty => {
-                Err(ApiError::bad_field(field, "is an empty file; upload it anew"))
-            }
-            InputLookup::KeyRefused => Err(ApiError::misconfigured("SUPABASE_SERVICE_ROLE_KEY")
-                .with_internal(format!("storage answered {}", response.status))),
-            InputLookup::Inconclusive => {
-                Err(ApiError::upstream(format!("storage answered {}", response.status)))
-            }
-        },
-        Err(TransportError::NotSent(detail) | TransportError::Unknown(detail)) => {
-            Err(ApiError::upstream(format!("storage: {detail}")))
+        Ok(response) => found(field, &response),
+        Err(error) => Err(ApiError::upstream(format!("storage: {error}"))),
+    }
+}
+
+/// Refuses an object that storage does not have, and answers 503 where storage does not say.
+pub(super) fn found(field: &str, response: &HttpResponse) -> Result<(), ApiError> {
+    match input_lookup(response) {
+        InputLookup::Found => Ok(()),
+        InputLookup::Missing => {
+            Err(ApiError::bad_field(field, "is not in our storage; upload it first"))
+        }
+        InputLookup::Empty => Err(ApiError::bad_field(field, "is an empty file; upload it anew")),
+        InputLookup::KeyRefused => Err(ApiError::misconfigured("SUPABASE_SERVICE_ROLE_KEY")
+            .with_internal(format!("storage answered {}", response.status))),
+        InputLookup::Inconclusive => {
+            Err(ApiError::upstream(format!("storage answered {}", response.status)))
         }
     }
 }

@@ -2,3 +2,5 @@
 
 pub mod enqueue;
 pub mod input;
+mod measure;
+pub mod quote;

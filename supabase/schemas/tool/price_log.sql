@@ -1,0 +1,35 @@
+-- Keeps each change of a price in `admin_log`: the columns that the trigger names, before and
+-- after. The actor is the admin of this transaction, or nobody for a change by SQL.
+create or replace function unstuck_private.price_log() returns trigger
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_old jsonb := case when tg_op <> 'INSERT' then to_jsonb(old) end;
+  v_new jsonb := case when tg_op <> 'DELETE' then to_jsonb(new) end;
+begin
+  insert into unstuck.admin_log (actor, act, subject, "from", "to")
+  select
+    substring(current_setting('unstuck.actor', true) from '^admin:([0-9a-f-]{36})$')::uuid,
+    'price_changed',
+    coalesce(v_new, v_old) ->> 'tool',
+    case when v_old is not null then jsonb_object_agg(c.name, v_old -> c.name) end,
+    case when v_new is not null then jsonb_object_agg(c.name, v_new -> c.name) end
+  from unnest(tg_argv) as c (name);
+  return null;
+end $$;
+
+create or replace trigger tools_price_log
+after update on unstuck.tools
+for each row
+when (old.credit_cost <> new.credit_cost or old.priced_per <> new.priced_per)
+execute function unstuck_private.price_log('credit_cost', 'priced_per');
+
+create or replace trigger tool_prices_log
+after insert or update or delete on unstuck.tool_prices
+for each row
+execute function unstuck_private.price_log(
+  'position', 'matches', 'credits', 'priced_per', 'quantity', 'note');
+
+revoke all on function unstuck_private.price_log from public, anon, authenticated, service_role;
