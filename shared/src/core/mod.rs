@@ -12,6 +12,8 @@ pub mod json;
 pub mod media;
 pub mod provider;
 pub mod reply;
+pub mod seller;
+pub mod standard_webhooks;
 pub mod storage;
 pub mod transport;
 pub mod webhook;

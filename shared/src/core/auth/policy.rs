@@ -12,6 +12,8 @@ pub enum Policy {
     Public,
     /// A provider's webhook: the token in its path admits the call.
     Provider,
+    /// A seller's webhook: the handler admits the call by the signature over its body.
+    Seller,
     User,
     /// The service may call for a user whom it names.
     UserOrService,
@@ -39,7 +41,7 @@ pub fn admit(
     charges: bool,
     allow_anonymous: bool,
 ) -> Admission {
-    if matches!(policy, Policy::Public | Policy::Provider) {
+    if matches!(policy, Policy::Public | Policy::Provider | Policy::Seller) {
         return Admission::Granted(Caller::Public);
     }
     match identity {
@@ -117,7 +119,7 @@ mod tests {
                     "{identity:?} × {policy:?}"
                 );
             }
-            for policy in [Public, Provider] {
+            for policy in [Public, Provider, Seller] {
                 assert_eq!(answer(identity, policy, false, false), "public");
             }
         }
