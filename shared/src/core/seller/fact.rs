@@ -79,7 +79,6 @@ pub struct DisputeTold {
     pub at: i64,
 }
 
-
 impl PurchaseFact {
     /// Whether it tells what was bought. A payment for nothing known is not ours.
     pub fn is_of_something(&self) -> bool {

@@ -118,8 +118,12 @@ fn seconds(timestamp: &Value) -> Option<i64> {
     };
     // The days since 1970 of a date of the proleptic calendar; a year begins with March.
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * year + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400)
-        + (153 * month + 2) / 5 + day - 1 - 719_468;
+    let days = 365 * year + year.div_euclid(4) - year.div_euclid(100)
+        + year.div_euclid(400)
+        + (153 * month + 2) / 5
+        + day
+        - 1
+        - 719_468;
     Some(days * 86_400 + hour * 3_600 + minute * 60 + second - offset_s)
 }
 
@@ -182,8 +186,11 @@ mod tests {
             ("credits", json!({"id": "o", "userId": user})),
             ("credits", json!({"id": "o", "userId": user, "credits": 0})),
             ("credits", json!({"id": "o", "userId": user, "credits": 1.5})),
-            ("refundedShare", json!({"id": "o", "userId": user, "credits": 1,
-                "refundedShare": 1.1})),
+            (
+                "refundedShare",
+                json!({"id": "o", "userId": user, "credits": 1,
+                "refundedShare": 1.1}),
+            ),
         ] {
             let event = json!({"type": "purchase.paid", "data": data});
             assert_eq!(read(&event, 5).unwrap_err().fields["field"], field, "{event}");

@@ -17,7 +17,10 @@ pub const NOT_KNOWN_AS_OURS: &str = "not_known_as_ours";
 pub enum SellerEvent {
     Tells(Box<PurchaseFact>),
     /// The same, but only the line items of this checkout session tell what was bought.
-    TellsWithItems { fact: Box<PurchaseFact>, session: String },
+    TellsWithItems {
+        fact: Box<PurchaseFact>,
+        session: String,
+    },
     /// It grants nothing, for a reason that stands in the log. It is no fault.
     Nothing(&'static str),
 }

@@ -121,9 +121,7 @@ async fn record<T: Transport>(
     fact: &PurchaseFact,
 ) -> Result<RecordedPurchase, ApiError> {
     let recorded = cx.db().purchase_record_v1(seller, fact).await;
-    let lost = |error: &DbError| {
-        error.is(ErrorCode::BadRequest) || error.is(ErrorCode::NotFound)
-    };
+    let lost = |error: &DbError| error.is(ErrorCode::BadRequest) || error.is(ErrorCode::NotFound);
     match recorded {
         // No delivery of the same fact can do better. The seller shows the event for as long as it
         // keeps it, and delivers it once more when it is told to.

@@ -67,10 +67,9 @@ pub fn checkout_request(
     }
     let attempt = format!("{}/{user}/{}/{}", order.deployment, order.pack, order.attempt);
     let mut request = request(config, "POST", "/v1/checkout/sessions", CHECKOUT_MS)?;
-    request.headers.push((
-        "content-type".to_owned(),
-        "application/x-www-form-urlencoded".to_owned(),
-    ));
+    request
+        .headers
+        .push(("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned()));
     request.headers.push(("idempotency-key".to_owned(), sha256_hex(attempt.as_bytes())));
     request.body = Some(form.finish());
     Ok(request)
