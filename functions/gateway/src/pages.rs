@@ -1,4 +1,4 @@
-//! Serves the pages with their security headers, the two public settings that they need, and the
+//! Serves the pages with their security headers, the public settings that they need, and the
 //! contract.
 //!
 //! Nothing here is secret: every browser holds the key of the settings.
@@ -28,14 +28,17 @@ pub(crate) static SETTINGS: Spec = Spec {
 pub(crate) struct PageSettings {
     supabase_url: String,
     supabase_key: String,
+    /// A page that replaces our checkout.
+    buy_url: Option<String>,
 }
 
-/// Replies the project's URL and its public key.
+/// Replies the project's URL and its public key, and where credits are bought.
 pub(crate) async fn settings(call: &Call, _: NoInput) -> Result<PageSettings, ApiError> {
     let config = &call.cx.config;
     Ok(PageSettings {
         supabase_url: config.supabase_url()?.to_owned(),
         supabase_key: config.supabase_anon_key()?.to_owned(),
+        buy_url: config.buy_url.clone(),
     })
 }
 

@@ -13,6 +13,8 @@ pub mod measure;
 pub mod media;
 pub mod provider;
 pub mod reply;
+pub mod seller;
+pub mod standard_webhooks;
 pub mod storage;
 pub mod transport;
 pub mod webhook;

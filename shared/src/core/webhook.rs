@@ -41,6 +41,8 @@ pub struct Signature {
     pub timestamp: String,
     /// One or more signatures, separated by spaces.
     pub entries: String,
+    /// The `Stripe-Signature` header, which holds a time and signatures of its own form.
+    pub stripe: String,
 }
 
 /// Returns the token of an address, or `None` if the secret is empty.

@@ -7,6 +7,7 @@ mod rpc;
 pub mod client;
 pub mod files;
 pub mod job;
+pub mod purchase;
 pub mod queue;
 pub mod role;
 pub mod step;

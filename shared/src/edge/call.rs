@@ -44,7 +44,7 @@ pub struct Call {
     /// webhook, whose body is `raw_body`.
     pub body: Value,
     pub raw_body: String,
-    /// The signature of a webhook; empty for other calls.
+    /// The signature headers of a webhook; empty for other calls.
     pub signature: Signature,
     /// The path segments after the operation.
     pub path: Vec<String>,

@@ -103,7 +103,7 @@ async fn finished(handler: Handler, call: Call, trace: RequestTrace) -> Result<R
 }
 
 /// Routes and admits a request and reads its body. Authenticates before it reads the body; a
-/// webhook's token is in its path.
+/// provider's token is in its path. A seller signs the body, which its handler verifies.
 async fn prepare(
     spec: &'static Spec,
     request: &mut Request,
@@ -117,7 +117,7 @@ async fn prepare(
     let request_id = Rc::clone(&trace.request_id);
     let cx = OwnedCx { fetch: trace.fetch.clone(), config, request_id };
     let caller = match route.op.policy {
-        Policy::Public => Caller::Public,
+        Policy::Public | Policy::Seller => Caller::Public,
         Policy::Provider => admit_webhook(&route.path, &cx)?,
         _ => admitted(route.op, request.headers(), &cx, trace).await?,
     };
@@ -127,7 +127,7 @@ async fn prepare(
         _ => body::read(request, route.op.body_bytes_max()).await?,
     };
     let (mut body, signature) = match route.op.policy {
-        Policy::Provider => (Value::Null, signature(request.headers())),
+        Policy::Provider | Policy::Seller => (Value::Null, signature(request.headers())),
         _ => (parse(&raw_body)?, Signature::default()),
     };
     if route.op.reads_query()
@@ -196,13 +196,14 @@ pub fn request_id(request: &Request, fetch: &Fetch) -> Rc<str> {
     }
 }
 
-/// Reads the headers of the Standard Webhooks scheme.
+/// Reads the headers of the Standard Webhooks scheme, and Stripe's.
 fn signature(headers: &Headers) -> Signature {
     let text = |name: &str| header(headers, name).unwrap_or_default();
     Signature {
         id: text("webhook-id"),
         timestamp: text("webhook-timestamp"),
         entries: text("webhook-signature"),
+        stripe: text("stripe-signature"),
     }
 }
 

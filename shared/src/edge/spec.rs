@@ -41,7 +41,7 @@ impl Op {
     /// Returns the largest body in bytes: 1 MB for a webhook, 256 KB otherwise.
     pub fn body_bytes_max(&self) -> usize {
         match self.policy {
-            Policy::Provider => 1024 * 1024,
+            Policy::Provider | Policy::Seller => 1024 * 1024,
             _ => 256 * 1024,
         }
     }
@@ -51,9 +51,10 @@ impl Op {
         self.methods.contains(&"GET")
     }
 
-    /// Returns whether more path segments may follow: a webhook's URL names its run in them.
+    /// Returns whether more path segments may follow: a webhook's URL names its run or its seller
+    /// in them.
     fn takes_path(&self) -> bool {
-        self.policy == Policy::Provider
+        matches!(self.policy, Policy::Provider | Policy::Seller)
     }
 }
 

@@ -11,6 +11,7 @@ pub mod lease;
 pub mod order;
 pub mod permits;
 pub mod provider_cancel;
+pub mod purchase;
 mod retry;
 mod service_call;
 pub mod settle;

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 /// Whom each policy lets in, in the words of the README.
-const CALLERS: [(&str, &[&str]); 8] = [
+const CALLERS: [(&str, &[&str]); 9] = [
     ("User", &["user"]),
     ("UserOrService", &["user", "service"]),
     ("Admin", &["admin"]),
@@ -14,6 +14,7 @@ const CALLERS: [(&str, &[&str]); 8] = [
     ("ServiceOrAdmin", &["service", "admin"]),
     ("Scheduled", &["schedule"]),
     ("Provider", &["provider"]),
+    ("Seller", &["seller"]),
     ("Public", &["anybody"]),
 ];
 
@@ -88,7 +89,7 @@ impl DeclaredOps {
 
     /// Whether the function must tell who calls.
     pub(super) fn checks_identity(&self) -> bool {
-        self.ops.iter().any(|op| !["Provider", "Public"].contains(&op.policy.as_str()))
+        self.ops.iter().any(|op| !["Provider", "Seller", "Public"].contains(&op.policy.as_str()))
     }
 
     pub(super) fn is_scheduled(&self) -> bool {

@@ -12,6 +12,8 @@ pub enum Policy {
     Public,
     /// A provider's webhook: the token in its path admits the call.
     Provider,
+    /// A seller's webhook: the handler admits the call by the signature over its body.
+    Seller,
     User,
     /// A user, or a caller without a credential. A bad credential is refused.
     UserOrNobody,
@@ -41,7 +43,7 @@ pub fn admit(
     charges: bool,
     allow_anonymous: bool,
 ) -> Admission {
-    if matches!(policy, Policy::Public | Policy::Provider) {
+    if matches!(policy, Policy::Public | Policy::Provider | Policy::Seller) {
         return Admission::Granted(Caller::Public);
     }
     match identity {
@@ -122,7 +124,7 @@ mod tests {
                     "{identity:?} × {policy:?}"
                 );
             }
-            for policy in [Public, Provider] {
+            for policy in [Public, Provider, Seller] {
                 assert_eq!(answer(identity, policy, false, false), "public");
             }
         }

@@ -126,6 +126,19 @@ impl Form for LlmKind {
     }
 }
 
+/// Secrets of which each is tried. No secret holds a comma.
+pub struct SecretList;
+
+impl Form for SecretList {
+    type Value = Vec<String>;
+    const WORDS: &'static str = "secrets, separated by commas";
+
+    fn parse(_: &str, text: String) -> Result<Vec<String>, ApiError> {
+        let secrets = text.split(',').map(str::trim).filter(|secret| !secret.is_empty());
+        Ok(secrets.map(str::to_owned).collect())
+    }
+}
+
 /// A JSON object of named keys; its value is the keys, the one named `default` first.
 pub struct SecretKeys;
 

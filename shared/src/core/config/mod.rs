@@ -13,6 +13,7 @@ pub use form::Form;
 pub use settings::{Config, GROUPS, Presence, Setting, SettingGroup};
 
 use crate::core::error::ApiError;
+use url::Url;
 
 /// Secret keys of the new kind are no tokens and go into `apikey` only.
 const OPAQUE_KEY: &str = "sb_";
@@ -46,6 +47,16 @@ impl Config {
             headers.push(("authorization".to_owned(), format!("Bearer {key}")));
         }
         Ok(headers)
+    }
+
+    /// The name of this deployment in the metadata of our payments.
+    pub fn deployment(&self) -> Result<String, ApiError> {
+        if let Some(id) = &self.deployment_id {
+            return Ok(id.clone());
+        }
+        let url = Url::parse(self.supabase_url()?);
+        let host = url.ok().and_then(|url| url.host_str().map(str::to_owned));
+        host.ok_or_else(|| ApiError::misconfigured("SUPABASE_URL"))
     }
 
     /// Both secrets that a webhook's address may have been signed with, the present one first.
@@ -141,6 +152,22 @@ mod tests {
         assert_eq!(config.service_key().unwrap(), "sb_secret_1");
         assert_eq!(config.results_bucket, "results");
         assert!(config.webhook_secret().is_err());
+    }
+
+    #[test]
+    fn a_deployment_has_its_own_name_or_that_of_its_project() {
+        let url = ("SUPABASE_URL", "https://abc.supabase.co");
+        assert_eq!(parse(&[url], &[]).unwrap().deployment().unwrap(), "abc.supabase.co");
+        let named = parse(&[url, ("DEPLOYMENT_ID", "shop")], &[]).unwrap();
+        assert_eq!(named.deployment().unwrap(), "shop");
+        assert!(parse(&[], &[]).unwrap().deployment().is_err());
+    }
+
+    #[test]
+    fn secrets_are_a_list_without_empty_entries() {
+        let set = |text: &str| parse(&[("PURCHASE_STRIPE_SECRETS", text)], &[]).unwrap();
+        assert_eq!(set("whsec_1, b ,,").purchase_stripe_secrets, ["whsec_1", "b"]);
+        assert!(set(" , ").purchase_stripe_secrets.is_empty());
     }
 
     #[test]

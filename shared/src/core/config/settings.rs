@@ -9,7 +9,9 @@
 //!   `deployed` (a deploy insists on it, a call does without), `optional`, or `default(value)`
 //! * `results_from "hosts"` after a group's name: where its provider's results are fetched from
 
-use super::form::{BaseUrl, Flag, Form, Hosts, Json, LlmKind, Number, SecretKeys, Text, optional};
+use super::form::{
+    BaseUrl, Flag, Form, Hosts, Json, LlmKind, Number, SecretKeys, SecretList, Text, optional,
+};
 use crate::core::error::ApiError;
 
 /// Settings that functions read together; function.toml lists groups by their names.
@@ -195,11 +197,15 @@ settings! {
         allow_anonymous_users: Flag = "ALLOW_ANONYMOUS_USERS", var("false"), default(false);
     }
 
-    /// Where a provider calls us back, and what proves that the call is meant for us.
-    "webhooks" {
+    /// Where we are reached from outside.
+    "address" {
         /// The public address of the functions.
         functions_url: BaseUrl = "FUNCTIONS_URL",
             var("https://gateway.example.invalid/functions/v1"), required;
+    }
+
+    /// What proves that a provider's call is meant for us.
+    "webhooks" {
         /// Signs the address of each webhook.
         webhook_secret: Text = "WEBHOOK_SECRET", secret, required;
     }
@@ -211,6 +217,45 @@ settings! {
         /// Replicate's signing secret (`whsec_…`, from its `GET /webhooks/default/secret`). Where
         /// it is set, only signed webhooks of Replicate are taken.
         replicate_webhook_secret: Text = "REPLICATE_WEBHOOK_SECRET", secret, deployed;
+    }
+
+    /// Which deployment this is, where several sell through one account of a seller.
+    "deployment" {
+        /// Stands in the metadata of our payments: payments that name another deployment grant
+        /// nothing here. Where it is not set, the host of `SUPABASE_URL` stands for it.
+        deployment_id: Text = "DEPLOYMENT_ID", var(""), optional;
+    }
+
+    /// Stripe, which sells packs of credits.
+    "stripe" {
+        /// Its address.
+        stripe_base_url: BaseUrl = "STRIPE_BASE_URL", var("https://api.stripe.com"), required;
+        /// A restricted key that may write checkout sessions and nothing else. Without it nobody
+        /// can buy by `purchase-checkout`, and a payment without our metadata is known by its
+        /// payment link alone.
+        stripe_api_key: Text = "STRIPE_API_KEY", secret, optional;
+    }
+
+    /// Where a checkout leads.
+    "checkout" {
+        /// Hosts, beside our own pages, to which a buyer may return from the checkout.
+        purchase_return_hosts: Hosts = "PURCHASE_RETURN_HOSTS", var(""), default([]);
+    }
+
+    /// Where credits are bought.
+    "buying" {
+        /// A page of yours that replaces our checkout.
+        buy_url: Text = "BUY_URL", var(""), optional;
+    }
+
+    /// Which sellers' events grant credits.
+    "received-purchases" {
+        /// The signing secrets of your webhook endpoints at Stripe.
+        purchase_stripe_secrets: SecretList = "PURCHASE_STRIPE_SECRETS", secret, default([]);
+        /// The secrets of a seller that signs by Standard Webhooks (`whsec_…`, or plain text).
+        purchase_generic_secrets: SecretList = "PURCHASE_GENERIC_SECRETS", secret, default([]);
+        /// Whether only live events grant, and Stripe's test mode nothing.
+        purchase_live: Flag = "PURCHASE_LIVE", var("false"), default(false);
     }
 
     /// Which files an order may name, beside the user's own uploads.

@@ -6,7 +6,6 @@
 //! are sparse, and unknown statuses count as running.
 
 mod errors;
-pub mod signature;
 pub mod try_on;
 
 use super::{
@@ -17,6 +16,7 @@ use crate::core::config::Config;
 use crate::core::error::ApiError;
 use crate::core::job::{Failure, FailureCode};
 use crate::core::media::Output;
+use crate::core::standard_webhooks;
 use crate::core::transport::{HttpRequest, HttpResult};
 use crate::core::webhook::Signature;
 use serde_json::{Value, json};
@@ -177,7 +177,7 @@ impl Asynchronous for ReplicateAccount<'_> {
 impl WebhookReader for ReplicateAccount<'_> {
     fn is_authentic(&self, signature: &Signature, raw: &str, now_s: u64) -> Result<bool, ApiError> {
         let Some(secret) = self.webhook_secret else { return Ok(true) };
-        let verified = signature::verify(secret, signature, raw, now_s);
+        let verified = standard_webhooks::verify(secret, signature, raw, now_s);
         verified.ok_or_else(|| ApiError::misconfigured("REPLICATE_WEBHOOK_SECRET"))
     }
 

@@ -1,5 +1,7 @@
-//! The signature of a webhook by the Standard Webhooks scheme. It proves who sent a webhook, never
-//! what the webhook means.
+//! The signature of a webhook by the Standard Webhooks scheme, which Svix and with it Replicate
+//! use. It proves who sent a webhook, never what the webhook means.
+//!
+//! Source: the Standard Webhooks specification, spec/standard-webhooks.md.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,10 +17,18 @@ const TOLERANCE_S: u64 = 300;
 /// Whether one of the signatures was made with `secret` over exactly this id, time and body.
 /// `None`: the secret is malformed. The run time does not depend on which signature or letter
 /// differs.
+///
+/// A secret is base64, with or without `whsec_` before it; any other text is the key itself.
 pub fn verify(secret: &str, signature: &Signature, raw: &str, now_s: u64) -> Option<bool> {
-    let encoded = secret.strip_prefix("whsec_").unwrap_or(secret);
-    let key = STANDARD.decode(encoded).ok().filter(|key| !key.is_empty())?;
-    let Signature { id, timestamp, entries } = signature;
+    let decoded = |text: &str| STANDARD.decode(text).ok();
+    let key = match secret.strip_prefix("whsec_") {
+        Some(encoded) => decoded(encoded)?,
+        None => decoded(secret).unwrap_or_else(|| secret.into()),
+    };
+    if key.is_empty() {
+        return None;
+    }
+    let Signature { id, timestamp, entries, .. } = signature;
     let mut mac = Hmac::<Sha256>::new_from_slice(&key).ok()?;
     mac.update(format!("{id}.{timestamp}.{raw}").as_bytes());
     let expected = STANDARD.encode(mac.finalize().into_bytes());
@@ -26,13 +36,17 @@ pub fn verify(secret: &str, signature: &Signature, raw: &str, now_s: u64) -> Opt
     for entry in entries.split_ascii_whitespace().filter_map(|entry| entry.strip_prefix("v1,")) {
         good |= expected.as_bytes().ct_eq(entry.as_bytes());
     }
-    let fresh = timestamp.parse::<u64>().is_ok_and(|sent_s| sent_s.abs_diff(now_s) <= TOLERANCE_S);
-    Some(bool::from(good) && fresh && !id.is_empty())
+    Some(bool::from(good) && is_fresh(timestamp, now_s) && !id.is_empty())
+}
+
+/// Whether a signature of that time, in seconds since 1970, is neither too old nor too early.
+pub(crate) fn is_fresh(timestamp: &str, now_s: u64) -> bool {
+    timestamp.parse::<u64>().is_ok_and(|sent_s| sent_s.abs_diff(now_s) <= TOLERANCE_S)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Signature, verify};
+    use super::*;
 
     // The published vector of the scheme.
     const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -46,6 +60,7 @@ mod tests {
             id: "msg_p5jXN8AQM9LWM0D4loKWxJek".to_owned(),
             timestamp: SENT_S.to_string(),
             entries: entries.to_owned(),
+            ..Signature::default()
         }
     }
 
@@ -89,6 +104,16 @@ mod tests {
             let odd = Signature { timestamp: timestamp.to_owned(), ..signed(GOOD) };
             assert_eq!(verify(SECRET, &odd, BODY, SENT_S), Some(false), "{timestamp}");
         }
+    }
+
+    #[test]
+    fn a_secret_that_is_no_base64_is_the_key_itself() {
+        let secret = "a plain secret!";
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+        mac.update(format!("msg_p5jXN8AQM9LWM0D4loKWxJek.{SENT_S}.{BODY}").as_bytes());
+        let entry = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));
+        assert_eq!(verify(secret, &signed(&entry), BODY, SENT_S), Some(true));
+        assert_eq!(verify("another secret!", &signed(&entry), BODY, SENT_S), Some(false));
     }
 
     #[test]

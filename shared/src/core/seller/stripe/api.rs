@@ -1,0 +1,151 @@
+//! The two calls of Stripe's API: a checkout session is made, and a session's line items are read.
+
+use serde_json::Value;
+use url::form_urlencoded::Serializer;
+
+use super::{id, keys, metadata, number, text};
+use crate::core::config::Config;
+use crate::core::digest::sha256_hex;
+use crate::core::error::{ApiError, ErrorCode};
+use crate::core::id::UserId;
+use crate::core::seller::PurchaseFact;
+use crate::core::transport::{HttpRequest, HttpResponse};
+
+/// The version whose parameters and answers this module knows; an account's own may be older.
+const VERSION: &str = "2026-10-28.endive";
+const CHECKOUT_MS: u32 = 10_000;
+/// An event is to be answered within a second; what takes longer is asked with its next delivery.
+const ITEMS_MS: u32 = 3_000;
+
+/// What a checkout session is made from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CheckoutOrder<'a> {
+    pub user: UserId,
+    pub email: Option<&'a str>,
+    pub pack: &'a str,
+    pub credits: i64,
+    pub price: &'a str,
+    pub recurring: bool,
+    pub deployment: &'a str,
+    pub success_url: &'a str,
+    pub cancel_url: &'a str,
+    /// Names the attempt of this user; equal attempts get the same session.
+    pub attempt: &'a str,
+}
+
+/// The request that makes a checkout session. Its metadata stands on the session, and on the
+/// payment or the subscription, so that every later event names our user.
+pub fn checkout_request(
+    config: &Config,
+    order: &CheckoutOrder<'_>,
+) -> Result<HttpRequest, ApiError> {
+    let user = order.user.to_string();
+    let credits = order.credits.to_string();
+    let (mode, object) = match order.recurring {
+        true => ("subscription", "subscription_data"),
+        false => ("payment", "payment_intent_data"),
+    };
+    let mut form = Serializer::new(String::new());
+    form.append_pair("mode", mode)
+        .append_pair("line_items[0][price]", order.price)
+        .append_pair("line_items[0][quantity]", "1")
+        .append_pair("client_reference_id", &user)
+        .append_pair("success_url", order.success_url)
+        .append_pair("cancel_url", order.cancel_url);
+    if let Some(email) = order.email {
+        form.append_pair("customer_email", email);
+    }
+    for (name, value) in [
+        (metadata::USER, user.as_str()),
+        (metadata::PACK, order.pack),
+        (metadata::CREDITS, &credits),
+        (metadata::PRICE, order.price),
+        (metadata::DEPLOYMENT, order.deployment),
+    ] {
+        form.append_pair(&format!("metadata[{name}]"), value);
+        form.append_pair(&format!("{object}[metadata][{name}]"), value);
+    }
+    let attempt = format!("{}/{user}/{}/{}", order.deployment, order.pack, order.attempt);
+    let mut request = request(config, "POST", "/v1/checkout/sessions", CHECKOUT_MS)?;
+    request
+        .headers
+        .push(("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned()));
+    request.headers.push(("idempotency-key".to_owned(), sha256_hex(attempt.as_bytes())));
+    request.body = Some(form.finish());
+    Ok(request)
+}
+
+/// The request for what was bought in a session.
+pub fn items_request(config: &Config, session: &str) -> Result<HttpRequest, ApiError> {
+    let session: String = url::form_urlencoded::byte_serialize(session.as_bytes()).collect();
+    let path = format!("/v1/checkout/sessions/{session}/line_items?limit=100");
+    request(config, "GET", &path, ITEMS_MS)
+}
+
+fn request(
+    config: &Config,
+    method: &'static str,
+    path: &str,
+    timeout_ms: u32,
+) -> Result<HttpRequest, ApiError> {
+    let key = config.stripe_api_key.as_ref();
+    let key = key.ok_or_else(|| ApiError::misconfigured("STRIPE_API_KEY"))?;
+    Ok(HttpRequest {
+        method,
+        url: format!("{}{path}", config.stripe_base_url()?),
+        headers: vec![
+            ("authorization".to_owned(), format!("Bearer {key}")),
+            ("stripe-version".to_owned(), VERSION.to_owned()),
+        ],
+        body: None,
+        timeout_ms,
+    })
+}
+
+/// The address of the page where the session is paid.
+pub fn checkout_url(response: &HttpResponse) -> Result<String, ApiError> {
+    match text(&response.json(), "/url") {
+        Some(url) if response.is_success() => Ok(url),
+        _ => Err(refusal(response)),
+    }
+}
+
+/// The list of what was bought in a session. `None`: Stripe does not show it to our key.
+pub fn items(response: &HttpResponse) -> Result<Option<Value>, ApiError> {
+    match response.status {
+        200 => Ok(Some(response.json())),
+        401 | 403 | 404 => Ok(None),
+        _ => Err(refusal(response)),
+    }
+}
+
+/// Adds a session's line items: their prices, and how many were bought. Of several prices that
+/// were bought in different numbers the smallest counts.
+pub fn tell_items(fact: &mut PurchaseFact, items: &Value) {
+    let items = items.get("data").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let prices = keys(items.iter().map(|item| id(item, "/price")));
+    fact.price_ids.extend(prices);
+    fact.quantity = items.iter().filter_map(|item| number(item, "/quantity")).min();
+}
+
+/// Whether Stripe asks for the call to be repeated.
+pub fn may_be_repeated(response: &HttpResponse) -> bool {
+    response.status >= 500 || matches!(response.status, 409 | 429)
+}
+
+/// Stripe's refusal as an error of ours. Its code and the parameter go to the log; its words may
+/// hold what a user wrote.
+fn refusal(response: &HttpResponse) -> ApiError {
+    let body = response.json();
+    let part = |name: &str| text(&body, &format!("/error/{name}")).unwrap_or_default();
+    let (status, kind) = (response.status, part("type"));
+    let detail = format!("Stripe: {status} {kind} {} {}", part("code"), part("param"));
+    match status {
+        401 | 403 => ApiError::misconfigured("STRIPE_API_KEY").with_internal(detail),
+        400 if kind == "idempotency_error" => {
+            ApiError::of(ErrorCode::IdempotencyConflict).with_internal(detail)
+        }
+        400..=428 => ApiError::internal(detail),
+        _ => ApiError::upstream(detail),
+    }
+}

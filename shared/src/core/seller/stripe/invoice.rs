@@ -1,0 +1,180 @@
+//! Invoices: the first one of a subscription, its renewals, and what a change in between costs.
+
+use serde_json::Value;
+
+use super::event::{NOTHING_TO_GRANT, OTHER_DEPLOYMENT, Told, known};
+use super::metadata::{Metadata, OurMetadata};
+use super::{id, keys, number, text};
+use crate::core::seller::{NOT_KNOWN_AS_OURS, PurchaseFact, SellerEvent};
+use crate::core::transport::decimal;
+
+/// A paid invoice: a purchase of its own, for one period of its subscription.
+pub(super) fn paid(told: &Told<'_>) -> SellerEvent {
+    let invoice = told.object;
+    let status = invoice.get("status").and_then(Value::as_str);
+    if status.is_some_and(|status| status != "paid") {
+        return SellerEvent::Nothing(NOTHING_TO_GRANT);
+    }
+    let lines: Vec<Line<'_>> = list(invoice.get("lines")).iter().map(Line).collect();
+    let (ours, is_others) = match metadata(told, &lines) {
+        Metadata::Ours(ours) => (Some(ours), false),
+        Metadata::Others => (None, true),
+        Metadata::None => (None, false),
+    };
+    if is_others {
+        return SellerEvent::Nothing(OTHER_DEPLOYMENT);
+    }
+    let total = number(invoice, "/total").or(number(invoice, "/amount_paid"));
+    if total.is_some_and(|total| total <= 0) && !ours.is_some_and(OurMetadata::grants_free) {
+        return SellerEvent::Nothing("free_invoice");
+    }
+    let mut fact = told.fact(&["/id", "/payment_intent", "/charge"]);
+    fact.keys = keys(
+        std::mem::take(&mut fact.keys)
+            .into_iter()
+            .map(Some)
+            .chain(period_key(invoice, &lines).into_iter().map(Some))
+            .chain(payments(invoice)),
+    );
+    fact.paid = true;
+    fact.email = text(invoice, "/customer_email");
+    fact.amount = number(invoice, "/amount_paid").filter(|paid| *paid > 0).or(total);
+    if let Err(reason) = tell_lines(&mut fact, &lines, ours) {
+        return SellerEvent::Nothing(reason);
+    }
+    known(fact)
+}
+
+/// Ties an invoice to its payment: from API 2025-03-31 on no invoice names it.
+pub(super) fn payment(told: &Told<'_>) -> SellerEvent {
+    let mut fact = told.fact(&["/invoice", "/payment/payment_intent", "/payment/charge"]);
+    if told.object.get("status").and_then(Value::as_str) != Some("paid") {
+        return SellerEvent::Nothing(NOTHING_TO_GRANT);
+    }
+    if fact.keys.len() < 2 {
+        return SellerEvent::Nothing(NOT_KNOWN_AS_OURS);
+    }
+    fact.bound = true;
+    SellerEvent::tells(fact)
+}
+
+fn list(object: Option<&Value>) -> &[Value] {
+    let data = object.and_then(|list| list.get("data")).and_then(Value::as_array);
+    data.map(Vec::as_slice).unwrap_or_default()
+}
+
+fn metadata<'a>(told: &Told<'a>, lines: &[Line<'a>]) -> Metadata<'a> {
+    let invoice = told.object;
+    let of_subscription = [
+        invoice.pointer("/parent/subscription_details/metadata"),
+        invoice.pointer("/subscription_details/metadata"),
+        invoice.get("metadata"),
+    ];
+    let of_lines = lines.iter().map(|line| line.0.get("metadata"));
+    Metadata::first_of(of_subscription.into_iter().chain(of_lines), told.reader.deployment)
+}
+
+fn payments(invoice: &Value) -> impl Iterator<Item = Option<String>> {
+    list(invoice.get("payments"))
+        .iter()
+        .flat_map(|paid| [id(paid, "/payment/payment_intent"), id(paid, "/payment/charge")])
+}
+
+/// `<subscription>:<start>` of the period that the invoice is for. What a change in between costs
+/// is for no period.
+fn period_key(invoice: &Value, lines: &[Line<'_>]) -> Option<String> {
+    let subscription = id(invoice, "/parent/subscription_details/subscription")
+        .or_else(|| id(invoice, "/subscription"))?;
+    let line = lines.iter().find(|line| !line.is_proration())?;
+    Some(format!("{subscription}:{}", number(line.0, "/period/start")?))
+}
+
+/// One line of an invoice.
+#[derive(Clone, Copy)]
+struct Line<'a>(&'a Value);
+
+impl Line<'_> {
+    fn price(self) -> Option<String> {
+        id(self.0, "/pricing/price_details/price").or_else(|| id(self.0, "/price"))
+    }
+
+    fn quantity(self) -> i64 {
+        number(self.0, "/quantity").filter(|quantity| *quantity > 0).unwrap_or(1)
+    }
+
+    fn amount(self) -> i64 {
+        number(self.0, "/amount").unwrap_or(0)
+    }
+
+    fn is_proration(self) -> bool {
+        let pointers = [
+            "/proration",
+            "/parent/subscription_item_details/proration",
+            "/parent/invoice_item_details/proration",
+        ];
+        pointers.iter().any(|name| self.0.pointer(name).and_then(Value::as_bool) == Some(true))
+    }
+
+    /// What one of them costs for a whole period. From API 2025-03-31 on a prorated line may tell
+    /// the prorated price in place of it: then it is unknown.
+    fn whole_price(self) -> Option<f64> {
+        let known = number(self.0, "/price/unit_amount").map(as_f64);
+        known.or_else(|| {
+            let told = decimal(&text(self.0, "/pricing/unit_amount_decimal")?)?;
+            let is_whole = !self.is_proration() || told * as_f64(self.quantity()) > self.cost();
+            is_whole.then_some(told)
+        })
+    }
+
+    fn cost(self) -> f64 {
+        as_f64(self.amount())
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "amounts of money are far below 2^52")]
+fn as_f64(number: i64) -> f64 {
+    number as f64
+}
+
+/// Adds what was bought: the lines of a period, or else what a change costs. The metadata counts
+/// while the subscription has the price that it was made with.
+fn tell_lines(
+    fact: &mut PurchaseFact,
+    lines: &[Line<'_>],
+    ours: Option<OurMetadata<'_>>,
+) -> Result<(), &'static str> {
+    let has_prorations = lines.iter().any(|line| line.is_proration());
+    let is_bought = |line: &&Line<'_>| line.amount() > 0 && line.price().is_some();
+    let mut bought: Vec<Line<'_>> =
+        lines.iter().filter(|line| !line.is_proration()).filter(is_bought).copied().collect();
+    if bought.is_empty() {
+        let change = lines.iter().filter(is_bought).max_by_key(|line| line.amount());
+        bought.extend(change);
+    }
+    if let Some(chosen) = ours.and_then(OurMetadata::price) {
+        let of_price = bought.iter().find(|line| line.price().as_ref() == Some(&chosen)).copied();
+        bought = of_price.map_or(bought, |line| vec![line]);
+    }
+    fact.price_ids = keys(bought.iter().map(|line| line.price()));
+    fact.quantity = bought.iter().map(|line| line.quantity()).min();
+    if let Some(ours) = ours {
+        ours.tell(fact);
+        let is_chosen = ours.price().is_none_or(|chosen| fact.price_ids.contains(&chosen));
+        if !is_chosen && !fact.price_ids.is_empty() {
+            (fact.pack, fact.credits) = (None, None);
+        }
+    }
+    if let Some(main) = bought.first().filter(|_| has_prorations) {
+        fact.share = Some(share(*main, lines).ok_or("share_unknown")?);
+    }
+    Ok(())
+}
+
+/// Which part of a whole period's price all lines cost together, with what was credited for the
+/// price before.
+fn share(main: Line<'_>, lines: &[Line<'_>]) -> Option<f64> {
+    let whole = main.whole_price()? * as_f64(main.quantity());
+    let cost: f64 = lines.iter().map(|line| line.cost()).sum();
+    // Rounded up to a billionth, so that a third of 300 credits is not 99.
+    (whole > 0.0 && cost > 0.0).then(|| (cost / whole * 1e9).ceil().min(1e9) / 1e9)
+}

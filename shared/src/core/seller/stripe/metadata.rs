@@ -1,0 +1,77 @@
+//! What our checkout writes into the metadata of a session, a payment and a subscription, and reads
+//! from their events.
+
+use serde_json::Value;
+
+use super::text;
+use crate::core::id::UserId;
+use crate::core::seller::PurchaseFact;
+
+pub(super) const USER: &str = "unstuck_user";
+pub(super) const PACK: &str = "unstuck_pack";
+pub(super) const CREDITS: &str = "unstuck_credits";
+pub(super) const DEPLOYMENT: &str = "unstuck_deployment";
+/// The price that was chosen: a subscription may change its price and keep its metadata.
+pub(super) const PRICE: &str = "unstuck_price";
+/// An operator may write `true`: invoices over nothing grant too.
+const FREE: &str = "unstuck_free";
+
+/// Whose metadata it is.
+pub(super) enum Metadata<'a> {
+    Ours(OurMetadata<'a>),
+    /// Another deployment's.
+    Others,
+    /// Nothing of ours stands in it.
+    None,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct OurMetadata<'a>(&'a Value);
+
+impl<'a> Metadata<'a> {
+    /// Reads the first of these objects that says anything of ours.
+    pub(super) fn first_of(
+        objects: impl IntoIterator<Item = Option<&'a Value>>,
+        deployment: &str,
+    ) -> Self {
+        for object in objects.into_iter().flatten() {
+            let field = |name: &str| object.get(name).and_then(Value::as_str);
+            match field(DEPLOYMENT) {
+                Some(named) if named != deployment => return Self::Others,
+                Some(_) => return Self::Ours(OurMetadata(object)),
+                None if field(USER).is_some() || field(PACK).is_some() => {
+                    return Self::Ours(OurMetadata(object));
+                }
+                None => {}
+            }
+        }
+        Self::None
+    }
+}
+
+impl OurMetadata<'_> {
+    pub(super) fn of_our_checkout(self) -> bool {
+        self.0.get(DEPLOYMENT).is_some()
+    }
+
+    pub(super) fn user(self) -> Option<UserId> {
+        UserId::parse(self.0.get(USER)?.as_str()?)
+    }
+
+    pub(super) fn price(self) -> Option<String> {
+        text(self.0, &format!("/{PRICE}"))
+    }
+
+    pub(super) fn grants_free(self) -> bool {
+        self.0.get(FREE).and_then(Value::as_str) == Some("true")
+    }
+
+    /// Writes user, pack and credits into the fact.
+    pub(super) fn tell(self, fact: &mut PurchaseFact) {
+        fact.user_id = self.user();
+        fact.pack = text(self.0, &format!("/{PACK}"));
+        let credits = self.0.get(CREDITS).and_then(Value::as_str);
+        fact.credits =
+            credits.and_then(|text| text.parse().ok()).filter(|credits: &i64| *credits > 0);
+    }
+}

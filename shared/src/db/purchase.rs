@@ -1,0 +1,31 @@
+//! What sellers tell of payments, and the packs that a user can buy.
+
+use crate::core::id::UserId;
+use crate::core::seller::PurchaseFact;
+use serde::Deserialize;
+
+/// What a fact changed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct RecordedPurchase {
+    pub granted: i64,
+    pub taken: i64,
+    /// The fact told nothing new.
+    pub replayed: bool,
+}
+
+/// A pack as a seller sells it to a user.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct PackForSale {
+    pub pack: String,
+    pub credits: i64,
+    /// `None`: no seller has a price for it.
+    pub price_id: Option<String>,
+    pub recurring: bool,
+    /// The user's own address, to fill in.
+    pub email: Option<String>,
+}
+
+rpc! {
+    row purchase_record_v1(seller: &str, fact: &PurchaseFact) -> RecordedPurchase;
+    row purchase_checkout_v1(user_id: UserId, pack: &str) -> PackForSale;
+}

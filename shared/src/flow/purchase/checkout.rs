@@ -1,0 +1,77 @@
+//! Opens the page where a user pays for a pack.
+
+use crate::core::address;
+use crate::core::config::Config;
+use crate::core::error::ApiError;
+use crate::core::id::UserId;
+use crate::core::seller::stripe::api::{self, CheckoutOrder};
+use crate::core::transport::{HttpRequest, HttpResult, Transport};
+use crate::flow::Cx;
+use url::Url;
+
+/// The time before a call that Stripe could not take is repeated, once.
+const REPEAT_MS: u32 = 300;
+
+/// Returns the address of the page where `pack` is paid. `attempt` names the try: the same user,
+/// pack and attempt get the same page.
+pub async fn checkout<T: Transport>(
+    cx: &Cx<'_, T>,
+    user: UserId,
+    pack: &str,
+    return_url: Option<&str>,
+    attempt: &str,
+) -> Result<String, ApiError> {
+    let config = cx.config;
+    let back = return_page(config, return_url)?;
+    let sold = cx.db().purchase_checkout_v1(user, pack).await?;
+    if let Some(url) = &config.buy_url {
+        return Ok(url.clone());
+    }
+    let price = sold.price_id.as_deref().ok_or_else(ApiError::not_found)?;
+    let order = CheckoutOrder {
+        user,
+        email: sold.email.as_deref(),
+        pack: &sold.pack,
+        credits: sold.credits,
+        price,
+        recurring: sold.recurring,
+        deployment: &config.deployment()?,
+        success_url: &told(&back, "paid"),
+        cancel_url: &told(&back, "cancelled"),
+        attempt,
+    };
+    let request = api::checkout_request(config, &order)?;
+    let answer = sent(cx, request).await;
+    let answer = answer.map_err(|error| ApiError::upstream(format!("Stripe: {error}")))?;
+    api::checkout_url(&answer)
+}
+
+/// Sends a call that carries an idempotency key, and once more where it may not have arrived.
+async fn sent<T: Transport>(cx: &Cx<'_, T>, request: HttpRequest) -> HttpResult {
+    match cx.transport.send(request.clone()).await {
+        Ok(answer) if !api::may_be_repeated(&answer) => Ok(answer),
+        _ => {
+            cx.transport.sleep(REPEAT_MS).await;
+            cx.transport.send(request).await
+        }
+    }
+}
+
+/// The page to which the buyer returns: our own first page, unless the caller names another that
+/// the settings allow.
+fn return_page(config: &Config, named: Option<&str>) -> Result<Url, ApiError> {
+    let own = Url::parse(config.functions_url()?);
+    let own = own.map_err(|_| ApiError::misconfigured("FUNCTIONS_URL"))?;
+    match named {
+        Some(text) => address::page(text, &own, &config.purchase_return_hosts)
+            .map_err(|problem| ApiError::bad_field("returnUrl", problem)),
+        None => own.join("/").map_err(|_| ApiError::misconfigured("FUNCTIONS_URL")),
+    }
+}
+
+/// The page's address, with what became of the purchase in its query.
+fn told(page: &Url, outcome: &str) -> String {
+    let mut page = page.clone();
+    page.query_pairs_mut().append_pair("purchase", outcome);
+    page.into()
+}
