@@ -24,6 +24,12 @@ async function look(tab, what) {
       });
 }
 
+async function lookOnPhone(phone, what) {
+  const wide = await phone.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  if (wide > 0) findings.push({ what, id: `${wide} pixels too wide` });
+  await look(phone, what);
+}
+
 for (const colorScheme of ["light", "dark"]) {
   // Half-way through an entrance everything is pale: here nothing enters.
   const screen = { colorScheme, reducedMotion: "reduce" };
@@ -39,6 +45,12 @@ for (const colorScheme of ["light", "dark"]) {
   await reached(studio, "done");
   await studio.locator(".history-row summary").first().click();
   await look(studio, `done, ${colorScheme}`);
+  await studio.locator("a.balance").click();
+  await studio.locator(".ledger-row").first().waitFor();
+  await look(studio, `credits, ${colorScheme}`);
+  await studio.getByRole("button", { name: "Get credits" }).click();
+  await studio.locator(".pack").first().waitFor();
+  await look(studio, `shop, ${colorScheme}`);
   await studio.context().close();
 
   const phone = await open("/", {
@@ -49,9 +61,10 @@ for (const colorScheme of ["light", "dark"]) {
     hasTouch: true,
   });
   await phone.locator(".history-row").first().waitFor();
-  const wide = await phone.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-  if (wide > 0) findings.push({ what: `phone, ${colorScheme}`, id: `${wide} pixels too wide` });
-  await look(phone, `phone, ${colorScheme}`);
+  await lookOnPhone(phone, `phone, ${colorScheme}`);
+  await phone.goto("/#credits");
+  await phone.locator(".ledger-row").first().waitFor();
+  await lookOnPhone(phone, `credits on a phone, ${colorScheme}`);
   await phone.goto("/admin");
   await phone.locator(".notice").waitFor();
   await look(phone, `not allowed, ${colorScheme}`);

@@ -38,7 +38,7 @@ for (const tool of given.tools) {
   await tab.locator(`.tool[data-tool="${tool}"]`).click();
   const form = tab.locator(".tool-form");
   await fill(form);
-  const cost = await form.locator(".cost").textContent();
+  const cost = await form.locator("[type=submit]:not(.asking) .cost").textContent();
   await form.locator("button[type=submit]").click();
   const id = await tab.locator(".stage-job").getAttribute("data-job");
   await tab.locator(`.stage-job[data-job="${id}"][data-state=done]`).waitFor();

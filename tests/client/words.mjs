@@ -17,10 +17,11 @@ for (const tool of readdirSync(functions)) {
   const declaration = new URL(`${tool}/studio.js`, functions);
   if (!existsSync(declaration)) continue;
   const { default: declared } = await import(declaration);
-  const { files = [], fields = [] } = declared;
+  const { files = [], fields = [], piece = "step" } = declared;
   const options = fields.flatMap((field) => field.options ?? []);
   tools[tool] = [
     ...["tool", "about", "do"].map((kind) => `${kind}_${tool}`),
+    `per_${piece}`,
     ...files.map(({ label }) => `drop_${label}`),
     ...fields.map(({ name }) => `field_${name}`),
     ...options.filter((option) => typeof option === "string").map((option) => `option_${option}`),

@@ -36,4 +36,5 @@ mod runninghub_queue_manager;
 mod runninghub_upscaler;
 mod runninghub_veste_ai;
 mod runninghub_video_upscaler;
+mod shop;
 mod slots;

@@ -1,0 +1,23 @@
+// What somebody sees who owes credits, and what an admin sees of them.
+
+import { given, open, tell } from "./tab.mjs";
+
+const tab = await open("/", { email: "user1@example.com" });
+await tab.locator(".tool-form button[type=submit]:not(.asking)", { hasText: "Get" }).waitFor();
+const offer = await tab.locator(".offer").innerText();
+await tab.locator("a.balance").click();
+await tab.locator(".ledger-row").first().waitFor();
+const credits = await tab.locator("main.credits").innerText();
+
+const admin = await open("/admin", { email: "admin1@example.com" });
+await admin.locator("[data-tile=debts]").click();
+const debts = await admin.getByRole("dialog").innerText();
+await admin.getByRole("dialog").getByRole("button").last().click();
+const tile = await admin.locator("[data-tile=debts]").innerText();
+await admin.locator(`tr[data-job="${given.job}"] td .link`).first().click();
+await admin.locator(".drawer tbody tr").first().waitFor();
+const purchases = await admin
+  .locator(".drawer [role=group]")
+  .filter({ has: admin.getByText("Taken back") })
+  .innerText();
+await tell({ offer, credits, tile, debts, purchases });
