@@ -10,9 +10,10 @@ use unstuck_tests::e2e::{self, FunctionCall, TestUser, World};
 use uuid::Uuid;
 
 /// Every function and operation, with the methods it takes.
-const TARGETS: [(&str, &str); 21] = [
+const TARGETS: [(&str, &str); 22] = [
     ("health", "GET"),
     ("openapi.json", "GET"),
+    ("quote", "POST"),
     ("runninghub-upscaler/run", "POST"),
     ("runninghub-upscaler/queue-status", "GET, POST"),
     ("runninghub-video-upscaler/run", "POST"),

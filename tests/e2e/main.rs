@@ -26,6 +26,7 @@ mod platform;
 mod process_generation_tasks_banana;
 mod provider_webhook;
 mod public_reports;
+mod quote;
 mod replicate_async_start;
 mod replicate_async_status;
 mod replicate_async_worker;

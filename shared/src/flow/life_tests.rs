@@ -7,6 +7,7 @@ use super::submit::round::{can_submit, starter, submit_waiting_logged};
 use crate::core::id::{JobId, Run, Step, UserId};
 use crate::core::provider::runninghub::NAME;
 use crate::core::webhook::Signature;
+use crate::db::job::OrderTerms;
 use crate::db::step::Attempt;
 use crate::testing::single_step::{JOB, SingleStepWorld};
 use futures_util::FutureExt;

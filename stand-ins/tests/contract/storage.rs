@@ -232,6 +232,27 @@ async fn a_flat_listing_names_whole_paths_page_by_page_for_the_service_alone() {
 }
 
 #[tokio::test]
+async fn a_part_of_an_object_is_read_by_its_range() {
+    let (running, _database) = start_with_database().await;
+    let upload = running.client.post(at(&running, "uploads/a/1.png")).header("apikey", "service-key");
+    let upload = upload.header("content-type", "image/png").body("0123456789");
+    assert_eq!(send(upload).await.0, 200);
+    let read = async |range: &str| {
+        let request = running.client.get(at(&running, "public/uploads/a/1.png"));
+        let answer = request.header("range", range).send().await.unwrap();
+        let of_whole = answer.headers().get("content-range").cloned();
+        let of_whole = of_whole.map(|value| value.to_str().unwrap().to_owned());
+        (answer.status().as_u16(), of_whole.unwrap_or_default(), answer.text().await.unwrap())
+    };
+    let part = |of_whole: &str, text: &str| (206, of_whole.to_owned(), text.to_owned());
+    assert_eq!(read("bytes=0-3").await, part("bytes 0-3/10", "0123"));
+    assert_eq!(read("bytes=8-99").await, part("bytes 8-9/10", "89"));
+    assert_eq!(read("bytes=5-").await, part("bytes 5-9/10", "56789"));
+    let (status, _, text) = read("bytes=10-19").await;
+    assert_eq!((status, text.contains("\"416\"")), (400, true), "{text}");
+}
+
+#[tokio::test]
 async fn storage_can_be_down() {
     let (running, _database) = start_with_database().await;
     let switch =

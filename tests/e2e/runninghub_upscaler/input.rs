@@ -8,7 +8,9 @@ use unstuck_tests::assert_has;
 use unstuck_tests::e2e::{self, World};
 use uuid::Uuid;
 
-use unstuck_tests::e2e::order::{Order, RUN, assert_nothing_happened, until_cancelled_at_provider};
+use unstuck_tests::e2e::order::{
+    Order, PRICE, RUN, assert_nothing_happened, until_cancelled_at_provider,
+};
 
 /// A request like the order's but for these fields.
 fn with(order: &Order, fields: &Value) -> Value {
@@ -50,6 +52,7 @@ fn a_field_at_fault_is_named() {
             ("version", vec![json!("ultra"), json!(""), json!(1)]),
             ("category", vec![json!(1), json!("x".repeat(5000))]),
             ("framingMode", vec![json!({})]),
+            ("maxCredits", vec![json!(-1), json!(60.5), json!("60"), json!([])]),
             ("sessionId", vec![json!(5), json!("x".repeat(5000))]),
             (
                 "jobId",
@@ -80,17 +83,22 @@ fn a_field_at_fault_is_named() {
 fn the_limits_themselves_are_allowed() {
     e2e::run(async |world| {
         world.set_provider("runninghub", "enabled = false").await;
-        for fields in [
-            json!({ "resolution": 512, "detailDenoise": 0, "version": "standard" }),
-            json!({ "resolution": 8192, "detailDenoise": 1, "version": "pro" }),
-            json!({ "prompt": "ü".repeat(2000), "category": "people", "framingMode": "fit" }),
-            json!({ "resolution": null, "detailDenoise": null, "prompt": null, "version": null,
-                "sessionId": null, "jobId": null }),
-            json!({ "prompt": "", "creditCost": 0, "userId": Uuid::nil(), "priority": 1 }),
+        let best = json!({ "resolution": 8192, "detailDenoise": 1, "version": "pro" });
+        for (fields, price) in [
+            (json!({ "resolution": 512, "detailDenoise": 0, "version": "standard" }), PRICE),
+            (json!({ "resolution": 512.0, "detailDenoise": 1.0, "maxCredits": 60.0 }), PRICE),
+            (best, 150),
+            (json!({ "prompt": "ü".repeat(2000), "category": "people", "framingMode": "fit" }), PRICE),
+            (
+                json!({ "resolution": null, "detailDenoise": null, "prompt": null, "version": null,
+                    "sessionId": null, "jobId": null, "maxCredits": null }),
+                PRICE,
+            ),
+            (json!({ "prompt": "", "creditCost": 0, "userId": Uuid::nil(), "priority": 1 }), PRICE),
         ] {
             let order = Order::new(world).await;
             let answer = world.call(RUN).by(&order.user).json(&with(&order, &fields)).ok().await;
-            assert_has!(answer, { "status": "queued", "creditsCharged": 60 }, "{fields}: {answer}");
+            assert_has!(answer, { "status": "queued", "creditsCharged": price }, "{fields}: {answer}");
         }
     });
 }

@@ -178,9 +178,9 @@ fn what_is_no_picture_and_no_video_is_not_measured() {
 fn one_file_without_a_size_leaves_the_sum_unknown() {
     let picture = Some(FileSize::Pixels(1_500_000));
     let video = Some(FileSize::Seconds(2.5));
-    let sum = Measured::sum;
-    assert_eq!(sum(PriceUnit::Megapixel, [picture, picture]).megapixels, Some(3.0));
-    assert_eq!(sum(PriceUnit::Second, [video]).seconds, Some(2.5));
+    let sum = |unit, files: Vec<Option<FileSize>>| Measured::sum(unit, files);
+    assert_eq!(sum(PriceUnit::Megapixel, vec![picture, picture]).megapixels, Some(3.0));
+    assert_eq!(sum(PriceUnit::Second, vec![video]).seconds, Some(2.5));
     for files in [vec![picture, None], vec![picture, video], vec![]] {
         assert_eq!(sum(PriceUnit::Megapixel, files), Measured::default());
     }

@@ -4,6 +4,7 @@ use crate::core::address::{self, InputUrl};
 use crate::core::error::ApiError;
 use crate::core::id::UserId;
 use crate::core::measure::{FileSize, HeaderReader, Measured, PriceUnit, Reading, WINDOW_BYTES};
+use crate::core::storage;
 use crate::core::transport::{HttpRequest, Streams};
 use crate::flow::Cx;
 use crate::flow::order::input;
@@ -62,14 +63,14 @@ async fn window<T: Streams>(
         timeout_ms: WINDOW_MS,
     };
     let mut window = Vec::new();
-    let read = cx.transport.stream(request, WINDOW_MS, |piece| {
+    let take = |piece: &[u8]| {
         let left = WINDOW_BYTES - window.len();
         window.extend_from_slice(piece.get(..left).unwrap_or(piece));
         window.len() < WINDOW_BYTES
-    });
-    let answer =
-        read.await.map_err(|error| ApiError::upstream(format!("storage: {error}")))?;
-    match answer.status {
+    };
+    let answer = cx.transport.stream(request, WINDOW_MS, take).await;
+    let answer = answer.map_err(|error| ApiError::upstream(format!("storage: {error}")))?;
+    match storage::status(answer.status, &answer.body) {
         206 => Ok(Some(window)),
         // The whole object, from its beginning.
         200 => Ok(Some(window).filter(|_| start == 0)),

@@ -2,6 +2,8 @@
 //! appears whole or not at all. It knows no callers.
 
 use std::fmt;
+use std::io::SeekFrom;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -12,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::fs::{self, File};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, Take};
 use tokio::sync::RwLock;
 
 use crate::clock;
@@ -115,11 +117,14 @@ impl Disk {
         self.read_meta(object).await
     }
 
-    /// The object as a stream; a later replacement does not reach into it.
-    pub(super) async fn open(&self, object: &ObjectPath) -> Option<Stored> {
+    /// The object as a stream of that part of its bytes; a later replacement does not reach into
+    /// it.
+    pub(super) async fn open(&self, object: &ObjectPath, part: &Range<u64>) -> Option<Stored> {
         let _reading = self.commit.read().await;
         let meta = self.read_meta(object).await?;
-        let file = File::open(self.data_path(object)).await.ok()?;
+        let mut file = File::open(self.data_path(object)).await.ok()?;
+        file.seek(SeekFrom::Start(part.start)).await.ok()?;
+        let file = file.take(part.end.saturating_sub(part.start));
         Some(Stored { meta, body: Body::from_stream(chunks(file)) })
     }
 
@@ -262,7 +267,7 @@ async fn receive(
     Ok((size, format!("\"{}\"", base16ct::lower::encode_string(&hash.finalize()[..16]))))
 }
 
-fn chunks(file: File) -> impl Stream<Item = std::io::Result<Bytes>> + Send {
+fn chunks(file: Take<File>) -> impl Stream<Item = std::io::Result<Bytes>> + Send {
     stream::unfold(Some(file), async |file| {
         let mut file = file?;
         let mut buffer = vec![0; CHUNK_BYTES];

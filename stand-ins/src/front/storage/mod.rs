@@ -7,10 +7,11 @@ mod disk;
 mod refusal;
 mod write;
 
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use axum::extract::{Path, Query, Request, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -147,15 +148,16 @@ async fn read(
 ) -> Result<Response, StorageRefusal> {
     let (object, _) = front.storage.readable(&path).await?;
     may_read(&front, &headers, &object).await?;
-    content(&front, &object, &query).await
+    content(&front, &object, &query, &headers).await
 }
 
 async fn read_public(
     State(front): State<SharedFront>,
     Path(path): Path<String>,
     Query(query): Query<HashMap<String, String>>,
+    headers: HeaderMap,
 ) -> Result<Response, StorageRefusal> {
-    content(&front, &front.storage.public(&path).await?, &query).await
+    content(&front, &front.storage.public(&path).await?, &query, &headers).await
 }
 
 /// A service key reads everything, everybody else what a policy shows. What may not be read is not
@@ -281,9 +283,16 @@ async fn content(
     front: &SharedFront,
     object: &ObjectPath,
     query: &HashMap<String, String>,
+    headers: &HeaderMap,
 ) -> Result<Response, StorageRefusal> {
-    let Stored { meta, body } =
-        front.storage.disk.open(object).await.ok_or_else(StorageRefusal::no_object)?;
+    let asked = asked_range(headers);
+    let part = asked.clone().unwrap_or(0..u64::MAX);
+    let stored = front.storage.disk.open(object, &part).await;
+    let Stored { meta, body } = stored.ok_or_else(StorageRefusal::no_object)?;
+    let end = part.end.min(meta.size);
+    if asked.is_some() && part.start >= end {
+        return Err(StorageRefusal::no_such_range());
+    }
     let mut response = Response::new(body);
     let mut set = |name, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {
@@ -291,7 +300,11 @@ async fn content(
         }
     };
     set(header::CONTENT_TYPE, &meta.content_type);
-    set(header::CONTENT_LENGTH, &meta.size.to_string());
+    set(header::CONTENT_LENGTH, &(end - part.start).to_string());
+    if asked.is_some() {
+        let last = end - 1;
+        set(header::CONTENT_RANGE, &format!("bytes {}-{last}/{}", part.start, meta.size));
+    }
     set(header::CACHE_CONTROL, &meta.cache_control);
     set(header::ETAG, &meta.etag);
     // A page must not be able to run what somebody uploaded.
@@ -299,5 +312,16 @@ async fn content(
     if query.contains_key("download") {
         set(header::CONTENT_DISPOSITION, "attachment");
     }
+    if asked.is_some() {
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    }
     Ok(response)
+}
+
+/// The one range of bytes that a request asks for, as `bytes=<first>-<last>` or `bytes=<first>-`.
+fn asked_range(headers: &HeaderMap) -> Option<Range<u64>> {
+    let range = headers.get(header::RANGE)?.to_str().ok()?.strip_prefix("bytes=")?;
+    let (first, last) = range.split_once('-')?;
+    let end = if last.is_empty() { u64::MAX } else { last.parse::<u64>().ok()?.checked_add(1)? };
+    Some(first.parse().ok()?..end)
 }

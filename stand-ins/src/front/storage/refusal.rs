@@ -63,6 +63,11 @@ impl StorageRefusal {
         Self::new(403, "AccessDenied", "Unauthorized", "new row violates row-level security policy")
     }
 
+    pub(super) fn no_such_range() -> Self {
+        let message = "The requested range is not satisfiable";
+        Self::new(416, "InvalidRange", "InvalidRange", message)
+    }
+
     pub(super) fn duplicate() -> Self {
         Self::new(409, "KeyAlreadyExists", "Duplicate", "The resource already exists")
     }
