@@ -27,6 +27,7 @@ mod multi_step;
 mod operations;
 mod pg_cron;
 mod prices;
+mod purchases;
 mod queue;
 mod race;
 mod reads;
