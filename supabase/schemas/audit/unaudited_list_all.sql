@@ -13,7 +13,11 @@ $$
   from unstuck.credit_accounts a
   union
   select e.user_id
-  from unstuck.credit_entries e;
+  from unstuck.credit_entries e
+  union
+  select p.user_id
+  from unstuck.purchases p
+  where p.user_id is not null;
 
   -- The other entries are audited with their jobs.
   insert into unstuck_private.unaudited (user_id, entry_id)

@@ -27,6 +27,9 @@ $$
   union all
   select b.invariant, b.user_id::text, b.detail, null, b.user_id, null
   from unstuck_private.violations_of_balances(p_users) b
+  union all
+  select p.invariant, p.purchase_id::text, p.detail, null, p.user_id, null
+  from unstuck_private.violations_of_purchases(p_users) p
 $$;
 
 revoke all on function unstuck_private.violations_of

@@ -21,6 +21,7 @@ begin
     return query select false, null::bigint, 'Amount is too large';
     return;
   end if;
+  perform unstuck_private.act_as('service');
   perform unstuck_private.account_lock(p_user_id);
   select coalesce(max(w.balance), 0)
   into v_balance

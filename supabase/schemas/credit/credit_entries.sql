@@ -4,20 +4,25 @@ create table unstuck.credit_entries (
   job_id uuid,
   step int,
   kind text not null
-    check (kind in ('grant', 'debit', 'refund', 'adjustment')),
+    check (kind in (
+      'grant', 'purchase', 'bonus', 'goodwill', 'debit', 'refund', 'adjustment', 'chargeback'
+    )),
   amount bigint not null,
   balance_after bigint not null,
   reason text,
   idempotency_key text unique,
   created_at timestamptz not null default clock_timestamp(),
-  -- Who moved the credits, as `act_as` named them.
-  actor text default nullif(current_setting('unstuck.actor', true), ''),
+  -- Who moved the credits, as `act_as` named them; else the role of the database.
+  actor text default coalesce(nullif(current_setting('unstuck.actor', true), ''), session_user),
   -- Where the wallet took a debit from; its refunds go back there.
   receipt jsonb,
+  -- The purchase that gave or took back.
+  purchase_id uuid,
   constraint credit_entries_sign
     check (
       case kind
         when 'debit' then amount < 0
+        when 'chargeback' then amount < 0
         when 'adjustment' then amount <> 0
         else amount > 0
       end
@@ -34,6 +39,9 @@ where kind = 'debit' and job_id is not null;
 
 create index credit_entries_by_user
 on unstuck.credit_entries (user_id, id);
+
+create index credit_entries_by_purchase on unstuck.credit_entries (purchase_id)
+where purchase_id is not null;
 
 -- The audit looks for adjustments near a refund of the same user.
 create index credit_entries_returned on unstuck.credit_entries (user_id, kind, created_at)

@@ -1,6 +1,6 @@
 -- Moves the wallet by a new entry that has no `balance_after`, and writes what the wallet says that
--- it moved. An entry that moves nothing is not written; one that would take more than there is
--- fails. Orders and refunds of jobs ask the wallet themselves.
+-- it moved. An entry that moves nothing is not written. A chargeback takes at most what is there;
+-- another entry that would take more fails. Orders and refunds of jobs ask the wallet themselves.
 create or replace function unstuck_private.credit_entries_before_insert()
 returns trigger
 language plpgsql
@@ -37,7 +37,7 @@ begin
   else
     new.amount := -unstuck_private.wallet_take(
       new.user_id, -new.amount, new.kind, new.reason, new.receipt);
-    if new.amount > v_asked then
+    if new.amount > v_asked and new.kind <> 'chargeback' then
       raise exception 'the balance is lower than %', -v_asked using errcode = 'check_violation';
     end if;
   end if;

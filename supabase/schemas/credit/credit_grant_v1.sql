@@ -21,6 +21,7 @@ begin
   then
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
+  perform unstuck_private.act_as('service');
   perform unstuck_private.account_lock(p_user_id);
   select *
   into v_entry
@@ -38,21 +39,19 @@ begin
   end if;
   begin
     insert into unstuck.credit_entries (user_id, kind, amount, reason, idempotency_key)
-    values (p_user_id, 'grant', p_amount, p_reason, p_idempotency_key)
-    returning *
-    into v_entry;
+    values (p_user_id, 'grant', p_amount, p_reason, p_idempotency_key);
   exception when unique_violation then
     -- Another transaction used the key for another user at the same moment.
     perform unstuck_private.refuse(409, 'idempotency_conflict');
   end;
-  return query select v_entry.balance_after, false;
+  return query select unstuck_private.balance_shown(p_user_id, null), false;
 end $$;
 
 comment on function unstuck.credit_grant_v1 is $c$
 Caller: the purchase code of the app, as the service.
 
-Effect: gives the user credits by a grant, and creates the account where there is none. balance:
-after the grant.
+Effect: gives the user credits by a grant, and creates the account where there is none. An open debt
+is settled with them. balance: after that.
 
 Refuses: bad_request (no user, no key, an amount that is not within 1 and 10^12),
 idempotency_conflict (the key belongs to another grant).

@@ -22,6 +22,12 @@ begin
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
   perform unstuck_private.act_as('admin:' || p_actor);
+  -- Purchases are locked before accounts.
+  perform
+  from unstuck.purchases p
+  where p.user_id = p_user_id
+  order by p.id
+  for update;
   perform unstuck_private.account_lock(p_user_id);
   v_balance := unstuck_private.wallet_hold(p_user_id, null);
   v_ids := array(
@@ -53,6 +59,7 @@ begin
   perform unstuck_private.user_jobs_finalise(p_user_id);
   perform unstuck_private.user_leave_app(p_user_id, v_ids);
   perform unstuck_private.user_jobs_strip(p_user_id, v_kept);
+  perform unstuck_private.user_purchases_strip(p_user_id);
   v_entries := unstuck_private.user_rows_delete(p_user_id, v_ids);
   insert into unstuck.erasures (user_id)
   values (p_user_id)
@@ -79,10 +86,11 @@ comment on function unstuck.user_erase_v1 is $c$
 Caller: admin-users, for its erase operation. The role of p_actor is read in the same transaction.
 
 Effect: cancels the user's live jobs, then deletes the user's jobs, steps, events, webhooks, ledger,
-account, cancelled orders, turns and roles, all or nothing, and records it in admin_log. A job that
-a provider may still work on stays for a day as a bare row that names no user, so that its cancel is
-sent. The files are listed in erasures and deleted later through the Storage API. jobs, entries:
-deleted rows; files: results that the jobs named.
+account, debts, cancelled orders, turns and roles, all or nothing, and records it in admin_log.
+Purchases are kept as the books of what was sold, and name nobody. A job that a provider may still
+work on stays for a day as a bare row that names no user, so that its cancel is sent. The files are
+listed in erasures and deleted later through the Storage API. jobs, entries: deleted rows; files:
+results that the jobs named.
 
 Refuses: forbidden, bad_request, in_progress (the app's wallet does not take back what it owes the
 user; refunds_owed: how much. Where it never will, delete the user's rows of refunds_owed first).

@@ -1,5 +1,5 @@
--- Locks the wallet that pays for this order, refuses a price that it does not cover, and returns
--- what it holds. The user's row is locked; so is a job that the order adopts, against the order of
+-- Gives the user what waits, locks the wallet that pays for this order, refuses a price that it does
+-- not cover, and any while a debt is open, and returns what it holds. The user's row is locked; so is a job that the order adopts, against the order of
 -- locks: it is the user's own, and nobody who waits for it holds the wallet.
 create or replace function unstuck_private.refuse_over_balance(
   p_user_id uuid,
@@ -14,15 +14,22 @@ $$
 declare
   v_balance bigint;
   v_unlimited boolean;
+  v_debt bigint;
 begin
+  perform unstuck_private.waiting_credits_give(p_user_id);
+  v_debt := unstuck_private.debt_open(p_user_id);
   select w.balance, w.unlimited
   into v_balance, v_unlimited
   from unstuck_private.wallet_lock(p_user_id, p_tool, true) w;
-  if coalesce(v_balance, 0) < p_price and v_unlimited is not true then
+  if v_debt > 0 or (coalesce(v_balance, 0) < p_price and v_unlimited is not true) then
     perform unstuck_private.refuse(
       402,
       'insufficient_credits',
-      jsonb_build_object('balance', coalesce(v_balance, 0), 'required', p_price)
+      jsonb_strip_nulls(jsonb_build_object(
+        'balance', coalesce(v_balance, 0),
+        'required', p_price,
+        'debt', nullif(v_debt, 0)
+      ))
     );
   end if;
   return coalesce(v_balance, 0);

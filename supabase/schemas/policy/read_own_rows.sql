@@ -40,3 +40,19 @@ using ((select unstuck_private.is_admin()));
 create policy user_roles_read on unstuck.user_roles
 for select to authenticated
 using (user_id = (select auth.uid()) or (select unstuck_private.is_admin()));
+
+create policy credit_packs_read_offered on unstuck.credit_packs
+for select to anon, authenticated
+using (enabled);
+
+create policy credit_packs_read on unstuck.credit_packs
+for select to authenticated
+using ((select unstuck_private.is_admin()));
+
+create policy purchases_read on unstuck.purchases
+for select to authenticated
+using ((select unstuck_private.is_admin()));
+
+create policy credit_debts_read on unstuck.credit_debts
+for select to authenticated
+using (user_id = (select auth.uid()) or (select unstuck_private.is_admin()));

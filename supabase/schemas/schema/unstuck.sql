@@ -2,4 +2,4 @@
 create schema unstuck;
 
 revoke all on schema unstuck from public, anon, authenticated, service_role;
-grant usage on schema unstuck to authenticated, service_role;
+grant usage on schema unstuck to anon, authenticated, service_role;

@@ -1,0 +1,39 @@
+-- Who gets what is due of a purchase: the user whom the seller tells, if there is such a user; else
+-- who was found by the e-mail address before, or is found now. Null: nobody yet. An erased user's
+-- purchase stays the erased user's.
+create or replace function unstuck_private.purchase_owner(
+  p_purchase unstuck.purchases,
+  p_told uuid,
+  p_email text
+)
+returns uuid
+language plpgsql
+stable
+set search_path = ''
+as
+$$
+declare
+  v_told record := unstuck_private.auth_user(p_told, null);
+begin
+  if p_purchase.user_id = unstuck_private.erased_user() then
+    return p_purchase.user_id;
+  end if;
+  if p_told is not null
+    and (
+      v_told.user_id is not null
+      or not v_told.is_readable
+      or exists (select from unstuck.credit_accounts a where a.user_id = p_told)
+    )
+  then
+    return p_told;
+  end if;
+  if p_purchase.user_id is null
+    or p_purchase.facts @> jsonb_build_array(jsonb_build_object('userId', p_purchase.user_id))
+  then
+    return (unstuck_private.auth_user(null, p_email)).user_id;
+  end if;
+  return p_purchase.user_id;
+end $$;
+
+revoke all on function unstuck_private.purchase_owner
+from public, anon, authenticated, service_role;

@@ -1,0 +1,14 @@
+-- What the caller may spend, and owes; for the view `my_balance`.
+create or replace function unstuck_private.caller_balance(out balance bigint, out debt bigint)
+language sql
+stable
+security definer
+set search_path = ''
+as
+$$
+  select unstuck_private.balance_shown(auth.uid(), null), unstuck_private.debt_open(auth.uid())
+$$;
+
+revoke all on function unstuck_private.caller_balance
+from public, anon, authenticated, service_role;
+grant execute on function unstuck_private.caller_balance to authenticated;
