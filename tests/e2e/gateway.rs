@@ -667,7 +667,7 @@ fn pages_are_confined_to_this_origin_and_the_project() {
         let settings: Value = settings.json().await.unwrap();
         assert_eq!(
             settings,
-            json!({ "supabaseUrl": info.url, "supabaseKey": info.anon_key }),
+            json!({ "supabaseUrl": info.url, "supabaseKey": info.anon_key, "buyUrl": null }),
             "public, and nothing else"
         );
     });

@@ -26,6 +26,8 @@ mod platform;
 mod process_generation_tasks_banana;
 mod provider_webhook;
 mod public_reports;
+mod purchase_checkout;
+mod purchase_webhook;
 mod quote;
 mod replicate_async_start;
 mod replicate_async_status;

@@ -53,7 +53,8 @@ pub(super) async fn exchange(State(stand): State<Stand>, request: Request) -> Re
     let body = answer.chunks.map_or_else(|| Body::from(answer.body), |chunks| chunks.into_body());
     let mut response =
         (status, [(header::CONTENT_TYPE, answer.content_type)], body).into_response();
-    for (name, value) in behaviour.headers.into_iter().flatten() {
+    let own = answer.header.map(|(name, value)| (name.to_owned(), value));
+    for (name, value) in own.into_iter().chain(behaviour.headers.into_iter().flatten()) {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             response.headers_mut().insert(name, value);
         }

@@ -10,6 +10,7 @@
 //! | `GET /__deliveries` | webhooks sent, newest last, with what the receiver answered |
 //! | `/made/<name>?bytes=…` | a file of that size; also `unnamed`, `broken`, `pause_ms` |
 //! | `/moved?to=…` | a redirect |
+//! | `POST /stripe/__refund`, `__dispute`, `__renew` | what a seller does later; see `stripe` |
 //!
 //! A rule says whom it means: by `match`, a text of the method, path or body of a request or of the
 //! submit of its task; by `times`, whoever comes first; or by `"all": true`. Without one of these
@@ -28,6 +29,7 @@ mod provider;
 mod replicate;
 mod runninghub;
 mod script;
+mod stripe;
 mod webhook_delivery;
 mod work_time;
 
@@ -91,10 +93,16 @@ pub fn routers(config: &StandInConfig) -> anyhow::Result<(Router, Router)> {
     };
     let runninghub = runninghub::RunningHub::new(config, tools.clone());
     let replicate = replicate::Replicate::new(config, tools.clone());
+    let stripe = stripe::Stripe::new(config, &tools);
     let gemini = gemini::Gemini::new(config, tools);
     let llm = llm::Llm::new(config, running.clone());
-    let providers: Vec<Arc<dyn StandInProvider>> =
-        vec![Arc::new(runninghub), Arc::new(replicate), Arc::new(gemini), Arc::new(llm)];
+    let providers: Vec<Arc<dyn StandInProvider>> = vec![
+        Arc::new(runninghub),
+        Arc::new(replicate),
+        Arc::new(gemini),
+        Arc::new(llm),
+        Arc::new(stripe),
+    ];
     let stand = Stand { script: Arc::default(), log, running, providers: Arc::new(providers) };
     let router = Router::new()
         .route("/__script", post(add_script).layer(DefaultBodyLimit::max(SCRIPT_BYTES_MAX)))

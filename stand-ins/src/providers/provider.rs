@@ -70,6 +70,8 @@ pub(crate) struct ProviderAnswer {
     pub(crate) content_type: &'static str,
     pub(crate) body: String,
     pub(crate) task_id: Option<String>,
+    /// One more header, such as where a browser goes next.
+    pub(crate) header: Option<(&'static str, String)>,
     /// Instead of `body`: what is sent bit by bit.
     pub(crate) chunks: Option<Box<Chunks>>,
 }
@@ -117,6 +119,7 @@ impl ProviderAnswer {
             content_type: "application/json",
             body: body.to_string(),
             task_id: None,
+            header: None,
             chunks: None,
         }
     }
@@ -127,8 +130,13 @@ impl ProviderAnswer {
             content_type: "text/plain; charset=utf-8",
             body,
             task_id: None,
+            header: None,
             chunks: None,
         }
+    }
+
+    pub(crate) fn page(status: u16, html: String) -> Self {
+        Self { content_type: "text/html; charset=utf-8", ..Self::text(status, html) }
     }
 
     /// Events, sent one by one.
@@ -139,6 +147,7 @@ impl ProviderAnswer {
             content_type: "text/event-stream",
             body,
             task_id: None,
+            header: None,
             chunks: Some(Box::new(chunks)),
         }
     }

@@ -57,6 +57,8 @@ pub(crate) struct Behaviour {
     pub(crate) text: Option<Value>,
     /// A text model's stream ends after this many chunks.
     pub(crate) stop_after: Option<usize>,
+    /// Stripe: how the events of one payment follow each other.
+    pub(crate) events: Option<EventOrder>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
@@ -64,6 +66,14 @@ pub(crate) struct Behaviour {
 pub(crate) enum WorkUntil {
     /// `POST /__finish` names the task.
     UntilFinished,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum EventOrder {
+    Reversed,
+    /// All at once.
+    Together,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
@@ -119,6 +129,7 @@ impl Behaviour {
             || self.text.is_some()
             || self.stop_after.is_some()
             || self.finish_reason.is_some()
+            || self.events.is_some()
     }
 
     /// Usually means a submit, but makes sense for any request that `match` names itself.

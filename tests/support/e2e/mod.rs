@@ -17,6 +17,7 @@
 //!   must lead to
 //! * [`pages`]: files of a website, looked at by a browser or a compiler
 //! * [`publication`]: what a subscriber of Realtime is told
+//! * [`purchase`]: packs, the page of Stripe, and what sellers tell
 //! * [`proxy`]: stands before the front door, counts requests and publishes other key sets
 //! * [`user`]: who calls: signed in at the front door, or with a token made for the purpose
 //!
@@ -35,6 +36,7 @@ pub mod order;
 pub mod pages;
 pub mod proxy;
 pub mod publication;
+pub mod purchase;
 pub mod try_on;
 pub mod user;
 pub mod website;

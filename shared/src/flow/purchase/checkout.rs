@@ -69,9 +69,45 @@ fn return_page(config: &Config, named: Option<&str>) -> Result<Url, ApiError> {
     }
 }
 
-/// The page's address, with what became of the purchase in its query.
+/// The page's address, with what became of the purchase in its query, in place of what became of
+/// the one before.
 fn told(page: &Url, outcome: &str) -> String {
+    const NAME: &str = "purchase";
+    let kept: Vec<(String, String)> =
+        page.query_pairs().into_owned().filter(|(name, _)| name != NAME).collect();
     let mut page = page.clone();
-    page.query_pairs_mut().append_pair("purchase", outcome);
+    page.query_pairs_mut().clear().extend_pairs(kept).append_pair(NAME, outcome);
     page.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_told_of_the_last_purchase_alone() {
+        for (page, expected) in [
+            ("https://a.example/", "https://a.example/?purchase=paid"),
+            ("https://a.example/x?a=1#b", "https://a.example/x?a=1&purchase=paid#b"),
+            ("https://a.example/?purchase=cancelled&a=1", "https://a.example/?a=1&purchase=paid"),
+        ] {
+            assert_eq!(told(&Url::parse(page).unwrap(), "paid"), expected);
+        }
+    }
+
+    #[test]
+    fn a_buyer_returns_to_our_first_page_unless_an_allowed_one_is_named() {
+        let config = Config {
+            functions_url: Some("https://gate.example/functions/v1".to_owned()),
+            purchase_return_hosts: vec!["shop.example".to_owned()],
+            ..Config::default()
+        };
+        let back = |named: Option<&str>| return_page(&config, named).map(String::from);
+        assert_eq!(back(None).unwrap(), "https://gate.example/");
+        for named in ["https://gate.example/admin?a=1", "https://shop.example/back"] {
+            assert_eq!(back(Some(named)).unwrap(), named);
+        }
+        let refused = back(Some("https://evil.example/")).unwrap_err();
+        assert_eq!(refused.fields["field"], "returnUrl");
+    }
 }

@@ -149,3 +149,110 @@ fn refusal(response: &HttpResponse) -> ApiError {
         _ => ApiError::upstream(detail),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn config() -> Config {
+        Config {
+            stripe_base_url: Some("https://api.stripe.com".to_owned()),
+            stripe_api_key: Some("rk_test_1".to_owned()),
+            ..Config::default()
+        }
+    }
+
+    fn order(recurring: bool) -> CheckoutOrder<'static> {
+        CheckoutOrder {
+            user: UserId::from_random(1),
+            email: None,
+            pack: "a & b",
+            credits: 100,
+            price: "price_1",
+            recurring,
+            deployment: "here",
+            success_url: "https://shop.example/?a=1&b=2",
+            cancel_url: "https://shop.example/",
+            attempt: "1",
+        }
+    }
+
+    fn answer(status: u16, body: Value) -> HttpResponse {
+        HttpResponse { status, headers: Vec::new(), body: body.to_string() }
+    }
+
+    #[test]
+    fn the_metadata_stands_on_the_session_and_on_what_it_makes() {
+        for (recurring, inner) in [(false, "payment_intent_data"), (true, "subscription_data")] {
+            let request = checkout_request(&config(), &order(recurring)).unwrap();
+            let body = request.body.unwrap();
+            let fields: Vec<(String, String)> =
+                url::form_urlencoded::parse(body.as_bytes()).into_owned().collect();
+            let field = |name: &str| {
+                fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+            };
+            assert_eq!(field("success_url"), Some("https://shop.example/?a=1&b=2"));
+            assert_eq!(field("customer_email"), None);
+            for at in ["metadata", &format!("{inner}[metadata]")] {
+                assert_eq!(field(&format!("{at}[unstuck_pack]")), Some("a & b"));
+                assert_eq!(field(&format!("{at}[unstuck_price]")), Some("price_1"));
+                assert_eq!(field(&format!("{at}[unstuck_deployment]")), Some("here"));
+            }
+        }
+    }
+
+    #[test]
+    fn an_attempt_of_a_user_at_a_pack_has_one_idempotency_key() {
+        let key = |order: &CheckoutOrder<'_>| {
+            let request = checkout_request(&config(), order).unwrap();
+            let found = request.headers.into_iter().find(|(name, _)| name == "idempotency-key");
+            found.unwrap().1
+        };
+        let first = order(false);
+        assert_eq!(key(&first), key(&first));
+        let other_user = CheckoutOrder { user: UserId::from_random(2), ..first.clone() };
+        let other_pack = CheckoutOrder { pack: "c", ..first.clone() };
+        let other_attempt = CheckoutOrder { attempt: "2", ..first.clone() };
+        for other in [other_user, other_pack, other_attempt] {
+            assert_ne!(key(&other), key(&first));
+        }
+    }
+
+    #[test]
+    fn a_refusal_of_stripe_is_an_error_of_ours() {
+        let error = |status, kind: &str| {
+            let body = json!({"error": {"type": kind, "param": "line_items[0][price]",
+                "message": "about a@b.example"}});
+            let error = checkout_url(&answer(status, body)).unwrap_err();
+            assert!(!format!("{error:?}").contains("a@b.example"), "{error:?}");
+            error.code
+        };
+        assert_eq!(error(401, "invalid_request_error"), ErrorCode::Misconfigured);
+        assert_eq!(error(403, "invalid_request_error"), ErrorCode::Misconfigured);
+        assert_eq!(error(400, "idempotency_error"), ErrorCode::IdempotencyConflict);
+        assert_eq!(error(400, "invalid_request_error"), ErrorCode::Internal);
+        assert_eq!(error(429, "invalid_request_error"), ErrorCode::UpstreamUnavailable);
+        assert_eq!(error(500, "api_error"), ErrorCode::UpstreamUnavailable);
+        let url = json!({"url": "https://checkout.stripe.com/c/pay/cs_1"});
+        assert!(checkout_url(&answer(200, url)).is_ok());
+        assert!(checkout_url(&answer(200, json!({"url": null}))).is_err());
+    }
+
+    #[test]
+    fn line_items_are_prices_and_the_smallest_quantity() {
+        let mut fact = PurchaseFact::default();
+        let list = json!({"data": [
+            {"price": {"id": "price_1"}, "quantity": 3},
+            {"price": "price_2", "quantity": 2},
+            {"price": {"id": "price_1"}, "quantity": 4},
+            {"price": null, "quantity": null},
+        ]});
+        tell_items(&mut fact, &list);
+        assert_eq!((fact.price_ids.len(), fact.quantity), (2, Some(2)));
+        assert!(items_request(&config(), "cs_1/../x").unwrap().url.contains("cs_1%2F..%2Fx/line"));
+        let hidden = answer(403, json!({"error": {"type": "invalid_request_error"}}));
+        assert_eq!(items(&hidden).unwrap(), None);
+        assert!(items(&answer(503, json!({}))).is_err());
+    }
+}

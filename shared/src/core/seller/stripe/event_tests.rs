@@ -248,6 +248,13 @@ fn an_invoice_is_a_purchase_of_one_period() {
     );
 }
 
+#[test]
+fn the_credits_of_the_metadata_are_those_of_one() {
+    let event =
+        with(fixture("endive", "invoice"), &[("/data/object/lines/data/0/quantity", json!(2))]);
+    assert_eq!((&told(&event)["credits"], &told(&event)["quantity"]), (&json!(600), &json!(2)));
+}
+
 /// Takes our metadata away from an invoice.
 fn without_metadata(age: &str) -> Value {
     let of_subscription = match age {

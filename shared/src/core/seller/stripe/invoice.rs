@@ -163,6 +163,8 @@ fn tell_lines(
         if !is_chosen && !fact.price_ids.is_empty() {
             (fact.pack, fact.credits) = (None, None);
         }
+        // The metadata tells the credits of one.
+        fact.credits = fact.credits.map(|one| one.saturating_mul(fact.quantity.unwrap_or(1)));
     }
     if let Some(main) = bought.first().filter(|_| has_prorations) {
         fact.share = Some(share(*main, lines).ok_or("share_unknown")?);
