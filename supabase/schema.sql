@@ -15,7 +15,7 @@ create domain public.app_role as unstuck.app_role;
 create table unstuck.admin_log (
   id bigint not null generated always as identity,
   at timestamp with time zone not null default clock_timestamp(),
-  actor uuid not null,
+  actor uuid,
   act text not null,
   subject text,
   "from" jsonb,
@@ -236,6 +236,15 @@ create table unstuck.sweeps (
   stuck integer,
   violations integer
 );
+create table unstuck.tool_prices (
+  tool text not null,
+  "position" integer not null,
+  matches jsonb not null default '{}'::jsonb,
+  credits bigint not null,
+  priced_per text not null default 'job'::text,
+  quantity numeric,
+  note text
+);
 create table unstuck.tools (
   tool text not null,
   table_name text not null,
@@ -402,6 +411,16 @@ alter table unstuck.retention add constraint retention_keep_check CHECK ((keep >
 alter table unstuck.retention add constraint retention_pkey PRIMARY KEY (kind);
 alter table unstuck.signup_bonus add constraint signup_bonus_credits_check CHECK (((credits >= 1) AND (credits <= '1000000000000'::bigint)));
 alter table unstuck.sweeps add constraint sweeps_pkey PRIMARY KEY (id);
+alter table unstuck.tool_prices add constraint tool_prices_credits_check CHECK (((credits >= 0) AND (credits <= '1000000000000'::bigint)));
+alter table unstuck.tool_prices add constraint tool_prices_matches_check CHECK (COALESCE(((jsonb_typeof(matches) = 'object'::text) AND (NOT (matches @? 'strict $.*?((@.type() == "array" || @.type() == "object" && !(exists (@.keyvalue()))) || @.type() == "object" && exists (@.keyvalue()?(((@."key" != "in" && @."value".type() != "number" || (((@."key" != "in" && @."key" != "gt") && @."key" != "gte") && @."key" != "lt") && @."key" != "lte") || @."key" == "in" && @."value".type() != "array") || (@."key" == "in" && @."value".type() == "array") && (!(exists (@."value"[*])) || exists (@."value"[*]?(@.type() == "array" || @.type() == "object"))))))'::jsonpath))), false));
+alter table unstuck.tool_prices add constraint tool_prices_pkey PRIMARY KEY (tool, "position");
+alter table unstuck.tool_prices add constraint tool_prices_priced_per_check CHECK ((priced_per = ANY (ARRAY['job'::text, 'step'::text, 'second'::text, 'megapixel'::text])));
+alter table unstuck.tool_prices add constraint tool_prices_quantity_check CHECK (
+CASE
+    WHEN (priced_per = ANY (ARRAY['second'::text, 'megapixel'::text])) THEN COALESCE(((quantity > (0)::numeric) AND (quantity <= (1000000)::numeric)), false)
+    ELSE (COALESCE(quantity, (1)::numeric) = (1)::numeric)
+END);
+alter table unstuck.tool_prices add constraint tool_prices_tool_fkey FOREIGN KEY (tool) REFERENCES unstuck.tools(tool) ON DELETE CASCADE;
 alter table unstuck.tools add constraint tools_attempt_max_check CHECK ((attempt_max >= 1));
 alter table unstuck.tools add constraint tools_credit_cost_check CHECK ((credit_cost >= 0));
 alter table unstuck.tools add constraint tools_pkey PRIMARY KEY (tool);
@@ -879,6 +898,13 @@ create view unstuck.my_balance with (security_invoker=true) as
  SELECT balance,
     debt
    FROM unstuck_private.caller_balance() b(balance, debt);
+create view unstuck.open_debts with (security_invoker=true) as
+ SELECT user_id,
+    sum(amount - settled)::bigint AS owed,
+    min(created_at) AS since
+   FROM unstuck.credit_debts d
+  WHERE amount > settled
+  GROUP BY user_id;
 create view unstuck.pose_changer_jobs with (security_invoker=true) as
  SELECT id,
     user_id,
@@ -1608,8 +1634,8 @@ AS $function$
     p_user_id, p_job_id, p_tool, p_session_id, p_input, p_request_hash, p_steps, false) s
 $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck.job_enqueue_v2(p_user_id uuid, p_job_id uuid, p_tool text, p_session_id text, p_input jsonb, p_request_hash text, p_steps jsonb, p_claim boolean)
- RETURNS TABLE(job_id uuid, status text, replayed boolean, credits_charged bigint, balance bigint, "position" integer, eta_seconds integer, task_id text, output_url text, error_code text, error_message text, credits_refunded bigint, claimed jsonb)
+CREATE OR REPLACE FUNCTION unstuck.job_enqueue_v2(p_user_id uuid, p_job_id uuid, p_tool text, p_session_id text, p_input jsonb, p_request_hash text, p_steps jsonb, p_claim boolean, p_max_credits bigint DEFAULT NULL::bigint, p_measured jsonb DEFAULT NULL::jsonb, p_can_measure boolean DEFAULT false)
+ RETURNS TABLE(job_id uuid, status text, replayed boolean, credits_charged bigint, balance bigint, "position" integer, eta_seconds integer, task_id text, output_url text, error_code text, error_message text, credits_refunded bigint, claimed jsonb, unmeasured text)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
@@ -1621,6 +1647,7 @@ declare
   v_tool unstuck.tools;
   v_job unstuck.jobs;
   v_price bigint;
+  v_unmeasured text;
   v_balance bigint;
   v_taken bigint;
   v_seconds_over int;
@@ -1651,7 +1678,7 @@ begin
     perform unstuck_private.refuse_other_order(v_job, p_user_id, p_tool, p_request_hash);
     if v_job.request_hash is not null then
       return query
-      select s.*, case when p_claim then unstuck_private.order_claimed(p_job_id) end
+      select s.*, case when p_claim then unstuck_private.order_claimed(p_job_id) end, null::text
       from unstuck_private.job_state(p_job_id) s;
       return;
     end if;
@@ -1662,8 +1689,17 @@ begin
     perform unstuck_private.refuse(503, 'tool_disabled');
   end if;
   perform unstuck_private.refuse_second_live_job(p_user_id, p_job_id, v_tool);
-  v_price := unstuck_private.wallet_price(p_user_id, p_tool, p_input,
-    unstuck_private.order_price(v_tool, jsonb_array_length(p_steps)));
+  select p.credits, p.unmeasured
+  into v_price, v_unmeasured
+  from unstuck_private.order_price(v_tool, p_input, jsonb_array_length(p_steps), p_measured) p;
+  if v_unmeasured is not null and p_can_measure then
+    return query
+    select p_job_id, 'pending', false, 0::bigint, 0::bigint, null::int, null::int, null::text,
+      null::text, null::text, null::text, 0::bigint, null::jsonb, v_unmeasured;
+    return;
+  end if;
+  v_price := unstuck_private.wallet_price(p_user_id, p_tool, p_input, v_price);
+  perform unstuck_private.refuse_dearer(p_user_id, p_tool, v_price, p_max_credits);
   v_balance := unstuck_private.refuse_over_balance(p_user_id, p_tool, v_price);
   begin
     -- Some servers of the PostgREST protocol pass a null as ''.
@@ -1686,7 +1722,7 @@ begin
   return query
   select p_job_id, 'queued', false, v_taken, v_balance - v_taken, null::int, null::int, null::text,
     null::text, null::text, null::text, 0::bigint,
-    case when p_claim then unstuck_private.order_claim(p_job_id) end;
+    case when p_claim then unstuck_private.order_claim(p_job_id) end, null::text;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.job_get_v1(p_job_id uuid, p_user_id uuid DEFAULT NULL::uuid, p_tool text DEFAULT NULL::text, p_table text DEFAULT NULL::text)
@@ -1835,6 +1871,47 @@ AS $function$
   select p.*
   from unstuck_private.sweep_pass(p_sweep_id, p_limit, interval '6 seconds') p
 $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.order_quote_v1(p_tool text, p_input jsonb, p_steps integer, p_user_id uuid DEFAULT NULL::uuid, p_measured jsonb DEFAULT NULL::jsonb)
+ RETURNS TABLE(credits bigint, balance bigint, enough boolean, eta_seconds integer, unmeasured text)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_tool unstuck.tools;
+  v_unlimited boolean;
+begin
+  select t.*
+  into v_tool
+  from unstuck.tools t
+  where t.tool = p_tool;
+  if not found or p_steps is null or p_steps not between 1 and 20 then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  if not v_tool.enabled then
+    perform unstuck_private.refuse(503, 'tool_disabled');
+  end if;
+  select p.credits, p.unmeasured
+  into credits, unmeasured
+  from unstuck_private.order_price(v_tool, p_input, p_steps, p_measured) p;
+  eta_seconds := unstuck_private.seconds_until_start(v_tool);
+  if p_user_id is not null then
+    credits := unstuck_private.wallet_price(p_user_id, p_tool, p_input, credits);
+    select w.balance, w.unlimited
+    into balance, v_unlimited
+    from unstuck_private.wallet_lock(p_user_id, p_tool, null) w;
+    balance := coalesce(balance, 0);
+    if v_unlimited then
+      credits := 0;
+    end if;
+    enough := balance >= credits or v_unlimited is true;
+  end if;
+  return next;
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.provider_alarm_v1(p_provider text, p_tool text, p_about text, p_code text, p_detail text)
  RETURNS void
@@ -3671,6 +3748,39 @@ AS $function$
   select least(greatest(p_sum, -9223372036854775807), 9223372036854775807)::bigint
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.condition_holds(p_value jsonb, p_condition jsonb)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  select coalesce(
+    case jsonb_typeof(p_condition)
+      when 'object' then not exists (
+        select
+        from jsonb_each(p_condition) o
+        where not coalesce(
+          case o.key
+            when 'in' then
+              jsonb_typeof(p_value) not in ('array', 'object') and o.value @> p_value
+            else
+              jsonb_typeof(p_value) = 'number'
+              and case o.key
+                when 'gt' then p_value > o.value
+                when 'gte' then p_value >= o.value
+                when 'lt' then p_value < o.value
+                when 'lte' then p_value <= o.value
+              end
+          end,
+          false
+        )
+      )
+      else p_value = p_condition
+    end,
+    false
+  )
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.count_due(p_now timestamp with time zone)
  RETURNS integer
  LANGUAGE plpgsql
@@ -4741,10 +4851,10 @@ begin
   end if;
   perform unstuck_private.account_lock(p_job.user_id);
   if p_charge then
-    v_price := unstuck_private.wallet_price(
+    v_price := unstuck_private.price_paid(p_job);
+    perform unstuck_private.wallet_price(
       p_job.user_id, p_tool.tool,
-      p_job.input || coalesce(unstuck_private.job_receipt(p_job.id), '{}'),
-      unstuck_private.order_price(p_tool, jsonb_array_length(v_steps)));
+      p_job.input || coalesce(unstuck_private.job_receipt(p_job.id), '{}'), v_price);
   end if;
   v_balance := unstuck_private.refuse_over_balance(p_job.user_id, p_tool.tool, v_price);
   if exists (select from unstuck.jobs j where j.id = p_new_job_id) then
@@ -6281,13 +6391,49 @@ begin
   return v_debit.taken;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.order_price(p_tool unstuck.tools, p_steps integer)
- RETURNS bigint
- LANGUAGE sql
- IMMUTABLE
+CREATE OR REPLACE FUNCTION unstuck_private.order_price(p_tool unstuck.tools, p_input jsonb, p_steps integer, p_measured jsonb, OUT credits bigint, OUT unmeasured text)
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+ SET plan_cache_mode TO 'force_generic_plan'
 AS $function$
-  select p_tool.credit_cost * case p_tool.priced_per when 'step' then p_steps else 1 end
-$function$
+declare
+  v_rule unstuck.tool_prices;
+  v_measured numeric;
+begin
+  select p.*
+  into v_rule
+  from unstuck.tool_prices p
+  where p.tool = p_tool.tool
+    and not exists (
+      select
+      from jsonb_each(p.matches) m
+      where not unstuck_private.condition_holds(p_input -> m.key, m.value)
+    )
+  order by p.position
+  limit 1;
+  if not found then
+    credits := p_tool.credit_cost * case p_tool.priced_per when 'step' then p_steps else 1 end;
+    return;
+  end if;
+  if v_rule.priced_per in ('second', 'megapixel') then
+    v_measured := case jsonb_typeof(p_measured -> (v_rule.priced_per || 's'))
+      when 'number' then greatest((p_measured ->> (v_rule.priced_per || 's'))::numeric, 0)
+    end;
+    if v_measured is null then
+      unmeasured := v_rule.priced_per;
+    end if;
+  end if;
+  credits := greatest(
+    v_rule.credits * case v_rule.priced_per
+      when 'job' then 1
+      when 'step' then p_steps
+      else ceil(least(v_measured, v_rule.quantity))
+    end,
+    1
+  );
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.orphans_cancel(p_user_id uuid)
  RETURNS void
@@ -6387,6 +6533,47 @@ AS $function$
     cross join lateral (values (t.since, 1), (t.until, -1)) e (at, steps)
     where e.at is not null
   ) w
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.price_log()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_old jsonb := case when tg_op <> 'INSERT' then to_jsonb(old) end;
+  v_new jsonb := case when tg_op <> 'DELETE' then to_jsonb(new) end;
+begin
+  insert into unstuck.admin_log (actor, act, subject, "from", "to")
+  select
+    substring(current_setting('unstuck.actor', true) from '^admin:([0-9a-f-]{36})$')::uuid,
+    'price_changed',
+    coalesce(v_new, v_old) ->> 'tool',
+    case when v_old is not null then jsonb_object_agg(c.name, v_old -> c.name) end,
+    case when v_new is not null then jsonb_object_agg(c.name, v_new -> c.name) end
+  from unnest(tg_argv) as c (name);
+  return null;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.price_paid(p_job unstuck.jobs)
+ RETURNS bigint
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  with recursive repeated as (
+    select p_job.credits_charged as charged, p_job.retry_of as retry_of, 1 as depth
+    union all
+    select j.credits_charged, j.retry_of, r.depth + 1
+    from repeated r
+    join unstuck.jobs j on j.id = r.retry_of
+    where r.charged = 0
+      and r.depth < 1000
+  )
+  select r.charged
+  from repeated r
+  order by r.depth desc
+  limit 1
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.probe_pause(p_is_confirmed boolean)
@@ -7795,6 +7982,24 @@ begin
   end if;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.refuse_dearer(p_user_id uuid, p_tool text, p_price bigint, p_max_credits bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  if p_price > p_max_credits
+    and not exists (
+      select
+      from unstuck_private.wallet_lock(p_user_id, p_tool, null) w
+      where w.unlimited
+    )
+  then
+    perform unstuck_private.refuse(
+      409, 'price_changed', jsonb_build_object('credits', p_price));
+  end if;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.refuse_final(p_job unstuck.jobs)
  RETURNS void
  LANGUAGE plpgsql
@@ -8041,6 +8246,47 @@ begin
     )
     select array_agg(h.seconds)
     from held h
+  );
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.seconds_until_start(p_tool unstuck.tools)
+ RETURNS integer
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+ SET plan_cache_mode TO 'force_generic_plan'
+AS $function$
+declare
+  v_now timestamptz := clock_timestamp();
+  v_times unstuck_private.tool_time[] := unstuck_private.tool_times(p_tool.provider);
+  v_next unstuck.job_steps;
+  v_seconds numeric;
+begin
+  -- The last of those whose turn has come.
+  v_next.provider := p_tool.provider;
+  v_next.line_tool := p_tool.tool;
+  v_next.turn_at := v_now;
+  v_next.job_id := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+  v_next.step := 1;
+  select sum(a.steps * coalesce(t.seconds, 60))
+  into v_seconds
+  from unstuck_private.steps_ahead(v_next, v_now) a
+  left join unnest(v_times) t on t.tool = a.tool;
+  return (
+    select least(
+      ceil(
+        greatest(
+          unstuck_private.seconds_until_work_done(
+            p_tool.provider, v_times, coalesce(v_seconds, 0)),
+          unstuck_private.seconds_between(
+            v_now, greatest(p_tool.circuit_open_until, p.circuit_open_until)),
+          0
+        )
+      ),
+      2147483647
+    )::int
+    from unstuck.providers p
+    where p.provider = p_tool.provider
   );
 end $function$
 ;
@@ -10357,8 +10603,10 @@ CREATE TRIGGER providers_circuit_closed BEFORE UPDATE ON unstuck.providers FOR E
 CREATE TRIGGER purchases_unaudited_insert AFTER INSERT ON unstuck.purchases REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.purchases_unaudited();
 CREATE TRIGGER purchases_unaudited_update AFTER UPDATE ON unstuck.purchases REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.purchases_unaudited();
 CREATE TRIGGER legacy_job_write INSTEAD OF INSERT OR DELETE OR UPDATE ON unstuck.replicate_tasks FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_write_refuse();
+CREATE TRIGGER tool_prices_log AFTER INSERT OR DELETE OR UPDATE ON unstuck.tool_prices FOR EACH ROW EXECUTE FUNCTION unstuck_private.price_log('position', 'matches', 'credits', 'priced_per', 'quantity', 'note');
 CREATE TRIGGER circuit_owes_turns AFTER UPDATE OF circuit_open_until ON unstuck.tools FOR EACH ROW WHEN (old.circuit_open_until IS NULL AND new.circuit_open_until IS NOT NULL) EXECUTE FUNCTION unstuck_private.circuit_owes_turns();
 CREATE TRIGGER tools_circuit_closed BEFORE UPDATE ON unstuck.tools FOR EACH ROW WHEN (old.circuit_open_until IS NOT NULL AND new.circuit_open_until IS NULL) EXECUTE FUNCTION unstuck_private.circuit_before_update();
+CREATE TRIGGER tools_price_log AFTER UPDATE ON unstuck.tools FOR EACH ROW WHEN (old.credit_cost <> new.credit_cost OR old.priced_per <> new.priced_per) EXECUTE FUNCTION unstuck_private.price_log('credit_cost', 'priced_per');
 CREATE TRIGGER legacy_job_delete INSTEAD OF DELETE ON unstuck.upscaler_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_write_refuse();
 CREATE TRIGGER legacy_job_insert INSTEAD OF INSERT ON unstuck.upscaler_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_insert();
 CREATE TRIGGER legacy_job_update INSTEAD OF UPDATE ON unstuck.upscaler_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_update();
@@ -10562,7 +10810,7 @@ insufficient_credits, queue_full. A refusal leaves nothing behind.
 
 Replay: the same id, user, tool and hash get the job''s present state and no charge: replayed = true.
 ';
-comment on function unstuck.job_enqueue_v2(uuid,uuid,text,text,jsonb,text,jsonb,boolean) is
+comment on function unstuck.job_enqueue_v2(uuid,uuid,text,text,jsonb,text,jsonb,boolean,bigint,jsonb,boolean) is
 '
 Caller: the function that creates the tool''s jobs, for the verified user.
 
@@ -10571,11 +10819,16 @@ row of the same id that an older client inserted. With p_claim the first step is
 where a slot is free and nobody waits for it; claimed: that step, as `step_claim_v1` returns it. The
 other columns show the job as it was ordered.
 
-Refuses: bad_request, idempotency_conflict (the id belongs to another order), already_final (also:
-the user cancelled the order before it arrived), tool_disabled, active_job_exists,
-insufficient_credits, queue_full. A refusal leaves nothing behind.
+With p_can_measure an order whose price is by seconds or megapixels of its files, which p_measured
+does not say, is not written: unmeasured names the unit, and the caller repeats the order with what
+it measured. Without p_can_measure it costs the rule''s largest.
 
-Replay: the same id, user, tool and hash get the job''s present state and no charge: replayed = true.
+Refuses: bad_request, idempotency_conflict (the id belongs to another order), already_final (also:
+the user cancelled the order before it arrived), tool_disabled, active_job_exists, price_changed
+(dearer than p_max_credits), insufficient_credits, queue_full. A refusal leaves nothing behind.
+
+Replay: the same id, user, tool and hash get the job''s present state and no charge: replayed = true,
+whatever the price is now.
 claimed: the step with a new run, while no worker has sent it.
 ';
 comment on function unstuck.job_get_v1(uuid,uuid,text,text) is
@@ -10617,6 +10870,19 @@ quarantined. remaining: due, but locked by others or beyond the limit (looking o
 Refuses: nothing.
 
 Replay: nothing left to do.
+';
+comment on function unstuck.order_quote_v1(text,jsonb,integer,uuid,jsonb) is
+'
+Caller: the function that creates the tool''s jobs, for its quote; p_user_id is the verified user, or
+null for nobody: then balance and enough are null, and an app''s own wallet is not asked.
+
+Effect: none; what `job_enqueue_v2` would charge for this order now, and in how many seconds its job
+would start. unmeasured: the price is by this unit of the order''s files, which p_measured does not
+say, and is the largest.
+
+Refuses: bad_request, tool_disabled; what the app''s wallet refuses.
+
+Replay: reads again.
 ';
 comment on function unstuck.provider_alarm_v1(text,text,text,text,text) is
 '
@@ -10990,7 +11256,8 @@ Replay: recorded = false, with the id of the webhook that is stored.
 ';
 comment on table unstuck.admin_log is
 '
-What admins did outside of the history of single jobs. Append-only, kept for ever.
+What admins did outside of the history of single jobs, and each change of a price, by whomever.
+Append-only, kept for ever.
 ';
 comment on table unstuck.cancelled_requests is
 '
@@ -11084,6 +11351,13 @@ comment on table unstuck.sweeps is
 '
 One row per pass of a healer. Null counts in a finished row: the count failed.
 ';
+comment on table unstuck.tool_prices is
+'
+What an order costs by its options: the first rule of its tool whose every condition holds, by
+position, gives credits × quantity, rounded up, at least 1. The quantity is 1 for a job, the number
+of steps, or what was measured of the order''s stored files, which the column quantity limits. Where
+no rule holds the price is that of the row in tools. Each change is a row of admin_log.
+';
 comment on table unstuck.tools is
 '
 What is sold: one row per tool. `tool` is the name of the function that creates its jobs.
@@ -11153,6 +11427,10 @@ comment on view unstuck.my_balance is
 '
 One row: what the caller may spend, whoever holds the balance, and the debt that stops orders.
 ';
+comment on view unstuck.open_debts is
+'
+Who owes credits, and since when: one row for each user. Owners see their own, admins everybody''s.
+';
 comment on view unstuck.pose_changer_jobs is
 '
 Jobs under the name that older pages read: the pose changer.
@@ -11218,8 +11496,10 @@ alter table unstuck.refunds_owed enable row level security;
 alter table unstuck.retention enable row level security;
 alter table unstuck.signup_bonus enable row level security;
 alter table unstuck.sweeps enable row level security;
+alter table unstuck.tool_prices enable row level security;
+create policy tool_prices_read on unstuck.tool_prices as permissive for select to anon, authenticated using (true);
 alter table unstuck.tools enable row level security;
-create policy tools_read on unstuck.tools as permissive for select to authenticated using (true);
+create policy tools_read on unstuck.tools as permissive for select to anon, authenticated using (true);
 alter table unstuck.user_roles enable row level security;
 create policy user_roles_read on unstuck.user_roles as permissive for select to authenticated using (((user_id = ( SELECT auth.uid() AS uid)) OR ( SELECT unstuck_private.is_admin() AS is_admin)));
 alter table unstuck.violations_found enable row level security;
@@ -11258,6 +11538,20 @@ grant select on column unstuck.job_steps.share to authenticated;
 grant select on column unstuck.job_steps.started_at to authenticated;
 grant select on column unstuck.job_steps.status to authenticated;
 grant select on column unstuck.job_steps.step to authenticated;
+grant select on column unstuck.tools.attempt_max to anon;
+grant select on column unstuck.tools.credit_cost to anon;
+grant select on column unstuck.tools.enabled to anon;
+grant select on column unstuck.tools.exclusive_group to anon;
+grant select on column unstuck.tools.priced_per to anon;
+grant select on column unstuck.tools.provider to anon;
+grant select on column unstuck.tools.queue_ttl to anon;
+grant select on column unstuck.tools.refund_rule to anon;
+grant select on column unstuck.tools.run_timeout to anon;
+grant select on column unstuck.tools.start_timeout to anon;
+grant select on column unstuck.tools.step_order to anon;
+grant select on column unstuck.tools.table_name to anon;
+grant select on column unstuck.tools.tool to anon;
+grant select on column unstuck.tools.user_cancel_running to anon;
 grant execute on function public.cleanup_all_stale_ai_jobs() to service_role;
 grant execute on function public.consume_upscaler_credits(uuid,bigint,text) to service_role;
 grant execute on function public.credit_grant_v1(uuid,bigint,text,text) to service_role;
@@ -11280,10 +11574,11 @@ grant execute on function unstuck.health_v1() to service_role;
 grant execute on function unstuck.job_cancel_admin_v1(uuid,text,uuid,text) to service_role;
 grant execute on function unstuck.job_cancel_v1(uuid,text,uuid) to service_role;
 grant execute on function unstuck.job_enqueue_v1(uuid,uuid,text,text,jsonb,text,jsonb) to service_role;
-grant execute on function unstuck.job_enqueue_v2(uuid,uuid,text,text,jsonb,text,jsonb,boolean) to service_role;
+grant execute on function unstuck.job_enqueue_v2(uuid,uuid,text,text,jsonb,text,jsonb,boolean,bigint,jsonb,boolean) to service_role;
 grant execute on function unstuck.job_get_v1(uuid,uuid,text,text) to service_role;
 grant execute on function unstuck.job_requeue_v1(uuid,text,uuid,boolean,uuid) to service_role;
 grant execute on function unstuck.jobs_sweep_v1(bigint,integer) to service_role;
+grant execute on function unstuck.order_quote_v1(text,jsonb,integer,uuid,jsonb) to service_role;
 grant execute on function unstuck.provider_alarm_v1(text,text,text,text,text) to service_role;
 grant execute on function unstuck.purchase_checkout_v1(uuid,text) to service_role;
 grant execute on function unstuck.purchase_record_v1(text,jsonb) to service_role;
@@ -11400,6 +11695,8 @@ grant select on table unstuck.jobs to service_role;
 grant select on table unstuck.jobs_by_hour to authenticated;
 grant select on table unstuck.jobs_by_hour to service_role;
 grant select on table unstuck.my_balance to authenticated;
+grant select on table unstuck.open_debts to authenticated;
+grant select on table unstuck.open_debts to service_role;
 grant delete, insert, select, update on table unstuck.pose_changer_jobs to authenticated;
 grant select on table unstuck.pose_changer_jobs to service_role;
 grant select on table unstuck.projection_errors to service_role;
@@ -11420,6 +11717,9 @@ grant select on table unstuck.replicate_tasks to service_role;
 grant select on table unstuck.retention to service_role;
 grant select on table unstuck.signup_bonus to service_role;
 grant select on table unstuck.sweeps to service_role;
+grant select on table unstuck.tool_prices to anon;
+grant select on table unstuck.tool_prices to authenticated;
+grant select on table unstuck.tool_prices to service_role;
 grant select on table unstuck.tools to authenticated;
 grant select on table unstuck.tools to service_role;
 grant delete, insert, select, update on table unstuck.upscaler_jobs to authenticated;
