@@ -187,7 +187,8 @@ export type Options = {
      */
     functionsUrl?: string | undefined;
     /**
-     * The app's own page that sells credits, if it has one.
+     * The app's own page that sells credits, if it has one. It gets
+     * the user's id as `client_reference_id`, as a payment link does.
      */
     buyUrl?: string | null | undefined;
     /**
@@ -210,8 +211,8 @@ export type Jobs = {
     sessionId: string;
     /**
      * Orders a job.
-     * Uploads every Blob in `input` first, unless the order cannot be paid; `file` stands for a tool's
-     * only file.
+     * Uploads every Blob in `input` first, unless the order cannot be paid; `file` stands for a
+     * tool's only file.
      */
     run: (tool: string, input: Record<string, any>, limits?: Limits) => Job;
     /**

@@ -117,7 +117,8 @@
 /**
  * @typedef {object} Options
  * @property {string} [functionsUrl]  Address of the functions, if not the project's own.
- * @property {string | null} [buyUrl]  The app's own page that sells credits, if it has one.
+ * @property {string | null} [buyUrl]  The app's own page that sells credits, if it has one. It gets
+ *   the user's id as `client_reference_id`, as a payment link does.
  * @property {string} [bucket]  The bucket that inputs are uploaded to.
  * @property {number} [pollMs]  Shortest time between two queries of a job, in milliseconds.
  * @property {number} [pollMaxMs]  Longest.
@@ -711,14 +712,23 @@ export function createJobs(supabase, options = {}) {
           .order("position"),
       ),
     async buy(pack, { returnUrl } = {}) {
-      const own = options.buyUrl;
-      const url = own ?? (await connection.call("purchase-checkout", { pack, returnUrl })).url;
+      const { user } = await connection.session();
+      const url = options.buyUrl
+        ? namedBuyer(options.buyUrl, user.id)
+        : (await connection.call("purchase-checkout", { pack, returnUrl })).url;
       page.isShopping = true;
       globalThis.location?.assign(url);
       return url;
     },
     ledger: (query) => ledger(connection, query),
   };
+}
+
+/** The app's own shop, which is told who buys as a payment link is. */
+function namedBuyer(/** @type {string} */ address, /** @type {string} */ user) {
+  const url = new URL(address);
+  url.searchParams.set("client_reference_id", user);
+  return url.href;
 }
 
 /** What is on sale. @param {Connection} connection @returns {Promise<Tool[]>} */

@@ -249,7 +249,8 @@ fn the_client_tells_prices_and_uploads_nothing_that_cannot_be_paid() {
         assert_eq!(seen_poor["uploads"], 0, "nothing is uploaded: {seen_poor:#}");
         assert!(seen_poor["checkout"].as_str().is_some_and(|url| url.starts_with("http")));
         assert_eq!(seen_poor["unknown"]["code"], "not_found");
-        assert_eq!(seen_poor["own"], "https://shop.example/");
+        let own = format!("https://shop.example/?client_reference_id={}", poor.id);
+        assert_eq!(seen_poor["own"], own);
         assert_eq!(world.balance(&poor).await, 10);
 
         let seen_rich = &seen["rich"];

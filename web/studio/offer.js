@@ -31,10 +31,14 @@ export function createOffer(tool) {
   return { elements: [debt, button, note], show };
 }
 
-/** How many more credits an order takes, what the user owes included. */
+/**
+ * How many more credits an order takes, what the user owes included. A price that is not known yet
+ * lacks nothing.
+ */
 export function missingCredits(price, wallet) {
   const debt = wallet?.debt ?? 0;
-  if (!price || price.enough === null || (price.enough && debt === 0)) return 0;
+  if (!price || price.enough === null || price.unmeasured) return 0;
+  if (price.enough && debt === 0) return 0;
   return Math.max(1, price.credits + debt - price.balance);
 }
 

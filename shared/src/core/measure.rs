@@ -18,7 +18,7 @@ const WINDOWS_MAX: u32 = 4;
 const SECONDS_MAX: f64 = 1e7;
 
 /// What an order may be priced by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PriceUnit {
     Second,

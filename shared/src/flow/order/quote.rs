@@ -3,6 +3,7 @@
 
 use crate::core::body;
 use crate::core::error::{ApiError, ErrorCode};
+use crate::core::measure::PriceUnit;
 use crate::db::job::QuotedOrder;
 use crate::flow::invocation::Invocation;
 use crate::flow::order::measure;
@@ -32,6 +33,8 @@ pub struct QuoteReply {
     balance: Option<i64>,
     enough: Option<bool>,
     eta_seconds: i32,
+    /// The price is by this unit of files that are not measured yet: it is the largest.
+    unmeasured: Option<PriceUnit>,
 }
 
 /// Prices a checked input of so many steps. `files` are those that the input names (`(field,
@@ -62,6 +65,6 @@ pub async fn quote(
             Err(error) => return Err(error),
         }
     }
-    let QuotedOrder { credits, balance, enough, eta_seconds, .. } = quoted;
-    Ok(QuoteReply { tool, credits, balance, enough, eta_seconds })
+    let QuotedOrder { credits, balance, enough, eta_seconds, unmeasured } = quoted;
+    Ok(QuoteReply { tool, credits, balance, enough, eta_seconds, unmeasured })
 }
