@@ -75,6 +75,7 @@ function follow(job) {
     state = update.state;
     if (FINAL.includes(state)) live.delete(job.id);
     if (state !== "uploading") Promise.all([wallet.refresh(), history.refresh()]);
+    if (update.error) toolbar.refresh();
   });
 }
 
