@@ -7218,7 +7218,7 @@ begin
       where n.pack = v_fact ->> 'pack'
     )
   having count(*) > 0;
-  return v_fact || coalesce(jsonb_build_object('gives', v_gives), '{}');
+  return jsonb_strip_nulls(v_fact || jsonb_build_object('gives', v_gives));
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.purchase_facts_with(p_facts jsonb, p_fact jsonb)

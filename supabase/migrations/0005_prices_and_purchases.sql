@@ -58,7 +58,7 @@ drop policy admin_log_read on unstuck.admin_log;
 drop policy provider_alarms_read on unstuck.provider_alarms;
 drop policy user_roles_read on unstuck.user_roles;
 
---: source schema/unstuck.sql 0c0feb5779a0 by hand
+--: source schema/unstuck.sql cdaefc63736a by hand
 
 --: source credit/credit_entries.sql eb150e2441ee by hand
 
@@ -948,7 +948,7 @@ $$;
 
 revoke all on function unstuck_private.purchase_due from public, anon, authenticated, service_role;
 
---: source purchase/purchase_fact.sql 01b44103d7cd
+--: source purchase/purchase_fact.sql 530e88868a0c
 -- A fact as a purchase keeps it: without its keys and its time, and with what its pack gives now,
 -- so that another price of the pack changes nothing that was bought. Refuses a malformed one.
 create or replace function unstuck_private.purchase_fact(p_fact jsonb) returns jsonb
@@ -998,7 +998,7 @@ begin
       where n.pack = v_fact ->> 'pack'
     )
   having count(*) > 0;
-  return v_fact || coalesce(jsonb_build_object('gives', v_gives), '{}');
+  return jsonb_strip_nulls(v_fact || jsonb_build_object('gives', v_gives));
 end $$;
 
 revoke all on function unstuck_private.purchase_fact from public, anon, authenticated, service_role;
@@ -1529,8 +1529,9 @@ $c$;
 revoke all on unstuck.my_balance from public, anon, authenticated, service_role;
 grant select on unstuck.my_balance to authenticated;
 
---: source policy/read_own_rows.sql 33e406c1523f
--- What a signed-in user reads of the tables: own rows, an admin all. Nobody writes to a table.
+--: source policy/read_own_rows.sql effb2307741e
+-- What a signed-in user reads of the tables: own rows, an admin all; everybody reads what is sold.
+-- Nobody writes to a table.
 
 create policy tools_read on unstuck.tools
 for select to authenticated
@@ -1594,7 +1595,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   5,
   'prices_and_purchases',
-  '108d934969ef22a577f6c919e9663e9fdcb7b43fc3f1af874999dbb9b0c7870b'
+  '8483d7f2ca27369426031a6569b480a0f52d77195b72e93a315bc5b8f4407f6c'
 );
 
 notify pgrst, 'reload schema';
