@@ -516,7 +516,7 @@ $c$;
 revoke all on function unstuck.credit_grant_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.credit_grant_v1 to service_role;
 
---: source erase/user_erase_v1.sql c8cdaf3cd7c4
+--: source erase/user_erase_v1.sql 0ef8cf2fe6ab
 create or replace function unstuck.user_erase_v1(p_actor uuid, p_user_id uuid, p_reason text)
 returns table (jobs bigint, files bigint, entries bigint)
 language plpgsql
@@ -541,13 +541,7 @@ begin
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
   perform unstuck_private.act_as('admin:' || p_actor);
-  -- Purchases are locked before accounts.
-  perform
-  from unstuck.purchases p
-  where p.user_id = p_user_id
-  order by p.id
-  for update;
-  perform unstuck_private.account_lock(p_user_id);
+  perform unstuck_private.user_lock(p_user_id);
   v_balance := unstuck_private.wallet_hold(p_user_id, null);
   v_ids := array(
     select l.id
@@ -620,6 +614,46 @@ $c$;
 revoke all on function unstuck.user_erase_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.user_erase_v1 to service_role;
 
+--: source erase/user_lock.sql c0496a71034f
+-- Locks the purchases of a user who is erased, and then the account: whoever records a purchase
+-- holds it and waits for the account, so it cannot be the other way round.
+create or replace function unstuck_private.user_lock(p_user_id uuid) returns void
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_ids uuid[];
+begin
+  loop
+    begin
+      v_ids := array(
+        select l.id
+        from (
+          select p.id
+          from unstuck.purchases p
+          where p.user_id = p_user_id
+          order by p.id
+          for update
+        ) l
+      );
+      perform unstuck_private.account_lock(p_user_id);
+      if not exists (
+        select from unstuck.purchases p
+        where p.user_id = p_user_id and p.id <> all (v_ids)
+      ) then
+        return;
+      end if;
+      -- One was recorded meanwhile: this lets go of the account.
+      raise sqlstate 'UN409';
+    exception when sqlstate 'UN409' then
+      null;
+    end;
+  end loop;
+end $$;
+
+revoke all on function unstuck_private.user_lock from public, anon, authenticated, service_role;
+
 --: source erase/user_purchases_strip.sql 2d4ef1d38592
 -- Takes what tells of a user out of the purchases, those that wait for the user included, and
 -- leaves the books: whatever a seller still tells of them gives and takes nothing.
@@ -659,10 +693,11 @@ $$;
 revoke all on function unstuck_private.user_purchases_strip
 from public, anon, authenticated, service_role;
 
---: source order/refuse_over_balance.sql e14e69de19fb
--- Gives the user what waits, locks the wallet that pays for this order, refuses a price that it does
--- not cover, and any while a debt is open, and returns what it holds. The user's row is locked; so is a job that the order adopts, against the order of
--- locks: it is the user's own, and nobody who waits for it holds the wallet.
+--: source order/refuse_over_balance.sql d3ef5fbd84be
+-- Gives the user what waits, locks the wallet that pays for this order, refuses a price that it
+-- does not cover, and any price while a debt is open, and returns what it holds. The user's row is
+-- locked; so is a job that the order adopts, against the order of locks: it is the user's own, and
+-- nobody who waits for it holds the wallet.
 create or replace function unstuck_private.refuse_over_balance(
   p_user_id uuid,
   p_tool text,
@@ -1595,7 +1630,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   5,
   'prices_and_purchases',
-  '8483d7f2ca27369426031a6569b480a0f52d77195b72e93a315bc5b8f4407f6c'
+  'cccce4aaf240b62626b5244e5b897b9500dc1906aa86fb9f339f583244909949'
 );
 
 notify pgrst, 'reload schema';

@@ -272,7 +272,10 @@ async fn a_refund_takes_its_part_and_one_that_fails_gives_it_back() {
     assert_eq!(db.balance(user).await, 75);
     // Other sellers say which share it is.
     tell(&db, paid("order", user)).await;
-    let share = |share: f64, at: i64| json!({ "keys": ["order"], "refundedShare": { "share": share, "at": at } });
+    let share = |share: f64, at: i64| {
+        let told = json!({ "share": share, "at": at });
+        json!({ "keys": ["order"], "refundedShare": told })
+    };
     assert_eq!(tell(&db, share(1.0 / 3.0, 5)).await, (0, 33));
     assert_eq!(tell(&db, share(1.0, 6)).await, (0, 67));
     assert_eq!(tell(&db, share(0.5, 7)).await, (50, 0));
@@ -342,7 +345,7 @@ async fn what_was_bought_is_the_packs_share_and_quantity_as_they_were_then() {
     tell(&db, json!({ "keys": ["11"], "quantity": 2 })).await;
     assert_eq!(tell(&db, json!({ "keys": ["11"], "userId": user })).await, (200, 0));
     assert_eq!(tell(&db, json!({ "keys": ["11"], "credits": 30 })).await, (0, 170));
-    // Later prices are of later payments; a pack that comes late is given when it is told once more.
+    // Later prices are of later payments; a pack that comes late is given when told once more.
     db.exec(
         "update credit_packs set credits = 1 where pack = 'large';
          delete from credit_packs where pack = 'old';
@@ -379,7 +382,10 @@ async fn each_period_of_a_subscription_is_a_purchase_of_its_own() {
 #[tokio::test]
 async fn a_purchase_waits_for_its_user() {
     let db = shop().await;
-    let email = |key: &str, email: &str| json!({ "keys": [key], "paid": true, "pack": "small", "email": email });
+    let email = |key: &str, email: &str| {
+        let sold = json!({ "paid": true, "pack": "small", "email": email });
+        with(sold, json!({ "keys": [key] }))
+    };
     // Nobody has this address; somebody who has not confirmed it; somebody who is here.
     assert_eq!(tell(&db, email("1", "Ann@example.com")).await, (0, 0));
     let ann = sign_up(&db, Some("ANN@example.com")).await;
