@@ -2965,13 +2965,7 @@ begin
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
   perform unstuck_private.act_as('admin:' || p_actor);
-  -- Purchases are locked before accounts.
-  perform
-  from unstuck.purchases p
-  where p.user_id = p_user_id
-  order by p.id
-  for update;
-  perform unstuck_private.account_lock(p_user_id);
+  perform unstuck_private.user_lock(p_user_id);
   v_balance := unstuck_private.wallet_hold(p_user_id, null);
   v_ids := array(
     select l.id
@@ -7405,7 +7399,7 @@ begin
       where n.pack = v_fact ->> 'pack'
     )
   having count(*) > 0;
-  return v_fact || coalesce(jsonb_build_object('gives', v_gives), '{}');
+  return jsonb_strip_nulls(v_fact || jsonb_build_object('gives', v_gives));
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.purchase_facts_with(p_facts jsonb, p_fact jsonb)
@@ -9675,6 +9669,41 @@ begin
     perform unstuck_private.refuse(409, 'in_progress', jsonb_build_object('refunds_owed', v_owed));
   end if;
   set constraints unstuck_private.unprojected_project immediate;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.user_lock(p_user_id uuid)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_ids uuid[];
+begin
+  loop
+    begin
+      v_ids := array(
+        select l.id
+        from (
+          select p.id
+          from unstuck.purchases p
+          where p.user_id = p_user_id
+          order by p.id
+          for update
+        ) l
+      );
+      perform unstuck_private.account_lock(p_user_id);
+      if not exists (
+        select from unstuck.purchases p
+        where p.user_id = p_user_id and p.id <> all (v_ids)
+      ) then
+        return;
+      end if;
+      -- One was recorded meanwhile: this lets go of the account.
+      raise sqlstate 'UN409';
+    exception when sqlstate 'UN409' then
+      null;
+    end;
+  end loop;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.user_purchases_strip(p_user_id uuid)

@@ -30,6 +30,7 @@ async fn only_the_service_calls_a_function() {
     assert!(db.texts(&private.replace("{role}", "anon")).await.is_empty());
     let readers = db.texts(&private.replace("{role}", "authenticated")).await;
     let allowed = [
+        "caller_balance",
         "caller_positions",
         "is_admin",
         "is_final",
@@ -132,7 +133,8 @@ async fn nobody_writes_a_table() {
                     && old_names.contains(&relation.as_str())
                     && ["insert", "update", "delete"].contains(&right);
                 if right == "select" {
-                    let is_open = role != "anon" || relation == "tool_prices";
+                    let is_open = role != "anon"
+                        || ["tool_prices", "credit_packs"].contains(&relation.as_str());
                     assert!(is_open || may == false, "{role} reads {relation}");
                 } else {
                     assert_eq!(may, json!(view_write), "{role} {right} {relation}");
