@@ -50,10 +50,7 @@ async fn clean_up(call: &Call, _: NoInput) -> Result<CleanedWebsites, ApiError> 
 }
 
 /// The files have what time the websites left of `ms`, also where the websites failed.
-async fn clean_both<T: FunctionCalls>(
-    cx: &Cx<'_, T>,
-    ms: u64,
-) -> Result<CleanupReport, ApiError> {
+async fn clean_both<T: FunctionCalls>(cx: &Cx<'_, T>, ms: u64) -> Result<CleanupReport, ApiError> {
     let until_ms = cx.transport.now_ms() + ms;
     let half = cx.config.subrequest_budget.map_or(u32::MAX, |budget| budget / 2);
     let limit = (half / CALLS_PER_WEBSITE).clamp(1, LIMIT);

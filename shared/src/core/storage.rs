@@ -31,9 +31,9 @@ pub struct ListedPage {
 impl ListedPage {
     pub fn of(answer: &Value) -> Self {
         let objects = answer.get("objects").and_then(Value::as_array);
-        let files = objects.into_iter().flatten().map(|object| {
-            json!({"name": object.get("name"), "created_at": object.get("created_at")})
-        });
+        let files = objects.into_iter().flatten().map(
+            |object| json!({"name": object.get("name"), "created_at": object.get("created_at")}),
+        );
         let next = answer.get("nextCursor").and_then(Value::as_str);
         let next = next.filter(|_| answer.get("hasNext") == Some(&Value::Bool(true)));
         Self { files: files.collect(), next: next.map(str::to_owned) }

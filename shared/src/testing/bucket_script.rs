@@ -73,8 +73,7 @@ impl BucketScriptState {
             "files_choose_v1" => {
                 let files = args["p_objects"].as_array().unwrap();
                 let names = files.iter().map(|file| file["name"].clone());
-                let names: Vec<Value> =
-                    names.take(if self.is_held { 0 } else { CHOSEN }).collect();
+                let names: Vec<Value> = names.take(if self.is_held { 0 } else { CHOSEN }).collect();
                 json!([{"names": names, "due": files.len()}])
             }
             "files_deleted_v1" => {
@@ -108,9 +107,8 @@ impl BucketScriptState {
             let body = json!({"statusCode": "500", "code": "DatabaseError", "error": "x"});
             return (500, body);
         }
-        let gone = names.iter().filter(|name| {
-            !self.kept.contains(*name) && self.files.remove(*name)
-        });
+        let gone =
+            names.iter().filter(|name| !self.kept.contains(*name) && self.files.remove(*name));
         (200, gone.map(|name| json!({"name": name})).collect())
     }
 }
@@ -146,5 +144,5 @@ impl Transport for BucketScript {
         self.0.borrow_mut().now += u64::from(ms);
     }
 
-    super::unused_calls!(copy upload download random notify log);
+    unused_calls!(copy upload download random notify log);
 }

@@ -79,6 +79,7 @@ impl<T: Transport> BucketAccess<'_, '_, T> {
                 removal.untried += batch.len();
                 continue;
             }
+            removal.is_tried = true;
             match self.send("DELETE", self.bucket, &json!({"prefixes": batch})).await {
                 Ok(answer) if answer.is_success() => {
                     let named = answer.json().as_array().map_or(0, Vec::len);

@@ -28,6 +28,8 @@ impl DeletedFiles {
 /// What became of the files that were to be deleted together.
 #[derive(Debug, Default)]
 pub(super) struct Removal {
+    /// Storage was asked about at least one of them.
+    pub(super) is_tried: bool,
     /// How many storage named as deleted.
     pub(super) deleted: u32,
     /// How many nobody asked storage about any more.
@@ -71,21 +73,22 @@ impl BucketWalk {
     /// Records what became of the page's files; `next` is the page behind it. Returns whether this
     /// pass looks at that one too.
     ///
-    /// A page is left once storage was asked about all of its files, and also where it deleted none
-    /// of them: so nothing that cannot be deleted keeps what comes behind it. An outage leaves the
-    /// walk where it is.
+    /// The walk leaves a page once storage was asked about all of its files, and also where it
+    /// deletes none: nothing that cannot be deleted keeps what comes behind it. In an outage, and
+    /// where the allowance is used up, the walk stays where it is.
     pub(super) fn goes_on(
         &mut self,
         chosen: &ChosenFiles,
         removal: Removal,
         next: Option<String>,
     ) -> bool {
-        let Removal { deleted, untried, is_outage, error } = removal;
+        let Removal { is_tried, deleted, untried, is_outage, error } = removal;
         if let Some(error) = error {
             self.fails(&error);
         }
         let is_whole = untried == 0 && u32::try_from(chosen.names.len()) == Ok(chosen.due);
-        let is_left = !is_outage && (is_whole || deleted == 0);
+        let is_in_vain = deleted == 0 && (is_tried || chosen.names.is_empty());
+        let is_left = !is_outage && (is_whole || is_in_vain);
         self.deleted += deleted;
         self.left += chosen.due.saturating_sub(deleted);
         self.is_at_end = next.is_none();
