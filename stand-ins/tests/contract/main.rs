@@ -10,4 +10,5 @@ mod replicate;
 mod running;
 mod runninghub;
 mod storage;
+mod storage_deletion;
 mod webhooks;
