@@ -9677,8 +9677,8 @@ comment on function unstuck.files_due_v1() is
 '
 Caller: cleanup-stale-generations, before it deletes files through the Storage API.
 
-Effect: none; where to look for files in this pass. kind: uploads | results (files that are older than
-their kind of `retention` is kept; from cursor on) | erased (all files of user_id, in both
+Effect: none; where to look for files in this pass. kind: uploads | results (files that are older
+than their kind of `retention` is kept; from cursor on) | erased (all files of user_id, in both
 buckets).
 
 Refuses: nothing.

@@ -214,7 +214,7 @@ $c$;
 revoke all on function unstuck.files_deleted_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.files_deleted_v1 to service_role;
 
---: source retention/files_due_v1.sql 54d47635791e
+--: source retention/files_due_v1.sql 8de7859faaf3
 create or replace function unstuck.files_due_v1()
 returns table (kind text, user_id uuid, cursor text)
 language sql
@@ -246,8 +246,8 @@ $$;
 comment on function unstuck.files_due_v1 is $c$
 Caller: cleanup-stale-generations, before it deletes files through the Storage API.
 
-Effect: none; where to look for files in this pass. kind: uploads | results (files that are older than
-their kind of `retention` is kept; from cursor on) | erased (all files of user_id, in both
+Effect: none; where to look for files in this pass. kind: uploads | results (files that are older
+than their kind of `retention` is kept; from cursor on) | erased (all files of user_id, in both
 buckets).
 
 Refuses: nothing.
@@ -265,7 +265,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   5,
   'prices_and_purchases',
-  '9a3440fc62c600ebf6b591288eba1dabe49fd4bc826c0f3d3f0a98349a61ad25'
+  'e40313cc5bb06c856d88da0a617135159c8c3d4af7abb32a9b7029950b7b7600'
 );
 
 notify pgrst, 'reload schema';
