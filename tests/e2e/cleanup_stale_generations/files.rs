@@ -6,6 +6,7 @@ use unstuck_tests::e2e::{self, TestUser, World};
 
 use unstuck_tests::e2e::order::Order;
 use unstuck_tests::e2e::website::clean_up;
+use unstuck_tests::e2e::world::png;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 
@@ -136,11 +137,13 @@ fn of_a_bucket_that_was_there_before_us_only_files_of_our_jobs_go() {
         let order = Order::running(world).await;
         order.assert_completed(world).await;
         let of_app = world.upload_png(&order.user, 8, 8).await;
+        let user = &order.user;
+        let of_job = world.upload_to(user, order.job, "in.png", "image/png", png(8, 8)).await;
         age(world, &of_app, 400);
-        age(world, order.urls()[0], 8);
+        age(world, &of_job, 8);
         let gone = async || {
             world.fire("cleanup-stale-generations").await;
-            (!is_there(world, order.urls()[0]).await).then_some(())
+            (!is_there(world, &of_job).await).then_some(())
         };
         world.until("the job's file goes", gone).await;
         assert!(is_there(world, &of_app).await);
