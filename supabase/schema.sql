@@ -1261,54 +1261,57 @@ AS $function$
         split_part(o.name, '/', 2) as job,
         split_part(o.name, '/', 3) as file
     ) p
-  ), due as (
-    select l.name, row_number() over (order by l.name) as nth
-    from listed l
-    where not exists (
+  ), known as (
+    select
+      l.*,
+      exists (
         select from unstuck.jobs j
         where j.user_id = l.owner
           and unstuck_private.is_live(j.status)
-      )
-      and case p_kind
-        when 'erased' then
-          l.owner = p_user_id
-          and exists (
-            select from unstuck.erasures e
-            where e.user_id = p_user_id
-              and (
-                l.created_at < e.at
-                -- Stored by a worker that had not heard of it.
-                or p_bucket = 'results'
-                and not exists (
-                  select from unstuck.jobs j
-                  where j.id = l.job
-                    and j.user_id = p_user_id
-                )
-              )
-          )
-        else
-          l.owner is not null
-          and l.job is not null
-          and (
-            -- An app that moved in may keep files of its own under such names.
-            not unstuck_private.has_adapter()
-            or exists (
-              select from unstuck.jobs j
-              where j.id = l.job
-                and j.user_id = l.owner
+      ) as is_held,
+      exists (
+        select from unstuck.jobs j
+        where j.id = l.job
+          and j.user_id = l.owner
+      ) as is_of_job
+    from listed l
+  ), due as (
+    select k.name, k.is_held
+    from known k
+    where case p_kind
+      when 'erased' then
+        k.owner = p_user_id
+        and exists (
+          select from unstuck.erasures e
+          where e.user_id = p_user_id
+            and (
+              k.created_at < e.at
+              -- Stored by a worker that had not heard of it.
+              or p_bucket = 'results' and not k.is_of_job
             )
-          )
-          and exists (
-            select from unstuck.retention r
-            where r.kind = p_kind
-              and r.kind = p_bucket
-              and l.created_at < clock_timestamp() - r.keep
-          )
-      end
+        )
+      else
+        p_kind = p_bucket
+        and k.owner is not null
+        and k.job is not null
+        and not k.is_held
+        and exists (
+          select from unstuck.retention r
+          where r.kind = case when k.is_of_job then '' else 'abandoned_' end || p_kind
+            and k.created_at < clock_timestamp() - r.keep
+        )
+    end
+  ), chosen as (
+    select d.name
+    from due d
+    where not d.is_held
+    -- Any of them, so that files which storage refuses to delete keep none of the others.
+    order by random()
+    limit 100
   )
-  select coalesce(jsonb_agg(d.name order by d.nth) filter (where d.nth <= 100), '[]'),
-    count(*)::int
-  from due d
+  select
+    (select coalesce(jsonb_agg(c.name order by c.name), '[]') from chosen c),
+    (select count(*)::int from due)
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.files_deleted_v1(p_kind text, p_deleted integer, p_left integer, p_user_id uuid DEFAULT NULL::uuid, p_cursor text DEFAULT NULL::text, p_error text DEFAULT NULL::text)
@@ -1323,9 +1326,13 @@ AS $function$
   on conflict (kind) do update
   set cursor = excluded.cursor;
   update unstuck.erasures e
-  set files_left = p_left
-  where e.user_id = p_user_id
-    and p_error is null;
+  set
+    files_left = case
+      when p_error is null then p_left
+      -- Some were not counted: at least these are left, and none left is not known.
+      else coalesce(nullif(p_left, 0), nullif(e.files_left, 0))
+    end
+  where e.user_id = p_user_id;
   insert into unstuck_private.retention_progress as p (kind, pruned, pruned_at, error, error_at)
   select
     p_kind,
@@ -1349,11 +1356,14 @@ CREATE OR REPLACE FUNCTION unstuck.files_due_v1()
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-  select r.kind, null::uuid, w.cursor
-  from unstuck.retention r
+  select k.kind, null::uuid, w.cursor
+  from (
+    select distinct replace(r.kind, 'abandoned_', '') as kind
+    from unstuck.retention r
+    where r.kind in ('uploads', 'abandoned_uploads', 'results')
+      and r.keep is not null
+  ) k
   left join unstuck_private.file_walks w using (kind)
-  where r.kind in ('uploads', 'results')
-    and r.keep is not null
   union all
   (
     select 'erased', e.user_id, null
@@ -10700,9 +10710,11 @@ Caller: cleanup-stale-generations, with a page of a bucket''s files (p_objects: 
 of each; p_bucket: uploads | results).
 
 Effect: none. names: at most 100 of them to delete now; due: how many are to be deleted in all. Of a
-user with a live job none is. uploads and results: files under `<user id>/<job id>/` that are older
-than their kind is kept; where an adapter is installed, of jobs that we know. erased: files of the
-erased user p_user_id; what the user uploaded, or ordered, since then is kept.
+user with a live job none is deleted now. uploads and results: files of a job of ours, under
+`<user id>/<job id>/`, that are older than their kind is kept; where abandoned_uploads are not kept
+for ever, uploads under such a name that no job of ours has, too. erased: files of the erased user
+p_user_id, those that a live job holds counted as due; what the user uploaded, or ordered, since
+then is kept.
 
 Refuses: nothing.
 
@@ -10713,7 +10725,8 @@ comment on function unstuck.files_deleted_v1(text,integer,integer,uuid,text,text
 Caller: cleanup-stale-generations, after it deleted files of one kind.
 
 Effect: records how many went and the last error, and where the walk goes on (p_cursor). Of an
-erased user it records how many files are left, as far as they were listed.
+erased user it records how many files are left, as far as they were listed; with an error, never
+that none is.
 
 Refuses: nothing.
 
@@ -10723,8 +10736,8 @@ comment on function unstuck.files_due_v1() is
 '
 Caller: cleanup-stale-generations, before it deletes files through the Storage API.
 
-Effect: none; where to look for files in this pass. kind: uploads | results (files that are kept no
-longer than their kind of `retention`; from cursor on) | erased (all files of user_id, in both
+Effect: none; where to look for files in this pass. kind: uploads | results (files that are older
+than their kind of `retention` is kept; from cursor on) | erased (all files of user_id, in both
 buckets).
 
 Refuses: nothing.

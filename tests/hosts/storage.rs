@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use unstuck_tests::Session;
 use unstuck_tests::hosts::{App, Host, Rights};
 use uuid::{Uuid, uuid};
@@ -75,6 +75,33 @@ async fn r01_a_user_may_upload_below_their_own_id_only() {
     );
 }
 
+/// How long uploads are kept that no job names; null is for ever.
+async fn abandoned(host: &Host) -> Value {
+    host.value("select keep::text from unstuck.retention where kind = 'abandoned_uploads'").await
+}
+
+#[tokio::test]
+async fn abandoned_uploads_go_from_a_bucket_of_ours_and_stay_in_one_of_the_apps() {
+    let host = Host::fresh(App::Tools, Rights::Open).await;
+    install(&host).await;
+    assert_eq!(abandoned(&host).await, "7 days");
+
+    let bucket =
+        "insert into storage.buckets (id, name, public) values ('uploads', 'uploads', true)";
+    let host = Host::fresh(App::Tools, Rights::Open).await;
+    host.exec(bucket).await;
+    install(&host).await;
+    assert_eq!(abandoned(&host).await, Value::Null, "it was there before us");
+
+    // Its bucket came after our first migration, and before the one that makes ours.
+    let host = Host::fresh(App::Tools, Rights::Open).await;
+    let (_, first) = Project::here().migrations().unwrap().remove(0);
+    host.exec(&first).await;
+    host.exec(bucket).await;
+    install(&host).await;
+    assert_eq!(abandoned(&host).await, Value::Null, "it has none of our settings");
+}
+
 /// What its hint says is what makes uploads possible.
 #[tokio::test]
 async fn a_role_that_may_not_write_the_policy_is_told_the_statement() {
@@ -99,6 +126,7 @@ async fn a_role_that_may_not_make_buckets_is_told_the_statement() {
     let warnings = install(&host).await;
     assert!(warnings[0].starts_with("Unstuck has no buckets yet"), "{warnings:?}");
     assert_eq!(host.count("unstuck.tools").await, 9);
+    assert_eq!(abandoned(&host).await, Value::Null);
     let (_, statement) = warnings[0].split_once("As who owns storage.buckets: ").unwrap();
     platform.exec(statement).await;
     assert_eq!(platform.count("storage.buckets where id in ('uploads', 'results')").await, 2);
@@ -132,5 +160,6 @@ async fn buckets_and_policy_survive_an_uninstallation_and_a_second_installation(
     let own = format!("{USER}/a.png");
     assert_eq!(upload(&page, USER, "uploads", &own).await, Err(REFUSED.into()));
     assert_eq!(install(&host).await, Vec::<String>::new());
+    assert_eq!(abandoned(&host).await, Value::Null, "what they hold since then is the app's");
     uploads_are_ones_own(&host).await;
 }

@@ -32,6 +32,19 @@ async fn ago(db: &Session, time: &str) -> String {
     db.value(&sql).await.as_str().unwrap().to_owned()
 }
 
+/// A user with a job that has ended.
+async fn served(db: &Database) -> (Uuid, Uuid) {
+    let user = db.user(60).await;
+    let job = db.order(user, UPSCALER, 1).await;
+    db.cancel_by_admin(job).await;
+    (user, job)
+}
+
+async fn keep(db: &Session, kind: &str, time: Option<&str>) {
+    let time = time.map_or("null".to_owned(), |time| format!("'{time}'"));
+    db.exec(&format!("update retention set keep = {time} where kind = '{kind}'")).await;
+}
+
 #[tokio::test]
 async fn old_uploads_go_and_files_of_others_and_of_live_jobs_stay() {
     let db = Database::open().await;
@@ -52,24 +65,69 @@ async fn old_uploads_go_and_files_of_others_and_of_live_jobs_stay() {
         object(format!("{done}/{job}/"), &old),
         json!({ "name": format!("{done}/{job}/undated.png") }),
     ];
-    assert_eq!(chosen(&db, "uploads", "uploads", None, &files).await, (vec![gone.clone()], 1));
-    assert_eq!(chosen(&db, "results", "results", None, &files).await.1, 0, "kept for ever");
-    db.exec("update retention set keep = '1 day' where kind = 'results'").await;
-    assert_eq!(chosen(&db, "results", "results", None, &files).await.1, 2);
+    assert_eq!(chosen(&db, "uploads", "uploads", None, &files).await, (vec![gone], 1));
     assert_eq!(chosen(&db, "uploads", "results", None, &files).await.1, 0, "another bucket");
-    // In the bucket of an app that moved in, only the files of our jobs are ours.
-    db.exec("insert into unstuck_private.installed (adapter) values ('test')").await;
-    let ours = db.order(db.user(60).await, UPSCALER, 1).await;
-    let owner = db.job(ours).await["user_id"].as_str().unwrap().to_owned();
-    db.cancel_by_admin(ours).await;
-    let own = format!("{owner}/{ours}/in.png");
-    let both = [files[0].clone(), object(own.clone(), &old)];
-    assert_eq!(chosen(&db, "uploads", "uploads", None, &both).await, (vec![own], 1));
-    db.exec("delete from unstuck_private.installed").await;
     let many: Vec<Value> =
-        (0..250).map(|n| object(format!("{done}/{job}/{n}.png"), &old)).collect();
+        (0..250).map(|n| object(format!("{done}/{job}/{n:03}.png"), &old)).collect();
     let (names, due) = chosen(&db, "uploads", "uploads", None, &many).await;
     assert_eq!((names.len(), due), (100, 250), "a bounded number at a time");
+    assert!(names.is_sorted(), "{names:?}");
+    let (others, _) = chosen(&db, "uploads", "uploads", None, &many).await;
+    assert_ne!(names, others, "files that cannot be deleted are not chosen every time");
+}
+
+/// Whether an adapter is attached, not yet, or no more.
+#[tokio::test]
+async fn of_a_bucket_that_was_there_before_us_only_the_files_of_our_jobs_go() {
+    let db = Database::open().await;
+    keep(&db, "abandoned_uploads", None).await;
+    let old = ago(&db, "8 days").await;
+    let (user, job) = served(&db).await;
+    let ours = format!("{user}/{job}/in.png");
+    let files = [
+        object(ours.clone(), &old),
+        object(format!("{user}/{}/a.png", Uuid::new_v4()), &old),
+        // The job is another user's.
+        object(format!("{}/{job}/a.png", Uuid::new_v4()), &old),
+    ];
+    for adapter in [
+        "select",
+        "insert into unstuck_private.installed (adapter) values ('test')",
+        "delete from unstuck_private.installed",
+    ] {
+        db.exec(adapter).await;
+        let of = |kind| chosen(&db, kind, kind, None, &files);
+        assert_eq!(of("uploads").await, (vec![ours.clone()], 1), "{adapter}");
+        keep(&db, "results", Some("1 day")).await;
+        assert_eq!(of("results").await, (vec![ours.clone()], 1), "{adapter}");
+        keep(&db, "results", None).await;
+        assert_eq!(of("results").await.1, 0, "kept for ever");
+    }
+}
+
+#[tokio::test]
+async fn uploads_of_jobs_and_abandoned_ones_are_kept_each_for_its_own_time() {
+    let db = Database::open().await;
+    let kept = "select array_agg(kind || ' ' || keep order by kind)::text from retention
+        where kind like '%uploads'";
+    let both = "{\"abandoned_uploads 7 days\",\"uploads 7 days\"}";
+    assert_eq!(db.value(kept).await, both, "the migration made the bucket");
+    let old = ago(&db, "8 days").await;
+    let (user, job) = served(&db).await;
+    let (of_job, abandoned) =
+        (format!("{user}/{job}/a.png"), format!("{user}/{}/a.png", Uuid::new_v4()));
+    let files = [object(of_job.clone(), &old), object(abandoned.clone(), &old)];
+    let due = || async { db.call("files_due_v1", json!({})).await.len() };
+    let went = || async { chosen(&db, "uploads", "uploads", None, &files).await.0 };
+    assert_eq!((went().await.len(), due().await), (2, 1));
+    keep(&db, "uploads", None).await;
+    assert_eq!((went().await, due().await), (vec![abandoned], 1));
+    keep(&db, "uploads", Some("7 days")).await;
+    keep(&db, "abandoned_uploads", Some("9 days")).await;
+    assert_eq!((went().await, due().await), (vec![of_job], 1));
+    keep(&db, "uploads", None).await;
+    keep(&db, "abandoned_uploads", None).await;
+    assert_eq!((went().await.len(), due().await), (0, 0));
 }
 
 #[tokio::test]
@@ -90,7 +148,11 @@ async fn the_files_of_an_erased_user_go_and_those_of_the_user_who_comes_back_sta
     let files = [file(gone, &before), file(other, &after), file(job, &after)];
     let all = [&files[..], &[object(format!("{admin}/{gone}/a.png"), &before)]].concat();
     let at = |bucket| chosen(&db, "erased", bucket, Some(user), &all);
-    assert_eq!(at("results").await.1, 0, "not while the user has a live job");
+    for bucket in ["uploads", "results"] {
+        let (names, due) = at(bucket).await;
+        assert_eq!(names, [""; 0], "not while the user has a live job");
+        assert!(due > 0, "and the erasure is not over: what {bucket} holds is due");
+    }
     db.cancel_by_admin(job).await;
     let path = |folder: Uuid| format!("{user}/{folder}/a.png");
     assert_eq!(at("uploads").await, (vec![path(gone)], 1));
@@ -121,8 +183,13 @@ async fn what_a_pass_did_is_recorded_and_the_next_one_goes_on() {
     let failed = json!({ "p_kind": "erased", "p_deleted": 0, "p_left": 0, "p_user_id": user,
         "p_error": "storage answered 503" });
     db.exec("update erasures set files_left = 7").await;
-    db.call("files_deleted_v1", failed).await;
+    db.call("files_deleted_v1", failed.clone()).await;
     assert_eq!(db.int(files_left).await, 7, "an error counts nothing");
+    db.call("files_deleted_v1", with(failed.clone(), json!({ "p_left": 2 }))).await;
+    assert_eq!(db.int(files_left).await, 2, "but for what is known to be left");
+    db.exec("update erasures set files_left = 0").await;
+    db.call("files_deleted_v1", failed).await;
+    assert_eq!(db.value(files_left).await, Value::Null, "and says of none that all are gone");
     let progress = "select pruned, error from unstuck_private.retention_progress
         where kind in ('uploads', 'erased') order by kind";
     assert_eq!(
@@ -138,6 +205,6 @@ async fn what_a_pass_did_is_recorded_and_the_next_one_goes_on() {
         "{due:?}"
     );
     db.exec("update erasures set files_left = 0, at = at - interval '2 hours'").await;
-    db.exec("update retention set keep = null where kind = 'uploads'").await;
+    db.exec("update retention set keep = null where kind like '%uploads'").await;
     assert_eq!(db.call("files_due_v1", json!({})).await, [json!(null); 0], "nothing is due");
 }

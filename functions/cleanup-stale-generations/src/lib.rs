@@ -9,7 +9,9 @@ use serde::Serialize;
 use shared::core::body::NoInput;
 use shared::core::error::ApiError;
 use shared::core::reply::Success;
+use shared::core::transport::FunctionCalls;
 use shared::edge::{Call, OwnedCx};
+use shared::flow::Cx;
 use shared::flow::heal::files;
 use shared::flow::heal::website_retry::{self, CleanupReport};
 use shared::flow::invocation::Invocation;
@@ -22,8 +24,14 @@ shared::function! {
     cron: by_cron,
 }
 
-/// The largest number of websites of one run. Each takes three subrequests.
+/// Websites of one run; each takes three subrequests. With them they use at most half of what the
+/// budget allows, and the files have the other half.
 const LIMIT: u32 = 100;
+const CALLS_PER_WEBSITE: u32 = 3;
+/// The next cron comes after a minute.
+const CRON_MS: u64 = 50_000;
+/// The platform ends what is left of a request 30 s after its caller has left.
+const HTTP_MS: u64 = 25_000;
 
 #[derive(Serialize)]
 struct CleanedWebsites {
@@ -33,13 +41,20 @@ struct CleanedWebsites {
 }
 
 async fn by_cron(cx: OwnedCx) -> Result<(), ApiError> {
-    let cleaned = website_retry::clean_up(&cx.cx(), LIMIT).await;
-    files::clean_up(&cx.cx()).await;
-    cleaned.map(drop)
+    clean_both(&cx.cx(), CRON_MS).await.map(drop)
 }
 
 async fn clean_up(call: &Call, _: NoInput) -> Result<CleanedWebsites, ApiError> {
-    let report = website_retry::clean_up(&call.cx(), LIMIT).await?;
-    files::clean_up(&call.cx()).await;
+    let report = clean_both(&call.cx(), HTTP_MS).await?;
     Ok(CleanedWebsites { success: Success, report })
+}
+
+/// The files have what time the websites left of `ms`, also where the websites failed.
+async fn clean_both<T: FunctionCalls>(cx: &Cx<'_, T>, ms: u64) -> Result<CleanupReport, ApiError> {
+    let until_ms = cx.transport.now_ms() + ms;
+    let half = cx.config.subrequest_budget.map_or(u32::MAX, |budget| budget / 2);
+    let limit = (half / CALLS_PER_WEBSITE).clamp(1, LIMIT);
+    let websites = website_retry::clean_up(cx, limit).await;
+    files::clean_up(cx, until_ms).await;
+    websites
 }

@@ -46,5 +46,6 @@ macro_rules! unused_calls {
 }
 pub(crate) use unused_calls;
 
+pub(crate) mod bucket_script;
 pub(crate) mod single_step;
 pub(crate) mod virtual_time;

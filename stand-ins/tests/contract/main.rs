@@ -10,5 +10,6 @@ mod replicate;
 mod running;
 mod runninghub;
 mod storage;
+mod storage_deletion;
 mod stripe;
 mod webhooks;

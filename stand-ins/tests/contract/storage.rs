@@ -7,12 +7,12 @@ use reqwest::multipart::{Form, Part};
 use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
 
-fn at(running: &Running, path: &str) -> String {
+pub(crate) fn at(running: &Running, path: &str) -> String {
     format!("{}/storage/v1/object/{path}", running.origin)
 }
 
 /// A stand-in beside a database whose buckets and policy our migration made.
-async fn start_with_database() -> (Running, ProjectDatabase) {
+pub(crate) async fn start_with_database() -> (Running, ProjectDatabase) {
     let database = ProjectDatabase::fresh().await;
     (start(json!({"database_url": database.authenticator_url()})).await, database)
 }
@@ -22,7 +22,7 @@ async fn sign(running: &Running, token: &str, name: &str) -> (u16, Value) {
     send(request.bearer_auth(token)).await
 }
 
-async fn send(request: RequestBuilder) -> (u16, Value) {
+pub(crate) async fn send(request: RequestBuilder) -> (u16, Value) {
     let answer: Response = request.send().await.unwrap();
     (answer.status().as_u16(), answer.json().await.unwrap_or_default())
 }
@@ -217,18 +217,44 @@ async fn a_flat_listing_names_whole_paths_page_by_page_for_the_service_alone() {
     assert!(rest["nextCursor"].is_null());
     let below = by_service(list(json!({"prefix": "a/"}))).await.1;
     assert_eq!(named(&below).len(), 2);
-    assert_eq!(by_service(list(json!({"cursor": "no cursor"}))).await.0, 400);
     let token = running.sign_in("user1@example.com").await;
     assert_ne!(send(list(json!({})).bearer_auth(token)).await.0, 200);
+    let elsewhere = running.client.post(at(&running, "list-v2/nowhere")).json(&json!({}));
+    let (status, nothing) = by_service(elsewhere).await;
+    assert_eq!((status, &nothing["objects"]), (200, &json!([])), "a bucket that is not there");
+}
 
-    let delete = |prefixes: Vec<String>| {
-        let request = running.client.delete(at(&running, "uploads"));
-        request.json(&json!({"prefixes": prefixes}))
+/// The same sources, and fastify's check of the body.
+#[tokio::test]
+async fn a_flat_listing_with_a_wrong_body_or_without_its_feature_is_a_400() {
+    let (running, _database) = start_with_database().await;
+    let list = |body: Value| {
+        let request = running.client.post(at(&running, "list-v2/uploads")).json(&body);
+        send(request.header("apikey", "service-key"))
     };
-    assert_eq!(by_service(delete(Vec::new())).await.0, 400);
-    assert_eq!(by_service(delete(vec!["a".into(); 1001])).await.0, 400);
-    let gone = vec!["a/1.png".to_owned(), "a/none.png".to_owned()];
-    assert_eq!(by_service(delete(gone)).await.1.as_array().unwrap().len(), 1);
+    for body in [
+        json!([]),
+        json!({"limit": 0}),
+        json!({"limit": "many"}),
+        json!({"limit": -1}),
+        json!({"cursor": 7}),
+        json!({"prefix": null}),
+        json!({"with_delimiter": "no"}),
+    ] {
+        let (status, refused) = list(body.clone()).await;
+        assert_eq!((status, &refused["statusCode"]), (400, &json!("400")), "{body}");
+    }
+    // Of these the last one is `x:name`.
+    for cursor in ["no cursor", "bm90aGluZw==", "eDpuYW1l"] {
+        let (status, refused) = list(json!({ "cursor": cursor })).await;
+        assert_eq!((status, &refused["code"]), (400, &json!("InvalidParameter")), "{cursor}");
+    }
+    assert_eq!(list(json!({"cursor": ""})).await.0, 200);
+    let switch = running.client.post(format!("{}/__storage", running.origin));
+    send(switch.json(&json!({"down": false, "no_list_v2": true}))).await;
+    let (status, refused) = list(json!({})).await;
+    assert_eq!((status, &refused["code"]), (400, &json!("FeatureNotEnabled")));
+    assert_eq!(refused["statusCode"], "400");
 }
 
 #[tokio::test]

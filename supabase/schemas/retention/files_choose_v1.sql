@@ -26,54 +26,57 @@ $$
         split_part(o.name, '/', 2) as job,
         split_part(o.name, '/', 3) as file
     ) p
-  ), due as (
-    select l.name, row_number() over (order by l.name) as nth
-    from listed l
-    where not exists (
+  ), known as (
+    select
+      l.*,
+      exists (
         select from unstuck.jobs j
         where j.user_id = l.owner
           and unstuck_private.is_live(j.status)
-      )
-      and case p_kind
-        when 'erased' then
-          l.owner = p_user_id
-          and exists (
-            select from unstuck.erasures e
-            where e.user_id = p_user_id
-              and (
-                l.created_at < e.at
-                -- Stored by a worker that had not heard of it.
-                or p_bucket = 'results'
-                and not exists (
-                  select from unstuck.jobs j
-                  where j.id = l.job
-                    and j.user_id = p_user_id
-                )
-              )
-          )
-        else
-          l.owner is not null
-          and l.job is not null
-          and (
-            -- An app that moved in may keep files of its own under such names.
-            not unstuck_private.has_adapter()
-            or exists (
-              select from unstuck.jobs j
-              where j.id = l.job
-                and j.user_id = l.owner
+      ) as is_held,
+      exists (
+        select from unstuck.jobs j
+        where j.id = l.job
+          and j.user_id = l.owner
+      ) as is_of_job
+    from listed l
+  ), due as (
+    select k.name, k.is_held
+    from known k
+    where case p_kind
+      when 'erased' then
+        k.owner = p_user_id
+        and exists (
+          select from unstuck.erasures e
+          where e.user_id = p_user_id
+            and (
+              k.created_at < e.at
+              -- Stored by a worker that had not heard of it.
+              or p_bucket = 'results' and not k.is_of_job
             )
-          )
-          and exists (
-            select from unstuck.retention r
-            where r.kind = p_kind
-              and r.kind = p_bucket
-              and l.created_at < clock_timestamp() - r.keep
-          )
-      end
+        )
+      else
+        p_kind = p_bucket
+        and k.owner is not null
+        and k.job is not null
+        and not k.is_held
+        and exists (
+          select from unstuck.retention r
+          where r.kind = case when k.is_of_job then '' else 'abandoned_' end || p_kind
+            and k.created_at < clock_timestamp() - r.keep
+        )
+    end
+  ), chosen as (
+    select d.name
+    from due d
+    where not d.is_held
+    -- Any of them, so that files which storage refuses to delete keep none of the others.
+    order by random()
+    limit 100
   )
-  select coalesce(jsonb_agg(d.name order by d.nth) filter (where d.nth <= 100), '[]'),
-    count(*)::int
-  from due d
+  select
+    (select coalesce(jsonb_agg(c.name order by c.name), '[]') from chosen c),
+    (select count(*)::int from due)
 $$;
 
 comment on function unstuck.files_choose_v1 is $c$
@@ -81,9 +84,11 @@ Caller: cleanup-stale-generations, with a page of a bucket's files (p_objects: n
 of each; p_bucket: uploads | results).
 
 Effect: none. names: at most 100 of them to delete now; due: how many are to be deleted in all. Of a
-user with a live job none is. uploads and results: files under `<user id>/<job id>/` that are older
-than their kind is kept; where an adapter is installed, of jobs that we know. erased: files of the
-erased user p_user_id; what the user uploaded, or ordered, since then is kept.
+user with a live job none is deleted now. uploads and results: files of a job of ours, under
+`<user id>/<job id>/`, that are older than their kind is kept; where abandoned_uploads are not kept
+for ever, uploads under such a name that no job of ours has, too. erased: files of the erased user
+p_user_id, those that a live job holds counted as due; what the user uploaded, or ordered, since
+then is kept.
 
 Refuses: nothing.
 

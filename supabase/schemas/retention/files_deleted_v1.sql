@@ -18,9 +18,13 @@ $$
   on conflict (kind) do update
   set cursor = excluded.cursor;
   update unstuck.erasures e
-  set files_left = p_left
-  where e.user_id = p_user_id
-    and p_error is null;
+  set
+    files_left = case
+      when p_error is null then p_left
+      -- Some were not counted: at least these are left, and none left is not known.
+      else coalesce(nullif(p_left, 0), nullif(e.files_left, 0))
+    end
+  where e.user_id = p_user_id;
   insert into unstuck_private.retention_progress as p (kind, pruned, pruned_at, error, error_at)
   select
     p_kind,
@@ -42,7 +46,8 @@ comment on function unstuck.files_deleted_v1 is $c$
 Caller: cleanup-stale-generations, after it deleted files of one kind.
 
 Effect: records how many went and the last error, and where the walk goes on (p_cursor). Of an
-erased user it records how many files are left, as far as they were listed.
+erased user it records how many files are left, as far as they were listed; with an error, never
+that none is.
 
 Refuses: nothing.
 

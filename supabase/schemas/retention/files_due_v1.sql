@@ -5,11 +5,14 @@ security definer
 set search_path = ''
 as
 $$
-  select r.kind, null::uuid, w.cursor
-  from unstuck.retention r
+  select k.kind, null::uuid, w.cursor
+  from (
+    select distinct replace(r.kind, 'abandoned_', '') as kind
+    from unstuck.retention r
+    where r.kind in ('uploads', 'abandoned_uploads', 'results')
+      and r.keep is not null
+  ) k
   left join unstuck_private.file_walks w using (kind)
-  where r.kind in ('uploads', 'results')
-    and r.keep is not null
   union all
   (
     select 'erased', e.user_id, null
@@ -26,8 +29,8 @@ $$;
 comment on function unstuck.files_due_v1 is $c$
 Caller: cleanup-stale-generations, before it deletes files through the Storage API.
 
-Effect: none; where to look for files in this pass. kind: uploads | results (files that are kept no
-longer than their kind of `retention`; from cursor on) | erased (all files of user_id, in both
+Effect: none; where to look for files in this pass. kind: uploads | results (files that are older
+than their kind of `retention` is kept; from cursor on) | erased (all files of user_id, in both
 buckets).
 
 Refuses: nothing.

@@ -23,5 +23,8 @@ values
   ('projection_errors', '30 days'),
   -- Files, which the Storage API deletes; SQL must not.
   ('uploads', '7 days'),
-  ('results', null)
+  ('results', null),
+  -- Uploads that no job names. Others' files may lie in a bucket that was there before us, so they
+  -- are kept unless a migration, or the operator, knows better.
+  ('abandoned_uploads', null)
 on conflict do nothing;

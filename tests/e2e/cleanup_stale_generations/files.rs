@@ -6,6 +6,7 @@ use unstuck_tests::e2e::{self, TestUser, World};
 
 use unstuck_tests::e2e::order::Order;
 use unstuck_tests::e2e::website::clean_up;
+use unstuck_tests::e2e::world::png;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 
@@ -79,5 +80,78 @@ fn old_uploads_and_an_erased_users_files_go_and_a_live_jobs_stay() {
         assert_eq!(world.db().int(&left).await, 0);
         world.finish(working.job).await;
         working.assert_completed(world).await;
+    });
+}
+
+#[test]
+fn one_file_that_storage_refuses_to_delete_keeps_no_other() {
+    e2e::run(async |world| {
+        let user = world.new_user(0).await;
+        let mut urls = Vec::new();
+        for _ in 0..3 {
+            let url = world.upload_png(&user, 8, 8).await;
+            age(world, &url, 8);
+            urls.push(url);
+        }
+        // Such as a trigger of the app.
+        let stuck = urls.remove(1);
+        let (_, name) = path_of(&stuck).split_once('/').expect("a bucket");
+        let trigger = format!(
+            "create function public.keep_one() returns trigger language plpgsql as $$ begin
+                if old.name = '{name}' then raise exception 'kept'; end if;
+                return old;
+            end $$;
+            create trigger keep_one before delete on storage.objects
+            for each row execute function public.keep_one()"
+        );
+        world.db().exec(&trigger).await;
+        let others = async || {
+            clean_up(world).await;
+            let gone = !is_there(world, &urls[0]).await && !is_there(world, &urls[1]).await;
+            gone.then_some(())
+        };
+        world.until("the others go", others).await;
+        assert!(is_there(world, &stuck).await);
+        let error = "select error from unstuck_private.retention_progress where kind = 'uploads'";
+        assert_eq!(world.db().value(error).await, "storage answered 500 to DELETE uploads");
+        world.db().exec("drop function public.keep_one() cascade").await;
+        let last = async || {
+            clean_up(world).await;
+            (!is_there(world, &stuck).await).then_some(())
+        };
+        world.until("the last one goes", last).await;
+    });
+}
+
+/// By cron, as by HTTP.
+#[test]
+fn of_a_bucket_that_was_there_before_us_only_files_of_our_jobs_go() {
+    e2e::run(async |world| {
+        let keep = async |time: &str| {
+            let sql = format!(
+                "update unstuck.retention set keep = {time} where kind = 'abandoned_uploads'"
+            );
+            world.db().exec(&sql).await;
+        };
+        keep("null").await;
+        let order = Order::running(world).await;
+        order.assert_completed(world).await;
+        let of_app = world.upload_png(&order.user, 8, 8).await;
+        let user = &order.user;
+        let of_job = world.upload_to(user, order.job, "in.png", "image/png", png(8, 8)).await;
+        age(world, &of_app, 400);
+        age(world, &of_job, 8);
+        let gone = async || {
+            world.fire("cleanup-stale-generations").await;
+            (!is_there(world, &of_job).await).then_some(())
+        };
+        world.until("the job's file goes", gone).await;
+        assert!(is_there(world, &of_app).await);
+        keep("'7 days'").await;
+        let abandoned = async || {
+            world.fire("cleanup-stale-generations").await;
+            (!is_there(world, &of_app).await).then_some(())
+        };
+        world.until("in a bucket of ours the other one goes too", abandoned).await;
     });
 }

@@ -315,8 +315,20 @@ impl World {
         content_type: &str,
         bytes: Vec<u8>,
     ) -> String {
+        self.upload_to(user, Uuid::new_v4(), name, content_type, bytes).await
+    }
+
+    /// The same into the folder of that job.
+    pub async fn upload_to(
+        &self,
+        user: &TestUser,
+        job: Uuid,
+        name: &str,
+        content_type: &str,
+        bytes: Vec<u8>,
+    ) -> String {
         let storage = format!("{}/storage/v1", self.stack.info().url);
-        let path = format!("uploads/{}/{}/{name}", user.id, Uuid::new_v4());
+        let path = format!("uploads/{}/{job}/{name}", user.id);
         let request =
             self.http.post(format!("{storage}/object/upload/sign/{path}")).bearer_auth(&user.token);
         let signed: Value = body_of(request).await;

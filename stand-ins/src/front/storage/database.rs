@@ -93,6 +93,35 @@ impl StorageDatabase {
         Ok(seen.is_ok_and(|row| row.is_some()))
     }
 
+    /// Which of these objects of a bucket the caller deletes: their rows, which are written for the
+    /// question and rolled back. Storage deletes the rows as the caller, all in one transaction
+    /// (supabase/storage, src/storage/object.ts, `deleteObjects`).
+    pub(super) async fn test_delete(
+        &self,
+        role: &str,
+        claims: &Value,
+        bucket: &str,
+        names: &[&str],
+    ) -> Result<Vec<String>, StorageRefusal> {
+        const INSERT: &str = "insert into storage.objects (bucket_id, name, owner_id, version)
+            select $1, n.name, split_part(n.name, '/', 1), '1' from unnest($2::text[]) n (name)
+            on conflict do nothing";
+        const DELETE: &str = "delete from storage.objects where bucket_id = $1 and name = any ($2)
+            returning name";
+        const BEFORE: &str = "select set_config('storage.allow_delete_query', 'true', true)";
+        let mut client = self.client.lock().await;
+        let transaction = self.begin(&mut client).await?;
+        become_role(&transaction, "service_role", &Value::Null).await.map_err(failed)?;
+        transaction.execute(INSERT, &[&bucket, &names]).await.map_err(failed)?;
+        transaction.query_one(BEFORE, &[]).await.map_err(failed)?;
+        become_role(&transaction, role, claims).await.map_err(failed)?;
+        let deleted = transaction.query(DELETE, &[&bucket, &names]).await.map_err(failed)?;
+        // What a commit would find.
+        transaction.batch_execute("set constraints all immediate").await.map_err(failed)?;
+        transaction.rollback().await.map_err(failed)?;
+        Ok(deleted.iter().map(|row| row.get(0)).collect())
+    }
+
     async fn begin<'a>(
         &self,
         client: &'a mut Option<Client>,
@@ -118,10 +147,19 @@ async fn become_role(
     transaction.query_one(SQL, &[&role, &claims.to_string()]).await.map(drop)
 }
 
+/// What storage makes of an error of its database.
+///
+/// Source: supabase/storage, src/storage/database/errors.ts.
 fn failed(error: tokio_postgres::Error) -> StorageRefusal {
-    match error.code() {
-        Some(code) if *code == SqlState::INSUFFICIENT_PRIVILEGE => StorageRefusal::not_allowed(),
-        Some(_) => StorageRefusal::internal(&error.to_string()),
-        None => StorageRefusal::no_database(),
+    let Some(error) = error.as_db_error() else { return StorageRefusal::no_database() };
+    let of_policy = error.message().contains("row-level security");
+    let is_referenced = error.detail().is_some_and(|text| text.contains("is still referenced"));
+    match *error.code() {
+        SqlState::INSUFFICIENT_PRIVILEGE if of_policy => StorageRefusal::not_allowed(),
+        SqlState::INSUFFICIENT_PRIVILEGE => StorageRefusal::access_denied(error.message()),
+        SqlState::FOREIGN_KEY_VIOLATION if is_referenced => StorageRefusal::referenced(),
+        SqlState::LOCK_NOT_AVAILABLE => StorageRefusal::locked(),
+        SqlState::QUERY_CANCELED => StorageRefusal::no_database(),
+        _ => StorageRefusal::database(error.code().code()),
     }
 }

@@ -4,7 +4,9 @@
 
 mod database;
 mod disk;
+mod listing;
 mod refusal;
+mod remove;
 mod write;
 
 use std::ops::Range;
@@ -16,8 +18,6 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -31,9 +31,6 @@ use database::{Bucket, StorageDatabase};
 use disk::{Disk, ObjectPath, Stored};
 use refusal::StorageRefusal;
 
-/// Objects on one page of `list-v2`, whatever is asked for.
-const FLAT_LISTING_MAX: usize = 1_000;
-
 pub(super) struct Storage {
     disk: Disk,
     database: StorageDatabase,
@@ -41,7 +38,14 @@ pub(super) struct Storage {
     bytes_max: u64,
     /// Storage signs upload tokens with a key of its own.
     secret: Secret,
-    down: Mutex<Option<u16>>,
+    faults: Mutex<StorageFaults>,
+}
+
+/// What was asked for by `POST /__storage`.
+#[derive(Clone, Copy, Default)]
+pub(super) struct StorageFaults {
+    down: Option<u16>,
+    no_list_v2: bool,
 }
 
 impl Storage {
@@ -50,11 +54,11 @@ impl Storage {
         let disk = Disk::new(config.storage_dir.clone())?;
         let database = StorageDatabase::new(&config.database_url);
         let bytes_max = config.storage_bytes_max;
-        Ok(Self { disk, database, bytes_max, secret, down: Mutex::default() })
+        Ok(Self { disk, database, bytes_max, secret, faults: Mutex::default() })
     }
 
-    fn down(&self) -> Option<u16> {
-        *self.down.lock().unwrap_or_else(PoisonError::into_inner)
+    fn faults(&self) -> StorageFaults {
+        *self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The object that a request reads; an impossible name is one that does not exist.
@@ -84,12 +88,12 @@ pub(super) fn routes(front: &SharedFront) -> Router<SharedFront> {
         .route("/object/info/authenticated/{*path}", get(info))
         .route("/object/info/{*path}", get(info))
         .route("/object/list/{bucket}", post(list))
-        .route("/object/list-v2/{bucket}", post(list_all))
+        .route("/object/list-v2/{bucket}", post(listing::list_all))
         .route("/object/public/{*path}", get(read_public))
         .route("/object/authenticated/{*path}", get(read))
         .route(
             "/object/{*path}",
-            get(read).post(write::upload).put(write::replace).delete(write::remove),
+            get(read).post(write::upload).put(write::replace).delete(remove::remove),
         )
         .layer(middleware::from_fn_with_state(front.clone(), while_up))
 }
@@ -99,21 +103,25 @@ pub(super) fn routes(front: &SharedFront) -> Router<SharedFront> {
 pub(super) struct Misbehaviour {
     down: bool,
     status: Option<u16>,
+    #[serde(default)]
+    no_list_v2: bool,
 }
 
 /// `POST /__storage {"down":true,"status":503}` makes every storage request answer that, in the way
-/// in which storage sends its errors, until `{"down":false}`.
+/// in which storage sends its errors, until `{"down":false}`. With `"no_list_v2":true` storage is
+/// one whose database lacks what `list-v2` needs.
 pub(super) async fn misbehave(
     State(front): State<SharedFront>,
     Json(wanted): Json<Misbehaviour>,
 ) -> Json<Value> {
     let down = wanted.down.then(|| wanted.status.unwrap_or(503));
-    *front.storage.down.lock().unwrap_or_else(PoisonError::into_inner) = down;
+    let faults = StorageFaults { down, no_list_v2: wanted.no_list_v2 };
+    *front.storage.faults.lock().unwrap_or_else(PoisonError::into_inner) = faults;
     Json(json!({"ok": true}))
 }
 
 async fn while_up(State(front): State<SharedFront>, request: Request, next: Next) -> Response {
-    match front.storage.down() {
+    match front.storage.faults().down {
         None => next.run(request).await,
         Some(status) => {
             // A connection with an unread body is closed, and the caller's next request with it.
@@ -200,65 +208,6 @@ async fn list(
     }
     names.truncate(listing.limit.unwrap_or(100));
     Ok(Json(names.iter().map(|name| json!({"name": name})).collect::<Vec<_>>()).into_response())
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct FlatListing {
-    #[serde(default)]
-    prefix: String,
-    limit: Option<usize>,
-    cursor: Option<String>,
-    #[serde(default)]
-    with_delimiter: bool,
-}
-
-/// The objects of a bucket whose whole names begin like that, by name. A cursor is storage's own
-/// and goes on after the last name (supabase/storage, src/storage/object.ts, `listObjectsV2`).
-/// Only the service key lists here, and only without folders.
-async fn list_all(
-    State(front): State<SharedFront>,
-    Path(bucket): Path<String>,
-    headers: HeaderMap,
-    Json(listing): Json<FlatListing>,
-) -> Result<Response, StorageRefusal> {
-    write::service_only(&front, &headers)?;
-    front.storage.database.bucket(&bucket).await?;
-    if listing.with_delimiter || listing.limit == Some(0) {
-        return Err(StorageRefusal::bad_request("body/limit must be >= 1"));
-    }
-    let after = match listing.cursor {
-        Some(cursor) => {
-            let bytes = STANDARD.decode(cursor).unwrap_or_default();
-            let text = String::from_utf8(bytes).unwrap_or_default();
-            let after = text.strip_prefix("l:").map(str::to_owned);
-            after.ok_or_else(|| StorageRefusal::bad_request("Invalid continuation token"))?
-        }
-        None => String::new(),
-    };
-    let mut names = front.storage.disk.names_in(&bucket).await;
-    names.retain(|name| name.starts_with(&listing.prefix) && *name > after);
-    let limit = listing.limit.unwrap_or(FLAT_LISTING_MAX).min(FLAT_LISTING_MAX);
-    let has_next = names.len() > limit;
-    names.truncate(limit);
-    let mut objects = Vec::new();
-    for name in &names {
-        let object = ObjectPath { bucket: bucket.clone(), path: name.clone() };
-        if let Some(meta) = front.storage.disk.meta(&object).await {
-            objects.push(json!({
-                "id": meta.id,
-                "name": name,
-                "created_at": clock::iso(meta.created_ms),
-                "updated_at": clock::iso(meta.updated_ms),
-                "metadata": {"size": meta.size, "mimetype": meta.content_type},
-            }));
-        }
-    }
-    let mut answer = json!({"hasNext": has_next, "folders": [], "objects": objects});
-    if let (true, Some(last)) = (has_next, names.last()) {
-        answer["nextCursor"] = STANDARD.encode(format!("l:{last}")).into();
-    }
-    Ok(Json(answer).into_response())
 }
 
 async fn shown(front: &SharedFront, object: &ObjectPath) -> Result<Response, StorageRefusal> {

@@ -68,12 +68,26 @@ impl StorageRefusal {
         Self::new(416, "InvalidRange", "InvalidRange", message)
     }
 
+    pub(super) fn access_denied(message: &str) -> Self {
+        Self::new(403, "AccessDenied", "Unauthorized", message)
+    }
+
     pub(super) fn duplicate() -> Self {
         Self::new(409, "KeyAlreadyExists", "Duplicate", "The resource already exists")
     }
 
     pub(super) fn bad_request(message: &str) -> Self {
         Self::new(400, "InvalidRequest", "invalid_request", message)
+    }
+
+    pub(super) fn bad_cursor() -> Self {
+        let message = "Invalid Parameter continuation token";
+        Self::new(400, "InvalidParameter", "InvalidParameter", message)
+    }
+
+    pub(super) fn no_feature() -> Self {
+        let message = "This feature is not available for your tenant";
+        Self::new(400, "FeatureNotEnabled", "FeatureNotEnabled", message)
     }
 
     pub(super) fn too_large() -> Self {
@@ -93,6 +107,22 @@ impl StorageRefusal {
     pub(super) fn no_database() -> Self {
         let message = "The connection to the database timed out";
         Self::new(544, "DatabaseTimeout", "DatabaseTimeout", message)
+    }
+
+    /// An error of the database that has no name of its own, such as a trigger's exception.
+    pub(super) fn database(code: &str) -> Self {
+        let message = format!("database error, code: {code}");
+        Self::new(500, "DatabaseError", "DatabaseError", &message)
+    }
+
+    pub(super) fn referenced() -> Self {
+        let message =
+            "The resource could not be updated or removed due to a foreign key constraint";
+        Self::new(409, "ResourceReferenced", "ResourceReferenced", message)
+    }
+
+    pub(super) fn locked() -> Self {
+        Self::new(423, "ResourceLocked", "ResourceLocked", "The resource is locked")
     }
 
     /// The answer of a scripted outage.

@@ -1,5 +1,5 @@
-//! Everything that writes to storage: signs an upload, takes it, replaces and removes objects. The
-//! database decides who may do so.
+//! Everything that writes to storage: signs an upload, takes it, replaces objects. The database
+//! decides who may do so.
 
 use axum::Json;
 use axum::body::{Body, BodyDataStream};
@@ -19,9 +19,6 @@ use super::{Bucket, Storage, StorageRefusal};
 use crate::clock;
 use crate::front::SharedFront;
 use crate::front::caller::{ProjectCaller, text};
-
-/// Objects that one call removes (supabase/storage, src/storage/limits.ts).
-const REMOVED_MAX: usize = 1_000;
 
 /// As long as hosted projects give.
 const UPLOAD_TOKEN_LIFETIME_S: u64 = 7200;
@@ -87,42 +84,6 @@ pub(super) async fn replace(
     request: Request,
 ) -> Result<Response, StorageRefusal> {
     write(&front, &path, true, request).await
-}
-
-/// `DELETE /object/<bucket>/<path>`, or `/object/<bucket>` with `{"prefixes":[…]}`, which name
-/// whole paths.
-pub(super) async fn remove(
-    State(front): State<SharedFront>,
-    Path(path): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Response, StorageRefusal> {
-    service_only(&front, &headers)?;
-    if path.contains('/') {
-        let (object, _) = front.storage.object(&path).await?;
-        let removed = front.storage.disk.remove(&object).await;
-        return if removed {
-            Ok(Json(json!({"message": "Successfully deleted"})).into_response())
-        } else {
-            Err(StorageRefusal::no_object())
-        };
-    }
-    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let names = body
-        .get("prefixes")
-        .and_then(Value::as_array)
-        .ok_or_else(|| StorageRefusal::bad_request("prefixes missing"))?;
-    if !(1..=REMOVED_MAX).contains(&names.len()) {
-        return Err(StorageRefusal::bad_request("body/prefixes must have 1 to 1000 items"));
-    }
-    let mut removed = Vec::new();
-    for name in names.iter().filter_map(Value::as_str) {
-        let (object, _) = front.storage.object(&format!("{path}/{name}")).await?;
-        if front.storage.disk.remove(&object).await {
-            removed.push(json!({"name": name, "bucket_id": path}));
-        }
-    }
-    Ok(Json(removed).into_response())
 }
 
 async fn write(

@@ -1,0 +1,105 @@
+//! How far a pass goes through a bucket. It does no I/O.
+
+use crate::core::error::ApiError;
+use crate::db::files::ChosenFiles;
+
+/// What a pass did for one kind.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct DeletedFiles {
+    pub(super) deleted: u32,
+    /// How many are to be deleted still, as far as they were listed. What nobody listed counts as
+    /// one; after an error, nobody knows.
+    pub(super) left: u32,
+    /// Where the next pass begins.
+    pub(super) cursor: Option<String>,
+    pub(super) error: Option<String>,
+}
+
+impl DeletedFiles {
+    /// Adds what was done in one bucket.
+    pub(super) fn add(&mut self, walk: BucketWalk) {
+        self.deleted += walk.deleted;
+        self.left += walk.left + u32::from(!walk.is_at_end && walk.error.is_none());
+        self.cursor = walk.cursor;
+        self.error = walk.error.or(self.error.take());
+    }
+}
+
+/// What became of the files that were to be deleted together.
+#[derive(Debug, Default)]
+pub(super) struct Removal {
+    /// Storage was asked about at least one of them.
+    pub(super) is_tried: bool,
+    /// How many storage named as deleted.
+    pub(super) deleted: u32,
+    /// How many nobody asked storage about any more.
+    pub(super) untried: usize,
+    /// Storage did not answer, or is overloaded.
+    pub(super) is_outage: bool,
+    /// The last refusal.
+    pub(super) error: Option<ApiError>,
+}
+
+/// The way through one bucket.
+#[derive(Debug)]
+pub(super) struct BucketWalk {
+    /// The page that comes next. `None`: the first.
+    cursor: Option<String>,
+    /// No page is behind the last one that was listed.
+    is_at_end: bool,
+    deleted: u32,
+    left: u32,
+    error: Option<String>,
+}
+
+impl BucketWalk {
+    pub(super) fn at(cursor: Option<String>) -> Self {
+        Self { cursor, is_at_end: false, deleted: 0, left: 0, error: None }
+    }
+
+    pub(super) fn cursor(&self) -> Option<&str> {
+        self.cursor.as_deref()
+    }
+
+    /// Storage knows the cursor no longer.
+    pub(super) fn begins_anew(&mut self) {
+        self.cursor = None;
+    }
+
+    pub(super) fn fails(&mut self, error: &ApiError) {
+        self.error = Some(error.internal.clone().unwrap_or_else(|| error.message.clone()));
+    }
+
+    /// Records what became of the page's files; `next` is the page behind it. Returns whether this
+    /// pass looks at that one too.
+    ///
+    /// The walk leaves a page once storage was asked about all of its files, and also where it
+    /// deletes none: nothing that cannot be deleted keeps what comes behind it. In an outage, and
+    /// where the allowance is used up, the walk stays where it is.
+    pub(super) fn goes_on(
+        &mut self,
+        chosen: &ChosenFiles,
+        removal: Removal,
+        next: Option<String>,
+    ) -> bool {
+        let Removal { is_tried, deleted, untried, is_outage, error } = removal;
+        if let Some(error) = error {
+            self.fails(&error);
+        }
+        let is_whole = untried == 0 && u32::try_from(chosen.names.len()) == Ok(chosen.due);
+        let is_in_vain = deleted == 0 && (is_tried || chosen.names.is_empty());
+        let is_left = !is_outage && (is_whole || is_in_vain);
+        self.deleted += deleted;
+        self.left += chosen.due.saturating_sub(deleted);
+        self.is_at_end = next.is_none();
+        if is_left {
+            self.cursor = next;
+        }
+        is_left && deleted == 0 && !self.is_at_end
+    }
+}
+
+/// Both halves of a batch that storage refused; `None` for a single file, which is at fault itself.
+pub(super) fn halves(batch: &[String]) -> Option<(&[String], &[String])> {
+    (batch.len() > 1).then(|| batch.split_at(batch.len() / 2))
+}
