@@ -11,6 +11,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls};
 
 use crate::command::run_quiet;
@@ -171,7 +172,10 @@ fn explain(error: &tokio_postgres::Error, sql: &str) -> String {
         }
         _ => String::new(),
     };
-    let detail = [db.detail(), db.hint(), db.where_()]
+    // Postgres has no hint for this one.
+    let owner = (*db.code() == SqlState::INSUFFICIENT_PRIVILEGE)
+        .then_some("connect as the role that owns the app's tables and our schemas");
+    let detail = [db.detail(), db.hint(), owner, db.where_()]
         .into_iter()
         .flatten()
         .collect::<Vec<_>>()

@@ -16,6 +16,7 @@ $$
 declare
   v_receipt jsonb := unstuck_private.job_receipt(p_job_id);
   v_job unstuck.jobs;
+  v_team uuid;
   v_teams uuid[];
 begin
   update credit_transactions c
@@ -23,14 +24,20 @@ begin
   where c.id = (v_receipt ->> 'movement')::uuid
     and c.generation_id is null
     and exists (select from generation_history g where g.id = p_job_id);
-  if v_receipt ->> 'team' is not null then
-    return v_receipt ->> 'team';
-  end if;
   select * into v_job
   from unstuck.jobs j
   where j.id = p_job_id;
-  if v_job.retry_of is not null then
-    return unstuck_private.host_payer(v_job.retry_of);
+  v_team := coalesce(
+    (v_receipt ->> 'team')::uuid,
+    (
+      select g.team_id
+      from generation_history g
+      where g.id = p_job_id
+        and g.user_id = v_job.user_id
+    ),
+    case when v_job.retry_of is not null then unstuck_private.host_payer(v_job.retry_of) end);
+  if v_team is not null then
+    return v_team;
   end if;
   v_teams := array(
     select t.id
