@@ -165,7 +165,7 @@ async fn a_step_waits_for_no_lock_of_the_app_for_long() {
 async fn an_installation_lets_others_go_first() {
     let host = Host::fresh(App::Tools, Rights::Closed).await;
     let app = host.connect("postgres").await;
-    app.exec("begin; alter publication supabase_realtime add table public.profiles").await;
+    app.exec("begin; alter publication supabase_realtime set (publish = 'insert')").await;
     let waits = "select pid::text || xact_start from pg_stat_activity
         where wait_event_type = 'Lock' and datname = current_database()";
     let retried = async {
