@@ -330,7 +330,7 @@ end $$;
 revoke all on function unstuck_private.refuse_apps_row
 from public, anon, authenticated, service_role;
 
---: source projection/host_request_carry_out.sql 4b21350225f9
+--: source projection/host_request_carry_out.sql 12e147529938
 -- Cancels a job that the app ended in its own table, unless somebody else holds it: then the
 -- requests stay for the next pass. Where its user asked and a provider works on it by now, the
 -- job goes on and the app's row is written back, unless the tool allows it. A row that is another
@@ -347,7 +347,8 @@ declare
   v_is_by_user boolean;
 begin
   if unstuck_private.jobs_try_lock(array[p_job_id]) = '{}' then
-    return;
+    -- Its account and its wallet are let go: the app's transaction may last.
+    raise exception using errcode = 'lock_not_available';
   end if;
   v_requests := array(
     select r.id
@@ -385,7 +386,7 @@ begin
     where r.id = any (v_requests);
   end;
 exception when lock_not_available then
-  -- Not even the lock could be asked for: the requests stay as they are.
+  -- The requests stay as they are.
   null;
 end $$;
 
@@ -666,7 +667,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   5,
   'prices_and_purchases',
-  'fbaf764051ea4579f06b155e168335fecbf67a015ef8069d5f2d2000aa74667b'
+  '4b262e93a6c71cd863f944d4357240d2b8dc6211dc6c25e180beaef07713a4b4'
 );
 
 notify pgrst, 'reload schema';

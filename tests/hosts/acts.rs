@@ -47,8 +47,8 @@ const TOOLS_ACTS: [HostAct; 8] = [
     .spends(1),
     act("admin_cancel_job", CalledBy::Admin, "select admin_cancel_job('upscaler_jobs', $job)")
         .returns(60),
-    act("user_cancel_ai_job", CalledBy::User, "select user_cancel_ai_job('upscaler_jobs', $job)")
-        .returns(60),
+    // The app's refund refuses a user, whose own cancel does not look at the answer.
+    act("user_cancel_ai_job", CalledBy::User, "select user_cancel_ai_job('upscaler_jobs', $job)"),
     act(
         "mark_pending_job_as_failed",
         CalledBy::User,
@@ -80,8 +80,7 @@ const TOOLS_ACTS: [HostAct; 8] = [
         CalledBy::User,
         "select user_cancel_ai_job('upscaler_jobs', $job);
         select user_cancel_ai_job('upscaler_jobs', $job)",
-    )
-    .returns(60),
+    ),
 ];
 
 const CARDS_ACTS: [HostAct; 5] = [

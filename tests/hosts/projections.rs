@@ -527,8 +527,8 @@ async fn what_is_owed_for_jobs_that_are_gone_holds_up_nothing() {
         insert into unstuck.host_requests (job_id, host_table, by_user, at)
         select gen_random_uuid(), 'public.upscaler_jobs', false, '-infinity'
         from generate_series(1, 210);
-        insert into unstuck.host_requests (job_id, host_table, by_user)
-        values ('{asked}', 'public.upscaler_jobs', false)"
+        insert into unstuck.host_requests (job_id, host_table, host_user, by_user)
+        values ('{asked}', 'public.upscaler_jobs', '{OWNER}', false)"
     ))
     .await;
     host.sweep().await;

@@ -281,11 +281,13 @@ async fn refuses_what_the_app_began(acting: &ActingApp, begins: &[Begin<'_>]) {
     let host = Host::with_its_tables(acting.app).await;
     let page = host.connect("postgres").await;
     let idle = &acting.acts[0];
+    let (table, insert) = (acting.app.table(), acting.insert);
+    let insert = insert.replace("$user", &format!("'{ADMIN}'"));
     let anothers = format!(
-        "delete from unstuck.jobs where id = $job;
-        update {} set user_id = '{ADMIN}' where id = $job",
-        acting.app.table()
+        "delete from unstuck.jobs where id = $job; delete from {table} where id = $job; {insert}"
     );
+    let row = format!("select to_jsonb(t)::text from {table} t where id = $job");
+    host.set_tool(CARDS, "credit_cost = 3").await;
     for is_free in [false, true] {
         if is_free {
             host.exec(acting.is_free).await;
@@ -296,7 +298,6 @@ async fn refuses_what_the_app_began(acting: &ActingApp, begins: &[Begin<'_>]) {
             let case = HostCase { acting, stand, act: idle, ours_first: false, user, job };
             case.stand(&host, &page).await;
             host.exec(&case.sql(begin)).await;
-            let row = format!("select to_jsonb(t)::text from {} t where id = $job", acting.app.table());
             let before = host.texts(&case.sql(&row)).await;
             let refused = host.enqueue(user, job, acting.app.tool(), acting.steps).await;
             let refused = refused.expect_err(begin);
