@@ -62,7 +62,7 @@ impl Adoption {
         }
         // For the session: the first migrations and an adapter's files bring no limit of their own.
         client.batch_execute("set lock_timeout = '5s'").await?;
-        match step {
+        let done = match step {
             AdoptionStep::Look => self.look(client).await,
             AdoptionStep::Install => self.install(client).await,
             AdoptionStep::Status => status(client).await,
@@ -70,7 +70,14 @@ impl Adoption {
             AdoptionStep::Heal => self.heal(client).await,
             AdoptionStep::Detach => self.changed(client, &self.detach()?).await,
             AdoptionStep::Uninstall => self.uninstall(client).await,
-        }
+        };
+        done.map_err(|error| {
+            let hint = error.chain().find_map(|cause| postgres::hint(cause.downcast_ref()?));
+            match hint {
+                Some(hint) => error.context(hint),
+                None => error,
+            }
+        })
     }
 
     /// An adapter's file, without the transaction that it brings.

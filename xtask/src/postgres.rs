@@ -157,6 +157,12 @@ pub fn failed(file: &str, sql: &str, error: &tokio_postgres::Error) -> anyhow::E
     anyhow::anyhow!("{file}: {}", explain(error, sql))
 }
 
+/// What to do next where Postgres does not say it.
+pub fn hint(error: &tokio_postgres::Error) -> Option<&'static str> {
+    (error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE))
+        .then_some("connect as the role that owns the app's tables and our schemas")
+}
+
 fn shown(file: &Path) -> String {
     file.strip_prefix(paths::root()).unwrap_or(file).display().to_string()
 }
@@ -172,10 +178,7 @@ fn explain(error: &tokio_postgres::Error, sql: &str) -> String {
         }
         _ => String::new(),
     };
-    // Postgres has no hint for this one.
-    let owner = (*db.code() == SqlState::INSUFFICIENT_PRIVILEGE)
-        .then_some("connect as the role that owns the app's tables and our schemas");
-    let detail = [db.detail(), db.hint(), owner, db.where_()]
+    let detail = [db.detail(), db.hint(), hint(error), db.where_()]
         .into_iter()
         .flatten()
         .collect::<Vec<_>>()
