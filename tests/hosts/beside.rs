@@ -174,8 +174,11 @@ impl BusyApp {
                     _ => ("user_cancel_ai_job", user.parse().expect("an id")),
                 };
                 page.become_caller("authenticated", Some(caller)).await;
-                page.rows(&format!("select * from public.{function}('{}', '{job}')", self.app.table()))
-                    .await;
+                page.rows(&format!(
+                    "select * from public.{function}('{}', '{job}')",
+                    self.app.table()
+                ))
+                .await;
                 page.become_owner().await;
             } else {
                 let table = self.app.table();

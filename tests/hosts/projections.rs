@@ -649,22 +649,26 @@ async fn a_healer_waits_for_no_transaction_of_the_app() {
     let host = Host::with_its_tables(App::Tools).await;
     let (worker, app) = (host.connect("postgres").await, host.connect("postgres").await);
     let healer = impatient(&host).await;
-    let [job, other] = [(); 2].map(|()| Uuid::new_v4());
-    for id in [job, other] {
-        host.enqueue(OWNER, id, UPSCALER, 1).await.unwrap();
+    let hold = |table: &str, row: Uuid| format!("begin; select from {table} = '{row}' for update");
+    for of_account in [true, false] {
+        let job = host.order(OWNER, UPSCALER, 1).await;
+        worker
+            .exec(&match of_account {
+                true => hold("unstuck.credit_accounts where user_id", OWNER),
+                false => hold("unstuck.jobs where id", job),
+            })
+            .await;
+        host.exec(&set_status(job, "failed")).await;
+        // The app ends its row once more, and does not commit.
+        let (waits, fails) = (set_status(job, "queued"), set_status(job, "failed"));
+        app.exec(&format!("begin; {waits}; {fails}")).await;
+        worker.exec("commit").await;
+        healer.exec(HEAL_APP).await;
+        host.assert_cancelled(job, 60).await;
+        app.exec("commit").await;
     }
-    let hold = |id: Uuid| format!("begin; select from unstuck.jobs where id = '{id}' for update");
-    worker.exec(&hold(job)).await;
-    host.exec(&set_status(job, "failed")).await;
-    // The app ends its row once more, and does not commit.
-    let (waits, fails) = (set_status(job, "queued"), set_status(job, "failed"));
-    app.exec(&format!("begin; {waits}; {fails}")).await;
-    worker.exec("commit").await;
-    healer.exec(HEAL_APP).await;
-    host.assert_cancelled(job, 60).await;
-    app.exec("commit").await;
-
-    worker.exec(&hold(other)).await;
+    let other = host.order(OWNER, UPSCALER, 1).await;
+    worker.exec(&hold("unstuck.jobs where id", other)).await;
     host.exec(&set_status(other, "failed")).await;
     worker.exec("commit").await;
     // The app holds the wallet.
@@ -731,7 +735,9 @@ async fn what_the_app_asks_while_our_tables_are_held_is_carried_out_later() {
     let job = host.order(OWNER, UPSCALER, 1).await;
     let (migration, app) = (host.connect("postgres").await, impatient(&host).await);
     for table in ["jobs", "credit_accounts", "projections", "host_requests"] {
-        migration.exec(&format!("begin; lock table unstuck.{table} in access exclusive mode")).await;
+        migration
+            .exec(&format!("begin; lock table unstuck.{table} in access exclusive mode"))
+            .await;
         app.exec(&set_status(job, "failed")).await;
         migration.exec("rollback").await;
         if table == "jobs" || table == "credit_accounts" {
