@@ -20,13 +20,7 @@ const ADMIN: Uuid = uuid!("00000000-0000-4000-8000-000000000002");
 /// The app's database, rebuilt from what is known of it, with us in it.
 pub(super) async fn moved_in(app: App) -> Host {
     let host = Host::fresh(app, Rights::Closed).await;
-    let folder = match app {
-        App::Tools => "tools-app",
-        App::Cards => "cards-app",
-        App::Sites => "sites-app",
-        App::Small => panic!("the small app has no adapter"),
-    };
-    let adoption = Adoption { app: folder.to_owned(), tools: Vec::new(), dry_run: false };
+    let adoption = Adoption { app: app.folder().to_owned(), tools: Vec::new(), dry_run: false };
     let (send, heard) = std::sync::mpsc::channel();
     let hear = move |warning: String| send.send(warning).expect("somebody hears");
     let client = postgres::connect_with(&host.url("postgres"), hear).await.expect("a connection");
@@ -165,14 +159,20 @@ impl<'a> HostWorld<'a> {
         let (asked, rest) =
             std::mem::take(&mut self.told).into_iter().partition::<Vec<_>, _>(is_asked);
         self.told = rest;
-        let line = |change: &PublishedChange| {
+        let values = |change: &PublishedChange| {
             let values = columns.iter().map(|name| change.row[*name].as_str().unwrap_or("null"));
-            [change.kind].into_iter().chain(values).collect::<Vec<_>>().join(" ")
+            values.collect::<Vec<_>>().join(" ")
         };
-        let mut told: Vec<String> = asked.iter().map(line).collect();
-        // Other columns than these may have changed.
-        let values = |line: &String| line.split_once(' ').map(|(_, values)| values.to_owned());
-        told.dedup_by_key(|line| values(line));
+        let line = |change: &PublishedChange| format!("{} {}", change.kind, values(change));
+        let mut told: Vec<String> = asked.first().map(line).into_iter().collect();
+        for pair in asked.windows(2) {
+            // Other columns than these may have changed, but something has.
+            if values(&pair[0]) != values(&pair[1]) {
+                told.push(line(&pair[1]));
+            } else {
+                assert_ne!(facts(&pair[0]), facts(&pair[1]), "{table} is written twice");
+            }
+        }
         told
     }
 
@@ -235,6 +235,13 @@ impl<'a> HostWorld<'a> {
     pub async fn mend_trigger(&self, table: &str) {
         self.db().exec(&format!("drop trigger raises on public.{table}")).await;
     }
+}
+
+/// A row without the moment of its last write.
+fn facts(change: &PublishedChange) -> Value {
+    let mut row = change.row.clone();
+    row.as_object_mut().expect("a row").remove("updated_at");
+    row
 }
 
 /// A time as Postgres writes it into JSON: the local PostgREST writes six digits of its second.
