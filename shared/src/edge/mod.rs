@@ -22,6 +22,7 @@ mod start;
 mod stream;
 
 pub use call::{Call, OwnedCx, handle};
+pub use config::config;
 pub use cors::{plain, with_cors};
 pub use cron::serve_scheduled;
 pub use fetch::Fetch;

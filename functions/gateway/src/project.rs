@@ -1,0 +1,182 @@
+//! Passes requests on to the Supabase project, so that an app reaches the functions, auth, the
+//! tables, the files and Realtime by one address.
+//!
+//! Bodies stream both ways and a WebSocket stays one. Method, status, headers and credentials stay
+//! the caller's and the project's own: nothing of ours is added, CORS is the project's, and a
+//! redirect is the caller's to follow. Two things change: headers that speak of one hop are left
+//! out, and an address of the project in `Location` becomes ours, because a resumable upload goes
+//! on there. The JSON of storage names no host.
+
+use shared::core::error::{ApiError, ErrorCode};
+use shared::edge;
+use worker::wasm_bindgen::JsCast;
+use worker::{Env, Fetch, Headers, Request, Response, web_sys};
+
+use crate::health::HEALTH;
+
+/// What belongs to the project below one address.
+const SERVICES: [&str; 4] = ["/auth/v1", "/rest/v1", "/storage/v1", "/realtime/v1"];
+/// The platform refuses a body over 100 MB in words of its own, and without CORS headers.
+const BODY_BYTES_MAX: u64 = 95 * 1024 * 1024;
+/// What speaks of the hop between the caller and us (RFC 9110, 7.6.1). `x-forwarded-…` would have
+/// storage name the caller's host in `Location`. The platform needs `upgrade`.
+const HOP_HEADERS: [&str; 9] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+];
+
+/// Whether the path belongs to the project.
+pub(crate) fn owns(path: &str) -> bool {
+    SERVICES.iter().any(|service| {
+        path.strip_prefix(service).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
+}
+
+/// Answers as the project does. Fails with 404 where the setting forbids it, 413 where the platform
+/// would refuse the body, 503 where the project does not answer.
+pub(crate) async fn pass(request: &Request, env: &Env) -> Result<Response, ApiError> {
+    let config = edge::config(env, HEALTH.requires)?;
+    if !config.project_pass_through {
+        return Err(ApiError::new(
+            ErrorCode::NotFound,
+            "This address serves the functions alone: call the project's own address, or set \
+             PROJECT_PASS_THROUGH",
+        ));
+    }
+    refuse_large(request.headers())?;
+    let url = request.inner().url();
+    let (own, rest) = split(&url);
+    let project = config.supabase_url()?;
+    if project == own {
+        // It would call itself until the platform ends it.
+        return Err(ApiError::misconfigured("SUPABASE_URL"));
+    }
+    let failed = |error: worker::Error| ApiError::upstream(error.to_string());
+    let copy = copied(request, &format!("{project}{rest}")).map_err(failed)?;
+    let answer = Fetch::Request(copy).send().await.map_err(failed)?;
+    Ok(led_back(answer, project, own))
+}
+
+fn refuse_large(headers: &Headers) -> Result<(), ApiError> {
+    let length = headers.get("content-length").ok().flatten();
+    match length.and_then(|text| text.parse::<u64>().ok()) {
+        Some(length) if length > BODY_BYTES_MAX => Err(ApiError::new(
+            ErrorCode::PayloadTooLarge,
+            "No body over 95 MB passes this address: upload in chunks (TUS, \
+             /storage/v1/upload/resumable), or to the project's own address",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The same request to another address, its body not read.
+fn copied(request: &Request, url: &str) -> worker::Result<Request> {
+    // The platform takes a request for the options of a new one, and a request that it hands to a
+    // Worker follows no redirect.
+    let options: &web_sys::RequestInit = request.inner().unchecked_ref();
+    let copy = web_sys::Request::new_with_str_and_init(url, options)?;
+    let headers = copy.headers();
+    if let Some(named) = headers.get("connection")? {
+        for name in named.split(',').map(str::trim).filter(|name| is_droppable(name)) {
+            headers.delete(name)?;
+        }
+    }
+    for name in HOP_HEADERS {
+        headers.delete(name)?;
+    }
+    Ok(copy.into())
+}
+
+/// Whether `Connection` may name the header as one of its hop.
+fn is_droppable(name: &str) -> bool {
+    let is_token = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    !name.is_empty() && name.bytes().all(is_token) && !name.eq_ignore_ascii_case("upgrade")
+}
+
+fn led_back(answer: Response, project: &str, own: &str) -> Response {
+    let location = answer.headers().get("location").ok().flatten();
+    let Some(ours) = location.and_then(|location| address_here(&location, project, own)) else {
+        return answer;
+    };
+    let headers = answer.headers().clone();
+    // A URL that is good enough for one answer is for another.
+    let _ = headers.set("location", &ours);
+    answer.with_headers(headers)
+}
+
+/// A location at the project, or of storage by whichever name it knows itself, as one here.
+fn address_here(location: &str, project: &str, own: &str) -> Option<String> {
+    let (origin, rest) = split(location);
+    let is_ours = (origin == project && owns(path_of(rest)))
+        || (!origin.is_empty() && rest.starts_with("/storage/v1/"));
+    is_ours.then(|| format!("{own}{rest}"))
+}
+
+fn path_of(rest: &str) -> &str {
+    rest.split(['?', '#']).next().unwrap_or_default()
+}
+
+/// An absolute URL's origin and the rest; everything is the rest where there is no origin.
+fn split(url: &str) -> (&str, &str) {
+    let Some((_, after)) = url.split_once("://") else { return ("", url) };
+    let rest = after.find(['/', '?', '#']).map_or("", |at| after.get(at..).unwrap_or_default());
+    url.split_at_checked(url.len() - rest.len()).unwrap_or((url, ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{address_here, is_droppable, owns, split};
+
+    #[test]
+    fn only_the_four_services_are_the_projects() {
+        for path in ["/auth/v1", "/auth/v1/token", "/rest/v1/", "/storage/v1/object/a%2Fb"] {
+            assert!(owns(path), "{path}");
+        }
+        assert!(owns("/realtime/v1/websocket"));
+        for path in ["/", "/auth", "/auth/v10/token", "/rest/v2", "/functions/v1/rest/v1", "/a/rest/v1"]
+        {
+            assert!(!owns(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_url_is_split_after_its_host() {
+        assert_eq!(split("https://a.b:1/c?d=/e"), ("https://a.b:1", "/c?d=/e"));
+        assert_eq!(split("https://a.b"), ("https://a.b", ""));
+        assert_eq!(split("https://a.b?c"), ("https://a.b", "?c"));
+        assert_eq!(split("/c?to=x"), ("", "/c?to=x"));
+    }
+
+    #[test]
+    fn a_location_at_the_project_leads_back_here_and_no_other_does() {
+        let here = |location| address_here(location, "https://p.co", "https://own.app");
+        let upload = "/storage/v1/upload/resumable/YQ";
+        let ours = Some(format!("https://own.app{upload}"));
+        assert_eq!(here(&format!("https://p.co{upload}")), ours);
+        assert_eq!(here(&format!("https://p.storage.co{upload}")), ours);
+        let verify = Some("https://own.app/auth/v1/verify?a=b".to_owned());
+        assert_eq!(here("https://p.co/auth/v1/verify?a=b"), verify);
+        for other in [
+            "/storage/v1/upload/resumable/YQ",
+            "https://accounts.example/o?redirect=https://p.co/auth/v1/callback",
+            "https://p.co.evil.example/auth/v1/verify",
+            "https://p.co/dashboard",
+            "https://own.app/#access_token=x",
+        ] {
+            assert_eq!(here(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn the_upgrade_of_a_socket_is_no_header_to_drop() {
+        assert!(is_droppable("x-hop") && is_droppable("Keep-Alive"));
+        assert!(!is_droppable("Upgrade") && !is_droppable("") && !is_droppable("a b"));
+    }
+}
