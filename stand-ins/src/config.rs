@@ -25,6 +25,11 @@ pub struct StandInConfig {
     pub storage_dir: PathBuf,
     /// The project's database, as `authenticator`: its buckets and policies are storage's.
     pub database_url: String,
+    /// The same database as a role that may replicate and become any other: Realtime's.
+    #[serde(default)]
+    pub replication_url: Option<String>,
+    #[serde(default)]
+    pub realtime: RealtimeLimits,
     /// The project's limit for one file, whatever its bucket says.
     #[serde(default = "default_storage_bytes_max")]
     pub storage_bytes_max: u64,
@@ -41,6 +46,28 @@ pub struct SeededUser {
     pub id: String,
     pub email: String,
     pub password: String,
+}
+
+/// What a project's Realtime admits.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default)]
+pub struct RealtimeLimits {
+    pub sockets: usize,
+    pub channels_per_socket: usize,
+    pub joins_per_second: usize,
+    pub messages_per_second: usize,
+}
+
+/// What a new project has (supabase/realtime, config/runtime.exs, `TENANT_MAX_…`).
+impl Default for RealtimeLimits {
+    fn default() -> Self {
+        Self {
+            sockets: 200,
+            channels_per_socket: 100,
+            joins_per_second: 100,
+            messages_per_second: 100,
+        }
+    }
 }
 
 impl StandInConfig {

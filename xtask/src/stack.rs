@@ -373,6 +373,7 @@ async fn start_front(options: &StackOptions, keys: &LocalKeys, db_url: &str) -> 
         "users": keys::users(),
         "storage_dir": storage,
         "database_url": authenticator_url(db_url),
+        "replication_url": db_url,
     });
     if options.signing == Signing::Es256 {
         config["es256_private_pem"] = keys.es256_private_pem.clone().into();
