@@ -33,6 +33,9 @@ pub struct StandInConfig {
     /// The project's limit for one file, whatever its bucket says.
     #[serde(default = "default_storage_bytes_max")]
     pub storage_bytes_max: u64,
+    /// How long an upload in chunks may take.
+    #[serde(default = "default_upload_lifetime_s")]
+    pub upload_lifetime_s: u64,
     /// Accepted keys by provider; a provider without an entry takes the stack's usual local key.
     #[serde(default)]
     pub provider_keys: BTreeMap<String, Vec<String>>,
@@ -85,6 +88,11 @@ impl StandInConfig {
 /// What docs/deploying.md asks for.
 fn default_storage_bytes_max() -> u64 {
     512 * 1024 * 1024
+}
+
+/// Supabase's documentation, "Resumable Uploads": 24 hours.
+fn default_upload_lifetime_s() -> u64 {
+    24 * 3600
 }
 
 fn default_token_lifetime_s() -> u64 {

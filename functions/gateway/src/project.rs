@@ -18,15 +18,16 @@ use crate::health::HEALTH;
 const SERVICES: [&str; 4] = ["/auth/v1", "/rest/v1", "/storage/v1", "/realtime/v1"];
 /// The platform refuses a body over 100 MB in words of its own, and without CORS headers.
 const BODY_BYTES_MAX: u64 = 95 * 1024 * 1024;
-/// What speaks of the hop between the caller and us (RFC 9110, 7.6.1). `x-forwarded-…` would have
-/// storage name the caller's host in `Location`. The platform needs `upgrade`.
-const HOP_HEADERS: [&str; 9] = [
+/// What speaks of the hop between the caller and us (RFC 9110, 7.6.1). Those from `forwarded` on would
+/// have storage name a host of the caller's in `Location`. The platform needs `upgrade`.
+const HOP_HEADERS: [&str; 10] = [
     "connection",
     "keep-alive",
     "proxy-authenticate",
     "proxy-authorization",
     "te",
     "trailer",
+    "forwarded",
     "x-forwarded-host",
     "x-forwarded-port",
     "x-forwarded-prefix",

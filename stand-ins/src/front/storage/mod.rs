@@ -1,10 +1,11 @@
-//! `/storage/v1`: signed uploads, object info, reading by URL. Whether a caller may write or read
+//! `/storage/v1`: signed uploads, uploads in chunks, object info, reading by URL. Whether a caller may write or read
 //! is what the policies of the project's database say; its buckets are the rows there. Only a
 //! service key passes without a policy or removes objects.
 
 mod database;
 mod disk;
 mod refusal;
+mod resumable;
 mod write;
 
 use std::sync::{Mutex, PoisonError};
@@ -29,6 +30,7 @@ use crate::config::StandInConfig;
 use database::{Bucket, StorageDatabase};
 use disk::{Disk, ObjectPath, Stored};
 use refusal::StorageRefusal;
+use resumable::ResumableUploads;
 
 /// Objects on one page of `list-v2`, whatever is asked for.
 const FLAT_LISTING_MAX: usize = 1_000;
@@ -40,6 +42,7 @@ pub(super) struct Storage {
     bytes_max: u64,
     /// Storage signs upload tokens with a key of its own.
     secret: Secret,
+    resumable: ResumableUploads,
     down: Mutex<Option<u16>>,
 }
 
@@ -49,7 +52,8 @@ impl Storage {
         let disk = Disk::new(config.storage_dir.clone())?;
         let database = StorageDatabase::new(&config.database_url);
         let bytes_max = config.storage_bytes_max;
-        Ok(Self { disk, database, bytes_max, secret, down: Mutex::default() })
+        let resumable = ResumableUploads::new(config.upload_lifetime_s);
+        Ok(Self { disk, database, bytes_max, secret, resumable, down: Mutex::default() })
     }
 
     fn down(&self) -> Option<u16> {
@@ -90,6 +94,7 @@ pub(super) fn routes(front: &SharedFront) -> Router<SharedFront> {
             "/object/{*path}",
             get(read).post(write::upload).put(write::replace).delete(write::remove),
         )
+        .merge(resumable::routes())
         .layer(middleware::from_fn_with_state(front.clone(), while_up))
 }
 
