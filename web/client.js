@@ -166,9 +166,26 @@ class Connection {
     this.token = undefined;
     /** The family of each tool, once it was read. @type {Map<string, string> | undefined} */
     this.families = undefined;
+    /** Whether a gateway has answered at the functions' address. */
+    this.found = false;
+  }
+
+  /** Refuses an address where something else answers than a gateway. */
+  async findGateway() {
+    if (this.found) return;
+    // One that does not answer now may answer the call.
+    const response = await fetch(`${this.base}/health`).catch(() => null);
+    if (!response) return;
+    const answer = await response.json().catch(() => null);
+    this.found = typeof answer?.ok === "boolean" || typeof answer?.request_id === "string";
+    if (this.found || response.status >= 500) return;
+    const example = "https://<your gateway>/functions/v1";
+    const advice = `set functionsUrl to your gateway's address: "${example}"`;
+    throw new JobError("misconfigured", `No gateway answers at ${this.base}; ${advice}`);
   }
 
   async session() {
+    await this.findGateway();
     const { data } = await this.supabase.auth.getSession();
     this.token = data.session?.access_token;
     if (!data.session) throw new JobError("unauthorized", "Sign in first", 401);

@@ -189,6 +189,11 @@ impl Stack {
         self.options.state_dir.join("log/workers.log")
     }
 
+    /// Where the gateway listens itself, without the front door before it.
+    pub fn gateway_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.options.port_base + PORT_WORKERS)
+    }
+
     /// Where the front door stores objects, as `<bucket>/<path>`.
     pub fn storage_dir(&self) -> PathBuf {
         self.options.state_dir.join("storage")

@@ -1,4 +1,5 @@
-//! A project's database for a test of storage or Realtime: roles, claims, and what our migration makes there.
+//! A project's database for a test of storage or Realtime: roles, claims, and what our migration
+//! makes there.
 
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -25,6 +25,15 @@ const NOTES: &str = "
     create table public.unpublished (id int primary key);
     alter publication supabase_realtime add table public.notes;";
 
+fn token(secret: &[u8], claims: &Value) -> String {
+    hs256_token(secret, &json!({"alg": "HS256", "typ": "JWT"}), claims)
+}
+
+/// The project's public key, which is a token too.
+fn anon_key() -> String {
+    token(SECRET, &json!({"role": "anon", "exp": u32::MAX}))
+}
+
 struct Peer(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Peer {
@@ -38,7 +47,8 @@ impl Peer {
     }
 
     async fn connect(running: &Running) -> Self {
-        Self::try_connect(running, "apikey=anon-key&vsn=2.0.0").await.unwrap()
+        let query = format!("apikey={}&vsn=2.0.0", anon_key());
+        Self::try_connect(running, &query).await.unwrap()
     }
 
     async fn send(&mut self, frame: Value) {
@@ -58,13 +68,17 @@ impl Peer {
         self.next().await.expect("an open socket")
     }
 
-    /// Joins and gives the answer.
+    /// Joins and gives the answer; without a token with the key's own.
     async fn join(&mut self, topic: &str, token: &str, wishes: Value) -> Value {
         let config = json!({"postgres_changes": wishes, "private": false});
-        let payload = json!({"config": config, "access_token": token});
+        let mut payload = json!({"config": config});
+        if !token.is_empty() {
+            payload["access_token"] = token.into();
+        }
         self.send(json!(["1", "1", topic, "phx_join", payload])).await;
         let answer = self.expect().await;
-        assert_eq!(&answer.as_array().unwrap()[..4], json!(["1", "1", topic, "phx_reply"]).as_array().unwrap());
+        let head = json!([answer[0], answer[1], answer[2], answer[3]]);
+        assert_eq!(head, json!(["1", "1", topic, "phx_reply"]));
         answer[4].clone()
     }
 
@@ -104,6 +118,7 @@ async fn start_with_database(extra: Value) -> (Running, ProjectDatabase) {
     let mut config = json!({
         "database_url": database.authenticator_url(),
         "replication_url": database.owner_url(),
+        "anon_key": anon_key(),
     });
     config.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
     (start(config).await, database)
@@ -195,21 +210,18 @@ async fn nobody_joins_without_a_good_token() {
     let connect = async |query: &str| Peer::try_connect(&running, query).await.err();
     assert_eq!(connect("vsn=2.0.0").await, Some(401));
     assert_eq!(connect("apikey=other&vsn=2.0.0").await, Some(401));
-    assert_eq!(connect("apikey=anon-key&vsn=3.0.0").await, Some(403));
+    assert_eq!(connect(&format!("apikey={}&vsn=3.0.0", anon_key())).await, Some(403));
     let mut peer = Peer::connect(&running).await;
-    let token = |secret: &[u8], claims: Value| {
-        hs256_token(secret, &json!({"alg": "HS256", "typ": "JWT"}), &claims)
-    };
     let good = json!({"role": "authenticated", "sub": USER, "exp": u32::MAX});
     for (token, reason) in [
         ("nonsense".to_owned(), "MalformedJWT: The token provided is not a valid JWT"),
-        (token(b"another", good), "JwtSignatureError: Failed to validate JWT signature"),
+        (token(b"another", &good), "JwtSignatureError: Failed to validate JWT signature"),
         (
-            token(SECRET, json!({"exp": u32::MAX})),
+            token(SECRET, &json!({"exp": u32::MAX})),
             "InvalidJWTToken: Fields `role` and `exp` are required in JWT",
         ),
         (
-            token(SECRET, json!({"role": "authenticated", "exp": 1})),
+            token(SECRET, &json!({"role": "authenticated", "exp": 1})),
             "InvalidJWTToken: Token has expired ",
         ),
     ] {
@@ -298,7 +310,8 @@ async fn both_forms_of_messages_are_spoken() {
     peer.send(json!(["1", "3", "realtime:room", "phx_leave", {}])).await;
     assert_eq!(peer.expect().await[4]["status"], "ok");
     assert_eq!(peer.expect().await, json!(["1", "1", "realtime:room", "phx_close", {}]));
-    let mut old = Peer::try_connect(&running, "apikey=anon-key").await.unwrap();
+    let query = format!("apikey={}", anon_key());
+    let mut old = Peer::try_connect(&running, &query).await.unwrap();
     let join = json!({"topic": "realtime:a", "event": "phx_join", "ref": "7",
         "payload": {"config": {"postgres_changes": [{"schema": "public", "table": "notes"}]}}});
     old.send(join).await;
@@ -321,8 +334,8 @@ async fn a_project_admits_so_much_and_no_more() {
     }});
     let (running, _database) = start_with_database(limits).await;
     let mut peer = Peer::connect(&running).await;
-    let second = Peer::try_connect(&running, "apikey=anon-key&vsn=2.0.0").await;
-    assert_eq!(second.err(), Some(429));
+    let query = format!("apikey={}&vsn=2.0.0", anon_key());
+    assert_eq!(Peer::try_connect(&running, &query).await.err(), Some(429));
     assert_eq!(peer.join("realtime:a", "", json!([])).await["status"], "ok");
     let refused = peer.join("realtime:b", "", json!([])).await;
     assert_eq!(refused["response"]["reason"], "ChannelRateLimitReached: Too many channels");
