@@ -7,6 +7,7 @@
 //! out, and an address of the project in `Location` becomes ours, because a resumable upload goes
 //! on there. The JSON of storage names no host.
 
+use shared::core::address::split_origin;
 use shared::core::error::{ApiError, ErrorCode};
 use shared::edge;
 use worker::wasm_bindgen::JsCast;
@@ -53,7 +54,7 @@ pub(crate) async fn pass(request: &Request, env: &Env) -> Result<Response, ApiEr
     }
     refuse_large(request.headers())?;
     let url = request.inner().url();
-    let (own, rest) = split(&url);
+    let (own, rest) = split_origin(&url);
     let project = config.supabase_url()?;
     if project == own {
         // It would call itself until the platform ends it.
@@ -114,7 +115,7 @@ fn led_back(answer: Response, project: &str, own: &str) -> Response {
 
 /// A location at the project, or of storage by whichever name it knows itself, as one here.
 fn address_here(location: &str, project: &str, own: &str) -> Option<String> {
-    let (origin, rest) = split(location);
+    let (origin, rest) = split_origin(location);
     let is_ours = (origin == project && owns(path_of(rest)))
         || (!origin.is_empty() && rest.starts_with("/storage/v1/"));
     is_ours.then(|| format!("{own}{rest}"))
@@ -124,16 +125,9 @@ fn path_of(rest: &str) -> &str {
     rest.split(['?', '#']).next().unwrap_or_default()
 }
 
-/// An absolute URL's origin and the rest; everything is the rest where there is no origin.
-fn split(url: &str) -> (&str, &str) {
-    let Some((_, after)) = url.split_once("://") else { return ("", url) };
-    let rest = after.find(['/', '?', '#']).map_or("", |at| after.get(at..).unwrap_or_default());
-    url.split_at_checked(url.len() - rest.len()).unwrap_or((url, ""))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{address_here, is_droppable, owns, split};
+    use super::{address_here, is_droppable, owns};
 
     #[test]
     fn only_the_four_services_are_the_projects() {
@@ -145,14 +139,6 @@ mod tests {
         {
             assert!(!owns(path), "{path}");
         }
-    }
-
-    #[test]
-    fn a_url_is_split_after_its_host() {
-        assert_eq!(split("https://a.b:1/c?d=/e"), ("https://a.b:1", "/c?d=/e"));
-        assert_eq!(split("https://a.b"), ("https://a.b", ""));
-        assert_eq!(split("https://a.b?c"), ("https://a.b", "?c"));
-        assert_eq!(split("/c?to=x"), ("", "/c?to=x"));
     }
 
     #[test]
