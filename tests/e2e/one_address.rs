@@ -50,6 +50,17 @@ fn an_app_sees_by_the_gateways_address_alone_what_it_sees_at_the_project() {
 }
 
 #[test]
+fn client_js_and_a_functions_client_work_with_one_address_and_with_two() {
+    e2e::run(async |world| {
+        let given = json!({ "gateway": world.stack().gateway_url() });
+        let seen = world.node("client/ways.mjs", &given);
+        let done = json!({ "state": "done", "isPicture": "image/png" });
+        let expected = json!({ "signedOut": 401, "checked": true, "two": done, "one": done });
+        assert_eq!(seen, expected);
+    });
+}
+
+#[test]
 fn the_switch_closes_the_projects_paths_and_nothing_else() {
     e2e::run(async |world| {
         let off = BTreeMap::from([("PROJECT_PASS_THROUGH".to_owned(), Some("false".to_owned()))]);
