@@ -20,12 +20,10 @@ const functions = new FunctionsClient(functionsUrl, { headers: { apikey: stack.a
 project.auth.onAuthStateChange((_event, session) => {
   functions.setAuth(session?.access_token ?? stack.anonKey);
 });
-const signedOut = await functions.invoke("runninghub-queue-manager/check", { method: "GET" });
+const ask = () => functions.invoke("runninghub-queue-manager/check-user-active", { body: {} });
+const signedOut = await ask();
 await signIn(project, "user1@example.com");
-const checked = good(
-  await functions.invoke("runninghub-queue-manager/check", { method: "GET" }),
-  "check",
-);
+const checked = good(await ask(), "check-user-active");
 const two = await run(createJobs(project, { functionsUrl, pollMs: 50 }));
 
 // One.
@@ -36,6 +34,11 @@ await signIn(whole, "user1@example.com");
 const one = await run(createJobs(whole, { pollMs: 50 }));
 
 console.log(
-  JSON.stringify({ signedOut: signedOut.error.context.status, checked: "hasActiveJob" in checked, two, one }),
+  JSON.stringify({
+    signedOut: signedOut.error.context.status,
+    checked: checked.hasActiveJob === false,
+    two,
+    one,
+  }),
 );
 process.exit(0);

@@ -15,7 +15,8 @@ const SERVICES: [&str; 4] = ["auth/v1", "rest/v1", "storage/v1", "realtime/v1"];
 #[test]
 fn an_app_sees_by_the_gateways_address_alone_what_it_sees_at_the_project() {
     e2e::run(async |world| {
-        let project = world.node("client/one_address.mjs", &json!({ "url": world.stack().info().url }));
+        let project =
+            world.node("client/one_address.mjs", &json!({ "url": world.stack().info().url }));
         let expected = json!({
             "wrong": "400 invalid_credentials",
             "unknown": "404 PGRST205",
@@ -164,7 +165,8 @@ fn a_request_passes_as_it_is_without_the_headers_of_its_hop() {
         let head = project.last_head().to_lowercase();
         let has = |text: &str| head.contains(&text.to_lowercase());
         assert!(has(&format!("PATCH {path} ")), "{head}");
-        for kept in ["bearer the-callers-own", "apikey: the-callers-key", "prefer: return=minimal"] {
+        for kept in ["bearer the-callers-own", "apikey: the-callers-key", "prefer: return=minimal"]
+        {
             assert!(has(kept), "{kept}: {head}");
         }
         for dropped in ["x-hop", "proxy-authorization", "elsewhere.example"] {

@@ -135,7 +135,8 @@ mod tests {
             assert!(owns(path), "{path}");
         }
         assert!(owns("/realtime/v1/websocket"));
-        for path in ["/", "/auth", "/auth/v10/token", "/rest/v2", "/functions/v1/rest/v1", "/a/rest/v1"]
+        for path in
+            ["/", "/auth", "/auth/v10/token", "/rest/v2", "/functions/v1/rest/v1", "/a/rest/v1"]
         {
             assert!(!owns(path), "{path}");
         }

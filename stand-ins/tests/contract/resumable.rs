@@ -105,7 +105,10 @@ async fn an_upload_goes_on_where_it_broke_off() {
     let last = uploader.chunk(&location, CHUNK, bytes[CHUNK..].to_vec()).send().await.unwrap();
     assert_eq!((last.status().as_u16(), header(&last, "tus-complete")), (204, "1"));
     let read = uploader.running.client.get(&public).send().await.unwrap();
-    assert_eq!((header(&read, "content-type"), header(&read, "cache-control")), ("image/png", "max-age=60"));
+    assert_eq!(
+        (header(&read, "content-type"), header(&read, "cache-control")),
+        ("image/png", "max-age=60")
+    );
     assert_eq!(read.bytes().await.unwrap(), bytes);
     assert_eq!(uploader.offset(&location).await, bytes.len().to_string());
     let anew = uploader.create(&name, 5);
@@ -180,13 +183,15 @@ async fn what_breaks_the_protocol_is_refused_in_its_words() {
     );
     let bare = uploader.running.client.post(&url).bearer_auth(&uploader.token);
     assert_eq!(refusal(bare).await, plain(412, "Tus-Resumable Required\n"));
-    let lengthless = uploader.request(Method::POST, &url).header("upload-metadata", metadata(&name));
+    let lengthless =
+        uploader.request(Method::POST, &url).header("upload-metadata", metadata(&name));
     assert!(refusal(lengthless).await.1.starts_with("Upload-Length or"));
     let broken = uploader.request(Method::POST, &url).header("upload-length", 5);
     assert_eq!(refusal(broken.header("upload-metadata", "a ***")).await.0, 400);
     let large = uploader.create(&name, 50 * 1024 * 1024 + 1);
     assert_eq!(refusal(large).await, plain(413, "Maximum size exceeded\n"));
-    let text = metadata(&name).replace(&STANDARD.encode("image/png"), &STANDARD.encode("text/html"));
+    let text =
+        metadata(&name).replace(&STANDARD.encode("image/png"), &STANDARD.encode("text/html"));
     let typed = uploader.request(Method::POST, &url).header("upload-length", 5);
     assert_eq!(refusal(typed.header("upload-metadata", text)).await.0, 415);
     assert_eq!(refusal(uploader.create("../a.png", 5)).await.0, 400);

@@ -146,10 +146,7 @@ async fn granted(client: &Client, subscription: &Subscription) -> Result<(), Sub
     let tables = client.query(SQL, &[&PUBLICATION, &wanted.schema, &wanted.table]).await;
     let tables = tables.map_err(failed)?;
     let refused = |why: &str| {
-        format!(
-            "Unable to subscribe to changes with given parameters. {why}: [{}]",
-            wanted.shown()
-        )
+        format!("Unable to subscribe to changes with given parameters. {why}: [{}]", wanted.shown())
     };
     if tables.is_empty() {
         let why = "Please check Realtime is enabled for the given connect parameters";

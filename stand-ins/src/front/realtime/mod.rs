@@ -116,12 +116,11 @@ async fn connect(
         return (StatusCode::TOO_MANY_REQUESTS, body).into_response();
     };
     let token = front.keys.token(role).to_owned();
-    upgrade
-        .max_frame_size(FRAME_BYTES_MAX)
-        .max_message_size(FRAME_BYTES_MAX)
-        .on_upgrade(async move |socket| {
+    upgrade.max_frame_size(FRAME_BYTES_MAX).max_message_size(FRAME_BYTES_MAX).on_upgrade(
+        async move |socket| {
             socket::serve(socket, &permit.0, version, token).await;
-        })
+        },
+    )
 }
 
 fn unauthorized(message: &str) -> Response {

@@ -113,9 +113,9 @@ async fn exchange(
 impl Socket<'_> {
     async fn receive(&mut self, frame: Frame) -> SocketState {
         let joined = self.channels.get(&frame.topic).map(|channel| channel.join_ref.clone());
-        let is_stale = joined.as_ref().is_some_and(|join_ref| {
-            !frame.join_ref.is_null() && frame.join_ref != *join_ref
-        });
+        let is_stale = joined
+            .as_ref()
+            .is_some_and(|join_ref| !frame.join_ref.is_null() && frame.join_ref != *join_ref);
         match frame.event.as_str() {
             "heartbeat" if frame.topic == "phoenix" => self.reply(&frame, "ok", json!({})),
             "phx_join" => return self.join(frame).await,

@@ -79,16 +79,16 @@ impl RoleTable {
     /// Why the wish cannot be granted to the role: a column that it may not read, a value that its
     /// column cannot have.
     pub(super) async fn refuse(&self, client: &Client, wanted: &Wanted) -> Option<String> {
-        let is_readable =
-            |name: &str| self.column(name).is_some_and(|column| column.is_readable);
+        let is_readable = |name: &str| self.column(name).is_some_and(|column| column.is_readable);
         for filter in &wanted.filters {
             if !is_readable(&filter.column) {
                 return Some(raised(&format!("invalid column for filter {}", filter.column)));
             }
             if let Err(error) = self.holds(client, filter, None).await {
-                let message = error.as_db_error().map_or_else(|| error.to_string(), |error| {
-                    format!("ERROR {} {}", error.code().code(), error.message())
-                });
+                let message = error.as_db_error().map_or_else(
+                    || error.to_string(),
+                    |error| format!("ERROR {} {}", error.code().code(), error.message()),
+                );
                 return Some(message);
             }
         }
@@ -214,7 +214,8 @@ impl RoleTable {
             column.is_readable && (is_wanted || column.is_key)
         };
         let shown: Vec<&Column> = self.columns.iter().filter(is_shown).collect();
-        let types = shown.iter().map(|column| json!({"name": column.name, "type": column.type_name}));
+        let types =
+            shown.iter().map(|column| json!({"name": column.name, "type": column.type_name}));
         told["columns"] = types.collect();
         let is_large = bytes_of(&change.row) > CHANGE_BYTES_MAX;
         if is_large {

@@ -56,9 +56,10 @@ static OPERATORS: [FilterOperator; 13] = [
 
 /// A number that stands for the wish in every message about it, the same for equal ones.
 pub(super) fn wish_id(params: &Value) -> u32 {
-    let hash = params.to_string().bytes().fold(0x811c_9dc5_u32, |hash, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    });
+    let hash = params
+        .to_string()
+        .bytes()
+        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     hash & 0x07ff_ffff
 }
 
@@ -80,9 +81,11 @@ impl Wanted {
             }
         };
         if columns.is_some() && (schema == "*" || table == "*") {
-            return Err("Column selection is not supported for wildcard subscriptions. Provide an \
+            return Err(
+                "Column selection is not supported for wildcard subscriptions. Provide an \
                         explicit schema and table name."
-                .to_owned());
+                    .to_owned(),
+            );
         }
         let event = text("event").unwrap_or("*").to_uppercase();
         let known = ["INSERT", "UPDATE", "DELETE"];

@@ -350,8 +350,7 @@ async fn write_chunk(
     if content.as_mut().peek().await.is_none() {
         return Ok(());
     }
-    let mut file =
-        OpenOptions::new().append(true).open(&upload.incoming).await.map_err(failed)?;
+    let mut file = OpenOptions::new().append(true).open(&upload.incoming).await.map_err(failed)?;
     while let Some(Ok(chunk)) = content.next().await {
         if *offset + chunk.len() as u64 > upload.length {
             return Err(UploadRefusal::text(413, "upload's size exceeded\n"));
