@@ -211,6 +211,26 @@ fn redirects_are_passed_on_and_the_projects_own_address_becomes_ours() {
 }
 
 #[test]
+fn a_file_that_a_browser_would_run_is_confined_on_the_pages_origin() {
+    e2e::run(async |world| {
+        let project = RecordedProject::start(
+            "HTTP/1.1 200 OK\r\ncontent-type: image/svg+xml\r\ncontent-length: 6\r\n\
+             x-theirs: 1\r\nconnection: close\r\n\r\n<svg/>",
+        )
+        .await;
+        let gateway = before(world, &project).await;
+        let url = format!("{gateway}/storage/v1/object/public/a/b.svg");
+        let answer = world.http().get(url).send().await.unwrap();
+        assert_eq!(answer.headers()["content-security-policy"], "sandbox");
+        assert_eq!(
+            (answer.headers()["x-theirs"].as_bytes(), answer.status().as_u16()),
+            (&b"1"[..], 200)
+        );
+        assert_eq!(answer.text().await.unwrap(), "<svg/>");
+    });
+}
+
+#[test]
 fn a_body_that_the_platform_would_refuse_is_refused_in_words() {
     e2e::run(async |world| {
         let gateway = world.stack().gateway_url();

@@ -3,9 +3,10 @@
 //!
 //! Bodies stream both ways and a WebSocket stays one. Method, status, headers and credentials stay
 //! the caller's and the project's own: nothing of ours is added, CORS is the project's, and a
-//! redirect is the caller's to follow. Two things change: headers that speak of one hop are left
-//! out, and an address of the project in `Location` becomes ours, because a resumable upload goes
-//! on there. The JSON of storage names no host.
+//! redirect is the caller's to follow. Three things change: headers that speak of one hop are left
+//! out; an address of the project in `Location` becomes ours, because a resumable upload goes on
+//! there (the JSON of storage names no host); and a file that a browser would run is confined,
+//! because the pages have their sessions on this origin.
 
 use shared::core::address::split_origin;
 use shared::core::error::{ApiError, ErrorCode};
@@ -17,10 +18,11 @@ use crate::health::HEALTH;
 
 /// What belongs to the project below one address.
 const SERVICES: [&str; 4] = ["/auth/v1", "/rest/v1", "/storage/v1", "/realtime/v1"];
+const STORAGE: &str = "/storage/v1/";
 /// The platform refuses a body over 100 MB in words of its own, and without CORS headers.
 const BODY_BYTES_MAX: u64 = 95 * 1024 * 1024;
-/// What speaks of the hop between the caller and us (RFC 9110, 7.6.1). Those from `forwarded` on would
-/// have storage name a host of the caller's in `Location`. The platform needs `upgrade`.
+/// What speaks of the hop between the caller and us (RFC 9110, 7.6.1). Those from `forwarded` on
+/// would have storage name a host of the caller's in `Location`. The platform needs `upgrade`.
 const HOP_HEADERS: [&str; 10] = [
     "connection",
     "keep-alive",
@@ -63,7 +65,7 @@ pub(crate) async fn pass(request: &Request, env: &Env) -> Result<Response, ApiEr
     let failed = |error: worker::Error| ApiError::upstream(error.to_string());
     let copy = copied(request, &format!("{project}{rest}")).map_err(failed)?;
     let answer = Fetch::Request(copy).send().await.map_err(failed)?;
-    Ok(led_back(answer, project, own))
+    Ok(at_home(answer, project, own, rest.starts_with(STORAGE)))
 }
 
 fn refuse_large(headers: &Headers) -> Result<(), ApiError> {
@@ -102,23 +104,38 @@ fn is_droppable(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(is_token) && !name.eq_ignore_ascii_case("upgrade")
 }
 
-fn led_back(answer: Response, project: &str, own: &str) -> Response {
-    let location = answer.headers().get("location").ok().flatten();
-    let Some(ours) = location.and_then(|location| address_here(&location, project, own)) else {
+/// The answer with the two changes that an address shared with the pages asks for.
+fn at_home(answer: Response, project: &str, own: &str, is_storage: bool) -> Response {
+    let header = |name| answer.headers().get(name).ok().flatten();
+    let location = header("location");
+    let ours = location.and_then(|text| address_here(&text, project, own, is_storage));
+    let is_active = header("content-type").is_some_and(|kind| is_active(&kind));
+    if ours.is_none() && !is_active {
         return answer;
-    };
+    }
     let headers = answer.headers().clone();
-    // A URL that is good enough for one answer is for another.
-    let _ = headers.set("location", &ours);
+    // The platform takes a constant, and a URL that differs in its origin from one that it took.
+    if let Some(ours) = ours {
+        let _ = headers.set("location", &ours);
+    }
+    if is_active {
+        let _ = headers.set("content-security-policy", "sandbox");
+    }
     answer.with_headers(headers)
 }
 
+/// Whether a browser that opens the answer would run what is in it.
+fn is_active(content_type: &str) -> bool {
+    let kind = content_type.to_ascii_lowercase();
+    ["html", "xml", "multipart/"].iter().any(|active| kind.contains(active))
+}
+
 /// A location at the project, or of storage by whichever name it knows itself, as one here.
-fn address_here(location: &str, project: &str, own: &str) -> Option<String> {
+fn address_here(location: &str, project: &str, own: &str, is_storage: bool) -> Option<String> {
     let (origin, rest) = split_origin(location);
-    let is_ours = (origin == project && owns(path_of(rest)))
-        || (!origin.is_empty() && rest.starts_with("/storage/v1/"));
-    is_ours.then(|| format!("{own}{rest}"))
+    let is_theirs = origin == project && owns(path_of(rest));
+    let is_files = is_storage && !origin.is_empty() && rest.starts_with(STORAGE);
+    (is_theirs || is_files).then(|| format!("{own}{rest}"))
 }
 
 fn path_of(rest: &str) -> &str {
@@ -127,7 +144,7 @@ fn path_of(rest: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::{address_here, is_droppable, owns};
+    use super::{address_here, is_active, is_droppable, owns};
 
     #[test]
     fn only_the_four_services_are_the_projects() {
@@ -144,13 +161,16 @@ mod tests {
 
     #[test]
     fn a_location_at_the_project_leads_back_here_and_no_other_does() {
-        let here = |location| address_here(location, "https://p.co", "https://own.app");
+        let at = |location, is_storage| {
+            address_here(location, "https://p.co", "https://own.app", is_storage)
+        };
         let upload = "/storage/v1/upload/resumable/YQ";
         let ours = Some(format!("https://own.app{upload}"));
-        assert_eq!(here(&format!("https://p.co{upload}")), ours);
-        assert_eq!(here(&format!("https://p.storage.co{upload}")), ours);
+        assert_eq!(at(&format!("https://p.co{upload}"), true), ours);
+        assert_eq!(at(&format!("https://p.storage.co{upload}"), true), ours);
+        assert_eq!(at(&format!("https://p.storage.co{upload}"), false), None);
         let verify = Some("https://own.app/auth/v1/verify?a=b".to_owned());
-        assert_eq!(here("https://p.co/auth/v1/verify?a=b"), verify);
+        assert_eq!(at("https://p.co/auth/v1/verify?a=b", false), verify);
         for other in [
             "/storage/v1/upload/resumable/YQ",
             "https://accounts.example/o?redirect=https://p.co/auth/v1/callback",
@@ -158,7 +178,17 @@ mod tests {
             "https://p.co/dashboard",
             "https://own.app/#access_token=x",
         ] {
-            assert_eq!(here(other), None, "{other}");
+            assert_eq!(at(other, false), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_a_browser_would_run_is_told_from_what_it_shows() {
+        for kind in ["text/html", "image/svg+xml", "Application/XHTML+xml; charset=utf-8"] {
+            assert!(is_active(kind), "{kind}");
+        }
+        for kind in ["image/png", "application/json; charset=utf-8", "video/mp4", "text/plain"] {
+            assert!(!is_active(kind), "{kind}");
         }
     }
 
