@@ -117,7 +117,7 @@ const own = good(
   await supabase.schema("unstuck").from("jobs").select("status").eq("id", jobId).single(),
   "its own row",
 );
-good(await supabase.auth.signOut(), "signOut");
+good(await supabase.auth.signOut({ scope: "local" }), "signOut");
 
 console.log(
   JSON.stringify({

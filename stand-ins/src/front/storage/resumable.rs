@@ -9,12 +9,12 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::pin::pin;
 use std::sync::{Arc, PoisonError};
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::BodyDataStream;
 use axum::extract::{Path, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{head, post};
@@ -140,13 +140,29 @@ fn answer(status: StatusCode, headers: &[(&'static str, String)], body: String) 
     response
 }
 
-async fn create(
-    State(front): State<SharedFront>,
-    request: Request,
-) -> Result<Response, UploadRefusal> {
+/// Reads what a refusal leaves of a body: else the connection closes, and a client that still sends
+/// never sees the answer.
+async fn answered(
+    mut body: BodyDataStream,
+    outcome: impl AsyncFnOnce(&mut BodyDataStream) -> Result<Response, UploadRefusal>,
+) -> Response {
+    let outcome = outcome(&mut body).await;
+    while let Some(Ok(_)) = body.next().await {}
+    outcome.into_response()
+}
+
+async fn create(State(front): State<SharedFront>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
+    answered(body.into_data_stream(), async |body| created(&front, &parts, body).await).await
+}
+
+async fn created(
+    front: &SharedFront,
+    parts: &Parts,
+    body: &mut BodyDataStream,
+) -> Result<Response, UploadRefusal> {
     let (headers, is_signed) = (&parts.headers, parts.uri.path().starts_with(SIGNED));
-    checked(&front, &parts.method, headers, is_signed)?;
+    checked(front, &parts.method, headers, is_signed)?;
     if headers.contains_key("upload-defer-length") {
         let message = "creation-defer-length extension is not (yet) supported.\n";
         return Err(UploadRefusal::text(501, message));
@@ -165,7 +181,7 @@ async fn create(
     if length > bucket.bytes_max.unwrap_or(u64::MAX).min(front.storage.bytes_max) {
         return Err(UploadRefusal::text(413, "Maximum size exceeded\n"));
     }
-    let upsert = admitted(&front, headers, &object, is_signed).await?;
+    let upsert = admitted(front, headers, &object, is_signed).await?;
     let description = description(&fields);
     write::check_type(&description, &bucket)?;
     if !upsert && front.storage.disk.meta(&object).await.is_some() {
@@ -186,10 +202,10 @@ async fn create(
     front.storage.resumable.begun().insert(id.clone(), Arc::clone(&upload));
     let mut told = vec![("location", location(headers, is_signed, &id))];
     if text(headers, header::CONTENT_TYPE.as_str()) == Some(CHUNK_TYPE) || length == 0 {
-        let offset = received(&front, &upload, 0, body, upsert).await?;
+        let offset = received(front, &upload, 0, body, upsert).await?;
         told.push(("upload-offset", offset.to_string()));
     }
-    told.push(("upload-expires", expires(&front, &upload)));
+    told.push(("upload-expires", expires(front, &upload)));
     Ok(answer(StatusCode::CREATED, &told, String::new()))
 }
 
@@ -217,17 +233,26 @@ async fn append(
     State(front): State<SharedFront>,
     Path(id): Path<String>,
     request: Request,
-) -> Result<Response, UploadRefusal> {
+) -> Response {
     let (parts, body) = request.into_parts();
+    answered(body.into_data_stream(), async |body| appended(&front, &id, &parts, body).await).await
+}
+
+async fn appended(
+    front: &SharedFront,
+    id: &str,
+    parts: &Parts,
+    body: &mut BodyDataStream,
+) -> Result<Response, UploadRefusal> {
     let (headers, is_signed) = (&parts.headers, parts.uri.path().starts_with(SIGNED));
-    checked(&front, &parts.method, headers, is_signed)?;
+    checked(front, &parts.method, headers, is_signed)?;
     let from = number(headers, "upload-offset");
     let from = from.ok_or(UploadRefusal::text(403, "Upload-Offset header required\n"))?;
     if !headers.contains_key(header::CONTENT_TYPE) {
         return Err(UploadRefusal::text(403, "Content-Type header required\n"));
     }
-    let upload = front.storage.resumable.find_fresh(&id)?;
-    let upsert = admitted(&front, headers, &upload.object, is_signed).await?;
+    let upload = front.storage.resumable.find_fresh(id)?;
+    let upsert = admitted(front, headers, &upload.object, is_signed).await?;
     if let Some(length) = number(headers, header::CONTENT_LENGTH.as_str()) {
         if from + length > upload.length {
             return Err(UploadRefusal::text(413, "upload's size exceeded\n"));
@@ -236,12 +261,12 @@ async fn append(
             return Err(UploadRefusal::text(400, "A chunk must have 6 MB, all but the last\n"));
         }
     }
-    let offset = received(&front, &upload, from, body, upsert).await?;
+    let offset = received(front, &upload, from, body, upsert).await?;
     let mut told = vec![("upload-offset", offset.to_string())];
     told.push(if offset == upload.length {
         ("tus-complete", "1".to_owned())
     } else {
-        ("upload-expires", expires(&front, &upload))
+        ("upload-expires", expires(front, &upload))
     });
     Ok(answer(StatusCode::NO_CONTENT, &told, String::new()))
 }
@@ -319,7 +344,7 @@ async fn received(
     front: &SharedFront,
     upload: &BegunUpload,
     from: u64,
-    body: Body,
+    body: &mut BodyDataStream,
     upsert: bool,
 ) -> Result<u64, UploadRefusal> {
     let mut offset = upload.offset.lock().await;
@@ -343,15 +368,14 @@ async fn received(
 async fn write_chunk(
     upload: &BegunUpload,
     offset: &mut u64,
-    body: Body,
+    body: &mut BodyDataStream,
 ) -> Result<(), UploadRefusal> {
-    let failed = |error: std::io::Error| UploadRefusal::io(&error);
-    let mut content = pin!(write::data(body).peekable());
-    if content.as_mut().peek().await.is_none() {
+    if *offset == upload.length {
         return Ok(());
     }
+    let failed = |error: std::io::Error| UploadRefusal::io(&error);
     let mut file = OpenOptions::new().append(true).open(&upload.incoming).await.map_err(failed)?;
-    while let Some(Ok(chunk)) = content.next().await {
+    while let Some(Ok(chunk)) = body.next().await {
         if *offset + chunk.len() as u64 > upload.length {
             return Err(UploadRefusal::text(413, "upload's size exceeded\n"));
         }

@@ -245,7 +245,7 @@ async fn store(
     Err(StorageRefusal::bad_request("The form has no file"))
 }
 
-pub(super) fn data(body: Body) -> impl Stream<Item = std::io::Result<Bytes>> {
+fn data(body: Body) -> impl Stream<Item = std::io::Result<Bytes>> {
     let stream: BodyDataStream = body.into_data_stream();
     stream.map(|chunk| chunk.map_err(std::io::Error::other))
 }
