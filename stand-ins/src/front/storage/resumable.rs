@@ -142,18 +142,16 @@ fn answer(status: StatusCode, headers: &[(&'static str, String)], body: String) 
 
 /// Reads what a refusal leaves of a body: else the connection closes, and a client that still sends
 /// never sees the answer.
-async fn answered(
-    mut body: BodyDataStream,
-    outcome: impl AsyncFnOnce(&mut BodyDataStream) -> Result<Response, UploadRefusal>,
-) -> Response {
-    let outcome = outcome(&mut body).await;
+async fn answered(mut body: BodyDataStream, outcome: Result<Response, UploadRefusal>) -> Response {
     while let Some(Ok(_)) = body.next().await {}
     outcome.into_response()
 }
 
 async fn create(State(front): State<SharedFront>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    answered(body.into_data_stream(), async |body| created(&front, &parts, body).await).await
+    let mut body = body.into_data_stream();
+    let outcome = created(&front, &parts, &mut body).await;
+    answered(body, outcome).await
 }
 
 async fn created(
@@ -235,7 +233,9 @@ async fn append(
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    answered(body.into_data_stream(), async |body| appended(&front, &id, &parts, body).await).await
+    let mut body = body.into_data_stream();
+    let outcome = appended(&front, &id, &parts, &mut body).await;
+    answered(body, outcome).await
 }
 
 async fn appended(
