@@ -63,10 +63,11 @@ impl Hub {
         Self { url, next_key: AtomicU64::default(), state: Mutex::default() }
     }
 
-    /// All of these or none. From now on what is committed is told.
+    /// All of these in place of the former ones, or none. From now on what is committed is told.
     pub(super) async fn subscribe(
         self: &Arc<Self>,
         wanted: Vec<Subscription>,
+        former: &[u64],
     ) -> Result<Vec<u64>, SubscribeError> {
         let failed = |error: anyhow::Error| SubscribeError::Failed(format!("{error:#}"));
         let mut state = self.state.lock().await;
@@ -78,6 +79,9 @@ impl Hub {
             let feed = Feed::open(client).await.map_err(failed)?;
             state.is_read = true;
             tokio::spawn(Arc::clone(self).read(feed));
+        }
+        for key in former {
+            state.subscriptions.remove(key);
         }
         let keys = wanted.into_iter().map(|subscription| {
             let key = self.next_key.fetch_add(1, Ordering::Relaxed);

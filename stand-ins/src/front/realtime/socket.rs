@@ -248,7 +248,7 @@ impl Socket<'_> {
         }
     }
 
-    async fn happen(&mut self, event: SocketEvent) -> SocketState {
+    async fn happen(&mut self, event: SocketEvent) {
         match event {
             SocketEvent::Change { topic, payload } => {
                 if self.channels.contains_key(&topic) {
@@ -267,7 +267,6 @@ impl Socket<'_> {
             }
             SocketEvent::Subscribe { .. } | SocketEvent::ConfirmToken { .. } => {}
         }
-        SocketState::Open
     }
 
     fn is_joined(&self, topic: &str, join_ref: &Value) -> bool {
@@ -295,13 +294,12 @@ impl Socket<'_> {
             .collect();
         let hub = Arc::clone(&self.front.realtime.hub);
         let subscribed = match wanted {
-            Ok(wanted) => hub.subscribe(wanted).await,
+            Ok(wanted) => hub.subscribe(wanted, &channel.subscriptions).await,
             Err(reason) => Err(SubscribeError::Refused(reason)),
         };
         let (status, message, is_retried) = match subscribed {
             Ok(keys) => {
-                let former = std::mem::replace(&mut channel.subscriptions, keys);
-                hub.unsubscribe(&former).await;
+                channel.subscriptions = keys;
                 ("ok", "Subscribed to PostgreSQL".to_owned(), false)
             }
             Err(SubscribeError::Refused(message)) => ("error", message, false),
