@@ -183,7 +183,8 @@ export type LedgerPage = {
 };
 export type Options = {
     /**
-     * Address of the functions, if not the project's own.
+     * Address of the functions, where the client's own address is not
+     * the gateway's: "https://<your gateway>/functions/v1".
      */
     functionsUrl?: string | undefined;
     /**

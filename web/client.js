@@ -116,7 +116,8 @@
 
 /**
  * @typedef {object} Options
- * @property {string} [functionsUrl]  Address of the functions, if not the project's own.
+ * @property {string} [functionsUrl]  Address of the functions, where the client's own address is not
+ *   the gateway's: "https://<your gateway>/functions/v1".
  * @property {string | null} [buyUrl]  The app's own page that sells credits, if it has one. It gets
  *   the user's id as `client_reference_id`, as a payment link does.
  * @property {string} [bucket]  The bucket that inputs are uploaded to.
@@ -248,10 +249,27 @@ class Connection {
     this.token = undefined;
     /** The family of each tool, once it was read. @type {Map<string, string> | undefined} */
     this.families = undefined;
+    /** Whether a gateway has answered at the functions' address. */
+    this.found = false;
+  }
+
+  /** Refuses an address where something else answers than a gateway. */
+  async findGateway() {
+    if (this.found) return;
+    // One that does not answer now may answer the call.
+    const response = await fetch(`${this.base}/health`).catch(() => null);
+    if (!response) return;
+    const answer = await response.json().catch(() => null);
+    this.found = typeof answer?.ok === "boolean" || typeof answer?.request_id === "string";
+    if (this.found || response.status >= 500) return;
+    const example = "https://<your gateway>/functions/v1";
+    const advice = `set functionsUrl to your gateway's address: "${example}"`;
+    throw new JobError("misconfigured", `No gateway answers at ${this.base}; ${advice}`);
   }
 
   /** The session, or null where nobody is signed in. */
   async visit() {
+    await this.findGateway();
     const { data } = await this.supabase.auth.getSession();
     this.token = data.session?.access_token;
     return data.session;

@@ -30,6 +30,13 @@ pub(crate) fn iso(ms: u64) -> String {
     format!("{:.3}", jiff::Timestamp::from_millisecond(ms).unwrap_or_default())
 }
 
+/// Formats milliseconds since 1970 as HTTP headers have times: `Sat, 21 Nov 2026 10:20:30 GMT`.
+pub(crate) fn http_date(ms: u64) -> String {
+    let instant = jiff::Timestamp::from_millisecond(i64::try_from(ms).unwrap_or(i64::MAX));
+    let printer = jiff::fmt::rfc2822::DateTimePrinter::new();
+    printer.timestamp_to_rfc9110_string(&instant.unwrap_or_default()).unwrap_or_default()
+}
+
 /// Reads an ISO 8601 time with an offset as milliseconds since 1970.
 pub(crate) fn instant(text: &str) -> Option<u64> {
     u64::try_from(text.parse::<jiff::Timestamp>().ok()?.as_millisecond()).ok()
@@ -43,7 +50,7 @@ fn random<const N: usize>() -> [u8; N] {
 
 #[cfg(test)]
 mod tests {
-    use super::{instant, iso};
+    use super::{http_date, instant, iso};
 
     #[test]
     fn times_are_written_and_read_in_milliseconds() {
@@ -52,5 +59,6 @@ mod tests {
         assert_eq!(instant("2026-11-21T10:20:30.456Z"), Some(1_795_256_430_456));
         assert_eq!(instant("2026-11-21T12:20:30.456789+02:00"), Some(1_795_256_430_456));
         assert_eq!(instant("yesterday"), None);
+        assert_eq!(http_date(1_795_256_430_456), "Sat, 21 Nov 2026 10:20:30 GMT");
     }
 }

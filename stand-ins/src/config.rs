@@ -25,9 +25,17 @@ pub struct StandInConfig {
     pub storage_dir: PathBuf,
     /// The project's database, as `authenticator`: its buckets and policies are storage's.
     pub database_url: String,
+    /// The same database as a role that may replicate and become any other: Realtime's.
+    #[serde(default)]
+    pub replication_url: Option<String>,
+    #[serde(default)]
+    pub realtime: RealtimeLimits,
     /// The project's limit for one file, whatever its bucket says.
     #[serde(default = "default_storage_bytes_max")]
     pub storage_bytes_max: u64,
+    /// How long an upload in chunks may take.
+    #[serde(default = "default_upload_lifetime_s")]
+    pub upload_lifetime_s: u64,
     /// Accepted keys by provider; a provider without an entry takes the stack's usual local key.
     #[serde(default)]
     pub provider_keys: BTreeMap<String, Vec<String>>,
@@ -41,6 +49,28 @@ pub struct SeededUser {
     pub id: String,
     pub email: String,
     pub password: String,
+}
+
+/// What a project's Realtime admits.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default)]
+pub struct RealtimeLimits {
+    pub sockets: usize,
+    pub channels_per_socket: usize,
+    pub joins_per_second: usize,
+    pub messages_per_second: usize,
+}
+
+/// What a new project has (supabase/realtime, config/runtime.exs, `TENANT_MAX_…`).
+impl Default for RealtimeLimits {
+    fn default() -> Self {
+        Self {
+            sockets: 200,
+            channels_per_socket: 100,
+            joins_per_second: 100,
+            messages_per_second: 100,
+        }
+    }
 }
 
 impl StandInConfig {
@@ -58,6 +88,11 @@ impl StandInConfig {
 /// What docs/deploying.md asks for.
 fn default_storage_bytes_max() -> u64 {
     512 * 1024 * 1024
+}
+
+/// Supabase's documentation, "Resumable Uploads": 24 hours.
+fn default_upload_lifetime_s() -> u64 {
+    24 * 3600
 }
 
 fn default_token_lifetime_s() -> u64 {

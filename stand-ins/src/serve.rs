@@ -30,6 +30,7 @@ pub async fn serve(listener: TcpListener, router: Router) -> anyhow::Result<()> 
             let _ = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .serve_connection(TokioIo::new(stream), service)
+                .with_upgrades()
                 .await;
         });
     }

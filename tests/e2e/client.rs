@@ -34,6 +34,26 @@ fn a_page_signs_in_uploads_orders_and_reads() {
 }
 
 #[test]
+fn an_address_without_a_gateway_is_refused_before_anything_is_uploaded() {
+    e2e::run(async |world| {
+        let seen = world.node("client/no_gateway.mjs", &json!({}));
+        let url = seen["functionsUrl"].as_str().unwrap();
+        assert_eq!(
+            seen["message"],
+            format!(
+                "No gateway answers at {url}; set functionsUrl to your gateway's address: \
+                 \"https://<your gateway>/functions/v1\""
+            )
+        );
+        assert_eq!(
+            (&seen["code"], &seen["asked"], &seen["right"]),
+            (&json!("misconfigured"), &json!(["/functions/v1/health"]), &json!("done")),
+            "{seen:#}"
+        );
+    });
+}
+
+#[test]
 fn a_refusal_reaches_the_page_with_its_fields() {
     e2e::run(async |world| {
         let user = world.user(2).await;

@@ -21,6 +21,7 @@ mod hosts;
 mod kills;
 mod leaving;
 mod misbehaviour;
+mod one_address;
 mod placed_run;
 mod platform;
 mod process_generation_tasks_banana;

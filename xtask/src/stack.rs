@@ -189,6 +189,11 @@ impl Stack {
         self.options.state_dir.join("log/workers.log")
     }
 
+    /// Where the gateway listens itself, without the front door before it.
+    pub fn gateway_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.options.port_base + PORT_WORKERS)
+    }
+
     /// Where the front door stores objects, as `<bucket>/<path>`.
     pub fn storage_dir(&self) -> PathBuf {
         self.options.state_dir.join("storage")
@@ -373,6 +378,7 @@ async fn start_front(options: &StackOptions, keys: &LocalKeys, db_url: &str) -> 
         "users": keys::users(),
         "storage_dir": storage,
         "database_url": authenticator_url(db_url),
+        "replication_url": db_url,
     });
     if options.signing == Signing::Es256 {
         config["es256_private_pem"] = keys.es256_private_pem.clone().into();

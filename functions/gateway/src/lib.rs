@@ -1,11 +1,12 @@
-//! The one public origin: passes `/functions/v1/<name>` on to the function of that name, answers
-//! `health` itself, and serves the pages for everything else. A quote goes to the function of the tool
-//! that its body names.
+//! The one public origin: passes `/functions/v1/<name>` on to the function of that name and the
+//! paths of the Supabase project on to it, answers `health` itself, and serves the pages for
+//! everything else. A quote goes to the function of the tool that its body names.
 //!
-//! It holds no list of functions, reads no credential and changes no request.
+//! It holds no list of functions, reads no credential and changes no request of a function.
 
 mod health;
 mod pages;
+mod project;
 mod quote;
 
 use health::HEALTH;
@@ -27,6 +28,9 @@ async fn fetch(mut request: Request, env: Env, context: Context) -> worker::Resu
         return edge::serve(&pages::SETTINGS, request, env, context).await;
     }
     let request_id = edge::request_id(&request, &Fetch::new(env.clone()));
+    if project::owns(&path) {
+        return Ok(projects_answer(&request, &env, &request_id).await);
+    }
     if request.inner().method() == "OPTIONS" {
         return Ok(edge::plain(204, &request_id));
     }
@@ -59,6 +63,18 @@ async fn fetch(mut request: Request, env: Env, context: Context) -> worker::Resu
     // The caller gets an answer of the contract even if the function failed without one.
     edge::log_failure("gateway", name.unwrap_or_default(), &request_id, &detail);
     Ok(edge::answer(Err(ApiError::internal(detail)), &request_id))
+}
+
+async fn projects_answer(request: &Request, env: &Env, request_id: &str) -> Response {
+    match project::pass(request, env).await {
+        Ok(response) => response,
+        Err(error) => {
+            if let Some(detail) = &error.internal {
+                edge::log_failure("gateway", "project", request_id, detail);
+            }
+            edge::answer(Err(error), request_id)
+        }
+    }
 }
 
 /// Returns the service binding of a function's name, or `None` if the text cannot be one.

@@ -161,6 +161,11 @@ pub trait Transport {
     async fn notify(&self, queue: &str, message: &str, delay_s: u32) -> Result<(), TransportError>;
     /// Writes one line of the structured log.
     fn log(&self, line: &Value);
+    /// The origin of the address at which the caller reached us, such as `https://app.example`;
+    /// empty for what no request began.
+    fn origin(&self) -> &str {
+        ""
+    }
 }
 
 /// A transport that can read an answer while it arrives.

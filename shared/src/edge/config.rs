@@ -15,7 +15,7 @@ thread_local! {
 
 /// Returns the configuration, or a 500 naming the setting that is missing or not valid. A failure
 /// is not cached.
-pub(crate) fn config(env: &Env, required: RequiredGroups) -> Result<Rc<Config>, ApiError> {
+pub fn config(env: &Env, required: RequiredGroups) -> Result<Rc<Config>, ApiError> {
     if let Some(known) = PARSED.with_borrow(Clone::clone) {
         return Ok(known);
     }

@@ -13,6 +13,7 @@ use worker::web_sys::{AbortController, AbortSignal, Response};
 use worker::{Delay, Env, MessageBuilder};
 
 use super::http::{exchange, is_redirect, text};
+use crate::core::address;
 use crate::core::media::MediaType;
 use crate::core::transport::{
     CopyError, FileCopy, FileInMemory, HttpRequest, HttpResponse, Transport, TransportError,
@@ -35,12 +36,18 @@ const NOTIFY_DELAY_S_MAX: u32 = 43_200;
 pub struct Fetch {
     env: Env,
     copies: Rc<Permits>,
+    origin: Rc<str>,
 }
 
 impl Fetch {
     /// The transport of one event.
     pub fn new(env: Env) -> Fetch {
-        Fetch { env, copies: Permits::new(COPIES, u64::MAX) }
+        Fetch { env, copies: Permits::new(COPIES, u64::MAX), origin: Rc::default() }
+    }
+
+    /// The same for a request to that URL.
+    pub(super) fn reached_at(self, url: &str) -> Fetch {
+        Fetch { origin: address::split_origin(url).0.into(), ..self }
     }
 
     /// Returns the bindings and variables of the function.
@@ -123,6 +130,10 @@ impl Transport for Fetch {
 
     fn log(&self, line: &Value) {
         worker::console_log!("{line}");
+    }
+
+    fn origin(&self) -> &str {
+        &self.origin
     }
 }
 

@@ -23,6 +23,7 @@ mod stream;
 
 pub use body::{discard as discard_body, read as read_body};
 pub use call::{Call, OwnedCx, handle};
+pub use config::config;
 pub use cors::{plain, with_cors};
 pub use cron::serve_scheduled;
 pub use fetch::Fetch;

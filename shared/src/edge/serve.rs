@@ -61,7 +61,7 @@ pub async fn serve(
     env: Env,
     context: Context,
 ) -> worker::Result<Response> {
-    let fetch = Fetch::new(env);
+    let fetch = Fetch::new(env).reached_at(&request.inner().url());
     let request_id = request_id(&request, &fetch);
     let method = request.inner().method();
     if method == "OPTIONS" {

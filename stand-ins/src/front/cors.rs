@@ -7,7 +7,8 @@ use axum::response::{IntoResponse, Response};
 
 const HEADERS: &str = "authorization, apikey, content-type, x-client-info, x-upsert, x-metadata, \
     x-retry-count, x-region, x-request-id, x-supabase-api-version, prefer, range, accept, \
-    accept-profile, content-profile, \
+    accept-profile, content-profile, tus-resumable, upload-length, upload-metadata, upload-offset, \
+    x-signature, \
     cache-control, if-none-match, idempotency-key, traceparent, tracestate, baggage";
 
 /// Answers a preflight; adds the headers to every other answer.
@@ -29,7 +30,8 @@ pub(super) async fn allow(request: Request, next: Next) -> Response {
 pub(super) fn add(headers: &mut HeaderMap) {
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     let exposed = HeaderValue::from_static(
-        "content-range, content-location, etag, retry-after, x-request-id, x-supabase-api-version",
+        "content-range, content-location, etag, retry-after, x-request-id, x-supabase-api-version, \
+         location, tus-resumable, tus-complete, upload-offset, upload-length, upload-expires",
     );
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
 }

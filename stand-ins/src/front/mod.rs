@@ -1,22 +1,29 @@
-//! The front door of a Supabase project on one origin. It plays auth and storage itself and passes
-//! everything else on: `/rest/v1` to PostgREST, `/functions/v1` and the pages to the workers.
+//! The front door of a Supabase project on one origin. It plays auth, storage and Realtime itself
+//! and passes everything else on: `/rest/v1` to PostgREST, `/functions/v1` and the pages to the
+//! workers.
 
 mod auth;
 mod caller;
 mod cors;
 mod proxy;
+mod realtime;
+mod role;
 mod session;
 mod storage;
 mod token;
 
 use std::sync::Arc;
 
-use axum::Router;
+use axum::http::StatusCode;
 use axum::middleware;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{any, post};
+use axum::{Json, Router};
+use serde_json::json;
 
 use crate::config::StandInConfig;
 use caller::ProjectKeys;
+use realtime::Realtime;
 use session::Sessions;
 use storage::Storage;
 use token::Signer;
@@ -27,6 +34,7 @@ pub(crate) struct Front {
     signer: Signer,
     sessions: Sessions,
     storage: Storage,
+    realtime: Realtime,
     proxy: proxy::Proxy,
     issuer: String,
     token_lifetime_s: u64,
@@ -43,6 +51,7 @@ pub fn router(config: &StandInConfig) -> anyhow::Result<Router> {
         signer: Signer::new(config)?,
         sessions: Sessions::new(config),
         storage: Storage::new(config)?,
+        realtime: Realtime::new(config),
         proxy: proxy::client(),
         issuer: format!("{}/auth/v1", config.url(1)),
         token_lifetime_s: config.token_lifetime_s,
@@ -50,8 +59,9 @@ pub fn router(config: &StandInConfig) -> anyhow::Result<Router> {
         functions_url: config.url(5),
     });
     let own = Router::new()
-        .nest("/auth/v1", auth::routes())
-        .nest("/storage/v1", storage::routes(&front))
+        .nest("/auth/v1", auth::routes().fallback(no_route))
+        .nest("/storage/v1", storage::routes(&front).fallback(no_route))
+        .nest("/realtime/v1", realtime::routes().fallback(no_route))
         .route("/rest/v1", any(proxy::rest))
         .route("/rest/v1/", any(proxy::rest))
         .route("/rest/v1/{*path}", any(proxy::rest))
@@ -62,4 +72,10 @@ pub fn router(config: &StandInConfig) -> anyhow::Result<Router> {
         .fallback(proxy::functions)
         .with_state(front);
     Ok(router)
+}
+
+/// What the project has no route for is not the workers': they would pass it back.
+async fn no_route() -> Response {
+    let body = json!({"message": "no Route matched with those values"});
+    (StatusCode::NOT_FOUND, Json(body)).into_response()
 }

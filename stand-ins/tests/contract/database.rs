@@ -1,4 +1,5 @@
-//! A project's database for a test of storage: roles, claims, and what our migration makes there.
+//! A project's database for a test of storage or Realtime: roles, claims, and what our migration
+//! makes there.
 
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -38,6 +39,11 @@ impl ProjectDatabase {
 
     pub(crate) fn authenticator_url(&self) -> String {
         url("authenticator", &self.name)
+    }
+
+    /// As a role that may replicate.
+    pub(crate) fn owner_url(&self) -> String {
+        url("postgres", &self.name)
     }
 
     pub(crate) async fn exec(&self, sql: &str) {

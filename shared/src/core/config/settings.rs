@@ -174,6 +174,13 @@ settings! {
         secret_keys: SecretKeys = "SUPABASE_SECRET_KEYS", secret, default([]);
     }
 
+    /// What else the gateway's address serves.
+    "address" {
+        /// Whether the gateway also serves the project's `/auth/v1`, `/rest/v1`, `/storage/v1` and
+        /// `/realtime/v1`, so that an app needs no other address.
+        project_pass_through: Flag = "PROJECT_PASS_THROUGH", var("true"), default(true);
+    }
+
     /// What the pages, the studio and the admin's page, start from.
     "pages" {
         /// The project's public key: the anon key, or a `sb_publishable_…` key.

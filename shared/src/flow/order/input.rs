@@ -41,7 +41,8 @@ pub async fn check<T: Transport>(
     if url.is_empty() {
         return Err(ApiError::bad_field(field, "is missing"));
     }
-    let input = address::input(url, caller, cx.config)
+    let url = address::at_project(url, cx.transport.origin(), cx.config);
+    let input = address::input(&url, caller, cx.config)
         .map_err(|problem| ApiError::bad_field(field, problem))?;
     if let InputUrl::Own { object, .. } = &input {
         exists(cx, field, object).await?;

@@ -20,9 +20,12 @@ pub(super) async fn files<T: Streams>(
     files: &[(String, &str)],
     caller: UserId,
 ) -> Result<Measured, ApiError> {
-    let sizes = files.iter().map(async |(field, url)| match address::input(url, caller, cx.config) {
-        Ok(InputUrl::Own { object, .. }) => size(cx, field, &object).await,
-        _ => Ok(None),
+    let sizes = files.iter().map(async |(field, url)| {
+        let url = address::at_project(url, cx.transport.origin(), cx.config);
+        match address::input(&url, caller, cx.config) {
+            Ok(InputUrl::Own { object, .. }) => size(cx, field, &object).await,
+            _ => Ok(None),
+        }
     });
     let sizes: Vec<Option<FileSize>> = join_all(sizes).await.into_iter().collect::<Result<_, _>>()?;
     Ok(Measured::sum(unit, sizes))

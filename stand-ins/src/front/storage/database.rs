@@ -9,6 +9,7 @@ use tokio_postgres::{Client, NoTls, Transaction};
 
 use super::StorageRefusal;
 use super::disk::ObjectPath;
+use crate::front::role::become_role;
 
 /// A row of `storage.buckets`.
 pub(super) struct Bucket {
@@ -135,16 +136,6 @@ impl StorageDatabase {
         let client = client.as_mut().ok_or_else(StorageRefusal::no_database)?;
         client.transaction().await.map_err(failed)
     }
-}
-
-async fn become_role(
-    transaction: &Transaction<'_>,
-    role: &str,
-    claims: &Value,
-) -> Result<(), tokio_postgres::Error> {
-    const SQL: &str =
-        "select set_config('role', $1, true), set_config('request.jwt.claims', $2, true)";
-    transaction.query_one(SQL, &[&role, &claims.to_string()]).await.map(drop)
 }
 
 /// What storage makes of an error of its database.

@@ -140,7 +140,7 @@ impl Disk {
         if !upsert && self.meta(object).await.is_some() {
             return Err(WriteError::Exists);
         }
-        let incoming = self.root.join(".incoming").join(clock::random_hex());
+        let incoming = self.new_incoming();
         let written = match receive(&incoming, bytes_max, content).await {
             Ok((size, etag)) => {
                 self.commit(object, upsert, description, &incoming, size, etag).await
@@ -151,6 +151,11 @@ impl Disk {
             let _ = fs::remove_file(&incoming).await;
         }
         written
+    }
+
+    /// A file for what arrives, not made yet.
+    pub(super) fn new_incoming(&self) -> PathBuf {
+        self.root.join(".incoming").join(clock::random_hex())
     }
 
     /// The names of the objects in the folder where this one lies, in order.
@@ -267,7 +272,7 @@ async fn receive(
     Ok((size, format!("\"{}\"", base16ct::lower::encode_string(&hash.finalize()[..16]))))
 }
 
-fn chunks(file: Take<File>) -> impl Stream<Item = std::io::Result<Bytes>> + Send {
+pub(super) fn chunks(file: Take<File>) -> impl Stream<Item = std::io::Result<Bytes>> + Send {
     stream::unfold(Some(file), async |file| {
         let mut file = file?;
         let mut buffer = vec![0; CHUNK_BYTES];

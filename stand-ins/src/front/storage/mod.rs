@@ -1,4 +1,4 @@
-//! `/storage/v1`: signed uploads, object info, reading by URL. Whether a caller may write or read
+//! `/storage/v1`: signed uploads, uploads in chunks, object info, reading by URL. Whether a caller may write or read
 //! is what the policies of the project's database say; its buckets are the rows there. Only a
 //! service key passes without a policy or removes objects.
 
@@ -7,6 +7,7 @@ mod disk;
 mod listing;
 mod refusal;
 mod remove;
+mod resumable;
 mod write;
 
 use std::ops::Range;
@@ -30,6 +31,7 @@ use crate::config::StandInConfig;
 use database::{Bucket, StorageDatabase};
 use disk::{Disk, ObjectPath, Stored};
 use refusal::StorageRefusal;
+use resumable::ResumableUploads;
 
 pub(super) struct Storage {
     disk: Disk,
@@ -38,6 +40,7 @@ pub(super) struct Storage {
     bytes_max: u64,
     /// Storage signs upload tokens with a key of its own.
     secret: Secret,
+    resumable: ResumableUploads,
     faults: Mutex<StorageFaults>,
 }
 
@@ -54,7 +57,8 @@ impl Storage {
         let disk = Disk::new(config.storage_dir.clone())?;
         let database = StorageDatabase::new(&config.database_url);
         let bytes_max = config.storage_bytes_max;
-        Ok(Self { disk, database, bytes_max, secret, faults: Mutex::default() })
+        let resumable = ResumableUploads::new(config.upload_lifetime_s);
+        Ok(Self { disk, database, bytes_max, secret, resumable, faults: Mutex::default() })
     }
 
     fn faults(&self) -> StorageFaults {
@@ -95,6 +99,7 @@ pub(super) fn routes(front: &SharedFront) -> Router<SharedFront> {
             "/object/{*path}",
             get(read).post(write::upload).put(write::replace).delete(remove::remove),
         )
+        .merge(resumable::routes())
         .layer(middleware::from_fn_with_state(front.clone(), while_up))
 }
 

@@ -24,6 +24,11 @@ impl StorageRefusal {
         Self::new(404, "NoSuchKey", "not_found", "Object not found")
     }
 
+    /// The status that is meant, and the message.
+    pub(super) fn into_parts(self) -> (u16, String) {
+        (self.status, self.message)
+    }
+
     /// Whether it says that there is no such object.
     pub(super) fn is_about_object(&self) -> bool {
         self.code == "NoSuchKey"

@@ -19,6 +19,7 @@ use super::{Bucket, Storage, StorageRefusal};
 use crate::clock;
 use crate::front::SharedFront;
 use crate::front::caller::{ProjectCaller, text};
+use crate::front::token::Claims;
 
 /// As long as hosted projects give.
 const UPLOAD_TOKEN_LIFETIME_S: u64 = 7200;
@@ -57,16 +58,24 @@ pub(super) async fn upload_signed(
     request: Request,
 ) -> Result<Response, StorageRefusal> {
     let (object, bucket) = front.storage.object(&path).await?;
-    let claims = query
-        .get("token")
-        .and_then(|token| front.storage.secret.claims(token))
-        .ok_or_else(StorageRefusal::bad_upload_token)?;
-    if claims.get("url").and_then(Value::as_str) != Some(object.to_string().as_str()) {
-        return Err(StorageRefusal::bad_upload_token());
-    }
-    let upsert = claims.get("upsert").and_then(Value::as_bool).unwrap_or_default();
+    let token = query.get("token").map_or("", String::as_str);
+    let upsert = signed_upsert(&front.storage, token, &object)?;
     store(&front.storage, &object, &bucket, upsert, request).await?;
     Ok(Json(json!({"Key": object.to_string()})).into_response())
+}
+
+/// Whether the token of a signed upload lets it replace this object.
+pub(super) fn signed_upsert(
+    storage: &Storage,
+    token: &str,
+    object: &ObjectPath,
+) -> Result<bool, StorageRefusal> {
+    let claims = storage.secret.claims(token);
+    let is_meant = |claims: &Claims| {
+        claims.get("url").and_then(Value::as_str) == Some(object.to_string().as_str())
+    };
+    let claims = claims.filter(is_meant).ok_or_else(StorageRefusal::bad_upload_token)?;
+    Ok(claims.get("upsert").and_then(Value::as_bool).unwrap_or_default())
 }
 
 pub(super) async fn upload(
@@ -99,7 +108,7 @@ async fn write(
 }
 
 /// A service key writes everything, everybody else what a policy allows. Returns the caller's id.
-async fn may_write(
+pub(super) async fn may_write(
     front: &SharedFront,
     headers: &HeaderMap,
     object: &ObjectPath,
@@ -139,7 +148,7 @@ pub(super) fn service_only(front: &SharedFront, headers: &HeaderMap) -> Result<(
     }
 }
 
-fn wants_upsert(headers: &HeaderMap) -> bool {
+pub(super) fn wants_upsert(headers: &HeaderMap) -> bool {
     text(headers, "x-upsert") == Some("true")
 }
 
@@ -202,7 +211,7 @@ fn data(body: Body) -> impl Stream<Item = std::io::Result<Bytes>> {
     stream.map(|chunk| chunk.map_err(std::io::Error::other))
 }
 
-async fn put(
+pub(super) async fn put(
     storage: &Storage,
     object: &ObjectPath,
     bucket: &Bucket,
@@ -210,10 +219,7 @@ async fn put(
     description: Description,
     chunks: impl Stream<Item = std::io::Result<Bytes>>,
 ) -> Result<String, StorageRefusal> {
-    let content_type = description.content_type.as_deref().unwrap_or("application/octet-stream");
-    if !is_allowed_type(content_type, &bucket.mime_types) {
-        return Err(StorageRefusal::mime_type(content_type));
-    }
+    check_type(&description, bucket)?;
     let bytes_max = bucket.bytes_max.unwrap_or(u64::MAX).min(storage.bytes_max);
     let written = storage.disk.write(object, bytes_max, upsert, description, chunks).await;
     written.map_err(|error| match error {
@@ -221,6 +227,12 @@ async fn put(
         WriteError::TooLarge => StorageRefusal::too_large(),
         WriteError::Io(error) => StorageRefusal::internal(&error.to_string()),
     })
+}
+
+pub(super) fn check_type(description: &Description, bucket: &Bucket) -> Result<(), StorageRefusal> {
+    let content_type = description.content_type.as_deref().unwrap_or("application/octet-stream");
+    let is_allowed = is_allowed_type(content_type, &bucket.mime_types);
+    is_allowed.then_some(()).ok_or_else(|| StorageRefusal::mime_type(content_type))
 }
 
 /// A bucket may name whole types, or `image/*`. Parameters of the type do not matter.

@@ -1,0 +1,200 @@
+//! Passes requests on to the Supabase project, so that an app reaches the functions, auth, the
+//! tables, the files and Realtime by one address.
+//!
+//! Bodies stream both ways and a WebSocket stays one. Method, status, headers and credentials stay
+//! the caller's and the project's own: nothing of ours is added, CORS is the project's, and a
+//! redirect is the caller's to follow. Three things change: headers that speak of one hop are left
+//! out; an address of the project in `Location` becomes ours, because a resumable upload goes on
+//! there (the JSON of storage names no host); and a file that a browser would run is confined,
+//! because the pages have their sessions on this origin.
+
+use shared::core::address::split_origin;
+use shared::core::error::{ApiError, ErrorCode};
+use shared::edge;
+use worker::wasm_bindgen::JsCast;
+use worker::{Env, Fetch, Headers, Request, Response, web_sys};
+
+use crate::health::HEALTH;
+
+/// What belongs to the project below one address.
+const SERVICES: [&str; 4] = ["/auth/v1", "/rest/v1", "/storage/v1", "/realtime/v1"];
+const STORAGE: &str = "/storage/v1/";
+/// The platform refuses a body over 100 MB in words of its own, and without CORS headers.
+const BODY_BYTES_MAX: u64 = 95 * 1024 * 1024;
+/// What speaks of the hop between the caller and us (RFC 9110, 7.6.1). Those from `forwarded` on
+/// would have storage name a host of the caller's in `Location`. The platform needs `upgrade`.
+const HOP_HEADERS: [&str; 10] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "forwarded",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+];
+
+/// Whether the path belongs to the project.
+pub(crate) fn owns(path: &str) -> bool {
+    SERVICES.iter().any(|service| {
+        path.strip_prefix(service).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
+}
+
+/// Answers as the project does. Fails with 404 where the setting forbids it, 413 where the platform
+/// would refuse the body, 503 where the project does not answer.
+pub(crate) async fn pass(request: &Request, env: &Env) -> Result<Response, ApiError> {
+    let config = edge::config(env, HEALTH.requires)?;
+    if !config.project_pass_through {
+        return Err(ApiError::new(
+            ErrorCode::NotFound,
+            "This address serves the functions alone: call the project's own address, or set \
+             PROJECT_PASS_THROUGH",
+        ));
+    }
+    refuse_large(request.headers())?;
+    let url = request.inner().url();
+    let (own, rest) = split_origin(&url);
+    let project = config.supabase_url()?;
+    if project == own {
+        // It would call itself until the platform ends it.
+        return Err(ApiError::misconfigured("SUPABASE_URL"));
+    }
+    let failed = |error: worker::Error| ApiError::upstream(error.to_string());
+    let copy = copied(request, &format!("{project}{rest}")).map_err(failed)?;
+    let answer = Fetch::Request(copy).send().await.map_err(failed)?;
+    Ok(at_home(answer, project, own, rest.starts_with(STORAGE)))
+}
+
+fn refuse_large(headers: &Headers) -> Result<(), ApiError> {
+    let length = headers.get("content-length").ok().flatten();
+    match length.and_then(|text| text.parse::<u64>().ok()) {
+        Some(length) if length > BODY_BYTES_MAX => Err(ApiError::new(
+            ErrorCode::PayloadTooLarge,
+            "No body over 95 MB passes this address: upload in chunks (TUS, \
+             /storage/v1/upload/resumable), or to the project's own address",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The same request to another address, its body not read.
+fn copied(request: &Request, url: &str) -> worker::Result<Request> {
+    // The platform takes a request for the options of a new one, and a request that it hands to a
+    // Worker follows no redirect.
+    let options: &web_sys::RequestInit = request.inner().unchecked_ref();
+    let copy = web_sys::Request::new_with_str_and_init(url, options)?;
+    let headers = copy.headers();
+    if let Some(named) = headers.get("connection")? {
+        for name in named.split(',').map(str::trim).filter(|name| is_droppable(name)) {
+            headers.delete(name)?;
+        }
+    }
+    for name in HOP_HEADERS {
+        headers.delete(name)?;
+    }
+    Ok(copy.into())
+}
+
+/// Whether `Connection` may name the header as one of its hop.
+fn is_droppable(name: &str) -> bool {
+    let is_token = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    !name.is_empty() && name.bytes().all(is_token) && !name.eq_ignore_ascii_case("upgrade")
+}
+
+/// The answer with the two changes that an address shared with the pages asks for.
+fn at_home(answer: Response, project: &str, own: &str, is_storage: bool) -> Response {
+    let header = |name| answer.headers().get(name).ok().flatten();
+    let location = header("location");
+    let ours = location.and_then(|text| address_here(&text, project, own, is_storage));
+    let is_active = header("content-type").is_some_and(|kind| is_active(&kind));
+    if ours.is_none() && !is_active {
+        return answer;
+    }
+    let headers = answer.headers().clone();
+    // The platform takes a constant, and a URL that differs in its origin from one that it took.
+    if let Some(ours) = ours {
+        let _ = headers.set("location", &ours);
+    }
+    if is_active {
+        let _ = headers.set("content-security-policy", "sandbox");
+    }
+    answer.with_headers(headers)
+}
+
+/// Whether a browser that opens the answer would run what is in it.
+fn is_active(content_type: &str) -> bool {
+    let kind = content_type.to_ascii_lowercase();
+    ["html", "xml", "multipart/"].iter().any(|active| kind.contains(active))
+}
+
+/// A location at the project, or of storage by whichever name it knows itself, as one here.
+fn address_here(location: &str, project: &str, own: &str, is_storage: bool) -> Option<String> {
+    let (origin, rest) = split_origin(location);
+    let is_theirs = origin == project && owns(path_of(rest));
+    let is_files = is_storage && !origin.is_empty() && rest.starts_with(STORAGE);
+    (is_theirs || is_files).then(|| format!("{own}{rest}"))
+}
+
+fn path_of(rest: &str) -> &str {
+    rest.split(['?', '#']).next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{address_here, is_active, is_droppable, owns};
+
+    #[test]
+    fn only_the_four_services_are_the_projects() {
+        for path in ["/auth/v1", "/auth/v1/token", "/rest/v1/", "/storage/v1/object/a%2Fb"] {
+            assert!(owns(path), "{path}");
+        }
+        assert!(owns("/realtime/v1/websocket"));
+        for path in
+            ["/", "/auth", "/auth/v10/token", "/rest/v2", "/functions/v1/rest/v1", "/a/rest/v1"]
+        {
+            assert!(!owns(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_location_at_the_project_leads_back_here_and_no_other_does() {
+        let at = |location, is_storage| {
+            address_here(location, "https://p.co", "https://own.app", is_storage)
+        };
+        let upload = "/storage/v1/upload/resumable/YQ";
+        let ours = Some(format!("https://own.app{upload}"));
+        assert_eq!(at(&format!("https://p.co{upload}"), true), ours);
+        assert_eq!(at(&format!("https://p.storage.co{upload}"), true), ours);
+        assert_eq!(at(&format!("https://p.storage.co{upload}"), false), None);
+        let verify = Some("https://own.app/auth/v1/verify?a=b".to_owned());
+        assert_eq!(at("https://p.co/auth/v1/verify?a=b", false), verify);
+        for other in [
+            "/storage/v1/upload/resumable/YQ",
+            "https://accounts.example/o?redirect=https://p.co/auth/v1/callback",
+            "https://p.co.evil.example/auth/v1/verify",
+            "https://p.co/dashboard",
+            "https://own.app/#access_token=x",
+        ] {
+            assert_eq!(at(other, false), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_a_browser_would_run_is_told_from_what_it_shows() {
+        for kind in ["text/html", "image/svg+xml", "Application/XHTML+xml; charset=utf-8"] {
+            assert!(is_active(kind), "{kind}");
+        }
+        for kind in ["image/png", "application/json; charset=utf-8", "video/mp4", "text/plain"] {
+            assert!(!is_active(kind), "{kind}");
+        }
+    }
+
+    #[test]
+    fn the_upgrade_of_a_socket_is_no_header_to_drop() {
+        assert!(is_droppable("x-hop") && is_droppable("Keep-Alive"));
+        assert!(!is_droppable("Upgrade") && !is_droppable("") && !is_droppable("a b"));
+    }
+}
