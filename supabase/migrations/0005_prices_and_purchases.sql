@@ -593,9 +593,10 @@ end $$;
 revoke all on function unstuck_private.seconds_until_start
 from public, anon, authenticated, service_role;
 
---: source tool/price_log.sql af177f6ba35c
+--: source tool/price_log.sql 890758a9cd11
 -- Keeps each change of a price in `admin_log`: the columns that the trigger names, before and
--- after. The actor is the admin of this transaction, or nobody for a change by SQL.
+-- after. The actor is the admin of this transaction, or nobody for a change by SQL. What a migration
+-- writes is no change of a price.
 create or replace function unstuck_private.price_log() returns trigger
 language plpgsql
 set search_path = ''
@@ -605,6 +606,9 @@ declare
   v_old jsonb := case when tg_op <> 'INSERT' then to_jsonb(old) end;
   v_new jsonb := case when tg_op <> 'DELETE' then to_jsonb(new) end;
 begin
+  if current_setting('unstuck.actor', true) = 'migration' then
+    return null;
+  end if;
   insert into unstuck.admin_log (actor, act, subject, "from", "to")
   select
     substring(current_setting('unstuck.actor', true) from '^admin:([0-9a-f-]{36})$')::uuid,
@@ -679,9 +683,11 @@ create policy user_roles_read on unstuck.user_roles
 for select to authenticated
 using (user_id = (select auth.uid()) or (select unstuck_private.is_admin()));
 
---: source tool/tool_prices_of_options.sql 2c9347e2bd1e
+--: source tool/tool_prices_of_options.sql 476a1202a080
 -- What costs more than the default options, which the rows of `tools` price. The positions leave
 -- room before, between and after them. A rule that is there already stays the operator's own.
+select set_config('unstuck.actor', 'migration', true);
+
 insert into unstuck.tool_prices (tool, position, matches, credits, note)
 values
   (
@@ -698,12 +704,14 @@ values
   )
 on conflict do nothing;
 
+select set_config('unstuck.actor', '', true);
+
 --: history
 insert into unstuck_private.migrations (number, name, hash)
 values (
   5,
   'prices_and_purchases',
-  '73b432f3b15e4a9cea7e8b5ad36f67ffb60a075377e6a8790469c1ba2d6c6d6d'
+  'dea17c1289f908853f988881a87bedee04ec9efd1a912f2fe53735d17b8df778'
 );
 
 notify pgrst, 'reload schema';

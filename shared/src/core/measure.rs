@@ -11,9 +11,9 @@ mod webm;
 use serde::{Deserialize, Serialize};
 
 /// The bytes of one window. Every header but that of an odd file fits into the first one.
-pub const WINDOW_BYTES: usize = 64 * 1024;
-/// How many windows a reading may ask for.
-const WINDOWS_MAX: u32 = 4;
+pub const WINDOW_BYTES: usize = 128 * 1024;
+/// How many windows a reading may ask for: a megabyte of metadata before a picture's size.
+const WINDOWS_MAX: u32 = 8;
 /// A longer video does not exist.
 const SECONDS_MAX: f64 = 1e7;
 
