@@ -143,8 +143,17 @@ fn a_field_at_fault_is_named_as_the_order_would() {
         world.call("quote").by(&user).body("[").refused(400, "bad_request").await;
         let large = format!("{{\"tool\": \"{}\"}}", "x".repeat(300 * 1024));
         world.call("quote").by(&user).body(large).refused(413, "payload_too_large").await;
-        let others = ["no-tool", "", "gateway", "assets", "admin-cancel-job", "provider-webhook",
-            "runninghub-queue-manager", "../quote", "RUNNINGHUB-UPSCALER"];
+        let others = [
+            "no-tool",
+            "",
+            "gateway",
+            "assets",
+            "admin-cancel-job",
+            "provider-webhook",
+            "runninghub-queue-manager",
+            "../quote",
+            "RUNNINGHUB-UPSCALER",
+        ];
         for tool in others {
             quote(world, tool, &json!({})).by(&user).refused(404, "not_found").await;
         }
@@ -289,7 +298,11 @@ fn a_quote_tells_the_wait() {
         assert!(eta.as_i64() > before.as_i64(), "behind what waits already: {quoted} {queued}");
         assert_eq!(quoted["credits"], PRICE);
         let id = Uuid::new_v4();
-        world.call(RUN).by(&waiting.user).json(&json!({ "jobId": id })).refused(400, "bad_request")
+        world
+            .call(RUN)
+            .by(&waiting.user)
+            .json(&json!({ "jobId": id }))
+            .refused(400, "bad_request")
             .await;
     });
 }

@@ -96,9 +96,7 @@ impl TryOnInput {
         let garments = self.garments.iter().enumerate();
         let garments = garments
             .map(|(number, garment)| (format!("garments[{number}].image"), &*garment.image));
-        std::iter::once(("person_image".to_owned(), &*self.person_image))
-            .chain(garments)
-            .collect()
+        std::iter::once(("person_image".to_owned(), &*self.person_image)).chain(garments).collect()
     }
 
     /// How many steps the order has: one for each garment.

@@ -20,11 +20,13 @@ pub(super) async fn files<T: Streams>(
     files: &[(String, &str)],
     caller: UserId,
 ) -> Result<Measured, ApiError> {
-    let sizes = files.iter().map(async |(field, url)| match address::input(url, caller, cx.config) {
-        Ok(InputUrl::Own { object, .. }) => size(cx, field, &object).await,
-        _ => Ok(None),
-    });
-    let sizes: Vec<Option<FileSize>> = join_all(sizes).await.into_iter().collect::<Result<_, _>>()?;
+    let sizes =
+        files.iter().map(async |(field, url)| match address::input(url, caller, cx.config) {
+            Ok(InputUrl::Own { object, .. }) => size(cx, field, &object).await,
+            _ => Ok(None),
+        });
+    let sizes: Vec<Option<FileSize>> =
+        join_all(sizes).await.into_iter().collect::<Result<_, _>>()?;
     Ok(Measured::sum(unit, sizes))
 }
 
