@@ -1,6 +1,6 @@
 //! The one public origin: passes `/functions/v1/<name>` on to the function of that name, answers
-//! `health` itself, and serves the pages for everything else. A quote goes to the function of the tool
-//! that its body names.
+//! `health` itself, and serves the pages for everything else. A quote goes to the function of the
+//! tool that its body names.
 //!
 //! It holds no list of functions, reads no credential and changes no request.
 

@@ -1,6 +1,6 @@
 -- Keeps each change of a price in `admin_log`: the columns that the trigger names, before and
--- after. The actor is the admin of this transaction, or nobody for a change by SQL. What a migration
--- writes is no change of a price.
+-- after. The actor is the admin of this transaction, or nobody for a change by SQL. What a
+-- migration writes is no change of a price.
 create or replace function unstuck_private.price_log() returns trigger
 language plpgsql
 set search_path = ''
