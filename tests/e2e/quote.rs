@@ -92,6 +92,7 @@ fn every_tool_has_a_price_before_its_files_are_uploaded() {
     e2e::run(async |world| {
         let user = world.new_user(CREDITS).await;
         let cards = json!({ "productName": "Steel bottle", "selectedCards": [0, 2, 5] });
+        let no_picture = json!({ "productName": "x", "productImages": [], "selectedCards": [0] });
         let garment = json!({ "category": "dresses", "image": null });
         let site = json!({ "prompt": "A page for a bakery" });
         for (tool, input, price) in [
@@ -100,6 +101,7 @@ fn every_tool_has_a_price_before_its_files_are_uploaded() {
             ("runninghub-pose-changer", json!({}), 60),
             ("runninghub-veste-ai", json!({ "personImageUrl": "" }), 60),
             (CARDS, cards, 30),
+            (CARDS, no_picture, 10),
             (TRY_ON, json!({ "garments": [garment, garment] }), 80),
             ("generate-website", site.clone(), 50),
             ("generate-react-website", site.clone(), 80),
