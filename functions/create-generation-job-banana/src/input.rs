@@ -1,8 +1,8 @@
 //! The input of an order of product cards.
 
 use serde::{Deserialize, Serialize};
-use shared::core::address::FileUrl;
 use shared::core::error::ApiError;
+use shared::core::file_url::FileUrl;
 use shared::core::id::JobId;
 use shared::core::provider::gemini;
 

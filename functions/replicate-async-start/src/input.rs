@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared::core::address::FileUrl;
 use shared::core::error::ApiError;
+use shared::core::file_url::FileUrl;
 use shared::core::id::JobId;
 use shared::core::provider::replicate::try_on::{CATEGORIES, Garment, stored_requests};
 use shared::flow::order::input::at_most;
