@@ -6595,6 +6595,9 @@ declare
   v_old jsonb := case when tg_op <> 'INSERT' then to_jsonb(old) end;
   v_new jsonb := case when tg_op <> 'DELETE' then to_jsonb(new) end;
 begin
+  if current_setting('unstuck.actor', true) = 'migration' then
+    return null;
+  end if;
   insert into unstuck.admin_log (actor, act, subject, "from", "to")
   select
     substring(current_setting('unstuck.actor', true) from '^admin:([0-9a-f-]{36})$')::uuid,

@@ -92,6 +92,7 @@ fn every_tool_has_a_price_before_its_files_are_uploaded() {
     e2e::run(async |world| {
         let user = world.new_user(CREDITS).await;
         let cards = json!({ "productName": "Steel bottle", "selectedCards": [0, 2, 5] });
+        let no_picture = json!({ "productName": "x", "productImages": [], "selectedCards": [0] });
         let garment = json!({ "category": "dresses", "image": null });
         let site = json!({ "prompt": "A page for a bakery" });
         for (tool, input, price) in [
@@ -100,6 +101,7 @@ fn every_tool_has_a_price_before_its_files_are_uploaded() {
             ("runninghub-pose-changer", json!({}), 60),
             ("runninghub-veste-ai", json!({ "personImageUrl": "" }), 60),
             (CARDS, cards, 30),
+            (CARDS, no_picture, 10),
             (TRY_ON, json!({ "garments": [garment, garment] }), 80),
             ("generate-website", site.clone(), 50),
             ("generate-react-website", site.clone(), 80),
@@ -143,8 +145,17 @@ fn a_field_at_fault_is_named_as_the_order_would() {
         world.call("quote").by(&user).body("[").refused(400, "bad_request").await;
         let large = format!("{{\"tool\": \"{}\"}}", "x".repeat(300 * 1024));
         world.call("quote").by(&user).body(large).refused(413, "payload_too_large").await;
-        let others = ["no-tool", "", "gateway", "assets", "admin-cancel-job", "provider-webhook",
-            "runninghub-queue-manager", "../quote", "RUNNINGHUB-UPSCALER"];
+        let others = [
+            "no-tool",
+            "",
+            "gateway",
+            "assets",
+            "admin-cancel-job",
+            "provider-webhook",
+            "runninghub-queue-manager",
+            "../quote",
+            "RUNNINGHUB-UPSCALER",
+        ];
         for tool in others {
             quote(world, tool, &json!({})).by(&user).refused(404, "not_found").await;
         }
@@ -289,7 +300,11 @@ fn a_quote_tells_the_wait() {
         assert!(eta.as_i64() > before.as_i64(), "behind what waits already: {quoted} {queued}");
         assert_eq!(quoted["credits"], PRICE);
         let id = Uuid::new_v4();
-        world.call(RUN).by(&waiting.user).json(&json!({ "jobId": id })).refused(400, "bad_request")
+        world
+            .call(RUN)
+            .by(&waiting.user)
+            .json(&json!({ "jobId": id }))
+            .refused(400, "bad_request")
             .await;
     });
 }

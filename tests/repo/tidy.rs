@@ -361,6 +361,7 @@ fn limiters(code: &str) -> BTreeSet<&'static str> {
         .into_iter()
         .filter(|op| users.contains(&op.policy.as_str()))
         .map(|op| op.quota)
+        .chain(code.contains("\n    quote: ").then(|| "Read".to_owned()))
         .collect();
     let limits = [("Order", "RATE_LIMIT"), ("Read", "READ_LIMIT"), ("Other", "OTHER_LIMIT")];
     let known: BTreeSet<&str> = limits.iter().map(|(quota, _)| *quota).collect();

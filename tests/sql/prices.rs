@@ -369,7 +369,8 @@ async fn each_change_of_a_price_is_kept_with_who_when_from_and_to() {
          delete from tool_prices"
     ))
     .await;
-    let log = db.rows("select actor, act, subject, \"from\", \"to\" from admin_log order by id").await;
+    let log =
+        db.rows("select actor, act, subject, \"from\", \"to\" from admin_log order by id").await;
     let rule = |credits: i64, note: Value| {
         json!({ "position": 1, "matches": { "version": "pro" }, "credits": credits,
             "priced_per": "job", "quantity": null, "note": note })
@@ -395,7 +396,8 @@ async fn everybody_reads_what_is_sold_and_nobody_changes_it() {
     for role in ["anon", "authenticated", "service_role"] {
         db.become_caller(role, None).await;
         assert_eq!(db.count("unstuck.tool_prices").await, 3, "{role}");
-        let tools = db.rows("select tool, credit_cost, priced_per, enabled from unstuck.tools").await;
+        let tools =
+            db.rows("select tool, credit_cost, priced_per, enabled from unstuck.tools").await;
         assert_eq!(tools.len(), 9, "{role}");
         let error = db.try_exec("update unstuck.tool_prices set credits = 1").await.unwrap_err();
         assert_eq!(error.state, "42501", "{role}");
@@ -427,7 +429,8 @@ async fn shares_add_up_to_the_price_whatever_it_is() {
         let quoted = db.ask("order_quote_v1", quote).await["credits"].as_i64().unwrap();
         let expected = credits * if per == "step" { i64::try_from(steps).unwrap() } else { 1 };
         assert_eq!(quoted, expected.max(1), "{credits} per {per}, {steps} steps");
-        let ordered = db.ask("job_enqueue_v2", order_args(user, job, CARDS, steps, &json!({}))).await;
+        let ordered =
+            db.ask("job_enqueue_v2", order_args(user, job, CARDS, steps, &json!({}))).await;
         assert_eq!(ordered["credits_charged"], quoted);
         let shares = format!("select sum(share)::bigint from job_steps where job_id = '{job}'");
         assert_eq!(db.int(&shares).await, quoted);

@@ -1,8 +1,8 @@
 //! The input of an order of product cards.
 
 use serde::{Deserialize, Serialize};
-use shared::core::address::FileUrl;
 use shared::core::error::ApiError;
+use shared::core::file_url::FileUrl;
 use shared::core::id::JobId;
 use shared::core::provider::gemini;
 
@@ -16,8 +16,7 @@ pub(crate) struct CardsBody {
     product_name: String,
     category: Option<String>,
     description: Option<String>,
-    #[serde(default)]
-    product_images: Option<Vec<ProductImage>>,
+    pub(crate) product_images: Option<Vec<ProductImage>>,
     selected_cards: Vec<u8>,
     aspect_ratio: Option<String>,
 }
@@ -68,10 +67,11 @@ impl CardsInput {
                 return bad(field, &format!("must have at most {chars} characters"));
             }
         }
-        let product_images = body.product_images.clone().unwrap_or_default();
-        if product_images.len() > IMAGES_MAX {
+        let is_number = |images: &Vec<ProductImage>| (1..=IMAGES_MAX).contains(&images.len());
+        if !body.product_images.as_ref().is_none_or(is_number) {
             return bad("productImages", "must name 1 to 5 pictures");
         }
+        let product_images = body.product_images.clone().unwrap_or_default();
         if product_images
             .iter()
             .any(|image| image.kind.as_ref().is_some_and(|kind| kind.chars().count() > WORD_MAX))

@@ -56,7 +56,10 @@ async fn create(call: &Call, body: CardsBody) -> Result<Reply, ApiError> {
 }
 
 async fn quote(call: &Call, body: QuoteBody) -> Result<QuoteReply, ApiError> {
-    let input = CardsInput::check(&body.input()?, call.cx().config.gemini_model()?)?;
+    let mut order: CardsBody = body.input()?;
+    // A page may ask before it has a picture.
+    order.product_images = order.product_images.filter(|images| !images.is_empty());
+    let input = CardsInput::check(&order, call.cx().config.gemini_model()?)?;
     quote::quote(call, NAME, &input, input.selected_cards.len(), &input.files()).await
 }
 

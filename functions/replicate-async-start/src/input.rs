@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared::core::address::FileUrl;
 use shared::core::error::ApiError;
+use shared::core::file_url::FileUrl;
 use shared::core::id::JobId;
 use shared::core::provider::replicate::try_on::{CATEGORIES, Garment, stored_requests};
 use shared::flow::order::input::at_most;
@@ -96,9 +96,7 @@ impl TryOnInput {
         let garments = self.garments.iter().enumerate();
         let garments = garments
             .map(|(number, garment)| (format!("garments[{number}].image"), &*garment.image));
-        std::iter::once(("person_image".to_owned(), &*self.person_image))
-            .chain(garments)
-            .collect()
+        std::iter::once(("person_image".to_owned(), &*self.person_image)).chain(garments).collect()
     }
 
     /// How many steps the order has: one for each garment.

@@ -1,8 +1,8 @@
 //! The input of `run`, its limits, and the nodes that take it.
 
 use serde::{Deserialize, Serialize};
-use shared::core::address::FileUrl;
 use shared::core::error::ApiError;
+use shared::core::file_url::FileUrl;
 use shared::core::provider::runninghub::apps::{self, Field, STANDARD};
 use shared::flow::order::input::at_most;
 

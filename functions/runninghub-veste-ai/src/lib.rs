@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 use shared::app::runninghub;
-use shared::core::address::FileUrl;
+use shared::core::file_url::FileUrl;
 use shared::core::provider::runninghub::apps::{self, Field, ToolInput as _};
 
 /// The input of `run`.

@@ -7,8 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 use shared::app::runninghub;
-use shared::core::address::FileUrl;
 use shared::core::error::ApiError;
+use shared::core::file_url::FileUrl;
 use shared::core::media::MediaKind;
 use shared::core::provider::runninghub::apps::{self, Field, ToolInput as _};
 

@@ -7,7 +7,6 @@ use std::borrow::Cow;
 
 use crate::core::config::Config;
 use crate::core::id::UserId;
-use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
 const LENGTH_MAX: usize = 2_048;
@@ -17,26 +16,6 @@ pub const NOT_ALLOWED: &str = "is not on an allowed host";
 pub const UPLOADS: &str = "uploads";
 /// Where storage has its objects.
 const OBJECTS: &str = "/storage/v1/object/";
-
-/// The URL of a file in the body of an order, not checked yet. It is empty where the body names no
-/// file, which an order refuses and a quote does not mind.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Option<String>")]
-pub struct FileUrl(String);
-
-impl From<Option<String>> for FileUrl {
-    fn from(url: Option<String>) -> Self {
-        Self(url.unwrap_or_default())
-    }
-}
-
-impl std::ops::Deref for FileUrl {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        &self.0
-    }
-}
 
 /// A checked input URL.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,6 +6,7 @@ pub mod body;
 pub mod config;
 pub mod digest;
 pub mod error;
+pub mod file_url;
 pub mod id;
 pub mod job;
 pub mod json;

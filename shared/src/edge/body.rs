@@ -7,10 +7,7 @@ use crate::core::error::{ApiError, ErrorCode};
 
 /// Reads the body as text. Answers 413 if it has more than `bytes_max` bytes. If its length is
 /// declared, the platform enforces it and one read suffices; if not, this function counts chunks.
-pub async fn read(
-    request: &mut worker::Request,
-    bytes_max: usize,
-) -> Result<String, ApiError> {
+pub async fn read(request: &mut worker::Request, bytes_max: usize) -> Result<String, ApiError> {
     let too_large = || ApiError::of(ErrorCode::PayloadTooLarge);
     if request.inner().body().is_none() {
         return Ok(String::new());

@@ -136,8 +136,8 @@ macro_rules! op {
 /// it requires are those of the `function.toml` beside its `Cargo.toml`.
 ///
 /// `cron` takes an `async fn(OwnedCx) -> Result<(), ApiError>`. `queue` takes an `async fn(Value,
-/// OwnedCx) -> Result<(), ApiError>` and calls it once for each message. `quote` is the handler that
-/// prices an order of the function's tool.
+/// OwnedCx) -> Result<(), ApiError>` and calls it once for each message. `quote` is the handler
+/// that prices an order of the function's tool.
 #[macro_export]
 macro_rules! function {
     (

@@ -260,7 +260,8 @@ async fn a_flat_listing_with_a_wrong_body_or_without_its_feature_is_a_400() {
 #[tokio::test]
 async fn a_part_of_an_object_is_read_by_its_range() {
     let (running, _database) = start_with_database().await;
-    let upload = running.client.post(at(&running, "uploads/a/1.png")).header("apikey", "service-key");
+    let upload =
+        running.client.post(at(&running, "uploads/a/1.png")).header("apikey", "service-key");
     let upload = upload.header("content-type", "image/png").body("0123456789");
     assert_eq!(send(upload).await.0, 200);
     let read = async |range: &str| {

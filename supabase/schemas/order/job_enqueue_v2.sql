@@ -39,11 +39,10 @@ $$
 declare
   v_tool unstuck.tools;
   v_job unstuck.jobs;
+  v_own record;
   v_price bigint;
-  v_unmeasured text;
   v_balance bigint;
   v_taken bigint;
-  v_seconds_over int;
   v_constraint text;
 begin
   perform unstuck_private.act_as('user');
@@ -82,17 +81,13 @@ begin
     perform unstuck_private.refuse(503, 'tool_disabled');
   end if;
   perform unstuck_private.refuse_second_live_job(p_user_id, p_job_id, v_tool);
-  select p.credits, p.unmeasured
-  into v_price, v_unmeasured
-  from unstuck_private.order_price(v_tool, p_input, jsonb_array_length(p_steps), p_measured) p;
-  if v_unmeasured is not null and p_can_measure then
-    return query
-    select p_job_id, 'pending', false, 0::bigint, 0::bigint, null::int, null::int, null::text,
-      null::text, null::text, null::text, 0::bigint, null::jsonb, v_unmeasured;
+  v_own := unstuck_private.order_price(v_tool, p_input, jsonb_array_length(p_steps), p_measured);
+  if v_own.unmeasured is not null and p_can_measure then
+    return query select u.* from unstuck_private.order_unmeasured(p_job_id, v_own.unmeasured) u;
     return;
   end if;
-  v_price := unstuck_private.wallet_price(p_user_id, p_tool, p_input, v_price);
-  perform unstuck_private.refuse_dearer(p_user_id, p_tool, v_price, p_max_credits);
+  v_price := unstuck_private.price_agreed(
+    p_user_id, p_tool, p_input, v_own.credits, p_max_credits);
   v_balance := unstuck_private.refuse_over_balance(p_user_id, p_tool, v_price);
   begin
     -- Some servers of the PostgREST protocol pass a null as ''.
@@ -106,11 +101,7 @@ begin
       else 'idempotency_conflict'
     end);
   end;
-  v_seconds_over := unstuck_private.seconds_over_queue_ttl(p_job_id, v_tool);
-  if v_seconds_over > 0 then
-    perform unstuck_private.refuse(
-      503, 'queue_full', jsonb_build_object('retry_after', v_seconds_over));
-  end if;
+  perform unstuck_private.refuse_full_queue(p_job_id, v_tool);
   -- The reply shows the job as it was ordered.
   return query
   select p_job_id, 'queued', false, v_taken, v_balance - v_taken, null::int, null::int, null::text,

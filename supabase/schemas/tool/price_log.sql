@@ -1,5 +1,6 @@
 -- Keeps each change of a price in `admin_log`: the columns that the trigger names, before and
--- after. The actor is the admin of this transaction, or nobody for a change by SQL.
+-- after. The actor is the admin of this transaction, or nobody for a change by SQL. What a
+-- migration writes is no change of a price.
 create or replace function unstuck_private.price_log() returns trigger
 language plpgsql
 set search_path = ''
@@ -9,6 +10,9 @@ declare
   v_old jsonb := case when tg_op <> 'INSERT' then to_jsonb(old) end;
   v_new jsonb := case when tg_op <> 'DELETE' then to_jsonb(new) end;
 begin
+  if current_setting('unstuck.actor', true) = 'migration' then
+    return null;
+  end if;
   insert into unstuck.admin_log (actor, act, subject, "from", "to")
   select
     substring(current_setting('unstuck.actor', true) from '^admin:([0-9a-f-]{36})$')::uuid,

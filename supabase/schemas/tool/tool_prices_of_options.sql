@@ -1,5 +1,7 @@
 -- What costs more than the default options, which the rows of `tools` price. The positions leave
 -- room before, between and after them. A rule that is there already stays the operator's own.
+select set_config('unstuck.actor', 'migration', true);
+
 insert into unstuck.tool_prices (tool, position, matches, credits, note)
 values
   (
@@ -15,3 +17,5 @@ values
     'more than 4096 pixels a side'
   )
 on conflict do nothing;
+
+select set_config('unstuck.actor', '', true);

@@ -88,7 +88,10 @@ fn the_limits_themselves_are_allowed() {
             (json!({ "resolution": 512, "detailDenoise": 0, "version": "standard" }), PRICE),
             (json!({ "resolution": 512.0, "detailDenoise": 1.0, "maxCredits": 60.0 }), PRICE),
             (best, 150),
-            (json!({ "prompt": "ü".repeat(2000), "category": "people", "framingMode": "fit" }), PRICE),
+            (
+                json!({ "prompt": "ü".repeat(2000), "category": "people", "framingMode": "fit" }),
+                PRICE,
+            ),
             (
                 json!({ "resolution": null, "detailDenoise": null, "prompt": null, "version": null,
                     "sessionId": null, "jobId": null, "maxCredits": null }),
@@ -98,7 +101,7 @@ fn the_limits_themselves_are_allowed() {
         ] {
             let order = Order::new(world).await;
             let answer = world.call(RUN).by(&order.user).json(&with(&order, &fields)).ok().await;
-            assert_has!(answer, { "status": "queued", "creditsCharged": price }, "{fields}: {answer}");
+            assert_has!(answer, { "status": "queued", "creditsCharged": price }, "{fields}");
         }
     });
 }

@@ -439,7 +439,7 @@ impl Beginning {
                 .await,
         );
         Self(format!(
-            "truncate {}; {} {};
+            "select set_config('unstuck.actor', 'migration', true); truncate {}; {} {};
              insert into unstuck.sweeps (source, finished_at, stuck, violations)
              values ('http', clock_timestamp(), 0, 0)",
             tables.join(", "),

@@ -130,7 +130,13 @@ shared::function! {
         let ops = DeclaredOps::parse(SOURCE).unwrap();
         assert_eq!(ops.callers(), "user, service, admin, schedule");
         assert_eq!(ops.quotas(), BTreeSet::from(["Order", "Other", "Read"]));
-        assert!(ops.has_quote && ops.has_cron && !ops.has_queue && ops.is_scheduled() && ops.checks_identity());
+        assert!(
+            ops.has_quote
+                && ops.has_cron
+                && !ops.has_queue
+                && ops.is_scheduled()
+                && ops.checks_identity()
+        );
     }
 
     #[test]

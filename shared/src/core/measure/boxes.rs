@@ -1,7 +1,7 @@
 //! The duration of an MP4 or QuickTime video: that of the whole in `moov/mvhd`. Source: ISO/IEC
 //! 14496-12, 4.2 and 8.2.2.
 
-use super::{FileSize, Found, Reading, Window, as_f64, big_endian};
+use super::window::{FileSize, Found, Reading, Window, as_f64, big_endian};
 
 const HEAD_BYTES: u64 = 8;
 

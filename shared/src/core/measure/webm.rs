@@ -1,7 +1,7 @@
 //! The duration of a WebM or Matroska video: that of the segment in `Segment/Info`. Sources: RFC
 //! 8794 (EBML), RFC 9559 (Matroska).
 
-use super::{FileSize, Found, Reading, Window, as_f64, big_endian};
+use super::window::{FileSize, Found, Reading, Window, as_f64, big_endian};
 
 const SEGMENT: u64 = 0x1853_8067;
 const INFO: u64 = 0x1549_a966;

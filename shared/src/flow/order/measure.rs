@@ -27,7 +27,8 @@ pub(super) async fn files<T: Streams>(
             _ => Ok(None),
         }
     });
-    let sizes: Vec<Option<FileSize>> = join_all(sizes).await.into_iter().collect::<Result<_, _>>()?;
+    let sizes: Vec<Option<FileSize>> =
+        join_all(sizes).await.into_iter().collect::<Result<_, _>>()?;
     Ok(Measured::sum(unit, sizes))
 }
 

@@ -1,7 +1,7 @@
 //! The size of a picture. Sources: the specifications of PNG (IHDR), GIF89a (logical screen), WebP
 //! (RFC 9649) and JPEG (ITU T.81, B.2).
 
-use super::{Found, Window, big_endian, pixels};
+use super::window::{Found, Window, big_endian, pixels};
 
 pub(super) fn png(window: Window<'_>) -> Found {
     let sides = window.get(12, 12)?.strip_prefix(b"IHDR")?;

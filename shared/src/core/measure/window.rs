@@ -1,0 +1,63 @@
+//! Part of a file, and what a reading makes of it.
+
+/// How large one file is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum FileSize {
+    Pixels(u64),
+    Seconds(f64),
+}
+
+/// What a reading makes of a window.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Reading {
+    Of(FileSize),
+    /// It goes on with the window that begins at this byte.
+    From(u64),
+    Unmeasured,
+}
+
+/// The next piece of a header: what it says, where it goes on, or nothing that can be read.
+pub(super) type Found = Option<Reading>;
+
+/// Part of a file: its bytes from `start`.
+#[derive(Clone, Copy)]
+pub(super) struct Window<'b> {
+    start: u64,
+    bytes: &'b [u8],
+}
+
+impl<'b> Window<'b> {
+    pub(super) fn new(start: u64, bytes: &'b [u8]) -> Self {
+        Self { start, bytes }
+    }
+
+    pub(super) fn bytes(&self) -> &'b [u8] {
+        self.bytes
+    }
+
+    /// The `length` bytes at `at`, if the window has all of them.
+    pub(super) fn get(&self, at: u64, length: usize) -> Option<&'b [u8]> {
+        let from = usize::try_from(at.checked_sub(self.start)?).ok()?;
+        self.bytes.get(from..from.checked_add(length)?)
+    }
+
+    /// Where a header goes on that the window does not hold: in the window that begins there. A
+    /// window of its own that is too short ends the reading.
+    pub(super) fn beyond(&self, at: u64) -> Found {
+        (at > self.start).then_some(Reading::From(at))
+    }
+}
+
+/// An unsigned number of up to 8 bytes, the highest first.
+pub(super) fn big_endian(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |number, byte| (number << 8) | u64::from(*byte))
+}
+
+pub(super) fn pixels(width: u64, height: u64) -> Found {
+    Some(Reading::Of(FileSize::Pixels(width.checked_mul(height)?)))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a part of a second is lost after 285 years")]
+pub(super) fn as_f64(number: u64) -> f64 {
+    number as f64
+}
