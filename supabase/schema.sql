@@ -32,9 +32,9 @@ create table unstuck.credit_accounts (
   balance bigint not null default 0
 );
 create table unstuck.credit_debts (
-  id bigint not null generated always as identity,
+  id uuid not null default gen_random_uuid(),
   user_id uuid not null,
-  purchase_id uuid not null,
+  purchase_id uuid,
   amount bigint not null,
   settled bigint not null default 0,
   created_at timestamp with time zone not null default clock_timestamp()
@@ -436,7 +436,7 @@ CREATE INDEX admin_log_by_subject ON unstuck.admin_log USING btree (subject);
 CREATE INDEX admin_log_by_time ON unstuck.admin_log USING btree (at DESC);
 CREATE INDEX cancelled_requests_by_time ON unstuck.cancelled_requests USING btree (at);
 CREATE INDEX credit_debts_by_purchase ON unstuck.credit_debts USING btree (purchase_id);
-CREATE INDEX credit_debts_open ON unstuck.credit_debts USING btree (user_id, id) WHERE (amount > settled);
+CREATE INDEX credit_debts_open ON unstuck.credit_debts USING btree (user_id, created_at) WHERE (amount > settled);
 CREATE INDEX credit_entries_by_purchase ON unstuck.credit_entries USING btree (purchase_id) WHERE (purchase_id IS NOT NULL);
 CREATE INDEX credit_entries_by_user ON unstuck.credit_entries USING btree (user_id, id);
 CREATE UNIQUE INDEX credit_entries_once_per_job ON unstuck.credit_entries USING btree (job_id, step, kind) NULLS NOT DISTINCT WHERE ((kind = ANY (ARRAY['debit'::text, 'refund'::text])) AND (job_id IS NOT NULL));
@@ -3904,7 +3904,7 @@ begin
     where d.user_id = p_user_id
       and d.purchase_id = any (p_ids)
       and d.amount > d.settled
-    order by d.id
+    order by d.created_at, d.id
   loop
     update unstuck.credit_debts d
     set amount = greatest(d.amount - v_rest, d.settled)
@@ -3928,7 +3928,7 @@ begin
     from unstuck.credit_debts d
     where d.user_id = p_user_id
       and d.amount > d.settled
-    order by d.id
+    order by d.created_at, d.id
   loop
     v_taken := unstuck_private.purchase_take(
       p_user_id, array[v_debt.purchase_id], v_debt.amount - v_debt.settled);
@@ -7085,15 +7085,72 @@ begin
   return v_pruned;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.purchase_due(p_facts jsonb)
- RETURNS TABLE(user_id uuid, email text, pack text, credits bigint, granted bigint, taken bigint)
+CREATE OR REPLACE FUNCTION unstuck_private.purchase_back(p_facts jsonb, p_amount bigint)
+ RETURNS numeric
  LANGUAGE sql
  IMMUTABLE
 AS $function$
   with fact as materialized (
     select e.value as f
     from jsonb_array_elements(p_facts) e
-  ), told as materialized (
+  ), total as (
+    select
+      unstuck_private.purchase_part((f #>> '{refundTotal,amount}')::bigint, p_amount) as part,
+      (f #>> '{refundTotal,at}')::numeric as at
+    from fact
+    where f ? 'refundTotal'
+    order by 2 desc, 1 desc
+    limit 1
+  ), shown as (
+    select (f #>> '{refundedShare,share}')::numeric as part
+    from fact
+    where f ? 'refundedShare'
+    order by (f #>> '{refundedShare,at}')::numeric desc, 1 desc
+    limit 1
+  ), refund as materialized (
+    select distinct on (r.key) s.*
+    from fact
+    cross join lateral jsonb_each(f -> 'refunds') r
+    cross join lateral (
+      select unstuck_private.purchase_part((r.value ->> 'amount')::bigint, p_amount) as part,
+        r.value ->> 'status' in ('failed', 'canceled') as is_failed,
+        (r.value ->> 'at')::numeric as at
+    ) s
+    order by r.key, s.is_failed desc, case when s.is_failed then -s.at else s.at end desc,
+      s.part desc
+  ), dispute as (
+    select distinct on (d.key) d.value ->> 'status' as status,
+      unstuck_private.purchase_part((d.value ->> 'amount')::bigint, p_amount) as part
+    from fact
+    cross join lateral jsonb_each(f -> 'disputes') d
+    order by d.key, (d.value ->> 'at')::numeric desc,
+      array_position(array['warning', 'open', 'lost', 'won'], d.value ->> 'status') desc, 2 desc
+  )
+  select least(
+    1,
+    coalesce((select sum(d.part) from dispute d where d.status in ('open', 'lost')), 0)
+    + greatest(
+      0,
+      (select s.part from shown s),
+      (select sum(r.part) from refund r where not r.is_failed),
+      (
+        select t.part - coalesce(sum(r.part), 0)
+        from total t
+        left join refund r
+          on r.is_failed
+          and r.at >= t.at
+        group by t.part
+      )
+    )
+  )
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.purchase_due(p_facts jsonb)
+ RETURNS TABLE(user_id uuid, email text, pack text, credits bigint, granted bigint, taken bigint)
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  with told as materialized (
     select
       min((f ->> 'userId') collate "C")::uuid as user_id,
       min((f ->> 'email') collate "C") as email,
@@ -7105,64 +7162,24 @@ AS $function$
       nullif(max((f ->> 'amount')::bigint), 0) as amount,
       (array_agg(f -> 'gives' order by
         f ? 'pack' desc, (f #>> '{gives,credits}')::numeric desc, f #>> '{gives,pack}'
-      ) filter (where f ? 'gives'))[1] as gives,
-      (array_agg(f -> 'refundTotal' order by
-        (f #>> '{refundTotal,at}')::numeric desc, (f #>> '{refundTotal,amount}')::bigint desc
-      ) filter (where f ? 'refundTotal'))[1] as total,
-      (array_agg((f #>> '{refundedShare,share}')::numeric order by
-        (f #>> '{refundedShare,at}')::numeric desc, (f #>> '{refundedShare,share}')::numeric desc
-      ) filter (where f ? 'refundedShare'))[1] as refunded
-    from fact
-  ), refund as (
-    select distinct on (r.key) s.*
-    from fact
-    cross join told t
-    cross join lateral jsonb_each(f -> 'refunds') r
-    cross join lateral (
-      select unstuck_private.purchase_part((r.value ->> 'amount')::bigint, t.amount) as part,
-        r.value ->> 'status' in ('failed', 'canceled') as is_failed,
-        (r.value ->> 'at')::numeric as at
-    ) s
-    order by r.key, s.is_failed desc, case when s.is_failed then -s.at else s.at end desc,
-      s.part desc
-  ), dispute as (
-    select distinct on (d.key) d.value ->> 'status' as status,
-      unstuck_private.purchase_part((d.value ->> 'amount')::bigint, t.amount) as part
-    from fact
-    cross join told t
-    cross join lateral jsonb_each(f -> 'disputes') d
-    order by d.key, (d.value ->> 'at')::numeric desc,
-      array_position(array['warning', 'open', 'lost', 'won'], d.value ->> 'status') desc, 2 desc
+      ) filter (where f ? 'gives'))[1] as gives
+    from jsonb_array_elements(p_facts) as e (f)
   ), worth as (
-    select t.*,
+    select t.*, unstuck_private.purchase_back(p_facts, t.amount) as back,
       floor(round(
         coalesce(t.credits, (t.gives ->> 'credits')::numeric * t.quantity, 0) * t.share, 6
-      )) as in_full,
-      least(
-        greatest(
-          0,
-          t.refunded,
-          (select sum(r.part) from refund r where not r.is_failed),
-          case when t.total is not null then
-            unstuck_private.purchase_part((t.total ->> 'amount')::bigint, t.amount) - coalesce((
-              select sum(r.part)
-              from refund r
-              where r.is_failed and r.at >= (t.total ->> 'at')::numeric
-            ), 0)
-          end
-        )
-        + coalesce((select sum(d.part) from dispute d where d.status in ('open', 'lost')), 0),
-        1
-      ) as back
+      )) as in_full
     from told t
   )
-  select w.user_id, w.email, coalesce(w.gives ->> 'pack', w.pack),
-    unstuck_private.clamp_to_bigint(w.in_full),
-    case when w.is_paid then unstuck_private.clamp_to_bigint(w.in_full) else 0 end,
-    case when w.is_paid then unstuck_private.clamp_to_bigint(floor(round(w.in_full * w.back, 6)))
-      else 0
-    end
+  select w.user_id, w.email, coalesce(w.gives ->> 'pack', w.pack), c.credits,
+    case when w.is_paid then c.credits else 0 end,
+    case when w.is_paid then c.taken else 0 end
   from worth w
+  cross join lateral (
+    select
+      unstuck_private.clamp_to_bigint(w.in_full) as credits,
+      unstuck_private.clamp_to_bigint(floor(round(w.in_full * w.back, 6))) as taken
+  ) c
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.purchase_fact(p_fact jsonb)
@@ -11344,6 +11361,7 @@ grant execute on function unstuck.webhook_applied_v1(bigint) to service_role;
 grant execute on function unstuck.webhook_record_v1(text,uuid,integer,bigint,text,text,jsonb) to service_role;
 grant execute on function unstuck.webhook_record_v2(text,uuid,integer,bigint,text,text,jsonb) to service_role;
 grant execute on function unstuck_private.caller_balance() to authenticated;
+grant execute on function unstuck_private.caller_balance() to service_role;
 grant execute on function unstuck_private.caller_positions() to authenticated;
 grant execute on function unstuck_private.caller_positions() to service_role;
 grant execute on function unstuck_private.is_admin() to authenticated;
@@ -11429,6 +11447,7 @@ grant select on table unstuck.jobs to service_role;
 grant select on table unstuck.jobs_by_hour to authenticated;
 grant select on table unstuck.jobs_by_hour to service_role;
 grant select on table unstuck.my_balance to authenticated;
+grant select on table unstuck.my_balance to service_role;
 grant delete, insert, select, update on table unstuck.pose_changer_jobs to authenticated;
 grant select on table unstuck.pose_changer_jobs to service_role;
 grant select on table unstuck.projection_errors to service_role;
