@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use unstuck_tests::e2e::{self, World};
+use unstuck_tests::e2e::{self, TestUser, World};
 
 /// The forms that reached Stripe during this test, as names and values.
 async fn forms(world: &World) -> Vec<BTreeMap<String, String>> {
@@ -22,6 +22,12 @@ fn overrides(changes: &[(&str, Option<&str>)]) -> e2e::world::Overrides {
     let changes =
         changes.iter().map(|(name, value)| ((*name).to_owned(), value.map(str::to_owned)));
     BTreeMap::from([("purchase-checkout".to_owned(), changes.collect())])
+}
+
+/// The refusal of this user's checkout of a pack.
+async fn refused(world: &World, user: &TestUser, status: u16, code: &str) -> Value {
+    let call = world.call("purchase-checkout").by(user);
+    call.json(&json!({ "pack": "small" })).refused(status, code).await
 }
 
 #[test]
@@ -111,10 +117,6 @@ fn a_fault_of_stripe_is_told_without_its_words() {
     e2e::run(async |world| {
         world.stock().await;
         let user = world.user(4).await;
-        let refused = async |status: u16, code: &str| {
-            let call = world.call("purchase-checkout").by(&user);
-            call.json(&json!({ "pack": "small" })).refused(status, code).await
-        };
         for (at_stripe, status, code) in [
             (401, 500, "misconfigured"),
             (503, 503, "upstream_unavailable"),
@@ -126,12 +128,12 @@ fn a_fault_of_stripe_is_told_without_its_words() {
                 .script(json!({ "reset": true, "stripe": { "match": "/v1/checkout/sessions",
                     "status": at_stripe, "body": error } }))
                 .await;
-            let answer = refused(status, code).await;
+            let answer = refused(world, &user, status, code).await;
             assert!(!answer.to_string().contains("secret"), "{answer}");
         }
         world.script(json!({ "reset": true })).await;
         world.restart_workers(overrides(&[("STRIPE_API_KEY", None)])).await;
-        let answer = refused(500, "misconfigured").await;
+        let answer = refused(world, &user, 500, "misconfigured").await;
         assert!(answer["message"].as_str().unwrap().contains("STRIPE_API_KEY"));
         assert!(!world.functions_log().contains("about a secret"));
         let page = "https://shop.example/buy";

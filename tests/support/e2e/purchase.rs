@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use uuid::Uuid;
 
-use super::{TestUser, World, now_s};
+use super::user::now_s;
+use super::{TestUser, World};
 
 /// The local secrets, as the functions and the stand-in have them.
 pub const STRIPE_SECRET: &str = "whsec_stripe_local";

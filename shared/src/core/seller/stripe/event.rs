@@ -96,6 +96,8 @@ fn session(told: &Told<'_>) -> SellerEvent {
     fact.email =
         text(session, "/customer_details/email").or_else(|| text(session, "/customer_email"));
     match mode {
+        // Its invoice tells the same, but for a user whom only the session names.
+        Some("subscription") if fact.user_id.is_none() => SellerEvent::Nothing(NOT_KNOWN_AS_OURS),
         Some("subscription") => {
             fact.bound = true;
             SellerEvent::tells(fact)

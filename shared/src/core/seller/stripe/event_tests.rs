@@ -137,6 +137,19 @@ fn a_session_of_a_subscription_only_ties_its_first_invoice_to_its_user() {
 }
 
 #[test]
+fn a_session_of_a_subscription_that_names_no_user_tells_nothing() {
+    let event = with(
+        fixture("endive", "session"),
+        &[
+            ("/data/object/mode", json!("subscription")),
+            ("/data/object/metadata", json!({})),
+            ("/data/object/client_reference_id", Value::Null),
+        ],
+    );
+    assert_eq!(told(&event), "not_known_as_ours");
+}
+
+#[test]
 fn a_payment_link_is_known_by_itself_and_by_what_it_sold() {
     let link = with(
         fixture("endive", "session"),
