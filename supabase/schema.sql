@@ -3968,7 +3968,8 @@ declare
   v_is_by_user boolean;
 begin
   if unstuck_private.jobs_try_lock(array[p_job_id]) = '{}' then
-    return;
+    -- Its account and its wallet are let go: the app's transaction may last.
+    raise exception using errcode = 'lock_not_available';
   end if;
   v_requests := array(
     select r.id
@@ -4006,7 +4007,7 @@ begin
     where r.id = any (v_requests);
   end;
 exception when lock_not_available then
-  -- Not even the lock could be asked for: the requests stay as they are.
+  -- The requests stay as they are.
   null;
 end $function$
 ;

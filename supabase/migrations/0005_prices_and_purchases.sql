@@ -194,10 +194,10 @@ $c$;
 revoke all on function unstuck.user_erase_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.user_erase_v1 to service_role;
 
---: source erase/user_leave_app.sql d6c30ff5a723
--- What an app is told and owes before the rows of a user who is erased go: refunds that are owed are
--- paid, and the ends of these jobs, all of the user, are written to its tables, with what was owed
--- to those before. Refuses while anything is left. Account, wallet and jobs are locked.
+--: source erase/user_leave_app.sql db48242d0a49
+-- What an app is told and owes before the rows of a user who is erased go: refunds that are owed
+-- are paid, and the ends of these jobs, all of the user, are written to its tables, with what was
+-- owed to those before. Refuses while anything is left. Account, wallet and jobs are locked.
 create or replace function unstuck_private.user_leave_app(p_user_id uuid, p_job_ids uuid[])
 returns void
 language plpgsql
@@ -270,10 +270,10 @@ end $$;
 
 revoke all on function unstuck_private.order_debit from public, anon, authenticated, service_role;
 
---: source order/refuse_apps_row.sql 23c0e7d2f61b
+--: source order/refuse_apps_row.sql 4ab1f97e5a62
 -- Refuses an order under whose id an attached table of the app has a row that is not this order's:
 -- the app has begun or charged it itself, it is another user's, or it stands in the table of other
--- tools. A row that is this order's stays locked, so that the app begins it no more in the meantime.
+-- tools. A row that is this order's stays locked, so that the app does not begin it meanwhile.
 --
 -- The caller holds the account and the wallet. A transaction of the app that has its row may wait
 -- for the wallet, so this waits for less than a deadlock takes; the order is then sent once more.
@@ -667,7 +667,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   5,
   'prices_and_purchases',
-  '4b262e93a6c71cd863f944d4357240d2b8dc6211dc6c25e180beaef07713a4b4'
+  'fc7c442610baefac1fe107aeb04bf5a56f71feabda7493f51af5129777211548'
 );
 
 notify pgrst, 'reload schema';
