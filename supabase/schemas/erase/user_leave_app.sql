@@ -1,6 +1,6 @@
--- What an app is told and owes before the rows of a user who is erased go: refunds that are owed are
--- paid, and the ends of these jobs, all of the user, are written to its tables, with what was owed
--- to those before. Refuses while anything is left. Account, wallet and jobs are locked.
+-- What an app is told and owes before the rows of a user who is erased go: refunds that are owed
+-- are paid, and the ends of these jobs, all of the user, are written to its tables, with what was
+-- owed to those before. Refuses while anything is left. Account, wallet and jobs are locked.
 create or replace function unstuck_private.user_leave_app(p_user_id uuid, p_job_ids uuid[])
 returns void
 language plpgsql

@@ -1,6 +1,6 @@
 -- Refuses an order under whose id an attached table of the app has a row that is not this order's:
 -- the app has begun or charged it itself, it is another user's, or it stands in the table of other
--- tools. A row that is this order's stays locked, so that the app begins it no more in the meantime.
+-- tools. A row that is this order's stays locked, so that the app does not begin it meanwhile.
 --
 -- The caller holds the account and the wallet. A transaction of the app that has its row may wait
 -- for the wallet, so this waits for less than a deadlock takes; the order is then sent once more.
