@@ -32,9 +32,9 @@ create table unstuck.credit_accounts (
   balance bigint not null default 0
 );
 create table unstuck.credit_debts (
-  id bigint not null generated always as identity,
+  id uuid not null default gen_random_uuid(),
   user_id uuid not null,
-  purchase_id uuid not null,
+  purchase_id uuid,
   amount bigint not null,
   settled bigint not null default 0,
   created_at timestamp with time zone not null default clock_timestamp()
@@ -459,7 +459,7 @@ CREATE INDEX admin_log_by_subject ON unstuck.admin_log USING btree (subject);
 CREATE INDEX admin_log_by_time ON unstuck.admin_log USING btree (at DESC);
 CREATE INDEX cancelled_requests_by_time ON unstuck.cancelled_requests USING btree (at);
 CREATE INDEX credit_debts_by_purchase ON unstuck.credit_debts USING btree (purchase_id);
-CREATE INDEX credit_debts_open ON unstuck.credit_debts USING btree (user_id, id) WHERE (amount > settled);
+CREATE INDEX credit_debts_open ON unstuck.credit_debts USING btree (user_id, created_at) WHERE (amount > settled);
 CREATE INDEX credit_entries_by_purchase ON unstuck.credit_entries USING btree (purchase_id) WHERE (purchase_id IS NOT NULL);
 CREATE INDEX credit_entries_by_user ON unstuck.credit_entries USING btree (user_id, id);
 CREATE UNIQUE INDEX credit_entries_once_per_job ON unstuck.credit_entries USING btree (job_id, step, kind) NULLS NOT DISTINCT WHERE ((kind = ANY (ARRAY['debit'::text, 'refund'::text])) AND (job_id IS NOT NULL));
@@ -1661,11 +1661,10 @@ AS $function$
 declare
   v_tool unstuck.tools;
   v_job unstuck.jobs;
+  v_own record;
   v_price bigint;
-  v_unmeasured text;
   v_balance bigint;
   v_taken bigint;
-  v_seconds_over int;
   v_constraint text;
 begin
   perform unstuck_private.act_as('user');
@@ -1704,17 +1703,13 @@ begin
     perform unstuck_private.refuse(503, 'tool_disabled');
   end if;
   perform unstuck_private.refuse_second_live_job(p_user_id, p_job_id, v_tool);
-  select p.credits, p.unmeasured
-  into v_price, v_unmeasured
-  from unstuck_private.order_price(v_tool, p_input, jsonb_array_length(p_steps), p_measured) p;
-  if v_unmeasured is not null and p_can_measure then
-    return query
-    select p_job_id, 'pending', false, 0::bigint, 0::bigint, null::int, null::int, null::text,
-      null::text, null::text, null::text, 0::bigint, null::jsonb, v_unmeasured;
+  v_own := unstuck_private.order_price(v_tool, p_input, jsonb_array_length(p_steps), p_measured);
+  if v_own.unmeasured is not null and p_can_measure then
+    return query select u.* from unstuck_private.order_unmeasured(p_job_id, v_own.unmeasured) u;
     return;
   end if;
-  v_price := unstuck_private.wallet_price(p_user_id, p_tool, p_input, v_price);
-  perform unstuck_private.refuse_dearer(p_user_id, p_tool, v_price, p_max_credits);
+  v_price := unstuck_private.price_agreed(
+    p_user_id, p_tool, p_input, v_own.credits, p_max_credits);
   v_balance := unstuck_private.refuse_over_balance(p_user_id, p_tool, v_price);
   begin
     -- Some servers of the PostgREST protocol pass a null as ''.
@@ -1728,11 +1723,7 @@ begin
       else 'idempotency_conflict'
     end);
   end;
-  v_seconds_over := unstuck_private.seconds_over_queue_ttl(p_job_id, v_tool);
-  if v_seconds_over > 0 then
-    perform unstuck_private.refuse(
-      503, 'queue_full', jsonb_build_object('retry_after', v_seconds_over));
-  end if;
+  perform unstuck_private.refuse_full_queue(p_job_id, v_tool);
   -- The reply shows the job as it was ordered.
   return query
   select p_job_id, 'queued', false, v_taken, v_balance - v_taken, null::int, null::int, null::text,
@@ -4036,7 +4027,7 @@ begin
     where d.user_id = p_user_id
       and d.purchase_id = any (p_ids)
       and d.amount > d.settled
-    order by d.id
+    order by d.created_at, d.id
   loop
     update unstuck.credit_debts d
     set amount = greatest(d.amount - v_rest, d.settled)
@@ -4060,7 +4051,7 @@ begin
     from unstuck.credit_debts d
     where d.user_id = p_user_id
       and d.amount > d.settled
-    order by d.id
+    order by d.created_at, d.id
   loop
     v_taken := unstuck_private.purchase_take(
       p_user_id, array[v_debt.purchase_id], v_debt.amount - v_debt.settled);
@@ -6486,6 +6477,15 @@ begin
   );
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.order_unmeasured(p_job_id uuid, p_unit text)
+ RETURNS TABLE(job_id uuid, status text, replayed boolean, credits_charged bigint, balance bigint, "position" integer, eta_seconds integer, task_id text, output_url text, error_code text, error_message text, credits_refunded bigint, claimed jsonb, unmeasured text)
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select p_job_id, 'pending', false, 0::bigint, 0::bigint, null::int, null::int, null::text,
+    null::text, null::text, null::text, 0::bigint, null::jsonb, p_unit
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.orphans_cancel(p_user_id uuid)
  RETURNS void
  LANGUAGE plpgsql
@@ -6585,6 +6585,27 @@ AS $function$
     where e.at is not null
   ) w
 $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.price_agreed(p_user_id uuid, p_tool text, p_input jsonb, p_price bigint, p_max_credits bigint)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_price bigint := unstuck_private.wallet_price(p_user_id, p_tool, p_input, p_price);
+begin
+  if v_price > p_max_credits
+    and not exists (
+      select
+      from unstuck_private.wallet_lock(p_user_id, p_tool, null) w
+      where w.unlimited
+    )
+  then
+    perform unstuck_private.refuse(
+      409, 'price_changed', jsonb_build_object('credits', v_price));
+  end if;
+  return v_price;
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.price_log()
  RETURNS trigger
@@ -7340,15 +7361,72 @@ begin
   return v_pruned;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.purchase_due(p_facts jsonb)
- RETURNS TABLE(user_id uuid, email text, pack text, credits bigint, granted bigint, taken bigint)
+CREATE OR REPLACE FUNCTION unstuck_private.purchase_back(p_facts jsonb, p_amount bigint)
+ RETURNS numeric
  LANGUAGE sql
  IMMUTABLE
 AS $function$
   with fact as materialized (
     select e.value as f
     from jsonb_array_elements(p_facts) e
-  ), told as materialized (
+  ), total as (
+    select
+      unstuck_private.purchase_part((f #>> '{refundTotal,amount}')::bigint, p_amount) as part,
+      (f #>> '{refundTotal,at}')::numeric as at
+    from fact
+    where f ? 'refundTotal'
+    order by 2 desc, 1 desc
+    limit 1
+  ), shown as (
+    select (f #>> '{refundedShare,share}')::numeric as part
+    from fact
+    where f ? 'refundedShare'
+    order by (f #>> '{refundedShare,at}')::numeric desc, 1 desc
+    limit 1
+  ), refund as materialized (
+    select distinct on (r.key) s.*
+    from fact
+    cross join lateral jsonb_each(f -> 'refunds') r
+    cross join lateral (
+      select unstuck_private.purchase_part((r.value ->> 'amount')::bigint, p_amount) as part,
+        r.value ->> 'status' in ('failed', 'canceled') as is_failed,
+        (r.value ->> 'at')::numeric as at
+    ) s
+    order by r.key, s.is_failed desc, case when s.is_failed then -s.at else s.at end desc,
+      s.part desc
+  ), dispute as (
+    select distinct on (d.key) d.value ->> 'status' as status,
+      unstuck_private.purchase_part((d.value ->> 'amount')::bigint, p_amount) as part
+    from fact
+    cross join lateral jsonb_each(f -> 'disputes') d
+    order by d.key, (d.value ->> 'at')::numeric desc,
+      array_position(array['warning', 'open', 'lost', 'won'], d.value ->> 'status') desc, 2 desc
+  )
+  select least(
+    1,
+    coalesce((select sum(d.part) from dispute d where d.status in ('open', 'lost')), 0)
+    + greatest(
+      0,
+      (select s.part from shown s),
+      (select sum(r.part) from refund r where not r.is_failed),
+      (
+        select t.part - coalesce(sum(r.part), 0)
+        from total t
+        left join refund r
+          on r.is_failed
+          and r.at >= t.at
+        group by t.part
+      )
+    )
+  )
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.purchase_due(p_facts jsonb)
+ RETURNS TABLE(user_id uuid, email text, pack text, credits bigint, granted bigint, taken bigint)
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  with told as materialized (
     select
       min((f ->> 'userId') collate "C")::uuid as user_id,
       min((f ->> 'email') collate "C") as email,
@@ -7360,64 +7438,24 @@ AS $function$
       nullif(max((f ->> 'amount')::bigint), 0) as amount,
       (array_agg(f -> 'gives' order by
         f ? 'pack' desc, (f #>> '{gives,credits}')::numeric desc, f #>> '{gives,pack}'
-      ) filter (where f ? 'gives'))[1] as gives,
-      (array_agg(f -> 'refundTotal' order by
-        (f #>> '{refundTotal,at}')::numeric desc, (f #>> '{refundTotal,amount}')::bigint desc
-      ) filter (where f ? 'refundTotal'))[1] as total,
-      (array_agg((f #>> '{refundedShare,share}')::numeric order by
-        (f #>> '{refundedShare,at}')::numeric desc, (f #>> '{refundedShare,share}')::numeric desc
-      ) filter (where f ? 'refundedShare'))[1] as refunded
-    from fact
-  ), refund as (
-    select distinct on (r.key) s.*
-    from fact
-    cross join told t
-    cross join lateral jsonb_each(f -> 'refunds') r
-    cross join lateral (
-      select unstuck_private.purchase_part((r.value ->> 'amount')::bigint, t.amount) as part,
-        r.value ->> 'status' in ('failed', 'canceled') as is_failed,
-        (r.value ->> 'at')::numeric as at
-    ) s
-    order by r.key, s.is_failed desc, case when s.is_failed then -s.at else s.at end desc,
-      s.part desc
-  ), dispute as (
-    select distinct on (d.key) d.value ->> 'status' as status,
-      unstuck_private.purchase_part((d.value ->> 'amount')::bigint, t.amount) as part
-    from fact
-    cross join told t
-    cross join lateral jsonb_each(f -> 'disputes') d
-    order by d.key, (d.value ->> 'at')::numeric desc,
-      array_position(array['warning', 'open', 'lost', 'won'], d.value ->> 'status') desc, 2 desc
+      ) filter (where f ? 'gives'))[1] as gives
+    from jsonb_array_elements(p_facts) as e (f)
   ), worth as (
-    select t.*,
+    select t.*, unstuck_private.purchase_back(p_facts, t.amount) as back,
       floor(round(
         coalesce(t.credits, (t.gives ->> 'credits')::numeric * t.quantity, 0) * t.share, 6
-      )) as in_full,
-      least(
-        greatest(
-          0,
-          t.refunded,
-          (select sum(r.part) from refund r where not r.is_failed),
-          case when t.total is not null then
-            unstuck_private.purchase_part((t.total ->> 'amount')::bigint, t.amount) - coalesce((
-              select sum(r.part)
-              from refund r
-              where r.is_failed and r.at >= (t.total ->> 'at')::numeric
-            ), 0)
-          end
-        )
-        + coalesce((select sum(d.part) from dispute d where d.status in ('open', 'lost')), 0),
-        1
-      ) as back
+      )) as in_full
     from told t
   )
-  select w.user_id, w.email, coalesce(w.gives ->> 'pack', w.pack),
-    unstuck_private.clamp_to_bigint(w.in_full),
-    case when w.is_paid then unstuck_private.clamp_to_bigint(w.in_full) else 0 end,
-    case when w.is_paid then unstuck_private.clamp_to_bigint(floor(round(w.in_full * w.back, 6)))
-      else 0
-    end
+  select w.user_id, w.email, coalesce(w.gives ->> 'pack', w.pack), c.credits,
+    case when w.is_paid then c.credits else 0 end,
+    case when w.is_paid then c.taken else 0 end
   from worth w
+  cross join lateral (
+    select
+      unstuck_private.clamp_to_bigint(w.in_full) as credits,
+      unstuck_private.clamp_to_bigint(floor(round(w.in_full * w.back, 6))) as taken
+  ) c
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.purchase_fact(p_fact jsonb)
@@ -8100,24 +8138,6 @@ begin
   end if;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.refuse_dearer(p_user_id uuid, p_tool text, p_price bigint, p_max_credits bigint)
- RETURNS void
- LANGUAGE plpgsql
- SET search_path TO ''
-AS $function$
-begin
-  if p_price > p_max_credits
-    and not exists (
-      select
-      from unstuck_private.wallet_lock(p_user_id, p_tool, null) w
-      where w.unlimited
-    )
-  then
-    perform unstuck_private.refuse(
-      409, 'price_changed', jsonb_build_object('credits', p_price));
-  end if;
-end $function$
-;
 CREATE OR REPLACE FUNCTION unstuck_private.refuse_final(p_job unstuck.jobs)
  RETURNS void
  LANGUAGE plpgsql
@@ -8130,6 +8150,20 @@ begin
       'already_final',
       jsonb_build_object('status', p_job.status, 'refundedCredits', p_job.credits_refunded)
     );
+  end if;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.refuse_full_queue(p_job_id uuid, p_tool unstuck.tools)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_seconds_over int := unstuck_private.seconds_over_queue_ttl(p_job_id, p_tool);
+begin
+  if v_seconds_over > 0 then
+    perform unstuck_private.refuse(
+      503, 'queue_full', jsonb_build_object('retry_after', v_seconds_over));
   end if;
 end $function$
 ;
@@ -11782,6 +11816,7 @@ grant execute on function unstuck.webhook_applied_v1(bigint) to service_role;
 grant execute on function unstuck.webhook_record_v1(text,uuid,integer,bigint,text,text,jsonb) to service_role;
 grant execute on function unstuck.webhook_record_v2(text,uuid,integer,bigint,text,text,jsonb) to service_role;
 grant execute on function unstuck_private.caller_balance() to authenticated;
+grant execute on function unstuck_private.caller_balance() to service_role;
 grant execute on function unstuck_private.caller_positions() to authenticated;
 grant execute on function unstuck_private.caller_positions() to service_role;
 grant execute on function unstuck_private.is_admin() to authenticated;
@@ -11867,6 +11902,7 @@ grant select on table unstuck.jobs to service_role;
 grant select on table unstuck.jobs_by_hour to authenticated;
 grant select on table unstuck.jobs_by_hour to service_role;
 grant select on table unstuck.my_balance to authenticated;
+grant select on table unstuck.my_balance to service_role;
 grant select on table unstuck.open_debts to authenticated;
 grant select on table unstuck.open_debts to service_role;
 grant delete, insert, select, update on table unstuck.pose_changer_jobs to authenticated;

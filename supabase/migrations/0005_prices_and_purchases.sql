@@ -125,18 +125,19 @@ drop function unstuck.job_enqueue_v2;
 
 --: source projection/host_requests.sql f98335353c86 by hand
 
---: source purchase/credit_debts.sql 0ac37a31cef2
+--: source purchase/credit_debts.sql f9916f162848
 create table unstuck.credit_debts (
-  id bigint generated always as identity primary key,
+  id uuid primary key default gen_random_uuid(),
   user_id uuid not null,
-  purchase_id uuid not null,
+  -- Null: written by hand.
+  purchase_id uuid,
   amount bigint not null,
   settled bigint not null default 0,
   created_at timestamptz not null default clock_timestamp(),
   check (settled between 0 and amount)
 );
 
-create index credit_debts_open on unstuck.credit_debts (user_id, id)
+create index credit_debts_open on unstuck.credit_debts (user_id, created_at)
 where amount > settled;
 
 create index credit_debts_by_purchase on unstuck.credit_debts (purchase_id);
@@ -149,7 +150,6 @@ $c$;
 
 alter table unstuck.credit_debts enable row level security;
 revoke all on unstuck.credit_debts from public, anon, authenticated, service_role;
-revoke all on sequence unstuck.credit_debts_id_seq from public, anon, authenticated, service_role;
 grant select on unstuck.credit_debts to authenticated, service_role;
 
 --: source purchase/credit_packs.sql 156a6234c2ed
@@ -837,10 +837,10 @@ $c$;
 revoke all on function unstuck.user_erase_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.user_erase_v1 to service_role;
 
---: source erase/user_leave_app.sql d6c30ff5a723
--- What an app is told and owes before the rows of a user who is erased go: refunds that are owed are
--- paid, and the ends of these jobs, all of the user, are written to its tables, with what was owed
--- to those before. Refuses while anything is left. Account, wallet and jobs are locked.
+--: source erase/user_leave_app.sql db48242d0a49
+-- What an app is told and owes before the rows of a user who is erased go: refunds that are owed
+-- are paid, and the ends of these jobs, all of the user, are written to its tables, with what was
+-- owed to those before. Refuses while anything is left. Account, wallet and jobs are locked.
 create or replace function unstuck_private.user_leave_app(p_user_id uuid, p_job_ids uuid[])
 returns void
 language plpgsql
@@ -996,7 +996,7 @@ $$;
 revoke all on function unstuck_private.condition_holds
 from public, anon, authenticated, service_role;
 
---: source order/job_enqueue_v2.sql cde81cb136bc
+--: source order/job_enqueue_v2.sql d01095b17105
 create or replace function unstuck.job_enqueue_v2(
   p_user_id uuid,
   p_job_id uuid,
@@ -1038,11 +1038,10 @@ $$
 declare
   v_tool unstuck.tools;
   v_job unstuck.jobs;
+  v_own record;
   v_price bigint;
-  v_unmeasured text;
   v_balance bigint;
   v_taken bigint;
-  v_seconds_over int;
   v_constraint text;
 begin
   perform unstuck_private.act_as('user');
@@ -1081,17 +1080,13 @@ begin
     perform unstuck_private.refuse(503, 'tool_disabled');
   end if;
   perform unstuck_private.refuse_second_live_job(p_user_id, p_job_id, v_tool);
-  select p.credits, p.unmeasured
-  into v_price, v_unmeasured
-  from unstuck_private.order_price(v_tool, p_input, jsonb_array_length(p_steps), p_measured) p;
-  if v_unmeasured is not null and p_can_measure then
-    return query
-    select p_job_id, 'pending', false, 0::bigint, 0::bigint, null::int, null::int, null::text,
-      null::text, null::text, null::text, 0::bigint, null::jsonb, v_unmeasured;
+  v_own := unstuck_private.order_price(v_tool, p_input, jsonb_array_length(p_steps), p_measured);
+  if v_own.unmeasured is not null and p_can_measure then
+    return query select u.* from unstuck_private.order_unmeasured(p_job_id, v_own.unmeasured) u;
     return;
   end if;
-  v_price := unstuck_private.wallet_price(p_user_id, p_tool, p_input, v_price);
-  perform unstuck_private.refuse_dearer(p_user_id, p_tool, v_price, p_max_credits);
+  v_price := unstuck_private.price_agreed(
+    p_user_id, p_tool, p_input, v_own.credits, p_max_credits);
   v_balance := unstuck_private.refuse_over_balance(p_user_id, p_tool, v_price);
   begin
     -- Some servers of the PostgREST protocol pass a null as ''.
@@ -1105,11 +1100,7 @@ begin
       else 'idempotency_conflict'
     end);
   end;
-  v_seconds_over := unstuck_private.seconds_over_queue_ttl(p_job_id, v_tool);
-  if v_seconds_over > 0 then
-    perform unstuck_private.refuse(
-      503, 'queue_full', jsonb_build_object('retry_after', v_seconds_over));
-  end if;
+  perform unstuck_private.refuse_full_queue(p_job_id, v_tool);
   -- The reply shows the job as it was ordered.
   return query
   select p_job_id, 'queued', false, v_taken, v_balance - v_taken, null::int, null::int, null::text,
@@ -1308,10 +1299,76 @@ $c$;
 revoke all on function unstuck.order_quote_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.order_quote_v1 to service_role;
 
---: source order/refuse_apps_row.sql 23c0e7d2f61b
+--: source order/order_unmeasured.sql 17336616e3e1
+-- The reply of `job_enqueue_v2` to an order that it did not write, because its price is by this unit
+-- of files that nobody has measured.
+create or replace function unstuck_private.order_unmeasured(p_job_id uuid, p_unit text)
+returns table (
+  job_id uuid,
+  status text,
+  replayed boolean,
+  credits_charged bigint,
+  balance bigint,
+  "position" int,
+  eta_seconds int,
+  task_id text,
+  output_url text,
+  error_code text,
+  error_message text,
+  credits_refunded bigint,
+  claimed jsonb,
+  unmeasured text
+)
+language sql
+immutable
+as
+$$
+  select p_job_id, 'pending', false, 0::bigint, 0::bigint, null::int, null::int, null::text,
+    null::text, null::text, null::text, 0::bigint, null::jsonb, p_unit
+$$;
+
+revoke all on function unstuck_private.order_unmeasured
+from public, anon, authenticated, service_role;
+
+--: source order/price_agreed.sql 25d5f5af2937
+-- What an order costs its user, where our own price is p_price: what the wallet says. Refuses an
+-- order that costs more than its user agreed to; null agrees to any price. Where orders are free
+-- nothing is charged, so nothing is dearer.
+create or replace function unstuck_private.price_agreed(
+  p_user_id uuid,
+  p_tool text,
+  p_input jsonb,
+  p_price bigint,
+  p_max_credits bigint
+)
+returns bigint
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_price bigint := unstuck_private.wallet_price(p_user_id, p_tool, p_input, p_price);
+begin
+  if v_price > p_max_credits
+    and not exists (
+      select
+      from unstuck_private.wallet_lock(p_user_id, p_tool, null) w
+      where w.unlimited
+    )
+  then
+    perform unstuck_private.refuse(
+      409, 'price_changed', jsonb_build_object('credits', v_price));
+  end if;
+  return v_price;
+end $$;
+
+revoke all on function unstuck_private.price_agreed
+from public, anon, authenticated, service_role;
+
+--: source order/refuse_apps_row.sql 4ab1f97e5a62
 -- Refuses an order under whose id an attached table of the app has a row that is not this order's:
 -- the app has begun or charged it itself, it is another user's, or it stands in the table of other
--- tools. A row that is this order's stays locked, so that the app begins it no more in the meantime.
+-- tools. A row that is this order's stays locked, so that the app does not begin it meanwhile.
 --
 -- The caller holds the account and the wallet. A transaction of the app that has its row may wait
 -- for the wallet, so this waits for less than a deadlock takes; the order is then sent once more.
@@ -1368,34 +1425,27 @@ end $$;
 revoke all on function unstuck_private.refuse_apps_row
 from public, anon, authenticated, service_role;
 
---: source order/refuse_dearer.sql e740890d3b08
--- Refuses an order that costs more than its user agreed to; null agrees to any price. Where orders
--- are free nothing is charged, so nothing is dearer.
-create or replace function unstuck_private.refuse_dearer(
-  p_user_id uuid,
-  p_tool text,
-  p_price bigint,
-  p_max_credits bigint
+--: source order/refuse_full_queue.sql 21005c1197a2
+-- Refuses a new job that would wait longer than its tool's `queue_ttl`.
+create or replace function unstuck_private.refuse_full_queue(
+  p_job_id uuid,
+  p_tool unstuck.tools
 )
 returns void
 language plpgsql
 set search_path = ''
 as
 $$
+declare
+  v_seconds_over int := unstuck_private.seconds_over_queue_ttl(p_job_id, p_tool);
 begin
-  if p_price > p_max_credits
-    and not exists (
-      select
-      from unstuck_private.wallet_lock(p_user_id, p_tool, null) w
-      where w.unlimited
-    )
-  then
+  if v_seconds_over > 0 then
     perform unstuck_private.refuse(
-      409, 'price_changed', jsonb_build_object('credits', p_price));
+      503, 'queue_full', jsonb_build_object('retry_after', v_seconds_over));
   end if;
 end $$;
 
-revoke all on function unstuck_private.refuse_dearer
+revoke all on function unstuck_private.refuse_full_queue
 from public, anon, authenticated, service_role;
 
 --: source order/refuse_over_balance.sql d3ef5fbd84be
@@ -1794,7 +1844,7 @@ $$;
 
 revoke all on function unstuck_private.debt_open from public, anon, authenticated, service_role;
 
---: source purchase/debts_lessen.sql e4e7fcb0989d
+--: source purchase/debts_lessen.sql 8aca02fae15a
 -- Lessens what a user owes of these purchases by at most p_amount, and returns what is left of
 -- p_amount. The account is locked.
 create or replace function unstuck_private.debts_lessen(
@@ -1817,7 +1867,7 @@ begin
     where d.user_id = p_user_id
       and d.purchase_id = any (p_ids)
       and d.amount > d.settled
-    order by d.id
+    order by d.created_at, d.id
   loop
     update unstuck.credit_debts d
     set amount = greatest(d.amount - v_rest, d.settled)
@@ -1829,7 +1879,7 @@ end $$;
 
 revoke all on function unstuck_private.debts_lessen from public, anon, authenticated, service_role;
 
---: source purchase/debts_settle.sql 965353c617ea
+--: source purchase/debts_settle.sql 58a7baeca489
 -- Settles what a user owes with what the wallet holds, the oldest debt first. The account is
 -- locked.
 create or replace function unstuck_private.debts_settle(p_user_id uuid) returns void
@@ -1846,7 +1896,7 @@ begin
     from unstuck.credit_debts d
     where d.user_id = p_user_id
       and d.amount > d.settled
-    order by d.id
+    order by d.created_at, d.id
   loop
     v_taken := unstuck_private.purchase_take(
       p_user_id, array[v_debt.purchase_id], v_debt.amount - v_debt.settled);
@@ -1858,6 +1908,74 @@ begin
 end $$;
 
 revoke all on function unstuck_private.debts_settle from public, anon, authenticated, service_role;
+
+--: source purchase/purchase_back.sql 92b593b12581
+-- Which part of a payment of p_amount (null: it is not known) these facts take back. Totals,
+-- refunds and disputes are what they were at the latest moment; a refund that failed once stays
+-- failed. Refunds are the larger one of those known singly and of the total, less what failed since
+-- then. Open and lost disputes come on top.
+create or replace function unstuck_private.purchase_back(p_facts jsonb, p_amount bigint)
+returns numeric
+language sql
+immutable
+as
+$$
+  with fact as materialized (
+    select e.value as f
+    from jsonb_array_elements(p_facts) e
+  ), total as (
+    select
+      unstuck_private.purchase_part((f #>> '{refundTotal,amount}')::bigint, p_amount) as part,
+      (f #>> '{refundTotal,at}')::numeric as at
+    from fact
+    where f ? 'refundTotal'
+    order by 2 desc, 1 desc
+    limit 1
+  ), shown as (
+    select (f #>> '{refundedShare,share}')::numeric as part
+    from fact
+    where f ? 'refundedShare'
+    order by (f #>> '{refundedShare,at}')::numeric desc, 1 desc
+    limit 1
+  ), refund as materialized (
+    select distinct on (r.key) s.*
+    from fact
+    cross join lateral jsonb_each(f -> 'refunds') r
+    cross join lateral (
+      select unstuck_private.purchase_part((r.value ->> 'amount')::bigint, p_amount) as part,
+        r.value ->> 'status' in ('failed', 'canceled') as is_failed,
+        (r.value ->> 'at')::numeric as at
+    ) s
+    order by r.key, s.is_failed desc, case when s.is_failed then -s.at else s.at end desc,
+      s.part desc
+  ), dispute as (
+    select distinct on (d.key) d.value ->> 'status' as status,
+      unstuck_private.purchase_part((d.value ->> 'amount')::bigint, p_amount) as part
+    from fact
+    cross join lateral jsonb_each(f -> 'disputes') d
+    order by d.key, (d.value ->> 'at')::numeric desc,
+      array_position(array['warning', 'open', 'lost', 'won'], d.value ->> 'status') desc, 2 desc
+  )
+  select least(
+    1,
+    coalesce((select sum(d.part) from dispute d where d.status in ('open', 'lost')), 0)
+    + greatest(
+      0,
+      (select s.part from shown s),
+      (select sum(r.part) from refund r where not r.is_failed),
+      (
+        select t.part - coalesce(sum(r.part), 0)
+        from total t
+        left join refund r
+          on r.is_failed
+          and r.at >= t.at
+        group by t.part
+      )
+    )
+  )
+$$;
+
+revoke all on function unstuck_private.purchase_back from public, anon, authenticated, service_role;
 
 --: source purchase/purchase_checkout_v1.sql 3599de66d0e2
 create or replace function unstuck.purchase_checkout_v1(p_user_id uuid, p_pack text)
@@ -1894,26 +2012,20 @@ $c$;
 revoke all on function unstuck.purchase_checkout_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.purchase_checkout_v1 to service_role;
 
---: source purchase/purchase_due.sql da1f1247afba
+--: source purchase/purchase_due.sql d367f0248162
 -- What follows from the facts of one payment, whatever order they came in: whose it is, what it is
 -- worth in full, what is given of that, and what of that is taken back.
 --
 -- Where facts differ: the first user and e-mail address in order of their text; the largest number;
--- a pack that is named, before one that is known by its price, then the one of most credits; of
--- totals, refunds and disputes what is true at the latest moment. A refund that failed once stays
--- failed. Refunds are the larger one of those known singly and of the total, less what failed since
--- then. Open and lost disputes come on top. Rounding is done once, in favour of the user; the sixth
--- digit hides that a third has no end.
+-- a pack that is named, before one that is known by its price, then the one of most credits.
+-- Rounding is done once, in favour of the user; the sixth digit hides that a third has no end.
 create or replace function unstuck_private.purchase_due(p_facts jsonb)
 returns table (user_id uuid, email text, pack text, credits bigint, granted bigint, taken bigint)
 language sql
 immutable
 as
 $$
-  with fact as materialized (
-    select e.value as f
-    from jsonb_array_elements(p_facts) e
-  ), told as materialized (
+  with told as materialized (
     select
       min((f ->> 'userId') collate "C")::uuid as user_id,
       min((f ->> 'email') collate "C") as email,
@@ -1925,64 +2037,24 @@ $$
       nullif(max((f ->> 'amount')::bigint), 0) as amount,
       (array_agg(f -> 'gives' order by
         f ? 'pack' desc, (f #>> '{gives,credits}')::numeric desc, f #>> '{gives,pack}'
-      ) filter (where f ? 'gives'))[1] as gives,
-      (array_agg(f -> 'refundTotal' order by
-        (f #>> '{refundTotal,at}')::numeric desc, (f #>> '{refundTotal,amount}')::bigint desc
-      ) filter (where f ? 'refundTotal'))[1] as total,
-      (array_agg((f #>> '{refundedShare,share}')::numeric order by
-        (f #>> '{refundedShare,at}')::numeric desc, (f #>> '{refundedShare,share}')::numeric desc
-      ) filter (where f ? 'refundedShare'))[1] as refunded
-    from fact
-  ), refund as (
-    select distinct on (r.key) s.*
-    from fact
-    cross join told t
-    cross join lateral jsonb_each(f -> 'refunds') r
-    cross join lateral (
-      select unstuck_private.purchase_part((r.value ->> 'amount')::bigint, t.amount) as part,
-        r.value ->> 'status' in ('failed', 'canceled') as is_failed,
-        (r.value ->> 'at')::numeric as at
-    ) s
-    order by r.key, s.is_failed desc, case when s.is_failed then -s.at else s.at end desc,
-      s.part desc
-  ), dispute as (
-    select distinct on (d.key) d.value ->> 'status' as status,
-      unstuck_private.purchase_part((d.value ->> 'amount')::bigint, t.amount) as part
-    from fact
-    cross join told t
-    cross join lateral jsonb_each(f -> 'disputes') d
-    order by d.key, (d.value ->> 'at')::numeric desc,
-      array_position(array['warning', 'open', 'lost', 'won'], d.value ->> 'status') desc, 2 desc
+      ) filter (where f ? 'gives'))[1] as gives
+    from jsonb_array_elements(p_facts) as e (f)
   ), worth as (
-    select t.*,
+    select t.*, unstuck_private.purchase_back(p_facts, t.amount) as back,
       floor(round(
         coalesce(t.credits, (t.gives ->> 'credits')::numeric * t.quantity, 0) * t.share, 6
-      )) as in_full,
-      least(
-        greatest(
-          0,
-          t.refunded,
-          (select sum(r.part) from refund r where not r.is_failed),
-          case when t.total is not null then
-            unstuck_private.purchase_part((t.total ->> 'amount')::bigint, t.amount) - coalesce((
-              select sum(r.part)
-              from refund r
-              where r.is_failed and r.at >= (t.total ->> 'at')::numeric
-            ), 0)
-          end
-        )
-        + coalesce((select sum(d.part) from dispute d where d.status in ('open', 'lost')), 0),
-        1
-      ) as back
+      )) as in_full
     from told t
   )
-  select w.user_id, w.email, coalesce(w.gives ->> 'pack', w.pack),
-    unstuck_private.clamp_to_bigint(w.in_full),
-    case when w.is_paid then unstuck_private.clamp_to_bigint(w.in_full) else 0 end,
-    case when w.is_paid then unstuck_private.clamp_to_bigint(floor(round(w.in_full * w.back, 6)))
-      else 0
-    end
+  select w.user_id, w.email, coalesce(w.gives ->> 'pack', w.pack), c.credits,
+    case when w.is_paid then c.credits else 0 end,
+    case when w.is_paid then c.taken else 0 end
   from worth w
+  cross join lateral (
+    select
+      unstuck_private.clamp_to_bigint(w.in_full) as credits,
+      unstuck_private.clamp_to_bigint(floor(round(w.in_full * w.back, 6))) as taken
+  ) c
 $$;
 
 revoke all on function unstuck_private.purchase_due from public, anon, authenticated, service_role;
@@ -2744,9 +2816,10 @@ $c$;
 revoke all on function unstuck.files_due_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.files_due_v1 to service_role;
 
---: source tool/price_log.sql af177f6ba35c
+--: source tool/price_log.sql be0b87b767f0
 -- Keeps each change of a price in `admin_log`: the columns that the trigger names, before and
--- after. The actor is the admin of this transaction, or nobody for a change by SQL.
+-- after. The actor is the admin of this transaction, or nobody for a change by SQL. What a
+-- migration writes is no change of a price.
 create or replace function unstuck_private.price_log() returns trigger
 language plpgsql
 set search_path = ''
@@ -2756,6 +2829,9 @@ declare
   v_old jsonb := case when tg_op <> 'INSERT' then to_jsonb(old) end;
   v_new jsonb := case when tg_op <> 'DELETE' then to_jsonb(new) end;
 begin
+  if current_setting('unstuck.actor', true) = 'migration' then
+    return null;
+  end if;
   insert into unstuck.admin_log (actor, act, subject, "from", "to")
   select
     substring(current_setting('unstuck.actor', true) from '^admin:([0-9a-f-]{36})$')::uuid,
@@ -2781,7 +2857,7 @@ execute function unstuck_private.price_log(
 
 revoke all on function unstuck_private.price_log from public, anon, authenticated, service_role;
 
---: source wallet/caller_balance.sql 9c094ab56e23
+--: source wallet/caller_balance.sql 8e6ee466ab10
 -- What the caller may spend, and owes; for the view `my_balance`.
 create or replace function unstuck_private.caller_balance(out balance bigint, out debt bigint)
 language sql
@@ -2795,7 +2871,7 @@ $$;
 
 revoke all on function unstuck_private.caller_balance
 from public, anon, authenticated, service_role;
-grant execute on function unstuck_private.caller_balance to authenticated;
+grant execute on function unstuck_private.caller_balance to authenticated, service_role;
 
 --: source wallet/refunds_owed_pay.sql 4758d2d78e3d
 -- Tries the refunds that are owed, those tried least first, until p_until; of one user only where
@@ -2878,7 +2954,7 @@ end $$;
 revoke all on function unstuck_private.refunds_owed_pay
 from public, anon, authenticated, service_role;
 
---: source view/my_balance.sql c479f4917b5a
+--: source view/my_balance.sql bac9db9a1ad3
 create view unstuck.my_balance
 with (security_invoker = true) as
 select b.balance, b.debt
@@ -2889,7 +2965,7 @@ One row: what the caller may spend, whoever holds the balance, and the debt that
 $c$;
 
 revoke all on unstuck.my_balance from public, anon, authenticated, service_role;
-grant select on unstuck.my_balance to authenticated;
+grant select on unstuck.my_balance to authenticated, service_role;
 
 --: source view/open_debts.sql d3df88e72e31
 create view unstuck.open_debts
@@ -2976,9 +3052,11 @@ using (user_id = (select auth.uid()) or (select unstuck_private.is_admin()));
 
 --: source retention/known_kinds.sql 2ceb094de198 by hand
 
---: source tool/tool_prices_of_options.sql 2c9347e2bd1e
+--: source tool/tool_prices_of_options.sql 476a1202a080
 -- What costs more than the default options, which the rows of `tools` price. The positions leave
 -- room before, between and after them. A rule that is there already stays the operator's own.
+select set_config('unstuck.actor', 'migration', true);
+
 insert into unstuck.tool_prices (tool, position, matches, credits, note)
 values
   (
@@ -2995,12 +3073,14 @@ values
   )
 on conflict do nothing;
 
+select set_config('unstuck.actor', '', true);
+
 --: history
 insert into unstuck_private.migrations (number, name, hash)
 values (
   5,
   'prices_and_purchases',
-  'b3e04edb11706ba38857c23d97e543c8a4266471e9ce0863a4697a1f5503a7d0'
+  'bb3d149370fb561ae867015fa6f82ba500d092e788f1928b2e31c049346b4496'
 );
 
 notify pgrst, 'reload schema';
