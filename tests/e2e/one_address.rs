@@ -263,7 +263,6 @@ fn a_project_that_does_not_answer_is_a_503_of_the_contract() {
         world
             .restart_workers(BTreeMap::from([("gateway".to_owned(), vars("http://127.0.0.1:9"))]))
             .await;
-        let gateway = world.stack().gateway_url();
         let (status, code, has_cors) = asked(world).await;
         assert_eq!((status, code.as_str(), has_cors), (503, "upstream_unavailable", true));
         // An address of its own would have it call itself.
