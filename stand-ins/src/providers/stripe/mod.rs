@@ -37,7 +37,7 @@ use super::provider::{Answering, Arrival, Concern, ProviderAnswer, StandInProvid
 use super::script::Behaviour;
 use crate::client::Client;
 use crate::config::StandInConfig;
-use events::Event;
+use events::StripeEvent;
 use shop::Shop;
 
 const NAME: &str = "stripe";
@@ -101,7 +101,7 @@ impl Stripe {
 
     fn api(&self, arrival: &Arrival, route: &[&str]) -> ProviderAnswer {
         let shop = &self.0.shop;
-        let shown = |id: &str, show: &dyn Fn(&shop::Session) -> Value| match shop.session(id) {
+        let shown = |id: &str, show: &dyn Fn(&shop::CheckoutSession) -> Value| match shop.session(id) {
             Some(session) => ProviderAnswer::json(200, &show(&session)),
             None => request::missing("checkout.session", id, None, 404),
         };
@@ -143,7 +143,7 @@ impl Stripe {
         }
     }
 
-    async fn tell(&self, events: Vec<Event>, behaviour: &Behaviour) {
+    async fn tell(&self, events: Vec<StripeEvent>, behaviour: &Behaviour) {
         events::deliver(&self.0, events, behaviour).await;
     }
 }

@@ -8,21 +8,21 @@ use super::metadata::{Metadata, OurMetadata};
 use super::{Reader, id, invoice, keys, number, text};
 use crate::core::id::UserId;
 use crate::core::seller::{
-    AmountAt, DisputeTold, NOT_KNOWN_AS_OURS, PurchaseFact, RefundTold, SellerEvent,
+    AmountAt, DisputeAt, NOT_KNOWN_AS_OURS, PurchaseFact, RefundAt, SellerEvent,
 };
 
 pub(super) const NOTHING_TO_GRANT: &str = "nothing_to_grant";
 pub(super) const OTHER_DEPLOYMENT: &str = "other_deployment";
 
 /// An event's object, its type and its time.
-pub(super) struct Told<'a> {
+pub(super) struct ReadEvent<'a> {
     pub(super) object: &'a Value,
     pub(super) kind: &'a str,
     pub(super) at: i64,
     pub(super) reader: Reader<'a>,
 }
 
-impl<'a> Told<'a> {
+impl<'a> ReadEvent<'a> {
     /// A fact of the object's payment, from whatever of these pointers names it.
     pub(super) fn fact(&self, names: &[&str]) -> PurchaseFact {
         let keys = keys(names.iter().map(|name| id(self.object, name)));
@@ -48,22 +48,22 @@ pub fn read(event: &Value, reader: Reader<'_>) -> SellerEvent {
     }
     let kind = event.get("type").and_then(Value::as_str).unwrap_or_default();
     let Some(object) = event.pointer("/data/object") else { return Nothing("unknown_type") };
-    let told = Told { object, kind, at: number(event, "/created").unwrap_or(0), reader };
+    let read = ReadEvent { object, kind, at: number(event, "/created").unwrap_or(0), reader };
     match kind {
-        "checkout.session.completed" | "checkout.session.async_payment_succeeded" => session(&told),
-        "payment_intent.succeeded" => payment(&told),
-        "charge.succeeded" | "charge.captured" => charge(&told),
-        "charge.refunded" => refunded_charge(&told),
+        "checkout.session.completed" | "checkout.session.async_payment_succeeded" => session(&read),
+        "payment_intent.succeeded" => payment(&read),
+        "charge.succeeded" | "charge.captured" => charge(&read),
+        "charge.refunded" => refunded_charge(&read),
         "refund.created" | "refund.updated" | "refund.failed" | "charge.refund.updated" => {
-            refund(&told)
+            refund(&read)
         }
         "charge.dispute.created"
         | "charge.dispute.updated"
         | "charge.dispute.closed"
         | "charge.dispute.funds_withdrawn"
-        | "charge.dispute.funds_reinstated" => dispute(&told),
-        "invoice.paid" | "invoice.payment_succeeded" => invoice::paid(&told),
-        "invoice_payment.paid" => invoice::payment(&told),
+        | "charge.dispute.funds_reinstated" => dispute(&read),
+        "invoice.paid" | "invoice.payment_succeeded" => invoice::paid(&read),
+        "invoice_payment.paid" => invoice::payment(&read),
         "checkout.session.async_payment_failed"
         | "checkout.session.expired"
         | "payment_intent.payment_failed"
@@ -76,20 +76,20 @@ pub fn read(event: &Value, reader: Reader<'_>) -> SellerEvent {
 
 /// A session that was completed. Where the money comes later, or by the invoice of a subscription,
 /// it ties the payment's names to its user.
-fn session(told: &Told<'_>) -> SellerEvent {
-    let session = told.object;
+fn session(event: &ReadEvent<'_>) -> SellerEvent {
+    let session = event.object;
     let mode = session.get("mode").and_then(Value::as_str);
-    let metadata = told.metadata();
+    let metadata = event.metadata();
     if matches!(metadata, Metadata::Others) {
         return SellerEvent::Nothing(OTHER_DEPLOYMENT);
     }
-    let mut fact = told.fact(&["/id", "/payment_intent", "/invoice"]);
+    let mut fact = event.fact(&["/id", "/payment_intent", "/invoice"]);
     let ours = match metadata {
         Metadata::Ours(ours) => Some(ours),
         _ => None,
     };
     if let Some(ours) = ours {
-        ours.tell(&mut fact);
+        ours.add_to(&mut fact);
     }
     let reference = || UserId::parse(session.get("client_reference_id")?.as_str()?);
     fact.user_id = fact.user_id.or_else(reference);
@@ -104,7 +104,7 @@ fn session(told: &Told<'_>) -> SellerEvent {
         }
         Some("payment") => {
             let status = session.get("payment_status").and_then(Value::as_str);
-            fact.paid = told.kind.ends_with("async_payment_succeeded")
+            fact.paid = event.kind.ends_with("async_payment_succeeded")
                 || matches!(status, Some("paid" | "no_payment_required"));
             fact.amount = number(session, "/amount_total");
             with_items(session, fact, ours)
@@ -138,27 +138,27 @@ pub(super) fn known(fact: PurchaseFact) -> SellerEvent {
     SellerEvent::tells(fact)
 }
 
-fn payment(told: &Told<'_>) -> SellerEvent {
-    let mut fact = told.fact(&["/id", "/latest_charge", "/invoice"]);
+fn payment(event: &ReadEvent<'_>) -> SellerEvent {
+    let mut fact = event.fact(&["/id", "/latest_charge", "/invoice"]);
     fact.paid = true;
-    fact.amount = number(told.object, "/amount_received").or(number(told.object, "/amount"));
-    with_metadata(told, fact)
+    fact.amount = number(event.object, "/amount_received").or(number(event.object, "/amount"));
+    with_metadata(event, fact)
 }
 
-fn charge(told: &Told<'_>) -> SellerEvent {
-    let mut fact = told.fact(&["/id", "/payment_intent", "/invoice"]);
-    if !is_captured(told.object) {
+fn charge(event: &ReadEvent<'_>) -> SellerEvent {
+    let mut fact = event.fact(&["/id", "/payment_intent", "/invoice"]);
+    if !is_captured(event.object) {
         return SellerEvent::Nothing(NOTHING_TO_GRANT);
     }
     fact.paid = true;
-    fact.amount = charged(told.object);
-    with_metadata(told, fact)
+    fact.amount = charged(event.object);
+    with_metadata(event, fact)
 }
 
 /// A payment alone says nothing without our metadata: what sold it, a session or an invoice, does.
-fn with_metadata(told: &Told<'_>, mut fact: PurchaseFact) -> SellerEvent {
-    match told.metadata() {
-        Metadata::Ours(ours) => ours.tell(&mut fact),
+fn with_metadata(event: &ReadEvent<'_>, mut fact: PurchaseFact) -> SellerEvent {
+    match event.metadata() {
+        Metadata::Ours(ours) => ours.add_to(&mut fact),
         Metadata::Others => return SellerEvent::Nothing(OTHER_DEPLOYMENT),
         Metadata::None => return SellerEvent::Nothing(NOT_KNOWN_AS_OURS),
     }
@@ -178,62 +178,62 @@ fn charged(charge: &Value) -> Option<i64> {
 
 /// A charge's refunds in all. It may be the first that is heard of a payment, so it counts also
 /// without metadata; the payment's other names tell whose it is.
-fn refunded_charge(told: &Told<'_>) -> SellerEvent {
-    let mut fact = told.fact(&["/id", "/payment_intent", "/invoice"]);
-    match told.metadata() {
+fn refunded_charge(event: &ReadEvent<'_>) -> SellerEvent {
+    let mut fact = event.fact(&["/id", "/payment_intent", "/invoice"]);
+    match event.metadata() {
         Metadata::Ours(ours) => {
-            ours.tell(&mut fact);
-            fact.paid = is_captured(told.object);
+            ours.add_to(&mut fact);
+            fact.paid = is_captured(event.object);
         }
         Metadata::Others => return SellerEvent::Nothing(OTHER_DEPLOYMENT),
         Metadata::None => {}
     }
-    if !is_captured(told.object) {
+    if !is_captured(event.object) {
         return SellerEvent::Nothing(NOTHING_TO_GRANT);
     }
-    fact.amount = charged(told.object);
-    let amount = number(told.object, "/amount_refunded").unwrap_or(0);
-    fact.refund_total = Some(AmountAt { amount, at: told.at });
+    fact.amount = charged(event.object);
+    let amount = number(event.object, "/amount_refunded").unwrap_or(0);
+    fact.refund_total = Some(AmountAt { amount, at: event.at });
     SellerEvent::tells(fact)
 }
 
-fn refund(told: &Told<'_>) -> SellerEvent {
-    let mut fact = told.fact(&["/charge", "/payment_intent"]);
-    let (Some(id), Some(amount)) = (text(told.object, "/id"), number(told.object, "/amount"))
+fn refund(event: &ReadEvent<'_>) -> SellerEvent {
+    let mut fact = event.fact(&["/charge", "/payment_intent"]);
+    let (Some(id), Some(amount)) = (text(event.object, "/id"), number(event.object, "/amount"))
     else {
         return SellerEvent::Nothing(NOTHING_TO_GRANT);
     };
     if fact.keys.is_empty() {
         return SellerEvent::Nothing(NOT_KNOWN_AS_OURS);
     }
-    let status = match told.object.get("status").and_then(Value::as_str) {
+    let status = match event.object.get("status").and_then(Value::as_str) {
         Some("pending" | "requires_action") => "pending",
         Some("failed") => "failed",
         Some("canceled") => "canceled",
         _ => "succeeded",
     };
-    fact.refunds = BTreeMap::from([(id, RefundTold { amount, status, at: told.at })]);
+    fact.refunds = BTreeMap::from([(id, RefundAt { amount, status, at: event.at })]);
     SellerEvent::tells(fact)
 }
 
-fn dispute(told: &Told<'_>) -> SellerEvent {
-    let mut fact = told.fact(&["/charge", "/payment_intent"]);
-    let (Some(id), Some(amount)) = (text(told.object, "/id"), number(told.object, "/amount"))
+fn dispute(event: &ReadEvent<'_>) -> SellerEvent {
+    let mut fact = event.fact(&["/charge", "/payment_intent"]);
+    let (Some(id), Some(amount)) = (text(event.object, "/id"), number(event.object, "/amount"))
     else {
         return SellerEvent::Nothing(NOTHING_TO_GRANT);
     };
     if fact.keys.is_empty() {
         return SellerEvent::Nothing(NOT_KNOWN_AS_OURS);
     }
-    let status = match told.object.get("status").and_then(Value::as_str).unwrap_or_default() {
+    let status = match event.object.get("status").and_then(Value::as_str).unwrap_or_default() {
         "lost" => "lost",
         "won" => "won",
         // Inquiries and prevented disputes move no money; a refund, if any, is told by itself.
         "prevented" | "charge_refunded" => "warning",
         warning if warning.starts_with("warning") => "warning",
-        _ if told.kind.ends_with("funds_reinstated") => "won",
+        _ if event.kind.ends_with("funds_reinstated") => "won",
         _ => "open",
     };
-    fact.disputes = BTreeMap::from([(id, DisputeTold { amount, status, at: told.at })]);
+    fact.disputes = BTreeMap::from([(id, DisputeAt { amount, status, at: event.at })]);
     SellerEvent::tells(fact)
 }
