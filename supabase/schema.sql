@@ -31,6 +31,14 @@ create table unstuck.credit_accounts (
   user_id uuid not null,
   balance bigint not null default 0
 );
+create table unstuck.credit_debts (
+  id uuid not null default gen_random_uuid(),
+  user_id uuid not null,
+  purchase_id uuid,
+  amount bigint not null,
+  settled bigint not null default 0,
+  created_at timestamp with time zone not null default clock_timestamp()
+);
 create table unstuck.credit_entries (
   id bigint not null generated always as identity,
   user_id uuid not null,
@@ -42,8 +50,18 @@ create table unstuck.credit_entries (
   reason text,
   idempotency_key text,
   created_at timestamp with time zone not null default clock_timestamp(),
-  actor text default NULLIF(current_setting('unstuck.actor'::text, true), ''::text),
-  receipt jsonb
+  actor text default COALESCE(NULLIF(current_setting('unstuck.actor'::text, true), ''::text), (SESSION_USER)::text),
+  receipt jsonb,
+  purchase_id uuid
+);
+create table unstuck.credit_packs (
+  pack text not null,
+  credits bigint not null,
+  price_id text,
+  recurring boolean not null default false,
+  enabled boolean not null default true,
+  "position" integer not null default 0,
+  words jsonb not null default '{}'::jsonb
 );
 create table unstuck.erasures (
   user_id uuid not null,
@@ -175,6 +193,21 @@ create table unstuck.providers (
   learned_limit integer,
   limit_probe_at timestamp with time zone
 );
+create table unstuck.purchases (
+  id uuid not null default gen_random_uuid(),
+  seller text not null,
+  user_id uuid,
+  email text,
+  pack text,
+  credits bigint not null default 0,
+  granted bigint not null default 0,
+  taken bigint not null default 0,
+  keys text[] not null,
+  facts jsonb not null default '[]'::jsonb,
+  ids uuid[] not null,
+  waits boolean not null default false,
+  created_at timestamp with time zone not null default clock_timestamp()
+);
 create table unstuck.refunds_owed (
   job_id uuid not null,
   step integer,
@@ -186,6 +219,10 @@ create table unstuck.refunds_owed (
 create table unstuck.retention (
   kind text not null,
   keep interval
+);
+create table unstuck.signup_bonus (
+  credits bigint not null,
+  since timestamp with time zone not null default clock_timestamp()
 );
 create table unstuck.sweeps (
   id bigint not null generated always as identity,
@@ -303,15 +340,22 @@ alter table unstuck.admin_log add constraint admin_log_pkey PRIMARY KEY (id);
 alter table unstuck.cancelled_requests add constraint cancelled_requests_pkey PRIMARY KEY (user_id, job_id);
 alter table unstuck.credit_accounts add constraint credit_accounts_balance_check CHECK ((balance >= 0));
 alter table unstuck.credit_accounts add constraint credit_accounts_pkey PRIMARY KEY (user_id);
+alter table unstuck.credit_debts add constraint credit_debts_check CHECK (((settled >= 0) AND (settled <= amount)));
+alter table unstuck.credit_debts add constraint credit_debts_pkey PRIMARY KEY (id);
 alter table unstuck.credit_entries add constraint credit_entries_idempotency_key_key UNIQUE (idempotency_key);
-alter table unstuck.credit_entries add constraint credit_entries_kind_check CHECK ((kind = ANY (ARRAY['grant'::text, 'debit'::text, 'refund'::text, 'adjustment'::text])));
+alter table unstuck.credit_entries add constraint credit_entries_kind_check CHECK ((kind = ANY (ARRAY['grant'::text, 'purchase'::text, 'bonus'::text, 'goodwill'::text, 'debit'::text, 'refund'::text, 'adjustment'::text, 'chargeback'::text])));
 alter table unstuck.credit_entries add constraint credit_entries_pkey PRIMARY KEY (id);
 alter table unstuck.credit_entries add constraint credit_entries_sign CHECK (
 CASE kind
     WHEN 'debit'::text THEN (amount < 0)
+    WHEN 'chargeback'::text THEN (amount < 0)
     WHEN 'adjustment'::text THEN (amount <> 0)
     ELSE (amount > 0)
 END);
+alter table unstuck.credit_packs add constraint credit_packs_credits_check CHECK (((credits >= 1) AND (credits <= '1000000000000'::bigint)));
+alter table unstuck.credit_packs add constraint credit_packs_pkey PRIMARY KEY (pack);
+alter table unstuck.credit_packs add constraint credit_packs_price_id_key UNIQUE (price_id);
+alter table unstuck.credit_packs add constraint credit_packs_words_check CHECK ((jsonb_typeof(words) = 'object'::text));
 alter table unstuck.erasures add constraint erasures_files_left_check CHECK ((files_left >= 0));
 alter table unstuck.erasures add constraint erasures_pkey PRIMARY KEY (user_id);
 alter table unstuck.host_requests add constraint host_requests_pkey PRIMARY KEY (job_id);
@@ -351,9 +395,12 @@ alter table unstuck.provider_alarms add constraint provider_alarms_tool_fkey FOR
 alter table unstuck.providers add constraint providers_learned_limit_check CHECK ((learned_limit >= 0));
 alter table unstuck.providers add constraint providers_max_concurrent_check CHECK ((max_concurrent >= 0));
 alter table unstuck.providers add constraint providers_pkey PRIMARY KEY (provider);
+alter table unstuck.purchases add constraint purchases_check CHECK (((taken >= 0) AND (taken <= granted)));
+alter table unstuck.purchases add constraint purchases_pkey PRIMARY KEY (id);
 alter table unstuck.refunds_owed add constraint refunds_owed_amount_check CHECK ((amount > 0));
 alter table unstuck.retention add constraint retention_keep_check CHECK ((keep > '00:00:00'::interval));
 alter table unstuck.retention add constraint retention_pkey PRIMARY KEY (kind);
+alter table unstuck.signup_bonus add constraint signup_bonus_credits_check CHECK (((credits >= 1) AND (credits <= '1000000000000'::bigint)));
 alter table unstuck.sweeps add constraint sweeps_pkey PRIMARY KEY (id);
 alter table unstuck.tools add constraint tools_attempt_max_check CHECK ((attempt_max >= 1));
 alter table unstuck.tools add constraint tools_credit_cost_check CHECK ((credit_cost >= 0));
@@ -388,6 +435,9 @@ alter table unstuck_private.unprojected add constraint unprojected_project TRIGG
 CREATE INDEX admin_log_by_subject ON unstuck.admin_log USING btree (subject);
 CREATE INDEX admin_log_by_time ON unstuck.admin_log USING btree (at DESC);
 CREATE INDEX cancelled_requests_by_time ON unstuck.cancelled_requests USING btree (at);
+CREATE INDEX credit_debts_by_purchase ON unstuck.credit_debts USING btree (purchase_id);
+CREATE INDEX credit_debts_open ON unstuck.credit_debts USING btree (user_id, created_at) WHERE (amount > settled);
+CREATE INDEX credit_entries_by_purchase ON unstuck.credit_entries USING btree (purchase_id) WHERE (purchase_id IS NOT NULL);
 CREATE INDEX credit_entries_by_user ON unstuck.credit_entries USING btree (user_id, id);
 CREATE UNIQUE INDEX credit_entries_once_per_job ON unstuck.credit_entries USING btree (job_id, step, kind) NULLS NOT DISTINCT WHERE ((kind = ANY (ARRAY['debit'::text, 'refund'::text])) AND (job_id IS NOT NULL));
 CREATE UNIQUE INDEX credit_entries_one_debit ON unstuck.credit_entries USING btree (job_id) WHERE ((kind = 'debit'::text) AND (job_id IS NOT NULL));
@@ -418,7 +468,12 @@ CREATE INDEX jobs_with_input ON unstuck.jobs USING btree (completed_at) WHERE ((
 CREATE INDEX projection_errors_mended ON unstuck.projection_errors USING btree (mended_at) WHERE (mended_at IS NOT NULL);
 CREATE UNIQUE INDEX projection_errors_owed ON unstuck.projection_errors USING btree (job_id, host_table) WHERE (mended_at IS NULL);
 CREATE INDEX provider_alarms_by_time ON unstuck.provider_alarms USING btree (at);
+CREATE INDEX purchases_by_key ON unstuck.purchases USING gin (keys);
+CREATE INDEX purchases_by_user ON unstuck.purchases USING btree (user_id);
+CREATE INDEX purchases_waiting ON unstuck.purchases USING btree (user_id) WHERE waits;
+CREATE INDEX purchases_waiting_by_email ON unstuck.purchases USING btree (email) WHERE waits;
 CREATE UNIQUE INDEX refunds_owed_once ON unstuck.refunds_owed USING btree (job_id, step) NULLS NOT DISTINCT;
+CREATE UNIQUE INDEX signup_bonus_is_one ON unstuck.signup_bonus USING btree ((true));
 CREATE INDEX sweeps_by_time ON unstuck.sweeps USING btree (started_at);
 CREATE INDEX sweeps_finished ON unstuck.sweeps USING btree (finished_at DESC) WHERE (finished_at IS NOT NULL);
 CREATE INDEX violations_found_by_check ON unstuck.violations_found USING btree (checked_at);
@@ -820,6 +875,10 @@ create view unstuck.jobs_by_hour with (security_invoker=true) as
     credits_charged,
     credits_refunded
    FROM unstuck_private.visible_hours() h(hour, ordered, completed, failed, cancelled, credits_charged, credits_refunded);
+create view unstuck.my_balance with (security_invoker=true) as
+ SELECT balance,
+    debt
+   FROM unstuck_private.caller_balance() b(balance, debt);
 create view unstuck.pose_changer_jobs with (security_invoker=true) as
  SELECT id,
     user_id,
@@ -1128,6 +1187,7 @@ begin
   then
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
+  perform unstuck_private.act_as('service');
   perform unstuck_private.account_lock(p_user_id);
   select *
   into v_entry
@@ -1145,14 +1205,12 @@ begin
   end if;
   begin
     insert into unstuck.credit_entries (user_id, kind, amount, reason, idempotency_key)
-    values (p_user_id, 'grant', p_amount, p_reason, p_idempotency_key)
-    returning *
-    into v_entry;
+    values (p_user_id, 'grant', p_amount, p_reason, p_idempotency_key);
   exception when unique_violation then
     -- Another transaction used the key for another user at the same moment.
     perform unstuck_private.refuse(409, 'idempotency_conflict');
   end;
-  return query select v_entry.balance_after, false;
+  return query select unstuck_private.balance_shown(p_user_id, null), false;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.files_choose_v1(p_kind text, p_bucket text, p_objects jsonb, p_user_id uuid DEFAULT NULL::uuid)
@@ -1843,6 +1901,78 @@ begin
       circuit_reason = case when t.account_faults >= 2 then v_about else t.circuit_reason end
     where t.tool = v_tool;
   end if;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.purchase_checkout_v1(p_user_id uuid, p_pack text)
+ RETURNS TABLE(pack text, credits bigint, price_id text, recurring boolean, email text)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  return query
+  select c.pack, c.credits, c.price_id, c.recurring,
+    (unstuck_private.auth_user(p_user_id, null)).confirmed_email
+  from unstuck.credit_packs c
+  where c.pack = p_pack
+    and c.enabled;
+  if not found then
+    perform unstuck_private.refuse(404, 'not_found');
+  end if;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.purchase_record_v1(p_seller text, p_fact jsonb)
+ RETURNS TABLE(granted bigint, taken bigint, replayed boolean, user_id uuid)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET lock_timeout TO '5s'
+AS $function$
+#variable_conflict use_column
+declare
+  v_fact jsonb := unstuck_private.purchase_fact(p_fact);
+  v_keys text[] := array(
+    select distinct k.key collate "C"
+    from jsonb_array_elements_text(p_fact -> 'keys') as k (key)
+    order by 1
+  );
+  v_ids uuid[];
+  v_is_new boolean;
+  v_settled record;
+begin
+  if coalesce(p_seller, '') = '' then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  perform unstuck_private.act_as('seller:' || p_seller);
+  v_ids := unstuck_private.purchases_lock(p_seller, v_keys);
+  if v_ids = '{}' then
+    v_ids := array[gen_random_uuid()];
+    insert into unstuck.purchases (id, seller, keys, ids)
+    values (v_ids[1], p_seller, v_keys, v_ids);
+  elsif cardinality(v_ids) > 1 then
+    perform unstuck_private.purchases_join(v_ids);
+  end if;
+  update unstuck.purchases p
+  set
+    keys = array(select distinct unnest(p.keys || v_keys) collate "C" order by 1),
+    facts = n.facts
+  from unstuck.purchases o
+  cross join lateral unstuck_private.purchase_facts_with(
+    o.facts,
+    case when o.user_id = unstuck_private.erased_user()
+      then v_fact - array['userId', 'email']
+      else v_fact
+    end
+  ) as n (facts)
+  where o.id = v_ids[1]
+    and p.id = o.id
+    and (n.facts <> o.facts or not o.keys @> v_keys);
+  v_is_new := found or cardinality(v_ids) > 1;
+  v_settled := unstuck_private.purchase_settle(v_ids[1]);
+  return query
+  select v_settled.granted, v_settled.taken,
+    not v_is_new and v_settled.granted = 0 and v_settled.taken = 0,
+    nullif(v_settled.user_id, unstuck_private.erased_user());
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.queue_check_v1(p_provider text)
@@ -2758,7 +2888,7 @@ begin
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
   perform unstuck_private.act_as('admin:' || p_actor);
-  perform unstuck_private.account_lock(p_user_id);
+  perform unstuck_private.user_lock(p_user_id);
   v_balance := unstuck_private.wallet_hold(p_user_id, null);
   v_ids := array(
     select l.id
@@ -2789,6 +2919,7 @@ begin
   perform unstuck_private.user_jobs_finalise(p_user_id);
   perform unstuck_private.user_leave_app(p_user_id, v_ids);
   perform unstuck_private.user_jobs_strip(p_user_id, v_kept);
+  perform unstuck_private.user_purchases_strip(p_user_id);
   v_entries := unstuck_private.user_rows_delete(p_user_id, v_ids);
   insert into unstuck.erasures (user_id)
   values (p_user_id)
@@ -2896,6 +3027,8 @@ CREATE OR REPLACE FUNCTION unstuck_private.account_lock(p_user_id uuid)
  LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
+declare
+  v_is_new boolean := false;
 begin
   loop
     perform
@@ -2906,7 +3039,11 @@ begin
     insert into unstuck.credit_accounts (user_id)
     values (p_user_id)
     on conflict do nothing;
+    v_is_new := found;
   end loop;
+  if v_is_new then
+    perform unstuck_private.signup_bonus_give(p_user_id);
+  end if;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.account_try_lock(p_user_id uuid)
@@ -3178,6 +3315,33 @@ AS $function$
   ) o
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.auth_user(p_user_id uuid, p_email text, OUT is_readable boolean, OUT user_id uuid, OUT confirmed_email text, OUT created_at timestamp with time zone)
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+begin
+  if p_user_id is not null then
+    select u.id, case when u.email_confirmed_at is not null then lower(u.email) end, u.created_at
+    into user_id, confirmed_email, created_at
+    from auth.users u
+    where u.id = p_user_id;
+  elsif p_email is not null then
+    select u.id, lower(u.email), u.created_at
+    into user_id, confirmed_email, created_at
+    from auth.users u
+    where lower(u.email) = lower(p_email)
+      and u.email_confirmed_at is not null
+    order by u.created_at, u.id
+    limit 1;
+  end if;
+  is_readable := true;
+exception
+  when invalid_schema_name or undefined_table or undefined_column or insufficient_privilege then
+    is_readable := false;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.balance_last(p_user_id uuid)
  RETURNS bigint
  LANGUAGE plpgsql
@@ -3212,6 +3376,15 @@ exception when others then
   raise warning 'the wallet of % cannot be read: %', p_user_id, sqlerrm;
   return unstuck_private.balance_last(p_user_id);
 end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.caller_balance(OUT balance bigint, OUT debt bigint)
+ RETURNS record
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select unstuck_private.balance_shown(auth.uid(), null), unstuck_private.debt_open(auth.uid())
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.caller_positions()
  RETURNS jsonb
@@ -3596,6 +3769,7 @@ begin
     return query select false, null::bigint, 'Amount is too large';
     return;
   end if;
+  perform unstuck_private.act_as('service');
   perform unstuck_private.account_lock(p_user_id);
   select coalesce(max(w.balance), 0)
   into v_balance
@@ -3665,12 +3839,22 @@ begin
   else
     new.amount := -unstuck_private.wallet_take(
       new.user_id, -new.amount, new.kind, new.reason, new.receipt);
-    if new.amount > v_asked then
+    if new.amount > v_asked and new.kind <> 'chargeback' then
       raise exception 'the balance is lower than %', -v_asked using errcode = 'check_violation';
     end if;
   end if;
   new.balance_after := unstuck_private.balance_shown(new.user_id, v_tool);
   return case when new.amount <> 0 then new end;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.credit_entries_settle()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  perform unstuck_private.debts_settle(new.user_id);
+  return null;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.credit_entries_unaudited()
@@ -3692,6 +3876,67 @@ begin
     );
   end if;
   return null;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.debt_open(p_user_id uuid)
+ RETURNS bigint
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select coalesce(sum(d.amount - d.settled), 0)::bigint
+  from unstuck.credit_debts d
+  where d.user_id = p_user_id
+    and d.amount > d.settled
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.debts_lessen(p_user_id uuid, p_ids uuid[], p_amount bigint)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_debt unstuck.credit_debts;
+  v_rest bigint := p_amount;
+begin
+  for v_debt in
+    select *
+    from unstuck.credit_debts d
+    where d.user_id = p_user_id
+      and d.purchase_id = any (p_ids)
+      and d.amount > d.settled
+    order by d.created_at, d.id
+  loop
+    update unstuck.credit_debts d
+    set amount = greatest(d.amount - v_rest, d.settled)
+    where d.id = v_debt.id;
+    v_rest := greatest(v_rest - (v_debt.amount - v_debt.settled), 0);
+  end loop;
+  return v_rest;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.debts_settle(p_user_id uuid)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_debt unstuck.credit_debts;
+  v_taken bigint;
+begin
+  for v_debt in
+    select *
+    from unstuck.credit_debts d
+    where d.user_id = p_user_id
+      and d.amount > d.settled
+    order by d.created_at, d.id
+  loop
+    v_taken := unstuck_private.purchase_take(
+      p_user_id, array[v_debt.purchase_id], v_debt.amount - v_debt.settled);
+    exit when v_taken = 0;
+    update unstuck.credit_debts d
+    set settled = d.settled + v_taken
+    where d.id = v_debt.id;
+  end loop;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.erased_user()
@@ -6840,6 +7085,436 @@ begin
   return v_pruned;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.purchase_back(p_facts jsonb, p_amount bigint)
+ RETURNS numeric
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  with fact as materialized (
+    select e.value as f
+    from jsonb_array_elements(p_facts) e
+  ), total as (
+    select
+      unstuck_private.purchase_part((f #>> '{refundTotal,amount}')::bigint, p_amount) as part,
+      (f #>> '{refundTotal,at}')::numeric as at
+    from fact
+    where f ? 'refundTotal'
+    order by 2 desc, 1 desc
+    limit 1
+  ), shown as (
+    select (f #>> '{refundedShare,share}')::numeric as part
+    from fact
+    where f ? 'refundedShare'
+    order by (f #>> '{refundedShare,at}')::numeric desc, 1 desc
+    limit 1
+  ), refund as materialized (
+    select distinct on (r.key) s.*
+    from fact
+    cross join lateral jsonb_each(f -> 'refunds') r
+    cross join lateral (
+      select unstuck_private.purchase_part((r.value ->> 'amount')::bigint, p_amount) as part,
+        r.value ->> 'status' in ('failed', 'canceled') as is_failed,
+        (r.value ->> 'at')::numeric as at
+    ) s
+    order by r.key, s.is_failed desc, case when s.is_failed then -s.at else s.at end desc,
+      s.part desc
+  ), dispute as (
+    select distinct on (d.key) d.value ->> 'status' as status,
+      unstuck_private.purchase_part((d.value ->> 'amount')::bigint, p_amount) as part
+    from fact
+    cross join lateral jsonb_each(f -> 'disputes') d
+    order by d.key, (d.value ->> 'at')::numeric desc,
+      array_position(array['warning', 'open', 'lost', 'won'], d.value ->> 'status') desc, 2 desc
+  )
+  select least(
+    1,
+    coalesce((select sum(d.part) from dispute d where d.status in ('open', 'lost')), 0)
+    + greatest(
+      0,
+      (select s.part from shown s),
+      (select sum(r.part) from refund r where not r.is_failed),
+      (
+        select t.part - coalesce(sum(r.part), 0)
+        from total t
+        left join refund r
+          on r.is_failed
+          and r.at >= t.at
+        group by t.part
+      )
+    )
+  )
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.purchase_due(p_facts jsonb)
+ RETURNS TABLE(user_id uuid, email text, pack text, credits bigint, granted bigint, taken bigint)
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  with told as materialized (
+    select
+      min((f ->> 'userId') collate "C")::uuid as user_id,
+      min((f ->> 'email') collate "C") as email,
+      min((f ->> 'pack') collate "C") as pack,
+      coalesce(bool_or((f ->> 'paid')::boolean), false) as is_paid,
+      max((f ->> 'credits')::bigint) as credits,
+      coalesce(max((f ->> 'quantity')::bigint), 1) as quantity,
+      coalesce(max((f ->> 'share')::numeric), 1) as share,
+      nullif(max((f ->> 'amount')::bigint), 0) as amount,
+      (array_agg(f -> 'gives' order by
+        f ? 'pack' desc, (f #>> '{gives,credits}')::numeric desc, f #>> '{gives,pack}'
+      ) filter (where f ? 'gives'))[1] as gives
+    from jsonb_array_elements(p_facts) as e (f)
+  ), worth as (
+    select t.*, unstuck_private.purchase_back(p_facts, t.amount) as back,
+      floor(round(
+        coalesce(t.credits, (t.gives ->> 'credits')::numeric * t.quantity, 0) * t.share, 6
+      )) as in_full
+    from told t
+  )
+  select w.user_id, w.email, coalesce(w.gives ->> 'pack', w.pack), c.credits,
+    case when w.is_paid then c.credits else 0 end,
+    case when w.is_paid then c.taken else 0 end
+  from worth w
+  cross join lateral (
+    select
+      unstuck_private.clamp_to_bigint(w.in_full) as credits,
+      unstuck_private.clamp_to_bigint(floor(round(w.in_full * w.back, 6))) as taken
+  ) c
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.purchase_fact(p_fact jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_fact jsonb;
+  v_gives jsonb;
+begin
+  if jsonb_typeof(p_fact) is distinct from 'object'
+    or jsonb_typeof(p_fact -> 'keys') is distinct from 'array'
+    or jsonb_array_length(p_fact -> 'keys') not between 1 and 100
+    or p_fact @? '$.keys[*] ? (@.type() != "string" || @ == "")'
+    or p_fact @? '$.** ? (@.type() == "number" && @ < 0)'
+    or p_fact @? '$.**.share ? (@ > 1)'
+    or p_fact @? '$.refunds.* ? (!(@.status like_regex "^(pending|succeeded|failed|canceled)$"))'
+    or p_fact @? '$.disputes.* ? (!(@.status like_regex "^(open|won|lost|warning)$"))'
+    or p_fact @? '$.refunds.* ? (!exists (@.at))'
+    or p_fact @? '$.disputes.* ? (!exists (@.at))'
+    or p_fact @? '$.refundTotal ? (!exists (@.at) || !exists (@.amount))'
+    or p_fact @? '$.refundedShare ? (!exists (@.at) || !exists (@.share))'
+  then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  begin
+    v_fact := jsonb_strip_nulls(
+      p_fact - array['keys', 'at', 'bound', 'gives']
+      || jsonb_build_object(
+        'userId', nullif((p_fact ->> 'userId')::uuid, unstuck_private.erased_user()),
+        'email', nullif(lower(btrim(p_fact ->> 'email')), '')
+      )
+    );
+    perform d.*
+    from unstuck_private.purchase_due(jsonb_build_array(v_fact)) d;
+  exception when data_exception then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end;
+  select jsonb_build_object(
+    'pack', (array_agg(c.pack order by c.position, c.pack))[1], 'credits', sum(c.credits))
+  into v_gives
+  from unstuck.credit_packs c
+  where c.pack = v_fact ->> 'pack'
+    or v_fact -> 'priceIds' ? c.price_id and not exists (
+      select from unstuck.credit_packs n
+      where n.pack = v_fact ->> 'pack'
+    )
+  having count(*) > 0;
+  return jsonb_strip_nulls(v_fact || jsonb_build_object('gives', v_gives));
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.purchase_facts_with(p_facts jsonb, p_fact jsonb)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select jsonb_agg(distinct e.value)
+  from jsonb_array_elements(p_facts || jsonb_build_array(p_fact)) e
+  where e.value - 'gives' <> p_fact - 'gives'
+    or e.value = coalesce(
+      (
+        select k.value
+        from jsonb_array_elements(p_facts) k
+        where k.value - 'gives' = p_fact - 'gives'
+          and (k.value ? 'gives' or not p_fact ? 'gives')
+        limit 1
+      ),
+      p_fact
+    )
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.purchase_given(p_ids uuid[], p_user_id uuid)
+ RETURNS bigint
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select (
+    coalesce((
+      select sum(e.amount)
+      from unstuck.credit_entries e
+      where e.purchase_id = any (p_ids)
+        and e.user_id = coalesce(p_user_id, e.user_id)
+    ), 0)
+    - coalesce((
+      select sum(d.amount - d.settled)
+      from unstuck.credit_debts d
+      where d.purchase_id = any (p_ids)
+        and d.user_id = coalesce(p_user_id, d.user_id)
+    ), 0)
+  )::bigint
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.purchase_move(p_purchase unstuck.purchases, p_user_id uuid, p_due bigint)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_change bigint := p_due - unstuck_private.purchase_given(p_purchase.ids, p_user_id);
+  v_rest bigint;
+begin
+  if v_change > 0 then
+    v_rest := unstuck_private.debts_lessen(p_user_id, p_purchase.ids, v_change);
+    insert into unstuck.credit_entries (user_id, purchase_id, kind, amount, reason, actor)
+    select p_user_id, p_purchase.id, 'purchase', v_rest,
+      coalesce(p_purchase.pack, p_purchase.seller), 'seller:' || p_purchase.seller
+    where v_rest > 0;
+  elsif v_change < 0 then
+    v_rest := -v_change - unstuck_private.purchase_take(p_user_id, p_purchase.ids, -v_change);
+    insert into unstuck.credit_debts (user_id, purchase_id, amount)
+    select p_user_id, p_purchase.id, v_rest
+    where v_rest > 0;
+  end if;
+  return v_change;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.purchase_owner(p_purchase unstuck.purchases, p_told uuid, p_email text)
+ RETURNS uuid
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+declare
+  v_told record := unstuck_private.auth_user(p_told, null);
+begin
+  if p_purchase.user_id = unstuck_private.erased_user() then
+    return p_purchase.user_id;
+  end if;
+  if p_told is not null
+    and (
+      v_told.user_id is not null
+      or not v_told.is_readable
+      or exists (select from unstuck.credit_accounts a where a.user_id = p_told)
+    )
+  then
+    return p_told;
+  end if;
+  if p_purchase.user_id is null
+    or p_purchase.facts @> jsonb_build_array(jsonb_build_object('userId', p_purchase.user_id))
+  then
+    return (unstuck_private.auth_user(null, p_email)).user_id;
+  end if;
+  return p_purchase.user_id;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.purchase_part(p_amount numeric, p_whole numeric)
+ RETURNS numeric
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select case when p_amount = 0 then 0 else coalesce(least(p_amount / p_whole, 1), 1) end
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.purchase_settle(p_id uuid, OUT granted bigint, OUT taken bigint, OUT user_id uuid)
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_purchase unstuck.purchases;
+  v_due record;
+  v_owner uuid;
+  v_user uuid;
+  v_change bigint;
+begin
+  select p.*
+  into v_purchase
+  from unstuck.purchases p
+  where p.id = p_id;
+  select d.*
+  into v_due
+  from unstuck_private.purchase_due(v_purchase.facts) d;
+  if v_due.credits > unstuck_private.grant_max() then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  v_owner := unstuck_private.purchase_owner(v_purchase, v_due.user_id, v_due.email);
+  user_id := coalesce(v_owner, v_due.user_id);
+  update unstuck.purchases p
+  set
+    user_id = coalesce(v_owner, v_due.user_id),
+    email = v_due.email,
+    pack = v_due.pack,
+    credits = v_due.credits,
+    granted = case when v_owner is null then 0 else v_due.granted end,
+    taken = case when v_owner is null then 0 else v_due.taken end,
+    waits = v_owner is null and v_due.granted > v_due.taken
+  where p.id = p_id
+  returning p.*
+  into v_purchase;
+  granted := 0;
+  taken := 0;
+  for v_user in
+    select e.user_id
+    from unstuck.credit_entries e
+    where e.purchase_id = any (v_purchase.ids)
+    union
+    select v_owner
+    where v_owner <> unstuck_private.erased_user()
+      and v_due.granted > v_due.taken
+    order by 1
+  loop
+    perform unstuck_private.account_lock(v_user);
+    v_change := unstuck_private.purchase_move(v_purchase, v_user,
+      case when v_user = v_owner then v_due.granted - v_due.taken else 0 end);
+    granted := granted + greatest(v_change, 0);
+    taken := taken + greatest(-v_change, 0);
+  end loop;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.purchase_take(p_user_id uuid, p_ids uuid[], p_amount bigint)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_taken bigint;
+begin
+  insert into unstuck.credit_entries (user_id, purchase_id, kind, amount, reason, receipt)
+  select p_user_id, p_ids[1], 'chargeback', -p_amount, given.reason, given.receipt
+  from (select) as one
+  left join lateral (
+    select e.reason, e.receipt
+    from unstuck.credit_entries e
+    where e.purchase_id = any (p_ids)
+      and e.user_id = p_user_id
+      and e.kind = 'purchase'
+    order by e.id desc
+    limit 1
+  ) given on true
+  returning -amount
+  into v_taken;
+  return coalesce(v_taken, 0);
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.purchases_join(p_ids uuid[])
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO ''
+AS $function$
+  with gone as (
+    delete from unstuck.purchases p
+    where p.id = any (p_ids[2:])
+    returning p.*
+  ), part as materialized (
+    select *
+    from gone
+    union all
+    select *
+    from unstuck.purchases p
+    where p.id = p_ids[1]
+  ), fact as materialized (
+    select distinct e.value as fact
+    from part
+    cross join lateral jsonb_array_elements(part.facts) e
+  )
+  update unstuck.purchases p
+  set
+    keys = array(select distinct unnest(q.keys) collate "C" from part q order by 1),
+    ids = array(select distinct unnest(q.ids) from part q order by 1),
+    facts = (select jsonb_agg(f.fact order by f.fact) from fact f),
+    -- Who was found by an e-mail address; whom a fact tells is found anew.
+    user_id = (
+      select q.user_id
+      from part q
+      where q.user_id is not null
+        and not exists (select from fact f where f.fact ->> 'userId' = q.user_id::text)
+      order by q.user_id
+      limit 1
+    )
+  where p.id = p_ids[1]
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.purchases_lock(p_seller text, p_keys text[])
+ RETURNS uuid[]
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_lock bigint;
+  v_ids uuid[];
+begin
+  for v_lock in
+    select distinct hashtextextended(p_seller || ' ' || k.key, 0)
+    from unnest(p_keys) as k (key)
+    order by 1
+  loop
+    perform pg_advisory_xact_lock(v_lock);
+  end loop;
+  loop
+    v_ids := unstuck_private.purchases_named(p_seller, p_keys);
+    begin
+      perform
+      from unstuck.purchases p
+      where p.id = any (v_ids)
+      order by p.id
+      for update;
+      if v_ids = unstuck_private.purchases_named(p_seller, p_keys) then
+        return v_ids;
+      end if;
+      -- Another fact joined some of them meanwhile: this lets go of the rows.
+      raise sqlstate 'UN409';
+    exception when sqlstate 'UN409' then
+      null;
+    end;
+  end loop;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.purchases_named(p_seller text, p_keys text[])
+ RETURNS uuid[]
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select array(
+    select p.id
+    from unstuck.purchases p
+    where p.seller = p_seller
+      and p.keys && p_keys
+    order by p.created_at, p.id
+  )
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.purchases_unaudited()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  insert into unstuck_private.unaudited (user_id)
+  select n.user_id
+  from new_rows n
+  where n.user_id is not null;
+  return null;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.queue_order(p_provider text, p_now timestamp with time zone)
  RETURNS TABLE(job_id uuid, step integer, tool text, begins boolean, "position" bigint)
  LANGUAGE plpgsql
@@ -7186,15 +7861,22 @@ AS $function$
 declare
   v_balance bigint;
   v_unlimited boolean;
+  v_debt bigint;
 begin
+  perform unstuck_private.waiting_credits_give(p_user_id);
+  v_debt := unstuck_private.debt_open(p_user_id);
   select w.balance, w.unlimited
   into v_balance, v_unlimited
   from unstuck_private.wallet_lock(p_user_id, p_tool, true) w;
-  if coalesce(v_balance, 0) < p_price and v_unlimited is not true then
+  if v_debt > 0 or (coalesce(v_balance, 0) < p_price and v_unlimited is not true) then
     perform unstuck_private.refuse(
       402,
       'insufficient_credits',
-      jsonb_build_object('balance', coalesce(v_balance, 0), 'required', p_price)
+      jsonb_strip_nulls(jsonb_build_object(
+        'balance', coalesce(v_balance, 0),
+        'required', p_price,
+        'debt', nullif(v_debt, 0)
+      ))
     );
   end if;
   return coalesce(v_balance, 0);
@@ -7423,6 +8105,20 @@ CREATE OR REPLACE FUNCTION unstuck_private.share_of(p_price bigint, p_steps inte
  IMMUTABLE
 AS $function$
   select p_price / p_steps + (p_step <= p_price % p_steps)::int
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.signup_bonus_give(p_user_id uuid)
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO ''
+AS $function$
+  insert into unstuck.credit_entries (user_id, kind, amount, reason, idempotency_key)
+  select p_user_id, 'bonus', b.credits, 'sign-up', 'signup:' || p_user_id
+  from unstuck.signup_bonus b
+  where not unstuck_private.has_adapter()
+    and not exists (select from unstuck.erasures e where e.user_id = p_user_id)
+    and not exists (select from unstuck.credit_entries e where e.user_id = p_user_id)
+    and (unstuck_private.auth_user(p_user_id, null)).created_at >= b.since
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.slot_limit(p_provider unstuck.providers, p_at timestamp with time zone)
@@ -8609,7 +9305,11 @@ AS $function$
   from unstuck.credit_accounts a
   union
   select e.user_id
-  from unstuck.credit_entries e;
+  from unstuck.credit_entries e
+  union
+  select p.user_id
+  from unstuck.purchases p
+  where p.user_id is not null;
 
   -- The other entries are audited with their jobs.
   insert into unstuck_private.unaudited (user_id, entry_id)
@@ -8741,6 +9441,74 @@ begin
   end if;
   set constraints unstuck_private.unprojected_project immediate;
 end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.user_lock(p_user_id uuid)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_ids uuid[];
+begin
+  loop
+    begin
+      v_ids := array(
+        select l.id
+        from (
+          select p.id
+          from unstuck.purchases p
+          where p.user_id = p_user_id
+          order by p.id
+          for update
+        ) l
+      );
+      perform unstuck_private.account_lock(p_user_id);
+      if not exists (
+        select from unstuck.purchases p
+        where p.user_id = p_user_id and p.id <> all (v_ids)
+      ) then
+        return;
+      end if;
+      -- One was recorded meanwhile: this lets go of the account.
+      raise sqlstate 'UN409';
+    exception when sqlstate 'UN409' then
+      null;
+    end;
+  end loop;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.user_purchases_strip(p_user_id uuid)
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO ''
+AS $function$
+  update unstuck.purchases p
+  set
+    user_id = unstuck_private.erased_user(),
+    email = null,
+    waits = false,
+    facts = (
+      select jsonb_agg(distinct f.value - array['userId', 'email'])
+      from jsonb_array_elements(p.facts) f
+    )
+  where p.user_id = p_user_id
+    or p.user_id is null
+    and p.email = (select a.confirmed_email from unstuck_private.auth_user(p_user_id, null) a);
+
+  -- Whose purchase another fact told.
+  update unstuck.purchases p
+  set facts = (
+    select jsonb_agg(distinct case
+      when f.value ->> 'userId' = p_user_id::text then f.value - array['userId', 'email']
+      else f.value
+    end)
+    from jsonb_array_elements(p.facts) f
+  )
+  where p.facts @> jsonb_build_array(jsonb_build_object('userId', p_user_id));
+
+  delete from unstuck.credit_debts d
+  where d.user_id = p_user_id
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.user_rows_delete(p_user_id uuid, p_job_ids uuid[])
  RETURNS bigint
@@ -8907,6 +9675,9 @@ AS $function$
   union all
   select b.invariant, b.user_id::text, b.detail, null, b.user_id, null
   from unstuck_private.violations_of_balances(p_users) b
+  union all
+  select p.invariant, p.purchase_id::text, p.detail, null, p.user_id, null
+  from unstuck_private.violations_of_purchases(p_users) p
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.violations_of_balances(p_users uuid[])
@@ -9107,6 +9878,22 @@ AS $function$
   group by e.host_table
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.violations_of_purchases(p_users uuid[])
+ RETURNS TABLE(invariant text, purchase_id uuid, user_id uuid, detail text)
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select 'purchase_equals_entries', p.id, p.user_id,
+    format('due %s, given %s', d.granted - d.taken, g.given)
+  from unnest(p_users) as n (id)
+  join unstuck.purchases p on p.user_id = n.id
+  cross join lateral unstuck_private.purchase_due(p.facts) d
+  cross join lateral unstuck_private.purchase_given(p.ids, null) as g (given)
+  where not p.waits
+    and p.user_id <> unstuck_private.erased_user()
+    and d.granted - d.taken <> g.given
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.visible_hours()
  RETURNS TABLE(hour timestamp with time zone, ordered integer, completed integer, failed integer, cancelled integer, credits_charged bigint, credits_refunded bigint)
  LANGUAGE sql
@@ -9205,6 +9992,44 @@ begin
     select o.invariant, o.subject, o.detail
     from unstuck_private.violations() o;
   end if;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.waiting_credits_give(p_user_id uuid)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_email text;
+  v_id uuid;
+begin
+  if not exists (select from unstuck.credit_accounts a where a.user_id = p_user_id) then
+    perform unstuck_private.account_lock(p_user_id);
+  end if;
+  if not exists (select from unstuck.purchases p where p.waits) then
+    return;
+  end if;
+  v_email := (unstuck_private.auth_user(p_user_id, null)).confirmed_email;
+  if not exists (
+    select from unstuck.purchases p
+    where p.waits and (p.user_id = p_user_id or p.email = v_email)
+  ) then
+    return;
+  end if;
+  perform unstuck_private.account_lock(p_user_id);
+  for v_id in
+    select p.id
+    from unstuck.purchases p
+    where p.waits and (p.user_id = p_user_id or p.email = v_email)
+    order by p.id
+    for update skip locked
+  loop
+    begin
+      perform unstuck_private.purchase_settle(v_id);
+    exception when others then
+      raise warning 'the purchase % cannot be given: %', v_id, sqlerrm;
+    end;
+  end loop;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.waits_for_capacity(p_job unstuck.jobs)
@@ -9540,6 +10365,7 @@ CREATE TRIGGER credit_accounts_unaudited_insert AFTER INSERT ON unstuck.credit_a
 CREATE TRIGGER credit_accounts_unaudited_update AFTER UPDATE ON unstuck.credit_accounts REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.credit_accounts_unaudited();
 CREATE TRIGGER credit_entries_append_only BEFORE UPDATE ON unstuck.credit_entries FOR EACH ROW EXECUTE FUNCTION unstuck_private.append_only();
 CREATE TRIGGER credit_entries_before_insert BEFORE INSERT ON unstuck.credit_entries FOR EACH ROW EXECUTE FUNCTION unstuck_private.credit_entries_before_insert();
+CREATE TRIGGER credit_entries_settle AFTER INSERT ON unstuck.credit_entries FOR EACH ROW WHEN (new.kind = ANY (ARRAY['grant'::text, 'purchase'::text, 'bonus'::text, 'goodwill'::text])) EXECUTE FUNCTION unstuck_private.credit_entries_settle();
 CREATE TRIGGER credit_entries_truncated AFTER TRUNCATE ON unstuck.credit_entries FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.truncate_unaudited();
 CREATE TRIGGER credit_entries_unaudited_delete AFTER DELETE ON unstuck.credit_entries REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.credit_entries_unaudited();
 CREATE TRIGGER credit_entries_unaudited_insert AFTER INSERT ON unstuck.credit_entries REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.credit_entries_unaudited();
@@ -9574,6 +10400,8 @@ CREATE TRIGGER legacy_job_insert INSTEAD OF INSERT ON unstuck.pose_changer_jobs 
 CREATE TRIGGER legacy_job_update INSTEAD OF UPDATE ON unstuck.pose_changer_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_update();
 CREATE TRIGGER providers_before_update BEFORE UPDATE ON unstuck.providers FOR EACH ROW EXECUTE FUNCTION unstuck_private.providers_before_update();
 CREATE TRIGGER providers_circuit_closed BEFORE UPDATE ON unstuck.providers FOR EACH ROW WHEN (old.circuit_open_until IS NOT NULL AND new.circuit_open_until IS NULL) EXECUTE FUNCTION unstuck_private.circuit_before_update();
+CREATE TRIGGER purchases_unaudited_insert AFTER INSERT ON unstuck.purchases REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.purchases_unaudited();
+CREATE TRIGGER purchases_unaudited_update AFTER UPDATE ON unstuck.purchases REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.purchases_unaudited();
 CREATE TRIGGER legacy_job_write INSTEAD OF INSERT OR DELETE OR UPDATE ON unstuck.replicate_tasks FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_write_refuse();
 CREATE TRIGGER circuit_owes_turns AFTER UPDATE OF circuit_open_until ON unstuck.tools FOR EACH ROW WHEN (old.circuit_open_until IS NULL AND new.circuit_open_until IS NOT NULL) EXECUTE FUNCTION unstuck_private.circuit_owes_turns();
 CREATE TRIGGER tools_circuit_closed BEFORE UPDATE ON unstuck.tools FOR EACH ROW WHEN (old.circuit_open_until IS NOT NULL AND new.circuit_open_until IS NULL) EXECUTE FUNCTION unstuck_private.circuit_before_update();
@@ -9627,8 +10455,8 @@ comment on function unstuck.credit_grant_v1(uuid,bigint,text,text) is
 '
 Caller: the purchase code of the app, as the service.
 
-Effect: gives the user credits by a grant, and creates the account where there is none. balance:
-after the grant.
+Effect: gives the user credits by a grant, and creates the account where there is none. An open debt
+is settled with them. balance: after that.
 
 Refuses: bad_request (no user, no key, an amount that is not within 1 and 10^12),
 idempotency_conflict (the key belongs to another grant).
@@ -9848,6 +10676,34 @@ step a minute is let through. Null: the alarm counts towards no circuit.
 Refuses: bad_request (no such provider, no code).
 
 Replay: counts once more.
+';
+comment on function unstuck.purchase_checkout_v1(uuid,text) is
+'
+Caller: purchase-checkout, for the verified user.
+
+Effect: none. What the pack gives now, the seller''s price of it, and the user''s confirmed e-mail
+address, if there is one that can be read.
+
+Refuses: not_found (no such pack, or a disabled one).
+
+Replay: reads again.
+';
+comment on function unstuck.purchase_record_v1(text,jsonb) is
+'
+Caller: purchase-webhook, for an authentic event of p_seller.
+
+Effect: records what one event tells of a payment, and gives or takes back the difference between
+what is due of all that was told so far and what was given: purchase entries, chargebacks, and a
+debt of what is no longer there. p_fact: `keys`, every name by which the event knows the payment,
+and whatever else it tells: `paid`, `userId`, `email`, `pack`, `priceIds`, `credits`, `quantity`,
+`share`, `amount`, `refundTotal`, `refunds`, `refundedShare`, `disputes`. Facts that share a key are
+of one payment, also where a third one shows it. The end is the same in whatever order facts come.
+Without a user who is known it is kept, and given at that user''s first order or quote. granted,
+taken: now. user_id: whose it is, as far as it is known.
+
+Refuses: bad_request (a malformed fact, more than 10^12 credits).
+
+Replay: changes nothing: replayed = true.
 ';
 comment on function unstuck.queue_check_v1(text) is
 '
@@ -10124,10 +10980,11 @@ comment on function unstuck.user_erase_v1(uuid,uuid,text) is
 Caller: admin-users, for its erase operation. The role of p_actor is read in the same transaction.
 
 Effect: cancels the user''s live jobs, then deletes the user''s jobs, steps, events, webhooks, ledger,
-account, cancelled orders, turns and roles, all or nothing, and records it in admin_log. A job that
-a provider may still work on stays for a day as a bare row that names no user, so that its cancel is
-sent. The files are listed in erasures and deleted later through the Storage API. jobs, entries:
-deleted rows; files: results that the jobs named.
+account, debts, cancelled orders, turns and roles, all or nothing, and records it in admin_log.
+Purchases are kept as the books of what was sold, and name nobody. A job that a provider may still
+work on stays for a day as a bare row that names no user, so that its cancel is sent. The files are
+listed in erasures and deleted later through the Storage API. jobs, entries: deleted rows; files:
+results that the jobs named.
 
 Refuses: forbidden, bad_request, in_progress (the app''s wallet does not take back what it owes the
 user; refunds_owed: how much. Where it never will, delete the user''s rows of refunds_owed first).
@@ -10192,10 +11049,21 @@ One row per user, which is locked before anything of the user. Its balance is th
 where an adapter holds the balances it stays 0. There is no foreign key to auth.users, so that the
 jobs of a deleted user can still be finalised.
 ';
+comment on table unstuck.credit_debts is
+'
+Credits that a seller took back after they were spent. A debt is open while `settled` is less than
+`amount`: no order is taken then. Later credits settle it; what the seller gives back lessens its
+amount.
+';
 comment on table unstuck.credit_entries is
 '
 The ledger: every change of a balance, append-only. Unique indexes keep a job from being debited
 twice, and a step from being refunded twice.
+';
+comment on table unstuck.credit_packs is
+'
+What is sold for money: one row per pack of credits. A disabled pack is not offered; what was bought
+of it is still given.
 ';
 comment on table unstuck.erasures is
 '
@@ -10238,6 +11106,11 @@ comment on table unstuck.providers is
 The providers, and how many steps each may work on at once. What differs between providers is a
 column here: no function names a provider.
 ';
+comment on table unstuck.purchases is
+'
+A payment, as a seller tells it: one row, whatever number of events it is told by. Kept for ever; of
+an erased user without the e-mail address and the id.
+';
 comment on table unstuck.refunds_owed is
 '
 Refunds that a wallet did not take, in full or in part, when the job ended. Every pass of a healer
@@ -10247,6 +11120,11 @@ comment on table unstuck.retention is
 '
 How long each kind of row is kept; null: for ever. An operator''s own values stay when a later
 version is installed. A kind without a row here is never pruned.
+';
+comment on table unstuck.signup_bonus is
+'
+The credits of users who signed up since that moment, given by the built-in wallet when the user
+first does something. An operator inserts the row; without it there is no bonus.
 ';
 comment on table unstuck.sweeps is
 '
@@ -10317,6 +11195,10 @@ comment on view unstuck.jobs_by_hour is
 '
 The last 24 hours, one row each, for the admin page.
 ';
+comment on view unstuck.my_balance is
+'
+One row: what the caller may spend, whoever holds the balance, and the debt that stops orders.
+';
 comment on view unstuck.pose_changer_jobs is
 '
 Jobs under the name that older pages read: the pose changer.
@@ -10353,8 +11235,13 @@ create policy admin_log_read on unstuck.admin_log as permissive for select to au
 alter table unstuck.cancelled_requests enable row level security;
 alter table unstuck.credit_accounts enable row level security;
 create policy credit_accounts_read on unstuck.credit_accounts as permissive for select to authenticated using (((user_id = ( SELECT auth.uid() AS uid)) OR ( SELECT unstuck_private.is_admin() AS is_admin)));
+alter table unstuck.credit_debts enable row level security;
+create policy credit_debts_read on unstuck.credit_debts as permissive for select to authenticated using (((user_id = ( SELECT auth.uid() AS uid)) OR ( SELECT unstuck_private.is_admin() AS is_admin)));
 alter table unstuck.credit_entries enable row level security;
 create policy credit_entries_read on unstuck.credit_entries as permissive for select to authenticated using (((user_id = ( SELECT auth.uid() AS uid)) OR ( SELECT unstuck_private.is_admin() AS is_admin)));
+alter table unstuck.credit_packs enable row level security;
+create policy credit_packs_read on unstuck.credit_packs as permissive for select to authenticated using (( SELECT unstuck_private.is_admin() AS is_admin));
+create policy credit_packs_read_offered on unstuck.credit_packs as permissive for select to anon, authenticated using (enabled);
 alter table unstuck.erasures enable row level security;
 alter table unstuck.host_requests enable row level security;
 alter table unstuck.job_events enable row level security;
@@ -10371,8 +11258,11 @@ alter table unstuck.provider_alarms enable row level security;
 create policy provider_alarms_read on unstuck.provider_alarms as permissive for select to authenticated using (( SELECT unstuck_private.is_admin() AS is_admin));
 alter table unstuck.providers enable row level security;
 create policy providers_read on unstuck.providers as permissive for select to authenticated using (true);
+alter table unstuck.purchases enable row level security;
+create policy purchases_read on unstuck.purchases as permissive for select to authenticated using (( SELECT unstuck_private.is_admin() AS is_admin));
 alter table unstuck.refunds_owed enable row level security;
 alter table unstuck.retention enable row level security;
+alter table unstuck.signup_bonus enable row level security;
 alter table unstuck.sweeps enable row level security;
 alter table unstuck.tools enable row level security;
 create policy tools_read on unstuck.tools as permissive for select to authenticated using (true);
@@ -10441,6 +11331,8 @@ grant execute on function unstuck.job_get_v1(uuid,uuid,text,text) to service_rol
 grant execute on function unstuck.job_requeue_v1(uuid,text,uuid,boolean,uuid) to service_role;
 grant execute on function unstuck.jobs_sweep_v1(bigint,integer) to service_role;
 grant execute on function unstuck.provider_alarm_v1(text,text,text,text,text) to service_role;
+grant execute on function unstuck.purchase_checkout_v1(uuid,text) to service_role;
+grant execute on function unstuck.purchase_record_v1(text,jsonb) to service_role;
 grant execute on function unstuck.queue_check_v1(text) to service_role;
 grant execute on function unstuck.refund_upscaler_credits(uuid,bigint,text) to service_role;
 grant execute on function unstuck.session_cancel_v1(uuid,text,uuid[]) to service_role;
@@ -10468,6 +11360,8 @@ grant execute on function unstuck.user_heal_v1(uuid) to service_role;
 grant execute on function unstuck.webhook_applied_v1(bigint) to service_role;
 grant execute on function unstuck.webhook_record_v1(text,uuid,integer,bigint,text,text,jsonb) to service_role;
 grant execute on function unstuck.webhook_record_v2(text,uuid,integer,bigint,text,text,jsonb) to service_role;
+grant execute on function unstuck_private.caller_balance() to authenticated;
+grant execute on function unstuck_private.caller_balance() to service_role;
 grant execute on function unstuck_private.caller_positions() to authenticated;
 grant execute on function unstuck_private.caller_positions() to service_role;
 grant execute on function unstuck_private.is_admin() to authenticated;
@@ -10496,6 +11390,7 @@ grant usage on schema public to anon;
 grant usage on schema public to authenticated;
 grant usage on schema public to public;
 grant usage on schema public to service_role;
+grant usage on schema unstuck to anon;
 grant usage on schema unstuck to authenticated;
 grant usage on schema unstuck to service_role;
 grant usage on schema unstuck_private to authenticated;
@@ -10523,8 +11418,13 @@ grant select on table unstuck.admin_log to service_role;
 grant select on table unstuck.cancelled_requests to service_role;
 grant select on table unstuck.credit_accounts to authenticated;
 grant select on table unstuck.credit_accounts to service_role;
+grant select on table unstuck.credit_debts to authenticated;
+grant select on table unstuck.credit_debts to service_role;
 grant select on table unstuck.credit_entries to authenticated;
 grant select on table unstuck.credit_entries to service_role;
+grant select on table unstuck.credit_packs to anon;
+grant select on table unstuck.credit_packs to authenticated;
+grant select on table unstuck.credit_packs to service_role;
 grant select on table unstuck.erasures to service_role;
 grant select on table unstuck.generation_history to authenticated;
 grant select on table unstuck.generation_history to service_role;
@@ -10546,6 +11446,8 @@ grant select on table unstuck.jobs to authenticated;
 grant select on table unstuck.jobs to service_role;
 grant select on table unstuck.jobs_by_hour to authenticated;
 grant select on table unstuck.jobs_by_hour to service_role;
+grant select on table unstuck.my_balance to authenticated;
+grant select on table unstuck.my_balance to service_role;
 grant delete, insert, select, update on table unstuck.pose_changer_jobs to authenticated;
 grant select on table unstuck.pose_changer_jobs to service_role;
 grant select on table unstuck.projection_errors to service_role;
@@ -10556,12 +11458,15 @@ grant select on table unstuck.provider_load to authenticated;
 grant select on table unstuck.provider_load to service_role;
 grant select on table unstuck.providers to authenticated;
 grant select on table unstuck.providers to service_role;
+grant select on table unstuck.purchases to authenticated;
+grant select on table unstuck.purchases to service_role;
 grant select on table unstuck.queue_positions to authenticated;
 grant select on table unstuck.queue_positions to service_role;
 grant select on table unstuck.refunds_owed to service_role;
 grant select on table unstuck.replicate_tasks to authenticated;
 grant select on table unstuck.replicate_tasks to service_role;
 grant select on table unstuck.retention to service_role;
+grant select on table unstuck.signup_bonus to service_role;
 grant select on table unstuck.sweeps to service_role;
 grant select on table unstuck.tools to authenticated;
 grant select on table unstuck.tools to service_role;

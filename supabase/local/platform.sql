@@ -1,6 +1,6 @@
--- Gives a plain local Postgres what a Supabase project has: roles, the functions of the auth schema
--- that read claims, the rows of storage, default privileges, the realtime publication. It holds
--- nothing of Unstuck, and is never applied to a hosted project.
+-- Gives a plain local Postgres what a Supabase project has: roles, users and the functions of the
+-- auth schema that read claims, the rows of storage, default privileges, the realtime publication.
+-- It holds nothing of Unstuck, and is never applied to a hosted project.
 
 do $$
 begin
@@ -28,6 +28,14 @@ create or replace function auth.uid() returns uuid language sql stable as
 $$ select nullif(auth.jwt() ->> 'sub', '')::uuid $$;
 create or replace function auth.role() returns text language sql stable as
 $$ select auth.jwt() ->> 'role' $$;
+
+create table if not exists auth.users (
+  id uuid primary key,
+  email text unique,
+  email_confirmed_at timestamptz,
+  created_at timestamptz default now()
+);
+alter table auth.users enable row level security;
 
 -- Files: everybody has every grant, and row level security without a policy lets nobody through.
 create schema if not exists storage;

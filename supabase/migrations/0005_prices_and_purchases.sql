@@ -58,22 +58,23 @@ drop policy admin_log_read on unstuck.admin_log;
 drop policy provider_alarms_read on unstuck.provider_alarms;
 drop policy user_roles_read on unstuck.user_roles;
 
---: source schema/unstuck.sql 0c0feb5779a0 by hand
+--: source schema/unstuck.sql cdaefc63736a by hand
 
 --: source credit/credit_entries.sql eb150e2441ee by hand
 
---: source purchase/credit_debts.sql 0ac37a31cef2
+--: source purchase/credit_debts.sql f9916f162848
 create table unstuck.credit_debts (
-  id bigint generated always as identity primary key,
+  id uuid primary key default gen_random_uuid(),
   user_id uuid not null,
-  purchase_id uuid not null,
+  -- Null: written by hand.
+  purchase_id uuid,
   amount bigint not null,
   settled bigint not null default 0,
   created_at timestamptz not null default clock_timestamp(),
   check (settled between 0 and amount)
 );
 
-create index credit_debts_open on unstuck.credit_debts (user_id, id)
+create index credit_debts_open on unstuck.credit_debts (user_id, created_at)
 where amount > settled;
 
 create index credit_debts_by_purchase on unstuck.credit_debts (purchase_id);
@@ -86,7 +87,6 @@ $c$;
 
 alter table unstuck.credit_debts enable row level security;
 revoke all on unstuck.credit_debts from public, anon, authenticated, service_role;
-revoke all on sequence unstuck.credit_debts_id_seq from public, anon, authenticated, service_role;
 grant select on unstuck.credit_debts to authenticated, service_role;
 
 --: source purchase/credit_packs.sql 156a6234c2ed
@@ -516,7 +516,7 @@ $c$;
 revoke all on function unstuck.credit_grant_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.credit_grant_v1 to service_role;
 
---: source erase/user_erase_v1.sql c8cdaf3cd7c4
+--: source erase/user_erase_v1.sql 0ef8cf2fe6ab
 create or replace function unstuck.user_erase_v1(p_actor uuid, p_user_id uuid, p_reason text)
 returns table (jobs bigint, files bigint, entries bigint)
 language plpgsql
@@ -541,13 +541,7 @@ begin
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
   perform unstuck_private.act_as('admin:' || p_actor);
-  -- Purchases are locked before accounts.
-  perform
-  from unstuck.purchases p
-  where p.user_id = p_user_id
-  order by p.id
-  for update;
-  perform unstuck_private.account_lock(p_user_id);
+  perform unstuck_private.user_lock(p_user_id);
   v_balance := unstuck_private.wallet_hold(p_user_id, null);
   v_ids := array(
     select l.id
@@ -620,6 +614,46 @@ $c$;
 revoke all on function unstuck.user_erase_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.user_erase_v1 to service_role;
 
+--: source erase/user_lock.sql c0496a71034f
+-- Locks the purchases of a user who is erased, and then the account: whoever records a purchase
+-- holds it and waits for the account, so it cannot be the other way round.
+create or replace function unstuck_private.user_lock(p_user_id uuid) returns void
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_ids uuid[];
+begin
+  loop
+    begin
+      v_ids := array(
+        select l.id
+        from (
+          select p.id
+          from unstuck.purchases p
+          where p.user_id = p_user_id
+          order by p.id
+          for update
+        ) l
+      );
+      perform unstuck_private.account_lock(p_user_id);
+      if not exists (
+        select from unstuck.purchases p
+        where p.user_id = p_user_id and p.id <> all (v_ids)
+      ) then
+        return;
+      end if;
+      -- One was recorded meanwhile: this lets go of the account.
+      raise sqlstate 'UN409';
+    exception when sqlstate 'UN409' then
+      null;
+    end;
+  end loop;
+end $$;
+
+revoke all on function unstuck_private.user_lock from public, anon, authenticated, service_role;
+
 --: source erase/user_purchases_strip.sql 2d4ef1d38592
 -- Takes what tells of a user out of the purchases, those that wait for the user included, and
 -- leaves the books: whatever a seller still tells of them gives and takes nothing.
@@ -659,10 +693,11 @@ $$;
 revoke all on function unstuck_private.user_purchases_strip
 from public, anon, authenticated, service_role;
 
---: source order/refuse_over_balance.sql e14e69de19fb
--- Gives the user what waits, locks the wallet that pays for this order, refuses a price that it does
--- not cover, and any while a debt is open, and returns what it holds. The user's row is locked; so is a job that the order adopts, against the order of
--- locks: it is the user's own, and nobody who waits for it holds the wallet.
+--: source order/refuse_over_balance.sql d3ef5fbd84be
+-- Gives the user what waits, locks the wallet that pays for this order, refuses a price that it
+-- does not cover, and any price while a debt is open, and returns what it holds. The user's row is
+-- locked; so is a job that the order adopts, against the order of locks: it is the user's own, and
+-- nobody who waits for it holds the wallet.
 create or replace function unstuck_private.refuse_over_balance(
   p_user_id uuid,
   p_tool text,
@@ -755,7 +790,7 @@ $$;
 
 revoke all on function unstuck_private.debt_open from public, anon, authenticated, service_role;
 
---: source purchase/debts_lessen.sql e4e7fcb0989d
+--: source purchase/debts_lessen.sql 8aca02fae15a
 -- Lessens what a user owes of these purchases by at most p_amount, and returns what is left of
 -- p_amount. The account is locked.
 create or replace function unstuck_private.debts_lessen(
@@ -778,7 +813,7 @@ begin
     where d.user_id = p_user_id
       and d.purchase_id = any (p_ids)
       and d.amount > d.settled
-    order by d.id
+    order by d.created_at, d.id
   loop
     update unstuck.credit_debts d
     set amount = greatest(d.amount - v_rest, d.settled)
@@ -790,7 +825,7 @@ end $$;
 
 revoke all on function unstuck_private.debts_lessen from public, anon, authenticated, service_role;
 
---: source purchase/debts_settle.sql 965353c617ea
+--: source purchase/debts_settle.sql 58a7baeca489
 -- Settles what a user owes with what the wallet holds, the oldest debt first. The account is
 -- locked.
 create or replace function unstuck_private.debts_settle(p_user_id uuid) returns void
@@ -807,7 +842,7 @@ begin
     from unstuck.credit_debts d
     where d.user_id = p_user_id
       and d.amount > d.settled
-    order by d.id
+    order by d.created_at, d.id
   loop
     v_taken := unstuck_private.purchase_take(
       p_user_id, array[v_debt.purchase_id], v_debt.amount - v_debt.settled);
@@ -819,6 +854,74 @@ begin
 end $$;
 
 revoke all on function unstuck_private.debts_settle from public, anon, authenticated, service_role;
+
+--: source purchase/purchase_back.sql 92b593b12581
+-- Which part of a payment of p_amount (null: it is not known) these facts take back. Totals,
+-- refunds and disputes are what they were at the latest moment; a refund that failed once stays
+-- failed. Refunds are the larger one of those known singly and of the total, less what failed since
+-- then. Open and lost disputes come on top.
+create or replace function unstuck_private.purchase_back(p_facts jsonb, p_amount bigint)
+returns numeric
+language sql
+immutable
+as
+$$
+  with fact as materialized (
+    select e.value as f
+    from jsonb_array_elements(p_facts) e
+  ), total as (
+    select
+      unstuck_private.purchase_part((f #>> '{refundTotal,amount}')::bigint, p_amount) as part,
+      (f #>> '{refundTotal,at}')::numeric as at
+    from fact
+    where f ? 'refundTotal'
+    order by 2 desc, 1 desc
+    limit 1
+  ), shown as (
+    select (f #>> '{refundedShare,share}')::numeric as part
+    from fact
+    where f ? 'refundedShare'
+    order by (f #>> '{refundedShare,at}')::numeric desc, 1 desc
+    limit 1
+  ), refund as materialized (
+    select distinct on (r.key) s.*
+    from fact
+    cross join lateral jsonb_each(f -> 'refunds') r
+    cross join lateral (
+      select unstuck_private.purchase_part((r.value ->> 'amount')::bigint, p_amount) as part,
+        r.value ->> 'status' in ('failed', 'canceled') as is_failed,
+        (r.value ->> 'at')::numeric as at
+    ) s
+    order by r.key, s.is_failed desc, case when s.is_failed then -s.at else s.at end desc,
+      s.part desc
+  ), dispute as (
+    select distinct on (d.key) d.value ->> 'status' as status,
+      unstuck_private.purchase_part((d.value ->> 'amount')::bigint, p_amount) as part
+    from fact
+    cross join lateral jsonb_each(f -> 'disputes') d
+    order by d.key, (d.value ->> 'at')::numeric desc,
+      array_position(array['warning', 'open', 'lost', 'won'], d.value ->> 'status') desc, 2 desc
+  )
+  select least(
+    1,
+    coalesce((select sum(d.part) from dispute d where d.status in ('open', 'lost')), 0)
+    + greatest(
+      0,
+      (select s.part from shown s),
+      (select sum(r.part) from refund r where not r.is_failed),
+      (
+        select t.part - coalesce(sum(r.part), 0)
+        from total t
+        left join refund r
+          on r.is_failed
+          and r.at >= t.at
+        group by t.part
+      )
+    )
+  )
+$$;
+
+revoke all on function unstuck_private.purchase_back from public, anon, authenticated, service_role;
 
 --: source purchase/purchase_checkout_v1.sql 3599de66d0e2
 create or replace function unstuck.purchase_checkout_v1(p_user_id uuid, p_pack text)
@@ -855,26 +958,20 @@ $c$;
 revoke all on function unstuck.purchase_checkout_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.purchase_checkout_v1 to service_role;
 
---: source purchase/purchase_due.sql da1f1247afba
+--: source purchase/purchase_due.sql d367f0248162
 -- What follows from the facts of one payment, whatever order they came in: whose it is, what it is
 -- worth in full, what is given of that, and what of that is taken back.
 --
 -- Where facts differ: the first user and e-mail address in order of their text; the largest number;
--- a pack that is named, before one that is known by its price, then the one of most credits; of
--- totals, refunds and disputes what is true at the latest moment. A refund that failed once stays
--- failed. Refunds are the larger one of those known singly and of the total, less what failed since
--- then. Open and lost disputes come on top. Rounding is done once, in favour of the user; the sixth
--- digit hides that a third has no end.
+-- a pack that is named, before one that is known by its price, then the one of most credits.
+-- Rounding is done once, in favour of the user; the sixth digit hides that a third has no end.
 create or replace function unstuck_private.purchase_due(p_facts jsonb)
 returns table (user_id uuid, email text, pack text, credits bigint, granted bigint, taken bigint)
 language sql
 immutable
 as
 $$
-  with fact as materialized (
-    select e.value as f
-    from jsonb_array_elements(p_facts) e
-  ), told as materialized (
+  with told as materialized (
     select
       min((f ->> 'userId') collate "C")::uuid as user_id,
       min((f ->> 'email') collate "C") as email,
@@ -886,69 +983,29 @@ $$
       nullif(max((f ->> 'amount')::bigint), 0) as amount,
       (array_agg(f -> 'gives' order by
         f ? 'pack' desc, (f #>> '{gives,credits}')::numeric desc, f #>> '{gives,pack}'
-      ) filter (where f ? 'gives'))[1] as gives,
-      (array_agg(f -> 'refundTotal' order by
-        (f #>> '{refundTotal,at}')::numeric desc, (f #>> '{refundTotal,amount}')::bigint desc
-      ) filter (where f ? 'refundTotal'))[1] as total,
-      (array_agg((f #>> '{refundedShare,share}')::numeric order by
-        (f #>> '{refundedShare,at}')::numeric desc, (f #>> '{refundedShare,share}')::numeric desc
-      ) filter (where f ? 'refundedShare'))[1] as refunded
-    from fact
-  ), refund as (
-    select distinct on (r.key) s.*
-    from fact
-    cross join told t
-    cross join lateral jsonb_each(f -> 'refunds') r
-    cross join lateral (
-      select unstuck_private.purchase_part((r.value ->> 'amount')::bigint, t.amount) as part,
-        r.value ->> 'status' in ('failed', 'canceled') as is_failed,
-        (r.value ->> 'at')::numeric as at
-    ) s
-    order by r.key, s.is_failed desc, case when s.is_failed then -s.at else s.at end desc,
-      s.part desc
-  ), dispute as (
-    select distinct on (d.key) d.value ->> 'status' as status,
-      unstuck_private.purchase_part((d.value ->> 'amount')::bigint, t.amount) as part
-    from fact
-    cross join told t
-    cross join lateral jsonb_each(f -> 'disputes') d
-    order by d.key, (d.value ->> 'at')::numeric desc,
-      array_position(array['warning', 'open', 'lost', 'won'], d.value ->> 'status') desc, 2 desc
+      ) filter (where f ? 'gives'))[1] as gives
+    from jsonb_array_elements(p_facts) as e (f)
   ), worth as (
-    select t.*,
+    select t.*, unstuck_private.purchase_back(p_facts, t.amount) as back,
       floor(round(
         coalesce(t.credits, (t.gives ->> 'credits')::numeric * t.quantity, 0) * t.share, 6
-      )) as in_full,
-      least(
-        greatest(
-          0,
-          t.refunded,
-          (select sum(r.part) from refund r where not r.is_failed),
-          case when t.total is not null then
-            unstuck_private.purchase_part((t.total ->> 'amount')::bigint, t.amount) - coalesce((
-              select sum(r.part)
-              from refund r
-              where r.is_failed and r.at >= (t.total ->> 'at')::numeric
-            ), 0)
-          end
-        )
-        + coalesce((select sum(d.part) from dispute d where d.status in ('open', 'lost')), 0),
-        1
-      ) as back
+      )) as in_full
     from told t
   )
-  select w.user_id, w.email, coalesce(w.gives ->> 'pack', w.pack),
-    unstuck_private.clamp_to_bigint(w.in_full),
-    case when w.is_paid then unstuck_private.clamp_to_bigint(w.in_full) else 0 end,
-    case when w.is_paid then unstuck_private.clamp_to_bigint(floor(round(w.in_full * w.back, 6)))
-      else 0
-    end
+  select w.user_id, w.email, coalesce(w.gives ->> 'pack', w.pack), c.credits,
+    case when w.is_paid then c.credits else 0 end,
+    case when w.is_paid then c.taken else 0 end
   from worth w
+  cross join lateral (
+    select
+      unstuck_private.clamp_to_bigint(w.in_full) as credits,
+      unstuck_private.clamp_to_bigint(floor(round(w.in_full * w.back, 6))) as taken
+  ) c
 $$;
 
 revoke all on function unstuck_private.purchase_due from public, anon, authenticated, service_role;
 
---: source purchase/purchase_fact.sql 01b44103d7cd
+--: source purchase/purchase_fact.sql 530e88868a0c
 -- A fact as a purchase keeps it: without its keys and its time, and with what its pack gives now,
 -- so that another price of the pack changes nothing that was bought. Refuses a malformed one.
 create or replace function unstuck_private.purchase_fact(p_fact jsonb) returns jsonb
@@ -998,7 +1055,7 @@ begin
       where n.pack = v_fact ->> 'pack'
     )
   having count(*) > 0;
-  return v_fact || coalesce(jsonb_build_object('gives', v_gives), '{}');
+  return jsonb_strip_nulls(v_fact || jsonb_build_object('gives', v_gives));
 end $$;
 
 revoke all on function unstuck_private.purchase_fact from public, anon, authenticated, service_role;
@@ -1500,7 +1557,7 @@ end $$;
 revoke all on function unstuck_private.waiting_credits_give
 from public, anon, authenticated, service_role;
 
---: source wallet/caller_balance.sql 9c094ab56e23
+--: source wallet/caller_balance.sql 8e6ee466ab10
 -- What the caller may spend, and owes; for the view `my_balance`.
 create or replace function unstuck_private.caller_balance(out balance bigint, out debt bigint)
 language sql
@@ -1514,9 +1571,9 @@ $$;
 
 revoke all on function unstuck_private.caller_balance
 from public, anon, authenticated, service_role;
-grant execute on function unstuck_private.caller_balance to authenticated;
+grant execute on function unstuck_private.caller_balance to authenticated, service_role;
 
---: source view/my_balance.sql c479f4917b5a
+--: source view/my_balance.sql bac9db9a1ad3
 create view unstuck.my_balance
 with (security_invoker = true) as
 select b.balance, b.debt
@@ -1527,10 +1584,11 @@ One row: what the caller may spend, whoever holds the balance, and the debt that
 $c$;
 
 revoke all on unstuck.my_balance from public, anon, authenticated, service_role;
-grant select on unstuck.my_balance to authenticated;
+grant select on unstuck.my_balance to authenticated, service_role;
 
---: source policy/read_own_rows.sql 33e406c1523f
--- What a signed-in user reads of the tables: own rows, an admin all. Nobody writes to a table.
+--: source policy/read_own_rows.sql effb2307741e
+-- What a signed-in user reads of the tables: own rows, an admin all; everybody reads what is sold.
+-- Nobody writes to a table.
 
 create policy tools_read on unstuck.tools
 for select to authenticated
@@ -1594,7 +1652,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   5,
   'prices_and_purchases',
-  '108d934969ef22a577f6c919e9663e9fdcb7b43fc3f1af874999dbb9b0c7870b'
+  '01519bcbb80b9afbc3ac204c09604203bbde559c496c5c4ca7a48a8b8e0ccf29'
 );
 
 notify pgrst, 'reload schema';

@@ -115,6 +115,72 @@ async fn an_order_and_all_that_becomes_of_it_move_the_apps_own_balance() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn purchases_and_debts_move_the_apps_own_balance_under_kinds_that_it_knows() {
+    let by_owner = format!("where user_id = '{OWNER}' order by created_at");
+    let of_cards = ["purchase", "bonus", "bonus", "direct_sql_update"];
+    let of_sites = ["purchase", "goodwill", "bonus", "chargeback"];
+    for (app, tool, types, kinds) in [
+        (
+            App::Tools,
+            UPSCALER,
+            format!("transaction_type from public.upscaler_credit_transactions {by_owner}"),
+            ["credit", "credit", "credit", "chargeback"],
+        ),
+        (
+            App::Cards,
+            CARDS,
+            format!("transaction_type from public.token_transactions {by_owner}"),
+            of_cards,
+        ),
+        (
+            App::Sites,
+            WEBSITE,
+            format!(
+                "type from public.credit_transactions where team_id = '{TEAM}' order by created_at"
+            ),
+            of_sites,
+        ),
+        (App::Small, UPSCALER, format!("kind from unstuck.credit_entries {by_owner}"), of_sites),
+    ] {
+        let host = Host::with_its_wallet(app).await;
+        let at = format!("{app:?}");
+        let types = format!("select {types}");
+        if app == App::Small {
+            host.grant(OWNER, 20).await;
+        }
+        let (start, before) = (purse(&host, app).await, host.texts(&types).await.len());
+        let holds = async |credits: i64| {
+            let (balance, moved) = purse(&host, app).await;
+            assert_eq!((balance, moved - start.1 + start.0), (credits, credits), "{at}");
+        };
+        let tell = async |more: Value| {
+            let fact = with(json!({ "keys": ["pi_1"], "amount": 1000 }), more);
+            host.ask("purchase_record_v1", json!({ "p_seller": "shop", "p_fact": fact })).await
+        };
+        let refunded = |amount: i64| json!({ "refundTotal": { "amount": amount, "at": amount } });
+        tell(json!({ "paid": true, "userId": OWNER, "credits": 100 })).await;
+        holds(start.0 + 100).await;
+        host.insert_entry(OWNER, None, "goodwill", 5).await;
+        host.insert_entry(OWNER, None, "bonus", 7).await;
+        assert_has!(tell(refunded(400)).await, { "granted": 0, "taken": 40 });
+        holds(start.0 + 72).await;
+        assert_eq!(host.texts(&types).await[before..], kinds, "{at}");
+
+        // What was spent is a debt: it stops orders until other credits settle it.
+        host.adjust("consume", OWNER, start.0 + 72, "spent").await;
+        holds(0).await;
+        assert_has!(tell(refunded(1000)).await, { "granted": 0, "taken": 60 });
+        let refused = host.enqueue(OWNER, Uuid::new_v4(), tool, 1).await.unwrap_err();
+        assert_eq!(refused.reason(), ("PT402", "insufficient_credits"), "{at}");
+        assert_eq!(refused.detail["debt"], 60, "{at}");
+        host.grant(OWNER, 70).await;
+        holds(10).await;
+        assert_eq!(host.count("unstuck.credit_debts where amount > settled").await, 0, "{at}");
+        host.assert_healthy().await;
+    }
+}
+
 #[tokio::test]
 async fn a_partial_refund_gives_back_exactly_the_shares_of_what_failed() {
     for (app, tool) in [(App::Tools, CARDS), (App::Cards, CARDS), (App::Small, CARDS)] {

@@ -26,6 +26,7 @@ mod model;
 mod multi_step;
 mod operations;
 mod pg_cron;
+mod purchases;
 mod queue;
 mod race;
 mod reads;

@@ -88,6 +88,8 @@ async fn each_kind_of_row_is_pruned_at_its_age_and_not_before() {
     let db = Database::open().await;
     traffic(&db).await;
     db.sweep().await;
+    let fact = json!({ "keys": ["pi_1"], "amount": 500 });
+    db.ask("purchase_record_v1", json!({ "p_seller": "shop", "p_fact": fact })).await;
     for days in [1, 7, 30, 90] {
         let mut before = Vec::new();
         let kinds = KINDS.into_iter().filter(|(_, age, _)| *age == days);
@@ -112,6 +114,7 @@ async fn each_kind_of_row_is_pruned_at_its_age_and_not_before() {
         ("jobs", 2),
         ("job_steps", 3),
         ("credit_entries", 4),
+        ("purchases", 1),
         ("sweeps", 1),
         ("credit_accounts", 1),
     ];

@@ -12,6 +12,7 @@ pub mod json;
 pub mod media;
 pub mod provider;
 pub mod reply;
+pub mod return_page;
 pub mod seller;
 pub mod standard_webhooks;
 pub mod storage;

@@ -22,13 +22,7 @@ begin
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
   perform unstuck_private.act_as('admin:' || p_actor);
-  -- Purchases are locked before accounts.
-  perform
-  from unstuck.purchases p
-  where p.user_id = p_user_id
-  order by p.id
-  for update;
-  perform unstuck_private.account_lock(p_user_id);
+  perform unstuck_private.user_lock(p_user_id);
   v_balance := unstuck_private.wallet_hold(p_user_id, null);
   v_ids := array(
     select l.id

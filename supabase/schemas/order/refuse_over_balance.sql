@@ -1,6 +1,7 @@
--- Gives the user what waits, locks the wallet that pays for this order, refuses a price that it does
--- not cover, and any while a debt is open, and returns what it holds. The user's row is locked; so is a job that the order adopts, against the order of
--- locks: it is the user's own, and nobody who waits for it holds the wallet.
+-- Gives the user what waits, locks the wallet that pays for this order, refuses a price that it
+-- does not cover, and any price while a debt is open, and returns what it holds. The user's row is
+-- locked; so is a job that the order adopts, against the order of locks: it is the user's own, and
+-- nobody who waits for it holds the wallet.
 create or replace function unstuck_private.refuse_over_balance(
   p_user_id uuid,
   p_tool text,

@@ -1,4 +1,5 @@
--- What a signed-in user reads of the tables: own rows, an admin all. Nobody writes to a table.
+-- What a signed-in user reads of the tables: own rows, an admin all; everybody reads what is sold.
+-- Nobody writes to a table.
 
 create policy tools_read on unstuck.tools
 for select to authenticated

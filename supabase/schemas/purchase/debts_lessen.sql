@@ -20,7 +20,7 @@ begin
     where d.user_id = p_user_id
       and d.purchase_id = any (p_ids)
       and d.amount > d.settled
-    order by d.id
+    order by d.created_at, d.id
   loop
     update unstuck.credit_debts d
     set amount = greatest(d.amount - v_rest, d.settled)

@@ -14,7 +14,7 @@ begin
     from unstuck.credit_debts d
     where d.user_id = p_user_id
       and d.amount > d.settled
-    order by d.id
+    order by d.created_at, d.id
   loop
     v_taken := unstuck_private.purchase_take(
       p_user_id, array[v_debt.purchase_id], v_debt.amount - v_debt.settled);

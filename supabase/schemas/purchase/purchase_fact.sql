@@ -47,7 +47,7 @@ begin
       where n.pack = v_fact ->> 'pack'
     )
   having count(*) > 0;
-  return v_fact || coalesce(jsonb_build_object('gives', v_gives), '{}');
+  return jsonb_strip_nulls(v_fact || jsonb_build_object('gives', v_gives));
 end $$;
 
 revoke all on function unstuck_private.purchase_fact from public, anon, authenticated, service_role;

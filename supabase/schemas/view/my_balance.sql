@@ -8,4 +8,4 @@ One row: what the caller may spend, whoever holds the balance, and the debt that
 $c$;
 
 revoke all on unstuck.my_balance from public, anon, authenticated, service_role;
-grant select on unstuck.my_balance to authenticated;
+grant select on unstuck.my_balance to authenticated, service_role;

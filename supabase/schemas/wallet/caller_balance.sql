@@ -11,4 +11,4 @@ $$;
 
 revoke all on function unstuck_private.caller_balance
 from public, anon, authenticated, service_role;
-grant execute on function unstuck_private.caller_balance to authenticated;
+grant execute on function unstuck_private.caller_balance to authenticated, service_role;

@@ -42,6 +42,7 @@ declare
     'credit_grant_v1', 'consume_upscaler_credits', 'refund_upscaler_credits', 'webhook_record_v1',
     'job_enqueue_v2', 'job_enqueue_v2', 'step_done_v2', 'step_complete_v2', 'webhook_record_v2',
     'webhook_applied_v1', 'provider_alarm_v1', 'sweep_begin_v1', 'sweep_end_v1', 'user_erase_v1',
+    'purchase_record_v1', 'purchase_record_v1', 'purchase_checkout_v1',
     'health_v1', 'steps_get_v1', 'files_due_v1', 'files_choose_v1', 'files_deleted_v1'];
   v_call text := v_calls[1 + floor(random() * cardinality(v_calls))::int];
   v_provider text := (
@@ -152,6 +153,13 @@ begin
       where provider = v_provider;
     when 'sweep_begin_v1' then perform sweep_begin_v1('http');
     when 'sweep_end_v1' then perform sweep_end_v1((select max(s.id) from sweeps s), 0, 0, 0);
+    when 'purchase_record_v1' then
+      perform purchase_record_v1('shop', jsonb_build_object(
+        'keys', array['pi_' || floor(4 * random()), 'in_' || floor(4 * random())],
+        'paid', random() < 0.5, 'userId', p_user, 'credits', 100, 'amount', 1000,
+        'refundTotal', jsonb_build_object(
+          'amount', floor(1000 * random()), 'at', floor(1000 * random()))));
+    when 'purchase_checkout_v1' then perform purchase_checkout_v1(p_user, 'small');
     when 'user_erase_v1' then
       -- Seldom: afterwards there is nothing to work on.
       if random() < 0.1 then

@@ -1,9 +1,9 @@
 //! Opens the page where a user pays for a pack.
 
-use crate::core::address;
 use crate::core::config::Config;
 use crate::core::error::ApiError;
 use crate::core::id::UserId;
+use crate::core::return_page;
 use crate::core::seller::stripe::api::{self, CheckoutOrder};
 use crate::core::transport::{HttpRequest, HttpResult, Transport};
 use crate::flow::Cx;
@@ -63,7 +63,7 @@ fn return_page(config: &Config, named: Option<&str>) -> Result<Url, ApiError> {
     let own = Url::parse(config.functions_url()?);
     let own = own.map_err(|_| ApiError::misconfigured("FUNCTIONS_URL"))?;
     match named {
-        Some(text) => address::page(text, &own, &config.purchase_return_hosts)
+        Some(text) => return_page::check(text, &own, &config.purchase_return_hosts)
             .map_err(|problem| ApiError::bad_field("returnUrl", problem)),
         None => own.join("/").map_err(|_| ApiError::misconfigured("FUNCTIONS_URL")),
     }

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::events::{StripeEvent, EventSubject};
-use super::shop::{Payment, Reversal, CheckoutSession, Shop, new_id};
+use super::events::{EventSubject, StripeEvent};
+use super::shop::{CheckoutSession, Payment, Reversal, Shop, new_id};
 use crate::clock;
 
 type Acted = Result<(Value, Vec<StripeEvent>), String>;
@@ -81,7 +81,8 @@ fn refund(shop: &Shop, payment: &str, amount: Option<u64>, status: Option<&str>)
         Ok(refund)
     })?;
     let answer = json!({"refund": refund.id});
-    let of_refund = |kind| StripeEvent::new(kind, EventSubject::Refund(payment.clone(), refund.clone()));
+    let of_refund =
+        |kind| StripeEvent::new(kind, EventSubject::Refund(payment.clone(), refund.clone()));
     let charge = StripeEvent::new("charge.refunded", EventSubject::Charge(payment.clone()));
     Ok((answer, vec![of_refund("refund.created"), charge, of_refund("charge.refund.updated")]))
 }
@@ -96,7 +97,8 @@ fn refund_became(shop: &Shop, id: &str, status: &str) -> Acted {
     let is_meant = |payment: &Payment| payment.refunds.iter().any(|refund| refund.id == id);
     let (refund, payment) =
         shop.change(is_meant, |payment| became(&mut payment.refunds, id, status))?;
-    let of_refund = |kind| StripeEvent::new(kind, EventSubject::Refund(payment.clone(), refund.clone()));
+    let of_refund =
+        |kind| StripeEvent::new(kind, EventSubject::Refund(payment.clone(), refund.clone()));
     let mut events = vec![of_refund("refund.updated"), of_refund("charge.refund.updated")];
     if status == "failed" {
         events.push(of_refund("refund.failed"));
@@ -112,7 +114,8 @@ fn dispute(shop: &Shop, payment: &str, amount: Option<u64>, status: Option<&str>
         Ok(dispute)
     })?;
     let answer = json!({"dispute": dispute.id});
-    let of_dispute = |kind| StripeEvent::new(kind, EventSubject::Dispute(payment.clone(), dispute.clone()));
+    let of_dispute =
+        |kind| StripeEvent::new(kind, EventSubject::Dispute(payment.clone(), dispute.clone()));
     let mut events = vec![of_dispute("charge.dispute.created")];
     if !dispute.status.starts_with("warning") {
         events.push(of_dispute("charge.dispute.funds_withdrawn"));
@@ -124,7 +127,8 @@ fn dispute_became(shop: &Shop, id: &str, status: &str) -> Acted {
     let is_meant = |payment: &Payment| payment.disputes.iter().any(|dispute| dispute.id == id);
     let (dispute, payment) =
         shop.change(is_meant, |payment| became(&mut payment.disputes, id, status))?;
-    let of_dispute = |kind| StripeEvent::new(kind, EventSubject::Dispute(payment.clone(), dispute.clone()));
+    let of_dispute =
+        |kind| StripeEvent::new(kind, EventSubject::Dispute(payment.clone(), dispute.clone()));
     let events = match status {
         "won" => {
             vec![of_dispute("charge.dispute.closed"), of_dispute("charge.dispute.funds_reinstated")]

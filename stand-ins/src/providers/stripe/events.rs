@@ -5,7 +5,7 @@ use hmac::{Hmac, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use super::shop::{Payment, Reversal, CheckoutSession, new_id};
+use super::shop::{CheckoutSession, Payment, Reversal, new_id};
 use super::{NAME, StripeShared, WEBHOOK_SECRET, objects};
 use crate::clock;
 use crate::providers::script::{Behaviour, EventOrder, SignatureFault, WebhookFault};
@@ -62,7 +62,11 @@ impl StripeEvent {
 }
 
 /// Delivers the events, each until it is taken or its tries are used up.
-pub(super) async fn deliver(stripe: &StripeShared, events: Vec<StripeEvent>, behaviour: &Behaviour) {
+pub(super) async fn deliver(
+    stripe: &StripeShared,
+    events: Vec<StripeEvent>,
+    behaviour: &Behaviour,
+) {
     let is_old = behaviour.shape == Some(1);
     let shown = events.iter().filter_map(|event| event.shown(is_old, &stripe.base_url));
     let mut bodies: Vec<Value> = shown.collect();

@@ -101,10 +101,11 @@ impl Stripe {
 
     fn api(&self, arrival: &Arrival, route: &[&str]) -> ProviderAnswer {
         let shop = &self.0.shop;
-        let shown = |id: &str, show: &dyn Fn(&shop::CheckoutSession) -> Value| match shop.session(id) {
-            Some(session) => ProviderAnswer::json(200, &show(&session)),
-            None => request::missing("checkout.session", id, None, 404),
-        };
+        let shown =
+            |id: &str, show: &dyn Fn(&shop::CheckoutSession) -> Value| match shop.session(id) {
+                Some(session) => ProviderAnswer::json(200, &show(&session)),
+                None => request::missing("checkout.session", id, None, 404),
+            };
         match (&arrival.method, route) {
             (&Method::POST, ["checkout", "sessions"]) => {
                 request::create(shop, arrival, &self.0.base_url)

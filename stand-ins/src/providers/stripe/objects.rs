@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::shop::{Billed, PERIOD_S, Payment, Price, Reversal, CheckoutSession};
+use super::shop::{Billed, CheckoutSession, PERIOD_S, Payment, Price, Reversal};
 
 /// Sessions expire after a day.
 const OPEN_S: u64 = 86_400;

@@ -2,7 +2,7 @@
 
 use super::StripeShared;
 use super::request::query;
-use super::shop::{PaymentMetadata, Price, CheckoutSession, Shop, new_id};
+use super::shop::{CheckoutSession, PaymentMetadata, Price, Shop, new_id};
 use crate::clock;
 use crate::providers::provider::{Arrival, ProviderAnswer};
 

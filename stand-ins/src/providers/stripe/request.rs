@@ -6,7 +6,7 @@ use axum::http::Uri;
 use serde_json::{Value, json};
 
 use super::objects;
-use super::shop::{PaymentMetadata, Price, CheckoutSession, Shop, new_id};
+use super::shop::{CheckoutSession, PaymentMetadata, Price, Shop, new_id};
 use crate::clock;
 use crate::providers::provider::{Arrival, ProviderAnswer};
 
@@ -21,7 +21,8 @@ pub(super) fn admit(arrival: &Arrival, keys: &[String]) -> Result<(), ProviderAn
     let key = arrival.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
     let Some(key) = key else {
         let message = "You did not provide an API key. You need to provide your API key in the \
-            Authorization header, using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY').";
+            Authorization header, using Bearer auth (e.g. \
+            'Authorization: Bearer YOUR_SECRET_KEY').";
         return Err(refusal(401, None, message, None));
     };
     if !keys.iter().any(|known| known == key) {

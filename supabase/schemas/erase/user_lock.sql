@@ -1,0 +1,38 @@
+-- Locks the purchases of a user who is erased, and then the account: whoever records a purchase
+-- holds it and waits for the account, so it cannot be the other way round.
+create or replace function unstuck_private.user_lock(p_user_id uuid) returns void
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_ids uuid[];
+begin
+  loop
+    begin
+      v_ids := array(
+        select l.id
+        from (
+          select p.id
+          from unstuck.purchases p
+          where p.user_id = p_user_id
+          order by p.id
+          for update
+        ) l
+      );
+      perform unstuck_private.account_lock(p_user_id);
+      if not exists (
+        select from unstuck.purchases p
+        where p.user_id = p_user_id and p.id <> all (v_ids)
+      ) then
+        return;
+      end if;
+      -- One was recorded meanwhile: this lets go of the account.
+      raise sqlstate 'UN409';
+    exception when sqlstate 'UN409' then
+      null;
+    end;
+  end loop;
+end $$;
+
+revoke all on function unstuck_private.user_lock from public, anon, authenticated, service_role;
