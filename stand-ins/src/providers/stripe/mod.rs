@@ -14,7 +14,8 @@
 //! | `POST /__dispute` | `{payment, amount?}`, or `{dispute, status}` of one made before |
 //! | `POST /__renew` | `{subscription}`: the next period is paid |
 //!
-//! `payment` is any id of the payment. An act answers once its events are delivered. A script's
+//! `payment` is any id of the payment. An act, and the button that closes the page, answer once
+//! their events are delivered. A script's
 //! `webhook`, `signature`, `events` and `shape` (1: API 2025-02-24) are about the events of a page
 //! or an act.
 
@@ -134,11 +135,12 @@ impl Stripe {
                 };
                 let (stripe, behaviour) = (self.clone(), behaviour.clone());
                 let told = tokio::spawn(async move { stripe.tell(events, &behaviour).await });
-                let _ = tokio::time::timeout(BEFORE_RETURN, told).await;
-                match button {
-                    "pay" => page::back(shop, session),
-                    _ => page::shown(shop, session, ""),
+                if button == "pay" {
+                    let _ = tokio::time::timeout(BEFORE_RETURN, told).await;
+                    return page::back(shop, session);
                 }
+                let _ = told.await;
+                page::shown(shop, session, "")
             }
             _ => page::shown(shop, "", ""),
         }
