@@ -3,7 +3,8 @@
 use serde_json::Value;
 use url::form_urlencoded::Serializer;
 
-use super::{id, keys, metadata, number, text};
+use super::fields::{id, keys, number, text};
+use super::metadata;
 use crate::core::config::Config;
 use crate::core::digest::sha256_hex;
 use crate::core::error::{ApiError, ErrorCode};

@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
-use super::object::{NOTHING_TO_GRANT, ReadEvent};
-use super::{Reader, invoice, number, payment};
+use super::fields::number;
+use super::object::{NOTHING_TO_GRANT, ReadEvent, Reader};
+use super::{invoice, payment};
 use crate::core::seller::SellerEvent;
 
 /// Reads an authentic event.

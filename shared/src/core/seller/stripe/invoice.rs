@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
+use super::fields::{id, keys, number, text};
 use super::metadata::{Metadata, OurMetadata};
 use super::object::{NOTHING_TO_GRANT, OTHER_DEPLOYMENT, ReadEvent, known};
-use super::{id, keys, number, text};
 use crate::core::seller::{NOT_KNOWN_AS_OURS, PurchaseFact, SellerEvent};
 use crate::core::transport::decimal;
 

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::text;
+use super::fields::text;
 use crate::core::id::UserId;
 use crate::core::seller::PurchaseFact;
 

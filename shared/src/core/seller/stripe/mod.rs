@@ -7,6 +7,7 @@
 
 pub mod api;
 mod event;
+mod fields;
 mod invoice;
 mod metadata;
 mod object;
@@ -19,41 +20,7 @@ mod event_tests;
 mod invoice_tests;
 
 pub use event::read;
-
-use serde_json::Value;
+pub use object::Reader;
 
 /// The name in the address of its events and in rows.
 pub const NAME: &str = "stripe";
-
-/// For which deployment an event is read.
-#[derive(Debug, Clone, Copy)]
-pub struct Reader<'a> {
-    pub deployment: &'a str,
-    /// Events of Stripe's test mode grant nothing.
-    pub live_only: bool,
-}
-
-fn text(object: &Value, pointer: &str) -> Option<String> {
-    let text = object.pointer(pointer)?.as_str()?;
-    (!text.is_empty()).then(|| text.to_owned())
-}
-
-fn number(object: &Value, pointer: &str) -> Option<i64> {
-    object.pointer(pointer)?.as_i64()
-}
-
-/// The id of an object that is named, or shown whole.
-fn id(object: &Value, pointer: &str) -> Option<String> {
-    text(object, pointer).or_else(|| text(object, &format!("{pointer}/id")))
-}
-
-/// The ids that are there, each once.
-fn keys(ids: impl IntoIterator<Item = Option<String>>) -> Vec<String> {
-    let mut keys: Vec<String> = Vec::new();
-    for id in ids.into_iter().flatten() {
-        if !keys.contains(&id) {
-            keys.push(id);
-        }
-    }
-    keys
-}

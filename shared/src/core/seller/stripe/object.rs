@@ -2,9 +2,17 @@
 
 use serde_json::Value;
 
+use super::fields::{id, keys};
 use super::metadata::Metadata;
-use super::{Reader, id, keys};
 use crate::core::seller::{NOT_KNOWN_AS_OURS, PurchaseFact, SellerEvent};
+
+/// For which deployment an event is read.
+#[derive(Debug, Clone, Copy)]
+pub struct Reader<'a> {
+    pub deployment: &'a str,
+    /// Events of Stripe's test mode grant nothing.
+    pub live_only: bool,
+}
 
 pub(super) const NOTHING_TO_GRANT: &str = "nothing_to_grant";
 pub(super) const OTHER_DEPLOYMENT: &str = "other_deployment";

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::fields::{id, number, text};
 use super::metadata::{Metadata, OurMetadata};
 use super::object::{NOTHING_TO_GRANT, OTHER_DEPLOYMENT, ReadEvent, known};
-use super::{id, number, text};
 use crate::core::id::UserId;
 use crate::core::seller::{
     AmountAt, DisputeAt, NOT_KNOWN_AS_OURS, PurchaseFact, RefundAt, SellerEvent,
