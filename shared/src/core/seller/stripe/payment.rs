@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::fields::{id, number, text};
 use super::metadata::{Metadata, OurMetadata};
-use super::object::{NOTHING_TO_GRANT, OTHER_DEPLOYMENT, ReadEvent, known};
+use super::object::{NOTHING_TO_GRANT, OTHER_DEPLOYMENT, ReadEvent};
 use crate::core::id::UserId;
 use crate::core::seller::{
     AmountAt, DisputeAt, NOT_KNOWN_AS_OURS, PurchaseFact, RefundAt, SellerEvent,
