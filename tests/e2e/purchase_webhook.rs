@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use unstuck_tests::assert_has;
 use unstuck_tests::e2e::purchase::{STRIPE_SECRET, stripe_signature};
 use unstuck_tests::e2e::{self, TestUser, World, user::now_s};
-use uuid::Uuid;
 
 /// A payment of 5 € for the pack `small`, told by the event of its intent.
 fn payment(user: &TestUser, id: &str) -> Value {
@@ -131,9 +130,11 @@ fn a_lost_dispute_of_spent_credits_is_a_debt_that_the_next_purchase_settles() {
         assert_eq!(world.balance(&user).await, 10);
         world.at_stripe("__dispute", json!({ "dispute": first, "status": "won" })).await;
         assert_eq!(world.balance(&user).await, 110);
-        let adjust = json!({ "p_user_id": user.id, "p_amount": -80, "p_reason": "spent",
-            "p_idempotency_key": Uuid::new_v4() });
-        world.db().ask("credit_adjust", adjust).await;
+        let spent = format!(
+            "select success from unstuck_private.credit_adjust('{}', -80, 'spent')",
+            user.id
+        );
+        assert_eq!(world.db().value(&spent).await, json!(true));
         let second = dispute("needs_response").await;
         world.at_stripe("__dispute", json!({ "dispute": second, "status": "lost" })).await;
         assert_eq!(world.balance(&user).await, 0);

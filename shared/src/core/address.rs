@@ -9,7 +9,7 @@ use crate::core::config::Config;
 use crate::core::id::UserId;
 use url::{Host, Url};
 
-const LENGTH_MAX: usize = 2_048;
+pub(super) const LENGTH_MAX: usize = 2_048;
 /// The problem of a URL whose host no setting names.
 pub const NOT_ALLOWED: &str = "is not on an allowed host";
 /// The storage bucket for users' inputs.
@@ -92,23 +92,8 @@ pub fn output(text: &str, config: &Config) -> Result<Url, &'static str> {
     if allowed(&url, &config.provider_output_hosts) { Ok(url) } else { Err(NOT_ALLOWED) }
 }
 
-/// Checks the address of a page to which a user may be sent: a page beside `own`, or on one of
-/// `hosts`. The error reads as a sentence after the name of the field.
-pub fn page(text: &str, own: &Url, hosts: &[String]) -> Result<Url, &'static str> {
-    let is_own = |url: &Url| {
-        url.origin() == own.origin() && url.username().is_empty() && url.password().is_none()
-    };
-    if let Some(url) = Url::parse(text).ok().filter(is_own)
-        && text.len() <= LENGTH_MAX
-    {
-        return Ok(url);
-    }
-    let url = parse(text, hosts)?;
-    if allowed(&url, hosts) { Ok(url) } else { Err(NOT_ALLOWED) }
-}
-
 /// Accepts `https` on the default port, and loopback `http` if a setting names its host and port.
-fn parse(text: &str, hosts: &[String]) -> Result<Url, &'static str> {
+pub(super) fn parse(text: &str, hosts: &[String]) -> Result<Url, &'static str> {
     if text.len() > LENGTH_MAX {
         return Err("is too long");
     }
@@ -141,7 +126,7 @@ fn named_with_port(url: &Url, hosts: &[String]) -> bool {
     hosts.contains(&name)
 }
 
-fn allowed(url: &Url, hosts: &[String]) -> bool {
+pub(super) fn allowed(url: &Url, hosts: &[String]) -> bool {
     if url.port().is_some() {
         return named_with_port(url, hosts);
     }
@@ -198,7 +183,7 @@ fn is_valid_text(path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{InputUrl, NOT_ALLOWED, at_project, input, output, page, split_origin};
+    use super::{InputUrl, at_project, input, output, split_origin};
     use crate::core::config::Config;
     use crate::core::id::UserId;
 
@@ -221,35 +206,6 @@ mod tests {
             UserId::parse(ME).unwrap(),
             &config("https://p.supabase.test", &["pics.example"]),
         )
-    }
-
-    #[test]
-    fn a_buyer_returns_to_our_pages_or_to_a_host_of_the_settings() {
-        let own = url::Url::parse("http://127.0.0.1:54321/functions/v1").unwrap();
-        let hosts = ["shop.example".to_owned(), "127.0.0.1:9000".to_owned()];
-        let check = |text: &str| page(text, &own, &hosts).map(String::from);
-        for good in [
-            "http://127.0.0.1:54321/?a=1#b",
-            "https://shop.example/back",
-            "https://www.shop.example/",
-            "http://127.0.0.1:9000/x",
-        ] {
-            assert_eq!(check(good).as_deref(), Ok(good));
-        }
-        assert_eq!(check("https://evil.example/"), Err(NOT_ALLOWED));
-        assert_eq!(check("https://notshop.example/"), Err(NOT_ALLOWED));
-        for bad in [
-            "/back",
-            "javascript:alert(1)",
-            "http://shop.example/",
-            "https://shop.example:444/",
-            "http://user@127.0.0.1:54321/",
-            "https://shop.example@evil.example/",
-            "http://127.0.0.1:54322/",
-            &format!("http://127.0.0.1:54321/{}", "x".repeat(2_048)),
-        ] {
-            assert!(check(bad).is_err(), "{bad}");
-        }
     }
 
     /// Source: RunningHub's v2 reference and the settings of public clients.

@@ -14,6 +14,7 @@ pub mod measure;
 pub mod media;
 pub mod provider;
 pub mod reply;
+pub mod return_page;
 pub mod seller;
 pub mod standard_webhooks;
 pub mod storage;

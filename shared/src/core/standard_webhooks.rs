@@ -1,7 +1,7 @@
 //! The signature of a webhook by the Standard Webhooks scheme, which Svix and with it Replicate
 //! use. It proves who sent a webhook, never what the webhook means.
 //!
-//! Source: the Standard Webhooks specification, spec/standard-webhooks.md.
+//! Source: the specification of github.com/standard-webhooks/standard-webhooks.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

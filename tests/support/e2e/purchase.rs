@@ -48,11 +48,10 @@ impl World {
         answer["url"].as_str().unwrap_or_else(|| panic!("no page: {answer}")).to_owned()
     }
 
-    /// Presses a button of a page of Stripe. When this returns, its events are delivered.
-    pub async fn press(&self, page: &str, button: &str) {
-        let answer = self.stripe().post(format!("{page}/{button}")).send().await;
-        let status = answer.expect("the page answers").status();
-        assert!(status.is_success() || status == 303, "{button}: {status}");
+    /// Pays at a page of Stripe and closes it. When this returns, the events are delivered.
+    pub async fn pay(&self, page: &str) {
+        let answer = self.stripe().post(format!("{page}/pay-and-close")).send().await;
+        assert_eq!(answer.expect("the page answers").status(), 200);
     }
 
     /// Opens a payment link and pays. Returns the session's id.
@@ -60,14 +59,14 @@ impl World {
         let url = format!("{}/stripe/b/{price}?{query}", self.stack().info().providers_url);
         let opened = self.stripe().get(url).send().await.expect("the link answers");
         let page = opened.headers()["location"].to_str().expect("an address").to_owned();
-        self.press(&page, "pay").await;
+        self.pay(&page).await;
         page.rsplit('/').next().unwrap_or_default().to_owned()
     }
 
     /// Buys a pack. Returns the names of the payment at Stripe.
     pub async fn buy(&self, user: &TestUser, pack: &str) -> Vec<String> {
         let page = self.checkout(user, pack).await;
-        self.press(&page, "pay").await;
+        self.pay(&page).await;
         self.keys_of(user).await
     }
 

@@ -40,11 +40,11 @@ pub struct PurchaseFact {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refund_total: Option<AmountAt>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub refunds: BTreeMap<String, RefundTold>,
+    pub refunds: BTreeMap<String, RefundAt>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refunded_share: Option<ShareAt>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub disputes: BTreeMap<String, DisputeTold>,
+    pub disputes: BTreeMap<String, DisputeAt>,
     /// The time of the event in seconds since 1970.
     pub at: i64,
 }
@@ -64,7 +64,7 @@ pub struct ShareAt {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct RefundTold {
+pub struct RefundAt {
     pub amount: i64,
     /// `pending`, `succeeded`, `failed` or `canceled`.
     pub status: &'static str,
@@ -72,7 +72,7 @@ pub struct RefundTold {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct DisputeTold {
+pub struct DisputeAt {
     pub amount: i64,
     /// `open`, `won`, `lost` or `warning`.
     pub status: &'static str,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{DisputeTold, PurchaseFact, SellerEvent, ShareAt};
+use super::{DisputeAt, PurchaseFact, SellerEvent, ShareAt};
 use crate::core::body::typed;
 use crate::core::error::ApiError;
 use crate::core::id::UserId;
@@ -64,7 +64,7 @@ pub fn read(event: &Value, sent_s: i64) -> Result<SellerEvent, ApiError> {
         }
         _ => {
             let status = if kind == "purchase.dispute_won" { "won" } else { "open" };
-            let told = DisputeTold { amount: parts(share.unwrap_or(1.0)), status, at };
+            let told = DisputeAt { amount: parts(share.unwrap_or(1.0)), status, at };
             fact.amount = Some(WHOLE);
             fact.disputes = BTreeMap::from([(data.id, told)]);
         }

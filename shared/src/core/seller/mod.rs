@@ -7,7 +7,7 @@ mod fact;
 pub mod generic;
 pub mod stripe;
 
-pub use fact::{AmountAt, DisputeTold, PurchaseFact, RefundTold, ShareAt};
+pub use fact::{AmountAt, DisputeAt, PurchaseFact, RefundAt, ShareAt};
 
 /// Why a payment grants nothing that nothing of ours names.
 pub const NOT_KNOWN_AS_OURS: &str = "not_known_as_ours";

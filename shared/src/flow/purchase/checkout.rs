@@ -1,9 +1,9 @@
 //! Opens the page where a user pays for a pack.
 
-use crate::core::address;
 use crate::core::config::Config;
 use crate::core::error::ApiError;
 use crate::core::id::UserId;
+use crate::core::return_page;
 use crate::core::seller::stripe::api::{self, CheckoutOrder};
 use crate::core::transport::{HttpRequest, HttpResult, Transport};
 use crate::flow::Cx;
@@ -36,8 +36,8 @@ pub async fn checkout<T: Transport>(
         price,
         recurring: sold.recurring,
         deployment: &config.deployment()?,
-        success_url: &told(&back, "paid"),
-        cancel_url: &told(&back, "cancelled"),
+        success_url: &with_outcome(&back, "paid"),
+        cancel_url: &with_outcome(&back, "cancelled"),
         attempt,
     };
     let request = api::checkout_request(config, &order)?;
@@ -63,7 +63,7 @@ fn return_page(config: &Config, named: Option<&str>) -> Result<Url, ApiError> {
     let own = Url::parse(config.functions_url()?);
     let own = own.map_err(|_| ApiError::misconfigured("FUNCTIONS_URL"))?;
     match named {
-        Some(text) => address::page(text, &own, &config.purchase_return_hosts)
+        Some(text) => return_page::check(text, &own, &config.purchase_return_hosts)
             .map_err(|problem| ApiError::bad_field("returnUrl", problem)),
         None => own.join("/").map_err(|_| ApiError::misconfigured("FUNCTIONS_URL")),
     }
@@ -71,7 +71,7 @@ fn return_page(config: &Config, named: Option<&str>) -> Result<Url, ApiError> {
 
 /// The page's address, with what became of the purchase in its query, in place of what became of
 /// the one before.
-fn told(page: &Url, outcome: &str) -> String {
+fn with_outcome(page: &Url, outcome: &str) -> String {
     const NAME: &str = "purchase";
     let kept: Vec<(String, String)> =
         page.query_pairs().into_owned().filter(|(name, _)| name != NAME).collect();
@@ -91,7 +91,7 @@ mod tests {
             ("https://a.example/x?a=1#b", "https://a.example/x?a=1&purchase=paid#b"),
             ("https://a.example/?purchase=cancelled&a=1", "https://a.example/?a=1&purchase=paid"),
         ] {
-            assert_eq!(told(&Url::parse(page).unwrap(), "paid"), expected);
+            assert_eq!(with_outcome(&Url::parse(page).unwrap(), "paid"), expected);
         }
     }
 

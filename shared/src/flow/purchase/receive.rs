@@ -105,7 +105,7 @@ async fn add_items<T: Transport>(
     let answer = cx.transport.send(request).await;
     let answer = answer.map_err(|error| ApiError::upstream(format!("Stripe: {error}")))?;
     match api::items(&answer)? {
-        Some(items) => api::tell_items(fact, &items),
+        Some(items) => api::add_items(fact, &items),
         None => cx.log(
             "provider_alarm",
             json!({"level": "error", "provider": stripe::NAME, "cause": answer.status}),

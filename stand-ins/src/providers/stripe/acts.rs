@@ -2,40 +2,40 @@
 
 use serde_json::{Value, json};
 
-use super::events::{Event, Subject};
-use super::shop::{Payment, Reversal, Session, Shop, new_id};
+use super::events::{EventSubject, StripeEvent};
+use super::shop::{CheckoutSession, Payment, Reversal, Shop, new_id};
 use crate::clock;
 
-type Acted = Result<(Value, Vec<Event>), String>;
+type Acted = Result<(Value, Vec<StripeEvent>), String>;
 
 /// Pays a session. `None`: there is nothing to pay.
-pub(super) fn pay(shop: &Shop, id: &str) -> Option<Vec<Event>> {
+pub(super) fn pay(shop: &Shop, id: &str) -> Option<Vec<StripeEvent>> {
     let (session, payment) = shop.complete(id)?;
     let mut events = paid(&payment);
-    events.push(Event::new("checkout.session.completed", Subject::Session(session)));
+    events.push(StripeEvent::new("checkout.session.completed", EventSubject::Session(session)));
     Some(events)
 }
 
 /// A card that is declined leaves the session open.
-pub(super) fn declined(shop: &Shop, id: &str) -> Option<Event> {
-    let session: Session = shop.session(id).filter(|session| session.paid_by.is_none())?;
+pub(super) fn declined(shop: &Shop, id: &str) -> Option<StripeEvent> {
+    let session: CheckoutSession = shop.session(id).filter(|session| session.paid_by.is_none())?;
     let payment = Payment::of(&session);
-    Some(Event::new("payment_intent.payment_failed", Subject::Intent(payment)))
+    Some(StripeEvent::new("payment_intent.payment_failed", EventSubject::Intent(payment)))
 }
 
 /// The events of a payment, in the order in which Stripe usually sends them.
-fn paid(payment: &Payment) -> Vec<Event> {
-    let event = |kind: &'static str, subject: fn(Payment) -> Subject| {
-        Event::new(kind, subject(payment.clone()))
+fn paid(payment: &Payment) -> Vec<StripeEvent> {
+    let event = |kind: &'static str, subject: fn(Payment) -> EventSubject| {
+        StripeEvent::new(kind, subject(payment.clone()))
     };
     let mut events = vec![
-        event("charge.succeeded", Subject::Charge),
-        event("payment_intent.succeeded", Subject::Intent),
+        event("charge.succeeded", EventSubject::Charge),
+        event("payment_intent.succeeded", EventSubject::Intent),
     ];
     if payment.billed.is_some() {
-        events.push(event("invoice.paid", Subject::Invoice));
-        events.push(event("invoice.payment_succeeded", Subject::Invoice));
-        events.push(event("invoice_payment.paid", Subject::InvoicePayment));
+        events.push(event("invoice.paid", EventSubject::Invoice));
+        events.push(event("invoice.payment_succeeded", EventSubject::Invoice));
+        events.push(event("invoice_payment.paid", EventSubject::InvoicePayment));
     }
     events
 }
@@ -81,8 +81,9 @@ fn refund(shop: &Shop, payment: &str, amount: Option<u64>, status: Option<&str>)
         Ok(refund)
     })?;
     let answer = json!({"refund": refund.id});
-    let of_refund = |kind| Event::new(kind, Subject::Refund(payment.clone(), refund.clone()));
-    let charge = Event::new("charge.refunded", Subject::Charge(payment.clone()));
+    let of_refund =
+        |kind| StripeEvent::new(kind, EventSubject::Refund(payment.clone(), refund.clone()));
+    let charge = StripeEvent::new("charge.refunded", EventSubject::Charge(payment.clone()));
     Ok((answer, vec![of_refund("refund.created"), charge, of_refund("charge.refund.updated")]))
 }
 
@@ -96,7 +97,8 @@ fn refund_became(shop: &Shop, id: &str, status: &str) -> Acted {
     let is_meant = |payment: &Payment| payment.refunds.iter().any(|refund| refund.id == id);
     let (refund, payment) =
         shop.change(is_meant, |payment| became(&mut payment.refunds, id, status))?;
-    let of_refund = |kind| Event::new(kind, Subject::Refund(payment.clone(), refund.clone()));
+    let of_refund =
+        |kind| StripeEvent::new(kind, EventSubject::Refund(payment.clone(), refund.clone()));
     let mut events = vec![of_refund("refund.updated"), of_refund("charge.refund.updated")];
     if status == "failed" {
         events.push(of_refund("refund.failed"));
@@ -112,7 +114,8 @@ fn dispute(shop: &Shop, payment: &str, amount: Option<u64>, status: Option<&str>
         Ok(dispute)
     })?;
     let answer = json!({"dispute": dispute.id});
-    let of_dispute = |kind| Event::new(kind, Subject::Dispute(payment.clone(), dispute.clone()));
+    let of_dispute =
+        |kind| StripeEvent::new(kind, EventSubject::Dispute(payment.clone(), dispute.clone()));
     let mut events = vec![of_dispute("charge.dispute.created")];
     if !dispute.status.starts_with("warning") {
         events.push(of_dispute("charge.dispute.funds_withdrawn"));
@@ -124,7 +127,8 @@ fn dispute_became(shop: &Shop, id: &str, status: &str) -> Acted {
     let is_meant = |payment: &Payment| payment.disputes.iter().any(|dispute| dispute.id == id);
     let (dispute, payment) =
         shop.change(is_meant, |payment| became(&mut payment.disputes, id, status))?;
-    let of_dispute = |kind| Event::new(kind, Subject::Dispute(payment.clone(), dispute.clone()));
+    let of_dispute =
+        |kind| StripeEvent::new(kind, EventSubject::Dispute(payment.clone(), dispute.clone()));
     let events = match status {
         "won" => {
             vec![of_dispute("charge.dispute.closed"), of_dispute("charge.dispute.funds_reinstated")]

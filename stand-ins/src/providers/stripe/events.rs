@@ -5,7 +5,7 @@ use hmac::{Hmac, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use super::shop::{Payment, Reversal, Session, new_id};
+use super::shop::{CheckoutSession, Payment, Reversal, new_id};
 use super::{NAME, StripeShared, WEBHOOK_SECRET, objects};
 use crate::clock;
 use crate::providers::script::{Behaviour, EventOrder, SignatureFault, WebhookFault};
@@ -13,8 +13,8 @@ use crate::providers::webhook_delivery::WebhookDelivery;
 
 /// The object of an event, as it was then.
 #[derive(Clone, Debug)]
-pub(super) enum Subject {
-    Session(Session),
+pub(super) enum EventSubject {
+    Session(CheckoutSession),
     Intent(Payment),
     Charge(Payment),
     Invoice(Payment),
@@ -24,27 +24,27 @@ pub(super) enum Subject {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Event {
+pub(super) struct StripeEvent {
     kind: &'static str,
-    subject: Subject,
+    subject: EventSubject,
 }
 
-impl Event {
-    pub(super) fn new(kind: &'static str, subject: Subject) -> Self {
+impl StripeEvent {
+    pub(super) fn new(kind: &'static str, subject: EventSubject) -> Self {
         Self { kind, subject }
     }
 
     /// `is_old`: in the shapes of API 2025-02-24, which has no `invoice_payment.paid`.
     fn shown(&self, is_old: bool, base_url: &str) -> Option<Value> {
         let object = match &self.subject {
-            Subject::Session(session) => objects::session(session, base_url),
-            Subject::Intent(payment) => objects::intent(payment, is_old),
-            Subject::Charge(payment) => objects::charge(payment, is_old),
-            Subject::Invoice(payment) => objects::invoice(payment, is_old)?,
-            Subject::InvoicePayment(_) if is_old => return None,
-            Subject::InvoicePayment(payment) => objects::invoice_payment(payment)?,
-            Subject::Refund(payment, refund) => objects::refund(payment, refund),
-            Subject::Dispute(payment, dispute) => objects::dispute(payment, dispute),
+            EventSubject::Session(session) => objects::session(session, base_url),
+            EventSubject::Intent(payment) => objects::intent(payment, is_old),
+            EventSubject::Charge(payment) => objects::charge(payment, is_old),
+            EventSubject::Invoice(payment) => objects::invoice(payment, is_old)?,
+            EventSubject::InvoicePayment(_) if is_old => return None,
+            EventSubject::InvoicePayment(payment) => objects::invoice_payment(payment)?,
+            EventSubject::Refund(payment, refund) => objects::refund(payment, refund),
+            EventSubject::Dispute(payment, dispute) => objects::dispute(payment, dispute),
         };
         let version = if is_old { "2025-02-24.acacia" } else { "2026-10-28.endive" };
         Some(json!({
@@ -62,7 +62,11 @@ impl Event {
 }
 
 /// Delivers the events, each until it is taken or its tries are used up.
-pub(super) async fn deliver(stripe: &StripeShared, events: Vec<Event>, behaviour: &Behaviour) {
+pub(super) async fn deliver(
+    stripe: &StripeShared,
+    events: Vec<StripeEvent>,
+    behaviour: &Behaviour,
+) {
     let is_old = behaviour.shape == Some(1);
     let shown = events.iter().filter_map(|event| event.shown(is_old, &stripe.base_url));
     let mut bodies: Vec<Value> = shown.collect();

@@ -14,7 +14,8 @@
 //! | `POST /__dispute` | `{payment, amount?}`, or `{dispute, status}` of one made before |
 //! | `POST /__renew` | `{subscription}`: the next period is paid |
 //!
-//! `payment` is any id of the payment. An act answers once its events are delivered. A script's
+//! `payment` is any id of the payment. An act, and the button that closes the page, answer once
+//! their events are delivered. A script's
 //! `webhook`, `signature`, `events` and `shape` (1: API 2025-02-24) are about the events of a page
 //! or an act.
 
@@ -37,7 +38,7 @@ use super::provider::{Answering, Arrival, Concern, ProviderAnswer, StandInProvid
 use super::script::Behaviour;
 use crate::client::Client;
 use crate::config::StandInConfig;
-use events::Event;
+use events::StripeEvent;
 use shop::Shop;
 
 const NAME: &str = "stripe";
@@ -101,10 +102,11 @@ impl Stripe {
 
     fn api(&self, arrival: &Arrival, route: &[&str]) -> ProviderAnswer {
         let shop = &self.0.shop;
-        let shown = |id: &str, show: &dyn Fn(&shop::Session) -> Value| match shop.session(id) {
-            Some(session) => ProviderAnswer::json(200, &show(&session)),
-            None => request::missing("checkout.session", id, None, 404),
-        };
+        let shown =
+            |id: &str, show: &dyn Fn(&shop::CheckoutSession) -> Value| match shop.session(id) {
+                Some(session) => ProviderAnswer::json(200, &show(&session)),
+                None => request::missing("checkout.session", id, None, 404),
+            };
         match (&arrival.method, route) {
             (&Method::POST, ["checkout", "sessions"]) => {
                 request::create(shop, arrival, &self.0.base_url)
@@ -133,17 +135,18 @@ impl Stripe {
                 };
                 let (stripe, behaviour) = (self.clone(), behaviour.clone());
                 let told = tokio::spawn(async move { stripe.tell(events, &behaviour).await });
-                let _ = tokio::time::timeout(BEFORE_RETURN, told).await;
-                match button {
-                    "pay" => page::back(shop, session),
-                    _ => page::shown(shop, session, ""),
+                if button == "pay" {
+                    let _ = tokio::time::timeout(BEFORE_RETURN, told).await;
+                    return page::back(shop, session);
                 }
+                let _ = told.await;
+                page::shown(shop, session, "")
             }
             _ => page::shown(shop, "", ""),
         }
     }
 
-    async fn tell(&self, events: Vec<Event>, behaviour: &Behaviour) {
+    async fn tell(&self, events: Vec<StripeEvent>, behaviour: &Behaviour) {
         events::deliver(&self.0, events, behaviour).await;
     }
 }

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::shop::{Billed, PERIOD_S, Payment, Price, Reversal, Session};
+use super::shop::{Billed, CheckoutSession, PERIOD_S, Payment, Price, Reversal};
 
 /// Sessions expire after a day.
 const OPEN_S: u64 = 86_400;
 
-pub(super) fn session(session: &Session, base_url: &str) -> Value {
+pub(super) fn session(session: &CheckoutSession, base_url: &str) -> Value {
     let paid = session.paid_by.as_ref();
     let billed = paid.and_then(|payment| payment.billed.as_ref());
     let intent = paid.filter(|payment| payment.billed.is_none());
@@ -40,7 +40,7 @@ pub(super) fn session(session: &Session, base_url: &str) -> Value {
     })
 }
 
-pub(super) fn line_items(session: &Session) -> Value {
+pub(super) fn line_items(session: &CheckoutSession) -> Value {
     let item = json!({
         "id": format!("li_{}", session.id),
         "object": "item",

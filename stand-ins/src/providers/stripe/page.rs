@@ -2,7 +2,7 @@
 
 use super::StripeShared;
 use super::request::query;
-use super::shop::{Metadata, Price, Session, Shop, new_id};
+use super::shop::{CheckoutSession, PaymentMetadata, Price, Shop, new_id};
 use crate::clock;
 use crate::providers::provider::{Arrival, ProviderAnswer};
 
@@ -25,7 +25,7 @@ pub(super) fn shown(shop: &Shop, id: &str, notice: &str) -> ProviderAnswer {
     )
 }
 
-fn buttons(session: &Session) -> String {
+fn buttons(session: &CheckoutSession) -> String {
     let button = |act: &str, label: &str| {
         format!(
             "<form method=\"post\" action=\"/stripe/c/pay/{}/{act}\"><button>{label}</button>\
@@ -63,12 +63,12 @@ pub(super) fn link(stripe: &StripeShared, price: &str, arrival: &Arrival) -> Pro
     };
     let query = query(arrival);
     let text = |name: &str| query.get(name).and_then(|value| value.as_str()).map(str::to_owned);
-    let session = Session {
+    let session = CheckoutSession {
         id: new_id("cs_test"),
         price,
         quantity: text("quantity").and_then(|text| text.parse().ok()).unwrap_or(1),
-        metadata: Metadata::default(),
-        inner_metadata: Metadata::default(),
+        metadata: PaymentMetadata::default(),
+        inner_metadata: PaymentMetadata::default(),
         email: text("prefilled_email"),
         client_reference_id: text("client_reference_id"),
         success_url: None,

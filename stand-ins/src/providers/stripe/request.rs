@@ -6,7 +6,7 @@ use axum::http::Uri;
 use serde_json::{Value, json};
 
 use super::objects;
-use super::shop::{Metadata, Price, Session, Shop, new_id};
+use super::shop::{CheckoutSession, PaymentMetadata, Price, Shop, new_id};
 use crate::clock;
 use crate::providers::provider::{Arrival, ProviderAnswer};
 
@@ -21,7 +21,8 @@ pub(super) fn admit(arrival: &Arrival, keys: &[String]) -> Result<(), ProviderAn
     let key = arrival.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
     let Some(key) = key else {
         let message = "You did not provide an API key. You need to provide your API key in the \
-            Authorization header, using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY').";
+            Authorization header, using Bearer auth (e.g. \
+            'Authorization: Bearer YOUR_SECRET_KEY').";
         return Err(refusal(401, None, message, None));
     };
     if !keys.iter().any(|known| known == key) {
@@ -106,9 +107,9 @@ pub(super) fn create(shop: &Shop, arrival: &Arrival, base_url: &str) -> Provider
 }
 
 /// The parameters by name, such as `line_items[0][price]`.
-struct Form(BTreeMap<String, String>);
+struct CheckoutForm(BTreeMap<String, String>);
 
-impl Form {
+impl CheckoutForm {
     fn take(&mut self, name: &str) -> Option<String> {
         self.0.remove(name)
     }
@@ -124,11 +125,11 @@ impl Form {
         self.0.keys().any(|known| known.starts_with(&format!("{name}[")))
     }
 
-    fn metadata(&mut self, name: &str) -> Result<Metadata, ProviderAnswer> {
+    fn metadata(&mut self, name: &str) -> Result<PaymentMetadata, ProviderAnswer> {
         let prefix = format!("{name}[");
         let names: Vec<String> =
             self.0.keys().filter(|known| known.starts_with(&prefix)).cloned().collect();
-        let mut metadata = Metadata::default();
+        let mut metadata = PaymentMetadata::default();
         for full in names {
             let inner = full.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix(']'));
             let Some(key) = inner.filter(|key| !key.contains(['[', ']'])) else { continue };
@@ -157,7 +158,7 @@ impl Form {
     }
 }
 
-fn session(arrival: &Arrival, text: &str) -> Result<Session, ProviderAnswer> {
+fn session(arrival: &Arrival, text: &str) -> Result<CheckoutSession, ProviderAnswer> {
     let kind = arrival.header("content-type").unwrap_or_default();
     if !kind.starts_with("application/x-www-form-urlencoded") {
         let message = "Invalid request (check that your POST content type is \
@@ -165,7 +166,7 @@ fn session(arrival: &Arrival, text: &str) -> Result<Session, ProviderAnswer> {
             https://support.stripe.com/.";
         return Err(refusal(400, None, message, None));
     }
-    let mut form = Form(form_urlencoded::parse(text.as_bytes()).into_owned().collect());
+    let mut form = CheckoutForm(form_urlencoded::parse(text.as_bytes()).into_owned().collect());
     let mode = form.required("mode")?;
     if !["payment", "subscription"].contains(&mode.as_str()) {
         return Err(invalid(
@@ -190,7 +191,7 @@ fn session(arrival: &Arrival, text: &str) -> Result<Session, ProviderAnswer> {
     if client_reference_id.as_ref().is_some_and(|id| id.len() > REFERENCE_MAX) {
         return Err(invalid("Invalid string: at most 200 characters", "client_reference_id"));
     }
-    let session = Session {
+    let session = CheckoutSession {
         id: new_id("cs_test"),
         price,
         quantity,
@@ -214,7 +215,7 @@ fn session(arrival: &Arrival, text: &str) -> Result<Session, ProviderAnswer> {
 }
 
 /// The metadata of what the mode makes; that of the other one is refused.
-fn inner_metadata(form: &mut Form, mode: &str) -> Result<Metadata, ProviderAnswer> {
+fn inner_metadata(form: &mut CheckoutForm, mode: &str) -> Result<PaymentMetadata, ProviderAnswer> {
     let (own, other) = match mode {
         "payment" => ("payment_intent_data", "subscription_data"),
         _ => ("subscription_data", "payment_intent_data"),
@@ -226,7 +227,7 @@ fn inner_metadata(form: &mut Form, mode: &str) -> Result<Metadata, ProviderAnswe
     form.metadata(&format!("{own}[metadata]"))
 }
 
-fn price(form: &mut Form, mode: &str) -> Result<&'static Price, ProviderAnswer> {
+fn price(form: &mut CheckoutForm, mode: &str) -> Result<&'static Price, ProviderAnswer> {
     const PARAM: &str = "line_items[0][price]";
     let id = form.required(PARAM)?;
     let price = Price::of(&id).ok_or_else(|| missing("price", &id, Some(PARAM), 400))?;

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::clock;
 
-pub(super) type Metadata = BTreeMap<String, String>;
+pub(super) type PaymentMetadata = BTreeMap<String, String>;
 
 /// A price of the account, as the local packs name it.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,13 +33,13 @@ impl Price {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Session {
+pub(super) struct CheckoutSession {
     pub(super) id: String,
     pub(super) price: &'static Price,
     pub(super) quantity: u64,
-    pub(super) metadata: Metadata,
+    pub(super) metadata: PaymentMetadata,
     /// Of the payment, or of the subscription.
-    pub(super) inner_metadata: Metadata,
+    pub(super) inner_metadata: PaymentMetadata,
     pub(super) email: Option<String>,
     pub(super) client_reference_id: Option<String>,
     pub(super) success_url: Option<String>,
@@ -50,7 +50,7 @@ pub(super) struct Session {
     pub(super) paid_by: Option<Payment>,
 }
 
-impl Session {
+impl CheckoutSession {
     pub(super) fn amount(&self) -> u64 {
         self.price.amount * self.quantity
     }
@@ -65,7 +65,7 @@ pub(super) struct Payment {
     pub(super) billed: Option<Billed>,
     pub(super) price: &'static Price,
     pub(super) quantity: u64,
-    pub(super) metadata: Metadata,
+    pub(super) metadata: PaymentMetadata,
     pub(super) email: Option<String>,
     pub(super) created: u64,
     pub(super) refunds: Vec<Reversal>,
@@ -77,7 +77,7 @@ pub(super) struct Payment {
 pub(super) struct Billed {
     pub(super) invoice: String,
     pub(super) subscription: String,
-    pub(super) metadata: Metadata,
+    pub(super) metadata: PaymentMetadata,
     pub(super) period_start: u64,
     pub(super) is_first: bool,
 }
@@ -93,7 +93,7 @@ pub(super) struct Reversal {
 
 impl Payment {
     /// Pays a session, and the first period if it is for a subscription.
-    pub(super) fn of(session: &Session) -> Self {
+    pub(super) fn of(session: &CheckoutSession) -> Self {
         let billed = session.price.recurring.then(|| Billed {
             invoice: new_id("in"),
             subscription: new_id("sub"),
@@ -102,7 +102,7 @@ impl Payment {
             is_first: true,
         });
         let metadata = match billed {
-            Some(_) => Metadata::default(),
+            Some(_) => PaymentMetadata::default(),
             None => session.inner_metadata.clone(),
         };
         Self {
@@ -166,7 +166,7 @@ pub(super) fn new_id(prefix: &str) -> String {
 
 #[derive(Debug, Default)]
 struct Books {
-    sessions: HashMap<String, Session>,
+    sessions: HashMap<String, CheckoutSession>,
     payments: Vec<Payment>,
     /// What was answered to each idempotency key, and to which form.
     answers: HashMap<String, (String, u16, String)>,
@@ -180,16 +180,16 @@ impl Shop {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn open(&self, session: Session) {
+    pub(super) fn open(&self, session: CheckoutSession) {
         self.books().sessions.insert(session.id.clone(), session);
     }
 
-    pub(super) fn session(&self, id: &str) -> Option<Session> {
+    pub(super) fn session(&self, id: &str) -> Option<CheckoutSession> {
         self.books().sessions.get(id).cloned()
     }
 
     /// Completes an open session. `None`: it is none, or it is paid already.
-    pub(super) fn complete(&self, id: &str) -> Option<(Session, Payment)> {
+    pub(super) fn complete(&self, id: &str) -> Option<(CheckoutSession, Payment)> {
         let mut books = self.books();
         let session = books.sessions.get_mut(id).filter(|session| session.paid_by.is_none())?;
         let payment = Payment::of(session);

@@ -3,7 +3,8 @@
 use serde_json::Value;
 use url::form_urlencoded::Serializer;
 
-use super::{id, keys, metadata, number, text};
+use super::fields::{id, keys, number, text};
+use super::metadata;
 use crate::core::config::Config;
 use crate::core::digest::sha256_hex;
 use crate::core::error::{ApiError, ErrorCode};
@@ -121,7 +122,7 @@ pub fn items(response: &HttpResponse) -> Result<Option<Value>, ApiError> {
 
 /// Adds a session's line items: their prices, and how many were bought. Of several prices that
 /// were bought in different numbers the smallest counts.
-pub fn tell_items(fact: &mut PurchaseFact, items: &Value) {
+pub fn add_items(fact: &mut PurchaseFact, items: &Value) {
     let items = items.get("data").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let prices = keys(items.iter().map(|item| id(item, "/price")));
     fact.price_ids.extend(prices);
@@ -248,7 +249,7 @@ mod tests {
             {"price": {"id": "price_1"}, "quantity": 4},
             {"price": null, "quantity": null},
         ]});
-        tell_items(&mut fact, &list);
+        add_items(&mut fact, &list);
         assert_eq!((fact.price_ids.len(), fact.quantity), (2, Some(2)));
         assert!(items_request(&config(), "cs_1/../x").unwrap().url.contains("cs_1%2F..%2Fx/line"));
         let hidden = answer(403, json!({"error": {"type": "invalid_request_error"}}));

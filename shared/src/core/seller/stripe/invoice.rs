@@ -2,21 +2,21 @@
 
 use serde_json::Value;
 
-use super::event::{NOTHING_TO_GRANT, OTHER_DEPLOYMENT, Told, known};
+use super::fields::{id, keys, number, text};
 use super::metadata::{Metadata, OurMetadata};
-use super::{id, keys, number, text};
+use super::object::{NOTHING_TO_GRANT, OTHER_DEPLOYMENT, ReadEvent, known};
 use crate::core::seller::{NOT_KNOWN_AS_OURS, PurchaseFact, SellerEvent};
 use crate::core::transport::decimal;
 
 /// A paid invoice: a purchase of its own, for one period of its subscription.
-pub(super) fn paid(told: &Told<'_>) -> SellerEvent {
-    let invoice = told.object;
+pub(super) fn paid(event: &ReadEvent<'_>) -> SellerEvent {
+    let invoice = event.object;
     let status = invoice.get("status").and_then(Value::as_str);
     if status.is_some_and(|status| status != "paid") {
         return SellerEvent::Nothing(NOTHING_TO_GRANT);
     }
     let lines: Vec<Line<'_>> = list(invoice.get("lines")).iter().map(Line).collect();
-    let (ours, is_others) = match metadata(told, &lines) {
+    let (ours, is_others) = match metadata(event, &lines) {
         Metadata::Ours(ours) => (Some(ours), false),
         Metadata::Others => (None, true),
         Metadata::None => (None, false),
@@ -28,7 +28,7 @@ pub(super) fn paid(told: &Told<'_>) -> SellerEvent {
     if total.is_some_and(|total| total <= 0) && !ours.is_some_and(OurMetadata::grants_free) {
         return SellerEvent::Nothing("free_invoice");
     }
-    let mut fact = told.fact(&["/id", "/payment_intent", "/charge"]);
+    let mut fact = event.fact(&["/id", "/payment_intent", "/charge"]);
     fact.keys = keys(
         std::mem::take(&mut fact.keys)
             .into_iter()
@@ -39,16 +39,16 @@ pub(super) fn paid(told: &Told<'_>) -> SellerEvent {
     fact.paid = true;
     fact.email = text(invoice, "/customer_email");
     fact.amount = number(invoice, "/amount_paid").filter(|paid| *paid > 0).or(total);
-    if let Err(reason) = tell_lines(&mut fact, &lines, ours) {
+    if let Err(reason) = add_lines(&mut fact, &lines, ours) {
         return SellerEvent::Nothing(reason);
     }
     known(fact)
 }
 
 /// Ties an invoice to its payment: from API 2025-03-31 on no invoice names it.
-pub(super) fn payment(told: &Told<'_>) -> SellerEvent {
-    let mut fact = told.fact(&["/invoice", "/payment/payment_intent", "/payment/charge"]);
-    if told.object.get("status").and_then(Value::as_str) != Some("paid") {
+pub(super) fn payment(event: &ReadEvent<'_>) -> SellerEvent {
+    let mut fact = event.fact(&["/invoice", "/payment/payment_intent", "/payment/charge"]);
+    if event.object.get("status").and_then(Value::as_str) != Some("paid") {
         return SellerEvent::Nothing(NOTHING_TO_GRANT);
     }
     if fact.keys.len() < 2 {
@@ -63,15 +63,15 @@ fn list(object: Option<&Value>) -> &[Value] {
     data.map(Vec::as_slice).unwrap_or_default()
 }
 
-fn metadata<'a>(told: &Told<'a>, lines: &[Line<'a>]) -> Metadata<'a> {
-    let invoice = told.object;
+fn metadata<'a>(event: &ReadEvent<'a>, lines: &[Line<'a>]) -> Metadata<'a> {
+    let invoice = event.object;
     let of_subscription = [
         invoice.pointer("/parent/subscription_details/metadata"),
         invoice.pointer("/subscription_details/metadata"),
         invoice.get("metadata"),
     ];
     let of_lines = lines.iter().map(|line| line.0.get("metadata"));
-    Metadata::first_of(of_subscription.into_iter().chain(of_lines), told.reader.deployment)
+    Metadata::first_of(of_subscription.into_iter().chain(of_lines), event.reader.deployment)
 }
 
 fn payments(invoice: &Value) -> impl Iterator<Item = Option<String>> {
@@ -120,9 +120,9 @@ impl Line<'_> {
     fn whole_price(self) -> Option<f64> {
         let known = number(self.0, "/price/unit_amount").map(as_f64);
         known.or_else(|| {
-            let told = decimal(&text(self.0, "/pricing/unit_amount_decimal")?)?;
-            let is_whole = !self.is_proration() || told * as_f64(self.quantity()) > self.cost();
-            is_whole.then_some(told)
+            let shown = decimal(&text(self.0, "/pricing/unit_amount_decimal")?)?;
+            let is_whole = !self.is_proration() || shown * as_f64(self.quantity()) > self.cost();
+            is_whole.then_some(shown)
         })
     }
 
@@ -138,7 +138,7 @@ fn as_f64(number: i64) -> f64 {
 
 /// Adds what was bought: the lines of a period, or else what a change costs. The metadata counts
 /// while the subscription has the price that it was made with.
-fn tell_lines(
+fn add_lines(
     fact: &mut PurchaseFact,
     lines: &[Line<'_>],
     ours: Option<OurMetadata<'_>>,
@@ -158,7 +158,7 @@ fn tell_lines(
     fact.price_ids = keys(bought.iter().map(|line| line.price()));
     fact.quantity = bought.iter().map(|line| line.quantity()).min();
     if let Some(ours) = ours {
-        ours.tell(fact);
+        ours.add_to(fact);
         let is_chosen = ours.price().is_none_or(|chosen| fact.price_ids.contains(&chosen));
         if !is_chosen && !fact.price_ids.is_empty() {
             (fact.pack, fact.credits) = (None, None);

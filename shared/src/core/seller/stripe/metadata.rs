@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::text;
+use super::fields::text;
 use crate::core::id::UserId;
 use crate::core::seller::PurchaseFact;
 
@@ -67,7 +67,7 @@ impl OurMetadata<'_> {
     }
 
     /// Writes user, pack and credits into the fact.
-    pub(super) fn tell(self, fact: &mut PurchaseFact) {
+    pub(super) fn add_to(self, fact: &mut PurchaseFact) {
         fact.user_id = self.user();
         fact.pack = text(self.0, &format!("/{PACK}"));
         let credits = self.0.get(CREDITS).and_then(Value::as_str);

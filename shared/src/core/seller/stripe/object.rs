@@ -1,0 +1,46 @@
+//! The object of an event, and what all kinds of objects share.
+
+use serde_json::Value;
+
+use super::fields::{id, keys};
+use super::metadata::Metadata;
+use crate::core::seller::{NOT_KNOWN_AS_OURS, PurchaseFact, SellerEvent};
+
+/// For which deployment an event is read.
+#[derive(Debug, Clone, Copy)]
+pub struct Reader<'a> {
+    pub deployment: &'a str,
+    /// Events of Stripe's test mode grant nothing.
+    pub live_only: bool,
+}
+
+pub(super) const NOTHING_TO_GRANT: &str = "nothing_to_grant";
+pub(super) const OTHER_DEPLOYMENT: &str = "other_deployment";
+
+/// An event's object, its type and its time.
+pub(super) struct ReadEvent<'a> {
+    pub(super) object: &'a Value,
+    pub(super) kind: &'a str,
+    pub(super) at: i64,
+    pub(super) reader: Reader<'a>,
+}
+
+impl<'a> ReadEvent<'a> {
+    /// A fact of the object's payment, from whatever of these pointers names it.
+    pub(super) fn fact(&self, names: &[&str]) -> PurchaseFact {
+        let keys = keys(names.iter().map(|name| id(self.object, name)));
+        PurchaseFact { keys, at: self.at, ..PurchaseFact::default() }
+    }
+
+    pub(super) fn metadata(&self) -> Metadata<'a> {
+        Metadata::first_of([self.object.get("metadata")], self.reader.deployment)
+    }
+}
+
+/// A payment that neither a pack nor a price knows is not ours.
+pub(super) fn known(fact: PurchaseFact) -> SellerEvent {
+    if !fact.is_of_something() {
+        return SellerEvent::Nothing(NOT_KNOWN_AS_OURS);
+    }
+    SellerEvent::tells(fact)
+}
