@@ -1581,11 +1581,10 @@ AS $function$
 declare
   v_tool unstuck.tools;
   v_job unstuck.jobs;
+  v_own record;
   v_price bigint;
-  v_unmeasured text;
   v_balance bigint;
   v_taken bigint;
-  v_seconds_over int;
   v_constraint text;
 begin
   perform unstuck_private.act_as('user');
@@ -1624,17 +1623,12 @@ begin
     perform unstuck_private.refuse(503, 'tool_disabled');
   end if;
   perform unstuck_private.refuse_second_live_job(p_user_id, p_job_id, v_tool);
-  select p.credits, p.unmeasured
-  into v_price, v_unmeasured
-  from unstuck_private.order_price(v_tool, p_input, jsonb_array_length(p_steps), p_measured) p;
-  if v_unmeasured is not null and p_can_measure then
-    return query
-    select p_job_id, 'pending', false, 0::bigint, 0::bigint, null::int, null::int, null::text,
-      null::text, null::text, null::text, 0::bigint, null::jsonb, v_unmeasured;
+  v_own := unstuck_private.order_price(v_tool, p_input, jsonb_array_length(p_steps), p_measured);
+  if v_own.unmeasured is not null and p_can_measure then
+    return query select u.* from unstuck_private.order_unmeasured(p_job_id, v_own.unmeasured) u;
     return;
   end if;
-  v_price := unstuck_private.wallet_price(p_user_id, p_tool, p_input, v_price);
-  perform unstuck_private.refuse_dearer(p_user_id, p_tool, v_price, p_max_credits);
+  v_price := unstuck_private.price_agreed(p_user_id, p_tool, p_input, v_own.credits, p_max_credits);
   v_balance := unstuck_private.refuse_over_balance(p_user_id, p_tool, v_price);
   begin
     -- Some servers of the PostgREST protocol pass a null as ''.
@@ -1648,11 +1642,7 @@ begin
       else 'idempotency_conflict'
     end);
   end;
-  v_seconds_over := unstuck_private.seconds_over_queue_ttl(p_job_id, v_tool);
-  if v_seconds_over > 0 then
-    perform unstuck_private.refuse(
-      503, 'queue_full', jsonb_build_object('retry_after', v_seconds_over));
-  end if;
+  perform unstuck_private.refuse_full_queue(p_job_id, v_tool);
   -- The reply shows the job as it was ordered.
   return query
   select p_job_id, 'queued', false, v_taken, v_balance - v_taken, null::int, null::int, null::text,
@@ -6177,6 +6167,15 @@ begin
   );
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.order_unmeasured(p_job_id uuid, p_unit text)
+ RETURNS TABLE(job_id uuid, status text, replayed boolean, credits_charged bigint, balance bigint, "position" integer, eta_seconds integer, task_id text, output_url text, error_code text, error_message text, credits_refunded bigint, claimed jsonb, unmeasured text)
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select p_job_id, 'pending', false, 0::bigint, 0::bigint, null::int, null::int, null::text,
+    null::text, null::text, null::text, 0::bigint, null::jsonb, p_unit
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.orphans_cancel(p_user_id uuid)
  RETURNS void
  LANGUAGE plpgsql
@@ -6276,6 +6275,27 @@ AS $function$
     where e.at is not null
   ) w
 $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.price_agreed(p_user_id uuid, p_tool text, p_input jsonb, p_price bigint, p_max_credits bigint)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_price bigint := unstuck_private.wallet_price(p_user_id, p_tool, p_input, p_price);
+begin
+  if v_price > p_max_credits
+    and not exists (
+      select
+      from unstuck_private.wallet_lock(p_user_id, p_tool, null) w
+      where w.unlimited
+    )
+  then
+    perform unstuck_private.refuse(
+      409, 'price_changed', jsonb_build_object('credits', v_price));
+  end if;
+  return v_price;
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.price_log()
  RETURNS trigger
@@ -7314,24 +7334,6 @@ begin
   end if;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.refuse_dearer(p_user_id uuid, p_tool text, p_price bigint, p_max_credits bigint)
- RETURNS void
- LANGUAGE plpgsql
- SET search_path TO ''
-AS $function$
-begin
-  if p_price > p_max_credits
-    and not exists (
-      select
-      from unstuck_private.wallet_lock(p_user_id, p_tool, null) w
-      where w.unlimited
-    )
-  then
-    perform unstuck_private.refuse(
-      409, 'price_changed', jsonb_build_object('credits', p_price));
-  end if;
-end $function$
-;
 CREATE OR REPLACE FUNCTION unstuck_private.refuse_final(p_job unstuck.jobs)
  RETURNS void
  LANGUAGE plpgsql
@@ -7344,6 +7346,20 @@ begin
       'already_final',
       jsonb_build_object('status', p_job.status, 'refundedCredits', p_job.credits_refunded)
     );
+  end if;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.refuse_full_queue(p_job_id uuid, p_tool unstuck.tools)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_seconds_over int := unstuck_private.seconds_over_queue_ttl(p_job_id, p_tool);
+begin
+  if v_seconds_over > 0 then
+    perform unstuck_private.refuse(
+      503, 'queue_full', jsonb_build_object('retry_after', v_seconds_over));
   end if;
 end $function$
 ;

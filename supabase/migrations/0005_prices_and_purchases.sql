@@ -239,7 +239,7 @@ $$;
 revoke all on function unstuck_private.condition_holds
 from public, anon, authenticated, service_role;
 
---: source order/job_enqueue_v2.sql cde81cb136bc
+--: source order/job_enqueue_v2.sql 40d80f5c52d1
 create or replace function unstuck.job_enqueue_v2(
   p_user_id uuid,
   p_job_id uuid,
@@ -281,11 +281,10 @@ $$
 declare
   v_tool unstuck.tools;
   v_job unstuck.jobs;
+  v_own record;
   v_price bigint;
-  v_unmeasured text;
   v_balance bigint;
   v_taken bigint;
-  v_seconds_over int;
   v_constraint text;
 begin
   perform unstuck_private.act_as('user');
@@ -324,17 +323,12 @@ begin
     perform unstuck_private.refuse(503, 'tool_disabled');
   end if;
   perform unstuck_private.refuse_second_live_job(p_user_id, p_job_id, v_tool);
-  select p.credits, p.unmeasured
-  into v_price, v_unmeasured
-  from unstuck_private.order_price(v_tool, p_input, jsonb_array_length(p_steps), p_measured) p;
-  if v_unmeasured is not null and p_can_measure then
-    return query
-    select p_job_id, 'pending', false, 0::bigint, 0::bigint, null::int, null::int, null::text,
-      null::text, null::text, null::text, 0::bigint, null::jsonb, v_unmeasured;
+  v_own := unstuck_private.order_price(v_tool, p_input, jsonb_array_length(p_steps), p_measured);
+  if v_own.unmeasured is not null and p_can_measure then
+    return query select u.* from unstuck_private.order_unmeasured(p_job_id, v_own.unmeasured) u;
     return;
   end if;
-  v_price := unstuck_private.wallet_price(p_user_id, p_tool, p_input, v_price);
-  perform unstuck_private.refuse_dearer(p_user_id, p_tool, v_price, p_max_credits);
+  v_price := unstuck_private.price_agreed(p_user_id, p_tool, p_input, v_own.credits, p_max_credits);
   v_balance := unstuck_private.refuse_over_balance(p_user_id, p_tool, v_price);
   begin
     -- Some servers of the PostgREST protocol pass a null as ''.
@@ -348,11 +342,7 @@ begin
       else 'idempotency_conflict'
     end);
   end;
-  v_seconds_over := unstuck_private.seconds_over_queue_ttl(p_job_id, v_tool);
-  if v_seconds_over > 0 then
-    perform unstuck_private.refuse(
-      503, 'queue_full', jsonb_build_object('retry_after', v_seconds_over));
-  end if;
+  perform unstuck_private.refuse_full_queue(p_job_id, v_tool);
   -- The reply shows the job as it was ordered.
   return query
   select p_job_id, 'queued', false, v_taken, v_balance - v_taken, null::int, null::int, null::text,
@@ -515,22 +505,57 @@ $c$;
 revoke all on function unstuck.order_quote_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.order_quote_v1 to service_role;
 
---: source order/refuse_dearer.sql e740890d3b08
--- Refuses an order that costs more than its user agreed to; null agrees to any price. Where orders
--- are free nothing is charged, so nothing is dearer.
-create or replace function unstuck_private.refuse_dearer(
+--: source order/order_unmeasured.sql 17336616e3e1
+-- The reply of `job_enqueue_v2` to an order that it did not write, because its price is by this unit
+-- of files that nobody has measured.
+create or replace function unstuck_private.order_unmeasured(p_job_id uuid, p_unit text)
+returns table (
+  job_id uuid,
+  status text,
+  replayed boolean,
+  credits_charged bigint,
+  balance bigint,
+  "position" int,
+  eta_seconds int,
+  task_id text,
+  output_url text,
+  error_code text,
+  error_message text,
+  credits_refunded bigint,
+  claimed jsonb,
+  unmeasured text
+)
+language sql
+immutable
+as
+$$
+  select p_job_id, 'pending', false, 0::bigint, 0::bigint, null::int, null::int, null::text,
+    null::text, null::text, null::text, 0::bigint, null::jsonb, p_unit
+$$;
+
+revoke all on function unstuck_private.order_unmeasured
+from public, anon, authenticated, service_role;
+
+--: source order/price_agreed.sql 25d5f5af2937
+-- What an order costs its user, where our own price is p_price: what the wallet says. Refuses an
+-- order that costs more than its user agreed to; null agrees to any price. Where orders are free
+-- nothing is charged, so nothing is dearer.
+create or replace function unstuck_private.price_agreed(
   p_user_id uuid,
   p_tool text,
+  p_input jsonb,
   p_price bigint,
   p_max_credits bigint
 )
-returns void
+returns bigint
 language plpgsql
 set search_path = ''
 as
 $$
+declare
+  v_price bigint := unstuck_private.wallet_price(p_user_id, p_tool, p_input, p_price);
 begin
-  if p_price > p_max_credits
+  if v_price > p_max_credits
     and not exists (
       select
       from unstuck_private.wallet_lock(p_user_id, p_tool, null) w
@@ -538,11 +563,35 @@ begin
     )
   then
     perform unstuck_private.refuse(
-      409, 'price_changed', jsonb_build_object('credits', p_price));
+      409, 'price_changed', jsonb_build_object('credits', v_price));
+  end if;
+  return v_price;
+end $$;
+
+revoke all on function unstuck_private.price_agreed
+from public, anon, authenticated, service_role;
+
+--: source order/refuse_full_queue.sql 21005c1197a2
+-- Refuses a new job that would wait longer than its tool's `queue_ttl`.
+create or replace function unstuck_private.refuse_full_queue(
+  p_job_id uuid,
+  p_tool unstuck.tools
+)
+returns void
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_seconds_over int := unstuck_private.seconds_over_queue_ttl(p_job_id, p_tool);
+begin
+  if v_seconds_over > 0 then
+    perform unstuck_private.refuse(
+      503, 'queue_full', jsonb_build_object('retry_after', v_seconds_over));
   end if;
 end $$;
 
-revoke all on function unstuck_private.refuse_dearer
+revoke all on function unstuck_private.refuse_full_queue
 from public, anon, authenticated, service_role;
 
 --: source order/seconds_until_start.sql 3140e1e0a228
@@ -593,10 +642,10 @@ end $$;
 revoke all on function unstuck_private.seconds_until_start
 from public, anon, authenticated, service_role;
 
---: source tool/price_log.sql 890758a9cd11
+--: source tool/price_log.sql be0b87b767f0
 -- Keeps each change of a price in `admin_log`: the columns that the trigger names, before and
--- after. The actor is the admin of this transaction, or nobody for a change by SQL. What a migration
--- writes is no change of a price.
+-- after. The actor is the admin of this transaction, or nobody for a change by SQL. What a
+-- migration writes is no change of a price.
 create or replace function unstuck_private.price_log() returns trigger
 language plpgsql
 set search_path = ''
@@ -711,7 +760,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   5,
   'prices_and_purchases',
-  'dea17c1289f908853f988881a87bedee04ec9efd1a912f2fe53735d17b8df778'
+  'a18ddf2af1d3eb3b689b5cffe2a19579cb0d9f840f8629292f4aef9fb63e0be8'
 );
 
 notify pgrst, 'reload schema';
