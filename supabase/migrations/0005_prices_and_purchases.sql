@@ -239,7 +239,7 @@ $$;
 revoke all on function unstuck_private.condition_holds
 from public, anon, authenticated, service_role;
 
---: source order/job_enqueue_v2.sql 40d80f5c52d1
+--: source order/job_enqueue_v2.sql c07c34afa108
 create or replace function unstuck.job_enqueue_v2(
   p_user_id uuid,
   p_job_id uuid,
@@ -293,9 +293,7 @@ begin
   from unstuck.tools t
   where t.tool = p_tool;
   if not found
-    or p_user_id is null
-    or p_job_id is null
-    or coalesce(p_request_hash, '') = ''
+    or num_nulls(p_user_id, p_job_id, nullif(p_request_hash, '')) > 0
     or jsonb_typeof(p_steps) is distinct from 'array'
     or jsonb_array_length(p_steps) not between 1 and 20
   then
@@ -325,7 +323,9 @@ begin
   perform unstuck_private.refuse_second_live_job(p_user_id, p_job_id, v_tool);
   v_own := unstuck_private.order_price(v_tool, p_input, jsonb_array_length(p_steps), p_measured);
   if v_own.unmeasured is not null and p_can_measure then
-    return query select u.* from unstuck_private.order_unmeasured(p_job_id, v_own.unmeasured) u;
+    return query
+    select u.*
+    from unstuck_private.order_unmeasured(p_job_id, v_own.unmeasured) u;
     return;
   end if;
   v_price := unstuck_private.price_agreed(p_user_id, p_tool, p_input, v_own.credits, p_max_credits);
@@ -505,9 +505,9 @@ $c$;
 revoke all on function unstuck.order_quote_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.order_quote_v1 to service_role;
 
---: source order/order_unmeasured.sql 17336616e3e1
--- The reply of `job_enqueue_v2` to an order that it did not write, because its price is by this unit
--- of files that nobody has measured.
+--: source order/order_unmeasured.sql 1fc925b9cb47
+-- The reply of `job_enqueue_v2` to an order that it did not write, because its price is by this
+-- unit of files that nobody has measured.
 create or replace function unstuck_private.order_unmeasured(p_job_id uuid, p_unit text)
 returns table (
   job_id uuid,
@@ -760,7 +760,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   5,
   'prices_and_purchases',
-  'a18ddf2af1d3eb3b689b5cffe2a19579cb0d9f840f8629292f4aef9fb63e0be8'
+  '32f5ab462451c6646ab0d6c893a81a2e2dfb8f32abf636cf5d934a8026ff4242'
 );
 
 notify pgrst, 'reload schema';
