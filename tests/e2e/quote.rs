@@ -182,7 +182,7 @@ fn a_price_that_rose_between_quote_and_order_is_told_and_charges_nothing() {
             order.body["maxCredits"] = most;
             assert_eq!(order.run(world).ok().await["replayed"], true);
         }
-        world.until_status(order.job, "completed").await;
+        order.assert_completed_for(world, 75).await;
         assert_eq!(world.balance(&order.user).await, CREDITS - 75);
     });
 }
@@ -241,7 +241,7 @@ fn a_video_is_priced_by_the_seconds_of_the_stored_file() {
         }
         let order = Order::with(&VIDEO, user, &[&short]);
         assert_eq!(order.starts(world).await["creditsCharged"], 30 * seconds);
-        world.until_status(order.job, "completed").await;
+        order.assert_completed_for(world, 30 * seconds).await;
         let dear = order.again();
         let dear = Order::with(&VIDEO, dear.user, &[&unread]);
         assert_eq!(dear.starts(world).await["creditsCharged"], 600);
