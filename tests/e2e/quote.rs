@@ -182,7 +182,7 @@ fn a_price_that_rose_between_quote_and_order_is_told_and_charges_nothing() {
             order.body["maxCredits"] = most;
             assert_eq!(order.run(world).ok().await["replayed"], true);
         }
-        order.assert_completed(world).await;
+        order.assert_completed_for(world, 75).await;
         assert_eq!(world.balance(&order.user).await, CREDITS - 75);
     });
 }
@@ -241,7 +241,7 @@ fn a_video_is_priced_by_the_seconds_of_the_stored_file() {
         }
         let order = Order::with(&VIDEO, user, &[&short]);
         assert_eq!(order.starts(world).await["creditsCharged"], 30 * seconds);
-        order.assert_completed(world).await;
+        order.assert_completed_for(world, 30 * seconds).await;
         let dear = order.again();
         let dear = Order::with(&VIDEO, dear.user, &[&unread]);
         assert_eq!(dear.starts(world).await["creditsCharged"], 600);
@@ -289,7 +289,8 @@ fn an_order_that_cannot_be_measured_now_is_taken_later() {
 #[test]
 fn a_quote_tells_the_wait() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "hang": true, "cancellable": true } })).await;
+        let hang = json!({ "runninghub": { "all": true, "hang": true, "cancellable": true } });
+        world.script(hang).await;
         world.db().exec("update unstuck.providers set max_concurrent = 1").await;
         Order::running(world).await;
         let waiting = Order::new(world).await;

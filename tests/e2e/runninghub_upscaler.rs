@@ -329,7 +329,7 @@ fn the_provider_gets_what_was_asked_for() {
             assert!(nodes.contains(value), "{value} in {nodes}");
         }
         assert!(!submit.to_string().contains("rh-local-key"), "no key in what is kept");
-        order.assert_completed(world).await;
+        order.assert_completed_for(world, 90).await;
     });
 }
 

@@ -354,6 +354,11 @@ fn declared_ops(code: &str) -> Vec<OpDeclaration> {
         .collect()
 }
 
+/// Whether a function declares what prices the orders of its tool.
+fn prices_orders(code: &str) -> bool {
+    code.split("\n    quote: ").skip(1).any(|rest| !rest.starts_with("None"))
+}
+
 /// The limiters that the operations of a function count against: only users are counted.
 fn limiters(code: &str) -> BTreeSet<&'static str> {
     let users = ["User", "UserOrService", "Admin", "ServiceOrAdmin"];
@@ -361,7 +366,7 @@ fn limiters(code: &str) -> BTreeSet<&'static str> {
         .into_iter()
         .filter(|op| users.contains(&op.policy.as_str()))
         .map(|op| op.quota)
-        .chain(code.contains("\n    quote: ").then(|| "Read".to_owned()))
+        .chain(prices_orders(code).then(|| "Read".to_owned()))
         .collect();
     let limits = [("Order", "RATE_LIMIT"), ("Read", "READ_LIMIT"), ("Other", "OTHER_LIMIT")];
     let known: BTreeSet<&str> = limits.iter().map(|(quota, _)| *quota).collect();

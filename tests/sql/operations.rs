@@ -3,7 +3,7 @@
 
 use serde_json::json;
 use unstuck_tests::assert_has;
-use unstuck_tests::shop::{TRY_ON, UPSCALER, VIDEO};
+use unstuck_tests::shop::{TRY_ON, UPSCALER, VIDEO, WEBSITE};
 use unstuck_tests::{Database, Session, sources};
 use uuid::Uuid;
 
@@ -38,6 +38,9 @@ async fn night() -> Night {
     let copied = db.run("runninghub", "t3").await;
     db.done(copied, "t3").await;
     db.order(user, VIDEO, 1).await;
+
+    // A price that somebody has changed.
+    db.set_tool(WEBSITE, "credit_cost = 51").await;
 
     // A chain in its second step, whose checker has not been for a while.
     let chain = db.order(user, TRY_ON, 3).await;

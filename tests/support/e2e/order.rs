@@ -161,6 +161,11 @@ impl Order {
 
     /// Its picture is delivered and paid once, and the account says the same.
     pub async fn assert_completed(&self, world: &World) -> Value {
+        self.assert_completed_for(world, self.tool.price).await
+    }
+
+    /// The same, with options of another price.
+    pub async fn assert_completed_for(&self, world: &World, price: i64) -> Value {
         let row = world.until_status(self.job, "completed").await;
         world.db().assert_closed(self.job, "completed", None, 0).await;
         let url = row["output_url"].as_str().unwrap_or_default();
@@ -171,7 +176,7 @@ impl Order {
             self.job
         );
         assert!(url.starts_with(&place), "{row:#}");
-        assert_eq!(world.db().entries(self.job).await, [-self.tool.price]);
+        assert_eq!(world.db().entries(self.job).await, [-price]);
         assert!(!self.is_active(world).await, "a user with nothing live is free");
         row
     }
