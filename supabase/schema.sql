@@ -55,7 +55,9 @@ create table unstuck.host_requests (
   host_table regclass not null,
   by_user boolean not null,
   at timestamp with time zone not null default clock_timestamp(),
-  error text
+  error text,
+  host_user uuid,
+  id bigint not null generated always as identity
 );
 create table unstuck.job_events (
   id bigint not null generated always as identity,
@@ -147,7 +149,8 @@ create table unstuck.projections (
   columns jsonb not null,
   statuses jsonb not null,
   settings jsonb not null default '{}'::jsonb,
-  enabled boolean not null default true
+  enabled boolean not null default true,
+  begun text
 );
 create table unstuck.provider_alarms (
   id bigint not null generated always as identity,
@@ -314,7 +317,7 @@ CASE kind
 END);
 alter table unstuck.erasures add constraint erasures_files_left_check CHECK ((files_left >= 0));
 alter table unstuck.erasures add constraint erasures_pkey PRIMARY KEY (user_id);
-alter table unstuck.host_requests add constraint host_requests_pkey PRIMARY KEY (job_id);
+alter table unstuck.host_requests add constraint host_requests_pkey PRIMARY KEY (id);
 alter table unstuck.job_events add constraint job_events_pkey PRIMARY KEY (id);
 alter table unstuck.job_steps add constraint job_steps_completed_at_iff_final CHECK (((completed_at IS NOT NULL) = (status = ANY (ARRAY['completed'::text, 'failed'::text, 'cancelled'::text]))));
 alter table unstuck.job_steps add constraint job_steps_counts_in_reach CHECK (((run < '1000000000000000'::bigint) AND (attempts < 1000000000) AND (rescues < 1000000000)));
@@ -338,6 +341,7 @@ alter table unstuck.jobs add constraint jobs_status_check CHECK ((status = ANY (
 alter table unstuck.jobs add constraint jobs_tool_fkey FOREIGN KEY (tool) REFERENCES unstuck.tools(tool);
 alter table unstuck.jobs add constraint jobs_total_steps_check CHECK ((total_steps >= 1));
 alter table unstuck.projection_errors add constraint projection_errors_pkey PRIMARY KEY (id);
+alter table unstuck.projections add constraint projections_check CHECK (((begun IS NULL) OR (level = 'job'::text)));
 alter table unstuck.projections add constraint projections_columns_check CHECK ((jsonb_typeof(columns) = 'object'::text));
 alter table unstuck.projections add constraint projections_level_check CHECK ((level = ANY (ARRAY['job'::text, 'step'::text])));
 alter table unstuck.projections add constraint projections_pkey PRIMARY KEY (tool, host_table);
@@ -393,6 +397,7 @@ CREATE UNIQUE INDEX credit_entries_once_per_job ON unstuck.credit_entries USING 
 CREATE UNIQUE INDEX credit_entries_one_debit ON unstuck.credit_entries USING btree (job_id) WHERE ((kind = 'debit'::text) AND (job_id IS NOT NULL));
 CREATE INDEX credit_entries_returned ON unstuck.credit_entries USING btree (user_id, kind, created_at) WHERE (kind = ANY (ARRAY['adjustment'::text, 'refund'::text]));
 CREATE INDEX erasures_open ON unstuck.erasures USING btree (at) WHERE (files_left IS DISTINCT FROM 0);
+CREATE INDEX host_requests_of_job ON unstuck.host_requests USING btree (job_id);
 CREATE INDEX job_events_by_job ON unstuck.job_events USING btree (job_id, id);
 CREATE INDEX job_events_by_time ON unstuck.job_events USING btree (at);
 CREATE INDEX job_steps_cancel_due ON unstuck.job_steps USING btree (provider) WHERE (provider_cancel_due <> '[]'::jsonb);
@@ -3619,6 +3624,13 @@ begin
   returning balance_after
   into v_balance;
   return query select true, v_balance, null::text;
+exception when others then
+  if sqlstate <> '23514' and sqlstate not like 'PT4%' then
+    raise;
+  end if;
+  return query
+  select false, v_balance,
+    case sqlstate when '23514' then 'Insufficient credits' else sqlerrm end;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.credit_entries_after_delete()
@@ -3961,33 +3973,52 @@ CREATE OR REPLACE FUNCTION unstuck_private.host_request_carry_out(p_job_id uuid)
  LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
+declare
+  v_requests bigint[];
+  v_is_by_user boolean;
 begin
   if unstuck_private.jobs_try_lock(array[p_job_id]) = '{}' then
-    return;
+    -- Its account and its wallet are let go: the app's transaction may last.
+    raise exception using errcode = 'lock_not_available';
   end if;
-  if exists (
-    select from unstuck.host_requests r
-    join unstuck.jobs j on j.id = r.job_id
-    join unstuck.tools t using (tool)
+  v_requests := array(
+    select r.id
+    from unstuck.host_requests r
     where r.job_id = p_job_id
-      and r.by_user
-      and j.status in ('starting', 'running')
-      and not t.user_cancel_running
-  ) then
-    insert into unstuck_private.unprojected (job_id)
-    values (p_job_id);
-  else
-    perform unstuck_private.act_as('app');
-    perform unstuck_private.jobs_finalise_each(
-      array[p_job_id], array['cancelled'], array['CANCELLED'], array['cancelled in the app.'],
-      clock_timestamp() + interval '3 seconds');
-  end if;
-  delete from unstuck.host_requests r
-  where r.job_id = p_job_id;
-exception when others then
-  update unstuck.host_requests r
-  set error = sqlerrm
-  where r.job_id = p_job_id;
+  );
+  begin
+    select bool_and(r.by_user)
+    into v_is_by_user
+    from unstuck.host_requests r
+    join unstuck.jobs j on j.id = r.job_id
+    join unstuck.projections p on p.tool = j.tool and p.host_table = r.host_table
+    where r.id = any (v_requests)
+      and (unstuck_private.projection_owner(p) is null or r.host_user = j.user_id);
+    if v_is_by_user and exists (
+      select from unstuck.jobs j
+      join unstuck.tools t using (tool)
+      where j.id = p_job_id
+        and j.status in ('starting', 'running')
+        and not t.user_cancel_running
+    ) then
+      insert into unstuck_private.unprojected (job_id)
+      values (p_job_id);
+    elsif v_is_by_user is not null then
+      perform unstuck_private.act_as('app');
+      perform unstuck_private.jobs_finalise_each(
+        array[p_job_id], array['cancelled'], array['CANCELLED'], array['cancelled in the app.'],
+        clock_timestamp() + interval '3 seconds');
+    end if;
+    delete from unstuck.host_requests r
+    where r.id = any (v_requests);
+  exception when others then
+    update unstuck.host_requests r
+    set error = sqlerrm
+    where r.id = any (v_requests);
+  end;
+exception when lock_not_available then
+  -- The requests stay as they are.
+  null;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.host_requests_carry_out(p_until timestamp with time zone)
@@ -3999,11 +4030,17 @@ declare
   v_job uuid;
 begin
   delete from unstuck.host_requests r
-  where not exists (select from unstuck.jobs j where j.id = r.job_id);
+  where r.id in (
+    select g.id
+    from unstuck.host_requests g
+    where not exists (select from unstuck.jobs j where j.id = g.job_id)
+    for update skip locked
+  );
   for v_job in
     select r.job_id
     from unstuck.host_requests r
-    order by r.error is not null, r.at
+    group by r.job_id
+    order by bool_or(r.error is not null), min(r.at)
     limit 200
   loop
     exit when clock_timestamp() > p_until;
@@ -4016,9 +4053,9 @@ CREATE OR REPLACE FUNCTION unstuck_private.host_row_changed()
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
+ SET lock_timeout TO '100ms'
 AS $function$
 declare
-  v_ends text[];
   v_user uuid;
 begin
   if current_setting('unstuck.projecting', true) = 'on' then
@@ -4028,26 +4065,35 @@ begin
     perform unstuck_private.host_row_take(tg_relid, to_jsonb(new));
     return null;
   end if;
-  select array[p.statuses ->> 'failed', p.statuses ->> 'cancelled'], j.user_id
-  into v_ends, v_user
+  select to_jsonb(new) ->> unstuck_private.projection_owner(p)
+  into v_user
   from unstuck.projections p
-  join unstuck.jobs j on j.tool = p.tool
   where p.host_table = tg_relid
     and p.enabled
-    and j.id = new.id
-    and unstuck_private.is_live(j.status)
-    and to_jsonb(new) ->> unstuck_private.projection_owner(p) is not distinct from
-      case when unstuck_private.projection_owner(p) is not null then j.user_id::text end;
-  if found
     and new.status is distinct from old.status
-    and new.status::text = any (v_ends)
-  then
-    insert into unstuck.host_requests as r (job_id, host_table, by_user)
-    values (new.id, tg_relid, unstuck_private.is_by_user(v_user))
-    on conflict (job_id) do update
-    set by_user = r.by_user and excluded.by_user;
-    perform unstuck_private.host_request_carry_out(new.id);
+    and new.status::text in (p.statuses ->> 'failed', p.statuses ->> 'cancelled')
+  limit 1;
+  if not found then
+    return null;
   end if;
+  begin
+    perform
+    from unstuck.jobs j
+    where j.id = new.id
+      and unstuck_private.is_live(j.status);
+    if not found then
+      return null;
+    end if;
+  exception when lock_not_available then
+    -- The next pass sees whether there is such a job.
+    null;
+  end;
+  insert into unstuck.host_requests (job_id, host_table, host_user, by_user)
+  values (new.id, tg_relid, v_user, unstuck_private.is_by_user(v_user));
+  perform unstuck_private.host_request_carry_out(new.id);
+  return null;
+exception when lock_not_available then
+  raise warning 'what was done to the row % of % is not recorded: %', new.id, tg_relid, sqlerrm;
   return null;
 end $function$
 ;
@@ -6026,6 +6072,7 @@ AS $function$
 declare
   v_debit record;
 begin
+  perform unstuck_private.refuse_apps_row(p_user_id, p_job_id, p_tool);
   if p_price <= 0 then
     return 0;
   end if;
@@ -6197,7 +6244,7 @@ begin
   return null;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.projection_attach(p_tool text, p_host_table regclass, p_level text, p_columns jsonb, p_statuses jsonb, p_settings jsonb DEFAULT '{}'::jsonb)
+CREATE OR REPLACE FUNCTION unstuck_private.projection_attach(p_tool text, p_host_table regclass, p_level text, p_columns jsonb, p_statuses jsonb, p_settings jsonb DEFAULT '{}'::jsonb, p_begun text DEFAULT NULL::text)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO ''
@@ -6221,13 +6268,14 @@ begin
   if v_unknown is not null then
     raise exception '% has no column %', p_host_table, v_unknown;
   end if;
-  insert into unstuck.projections (tool, host_table, level, columns, statuses, settings)
-  values (p_tool, p_host_table, p_level, p_columns, p_statuses, p_settings)
+  insert into unstuck.projections (tool, host_table, level, columns, statuses, settings, begun)
+  values (p_tool, p_host_table, p_level, p_columns, p_statuses, p_settings, p_begun)
   on conflict (tool, host_table) do update
   set level = excluded.level,
     columns = excluded.columns,
     statuses = excluded.statuses,
-    settings = excluded.settings;
+    settings = excluded.settings,
+    begun = excluded.begun;
   if p_level = 'job' then
     -- A trigger of the app's table: which one is known here only.
     v_statement := format(
@@ -6237,6 +6285,8 @@ begin
     );
     execute v_statement;
   end if;
+  -- No row has this id: it only asks.
+  perform unstuck_private.refuse_apps_row(null, null, p_tool);
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.projection_detach(p_tool text, p_host_table regclass)
@@ -6361,8 +6411,13 @@ CREATE OR REPLACE FUNCTION unstuck_private.projections_mend()
  SET search_path TO ''
 AS $function$
   delete from unstuck.projection_errors e
-  where e.mended_at is null
-    and not exists (select from unstuck.jobs j where j.id = e.job_id);
+  where e.id in (
+    select g.id
+    from unstuck.projection_errors g
+    where g.mended_at is null
+      and not exists (select from unstuck.jobs j where j.id = g.job_id)
+    for update skip locked
+  );
   insert into unstuck_private.unprojected (job_id)
   select e.job_id
   from unstuck.projection_errors e
@@ -7084,6 +7139,17 @@ begin
         and v_given > 0;
     exception when others then
       raise warning 'the refund of % that is owed failed: %', (v_owed.job).id, sqlerrm;
+      update unstuck.refunds_owed o
+      set tries = o.tries + 1,
+        error = sqlerrm
+      where o.ctid in (
+        select l.ctid
+        from unstuck.refunds_owed l
+        where l.ctid = v_owed.ctid
+          and l.tries = v_owed.tries
+          and l.job_id = (v_owed.job).id
+        for update skip locked
+      );
     end;
   end loop;
 end $function$
@@ -7120,6 +7186,51 @@ begin
     'already_final',
     jsonb_build_object('status', p_job.status, 'refundedCredits', p_job.credits_refunded)
   );
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.refuse_apps_row(p_user_id uuid, p_job_id uuid, p_tool text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+ SET lock_timeout TO '200ms'
+AS $function$
+declare
+  v_statement text;
+  v_is_taken boolean;
+begin
+  select 'select ' || string_agg(
+    format('coalesce((select %s from %s t where t.id = $1 for no key update), false)',
+      h.taken, h.host_table),
+    ' or ' order by h.host_table)
+  into v_statement
+  from (
+    select p.host_table,
+      case
+        when bool_or(p.tool = p_tool) then coalesce(string_agg(distinct c.taken, ' or '), 'false')
+        else 'true'
+      end as taken
+    from unstuck.projections p
+    cross join lateral (
+      select nullif(
+        concat_ws(' or ',
+          '(' || p.begun || ') is true',
+          't.' || quote_ident(unstuck_private.projection_owner(p)) || ' is distinct from $2'),
+        '') as taken
+    ) c
+    where p.level = 'job'
+    group by p.host_table
+  ) h;
+  if v_statement is null then
+    return;
+  end if;
+  -- The conditions are the app's words.
+  perform set_config('search_path', 'public, extensions', true);
+  execute v_statement
+  into v_is_taken
+  using p_job_id, p_user_id;
+  if v_is_taken then
+    perform unstuck_private.refuse(409, 'idempotency_conflict');
+  end if;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.refuse_cancelled_request(p_user_id uuid, p_job_id uuid)
@@ -8739,17 +8850,30 @@ CREATE OR REPLACE FUNCTION unstuck_private.user_leave_app(p_user_id uuid, p_job_
  SET search_path TO ''
 AS $function$
 declare
-  v_owed bigint;
+  v_refunds bigint;
+  v_rows bigint;
 begin
   perform unstuck_private.refunds_owed_pay(p_user_id, clock_timestamp() + interval '10 seconds');
-  select sum(o.amount)
-  into v_owed
+  select coalesce(sum(o.amount), 0)
+  into v_refunds
   from unstuck.refunds_owed o
   where o.job_id = any (p_job_ids);
-  if v_owed > 0 then
-    perform unstuck_private.refuse(409, 'in_progress', jsonb_build_object('refunds_owed', v_owed));
-  end if;
+  insert into unstuck_private.unprojected (job_id)
+  select e.job_id
+  from unstuck.projection_errors e
+  where e.job_id = any (p_job_ids)
+    and e.mended_at is null;
   set constraints unstuck_private.unprojected_project immediate;
+  select count(*)
+  into v_rows
+  from unstuck.projection_errors e
+  join unstuck.projections p on p.tool = e.tool and p.host_table = e.host_table and p.enabled
+  where e.job_id = any (p_job_ids)
+    and e.mended_at is null;
+  if v_refunds > 0 or v_rows > 0 then
+    perform unstuck_private.refuse(409, 'in_progress', jsonb_build_object(
+      'refunds_owed', v_refunds, 'rows_owed', v_rows));
+  end if;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.user_rows_delete(p_user_id uuid, p_job_ids uuid[])
@@ -10143,7 +10267,9 @@ sent. The files are listed in erasures and deleted later through the Storage API
 deleted rows; files: results that the jobs named.
 
 Refuses: forbidden, bad_request, in_progress (the app''s wallet does not take back what it owes the
-user; refunds_owed: how much. Where it never will, delete the user''s rows of refunds_owed first).
+user, or its tables do not take the ends of the user''s jobs; refunds_owed: how many credits,
+rows_owed: how many rows. Where they never will, first delete the user''s rows of refunds_owed, or
+switch that row of projections off).
 
 Replay: zeros. The user may come back and is a new user then.
 ';
@@ -10217,8 +10343,9 @@ them later. files_left: null until they were counted, 0 once all are gone.
 ';
 comment on table unstuck.host_requests is
 '
-Jobs that the app ended in its own table while somebody else held ours: the next pass of a healer
-cancels each.
+Ends of jobs in the app''s own tables, one row for each, so that no transaction of the app waits for
+another to record its own. It is carried out at once where nobody holds the job, else by the next
+pass of a healer.
 ';
 comment on table unstuck.job_events is
 '

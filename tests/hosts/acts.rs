@@ -1,7 +1,6 @@
 //! What apps do to the jobs in their own tables, and to their own wallets.
 
 use unstuck_tests::hosts::App;
-use unstuck_tests::shop::{CARDS, UPSCALER, WEBSITE};
 
 /// What the app does, as SQL with `$job`, `$user` and `$admin`, and as whom.
 pub struct HostAct {
@@ -10,6 +9,8 @@ pub struct HostAct {
     pub sql: &'static str,
     /// What it takes from the wallet that no job is charged for.
     pub spends: i64,
+    /// What it returns of a job that the app itself has charged.
+    pub returns: i64,
 }
 
 /// Who calls.
@@ -22,19 +23,31 @@ pub enum CalledBy {
 }
 
 const fn act(name: &'static str, by: CalledBy, sql: &'static str) -> HostAct {
-    HostAct { name, by, sql, spends: 0 }
+    HostAct { name, by, sql, spends: 0, returns: 0 }
+}
+
+impl HostAct {
+    const fn returns(self, returns: i64) -> Self {
+        Self { returns, ..self }
+    }
+
+    const fn spends(self, spends: i64) -> Self {
+        Self { spends, ..self }
+    }
 }
 
 const TOOLS_ACTS: [HostAct; 8] = [
-    HostAct {
-        name: "consume_ and refund_upscaler_credits",
-        by: CalledBy::Owner,
-        sql: "begin; set local request.jwt.claims = '{\"role\":\"service_role\"}';
+    act(
+        "consume_ and refund_upscaler_credits",
+        CalledBy::Owner,
+        "begin; set local request.jwt.claims = '{\"role\":\"service_role\"}';
             select consume_upscaler_credits($user, 2, 'x');
             select refund_upscaler_credits($user, 1, 'x'); commit",
-        spends: 1,
-    },
-    act("admin_cancel_job", CalledBy::Admin, "select admin_cancel_job('upscaler_jobs', $job)"),
+    )
+    .spends(1),
+    act("admin_cancel_job", CalledBy::Admin, "select admin_cancel_job('upscaler_jobs', $job)")
+        .returns(60),
+    // The app's refund refuses a user, whose own cancel does not look at the answer.
     act("user_cancel_ai_job", CalledBy::User, "select user_cancel_ai_job('upscaler_jobs', $job)"),
     act(
         "mark_pending_job_as_failed",
@@ -47,14 +60,16 @@ const TOOLS_ACTS: [HostAct; 8] = [
         "update upscaler_jobs set created_at = now() - interval '1 day',
             started_at = now() - interval '1 day' where id = $job;
         select cleanup_all_stale_ai_jobs()",
-    ),
+    )
+    .returns(60),
     act(
         "cleanup_stale_upscaler_jobs",
         CalledBy::Owner,
         "update upscaler_jobs set created_at = now() - interval '1 day',
             started_at = now() - interval '1 day' where id = $job;
         select cleanup_stale_upscaler_jobs()",
-    ),
+    )
+    .returns(60),
     act(
         "a server that gives up",
         CalledBy::Owner,
@@ -69,12 +84,12 @@ const TOOLS_ACTS: [HostAct; 8] = [
 ];
 
 const CARDS_ACTS: [HostAct; 5] = [
-    HostAct {
-        name: "spend_ and refund_tokens",
-        by: CalledBy::Owner,
-        sql: "select spend_tokens($user, 2), refund_tokens($user, 1)",
-        spends: 1,
-    },
+    act(
+        "spend_ and refund_tokens",
+        CalledBy::Owner,
+        "select spend_tokens($user, 2), refund_tokens($user, 1)",
+    )
+    .spends(1),
     act(
         "a server that gives up",
         CalledBy::Owner,
@@ -96,16 +111,16 @@ const CARDS_ACTS: [HostAct; 5] = [
 ];
 
 const SITES_ACTS: [HostAct; 3] = [
-    HostAct {
-        name: "a server that takes from the team",
-        by: CalledBy::Owner,
-        sql: "begin;
+    act(
+        "a server that takes from the team",
+        CalledBy::Owner,
+        "begin;
             update teams set balance = balance - 0.01 where id = $user;
             insert into credit_transactions
                 (team_id, type, amount, balance_before, balance_after, credit_limit)
             values ($user, 'generation', -0.01, 0, 0, 0); commit",
-        spends: 1,
-    },
+    )
+    .spends(1),
     act(
         "cleanup_stale_generations",
         CalledBy::Owner,
@@ -121,16 +136,15 @@ const SITES_ACTS: [HostAct; 3] = [
 ];
 
 /// An app with everything that it can do to a job.
-pub struct Actor {
+pub struct ActingApp {
     pub app: App,
-    pub tool: &'static str,
-    pub provider: &'static str,
-    pub table: &'static str,
     pub steps: usize,
     pub price: i64,
     pub acts: &'static [HostAct],
     /// Gives `$user` 1,000 credits; in the app of websites a team of the user's id holds them.
     pub funds: &'static str,
+    /// Orders are free from now on.
+    pub is_free: &'static str,
     /// What `$user` has, and what the app's own rows of movements add up to.
     pub purse: &'static str,
     /// The table whose rows are the app's movements, and which of them are refunds of `$user`.
@@ -139,17 +153,15 @@ pub struct Actor {
     pub insert: &'static str,
 }
 
-pub const TOOLS: Actor = Actor {
+pub const TOOLS: ActingApp = ActingApp {
     app: App::Tools,
-    tool: UPSCALER,
-    provider: "runninghub",
-    table: "upscaler_jobs",
     steps: 1,
     price: 60,
     acts: &TOOLS_ACTS,
     funds: "insert into profiles (id, name, email) values ($user, 'x', $user || '@x');
         insert into upscaler_credits (user_id, balance, monthly_balance)
         values ($user, 1000, 1000)",
+    is_free: "update ai_tool_settings set credit_cost = 0",
     purse: "select balance - 1000 as net, (select coalesce(sum(t.amount), 0)::int
             from upscaler_credit_transactions t where t.user_id = c.user_id) as moved
         from upscaler_credits c where user_id = $user",
@@ -161,16 +173,14 @@ pub const TOOLS: Actor = Actor {
         values ($job, 's', $user, 'queued')",
 };
 
-pub const CARDS_APP: Actor = Actor {
+pub const CARDS_APP: ActingApp = ActingApp {
     app: App::Cards,
-    tool: CARDS,
-    provider: "gemini",
-    table: "generation_jobs",
     steps: 2,
     price: 6,
     acts: &CARDS_ACTS,
     funds: "begin; set local app.bypass_token_protection = 'true';
         update profiles set tokens_balance = 1000 where id = $user; commit",
+    is_free: "update unstuck.tools set credit_cost = 0",
     purse: "select tokens_balance - 1000 as net, (select coalesce(sum(t.amount), 0)::int
             from token_transactions t where t.user_id = p.id) as moved
         from profiles p where id = $user",
@@ -179,11 +189,8 @@ pub const CARDS_APP: Actor = Actor {
         values ($job, $user, 'x', 'x', 'x')",
 };
 
-pub const SITES: Actor = Actor {
+pub const SITES: ActingApp = ActingApp {
     app: App::Sites,
-    tool: WEBSITE,
-    provider: "llm",
-    table: "generation_history",
     steps: 1,
     price: 350,
     acts: &SITES_ACTS,
@@ -191,6 +198,9 @@ pub const SITES: Actor = Actor {
         insert into team_members (team_id, user_id, role, status)
         values ($user, $user, 'owner', 'approved');
         insert into team_pricing (team_id, html_price) values ($user, 3.50)",
+    is_free: "create function free() returns trigger language plpgsql as
+            'begin new.html_price := 0; return new; end';
+        create trigger free before insert on team_pricing for each row execute function free()",
     purse: "select (100 * balance)::int - 1000 as net,
             (select coalesce(sum(100 * t.amount), 0)::int
             from credit_transactions t where t.team_id = p.id) as moved

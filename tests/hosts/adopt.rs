@@ -1,7 +1,10 @@
 //! `cargo xtask adopt`: every step of moving in and out, each with its dry run, each done twice.
 
+use std::collections::BTreeSet;
+use std::pin::pin;
+
 use unstuck_tests::hosts::{self, App, Host, Rights};
-use unstuck_tests::shop::{CARDS, UPSCALER, WEBSITE};
+use unstuck_tests::shop::CARDS;
 use uuid::{Uuid, uuid};
 use xtask::adopt::{Adoption, AdoptionStep};
 use xtask::postgres;
@@ -34,11 +37,8 @@ fn has(said: &[String], words: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_app_moves_in_step_by_step_and_out_again() {
-    for (app, folder, tool, table) in [
-        (App::Tools, "tools-app", UPSCALER, "upscaler_jobs"),
-        (App::Cards, "cards-app", CARDS, "generation_jobs"),
-        (App::Sites, "sites-app", WEBSITE, "generation_history"),
-    ] {
+    for app in [App::Tools, App::Cards, App::Sites] {
+        let (folder, tool, table) = (app.folder(), app.tool(), app.table());
         let host = Host::fresh(app, Rights::Closed).await;
         host.suffer_incident(app).await;
         let before = host.state().await;
@@ -56,8 +56,16 @@ async fn an_app_moves_in_step_by_step_and_out_again() {
         says(&host, folder, AdoptionStep::Install, &[]).await;
         let again = says(&host, folder, AdoptionStep::Install, &[]).await;
         assert_eq!(again, ["0 migrations applied"]);
+        let member = postgres::connect(&host.url("supabase_auth_admin")).await.unwrap();
+        let adoption = Adoption { app: folder.to_owned(), tools: Vec::new(), dry_run: true };
+        for step in [AdoptionStep::Look, AdoptionStep::Attach, AdoptionStep::Uninstall] {
+            let refused = adoption.perform(&member, step).await.unwrap_err().to_string();
+            assert!(refused.contains("connect as the role that owns"), "{step:?}: {refused}");
+        }
 
         let dry = says(&host, folder, AdoptionStep::Attach, &["dry"]).await;
+        let headings: Vec<_> = dry.iter().filter(|line| line.ends_with(':')).collect();
+        assert_eq!(headings, ["before:", "after:"], "{dry:?}");
         assert!(has(&dry, &format!("wallet: {folder}")) && has(&dry, "rolled back"), "{dry:?}");
         let status = says(&host, folder, AdoptionStep::Status, &[]).await;
         assert!(has(&status, "wallet: built in"), "{status:?}");
@@ -109,7 +117,15 @@ async fn an_app_moves_in_step_by_step_and_out_again() {
         assert_eq!(host.balance(user).await, 100, "{folder}");
         host.insert_entry(user, None, "adjustment", -100).await;
 
-        says(&host, folder, AdoptionStep::Uninstall, &["dry"]).await;
+        let dry = says(&host, folder, AdoptionStep::Uninstall, &["dry"]).await;
+        let goes = [
+            "goes: the schema unstuck with",
+            "goes: unstuck.jobs in the publication",
+            "goes: the function public.credit_grant_v1",
+            "stays: the buckets",
+            "nothing was changed",
+        ];
+        assert!(goes.iter().all(|words| has(&dry, words)), "{dry:?}");
         assert_eq!(host.count("pg_namespace where nspname ~ 'unstuck'").await, 2);
         says(&host, folder, AdoptionStep::Uninstall, &[]).await;
         let after = host.state().await;
@@ -145,4 +161,26 @@ async fn a_step_waits_for_no_lock_of_the_app_for_long() {
     assert_eq!(host.count("unstuck_private.installed").await, 0);
     reader.exec("commit").await;
     says(&host, "tools-app", AdoptionStep::Attach, &[]).await;
+}
+
+/// Whoever waits behind a migration of ours, which waits for the app, gets its turn.
+#[tokio::test]
+async fn an_installation_lets_others_go_first() {
+    let host = Host::fresh(App::Tools, Rights::Closed).await;
+    let app = host.connect("postgres").await;
+    app.exec("begin; alter publication supabase_realtime add table public.profiles").await;
+    let waits = "select xact_start::text from pg_stat_activity
+        where wait_event_type = 'Lock' and datname = current_database()";
+    let mut seen = BTreeSet::new();
+    let mut install = pin!(try_says(&host, "tools-app", AdoptionStep::Install, &[]));
+    // The same migration waits, gives up and waits once more.
+    while seen.len() < 2 {
+        tokio::select! {
+            said = &mut install => panic!("it waited for nobody: {said:?}"),
+            waiting = host.texts(waits) => seen.extend(waiting),
+        }
+    }
+    app.exec("rollback").await;
+    let said = install.await.unwrap();
+    assert!(has(&said, "migrations applied"), "{said:?}");
 }

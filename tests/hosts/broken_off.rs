@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value};
 use unstuck_tests::hosts::{App, FrozenHost, Host, Rights};
-use unstuck_tests::shop::{CARDS, UPSCALER, WEBSITE};
+use unstuck_tests::shop::CARDS;
 use unstuck_tests::wire_cut::WireCut;
 use uuid::{Uuid, uuid};
 use xtask::adopt::{Adoption, AdoptionStep};
@@ -16,75 +16,60 @@ use xtask::{postgres, schema};
 
 const OWNER: Uuid = uuid!("00000000-0000-4000-8000-000000000001");
 
-/// An app, its adapter, and a tool of it with that tool's provider.
-struct Guest {
-    app: App,
-    folder: &'static str,
-    tool: &'static str,
-    provider: &'static str,
+async fn perform(app: App, step: AdoptionStep, url: &str) -> Result<Vec<String>, String> {
+    let client = postgres::connect(url).await.map_err(|error| format!("{error:#}"))?;
+    let app = app.folder().to_owned();
+    let adoption = Adoption { app, tools: Vec::new(), dry_run: false };
+    adoption.perform(&client, step).await.map_err(|error| format!("{error:#}"))
 }
 
-const TOOLS: Guest =
-    Guest { app: App::Tools, folder: "tools-app", tool: UPSCALER, provider: "runninghub" };
-const CARDS_APP: Guest =
-    Guest { app: App::Cards, folder: "cards-app", tool: CARDS, provider: "gemini" };
-const SITES: Guest = Guest { app: App::Sites, folder: "sites-app", tool: WEBSITE, provider: "llm" };
+/// The step as its command does it, and what it says.
+async fn says(app: App, step: AdoptionStep, host: &Host) -> Vec<String> {
+    let said = perform(app, step, &host.url("postgres")).await;
+    said.unwrap_or_else(|error| panic!("{app:?} {step:?}: {error}"))
+}
 
-impl Guest {
-    async fn perform(&self, step: AdoptionStep, url: &str) -> Result<Vec<String>, String> {
-        let client = postgres::connect(url).await.map_err(|error| format!("{error:#}"))?;
-        let adoption = Adoption { app: self.folder.to_owned(), tools: Vec::new(), dry_run: false };
-        adoption.perform(&client, step).await.map_err(|error| format!("{error:#}"))
-    }
+/// The step over a connection that breaks off after so many statements: what it says, and the
+/// statements that were sent.
+async fn cut(
+    app: App,
+    step: AdoptionStep,
+    host: &Host,
+    most: usize,
+) -> (Result<Vec<String>, String>, Vec<String>) {
+    let wire = WireCut::after(most, host.port()).await;
+    let direct = format!(":{}/", host.port());
+    let url = host.url("postgres").replace(&direct, &format!(":{}/", wire.port()));
+    let said = perform(app, step, &url).await;
+    (said, wire.statements().await)
+}
 
-    /// The step as its command does it, and what it says.
-    async fn says(&self, step: AdoptionStep, host: &Host) -> Vec<String> {
-        let said = self.perform(step, &host.url("postgres")).await;
-        said.unwrap_or_else(|error| panic!("{} {step:?}: {error}", self.folder))
-    }
-
-    /// The step over a connection that breaks off after so many statements: what it says, and the
-    /// statements that were sent.
-    async fn cut(
-        &self,
-        step: AdoptionStep,
-        host: &Host,
-        most: usize,
-    ) -> (Result<Vec<String>, String>, Vec<String>) {
-        let wire = WireCut::after(most, host.port()).await;
-        let direct = format!(":{}/", host.port());
-        let url = host.url("postgres").replace(&direct, &format!(":{}/", wire.port()));
-        let said = self.perform(step, &url).await;
-        (said, wire.statements().await)
-    }
-
-    /// Before the step: the one before it is done, and there is something for this one to do.
-    async fn prepare(&self, step: AdoptionStep, host: &Host) {
-        match step {
-            AdoptionStep::Install => host.suffer_incident(self.app).await,
-            AdoptionStep::Attach => {
-                self.says(AdoptionStep::Install, host).await;
-            }
-            AdoptionStep::Heal => {
-                self.says(AdoptionStep::Attach, host).await;
-            }
-            AdoptionStep::Detach => {
-                self.says(AdoptionStep::Heal, host).await;
-                host.open_all_tools().await;
-                host.set_tool(CARDS, "credit_cost = 5").await;
-                let kept = host.order(OWNER, self.tool, 1).await;
-                let attempt = match self.app {
-                    App::Tools => host.run(self.provider, "task").await,
-                    _ => host.claim_one(self.provider).await,
-                };
-                host.complete(attempt).await;
-                host.assert_completed(kept, 0).await;
-                let back = host.order(OWNER, self.tool, 1).await;
-                host.cancel(OWNER, back).await.unwrap();
-            }
-            _ => {
-                self.says(AdoptionStep::Detach, host).await;
-            }
+/// Before the step: the one before it is done, and there is something for this one to do.
+async fn prepare(app: App, step: AdoptionStep, host: &Host) {
+    match step {
+        AdoptionStep::Install => host.suffer_incident(app).await,
+        AdoptionStep::Attach => {
+            says(app, AdoptionStep::Install, host).await;
+        }
+        AdoptionStep::Heal => {
+            says(app, AdoptionStep::Attach, host).await;
+        }
+        AdoptionStep::Detach => {
+            says(app, AdoptionStep::Heal, host).await;
+            host.open_all_tools().await;
+            host.set_tool(CARDS, "credit_cost = 5").await;
+            let kept = host.order(OWNER, app.tool(), 1).await;
+            let attempt = match app {
+                App::Tools => host.run(app.provider(), "task").await,
+                _ => host.claim_one(app.provider()).await,
+            };
+            host.complete(attempt).await;
+            host.assert_completed(kept, 0).await;
+            let back = host.order(OWNER, app.tool(), 1).await;
+            host.cancel(OWNER, back).await.unwrap();
+        }
+        _ => {
+            says(app, AdoptionStep::Detach, host).await;
         }
     }
 }
@@ -211,8 +196,8 @@ const STOPPER: &str = "
     create event trigger stopper on ddl_command_start execute function stopper.on_objects()";
 
 /// A step that nothing interrupts, done once and once more.
-struct Uninterrupted<'a> {
-    guest: &'a Guest,
+struct Uninterrupted {
+    app: App,
     step: AdoptionStep,
     before: FrozenHost,
     known: BTreeSet<String>,
@@ -222,26 +207,26 @@ struct Uninterrupted<'a> {
     end: Whole,
 }
 
-impl<'a> Uninterrupted<'a> {
-    async fn of(guest: &'a Guest, step: AdoptionStep, before: FrozenHost) -> Self {
+impl Uninterrupted {
+    async fn of(app: App, step: AdoptionStep, before: FrozenHost) -> Self {
         let host = before.copy().await;
         let known = marks(&rows(&host).await);
-        let (said, statements) = guest.cut(step, &host, usize::MAX).await;
-        let said = said.unwrap_or_else(|error| panic!("{} {step:?}: {error}", guest.folder));
+        let (said, statements) = cut(app, step, &host, usize::MAX).await;
+        let said = said.unwrap_or_else(|error| panic!("{app:?} {step:?}: {error}"));
         let end = Whole::of(&host, &known).await;
-        let repeated = guest.says(step, &host).await;
+        let repeated = says(app, step, &host).await;
         end.assert_is(&Whole::of(&host, &known).await, "done twice");
-        Self { guest, step, before, known, statements, said: [said, repeated], end }
+        Self { app, step, before, known, statements, said: [said, repeated], end }
     }
 
     /// Breaks the step off after so many statements, and does it once more.
     async fn broken_off_and_repeated(&self, most: usize) {
         let host = self.before.copy().await;
-        let (broken, sent) = self.guest.cut(self.step, &host, most).await;
-        let at = format!("{} {:?} after {most}: {:?}", self.guest.folder, self.step, sent.last());
+        let (broken, sent) = cut(self.app, self.step, &host, most).await;
+        let at = format!("{:?} {:?} after {most}: {:?}", self.app, self.step, sent.last());
         assert!(broken.is_err(), "{at}: {broken:?}");
         assert_eq!(sent.len(), most, "{at}");
-        let said = self.guest.says(self.step, &host).await;
+        let said = says(self.app, self.step, &host).await;
         let done = commits(&sent);
         let expected = match self.step {
             AdoptionStep::Install => {
@@ -258,10 +243,10 @@ impl<'a> Uninterrupted<'a> {
     async fn broken_off_everywhere(&self, first: usize, stride: usize) {
         let host = self.before.copy().await;
         let before = rows(&host).await;
-        let at = format!("{} {:?}", self.guest.folder, self.step);
+        let at = format!("{:?} {:?}", self.app, self.step);
         let first_commit = (0..).find(|most| commits(&self.statements[..*most]) > 0);
         for most in 0..first_commit.expect("the step commits") {
-            let (broken, sent) = self.guest.cut(self.step, &host, most).await;
+            let (broken, sent) = cut(self.app, self.step, &host, most).await;
             assert!(broken.is_err(), "{at} after {most}: {:?}: {broken:?}", sent.last());
         }
         assert!(rows(&host).await == before, "{at}: something is left");
@@ -269,7 +254,7 @@ impl<'a> Uninterrupted<'a> {
         platform.exec(STOPPER).await;
         for nth in (first..).step_by(stride) {
             platform.exec(&format!("select setval('stopper.left', -{nth})")).await;
-            match self.guest.perform(self.step, &host.url("postgres")).await {
+            match perform(self.app, self.step, &host.url("postgres")).await {
                 Err(ended) => assert!(ended.contains("terminating connection"), "{at}: {ended}"),
                 Ok(said) => {
                     assert!(nth > first, "{at} writes");
@@ -288,8 +273,8 @@ impl<'a> Uninterrupted<'a> {
 /// its own it is broken off and repeated after every sixth statement, others in each app, and after
 /// the commit; an installation, which is more than a thousand statements, after a few and the
 /// commits of its migrations.
-async fn each_step_is_broken_off(guest: &Guest, third: usize) {
-    let mut before = Host::fresh(guest.app, Rights::Closed).await;
+async fn each_step_is_broken_off(app: App, third: usize) {
+    let mut before = Host::fresh(app, Rights::Closed).await;
     for step in [
         AdoptionStep::Install,
         AdoptionStep::Attach,
@@ -297,8 +282,8 @@ async fn each_step_is_broken_off(guest: &Guest, third: usize) {
         AdoptionStep::Detach,
         AdoptionStep::Uninstall,
     ] {
-        guest.prepare(step, &before).await;
-        let whole = Uninterrupted::of(guest, step, before.frozen().await).await;
+        prepare(app, step, &before).await;
+        let whole = Uninterrupted::of(app, step, before.frozen().await).await;
         let count = whole.statements.len();
         let done = |most: usize| commits(&whole.statements[..most]);
         let points: Vec<usize> = match step {
@@ -322,15 +307,15 @@ async fn each_step_is_broken_off(guest: &Guest, third: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_step_in_the_app_of_tools_may_break_off_anywhere() {
-    each_step_is_broken_off(&TOOLS, 0).await;
+    each_step_is_broken_off(App::Tools, 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_step_in_the_app_of_cards_may_break_off_anywhere() {
-    each_step_is_broken_off(&CARDS_APP, 1).await;
+    each_step_is_broken_off(App::Cards, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_step_in_the_app_of_sites_may_break_off_anywhere() {
-    each_step_is_broken_off(&SITES, 2).await;
+    each_step_is_broken_off(App::Sites, 2).await;
 }

@@ -131,6 +131,15 @@ async fn each_job_that_hangs_is_closed_once_with_exactly_what_it_took() {
         ))
         .await;
 
+        // Neither is a job of ours that another user has under the id of such a row.
+        host.exec(&format!(
+            "insert into unstuck.jobs
+                (id, user_id, status, input, request_hash, completed_at, tool)
+            select id, gen_random_uuid(), 'cancelled', '{{}}', 'x', now(), {}",
+            tables.orphan.replace("stuck2", "stuck4")
+        ))
+        .await;
+
         // Rolled back it only shows what it would do.
         host.exec("begin").await;
         let shown = host.rows(HEAL).await;

@@ -2,9 +2,9 @@
 //! do, and what the app does to such a row is taken as ours.
 
 use serde_json::{Value, json};
-use unstuck_tests::assert_has;
 use unstuck_tests::hosts::{App, Host};
-use unstuck_tests::shop::{CARDS, UPSCALER, WEBSITE};
+use unstuck_tests::shop::{CARDS, UPSCALER, WEBSITE, enqueue_args, requeue_args, with};
+use unstuck_tests::{Session, assert_has};
 use uuid::{Uuid, uuid};
 
 const OWNER: Uuid = uuid!("00000000-0000-4000-8000-000000000001");
@@ -527,8 +527,8 @@ async fn what_is_owed_for_jobs_that_are_gone_holds_up_nothing() {
         insert into unstuck.host_requests (job_id, host_table, by_user, at)
         select gen_random_uuid(), 'public.upscaler_jobs', false, '-infinity'
         from generate_series(1, 210);
-        insert into unstuck.host_requests (job_id, host_table, by_user)
-        values ('{asked}', 'public.upscaler_jobs', false)"
+        insert into unstuck.host_requests (job_id, host_table, host_user, by_user)
+        values ('{asked}', 'public.upscaler_jobs', '{OWNER}', false)"
     ))
     .await;
     host.sweep().await;
@@ -601,5 +601,203 @@ async fn the_jobs_of_a_user_who_is_erased_end_in_the_apps_table_too() {
     }
     assert_eq!(credits(&host).await, 150);
     host.sweep().await;
+    assert_eq!(open_errors(&host).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_user_is_erased_only_once_the_apps_tables_took_the_ends_of_the_jobs() {
+    let host = Host::with_its_tables(App::Tools).await;
+    host.exec(RAISES).await;
+    let job = host.order(OWNER, UPSCALER, 1).await;
+    let attempt = host.run("runninghub", "task-1").await;
+    host.exec(
+        "create trigger raises before update on public.upscaler_jobs
+        for each row execute function public.raises()",
+    )
+    .await;
+    host.fail(attempt, "PROVIDER_REJECTED").await;
+    assert_eq!(open_errors(&host).await, ["not in this app"]);
+    let erase = json!({ "p_actor": ADMIN, "p_user_id": OWNER, "p_reason": "asked" });
+    let refused = host.try_call("user_erase_v1", erase.clone()).await.unwrap_err();
+    assert_eq!(refused.reason(), ("PT409", "in_progress"));
+    assert_has!(refused.detail, { "refunds_owed": 0, "rows_owed": 1 });
+    host.assert_failed(job, "PROVIDER_REJECTED", 60).await;
+    host.exec("drop trigger raises on public.upscaler_jobs").await;
+    host.ask("user_erase_v1", erase).await;
+    assert_has!(shown(&host, "upscaler_jobs", job).await, {
+        "status": "failed", "credits_refunded": true,
+    });
+    assert_eq!(host.count("unstuck.projection_errors where mended_at is null").await, 0);
+}
+
+/// What an app's function does to the row of a job.
+fn set_status(job: Uuid, status: &str) -> String {
+    format!("update public.upscaler_jobs set status = '{status}' where id = '{job}'")
+}
+
+const HEAL_APP: &str = "select unstuck_private.heal_app(clock_timestamp() + interval '2 seconds')";
+
+/// Another session, none of whose statements may take longer than this.
+async fn impatient(host: &Host) -> Session {
+    let session = host.connect("postgres").await;
+    session.exec("set statement_timeout = '3s'").await;
+    session
+}
+
+#[tokio::test]
+async fn a_healer_waits_for_no_transaction_of_the_app() {
+    let host = Host::with_its_tables(App::Tools).await;
+    let (worker, app) = (host.connect("postgres").await, host.connect("postgres").await);
+    let healer = impatient(&host).await;
+    let hold = |table: &str, row: Uuid| format!("begin; select from {table} = '{row}' for update");
+    for of_account in [true, false] {
+        let job = host.order(OWNER, UPSCALER, 1).await;
+        worker
+            .exec(&match of_account {
+                true => hold("unstuck.credit_accounts where user_id", OWNER),
+                false => hold("unstuck.jobs where id", job),
+            })
+            .await;
+        host.exec(&set_status(job, "failed")).await;
+        // The app ends its row once more, and does not commit.
+        let (waits, fails) = (set_status(job, "queued"), set_status(job, "failed"));
+        app.exec(&format!("begin; {waits}; {fails}")).await;
+        worker.exec("commit").await;
+        healer.exec(HEAL_APP).await;
+        host.assert_cancelled(job, 60).await;
+        app.exec("commit").await;
+    }
+    let other = host.order(OWNER, UPSCALER, 1).await;
+    worker.exec(&hold("unstuck.jobs where id", other)).await;
+    host.exec(&set_status(other, "failed")).await;
+    worker.exec("commit").await;
+    // The app holds the wallet.
+    app.exec(&format!(
+        "begin; update public.upscaler_credits set updated_at = now() where user_id = '{OWNER}'"
+    ))
+    .await;
+    healer.exec(HEAL_APP).await;
+    assert_eq!(host.job(other).await["status"], "queued");
+    app.exec("commit").await;
+    healer.exec(HEAL_APP).await;
+    host.assert_cancelled(other, 60).await;
+    assert_eq!(host.count("unstuck.host_requests").await, 0);
+    assert_eq!(open_errors(&host).await, [""; 0]);
+    assert_eq!(credits(&host).await, 150);
+    host.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn the_app_waits_for_no_healer_and_loses_no_request() {
+    let host = Host::with_its_tables(App::Tools).await;
+    let job = host.order(OWNER, UPSCALER, 1).await;
+    let worker = host.connect("postgres").await;
+    worker.exec(&format!("begin; select from unstuck.jobs where id = '{job}' for update")).await;
+    let page = impatient(&host).await;
+    page.become_caller("authenticated", Some(OWNER)).await;
+    page.row(&format!("select * from public.user_cancel_ai_job('upscaler_jobs', '{job}')")).await;
+    worker.exec("commit").await;
+    host.run("runninghub", "task-1").await;
+    let healer = host.connect("postgres").await;
+    healer.exec(&format!("begin; {HEAL_APP}")).await;
+    page.become_caller("authenticated", Some(ADMIN)).await;
+    page.row(&format!("select * from public.admin_cancel_job('upscaler_jobs', '{job}')")).await;
+    healer.exec("commit").await;
+    assert_eq!(host.job(job).await["status"], "running", "its user's cancel came too late");
+    host.sweep().await;
+    host.assert_cancelled(job, 60).await;
+    assert_eq!(host.count("unstuck.host_requests").await, 0);
+}
+
+#[tokio::test]
+async fn a_page_that_inserts_its_row_waits_for_no_order() {
+    let host = Host::with_its_tables(App::Tools).await;
+    let (order, job) = (host.connect("postgres").await, Uuid::new_v4());
+    order.exec("begin").await;
+    order.enqueue(OWNER, job, UPSCALER, 1).await.unwrap();
+    let page = impatient(&host).await;
+    page.become_caller("authenticated", Some(OWNER)).await;
+    page.exec(&format!(
+        "insert into public.upscaler_jobs (id, session_id, user_id, status, input_file_name)
+        values ('{job}', 'old', '{OWNER}', 'queued', 'in.png')"
+    ))
+    .await;
+    order.exec("commit").await;
+    let row = shown(&host, "upscaler_jobs", job).await;
+    assert_has!(row, { "input_file_name": "in.png", "user_credit_cost": 60 });
+    assert_eq!(host.job(job).await["status"], "queued");
+}
+
+/// A migration of ours, or an uninstallation, holds our tables.
+#[tokio::test]
+async fn what_the_app_asks_while_our_tables_are_held_is_carried_out_later() {
+    let host = Host::with_its_tables(App::Tools).await;
+    let job = host.order(OWNER, UPSCALER, 1).await;
+    let (migration, app) = (host.connect("postgres").await, impatient(&host).await);
+    for table in ["jobs", "credit_accounts", "projections", "host_requests"] {
+        migration
+            .exec(&format!("begin; lock table unstuck.{table} in access exclusive mode"))
+            .await;
+        app.exec(&set_status(job, "failed")).await;
+        migration.exec("rollback").await;
+        if table == "jobs" || table == "credit_accounts" {
+            assert_eq!(host.job(job).await["status"], "queued");
+            assert_eq!(host.count("unstuck.host_requests").await, 1, "{table}");
+            host.exec("delete from unstuck.host_requests").await;
+        }
+        host.exec(&set_status(job, "queued")).await;
+    }
+    migration.exec("begin; lock table unstuck.jobs in access exclusive mode").await;
+    app.exec(&set_status(job, "failed")).await;
+    migration.exec("rollback").await;
+    host.sweep().await;
+    host.assert_cancelled(job, 60).await;
+    assert_eq!(host.count("unstuck.host_requests").await, 0);
+}
+
+#[tokio::test]
+async fn a_condition_that_cannot_be_asked_of_the_table_is_not_attached() {
+    let host = Host::with_its_tables(App::Tools).await;
+    let attach = format!(
+        "select unstuck_private.projection_attach('{UPSCALER}', 'public.upscaler_jobs', 'job',
+            '{{\"status\": \"w.status\"}}', '{{}}', p_begun => 't.no_such_column')"
+    );
+    let refused = host.try_rows(&attach).await.unwrap_err().to_string();
+    assert!(refused.contains("no_such_column"), "{refused}");
+    host.order(OWNER, UPSCALER, 1).await;
+}
+
+#[tokio::test]
+async fn a_website_that_nobody_paid_for_keeps_its_team() {
+    let host = Host::with_its_tables(App::Sites).await;
+    host.exec("update public.team_pricing set html_price = 0").await;
+    let team = async |job: Uuid| shown(&host, "generation_history", job).await["team_id"].clone();
+    let (first, second) = ("00000000-0000-4000-8000-0000000000f1", Uuid::new_v4());
+    let job = host.order(OWNER, WEBSITE, 1).await;
+    assert_eq!(team(job).await, first, "the only one of its user");
+    host.cancel(OWNER, job).await.unwrap();
+    host.exec(&format!(
+        "insert into public.teams (id, name, created_by) values ('{second}', 'Two', '{ADMIN}');
+        insert into public.team_pricing (team_id, html_price) values ('{second}', 0);
+        insert into public.team_members (team_id, user_id, role, status)
+        values ('{second}', '{OWNER}', 'buyer', 'approved')"
+    ))
+    .await;
+    let retry = async |job: Uuid| {
+        let again = Uuid::new_v4();
+        let args = requeue_args(ADMIN, "generation_history", job, false, again);
+        host.ask("job_requeue_v1", args).await;
+        host.cancel(OWNER, again).await.unwrap();
+        again
+    };
+    assert_eq!(team(retry(job).await).await, first, "that of the job that it repeats");
+    let named = Uuid::new_v4();
+    let args = enqueue_args(OWNER, named, WEBSITE, 1);
+    let input = json!({ "p_input": { "prompt": "A bakery", "teamId": second } });
+    host.ask("job_enqueue_v1", with(args, input)).await;
+    assert_eq!(team(named).await, json!(second), "the one that its order named");
+    host.cancel(OWNER, named).await.unwrap();
+    host.exec(&format!("delete from public.generation_history where id = '{named}'")).await;
+    assert_eq!(team(retry(named).await).await, json!(second));
     assert_eq!(open_errors(&host).await, [""; 0]);
 }

@@ -6,7 +6,7 @@ use unstuck_tests::hosts::{App, Host};
 use unstuck_tests::shop::{CARDS, StepRun};
 use uuid::{Uuid, uuid};
 
-use crate::acts::{Actor, CARDS_APP, CalledBy, HostAct, SITES, TOOLS};
+use crate::acts::{ActingApp, CARDS_APP, CalledBy, HostAct, SITES, TOOLS};
 
 const ADMIN: Uuid = uuid!("00000000-0000-4000-8000-000000000002");
 
@@ -49,7 +49,7 @@ const STANDS: [JobStand; 12] = [
 
 /// One act on one job of one user.
 struct HostCase<'a> {
-    actor: &'a Actor,
+    acting: &'a ActingApp,
     stand: JobStand,
     act: &'a HostAct,
     ours_first: bool,
@@ -66,7 +66,7 @@ impl HostCase<'_> {
 
     fn told(&self) -> String {
         let order = if self.ours_first { "after" } else { "before" };
-        format!("{:?}: {} {order} our own end, {:?}", self.actor.app, self.act.name, self.stand)
+        format!("{:?}: {} {order} our own end, {:?}", self.acting.app, self.act.name, self.stand)
     }
 
     async fn as_user(&self, page: &Session, sql: &str) {
@@ -77,10 +77,11 @@ impl HostCase<'_> {
 
     /// Orders the job and takes it where it shall stand; the attempt of its last claimed step.
     async fn stand(&self, host: &Host, page: &Session) -> Option<StepRun> {
-        let Actor { tool, provider, steps, insert, movements, table, .. } = self.actor;
+        let ActingApp { app, steps, insert, movements, .. } = self.acting;
+        let table = app.table();
         host.exec(&self.sql("insert into auth.users (id, email) values ($user, $user || '@x')"))
             .await;
-        host.exec(&self.sql(self.actor.funds)).await;
+        host.exec(&self.sql(self.acting.funds)).await;
         if matches!(self.stand, JobStand::Pending | JobStand::ChargedByApp) {
             self.as_user(page, insert).await;
             if self.stand == JobStand::ChargedByApp {
@@ -90,9 +91,9 @@ impl HostCase<'_> {
             }
             return None;
         }
-        host.enqueue(self.user, self.job, tool, *steps).await.unwrap();
+        host.enqueue(self.user, self.job, app.tool(), *steps).await.unwrap();
         match self.stand {
-            JobStand::Claimed => return Some(host.claim(provider, 2).await[0]),
+            JobStand::Claimed => return Some(host.claim(app.provider(), 2).await[0]),
             JobStand::Running | JobStand::Completed | JobStand::Failed | JobStand::HalfDone => {
                 return self.works(host).await;
             }
@@ -126,12 +127,12 @@ impl HostCase<'_> {
     /// A worker claims the job's steps and does what leads to where it shall stand; the attempt
     /// that is still at work.
     async fn works(&self, host: &Host) -> Option<StepRun> {
-        let claimed = host.claim(self.actor.provider, 2).await;
-        assert_eq!(claimed.len(), self.actor.steps, "{}", self.told());
+        let claimed = host.claim(self.acting.app.provider(), 2).await;
+        assert_eq!(claimed.len(), self.acting.steps, "{}", self.told());
         let task = self.job.to_string();
         let mut attempt = None;
         for (nth, step) in claimed.into_iter().enumerate() {
-            if self.actor.app == App::Tools {
+            if self.acting.app == App::Tools {
                 host.sent(step).await;
                 host.started(step, &task).await;
             }
@@ -141,7 +142,7 @@ impl HostCase<'_> {
                 _ => false,
             };
             if completes {
-                if self.actor.app == App::Tools {
+                if self.acting.app == App::Tools {
                     host.done(step, &task).await;
                 }
                 host.complete(step).await;
@@ -190,27 +191,27 @@ impl HostCase<'_> {
     }
 
     async fn assert_returned_once(&self, host: &Host) {
-        let purse = host.row(&self.sql(self.actor.purse)).await;
+        let purse = host.row(&self.sql(self.acting.purse)).await;
         let net = purse["net"].as_i64().unwrap();
         assert_eq!(purse["moved"], net, "{}: the app's own rows", self.told());
         let ledger = "select coalesce(sum(amount), 0)::bigint from unstuck.credit_entries
             where job_id = $job";
         let ledger = host.int(&self.sql(ledger)).await;
         let kept = match self.stand {
-            JobStand::Completed => self.actor.price,
-            JobStand::HalfDone => self.actor.price / 2,
+            JobStand::Completed => self.acting.price,
+            JobStand::HalfDone => self.acting.price / 2,
             _ => 0,
         };
         assert_eq!(ledger, -kept, "{}: our ledger", self.told());
-        if self.stand == JobStand::ChargedByApp {
-            assert!(net == -self.act.spends || net == -self.act.spends - 60, "{}", self.told());
-        } else {
-            assert_eq!(net, -kept - self.act.spends, "{}", self.told());
-        }
+        let lost = match self.stand {
+            JobStand::ChargedByApp => 60 - self.act.returns,
+            _ => kept,
+        };
+        assert_eq!(net, -lost - self.act.spends, "{}", self.told());
         let shows = format!(
             "{} where id = $job and status::text in
             ('pending', 'queued', 'starting', 'running', 'processing', 'generating')",
-            self.actor.table
+            self.acting.app.table()
         );
         if !matches!(self.stand, JobStand::Pending | JobStand::ChargedByApp) {
             assert_eq!(host.count(&self.sql(&shows)).await, 0, "{}: it hangs", self.told());
@@ -218,8 +219,8 @@ impl HostCase<'_> {
     }
 }
 
-async fn each_on_each(actor: &Actor) {
-    let host = Host::with_its_tables(actor.app).await;
+async fn each_on_each(acting: &ActingApp) {
+    let host = Host::with_its_tables(acting.app).await;
     let page = host.connect("postgres").await;
     host.set_tool(CARDS, "credit_cost = 3").await;
     host.exec(
@@ -229,15 +230,15 @@ async fn each_on_each(actor: &Actor) {
     .await;
     let mut cases = Vec::new();
     for stand in STANDS {
-        if stand == JobStand::ChargedByApp && actor.app != App::Tools
-            || stand == JobStand::HalfDone && actor.app != App::Cards
+        if stand == JobStand::ChargedByApp && acting.app != App::Tools
+            || stand == JobStand::HalfDone && acting.app != App::Cards
         {
             continue;
         }
-        for act in actor.acts {
+        for act in acting.acts {
             for ours_first in [false, true] {
                 let (user, job) = (Uuid::new_v4(), Uuid::new_v4());
-                let case = HostCase { actor, stand, act, ours_first, user, job };
+                let case = HostCase { acting, stand, act, ours_first, user, job };
                 case.run(&host, &page).await;
                 cases.push(case);
             }
@@ -251,7 +252,7 @@ async fn each_on_each(actor: &Actor) {
     }
     let by_the_app = "unstuck.jobs where error_message like '%cancelled in the app.%'";
     let ends = host.count(by_the_app).await;
-    assert!(ends >= 9, "{:?}: {ends}", actor.app);
+    assert!(ends >= 9, "{:?}: {ends}", acting.app);
     assert_eq!(host.count("unstuck.projection_errors where mended_at is null").await, 0);
     assert_eq!(host.count("unstuck.refunds_owed").await, 0);
     host.assert_healthy().await;
@@ -272,35 +273,95 @@ async fn each_function_of_the_app_of_sites_on_each_state_returns_credits_once() 
     each_on_each(&SITES).await;
 }
 
-/// An app's function that began or charged a job before its page called our `/run` with the same
-/// id.
-async fn refuses_what_the_app_began(actor: &Actor, begins: &[(&str, i64)]) {
-    let host = Host::with_its_tables(actor.app).await;
+/// What the app makes of a row that its page inserted, before the page calls our `/run` with the
+/// same id; and what it charges for that.
+type Begin<'a> = (&'a str, i64);
+
+async fn refuses_what_the_app_began(acting: &ActingApp, begins: &[Begin<'_>]) {
+    let host = Host::with_its_tables(acting.app).await;
     let page = host.connect("postgres").await;
-    let idle = &actor.acts[0];
-    for (begin, charged) in begins {
-        let (user, job) = (Uuid::new_v4(), Uuid::new_v4());
-        let stand = JobStand::Pending;
-        let case = HostCase { actor, stand, act: idle, ours_first: false, user, job };
-        case.stand(&host, &page).await;
-        host.exec(&case.sql(begin)).await;
-        let refused = host.enqueue(user, job, actor.tool, actor.steps).await.unwrap_err();
-        assert_eq!(refused.reason(), ("PT409", "idempotency_conflict"), "{begin}");
-        let purse = host.row(&case.sql(actor.purse)).await;
-        assert_eq!((&purse["net"], &purse["moved"]), (&(-charged).into(), &(-charged).into()));
+    let idle = &acting.acts[0];
+    let (table, insert) = (acting.app.table(), acting.insert);
+    let insert = insert.replace("$user", &format!("'{ADMIN}'"));
+    let anothers = format!(
+        "delete from unstuck.jobs where id = $job; delete from {table} where id = $job; {insert}"
+    );
+    let row = format!("select to_jsonb(t)::text from {table} t where id = $job");
+    host.set_tool(CARDS, "credit_cost = 3").await;
+    for is_free in [false, true] {
+        if is_free {
+            host.exec(acting.is_free).await;
+        }
+        for (begin, charged) in begins.iter().copied().chain([(anothers.as_str(), 0)]) {
+            let (user, job) = (Uuid::new_v4(), Uuid::new_v4());
+            let stand = JobStand::Pending;
+            let case = HostCase { acting, stand, act: idle, ours_first: false, user, job };
+            case.stand(&host, &page).await;
+            host.exec(&case.sql(begin)).await;
+            let before = host.texts(&case.sql(&row)).await;
+            let refused = host.enqueue(user, job, acting.app.tool(), acting.steps).await;
+            let refused = refused.expect_err(begin);
+            assert_eq!(refused.reason(), ("PT409", "idempotency_conflict"), "{begin}");
+            assert_eq!(host.texts(&case.sql(&row)).await, before, "{begin}");
+            let purse = host.row(&case.sql(acting.purse)).await;
+            assert_eq!((&purse["net"], &purse["moved"]), (&(-charged).into(), &(-charged).into()));
+            // What it took up no more than that is an order of ours.
+            let taken = host.enqueue(user, Uuid::new_v4(), acting.app.tool(), acting.steps).await;
+            let paid = if is_free { 0 } else { acting.price };
+            assert_eq!(taken.unwrap()["credits_charged"], paid, "{begin}");
+        }
     }
     host.assert_healthy().await;
 }
 
 #[tokio::test]
-async fn what_the_app_began_or_charged_itself_is_not_charged_a_second_time() {
+async fn what_the_app_of_tools_took_up_itself_is_neither_charged_nor_taken() {
     let charge = "begin; set local request.jwt.claims = '{\"role\":\"service_role\"}';
         select consume_credits_for_job($user, 60, 'x', 'upscaler_jobs', $job); commit";
     let run = "begin; set local app.ai_financial_write = 'on';
         update upscaler_jobs set status = 'running', started_at = now() where id = $job; commit";
-    refuses_what_the_app_began(&TOOLS, &[(charge, 60), (run, 0)]).await;
+    let in_another_table = "delete from unstuck.jobs where id = $job;
+        delete from upscaler_jobs where id = $job;
+        insert into pose_changer_jobs (id, session_id, user_id, status)
+        values ($job, 's', $user, 'queued')";
+    refuses_what_the_app_began(&TOOLS, &[(charge, 60), (run, 0), (in_another_table, 0)]).await;
+}
+
+#[tokio::test]
+async fn what_the_app_of_cards_took_up_itself_is_neither_charged_nor_taken() {
     let run = "update generation_jobs set status = 'processing' where id = $job";
-    refuses_what_the_app_began(&CARDS_APP, &[(run, 0)]).await;
+    let cards = "insert into generation_tasks (job_id, card_index, card_type)
+        values ($job, 0, 'x')";
+    refuses_what_the_app_began(&CARDS_APP, &[(run, 0), (cards, 0)]).await;
+}
+
+#[tokio::test]
+async fn what_the_app_of_sites_took_up_itself_is_neither_charged_nor_taken() {
     let run = "update generation_history set status = 'generating' where id = $job";
-    refuses_what_the_app_began(&SITES, &[(run, 0)]).await;
+    let sell = "update generation_history set sale_price = 3.5 where id = $job";
+    let charge = "update teams set balance = balance - 3.5 where id = $user;
+        insert into credit_transactions
+            (team_id, generation_id, type, amount, balance_before, balance_after, credit_limit)
+        values ($user, $job, 'generation', -3.5, 10, 6.5, 0)";
+    refuses_what_the_app_began(&SITES, &[(run, 0), (sell, 0), (charge, 350)]).await;
+}
+
+/// The order waits for less than a deadlock takes, and leaves nothing.
+#[tokio::test]
+async fn an_order_of_a_row_that_the_app_is_beginning_is_sent_once_more() {
+    let host = Host::with_its_tables(App::Tools).await;
+    let (page, app) = (host.connect("postgres").await, host.connect("postgres").await);
+    let (user, job) = (Uuid::new_v4(), Uuid::new_v4());
+    let stand = JobStand::Pending;
+    let (act, ours_first) = (&TOOLS.acts[0], false);
+    let case = HostCase { acting: &TOOLS, stand, act, ours_first, user, job };
+    case.stand(&host, &page).await;
+    let begins = "begin; update upscaler_jobs set status = 'running' where id = $job";
+    app.exec(&case.sql(begins)).await;
+    let busy = host.enqueue(user, job, TOOLS.app.tool(), 1).await.unwrap_err();
+    assert_eq!(busy.state, "55P03");
+    app.exec("commit").await;
+    let refused = host.enqueue(user, job, TOOLS.app.tool(), 1).await.unwrap_err();
+    assert_eq!(refused.reason(), ("PT409", "idempotency_conflict"));
+    assert_eq!(host.row(&case.sql(TOOLS.purse)).await["net"], 0);
 }

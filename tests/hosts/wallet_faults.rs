@@ -224,3 +224,48 @@ async fn a_wallet_is_shared_with_rows_that_name_its_user() {
         other.exec("rollback").await;
     }
 }
+
+#[tokio::test]
+async fn a_refund_that_fails_behind_the_wallet_counts_as_tried() {
+    let host = Host::with_its_wallet(App::Cards).await;
+    host.set_tool(CARDS, "credit_cost = 10").await;
+    host.exec(REFUSES).await;
+    let job = host.order(OWNER, CARDS, 1).await;
+    host.cancel(OWNER, job).await.unwrap();
+    host.exec(
+        "drop trigger no_refunds on public.token_transactions;
+        create function public.fails() returns trigger language plpgsql as
+        'begin raise exception ''not now''; end';
+        create trigger fails before update of credits_refunded on unstuck.jobs
+        for each row execute function public.fails()",
+    )
+    .await;
+    for tries in 2..4 {
+        host.sweep().await;
+        let owed = "select amount, tries, error from unstuck.refunds_owed";
+        let expected = json!({ "amount": 10, "tries": tries, "error": "not now" });
+        assert_eq!(host.rows(owed).await, [expected]);
+        assert_eq!(purse(&host, App::Cards).await.0, 90, "nothing came back");
+    }
+    host.exec("drop trigger fails on unstuck.jobs").await;
+    host.sweep().await;
+    host.assert_cancelled(job, 10).await;
+    assert_eq!(purse(&host, App::Cards).await.0, 100);
+}
+
+#[tokio::test]
+async fn what_older_code_takes_or_gives_is_refused_as_it_expects() {
+    let host = Host::with_its_wallet(App::Sites).await;
+    // 10.00, and a credit limit of 5.50 that is for websites only.
+    let refused = host.adjust("consume", OWNER, 1200, "older code").await;
+    assert_has!(refused, {
+        "success": false, "new_balance": 1550, "error_message": "Insufficient credits",
+    });
+    let nobodys = host.adjust("refund", Uuid::new_v4(), 5, "older code").await;
+    assert_has!(nobodys, { "success": false, "error_message": "forbidden" });
+    assert_eq!(purse(&host, App::Sites).await, (1000, 0));
+    let taken = host.adjust("consume", OWNER, 1000, "older code").await;
+    assert_has!(taken, { "success": true, "new_balance": 550 });
+    assert_eq!(host.count("unstuck.credit_entries").await, 1);
+    host.assert_healthy().await;
+}

@@ -16,6 +16,7 @@ use xtask::postgres::{self, Postgres};
 use crate::database::{apart, close, discard, embedded, run};
 pub use crate::host_state::{HostState, not_undone};
 use crate::session::Session;
+use crate::shop::{CARDS, UPSCALER, WEBSITE};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum App {
@@ -34,6 +35,47 @@ pub enum Rights {
     Closed,
     /// Everything, everywhere. The publication is for all tables and belongs to the platform.
     Global,
+}
+
+/// What an app is called: by its adapter, by us, by itself.
+impl App {
+    /// The folder of its adapter.
+    pub fn folder(self) -> &'static str {
+        match self {
+            Self::Tools => "tools-app",
+            Self::Cards => "cards-app",
+            Self::Sites => "sites-app",
+            Self::Small => "template",
+        }
+    }
+
+    /// The tool of ours that is ordered in it.
+    pub fn tool(self) -> &'static str {
+        match self {
+            Self::Tools | Self::Small => UPSCALER,
+            Self::Cards => CARDS,
+            Self::Sites => WEBSITE,
+        }
+    }
+
+    /// Who does that tool's work.
+    pub fn provider(self) -> &'static str {
+        match self {
+            Self::Tools | Self::Small => "runninghub",
+            Self::Cards => "gemini",
+            Self::Sites => "llm",
+        }
+    }
+
+    /// Its own table of that tool's jobs.
+    pub fn table(self) -> &'static str {
+        match self {
+            Self::Tools => "upscaler_jobs",
+            Self::Cards => "generation_jobs",
+            Self::Sites => "generation_history",
+            Self::Small => panic!("the small app has no jobs"),
+        }
+    }
 }
 
 pub const APPS: [App; 4] = [App::Tools, App::Cards, App::Sites, App::Small];
@@ -128,8 +170,7 @@ impl Host {
             let table = "create table public.balances (user_id uuid primary key, balance bigint)";
             host.exec(table).await;
         }
-        let folder = folder(app).unwrap_or("template");
-        host.try_attach_wallet(folder).await.expect("the wallet is attached");
+        host.try_attach_wallet(app.folder()).await.expect("the wallet is attached");
         host.open_all_tools().await;
         host
     }
@@ -137,7 +178,7 @@ impl Host {
     /// The same, and our jobs are written to the app's own tables.
     pub async fn with_its_tables(app: App) -> Self {
         let host = Self::with_its_wallet(app).await;
-        let file = format!("{}/projection.sql", folder(app).expect("an app with tables of jobs"));
+        let file = format!("{}/projection.sql", app.folder());
         host.try_attach(&file).await.expect("the tables are attached");
         host
     }
@@ -146,7 +187,7 @@ impl Host {
     pub async fn with_the_incident(app: App) -> Self {
         let host = Self::with_its_wallet(app).await;
         host.suffer_incident(app).await;
-        let file = format!("{}/heal.sql", folder(app).expect("an app with tables of jobs"));
+        let file = format!("{}/heal.sql", app.folder());
         host.try_attach(&file).await.expect("what heals it");
         host
     }
@@ -154,8 +195,7 @@ impl Host {
     /// From now on 72 jobs hang in the app's own tables.
     pub async fn suffer_incident(&self, app: App) {
         let client = postgres::connect(&url("postgres", &self.name)).await.expect("a connection");
-        let folder = folder(app).expect("an app with tables of jobs");
-        let incident = fixture(folder).join("incident.sql");
+        let incident = fixture(app.folder()).join("incident.sql");
         postgres::apply(&client, &[incident]).await.expect("the incident");
     }
 
@@ -269,16 +309,6 @@ async fn start() -> Result<HostServer> {
     Ok(HostServer { port, _postgres: postgres })
 }
 
-/// The folder of an app among the fixtures and the adapters.
-fn folder(app: App) -> Option<&'static str> {
-    match app {
-        App::Small => None,
-        App::Tools => Some("tools-app"),
-        App::Cards => Some("cards-app"),
-        App::Sites => Some("sites-app"),
-    }
-}
-
 fn fixture(name: &str) -> PathBuf {
     xtask::paths::root().join("tests/hosts/fixtures").join(name)
 }
@@ -355,12 +385,11 @@ async fn build(name: &str, app: App, rights: Rights) -> Result<()> {
         .await?;
     if app == App::Small {
         postgres::apply(&owner, &[fixture("small-app.sql")]).await?;
-    }
-    if let Some(folder) = folder(app) {
+    } else {
         platform.batch_execute("create extension \"uuid-ossp\" with schema extensions").await?;
         let parts = ["1_tables", "2_functions", "3_behaviour", "4_policies", "5_rows"];
         let mut files: Vec<PathBuf> =
-            parts.map(|part| fixture(folder).join(format!("{part}.sql"))).into();
+            parts.map(|part| fixture(app.folder()).join(format!("{part}.sql"))).into();
         files.push(fixture("grants.sql"));
         postgres::apply(&owner, &files).await?;
     }

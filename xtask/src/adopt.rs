@@ -3,7 +3,8 @@
 //!
 //! Each step is one transaction (an installation one for each migration), so it is done whole or
 //! not at all, and repeating it changes nothing more. With `--dry-run` it is done, told and rolled
-//! back. What the app decides for itself is SQL in `supabase/hosts/<app>`.
+//! back. No statement waits for a lock of the app for longer than five seconds, because everybody
+//! else waits behind it. What the app decides for itself is SQL in `supabase/hosts/<app>`.
 
 use std::fs;
 use std::path::PathBuf;
@@ -59,7 +60,9 @@ impl Adoption {
         if !paths::root().join("supabase/hosts").join(&self.app).is_dir() {
             bail!("there is no adapter supabase/hosts/{}", self.app);
         }
-        match step {
+        // For the session: the first migrations and an adapter's files bring no limit of their own.
+        client.batch_execute("set lock_timeout = '5s'").await?;
+        let done = match step {
             AdoptionStep::Look => self.look(client).await,
             AdoptionStep::Install => self.install(client).await,
             AdoptionStep::Status => status(client).await,
@@ -67,7 +70,14 @@ impl Adoption {
             AdoptionStep::Heal => self.heal(client).await,
             AdoptionStep::Detach => self.changed(client, &self.detach()?).await,
             AdoptionStep::Uninstall => self.uninstall(client).await,
-        }
+        };
+        done.map_err(|error| {
+            let hint = error.chain().find_map(|cause| postgres::hint(cause.downcast_ref()?));
+            match hint {
+                Some(hint) => error.context(hint),
+                None => error,
+            }
+        })
     }
 
     /// An adapter's file, without the transaction that it brings.
@@ -86,7 +96,7 @@ impl Adoption {
         for name in taken_names(client).await? {
             said.push(format!("public.{name} is the app's own: it stays, and is no front of ours"));
         }
-        said.extend(self.sums(client).await?);
+        said.extend(self.sums(client, "now").await?);
         Ok(said)
     }
 
@@ -146,22 +156,20 @@ impl Adoption {
         Ok(sql)
     }
 
-    /// Changes something in one transaction, and tells the sums and what is attached before and
-    /// after.
+    /// Changes something in one transaction, and tells the sums before and after, and then what is
+    /// attached.
     async fn changed(&self, client: &Client, sql: &str) -> Result<Vec<String>> {
-        let mut said = self.sums(client).await?;
+        let mut said = self.sums(client, "before").await?;
         self.begin(client, sql).await?;
-        said.push("then:".to_owned());
-        said.extend(self.sums(client).await?);
+        said.extend(self.sums(client, "after").await?);
         said.extend(status(client).await?);
         self.end(client, &mut said).await?;
         Ok(said)
     }
 
-    /// Begins the transaction of a step with these statements; one that fails leaves nothing. It
-    /// waits 5 seconds for a lock at most, because everybody else waits behind it.
+    /// Begins the transaction of a step with these statements; one that fails leaves nothing.
     async fn begin(&self, client: &Client, sql: &str) -> Result<()> {
-        client.batch_execute("begin; set local lock_timeout = '5s'").await?;
+        client.batch_execute("begin").await?;
         if let Err(error) = client.batch_execute(sql).await {
             let _ = client.batch_execute("rollback").await;
             return Err(postgres::failed(&self.app, sql, &error));
@@ -170,8 +178,9 @@ impl Adoption {
     }
 
     async fn heal(&self, client: &Client) -> Result<Vec<String>> {
-        let mut said = self.sums(client).await?;
+        let mut said = self.sums(client, "before").await?;
         self.begin(client, &self.file("heal.sql")?).await?;
+        said.push("closed or left:".to_owned());
         let query = "select host_table, job_id::text, coalesce(user_id::text, 'nobody'), returned,
             note from unstuck_private.host_heal()";
         for row in client.query(query, &[]).await.context("heal")? {
@@ -179,15 +188,16 @@ impl Adoption {
             let (returned, note): (i64, &str) = (row.get(3), row.get(4));
             said.push(format!("{table} {job}: {returned} to {user}, {note}"));
         }
-        said.push("then:".to_owned());
-        said.extend(self.sums(client).await?);
+        said.extend(self.sums(client, "after").await?);
         self.end(client, &mut said).await?;
         Ok(said)
     }
 
+    /// Tells each thing that it removes.
     async fn uninstall(&self, client: &Client) -> Result<Vec<String>> {
         let file = "supabase/uninstall.sql";
         let sql = fs::read_to_string(paths::root().join(file)).context(file)?;
+        let mut said = ours(client).await?;
         if self.dry_run {
             // It begins and commits itself: with its first commit made a rollback it tells whether
             // it would refuse.
@@ -195,26 +205,29 @@ impl Adoption {
             let tried = tried.split_inclusive("\nrollback;\n").next().unwrap_or_default();
             let tried = client.batch_execute(tried).await;
             tried.map_err(|error| postgres::failed(file, &sql, &error))?;
-            return Ok(vec!["it can be removed; nothing was changed".to_owned()]);
+            said.push("it can be removed; nothing was changed".to_owned());
+            return Ok(said);
         }
         client.batch_execute(&sql).await.map_err(|error| postgres::failed(file, &sql, &error))?;
-        Ok(vec!["removed".to_owned()])
+        said.push("removed".to_owned());
+        Ok(said)
     }
 
-    /// What the adapter says that the app has.
-    async fn sums(&self, client: &Client) -> Result<Vec<String>> {
+    /// What the adapter says that the app has, under the word for its moment.
+    async fn sums(&self, client: &Client, moment: &str) -> Result<Vec<String>> {
         let sql = format!(
             "select what, rows::text, coalesce(credits, 0)::text from ({}) l",
             self.file("look.sql")?
         );
-        let rows = client.query(&sql, &[]).await.with_context(|| {
-            format!("{}: is this the app's database?", self.path("look.sql").display())
+        let rows = client.query(&sql, &[]).await.map_err(|error| {
+            let file = format!("{}: is this the app's database?", self.path("look.sql").display());
+            postgres::failed(&file, &sql, &error)
         })?;
         let line = |row: &tokio_postgres::Row| {
             let (what, rows, credits): (&str, &str, &str) = (row.get(0), row.get(1), row.get(2));
             format!("{what}: {rows} rows, {credits} credits")
         };
-        Ok(rows.iter().map(line).collect())
+        Ok([format!("{moment}:")].into_iter().chain(rows.iter().map(line)).collect())
     }
 
     async fn end(&self, client: &Client, said: &mut Vec<String>) -> Result<()> {
@@ -293,6 +306,34 @@ async fn taken_names(client: &Client) -> Result<Vec<String>> {
               and coalesce(obj_description(p.oid, 'pg_proc'), '') not like 'Unstuck front of %'
         ) order by 1";
     Ok(client.query(query, &[&names]).await?.iter().map(|row| row.get(0)).collect())
+}
+
+/// What an uninstallation removes, and what it leaves.
+async fn ours(client: &Client) -> Result<Vec<String>> {
+    let query = "
+        select format('goes: the schema %s with %s tables and %s functions', n.nspname,
+            (select count(*) from pg_class c where c.relnamespace = n.oid and c.relkind = 'r'),
+            (select count(*) from pg_proc p where p.pronamespace = n.oid))
+        from pg_namespace n
+        where n.nspname in ('unstuck', 'unstuck_private')
+        union all
+        select format('goes: the %s %s', o.type, o.identity)
+        from pg_description d
+        cross join lateral pg_identify_object(d.classoid, d.objoid, 0) o
+        where d.objsubid = 0 and d.description like 'Unstuck front of %' and o.schema = 'public'
+        union all
+        select format('goes: the policy %s of %s', polname, polrelid::regclass)
+        from pg_policy
+        where polname = 'unstuck uploads insert' and polrelid = to_regclass('storage.objects')
+        union all
+        select format('goes: %s.%s in the publication %s', schemaname, tablename, pubname)
+        from pg_publication_tables
+        where schemaname = 'unstuck' and tablename = 'jobs'
+        union all
+        select 'goes: the schedule unstuck-cleanup of pg_cron, where there is one'
+        union all
+        select 'stays: the buckets, with their files, and every table of the app'";
+    Ok(client.query(query, &[]).await?.iter().map(|row| row.get(0)).collect())
 }
 
 /// What is attached, and what is owed to the app.

@@ -11,6 +11,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls};
 
 use crate::command::run_quiet;
@@ -156,6 +157,12 @@ pub fn failed(file: &str, sql: &str, error: &tokio_postgres::Error) -> anyhow::E
     anyhow::anyhow!("{file}: {}", explain(error, sql))
 }
 
+/// What to do next where Postgres does not say it.
+pub fn hint(error: &tokio_postgres::Error) -> Option<&'static str> {
+    (error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE))
+        .then_some("connect as the role that owns the app's tables and our schemas")
+}
+
 fn shown(file: &Path) -> String {
     file.strip_prefix(paths::root()).unwrap_or(file).display().to_string()
 }
@@ -171,7 +178,7 @@ fn explain(error: &tokio_postgres::Error, sql: &str) -> String {
         }
         _ => String::new(),
     };
-    let detail = [db.detail(), db.hint(), db.where_()]
+    let detail = [db.detail(), db.hint(), hint(error), db.where_()]
         .into_iter()
         .flatten()
         .collect::<Vec<_>>()

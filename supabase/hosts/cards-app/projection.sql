@@ -57,7 +57,11 @@ select unstuck_private.projection_attach(
     "completed": "completed",
     "failed": "failed",
     "cancelled": "failed"
-  }'
+  }',
+  -- A page inserts no cards.
+  p_begun => $begun$
+    t.status <> 'pending' or exists (select from generation_tasks c where c.job_id = t.id)
+  $begun$
 );
 
 select unstuck_private.projection_attach(

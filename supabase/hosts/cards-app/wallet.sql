@@ -66,21 +66,6 @@ begin
   return query select coalesce(v_balance, 0)::bigint, false;
 end $$;
 
--- True where the app has begun, or charged, a row of this id itself: that is no order of ours.
-create or replace function unstuck_private.host_has_begun(p_job_id uuid) returns boolean
-language sql
-stable
-set search_path = public, extensions
-as
-$$
-  select exists (
-    select
-    from generation_jobs g
-    where g.id = p_job_id
-      and g.status::text <> 'pending'
-  )
-$$;
-
 create or replace function unstuck_private.wallet_debit(
   p_user_id uuid,
   p_tool text,
@@ -97,9 +82,6 @@ $$
 declare
   v_settings jsonb := unstuck_private.host_enter('{"app.bypass_token_protection": ""}');
 begin
-  if unstuck_private.host_has_begun(p_job_id) then
-    perform unstuck_private.refuse(409, 'idempotency_conflict');
-  end if;
   if spend_tokens(p_user_id, p_amount::int) is not true then
     perform unstuck_private.refuse(402, 'insufficient_credits', jsonb_build_object(
       'balance', coalesce((select p.tokens_balance from profiles p where p.id = p_user_id), 0),
@@ -199,7 +181,6 @@ end $$;
 
 revoke all on function
   unstuck_private.wallet_price,
-  unstuck_private.host_has_begun,
   unstuck_private.wallet_lock,
   unstuck_private.wallet_debit,
   unstuck_private.wallet_refund,

@@ -69,6 +69,7 @@ begin
       and not exists (
         select from unstuck.jobs j
         where j.id = g.id
+          and j.user_id = g.user_id
           and j.request_hash is not null
       )
     order by g.created_at, g.id

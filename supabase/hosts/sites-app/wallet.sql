@@ -180,21 +180,6 @@ begin
   return v_movement;
 end $$;
 
--- True where the app has begun, or charged, a row of this id itself: that is no order of ours.
-create or replace function unstuck_private.host_has_begun(p_job_id uuid) returns boolean
-language sql
-stable
-set search_path = public, extensions
-as
-$$
-  select exists (
-    select
-    from generation_history g
-    where g.id = p_job_id
-      and g.status <> 'pending'
-  )
-$$;
-
 create or replace function unstuck_private.wallet_debit(
   p_user_id uuid,
   p_tool text,
@@ -211,9 +196,6 @@ $$
 declare
   v_team teams;
 begin
-  if unstuck_private.host_has_begun(p_job_id) then
-    perform unstuck_private.refuse(409, 'idempotency_conflict');
-  end if;
   select * into v_team
   from teams t
   where t.id = unstuck_private.host_team(p_user_id)
@@ -302,7 +284,6 @@ revoke all on function
   unstuck_private.host_teams,
   unstuck_private.host_team,
   unstuck_private.host_team_move,
-  unstuck_private.host_has_begun,
   unstuck_private.wallet_price,
   unstuck_private.wallet_lock,
   unstuck_private.wallet_debit,

@@ -69,10 +69,8 @@ begin
   return query select coalesce(v_balance, 0), false;
 end $$;
 
--- Takes all, or 0 where orders are free. An app that marks in its own table what it has begun or
--- charged itself refuses an order of such an id here with
--- `unstuck_private.refuse(409, 'idempotency_conflict')`. The receipt is kept with the entry and
--- comes back with each refund: it says where the credits were taken from.
+-- Takes all, or 0 where orders are free. The receipt is kept with the entry and comes back with
+-- each refund: it says where the credits were taken from.
 create or replace function unstuck_private.wallet_debit(
   p_user_id uuid,
   p_tool text,

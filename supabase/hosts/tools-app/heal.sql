@@ -103,7 +103,7 @@ begin
         || 'where t.status in (''pending'', ''queued'', ''starting'', ''running'') '
         || 'and coalesce(t.started_at, t.created_at) < now() - $1 '
         || 'and not exists (select from unstuck.jobs j where j.id = t.id '
-        || 'and j.request_hash is not null) '
+        || 'and j.user_id = t.user_id and j.request_hash is not null) '
         || 'order by t.created_at, t.id for no key update skip locked',
       v_table
     )

@@ -32,7 +32,8 @@ select unstuck_private.projection_attach(
     "failed": "failed",
     "cancelled": "cancelled"
   }',
-  '{"app.ai_financial_write": "on"}'
+  '{"app.ai_financial_write": "on"}',
+  $begun$t.credits_charged or t.status not in ('pending', 'queued')$begun$
 )
 from (
   values

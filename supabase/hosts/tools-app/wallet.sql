@@ -102,37 +102,6 @@ begin
     is_unlimited_subscriber(p_user_id);
 end $$;
 
--- True where the app has begun, or charged, a row of this id itself: that is no order of ours.
-create or replace function unstuck_private.host_has_begun(p_job_id uuid) returns boolean
-language sql
-stable
-set search_path = public, extensions
-as
-$$
-  select exists (
-    select
-    from (
-      select u.status, u.credits_charged
-      from upscaler_jobs u
-      where u.id = p_job_id
-      union all
-      select v.status, v.credits_charged
-      from video_upscaler_jobs v
-      where v.id = p_job_id
-      union all
-      select c.status, c.credits_charged
-      from pose_changer_jobs c
-      where c.id = p_job_id
-      union all
-      select a.status, a.credits_charged
-      from veste_ai_jobs a
-      where a.id = p_job_id
-    ) r
-    where r.credits_charged
-      or r.status not in ('pending', 'queued')
-  )
-$$;
-
 create or replace function unstuck_private.wallet_debit(
   p_user_id uuid,
   p_tool text,
@@ -154,9 +123,6 @@ declare
   v_part int;
   v_answer record;
 begin
-  if unstuck_private.host_has_begun(p_job_id) then
-    perform unstuck_private.refuse(409, 'idempotency_conflict');
-  end if;
   select * into v_before
   from upscaler_credits c
   where c.user_id = p_user_id;
@@ -331,7 +297,6 @@ end $$;
 revoke all on function
   unstuck_private.wallet_price,
   unstuck_private.host_is_lapsed,
-  unstuck_private.host_has_begun,
   unstuck_private.wallet_lock,
   unstuck_private.wallet_debit,
   unstuck_private.wallet_refund,

@@ -1,5 +1,6 @@
 -- Writes one signed adjustment, never below a balance of zero, for the two functions that older
--- back-end code calls. It refuses by success = false and a message, as that code expects.
+-- back-end code calls. It refuses by success = false and a message, as that code expects, also
+-- where the wallet refuses: a wallet may show a credit limit that is for orders only.
 create or replace function unstuck_private.credit_adjust(
   p_user_id uuid,
   p_amount bigint,
@@ -34,6 +35,13 @@ begin
   returning balance_after
   into v_balance;
   return query select true, v_balance, null::text;
+exception when others then
+  if sqlstate <> '23514' and sqlstate not like 'PT4%' then
+    raise;
+  end if;
+  return query
+  select false, v_balance,
+    case sqlstate when '23514' then 'Insufficient credits' else sqlerrm end;
 end $$;
 
 revoke all on function unstuck_private.credit_adjust from public, anon, authenticated, service_role;

@@ -85,7 +85,9 @@ sent. The files are listed in erasures and deleted later through the Storage API
 deleted rows; files: results that the jobs named.
 
 Refuses: forbidden, bad_request, in_progress (the app's wallet does not take back what it owes the
-user; refunds_owed: how much. Where it never will, delete the user's rows of refunds_owed first).
+user, or its tables do not take the ends of the user's jobs; refunds_owed: how many credits,
+rows_owed: how many rows. Where they never will, first delete the user's rows of refunds_owed, or
+switch that row of projections off).
 
 Replay: zeros. The user may come back and is a new user then.
 $c$;

@@ -1,6 +1,6 @@
--- What an app is told and owes before the rows of a user who is erased go: the ends of these jobs,
--- all of the user, are written to its tables, and refunds that are owed are paid. Refuses while one
--- is left. Account, wallet and jobs are locked.
+-- What an app is told and owes before the rows of a user who is erased go: refunds that are owed
+-- are paid, and the ends of these jobs, all of the user, are written to its tables, with what was
+-- owed to those before. Refuses while anything is left. Account, wallet and jobs are locked.
 create or replace function unstuck_private.user_leave_app(p_user_id uuid, p_job_ids uuid[])
 returns void
 language plpgsql
@@ -8,17 +8,30 @@ set search_path = ''
 as
 $$
 declare
-  v_owed bigint;
+  v_refunds bigint;
+  v_rows bigint;
 begin
   perform unstuck_private.refunds_owed_pay(p_user_id, clock_timestamp() + interval '10 seconds');
-  select sum(o.amount)
-  into v_owed
+  select coalesce(sum(o.amount), 0)
+  into v_refunds
   from unstuck.refunds_owed o
   where o.job_id = any (p_job_ids);
-  if v_owed > 0 then
-    perform unstuck_private.refuse(409, 'in_progress', jsonb_build_object('refunds_owed', v_owed));
-  end if;
+  insert into unstuck_private.unprojected (job_id)
+  select e.job_id
+  from unstuck.projection_errors e
+  where e.job_id = any (p_job_ids)
+    and e.mended_at is null;
   set constraints unstuck_private.unprojected_project immediate;
+  select count(*)
+  into v_rows
+  from unstuck.projection_errors e
+  join unstuck.projections p on p.tool = e.tool and p.host_table = e.host_table and p.enabled
+  where e.job_id = any (p_job_ids)
+    and e.mended_at is null;
+  if v_refunds > 0 or v_rows > 0 then
+    perform unstuck_private.refuse(409, 'in_progress', jsonb_build_object(
+      'refunds_owed', v_refunds, 'rows_owed', v_rows));
+  end if;
 end $$;
 
 revoke all on function unstuck_private.user_leave_app

@@ -1,5 +1,6 @@
 -- Takes the price of an order from the wallet, which the caller has locked and which holds
--- p_balance, writes the entry and returns what was taken: nothing where orders are free.
+-- p_balance, writes the entry and returns what was taken: nothing where orders are free. An order,
+-- free or not, of what the app has taken up itself is refused first.
 create or replace function unstuck_private.order_debit(
   p_user_id uuid,
   p_job_id uuid,
@@ -15,6 +16,7 @@ $$
 declare
   v_debit record;
 begin
+  perform unstuck_private.refuse_apps_row(p_user_id, p_job_id, p_tool);
   if p_price <= 0 then
     return 0;
   end if;

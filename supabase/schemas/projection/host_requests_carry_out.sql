@@ -1,5 +1,5 @@
--- Carries out what the app asked for while somebody else held the job, until p_until. Requests for
--- jobs that are gone go with them.
+-- Carries out what the app asked for while somebody else held the job, until p_until, and waits for
+-- nobody. Requests for jobs that are gone go with them.
 create or replace function unstuck_private.host_requests_carry_out(p_until timestamptz)
 returns void
 language plpgsql
@@ -10,11 +10,17 @@ declare
   v_job uuid;
 begin
   delete from unstuck.host_requests r
-  where not exists (select from unstuck.jobs j where j.id = r.job_id);
+  where r.id in (
+    select g.id
+    from unstuck.host_requests g
+    where not exists (select from unstuck.jobs j where j.id = g.job_id)
+    for update skip locked
+  );
   for v_job in
     select r.job_id
     from unstuck.host_requests r
-    order by r.error is not null, r.at
+    group by r.job_id
+    order by bool_or(r.error is not null), min(r.at)
     limit 200
   loop
     exit when clock_timestamp() > p_until;

@@ -4,15 +4,16 @@
 -- the user's own that a provider works on, and the row is written back. A row that is another
 -- user's is none of the job's. Our own writes are known by a setting.
 --
--- The app's transaction holds its row already, against our order of locks, so nothing here waits.
+-- The app's transaction holds its row already, against our order of locks, so nothing here waits
+-- for ours: what cannot be had at once is left to the next pass, as a row of `host_requests`.
 create or replace function unstuck_private.host_row_changed() returns trigger
 language plpgsql
 security definer
 set search_path = ''
+set lock_timeout = '100ms'
 as
 $$
 declare
-  v_ends text[];
   v_user uuid;
 begin
   if current_setting('unstuck.projecting', true) = 'on' then
@@ -22,26 +23,35 @@ begin
     perform unstuck_private.host_row_take(tg_relid, to_jsonb(new));
     return null;
   end if;
-  select array[p.statuses ->> 'failed', p.statuses ->> 'cancelled'], j.user_id
-  into v_ends, v_user
+  select to_jsonb(new) ->> unstuck_private.projection_owner(p)
+  into v_user
   from unstuck.projections p
-  join unstuck.jobs j on j.tool = p.tool
   where p.host_table = tg_relid
     and p.enabled
-    and j.id = new.id
-    and unstuck_private.is_live(j.status)
-    and to_jsonb(new) ->> unstuck_private.projection_owner(p) is not distinct from
-      case when unstuck_private.projection_owner(p) is not null then j.user_id::text end;
-  if found
     and new.status is distinct from old.status
-    and new.status::text = any (v_ends)
-  then
-    insert into unstuck.host_requests as r (job_id, host_table, by_user)
-    values (new.id, tg_relid, unstuck_private.is_by_user(v_user))
-    on conflict (job_id) do update
-    set by_user = r.by_user and excluded.by_user;
-    perform unstuck_private.host_request_carry_out(new.id);
+    and new.status::text in (p.statuses ->> 'failed', p.statuses ->> 'cancelled')
+  limit 1;
+  if not found then
+    return null;
   end if;
+  begin
+    perform
+    from unstuck.jobs j
+    where j.id = new.id
+      and unstuck_private.is_live(j.status);
+    if not found then
+      return null;
+    end if;
+  exception when lock_not_available then
+    -- The next pass sees whether there is such a job.
+    null;
+  end;
+  insert into unstuck.host_requests (job_id, host_table, host_user, by_user)
+  values (new.id, tg_relid, v_user, unstuck_private.is_by_user(v_user));
+  perform unstuck_private.host_request_carry_out(new.id);
+  return null;
+exception when lock_not_available then
+  raise warning 'what was done to the row % of % is not recorded: %', new.id, tg_relid, sqlerrm;
   return null;
 end $$;
 

@@ -1,14 +1,17 @@
 -- Writes the jobs of a tool to a table of the app from now on, and takes what older pages and the
 -- app's own functions do to those rows; `projection.sql` of an adapter calls it. A column that the
--- table does not have is refused. Repeating it changes what is given anew. Where the setting
--- `unstuck.tools` names tools, all others are left as they are.
+-- table does not have is refused, and so is a p_begun that cannot be asked of it: a condition over
+-- the app's row `t`, true where the app has begun or charged the job itself. Repeating it changes
+-- what is given anew. Where the setting `unstuck.tools` names tools, all others are left as they
+-- are.
 create or replace function unstuck_private.projection_attach(
   p_tool text,
   p_host_table regclass,
   p_level text,
   p_columns jsonb,
   p_statuses jsonb,
-  p_settings jsonb default '{}'
+  p_settings jsonb default '{}',
+  p_begun text default null
 )
 returns void
 language plpgsql
@@ -34,13 +37,14 @@ begin
   if v_unknown is not null then
     raise exception '% has no column %', p_host_table, v_unknown;
   end if;
-  insert into unstuck.projections (tool, host_table, level, columns, statuses, settings)
-  values (p_tool, p_host_table, p_level, p_columns, p_statuses, p_settings)
+  insert into unstuck.projections (tool, host_table, level, columns, statuses, settings, begun)
+  values (p_tool, p_host_table, p_level, p_columns, p_statuses, p_settings, p_begun)
   on conflict (tool, host_table) do update
   set level = excluded.level,
     columns = excluded.columns,
     statuses = excluded.statuses,
-    settings = excluded.settings;
+    settings = excluded.settings,
+    begun = excluded.begun;
   if p_level = 'job' then
     -- A trigger of the app's table: which one is known here only.
     v_statement := format(
@@ -50,6 +54,8 @@ begin
     );
     execute v_statement;
   end if;
+  -- No row has this id: it only asks.
+  perform unstuck_private.refuse_apps_row(null, null, p_tool);
 end $$;
 
 revoke all on function unstuck_private.projection_attach

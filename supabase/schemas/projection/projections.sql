@@ -11,6 +11,8 @@ create table unstuck.projections (
   -- What the app's triggers ask for, beside the claims of its service.
   settings jsonb not null default '{}' check (jsonb_typeof(settings) = 'object'),
   enabled boolean not null default true,
+  -- True of the app's row `t` of a job that the app has begun or charged itself: an SQL condition.
+  begun text check (begun is null or level = 'job'),
   primary key (tool, host_table)
 );
 

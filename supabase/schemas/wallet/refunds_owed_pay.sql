@@ -1,5 +1,6 @@
 -- Tries the refunds that are owed, those tried least first, until p_until; of one user only where
--- p_user_id names one. It waits for no lock, and none that fails stops another.
+-- p_user_id names one. It waits for no lock, and none that fails stops another: whatever fails is
+-- one try more.
 create or replace function unstuck_private.refunds_owed_pay(p_user_id uuid, p_until timestamptz)
 returns void
 language plpgsql
@@ -59,6 +60,17 @@ begin
         and v_given > 0;
     exception when others then
       raise warning 'the refund of % that is owed failed: %', (v_owed.job).id, sqlerrm;
+      update unstuck.refunds_owed o
+      set tries = o.tries + 1,
+        error = sqlerrm
+      where o.ctid in (
+        select l.ctid
+        from unstuck.refunds_owed l
+        where l.ctid = v_owed.ctid
+          and l.tries = v_owed.tries
+          and l.job_id = (v_owed.job).id
+        for update skip locked
+      );
     end;
   end loop;
 end $$;
