@@ -300,14 +300,14 @@ end $$;
 
 revoke all on function unstuck_private.order_debit from public, anon, authenticated, service_role;
 
---: source order/refuse_apps_row.sql a83d0eaf9657
+--: source order/refuse_apps_row.sql 3edfd1ee80b6
 -- Refuses an order under whose id an attached table of the app has a row that is not this order's:
 -- the app has begun or charged it itself, it is another user's, or it stands in the table of other
 -- tools. A row that is this order's stays locked, so that the app does not begin it meanwhile.
 --
 -- The caller holds the account and the wallet. A transaction of the app that has its row may wait
--- for the wallet, so this never stands in a queue for the row, where others would see a deadlock: it
--- asks for the row each 10 ms, for 200 ms. After that the order is sent once more.
+-- for the wallet, so this never stands in a queue for the row, where others would see a deadlock:
+-- it asks for the row each 10 ms, for 200 ms. After that the order is sent once more.
 create or replace function unstuck_private.refuse_apps_row(
   p_user_id uuid,
   p_job_id uuid,
@@ -917,7 +917,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   5,
   'mends_of_moving_in',
-  '3bcfd0c29bbf9c2fa03ad5802fd404fce07d1c552c7d4f2ecba29a33f3bc1fbc'
+  '5fb6d3e8f827261344478905a0322f9764f6707b1cec047589f123eb0953342a'
 );
 
 notify pgrst, 'reload schema';

@@ -3,8 +3,8 @@
 -- tools. A row that is this order's stays locked, so that the app does not begin it meanwhile.
 --
 -- The caller holds the account and the wallet. A transaction of the app that has its row may wait
--- for the wallet, so this never stands in a queue for the row, where others would see a deadlock: it
--- asks for the row each 10 ms, for 200 ms. After that the order is sent once more.
+-- for the wallet, so this never stands in a queue for the row, where others would see a deadlock:
+-- it asks for the row each 10 ms, for 200 ms. After that the order is sent once more.
 create or replace function unstuck_private.refuse_apps_row(
   p_user_id uuid,
   p_job_id uuid,
