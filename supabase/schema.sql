@@ -8083,9 +8083,10 @@ AS $function$
 declare
   v_statement text;
   v_is_taken boolean;
+  v_tries int := 0;
 begin
   select 'select ' || string_agg(
-    format('coalesce((select %s from %s t where t.id = $1 for no key update), false)',
+    format('coalesce((select %s from %s t where t.id = $1 for no key update nowait), false)',
       h.taken, h.host_table),
     ' or ' order by h.host_table)
   into v_statement
@@ -8111,9 +8112,20 @@ begin
   end if;
   -- The conditions are the app's words.
   perform set_config('search_path', 'public, extensions', true);
-  execute v_statement
-  into v_is_taken
-  using p_job_id, p_user_id;
+  loop
+    begin
+      execute v_statement
+      into v_is_taken
+      using p_job_id, p_user_id;
+      exit;
+    exception when lock_not_available then
+      v_tries := v_tries + 1;
+      if v_tries >= 20 then
+        raise;
+      end if;
+    end;
+    perform pg_catalog.pg_sleep(0.01);
+  end loop;
   if v_is_taken then
     perform unstuck_private.refuse(409, 'idempotency_conflict');
   end if;
