@@ -1673,9 +1673,7 @@ begin
   from unstuck.tools t
   where t.tool = p_tool;
   if not found
-    or p_user_id is null
-    or p_job_id is null
-    or coalesce(p_request_hash, '') = ''
+    or num_nulls(p_user_id, p_job_id, nullif(p_request_hash, '')) > 0
     or jsonb_typeof(p_steps) is distinct from 'array'
     or jsonb_array_length(p_steps) not between 1 and 20
   then
@@ -1705,11 +1703,12 @@ begin
   perform unstuck_private.refuse_second_live_job(p_user_id, p_job_id, v_tool);
   v_own := unstuck_private.order_price(v_tool, p_input, jsonb_array_length(p_steps), p_measured);
   if v_own.unmeasured is not null and p_can_measure then
-    return query select u.* from unstuck_private.order_unmeasured(p_job_id, v_own.unmeasured) u;
+    return query
+    select u.*
+    from unstuck_private.order_unmeasured(p_job_id, v_own.unmeasured) u;
     return;
   end if;
-  v_price := unstuck_private.price_agreed(
-    p_user_id, p_tool, p_input, v_own.credits, p_max_credits);
+  v_price := unstuck_private.price_agreed(p_user_id, p_tool, p_input, v_own.credits, p_max_credits);
   v_balance := unstuck_private.refuse_over_balance(p_user_id, p_tool, v_price);
   begin
     -- Some servers of the PostgREST protocol pass a null as ''.
