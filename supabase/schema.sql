@@ -4506,6 +4506,49 @@ AS $function$
   select auth.uid() is not null and unstuck.has_role(auth.uid(), 'admin')
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.is_apps_row(p_user_id uuid, p_job_id uuid, p_tool text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO ''
+ SET lock_timeout TO '200ms'
+AS $function$
+declare
+  v_statement text;
+  v_is_taken boolean;
+begin
+  select 'select ' || string_agg(
+    format('coalesce((select %s from %s t where t.id = $1 for no key update nowait), false)',
+      h.taken, h.host_table),
+    ' or ' order by h.host_table)
+  into v_statement
+  from (
+    select p.host_table,
+      case
+        when bool_or(p.tool = p_tool) then coalesce(string_agg(distinct c.taken, ' or '), 'false')
+        else 'true'
+      end as taken
+    from unstuck.projections p
+    cross join lateral (
+      select nullif(
+        concat_ws(' or ',
+          '(' || p.begun || ') is true',
+          't.' || quote_ident(unstuck_private.projection_owner(p)) || ' is distinct from $2'),
+        '') as taken
+    ) c
+    where p.level = 'job'
+    group by p.host_table
+  ) h;
+  if v_statement is null then
+    return false;
+  end if;
+  -- The conditions are the app's words.
+  perform set_config('search_path', 'public, extensions', true);
+  execute v_statement
+  into v_is_taken
+  using p_job_id, p_user_id;
+  return v_is_taken;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.is_at_work(p_job_id uuid)
  RETURNS boolean
  LANGUAGE sql
@@ -8077,45 +8120,14 @@ CREATE OR REPLACE FUNCTION unstuck_private.refuse_apps_row(p_user_id uuid, p_job
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO ''
- SET lock_timeout TO '200ms'
 AS $function$
 declare
-  v_statement text;
   v_is_taken boolean;
   v_tries int := 0;
 begin
-  select 'select ' || string_agg(
-    format('coalesce((select %s from %s t where t.id = $1 for no key update nowait), false)',
-      h.taken, h.host_table),
-    ' or ' order by h.host_table)
-  into v_statement
-  from (
-    select p.host_table,
-      case
-        when bool_or(p.tool = p_tool) then coalesce(string_agg(distinct c.taken, ' or '), 'false')
-        else 'true'
-      end as taken
-    from unstuck.projections p
-    cross join lateral (
-      select nullif(
-        concat_ws(' or ',
-          '(' || p.begun || ') is true',
-          't.' || quote_ident(unstuck_private.projection_owner(p)) || ' is distinct from $2'),
-        '') as taken
-    ) c
-    where p.level = 'job'
-    group by p.host_table
-  ) h;
-  if v_statement is null then
-    return;
-  end if;
-  -- The conditions are the app's words.
-  perform set_config('search_path', 'public, extensions', true);
   loop
     begin
-      execute v_statement
-      into v_is_taken
-      using p_job_id, p_user_id;
+      v_is_taken := unstuck_private.is_apps_row(p_user_id, p_job_id, p_tool);
       exit;
     exception when lock_not_available then
       v_tries := v_tries + 1;
@@ -8123,7 +8135,7 @@ begin
         raise;
       end if;
     end;
-    perform pg_catalog.pg_sleep(0.01);
+    perform pg_sleep(0.01);
   end loop;
   if v_is_taken then
     perform unstuck_private.refuse(409, 'idempotency_conflict');
