@@ -152,12 +152,16 @@ export type Pack = {
     }>;
 };
 /**
+ * How credits are given.
+ */
+export type GiftKind = "grant" | "purchase" | "bonus" | "goodwill";
+/**
  * What changed the balance.
  */
 export type Entry = {
     id: number;
     at: string;
-    kind: "grant" | "purchase" | "bonus" | "goodwill" | "debit" | "refund" | "adjustment" | "chargeback";
+    kind: GiftKind | "debit" | "refund" | "adjustment" | "chargeback";
     amount: number;
     balanceAfter: number;
     reason: string | null;
@@ -183,8 +187,8 @@ export type LedgerPage = {
 };
 export type Options = {
     /**
-     * Address of the functions, where the client's own address is not
-     * the gateway's: "https://<your gateway>/functions/v1".
+     * Address of the functions, where the client's own address is
+     * not the gateway's: "https://<your gateway>/functions/v1".
      */
     functionsUrl?: string | undefined;
     /**

@@ -88,13 +88,14 @@
  * @property {Record<string, { name?: string, price?: string }>} words  By language.
  */
 
+/** How credits are given. @typedef {"grant" | "purchase" | "bonus" | "goodwill"} GiftKind */
+
 /**
  * What changed the balance.
  * @typedef {object} Entry
  * @property {number} id
  * @property {string} at
- * @property {"grant" | "purchase" | "bonus" | "goodwill" | "debit" | "refund" | "adjustment"
- *   | "chargeback"} kind
+ * @property {GiftKind | "debit" | "refund" | "adjustment" | "chargeback"} kind
  * @property {number} amount
  * @property {number} balanceAfter
  * @property {string | null} reason
@@ -116,8 +117,8 @@
 
 /**
  * @typedef {object} Options
- * @property {string} [functionsUrl]  Address of the functions, where the client's own address is not
- *   the gateway's: "https://<your gateway>/functions/v1".
+ * @property {string} [functionsUrl]  Address of the functions, where the client's own address is
+ *   not the gateway's: "https://<your gateway>/functions/v1".
  * @property {string | null} [buyUrl]  The app's own page that sells credits, if it has one. It gets
  *   the user's id as `client_reference_id`, as a payment link does.
  * @property {string} [bucket]  The bucket that inputs are uploaded to.

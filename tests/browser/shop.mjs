@@ -1,5 +1,5 @@
-// From too few credits to the result: what is missing is said before anything is uploaded, bought at
-// the checkout, and what was chosen is still there. Then the page of the credits.
+// From too few credits to the result: what is missing is said before anything is uploaded, bought
+// at the checkout, and what was chosen is still there. Then the page of the credits.
 
 import { picture } from "../client/picture.mjs";
 import { open, reached, stack, tell } from "./tab.mjs";

@@ -186,7 +186,8 @@ fn a_request_passes_as_it_is_without_the_headers_of_its_hop() {
 fn redirects_are_passed_on_and_the_projects_own_address_becomes_ours() {
     e2e::run(async |world| {
         let elsewhere = "HTTP/1.1 302 Found\r\ncontent-length: 0\r\nconnection: close\r\n\
-            location: https://accounts.example/login?redirect_uri={project}/auth/v1/callback\r\n\r\n";
+            location: https://accounts.example/login?redirect_uri={project}/auth/v1/callback\r\n\
+            \r\n";
         let here = "HTTP/1.1 201 Created\r\ncontent-length: 0\r\nconnection: close\r\n\
             location: {project}/storage/v1/upload/resumable/YQ\r\n\r\n";
         let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
