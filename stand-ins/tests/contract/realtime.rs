@@ -135,6 +135,10 @@ fn insert(id: u32, owner: &str, body: &str) -> String {
     )
 }
 
+fn wish(event: &str, table: &str, filter: &str) -> Value {
+    json!({"event": event, "schema": "public", "table": table, "filter": filter})
+}
+
 #[tokio::test]
 async fn a_subscriber_is_told_what_the_policies_show_it() {
     let (running, database) = start_with_database(json!({})).await;
@@ -176,7 +180,7 @@ async fn a_subscriber_is_told_what_the_policies_show_it() {
 async fn events_and_filters_choose_and_one_message_names_all_wishes() {
     let (running, database) = start_with_database(json!({})).await;
     let mut peer = Peer::connect(&running).await;
-    let wish = |event: &str, filter: &str| json!({"event": event, "schema": "public", "table": "notes", "filter": filter});
+    let wish = |event: &str, filter: &str| wish(event, "notes", filter);
     let wishes = json!([
         wish("INSERT", "body=eq.a"),
         wish("*", "id=in.(2,3)"),
@@ -276,7 +280,7 @@ async fn a_bad_token_later_ends_the_channel_at_once() {
 async fn what_cannot_be_subscribed_is_said() {
     let (running, _database) = start_with_database(json!({})).await;
     let token = running.sign_in("user1@example.com").await;
-    let table = |name: &str, filter: &str| json!([{"event": "*", "schema": "public", "table": name, "filter": filter}]);
+    let table = |name: &str, filter: &str| json!([wish("*", name, filter)]);
     for (wishes, message) in [
         (table("unpublished", ""), "Please check Realtime is enabled for the given connect"),
         (table("notes", "secret=eq.x"), "invalid column for filter secret"),
