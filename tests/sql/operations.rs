@@ -139,6 +139,7 @@ async fn the_page_names_only_violations_that_the_audit_reports() {
         "violations_of_balances",
         "violations_now",
         "violations_of_owed",
+        "violations_of_purchases",
         "violations_of_each",
     ]
     .map(|name| sources::read(format!("supabase/schemas/audit/{name}.sql")))

@@ -42,7 +42,7 @@ declare
     'credit_grant_v1', 'consume_upscaler_credits', 'refund_upscaler_credits', 'webhook_record_v1',
     'job_enqueue_v2', 'job_enqueue_v2', 'step_done_v2', 'step_complete_v2', 'webhook_record_v2',
     'webhook_applied_v1', 'provider_alarm_v1', 'sweep_begin_v1', 'sweep_end_v1', 'user_erase_v1',
-    'purchase_record_v1', 'purchase_record_v1', 'purchase_checkout_v1',
+    'purchase_record_v1', 'purchase_record_v1', 'purchase_checkout_v1', 'order_quote_v1',
     'health_v1', 'steps_get_v1', 'files_due_v1', 'files_choose_v1', 'files_deleted_v1'];
   v_call text := v_calls[1 + floor(random() * cardinality(v_calls))::int];
   v_provider text := (
@@ -97,6 +97,7 @@ begin
     when 'steps_due_v1' then perform steps_due_v1(v_provider, 20, random() < 0.5);
     when 'steps_waiting_v1' then perform steps_waiting_v1(v_provider);
     when 'queue_check_v1' then perform queue_check_v1(v_provider);
+    when 'order_quote_v1' then perform order_quote_v1(v_job.tool, '{}', 1, p_user);
     when 'job_get_v1' then perform job_get_v1(v_job.id, p_user);
     when 'generation_get_v1' then perform generation_get_v1(p_user, v_job.tool, v_job.id);
     when 'generation_retry_v1' then perform generation_retry_v1(v_job.id, v_job.tool);
