@@ -89,8 +89,8 @@ export type Job = {
 };
 export type Options = {
     /**
-     * Address of the functions, where the client's own address is not
-     * the gateway's: "https://<your gateway>/functions/v1".
+     * Address of the functions, where the client's own address is
+     * not the gateway's: "https://<your gateway>/functions/v1".
      */
     functionsUrl?: string | undefined;
     /**

@@ -47,8 +47,8 @@
 
 /**
  * @typedef {object} Options
- * @property {string} [functionsUrl]  Address of the functions, where the client's own address is not
- *   the gateway's: "https://<your gateway>/functions/v1".
+ * @property {string} [functionsUrl]  Address of the functions, where the client's own address is
+ *   not the gateway's: "https://<your gateway>/functions/v1".
  * @property {string} [bucket]  The bucket that inputs are uploaded to.
  * @property {number} [pollMs]  Shortest time between two queries of a job, in milliseconds.
  * @property {number} [pollMaxMs]  Longest.

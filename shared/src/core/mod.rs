@@ -10,6 +10,7 @@ pub mod id;
 pub mod job;
 pub mod json;
 pub mod media;
+pub mod origin;
 pub mod provider;
 pub mod reply;
 pub mod storage;

@@ -1,6 +1,6 @@
-//! `/storage/v1`: signed uploads, uploads in chunks, object info, reading by URL. Whether a caller may write or read
-//! is what the policies of the project's database say; its buckets are the rows there. Only a
-//! service key passes without a policy or removes objects.
+//! `/storage/v1`: signed uploads, uploads in chunks, object info, reading by URL. Whether a caller
+//! may write or read is what the policies of the project's database say; its buckets are the rows
+//! there. Only a service key passes without a policy or removes objects.
 
 mod database;
 mod disk;
