@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_location_at_the_project_leads_back_here_and_no_other_does() {
-        let at = |location, is_storage| {
+        let at = |location: &str, is_storage| {
             address_here(location, "https://p.co", "https://own.app", is_storage)
         };
         let upload = "/storage/v1/upload/resumable/YQ";
