@@ -36,7 +36,7 @@ fn an_app_sees_by_the_gateways_address_alone_what_it_sees_at_the_project() {
             "leadsHere": true,
             "statuses": [201, 204, 409],
             "resumedAt": 6 * 1024 * 1024,
-            "size": 50 * 1024 * 1024,
+            "isWhole": true,
         });
         assert_eq!((&project["byUser"], &project["bySignature"]), (&chunks, &chunks));
         let user = world.user(1).await;
@@ -141,7 +141,7 @@ fn a_request_passes_as_it_is_without_the_headers_of_its_hop() {
         )
         .await;
         let gateway = before(world, &project).await;
-        let path = "/rest/v1/a%2Fb?select=*&x=%20'";
+        let path = "/rest/v1/a%2Fb?select=*&x=%20%27";
         let answer = world
             .http()
             .patch(format!("{gateway}{path}"))
@@ -186,8 +186,7 @@ fn a_request_passes_as_it_is_without_the_headers_of_its_hop() {
 fn redirects_are_passed_on_and_the_projects_own_address_becomes_ours() {
     e2e::run(async |world| {
         let elsewhere = "HTTP/1.1 302 Found\r\ncontent-length: 0\r\nconnection: close\r\n\
-            location: https://accounts.example/login?redirect_uri={project}/auth/v1/callback\r\n\
-            \r\n";
+            location: https://accounts.example/login?to={project}/auth/v1/callback\r\n\r\n";
         let here = "HTTP/1.1 201 Created\r\ncontent-length: 0\r\nconnection: close\r\n\
             location: {project}/storage/v1/upload/resumable/YQ\r\n\r\n";
         let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
@@ -201,7 +200,7 @@ fn redirects_are_passed_on_and_the_projects_own_address_becomes_ours() {
         let gateway = before(world, &project).await;
         let answer = location(format!("{gateway}/auth/v1/authorize?provider=x")).await;
         let callback = format!("{}/auth/v1/callback", project.url);
-        let there = format!("https://accounts.example/login?redirect_uri={callback}");
+        let there = format!("https://accounts.example/login?to={callback}");
         assert_eq!(answer, (302, there));
         assert_eq!(project.heads.lock().unwrap().len(), 1, "no redirect is followed");
         let project = RecordedProject::start(here).await;

@@ -40,7 +40,7 @@ fn a_quote_is_what_the_order_then_costs() {
             assert_eq!(
                 quoted,
                 json!({ "tool": UPSCALER.name, "credits": price, "balance": CREDITS,
-                    "enough": true, "etaSeconds": 0 })
+                    "enough": true, "etaSeconds": 0, "unmeasured": null })
             );
         }
         let mut dear = Order::new(world).await;
@@ -72,7 +72,7 @@ fn nobody_may_ask_and_a_bad_credential_may_not() {
             assert_eq!(
                 call.ok().await,
                 json!({ "tool": UPSCALER.name, "credits": 90, "balance": null, "enough": null,
-                    "etaSeconds": 0 })
+                    "etaSeconds": 0, "unmeasured": null })
             );
         }
         for bad in ["garbage", "a.b.c", cron.as_str()] {

@@ -8,8 +8,8 @@
 //! there (the JSON of storage names no host); and a file that a browser would run is confined,
 //! because the pages have their sessions on this origin.
 
-use shared::core::address::split_origin;
 use shared::core::error::{ApiError, ErrorCode};
+use shared::core::origin::split_origin;
 use shared::edge;
 use worker::wasm_bindgen::JsCast;
 use worker::{Env, Fetch, Headers, Request, Response, web_sys};

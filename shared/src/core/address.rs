@@ -3,8 +3,6 @@
 //! This module does no I/O: `flow::order::input` asks whether an object exists. Hosts match exactly
 //! or as a dot-suffix, never as a bare suffix: `evil-example.com` is not under `example.com`.
 
-use std::borrow::Cow;
-
 use crate::core::config::Config;
 use crate::core::id::UserId;
 use url::{Host, Url};
@@ -18,8 +16,6 @@ pub(super) const LENGTH_MAX: usize = 2_048;
 pub const NOT_ALLOWED: &str = "is not on an allowed host";
 /// The storage bucket for users' inputs.
 pub const UPLOADS: &str = "uploads";
-/// Where storage has its objects.
-const OBJECTS: &str = "/storage/v1/object/";
 
 /// A checked input URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,25 +33,6 @@ impl InputUrl {
         match self {
             Self::Own { url, .. } | Self::Other { url } => url,
         }
-    }
-}
-
-/// An absolute URL's origin and the rest; everything is the rest where there is no origin.
-pub fn split_origin(url: &str) -> (&str, &str) {
-    let Some((_, after)) = url.split_once("://") else { return ("", url) };
-    let rest = after.find(['/', '?', '#']).and_then(|at| after.get(at..)).unwrap_or_default();
-    url.split_at_checked(url.len() - rest.len()).unwrap_or((url, ""))
-}
-
-/// A file that is named by the address at which the app reached us (`origin`), where the gateway
-/// passes it on to the project's storage, by the project's own address.
-pub fn at_project<'a>(text: &'a str, origin: &str, config: &Config) -> Cow<'a, str> {
-    let (named, rest) = split_origin(text);
-    match &config.supabase_url {
-        Some(project) if !named.is_empty() && named == origin && rest.starts_with(OBJECTS) => {
-            Cow::Owned(format!("{project}{rest}"))
-        }
-        _ => Cow::Borrowed(text),
     }
 }
 
@@ -149,7 +126,7 @@ pub(super) fn allowed(url: &Url, hosts: &[String]) -> bool {
 
 /// Returns `<bucket>/<caller>/…` from the URL of an object that belongs to the caller.
 fn own_object(url: &Url, caller: UserId, results: &str) -> Option<String> {
-    let path = url.path().strip_prefix(OBJECTS)?;
+    let path = url.path().strip_prefix("/storage/v1/object/")?;
     let path = path.strip_prefix("public/").unwrap_or(path);
     let lower = path.to_ascii_lowercase();
     // Storage might decode these into another path than the one checked here.

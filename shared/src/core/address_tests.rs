@@ -1,6 +1,6 @@
 //! Which addresses are ours, and which may be read.
 
-use super::{InputUrl, at_project, input, output, split_origin};
+use super::{InputUrl, input, output};
 use crate::core::config::Config;
 use crate::core::id::UserId;
 
@@ -47,30 +47,6 @@ fn r02_the_buckets_of_runninghub_are_in_the_shipped_wrangler_toml() {
         count += 1;
     }
     assert!(count > 3, "each function that copies results names the hosts");
-}
-
-#[test]
-fn a_url_is_split_after_its_host() {
-    assert_eq!(split_origin("https://a.b:1/c?d=/e"), ("https://a.b:1", "/c?d=/e"));
-    assert_eq!(split_origin("https://a.b"), ("https://a.b", ""));
-    assert_eq!(split_origin("https://a.b?c"), ("https://a.b", "?c"));
-    assert_eq!(split_origin("/c?to=x"), ("", "/c?to=x"));
-}
-
-#[test]
-fn a_file_named_by_the_apps_one_address_is_the_projects() {
-    let config = config("https://p.supabase.test", &[]);
-    let at = |text: &str, origin| at_project(text, origin, &config).into_owned();
-    let path = format!("/storage/v1/object/public/uploads/{ME}/a.png");
-    let (here, project) =
-        (format!("https://app.example{path}"), format!("https://p.supabase.test{path}"));
-    assert_eq!(at(&here, "https://app.example"), project);
-    for origin in ["https://other.example", "https://app.example:8443", ""] {
-        assert_eq!(at(&here, origin), here, "{origin}");
-    }
-    let page = "https://app.example/storage/v1/upload";
-    assert_eq!(at(page, "https://app.example"), page);
-    assert_eq!(at(&path, ""), path, "no host is named");
 }
 
 #[test]

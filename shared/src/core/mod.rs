@@ -12,6 +12,7 @@ pub mod job;
 pub mod json;
 pub mod measure;
 pub mod media;
+pub mod origin;
 pub mod provider;
 pub mod reply;
 pub mod return_page;

@@ -13,8 +13,8 @@ use worker::web_sys::{AbortController, AbortSignal, Response};
 use worker::{Delay, Env, MessageBuilder};
 
 use super::http::{exchange, is_redirect, text};
-use crate::core::address;
 use crate::core::media::MediaType;
+use crate::core::origin::split_origin;
 use crate::core::transport::{
     CopyError, FileCopy, FileInMemory, HttpRequest, HttpResponse, Transport, TransportError,
 };
@@ -47,7 +47,7 @@ impl Fetch {
 
     /// The same for a request to that URL.
     pub(super) fn reached_at(self, url: &str) -> Fetch {
-        Fetch { origin: address::split_origin(url).0.into(), ..self }
+        Fetch { origin: split_origin(url).0.into(), ..self }
     }
 
     /// Returns the bindings and variables of the function.

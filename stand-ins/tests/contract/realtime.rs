@@ -135,10 +135,6 @@ fn insert(id: u32, owner: &str, body: &str) -> String {
     )
 }
 
-fn wish(event: &str, table: &str, filter: &str) -> Value {
-    json!({"event": event, "schema": "public", "table": table, "filter": filter})
-}
-
 #[tokio::test]
 async fn a_subscriber_is_told_what_the_policies_show_it() {
     let (running, database) = start_with_database(json!({})).await;
@@ -180,7 +176,11 @@ async fn a_subscriber_is_told_what_the_policies_show_it() {
 async fn events_and_filters_choose_and_one_message_names_all_wishes() {
     let (running, database) = start_with_database(json!({})).await;
     let mut peer = Peer::connect(&running).await;
-    let wish = |event: &str, filter: &str| wish(event, "notes", filter);
+    let wish = |event: &str, filter: &str| {
+        let mut wish = notes(event)[0].clone();
+        wish["filter"] = filter.into();
+        wish
+    };
     let wishes = json!([
         wish("INSERT", "body=eq.a"),
         wish("*", "id=in.(2,3)"),
@@ -280,7 +280,11 @@ async fn a_bad_token_later_ends_the_channel_at_once() {
 async fn what_cannot_be_subscribed_is_said() {
     let (running, _database) = start_with_database(json!({})).await;
     let token = running.sign_in("user1@example.com").await;
-    let table = |name: &str, filter: &str| json!([wish("*", name, filter)]);
+    let table = |name: &str, filter: &str| {
+        let mut wishes = notes("*");
+        (wishes[0]["table"], wishes[0]["filter"]) = (name.into(), filter.into());
+        wishes
+    };
     for (wishes, message) in [
         (table("unpublished", ""), "Please check Realtime is enabled for the given connect"),
         (table("notes", "secret=eq.x"), "invalid column for filter secret"),

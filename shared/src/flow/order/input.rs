@@ -6,8 +6,8 @@
 use crate::core::address::{self, InputUrl};
 use crate::core::error::ApiError;
 use crate::core::id::UserId;
-use crate::core::storage;
 use crate::core::transport::{HttpRequest, HttpResponse, Transport};
+use crate::core::{origin, storage};
 use crate::flow::Cx;
 use serde_json::Value;
 
@@ -41,7 +41,7 @@ pub async fn check<T: Transport>(
     if url.is_empty() {
         return Err(ApiError::bad_field(field, "is missing"));
     }
-    let url = address::at_project(url, cx.transport.origin(), cx.config);
+    let url = origin::at_project(url, cx.transport.origin(), cx.config);
     let input = address::input(&url, caller, cx.config)
         .map_err(|problem| ApiError::bad_field(field, problem))?;
     if let InputUrl::Own { object, .. } = &input {

@@ -4,8 +4,8 @@ use crate::core::address::{self, InputUrl};
 use crate::core::error::ApiError;
 use crate::core::id::UserId;
 use crate::core::measure::{FileSize, HeaderReader, Measured, PriceUnit, Reading, WINDOW_BYTES};
-use crate::core::storage;
 use crate::core::transport::{HttpRequest, Streams};
+use crate::core::{origin, storage};
 use crate::flow::Cx;
 use crate::flow::order::input;
 use futures_util::future::join_all;
@@ -21,7 +21,7 @@ pub(super) async fn files<T: Streams>(
     caller: UserId,
 ) -> Result<Measured, ApiError> {
     let sizes = files.iter().map(async |(field, url)| {
-        let url = address::at_project(url, cx.transport.origin(), cx.config);
+        let url = origin::at_project(url, cx.transport.origin(), cx.config);
         match address::input(&url, caller, cx.config) {
             Ok(InputUrl::Own { object, .. }) => size(cx, field, &object).await,
             _ => Ok(None),

@@ -19,7 +19,7 @@ use tokio_postgres::{Client, NoTls};
 use super::socket::SocketEvent;
 use super::stream::{RowChange, StreamReader};
 use super::table::RoleTable;
-use super::wanted::WantedChanges;
+use super::wanted::ChangeWish;
 use crate::clock;
 
 const PUBLICATION: &str = "supabase_realtime";
@@ -28,7 +28,7 @@ const POLL: Duration = Duration::from_millis(100);
 /// One wish of one channel.
 pub(super) struct Subscription {
     pub(super) wish_id: u32,
-    pub(super) wanted: WantedChanges,
+    pub(super) wanted: ChangeWish,
     pub(super) role: String,
     pub(super) claims: Value,
     pub(super) topic: String,

@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::frame::{Frame, FrameVersion};
 use super::hub::{SubscribeError, Subscription};
-use super::wanted::{WantedChanges, wish_id};
+use super::wanted::{ChangeWish, wish_id};
 use crate::clock;
 use crate::front::SharedFront;
 
@@ -283,7 +283,7 @@ impl Socket<'_> {
             .map(|params| {
                 Ok(Subscription {
                     wish_id: wish_id(params),
-                    wanted: WantedChanges::parse(params)?,
+                    wanted: ChangeWish::parse(params)?,
                     role: role.to_owned(),
                     claims: channel.claims.clone(),
                     topic: topic.to_owned(),

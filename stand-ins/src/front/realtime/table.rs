@@ -10,7 +10,7 @@ use tokio_postgres::{Client, Error};
 
 use super::hub::Subscription;
 use super::stream::{Printed, RowChange};
-use super::wanted::{Filter, WantedChanges};
+use super::wanted::{ChangeWish, Filter};
 use crate::clock;
 use crate::front::role::become_role;
 
@@ -78,7 +78,7 @@ impl RoleTable {
 
     /// Why the wish cannot be granted to the role: a column that it may not read, a value that its
     /// column cannot have.
-    pub(super) async fn refuse(&self, client: &Client, wanted: &WantedChanges) -> Option<String> {
+    pub(super) async fn refuse(&self, client: &Client, wanted: &ChangeWish) -> Option<String> {
         let is_readable = |name: &str| self.column(name).is_some_and(|column| column.is_readable);
         for filter in &wanted.filters {
             if !is_readable(&filter.column) {

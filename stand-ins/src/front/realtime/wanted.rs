@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 /// One parsed wish.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct WantedChanges {
+pub(super) struct ChangeWish {
     /// `INSERT`, `UPDATE`, `DELETE` or `*`.
     pub(super) action: &'static str,
     pub(super) schema: String,
@@ -63,7 +63,7 @@ pub(super) fn wish_id(params: &Value) -> u32 {
     hash & 0x07ff_ffff
 }
 
-impl WantedChanges {
+impl ChangeWish {
     pub(super) fn parse(params: &Value) -> Result<Self, String> {
         let columns = columns(params)?;
         let text = |name: &str| params.get(name).and_then(Value::as_str);
@@ -183,7 +183,7 @@ mod tests {
 
     fn shown(filter: &str) -> Result<Vec<Value>, String> {
         let params = json!({"schema": "public", "table": "t", "filter": filter});
-        WantedChanges::parse(&params)
+        ChangeWish::parse(&params)
             .map(|wanted| wanted.filters.iter().map(Filter::shown).collect::<Vec<_>>())
     }
 
@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn what_is_not_said_is_everything() {
         let parse = |params: Value| {
-            WantedChanges::parse(&params).map(|wanted| (wanted.action, wanted.schema, wanted.table))
+            ChangeWish::parse(&params).map(|wanted| (wanted.action, wanted.schema, wanted.table))
         };
         let named = |action, schema: &str, table: &str| Ok((action, schema.into(), table.into()));
         assert_eq!(parse(json!({"schema": "a"})), named("*", "a", "*"));

@@ -75,16 +75,16 @@ impl ResumableUploads {
         self.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn find(&self, id: &str) -> Result<Arc<BegunUpload>, ChunkRefusal> {
+    fn find(&self, id: &str) -> Result<Arc<BegunUpload>, ResumableRefusal> {
         let found = self.begun().get(id).map(Arc::clone);
-        found.ok_or(ChunkRefusal::text(404, "The file for this url was not found\n"))
+        found.ok_or(ResumableRefusal::text(404, "The file for this url was not found\n"))
     }
 
     /// Of an upload that is over for its age, nothing is told but that.
-    fn find_fresh(&self, id: &str) -> Result<Arc<BegunUpload>, ChunkRefusal> {
+    fn find_fresh(&self, id: &str) -> Result<Arc<BegunUpload>, ResumableRefusal> {
         let upload = self.find(id)?;
         if clock::now_ms() > upload.created_ms + self.lifetime_ms {
-            return Err(ChunkRefusal::text(410, "The file for this url no longer exists\n"));
+            return Err(ResumableRefusal::text(410, "The file for this url no longer exists\n"));
         }
         Ok(upload)
     }
@@ -93,12 +93,12 @@ impl ResumableUploads {
 /// A refusal of the protocol, or one of storage, which is wrapped before the protocol begins and
 /// plain inside it.
 #[derive(Debug)]
-enum ChunkRefusal {
+enum ResumableRefusal {
     Text(u16, String),
     Storage(StorageRefusal),
 }
 
-impl ChunkRefusal {
+impl ResumableRefusal {
     fn text(status: u16, body: &str) -> Self {
         Self::Text(status, body.to_owned())
     }
@@ -110,14 +110,14 @@ impl ChunkRefusal {
 }
 
 /// Inside the protocol.
-impl From<StorageRefusal> for ChunkRefusal {
+impl From<StorageRefusal> for ResumableRefusal {
     fn from(refusal: StorageRefusal) -> Self {
         let (status, message) = refusal.into_parts();
         Self::Text(status, message)
     }
 }
 
-impl IntoResponse for ChunkRefusal {
+impl IntoResponse for ResumableRefusal {
     fn into_response(self) -> Response {
         match self {
             Self::Storage(refusal) => refusal.into_response(),
@@ -142,7 +142,10 @@ fn answer(status: StatusCode, headers: &[(&'static str, String)], body: String) 
 
 /// Reads what a refusal leaves of a body: else the connection closes, and a client that still sends
 /// never sees the answer.
-async fn answered(mut body: BodyDataStream, outcome: Result<Response, ChunkRefusal>) -> Response {
+async fn answered(
+    mut body: BodyDataStream,
+    outcome: Result<Response, ResumableRefusal>,
+) -> Response {
     while let Some(Ok(_)) = body.next().await {}
     outcome.into_response()
 }
@@ -158,27 +161,25 @@ async fn created(
     front: &SharedFront,
     parts: &Parts,
     body: &mut BodyDataStream,
-) -> Result<Response, ChunkRefusal> {
+) -> Result<Response, ResumableRefusal> {
     let (headers, is_signed) = (&parts.headers, parts.uri.path().starts_with(SIGNED));
     checked(front, &parts.method, headers, is_signed)?;
     if headers.contains_key("upload-defer-length") {
         let message = "creation-defer-length extension is not (yet) supported.\n";
-        return Err(ChunkRefusal::text(501, message));
+        return Err(ResumableRefusal::text(501, message));
     }
     let missing = "Upload-Length or Upload-Defer-Length header required\n";
-    let length = number(headers, "upload-length").ok_or(ChunkRefusal::text(400, missing))?;
+    let length = number(headers, "upload-length").ok_or(ResumableRefusal::text(400, missing))?;
     let metadata = text(headers, "upload-metadata").unwrap_or_default().to_owned();
-    let fields = metadata_fields(&metadata).ok_or(ChunkRefusal::text(
-        400,
-        "Upload-Metadata is invalid. It MUST consist of one or more comma-separated key-value \
-         pairs",
-    ))?;
+    let invalid = "Upload-Metadata is invalid. It MUST consist of one or more comma-separated \
+                   key-value pairs";
+    let fields = metadata_fields(&metadata).ok_or(ResumableRefusal::text(400, invalid))?;
     let field = |name: &str| fields.get(name).map(String::as_str);
     let (bucket, name) = (field("bucketName"), field("objectName"));
     let name = format!("{}/{}", bucket.unwrap_or_default(), name.unwrap_or_default());
     let (object, bucket) = front.storage.object(&name).await?;
     if length > bucket.bytes_max.unwrap_or(u64::MAX).min(front.storage.bytes_max) {
-        return Err(ChunkRefusal::text(413, "Maximum size exceeded\n"));
+        return Err(ResumableRefusal::text(413, "Maximum size exceeded\n"));
     }
     let upsert = admitted(front, headers, &object, is_signed).await?;
     let description = description(&fields);
@@ -187,7 +188,7 @@ async fn created(
         return Err(StorageRefusal::duplicate().into());
     }
     let incoming = front.storage.disk.new_incoming();
-    File::create(&incoming).await.map_err(|error| ChunkRefusal::io(&error))?;
+    File::create(&incoming).await.map_err(|error| ResumableRefusal::io(&error))?;
     let id = URL_SAFE_NO_PAD.encode(format!("{object}/{}", clock::new_uuid()));
     let upload = Arc::new(BegunUpload {
         object,
@@ -212,7 +213,7 @@ async fn look(
     State(front): State<SharedFront>,
     Path(id): Path<String>,
     request: Request,
-) -> Result<Response, ChunkRefusal> {
+) -> Result<Response, ResumableRefusal> {
     let (headers, is_signed) = (request.headers(), request.uri().path().starts_with(SIGNED));
     checked(&front, request.method(), headers, is_signed)?;
     let upload = front.storage.resumable.find_fresh(&id)?;
@@ -244,22 +245,22 @@ async fn appended(
     id: &str,
     parts: &Parts,
     body: &mut BodyDataStream,
-) -> Result<Response, ChunkRefusal> {
+) -> Result<Response, ResumableRefusal> {
     let (headers, is_signed) = (&parts.headers, parts.uri.path().starts_with(SIGNED));
     checked(front, &parts.method, headers, is_signed)?;
     let from = number(headers, "upload-offset");
-    let from = from.ok_or(ChunkRefusal::text(403, "Upload-Offset header required\n"))?;
+    let from = from.ok_or(ResumableRefusal::text(403, "Upload-Offset header required\n"))?;
     if !headers.contains_key(header::CONTENT_TYPE) {
-        return Err(ChunkRefusal::text(403, "Content-Type header required\n"));
+        return Err(ResumableRefusal::text(403, "Content-Type header required\n"));
     }
     let upload = front.storage.resumable.find_fresh(id)?;
     let upsert = admitted(front, headers, &upload.object, is_signed).await?;
     if let Some(length) = number(headers, header::CONTENT_LENGTH.as_str()) {
         if from + length > upload.length {
-            return Err(ChunkRefusal::text(413, "upload's size exceeded\n"));
+            return Err(ResumableRefusal::text(413, "upload's size exceeded\n"));
         }
         if length != CHUNK_BYTES && from + length < upload.length {
-            return Err(ChunkRefusal::text(400, "A chunk must have 6 MB, all but the last\n"));
+            return Err(ResumableRefusal::text(400, "A chunk must have 6 MB, all but the last\n"));
         }
     }
     let offset = received(front, &upload, from, body, upsert).await?;
@@ -276,7 +277,7 @@ async fn give_up(
     State(front): State<SharedFront>,
     Path(id): Path<String>,
     request: Request,
-) -> Result<Response, ChunkRefusal> {
+) -> Result<Response, ResumableRefusal> {
     let (headers, is_signed) = (request.headers(), request.uri().path().starts_with(SIGNED));
     checked(&front, request.method(), headers, is_signed)?;
     let upload = front.storage.resumable.find(&id)?;
@@ -284,7 +285,7 @@ async fn give_up(
     let offset = upload.offset.lock().await;
     if *offset == upload.length {
         let message = "Cannot terminate an already completed upload";
-        return Err(ChunkRefusal::text(400, message));
+        return Err(ResumableRefusal::text(400, message));
     }
     front.storage.resumable.begun().remove(&id);
     // It may have been deleted with an earlier request for the same.
@@ -299,25 +300,25 @@ fn checked(
     method: &Method,
     headers: &HeaderMap,
     is_signed: bool,
-) -> Result<(), ChunkRefusal> {
+) -> Result<(), ResumableRefusal> {
     if !is_signed {
         let caller = ProjectCaller::of(headers, &front.keys, &front.signer);
-        write::bound(caller).map_err(ChunkRefusal::Storage)?;
+        write::bound(caller).map_err(ResumableRefusal::Storage)?;
     }
     match text(headers, "tus-resumable") {
-        None => return Err(ChunkRefusal::text(412, "Tus-Resumable Required\n")),
+        None => return Err(ResumableRefusal::text(412, "Tus-Resumable Required\n")),
         Some(VERSION) => {}
-        Some(_) => return Err(ChunkRefusal::text(400, "Invalid tus-resumable\n")),
+        Some(_) => return Err(ResumableRefusal::text(400, "Invalid tus-resumable\n")),
     }
     for name in ["upload-offset", "upload-length"] {
         let is_number = number(headers, name).is_some();
         if headers.contains_key(name) && !is_number {
-            return Err(ChunkRefusal::text(400, &format!("Invalid {name}\n")));
+            return Err(ResumableRefusal::text(400, &format!("Invalid {name}\n")));
         }
     }
     let kind = text(headers, header::CONTENT_TYPE.as_str());
     if method == Method::PATCH && kind.is_some_and(|kind| kind != CHUNK_TYPE) {
-        return Err(ChunkRefusal::text(400, "Invalid content-type\n"));
+        return Err(ResumableRefusal::text(400, "Invalid content-type\n"));
     }
     Ok(())
 }
@@ -329,14 +330,14 @@ async fn admitted(
     headers: &HeaderMap,
     object: &ObjectPath,
     is_signed: bool,
-) -> Result<bool, ChunkRefusal> {
+) -> Result<bool, ResumableRefusal> {
     if !is_signed {
         let upsert = write::wants_upsert(headers);
         write::may_write(front, headers, object, upsert).await?;
         return Ok(upsert);
     }
     let token = text(headers, "x-signature")
-        .ok_or_else(|| ChunkRefusal::text(400, "Missing x-signature header"))?;
+        .ok_or_else(|| ResumableRefusal::text(400, "Missing x-signature header"))?;
     Ok(write::signed_upsert(&front.storage, token, object)?)
 }
 
@@ -347,17 +348,18 @@ async fn received(
     from: u64,
     body: &mut BodyDataStream,
     upsert: bool,
-) -> Result<u64, ChunkRefusal> {
+) -> Result<u64, ResumableRefusal> {
     let mut offset = upload.offset.lock().await;
     if *offset != from {
-        return Err(ChunkRefusal::text(409, "Upload-Offset conflict\n"));
+        return Err(ResumableRefusal::text(409, "Upload-Offset conflict\n"));
     }
     let was_complete = *offset == upload.length && upload.length > 0;
     write_chunk(upload, &mut offset, body).await?;
     if *offset == upload.length && !was_complete {
         let storage = &front.storage;
         let bucket = storage.database.bucket(&upload.object.bucket).await?;
-        let file = File::open(&upload.incoming).await.map_err(|error| ChunkRefusal::io(&error))?;
+        let file =
+            File::open(&upload.incoming).await.map_err(|error| ResumableRefusal::io(&error))?;
         let (description, content) = (upload.description.clone(), disk::chunks(file.take(*offset)));
         write::put(storage, &upload.object, &bucket, upsert, description, content).await?;
         // What is left over does no harm.
@@ -370,15 +372,15 @@ async fn write_chunk(
     upload: &BegunUpload,
     offset: &mut u64,
     body: &mut BodyDataStream,
-) -> Result<(), ChunkRefusal> {
+) -> Result<(), ResumableRefusal> {
     if *offset == upload.length {
         return Ok(());
     }
-    let failed = |error: std::io::Error| ChunkRefusal::io(&error);
+    let failed = |error: std::io::Error| ResumableRefusal::io(&error);
     let mut file = OpenOptions::new().append(true).open(&upload.incoming).await.map_err(failed)?;
     while let Some(Ok(chunk)) = body.next().await {
         if *offset + chunk.len() as u64 > upload.length {
-            return Err(ChunkRefusal::text(413, "upload's size exceeded\n"));
+            return Err(ResumableRefusal::text(413, "upload's size exceeded\n"));
         }
         file.write_all(&chunk).await.map_err(failed)?;
         *offset += chunk.len() as u64;
