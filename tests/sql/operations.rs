@@ -137,6 +137,7 @@ async fn the_page_names_only_violations_that_the_audit_reports() {
         "violations_of_jobs",
         "violations_of_entries",
         "violations_of_balances",
+        "violations_of_purchases",
         "violations_now",
         "violations_of_owed",
         "violations_of_purchases",

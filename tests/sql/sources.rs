@@ -9,7 +9,7 @@ use super::schema::{assert_same, dump};
 
 /// Internal functions that run with their owner's rights, and why they must.
 const DEFINERS: [(&str, &str); 12] = [
-    ("caller_balance", "a user does not read the wallet of an app"),
+    ("caller_balance", "the wallet is no table that a user reads"),
     ("caller_positions", "a position counts the jobs of others"),
     ("host_row_changed", "a page of the app writes its own row, never our tables"),
     ("is_admin", "policies ask it, and a user does not read everybody's roles"),
