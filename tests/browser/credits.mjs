@@ -12,7 +12,7 @@ for (const locale of ["en-GB", "pt-BR", "ru-RU", "uk-UA"]) {
   await tab.locator("a.balance").focus();
   await tab.keyboard.press("Enter");
   await tab.locator(".ledger-row").first().waitFor();
-  const first = await tab.locator(".ledger-row > div > strong:first-child").allInnerTexts();
+  const first = await tab.locator(".ledger-row > div:not(.num) > strong").allInnerTexts();
   const more = tab.locator(".credits section .button");
   const pages = [await tab.locator(".ledger-row").count()];
   while (await more.isVisible()) {

@@ -14,8 +14,8 @@ const shown = async (price) => {
 const choose = (text) => tab.locator(".segments label", { hasText: text }).click();
 const quotes = "**/functions/v1/quote";
 
-const tools = await tab.locator(".tool").allInnerTexts();
 const chosen = [await shown(60)];
+const tools = await tab.locator(".tool").allInnerTexts();
 await choose("Pro");
 chosen.push(await shown(90));
 await choose("8192");

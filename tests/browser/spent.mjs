@@ -8,7 +8,7 @@ const tab = await open("/", { email: "user1@example.com" });
 await tab.route(
   "**/functions/v1/quote",
   (route) => route.fulfill({ json: { credits: 60, balance: 1000, enough: true, etaSeconds: 0 } }),
-  { times: 1 },
+  { times: 2 },
 );
 await tab.reload();
 await tab.locator(".tool-form button[data-price='60']:not(.asking)").waitFor();

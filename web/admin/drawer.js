@@ -5,6 +5,9 @@ import { number, toolName, unread } from "../format.js";
 import { supabase } from "../project.js";
 import { t } from "../words.js";
 
+/** How many purchases are shown, the newest first. */
+const PURCHASES = 20;
+
 /** Makes the closed drawer: its element, and `open(job)`. */
 export function createDrawer() {
   const element = h("dialog", { class: "drawer", "aria-labelledby": "drawer-title" });

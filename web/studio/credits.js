@@ -80,8 +80,8 @@ function row({ id, at, kind, amount, balanceAfter, reason, tool }) {
   );
 }
 
-/** Why a job's credits came back: its error's code begins the reason. */
+/** Why a job's credits came back: its error's code is the reason, or begins it. */
 function refundReason(reason) {
-  const code = reason?.match(/^([A-Z_]+):/)?.[1].toLowerCase();
+  const code = reason?.match(/^([A-Z_]+)(:|$)/)?.[1].toLowerCase();
   return code && t.maybe(`error_${code}`);
 }
