@@ -175,7 +175,7 @@ settings! {
     }
 
     /// What else the gateway's address serves.
-    "address" {
+    "pass-through" {
         /// Whether the gateway also serves the project's `/auth/v1`, `/rest/v1`, `/storage/v1` and
         /// `/realtime/v1`, so that an app needs no other address.
         project_pass_through: Flag = "PROJECT_PASS_THROUGH", var("true"), default(true);
