@@ -250,19 +250,24 @@ class Connection {
     this.token = undefined;
     /** The family of each tool, once it was read. @type {Map<string, string> | undefined} */
     this.families = undefined;
-    /** Whether a gateway has answered at the functions' address. */
-    this.found = false;
+    /** Whether a gateway answers at the functions' address. @type {Promise<boolean> | undefined} */
+    this.gateway = undefined;
   }
 
   /** Refuses an address where something else answers than a gateway. */
   async findGateway() {
-    if (this.found) return;
-    // One that does not answer now may answer the call.
+    const asked = (this.gateway ??= this.isGateway());
+    // One that does not answer now may answer the call, and is asked by the next.
+    if (!(await asked) && this.gateway === asked) this.gateway = undefined;
+  }
+
+  /** Whether a gateway answers; throws where something else does. */
+  async isGateway() {
     const response = await fetch(`${this.base}/health`).catch(() => null);
-    if (!response) return;
+    if (!response) return false;
     const answer = await response.json().catch(() => null);
-    this.found = typeof answer?.ok === "boolean" || typeof answer?.request_id === "string";
-    if (this.found || response.status >= 500) return;
+    if (typeof answer?.ok === "boolean" || typeof answer?.request_id === "string") return true;
+    if (response.status >= 500) return false;
     const example = "https://<your gateway>/functions/v1";
     const advice = `set functionsUrl to your gateway's address: "${example}"`;
     throw new JobError("misconfigured", `No gateway answers at ${this.base}; ${advice}`);
