@@ -556,7 +556,9 @@ async fn whatever_the_rule_quote_charge_shares_and_refunds_agree() {
         db.exec(&random.rule(random.credits)).await;
         let ordered = db.ask("job_enqueue_v2", order).await;
         assert_eq!(ordered["credits_charged"], quoted, "{random:?}");
-        let shares = format!("select sum(share)::bigint from job_steps where job_id = '{job}'");
+        let shares = format!(
+            "select coalesce(sum(share), 0)::bigint from job_steps where job_id = '{job}'"
+        );
         assert_eq!(db.int(&shares).await, quoted, "{random:?}");
 
         // The price of later orders is none of this one's.
