@@ -110,9 +110,7 @@ async fn seeded_rules_leave_what_the_operator_has_decided() {
     for _ in 0..2 {
         db.exec(&seeds).await;
         let rules = db.rows("select tool, position, credits from tool_prices order by 1, 2").await;
-        let rule = |position: i64, credits: i64| {
-            json!({ "tool": UPSCALER, "position": position, "credits": credits })
-        };
+        let rule = |position: i64, credits: i64| json!({ "tool": UPSCALER, "position": position, "credits": credits });
         assert_eq!(rules, [rule(110, 150), rule(120, 77), rule(130, 90)]);
     }
     assert_eq!(price(&db, VIDEO, &json!({}), json!({ "seconds": 900 })).await, 200);
@@ -556,9 +554,8 @@ async fn whatever_the_rule_quote_charge_shares_and_refunds_agree() {
         db.exec(&random.rule(random.credits)).await;
         let ordered = db.ask("job_enqueue_v2", order).await;
         assert_eq!(ordered["credits_charged"], quoted, "{random:?}");
-        let shares = format!(
-            "select coalesce(sum(share), 0)::bigint from job_steps where job_id = '{job}'"
-        );
+        let shares =
+            format!("select coalesce(sum(share), 0)::bigint from job_steps where job_id = '{job}'");
         assert_eq!(db.int(&shares).await, quoted, "{random:?}");
 
         // The price of later orders is none of this one's.
