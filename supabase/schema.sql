@@ -246,7 +246,8 @@ create table unstuck.tool_prices (
   credits bigint not null,
   priced_per text not null default 'job'::text,
   quantity numeric,
-  note text
+  note text,
+  credits_min bigint
 );
 create table unstuck.tools (
   tool text not null,
@@ -416,13 +417,14 @@ alter table unstuck.retention add constraint retention_pkey PRIMARY KEY (kind);
 alter table unstuck.signup_bonus add constraint signup_bonus_credits_check CHECK (((credits >= 1) AND (credits <= '1000000000000'::bigint)));
 alter table unstuck.sweeps add constraint sweeps_pkey PRIMARY KEY (id);
 alter table unstuck.tool_prices add constraint tool_prices_credits_check CHECK (((credits >= 0) AND (credits <= '1000000000000'::bigint)));
+alter table unstuck.tool_prices add constraint tool_prices_credits_min_check CHECK (((credits_min >= 1) AND (credits_min <= '1000000000000'::bigint)));
 alter table unstuck.tool_prices add constraint tool_prices_matches_check CHECK (COALESCE(((jsonb_typeof(matches) = 'object'::text) AND (NOT (matches @? 'strict $.*?((@.type() == "array" || @.type() == "object" && !(exists (@.keyvalue()))) || @.type() == "object" && exists (@.keyvalue()?(((@."key" != "in" && @."value".type() != "number" || (((@."key" != "in" && @."key" != "gt") && @."key" != "gte") && @."key" != "lt") && @."key" != "lte") || @."key" == "in" && @."value".type() != "array") || (@."key" == "in" && @."value".type() == "array") && (!(exists (@."value"[*])) || exists (@."value"[*]?(@.type() == "array" || @.type() == "object"))))))'::jsonpath))), false));
 alter table unstuck.tool_prices add constraint tool_prices_pkey PRIMARY KEY (tool, "position");
 alter table unstuck.tool_prices add constraint tool_prices_priced_per_check CHECK ((priced_per = ANY (ARRAY['job'::text, 'step'::text, 'second'::text, 'megapixel'::text])));
 alter table unstuck.tool_prices add constraint tool_prices_quantity_check CHECK (
 CASE
     WHEN (priced_per = ANY (ARRAY['second'::text, 'megapixel'::text])) THEN COALESCE(((quantity > (0)::numeric) AND (quantity <= (1000000)::numeric)), false)
-    ELSE (COALESCE(quantity, (1)::numeric) = (1)::numeric)
+    ELSE ((COALESCE(quantity, (1)::numeric) = (1)::numeric) AND (credits_min IS NULL))
 END);
 alter table unstuck.tool_prices add constraint tool_prices_tool_fkey FOREIGN KEY (tool) REFERENCES unstuck.tools(tool) ON DELETE CASCADE;
 alter table unstuck.tools add constraint tools_attempt_max_check CHECK ((attempt_max >= 1));
@@ -1878,7 +1880,7 @@ AS $function$
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.order_quote_v1(p_tool text, p_input jsonb, p_steps integer, p_user_id uuid DEFAULT NULL::uuid, p_measured jsonb DEFAULT NULL::jsonb)
- RETURNS TABLE(credits bigint, balance bigint, enough boolean, eta_seconds integer, unmeasured text)
+ RETURNS TABLE(credits bigint, balance bigint, enough boolean, eta_seconds integer, unmeasured text, lowest bigint)
  LANGUAGE plpgsql
  STABLE SECURITY DEFINER
  SET search_path TO ''
@@ -1900,18 +1902,20 @@ begin
   if not v_tool.enabled then
     perform unstuck_private.refuse(503, 'tool_disabled');
   end if;
-  select p.credits, p.unmeasured
-  into credits, unmeasured
-  from unstuck_private.order_price(v_tool, p_input, p_steps, p_measured) p;
+  select p.credits, p.unmeasured, p.lowest
+  into credits, unmeasured, lowest
+  from unstuck_private.order_price(v_tool, p_input, p_steps, coalesce(p_measured, '{}')) p;
   eta_seconds := unstuck_private.seconds_until_start(v_tool);
   if p_user_id is not null then
     credits := unstuck_private.wallet_price(p_user_id, p_tool, p_input, credits);
+    lowest := unstuck_private.wallet_price(p_user_id, p_tool, p_input, lowest);
     select w.balance, w.unlimited
     into balance, v_unlimited
     from unstuck_private.wallet_lock(p_user_id, p_tool, null) w;
     balance := coalesce(balance, 0);
     if v_unlimited then
       credits := 0;
+      lowest := 0;
     end if;
     enough := balance >= credits or v_unlimited is true;
   end if;
@@ -6475,7 +6479,7 @@ begin
   return v_debit.taken;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.order_price(p_tool unstuck.tools, p_input jsonb, p_steps integer, p_measured jsonb, OUT credits bigint, OUT unmeasured text)
+CREATE OR REPLACE FUNCTION unstuck_private.order_price(p_tool unstuck.tools, p_input jsonb, p_steps integer, p_measured jsonb, OUT credits bigint, OUT unmeasured text, OUT lowest bigint)
  RETURNS record
  LANGUAGE plpgsql
  STABLE
@@ -6499,6 +6503,7 @@ begin
   limit 1;
   if not found then
     credits := p_tool.credit_cost * case p_tool.priced_per when 'step' then p_steps else 1 end;
+    lowest := credits;
     return;
   end if;
   if v_rule.priced_per in ('second', 'megapixel') then
@@ -6515,8 +6520,16 @@ begin
       when 'step' then p_steps
       else ceil(least(v_measured, v_rule.quantity))
     end,
+    v_rule.credits_min,
     1
   );
+  lowest := credits;
+  if unmeasured is not null then
+    lowest := greatest(v_rule.credits, v_rule.credits_min, 1);
+    if p_measured is null then
+      credits := coalesce(v_rule.credits_min, credits);
+    end if;
+  end if;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.order_unmeasured(p_job_id uuid, p_unit text)
@@ -10826,7 +10839,7 @@ CREATE TRIGGER providers_circuit_closed BEFORE UPDATE ON unstuck.providers FOR E
 CREATE TRIGGER purchases_unaudited_insert AFTER INSERT ON unstuck.purchases REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.purchases_unaudited();
 CREATE TRIGGER purchases_unaudited_update AFTER UPDATE ON unstuck.purchases REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.purchases_unaudited();
 CREATE TRIGGER legacy_job_write INSTEAD OF INSERT OR DELETE OR UPDATE ON unstuck.replicate_tasks FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_write_refuse();
-CREATE TRIGGER tool_prices_log AFTER INSERT OR DELETE OR UPDATE ON unstuck.tool_prices FOR EACH ROW EXECUTE FUNCTION unstuck_private.price_log('position', 'matches', 'credits', 'priced_per', 'quantity', 'note');
+CREATE TRIGGER tool_prices_log AFTER INSERT OR DELETE OR UPDATE ON unstuck.tool_prices FOR EACH ROW EXECUTE FUNCTION unstuck_private.price_log('position', 'matches', 'credits', 'priced_per', 'quantity', 'note', 'credits_min');
 CREATE TRIGGER circuit_owes_turns AFTER UPDATE OF circuit_open_until ON unstuck.tools FOR EACH ROW WHEN (old.circuit_open_until IS NULL AND new.circuit_open_until IS NOT NULL) EXECUTE FUNCTION unstuck_private.circuit_owes_turns();
 CREATE TRIGGER tools_circuit_closed BEFORE UPDATE ON unstuck.tools FOR EACH ROW WHEN (old.circuit_open_until IS NOT NULL AND new.circuit_open_until IS NULL) EXECUTE FUNCTION unstuck_private.circuit_before_update();
 CREATE TRIGGER tools_price_log AFTER UPDATE ON unstuck.tools FOR EACH ROW WHEN (old.credit_cost <> new.credit_cost OR old.priced_per <> new.priced_per) EXECUTE FUNCTION unstuck_private.price_log('credit_cost', 'priced_per');
@@ -11047,7 +11060,8 @@ other columns show the job as it was ordered.
 
 With p_can_measure an order whose price is by seconds or megapixels of its files, which p_measured
 does not say, is not written: unmeasured names the unit, and the caller repeats the order with what
-it measured. Without p_can_measure it costs the rule''s largest.
+it measured. What could not be measured costs the rule''s largest. A Worker of the version before,
+which says neither, is charged the rule''s credits_min, or the largest where it has none.
 
 Refuses: bad_request, idempotency_conflict (the id belongs to another order), already_final (also:
 the user cancelled the order before it arrived), tool_disabled, active_job_exists, price_changed
@@ -11104,7 +11118,7 @@ null for nobody: then balance and enough are null, and an app''s own wallet is n
 
 Effect: none; what `job_enqueue_v2` would charge for this order now, and in how many seconds its job
 would start. unmeasured: the price is by this unit of the order''s files, which p_measured does not
-say, and is the largest.
+say, and is the largest; lowest: that of the smallest files.
 
 Refuses: bad_request, tool_disabled; what the app''s wallet refuses.
 
@@ -11583,9 +11597,10 @@ One row per pass of a healer. Null counts in a finished row: the count failed.
 comment on table unstuck.tool_prices is
 '
 What an order costs by its options: the first rule of its tool whose every condition holds, by
-position, gives credits × quantity, rounded up, at least 1. The quantity is 1 for a job, the number
-of steps, or what was measured of the order''s stored files, which the column quantity limits. Where
-no rule holds the price is that of the row in tools. Each change is a row of admin_log.
+position, gives credits × quantity, rounded up, at least credits_min, at least 1. The quantity is 1
+for a job, the number of steps, or what was measured of the order''s stored files, which the column
+quantity limits. Where no rule holds the price is that of the row in tools. Each change is a row of
+admin_log.
 ';
 comment on table unstuck.tools is
 '

@@ -6,6 +6,12 @@ export function endpoints(tool: string, family?: string): Endpoints;
  * @returns {Jobs}
  */
 export function createJobs(supabase: SupabaseClient, options?: Options): Jobs;
+/**
+ * Whether the balance pays for the order, or may: the price of what is not measured yet can be the
+ * lowest.
+ * @param {Price} price
+ */
+export function mayBePaid({ enough, unmeasured, balance, lowest }: Price): boolean;
 /** What went wrong: the `code` of the API (or of the failed job) and every field of its answer. */
 export class JobError extends Error {
     /**
@@ -112,9 +118,13 @@ export type Price = {
     etaSeconds: number | null;
     /**
      * The unit (`second` or `megapixel`) of a price that depends
-     * on files which are not uploaded yet: it will not be more than `credits`.
+     * on files which nobody can measure yet: it will not be more than `credits`.
      */
     unmeasured: string | null;
+    /**
+     * Nor will it be less; `credits`, where the price is known.
+     */
+    lowest: number;
 };
 /**
  * One rule of a tool's price: it holds for the inputs that meet every condition of `matches`.
@@ -123,6 +133,10 @@ export type PriceRule = {
     matches: Record<string, any>;
     credits: number;
     pricedPer: "job" | "step" | "second" | "megapixel";
+    /**
+     * The least that such an order costs, by second or megapixel.
+     */
+    creditsMin: number | null;
 };
 /**
  * A tool that is on sale. The first rule that holds gives the price, else `credits` do.
@@ -232,7 +246,8 @@ export type Jobs = {
     leave: () => void;
     /**
      * What the order
-     * would cost; nobody needs to be signed in, and files may be missing.
+     * would cost; nobody needs to be signed in, and files may be missing. A browser reads the length
+     * of a video that is not uploaded yet; the order is charged by what arrives.
      */
     price: (tool: string, input: Record<string, any>) => Promise<Price>;
     /**

@@ -59,7 +59,8 @@
  * @property {boolean | null} enough  Whether that pays for it; null where nobody is signed in.
  * @property {number | null} etaSeconds  Estimated wait until the job starts.
  * @property {string | null} unmeasured  The unit (`second` or `megapixel`) of a price that depends
- *   on files which are not uploaded yet: it will not be more than `credits`.
+ *   on files which nobody can measure yet: it will not be more than `credits`.
+ * @property {number} lowest  Nor will it be less; `credits`, where the price is known.
  */
 
 /**
@@ -68,6 +69,7 @@
  * @property {Record<string, any>} matches
  * @property {number} credits
  * @property {"job" | "step" | "second" | "megapixel"} pricedPer
+ * @property {number | null} creditsMin  The least that such an order costs, by second or megapixel.
  */
 
 /**
@@ -137,7 +139,8 @@
  * @property {() => void} leave  Cancels what this page uploads or waits for. A page that is left
  *   calls it by itself.
  * @property {(tool: string, input: Record<string, any>) => Promise<Price>} price  What the order
- *   would cost; nobody needs to be signed in, and files may be missing.
+ *   would cost; nobody needs to be signed in, and files may be missing. A browser reads the length
+ *   of a video that is not uploaded yet; the order is charged by what arrives.
  * @property {() => Promise<{ balance: number, debt: number }>} balance  What the user has, and owes
  *   from payments that were returned.
  * @property {() => Promise<Tool[]>} tools  What is on sale; nobody needs to be signed in.
@@ -216,6 +219,8 @@ const TYPES = {
   webm: "video/webm",
   mov: "video/quicktime",
 };
+/** How long a browser may take to read the head of a video. */
+const METADATA_MS = 3000;
 const FINAL = ["done", "failed", "cancelled"];
 /** Codes of errors that a retry may get past. */
 const PASSING = ["network", "upstream_unavailable", "internal"];
@@ -317,11 +322,14 @@ class Connection {
 
   /** @param {string} tool @param {Record<string, any>} given @returns {Promise<Price>} */
   async price(tool, given) {
-    const input = await this.named(tool, given);
+    const named = await this.named(tool, given);
+    const durationSeconds = await secondsOf(Object.values(named).find(isVideo));
+    const input = { ...(durationSeconds && { durationSeconds }), ...withoutFiles(named) };
     await this.visit();
-    const answer = await this.answer("quote", { tool, input: withoutFiles(input) });
+    const answer = await this.answer("quote", { tool, input });
     const { credits, balance = null, enough = null, etaSeconds = null } = answer;
-    return { credits, balance, enough, etaSeconds, unmeasured: answer.unmeasured ?? null };
+    const { unmeasured = null, lowest = credits } = answer;
+    return { credits, balance, enough, etaSeconds, unmeasured, lowest };
   }
 
   /** @returns {Promise<{ balance: number, debt: number }>} */
@@ -332,8 +340,8 @@ class Connection {
   }
 
   /**
-   * Refuses an order that cannot be paid or costs more than was agreed. Where the price cannot be
-   * known now, the order itself will tell.
+   * Refuses an order that cannot be paid or costs more than was agreed, at the least that it may
+   * cost; beyond that the order itself will tell.
    * @param {string} tool @param {Record<string, any>} given @param {number | null} maxCredits
    */
   async refuseUnpaid(tool, given, maxCredits) {
@@ -342,12 +350,14 @@ class Connection {
       if ([...PASSING, "not_found"].includes(error.code)) return [null, null];
       throw error;
     });
-    if (!price || !wallet || price.unmeasured) return;
-    const { credits } = price;
-    if (maxCredits !== null && credits > maxCredits)
-      throw new JobError("price_changed", `This costs ${credits} credits now`, 409, { credits });
-    if (price.enough && wallet.debt === 0) return;
-    const details = { balance: price.balance, required: credits, debt: wallet.debt };
+    if (!price || !wallet) return;
+    const { lowest } = price;
+    if (maxCredits !== null && lowest > maxCredits)
+      throw new JobError("price_changed", `This costs ${lowest} credits now`, 409, {
+        credits: lowest,
+      });
+    if (mayBePaid(price) && wallet.debt === 0) return;
+    const details = { balance: price.balance, required: lowest, debt: wallet.debt };
     throw new JobError("insufficient_credits", "There are not enough credits", 402, details);
   }
 
@@ -766,7 +776,10 @@ async function tools(connection) {
         .order("tool"),
     ),
     rows(
-      connection.from("tool_prices").select("tool, matches, credits, priced_per").order("position"),
+      connection
+        .from("tool_prices")
+        .select("tool, matches, credits, priced_per, credits_min")
+        .order("position"),
     ),
   ]);
   return sold.map(({ tool, credit_cost: credits, priced_per: pricedPer }) => ({
@@ -779,6 +792,7 @@ async function tools(connection) {
         matches: rule.matches,
         credits: rule.credits,
         pricedPer: rule.priced_per,
+        creditsMin: rule.credits_min,
       })),
   }));
 }
@@ -824,6 +838,33 @@ async function rows(query) {
   const { data, error } = await query;
   if (error) throw new JobError("network", error.message);
   return data ?? [];
+}
+
+/**
+ * Whether the balance pays for the order, or may: the price of what is not measured yet can be the
+ * lowest.
+ * @param {Price} price
+ */
+export function mayBePaid({ enough, unmeasured, balance, lowest }) {
+  return enough === true || (unmeasured !== null && balance !== null && balance >= lowest);
+}
+
+/** @param {any} value */
+const isVideo = (value) => value instanceof Blob && value.type.startsWith("video/");
+
+/** The length of a video, where this is a browser that can read it. @param {Blob} [video] */
+async function secondsOf(video) {
+  if (!video?.size || !globalThis.document) return null;
+  const element = document.createElement("video");
+  const address = URL.createObjectURL(video);
+  await new Promise((resolve) => {
+    element.onloadedmetadata = element.onerror = resolve;
+    setTimeout(resolve, METADATA_MS);
+    element.preload = "metadata";
+    element.src = address;
+  });
+  URL.revokeObjectURL(address);
+  return Number.isFinite(element.duration) && element.duration > 0 ? element.duration : null;
 }
 
 /** Whether there is something to upload. @param {any} value @returns {boolean} */

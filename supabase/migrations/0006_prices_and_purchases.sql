@@ -191,7 +191,7 @@ grant select on unstuck.signup_bonus to service_role;
 
 --: source tool/tools.sql 02f96fa08eb3 by hand
 
---: source tool/tool_prices.sql b0a787cfa066
+--: source tool/tool_prices.sql b06005d585ef
 create table unstuck.tool_prices (
   tool text not null references unstuck.tools on delete cascade,
   -- The first rule that holds gives the price.
@@ -208,6 +208,9 @@ create table unstuck.tool_prices (
   -- one that cannot be measured.
   quantity numeric,
   note text,
+  -- The least that a rule by second or megapixel costs, however small the files are.
+  credits_min bigint
+    check (credits_min between 1 and 1000000000000),
   primary key (tool, position),
   constraint tool_prices_matches_check check (
     coalesce(
@@ -232,16 +235,17 @@ create table unstuck.tool_prices (
     case
       when priced_per in ('second', 'megapixel') then
         coalesce(quantity > 0 and quantity <= 1000000, false)
-      else coalesce(quantity, 1) = 1
+      else coalesce(quantity, 1) = 1 and credits_min is null
     end
   )
 );
 
 comment on table unstuck.tool_prices is $c$
 What an order costs by its options: the first rule of its tool whose every condition holds, by
-position, gives credits × quantity, rounded up, at least 1. The quantity is 1 for a job, the number
-of steps, or what was measured of the order's stored files, which the column quantity limits. Where
-no rule holds the price is that of the row in tools. Each change is a row of admin_log.
+position, gives credits × quantity, rounded up, at least credits_min, at least 1. The quantity is 1
+for a job, the number of steps, or what was measured of the order's stored files, which the column
+quantity limits. Where no rule holds the price is that of the row in tools. Each change is a row of
+admin_log.
 $c$;
 
 alter table unstuck.tool_prices enable row level security;
@@ -904,7 +908,7 @@ $$;
 revoke all on function unstuck_private.condition_holds
 from public, anon, authenticated, service_role;
 
---: source order/job_enqueue_v2.sql c07c34afa108
+--: source order/job_enqueue_v2.sql 3e78469b22c2
 create or replace function unstuck.job_enqueue_v2(
   p_user_id uuid,
   p_job_id uuid,
@@ -1025,7 +1029,8 @@ other columns show the job as it was ordered.
 
 With p_can_measure an order whose price is by seconds or megapixels of its files, which p_measured
 does not say, is not written: unmeasured names the unit, and the caller repeats the order with what
-it measured. Without p_can_measure it costs the rule's largest.
+it measured. What could not be measured costs the rule's largest. A Worker of the version before,
+which says neither, is charged the rule's credits_min, or the largest where it has none.
 
 Refuses: bad_request, idempotency_conflict (the id belongs to another order), already_final (also:
 the user cancelled the order before it arrived), tool_disabled, active_job_exists, price_changed
@@ -1039,17 +1044,20 @@ $c$;
 revoke all on function unstuck.job_enqueue_v2 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_enqueue_v2 to service_role;
 
---: source order/order_price.sql a124b4913ccb
+--: source order/order_price.sql 93599d96b50f
 -- What an order of this tool with this input and so many steps costs, in credits. p_measured is
 -- what the order's stored files hold together, such as {"seconds": 12.4, "megapixels": 3.2}.
--- unmeasured: the price is by this unit, which p_measured does not say; it is the rule's largest.
+-- unmeasured: the price is by this unit, which p_measured does not say; it is the rule's largest,
+-- and lowest that of the smallest files. Where p_measured is null the Worker is one of the version
+-- before, which measures nothing: its users pay the rule's least, where it names one.
 create or replace function unstuck_private.order_price(
   p_tool unstuck.tools,
   p_input jsonb,
   p_steps int,
   p_measured jsonb,
   out credits bigint,
-  out unmeasured text
+  out unmeasured text,
+  out lowest bigint
 )
 language plpgsql
 stable
@@ -1075,6 +1083,7 @@ begin
   limit 1;
   if not found then
     credits := p_tool.credit_cost * case p_tool.priced_per when 'step' then p_steps else 1 end;
+    lowest := credits;
     return;
   end if;
   if v_rule.priced_per in ('second', 'megapixel') then
@@ -1091,13 +1100,21 @@ begin
       when 'step' then p_steps
       else ceil(least(v_measured, v_rule.quantity))
     end,
+    v_rule.credits_min,
     1
   );
+  lowest := credits;
+  if unmeasured is not null then
+    lowest := greatest(v_rule.credits, v_rule.credits_min, 1);
+    if p_measured is null then
+      credits := coalesce(v_rule.credits_min, credits);
+    end if;
+  end if;
 end $$;
 
 revoke all on function unstuck_private.order_price from public, anon, authenticated, service_role;
 
---: source order/order_quote_v1.sql ea646b161141
+--: source order/order_quote_v1.sql 6c5fb48bed5d
 create or replace function unstuck.order_quote_v1(
   p_tool text,
   p_input jsonb,
@@ -1110,7 +1127,8 @@ returns table (
   balance bigint,
   enough boolean,
   eta_seconds int,
-  unmeasured text
+  unmeasured text,
+  lowest bigint
 )
 language plpgsql
 stable
@@ -1136,18 +1154,20 @@ begin
   if not v_tool.enabled then
     perform unstuck_private.refuse(503, 'tool_disabled');
   end if;
-  select p.credits, p.unmeasured
-  into credits, unmeasured
-  from unstuck_private.order_price(v_tool, p_input, p_steps, p_measured) p;
+  select p.credits, p.unmeasured, p.lowest
+  into credits, unmeasured, lowest
+  from unstuck_private.order_price(v_tool, p_input, p_steps, coalesce(p_measured, '{}')) p;
   eta_seconds := unstuck_private.seconds_until_start(v_tool);
   if p_user_id is not null then
     credits := unstuck_private.wallet_price(p_user_id, p_tool, p_input, credits);
+    lowest := unstuck_private.wallet_price(p_user_id, p_tool, p_input, lowest);
     select w.balance, w.unlimited
     into balance, v_unlimited
     from unstuck_private.wallet_lock(p_user_id, p_tool, null) w;
     balance := coalesce(balance, 0);
     if v_unlimited then
       credits := 0;
+      lowest := 0;
     end if;
     enough := balance >= credits or v_unlimited is true;
   end if;
@@ -1160,7 +1180,7 @@ null for nobody: then balance and enough are null, and an app's own wallet is no
 
 Effect: none; what `job_enqueue_v2` would charge for this order now, and in how many seconds its job
 would start. unmeasured: the price is by this unit of the order's files, which p_measured does not
-say, and is the largest.
+say, and is the largest; lowest: that of the smallest files.
 
 Refuses: bad_request, tool_disabled; what the app's wallet refuses.
 
@@ -2171,7 +2191,7 @@ end $$;
 revoke all on function unstuck_private.waiting_credits_give
 from public, anon, authenticated, service_role;
 
---: source tool/price_log.sql be0b87b767f0
+--: source tool/price_log.sql e093974f9053
 -- Keeps each change of a price in `admin_log`: the columns that the trigger names, before and
 -- after. The actor is the admin of this transaction, or nobody for a change by SQL. What a
 -- migration writes is no change of a price.
@@ -2208,7 +2228,7 @@ create or replace trigger tool_prices_log
 after insert or update or delete on unstuck.tool_prices
 for each row
 execute function unstuck_private.price_log(
-  'position', 'matches', 'credits', 'priced_per', 'quantity', 'note');
+  'position', 'matches', 'credits', 'priced_per', 'quantity', 'note', 'credits_min');
 
 revoke all on function unstuck_private.price_log from public, anon, authenticated, service_role;
 
@@ -2324,25 +2344,42 @@ create policy credit_debts_read on unstuck.credit_debts
 for select to authenticated
 using (user_id = (select auth.uid()) or (select unstuck_private.is_admin()));
 
---: source tool/tool_prices_of_options.sql 476a1202a080
--- What costs more than the default options, which the rows of `tools` price. The positions leave
--- room before, between and after them. A rule that is there already stays the operator's own.
+--: source tool/tool_prices_of_options.sql 7b1b773ed3ea
+-- What costs more than the default options, which the rows of `tools` price. The other tools have
+-- no option that costs more. The positions leave room before, between and after the rules. What the
+-- operator has decided stays: a rule that is there already, and a tool whose price is no longer the
+-- one that these rules go with.
 select set_config('unstuck.actor', 'migration', true);
 
-insert into unstuck.tool_prices (tool, position, matches, credits, note)
-values
-  (
-    'runninghub-upscaler', 110, '{"version": "pro", "resolution": {"gt": 4096}}', 150,
-    'the better model, at more than 4096 pixels a side'
-  ),
-  (
-    'runninghub-upscaler', 120, '{"version": "pro"}', 90,
-    'the better model'
-  ),
-  (
-    'runninghub-upscaler', 130, '{"resolution": {"gt": 4096}}', 90,
-    'more than 4096 pixels a side'
-  )
+insert into unstuck.tool_prices (
+  tool, position, matches, credits, priced_per, quantity, credits_min, note
+)
+select r.tool, r.position, r.matches, r.credits, r.priced_per, r.quantity, r.credits_min, r.note
+from (
+  values
+    (
+      'runninghub-upscaler', 60, 110, '{"version": "pro", "resolution": {"gt": 4096}}'::jsonb,
+      150, 'job', null, null,
+      'the better model, at more than 4096 pixels a side'
+    ),
+    (
+      'runninghub-upscaler', 60, 120, '{"version": "pro"}',
+      90, 'job', null, null,
+      'the better model'
+    ),
+    (
+      'runninghub-upscaler', 60, 130, '{"resolution": {"gt": 4096}}',
+      90, 'job', null, null,
+      'more than 4096 pixels a side'
+    ),
+    (
+      'runninghub-video-upscaler', 120, 110, '{}',
+      2, 'second', 900, 120,
+      'a minute at the price of the tool, and each further second'
+    )
+) as r (tool, credit_cost, position, matches, credits, priced_per, quantity, credits_min, note)
+join unstuck.tools t
+  on t.tool = r.tool and t.credit_cost = r.credit_cost and t.priced_per = 'job'
 on conflict do nothing;
 
 select set_config('unstuck.actor', '', true);
@@ -2352,7 +2389,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   6,
   'prices_and_purchases',
-  'f708bb6b61c0323b65430495b96ab11294da7984a05cb05b6a27a5426125304c'
+  'ae6ceca827864dc2223778d0bbe13f4a4580f428756a4e44dee58838d4ff2120'
 );
 
 notify pgrst, 'reload schema';

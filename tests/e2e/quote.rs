@@ -40,7 +40,7 @@ fn a_quote_is_what_the_order_then_costs() {
             assert_eq!(
                 quoted,
                 json!({ "tool": UPSCALER.name, "credits": price, "balance": CREDITS,
-                    "enough": true, "etaSeconds": 0, "unmeasured": null })
+                    "enough": true, "etaSeconds": 0, "unmeasured": null, "lowest": price })
             );
         }
         let mut dear = Order::new(world).await;
@@ -72,7 +72,7 @@ fn nobody_may_ask_and_a_bad_credential_may_not() {
             assert_eq!(
                 call.ok().await,
                 json!({ "tool": UPSCALER.name, "credits": 90, "balance": null, "enough": null,
-                    "etaSeconds": 0, "unmeasured": null })
+                    "etaSeconds": 0, "unmeasured": null, "lowest": 90 })
             );
         }
         for bad in ["garbage", "a.b.c", cron.as_str()] {
@@ -97,7 +97,9 @@ fn every_tool_has_a_price_before_its_files_are_uploaded() {
         let site = json!({ "prompt": "A page for a bakery" });
         for (tool, input, price) in [
             (UPSCALER.name, json!({ "imageUrl": null }), 60),
-            (VIDEO.name, json!({ "durationSeconds": 800 }), 120),
+            (VIDEO.name, json!({ "durationSeconds": 60 }), 120),
+            (VIDEO.name, json!({ "durationSeconds": 800 }), 1_600),
+            (VIDEO.name, json!({}), 1_800),
             ("runninghub-pose-changer", json!({}), 60),
             ("runninghub-veste-ai", json!({ "personImageUrl": "" }), 60),
             (CARDS, cards, 30),
@@ -245,6 +247,94 @@ fn a_video_is_priced_by_the_seconds_of_the_stored_file() {
         let dear = order.again();
         let dear = Order::with(&VIDEO, dear.user, &[&unread]);
         assert_eq!(dear.starts(world).await["creditsCharged"], 600);
+    });
+}
+
+#[test]
+fn a_video_costs_by_the_seeded_rule_and_by_its_own_length() {
+    e2e::run(async |world| {
+        let user = world.new_user(2_000).await;
+        let upload = async |bytes: Vec<u8>| world.upload(&user, "in.mp4", "video/mp4", bytes).await;
+        // The head of a film of 250 seconds, with nothing behind it.
+        let mut film = LONG_CLIP.original.to_vec();
+        let at = film.windows(4).position(|name| name == b"mvhd").expect("a header") + 4;
+        assert_eq!(film[at], 0, "a header of the first version");
+        film[at + 12..at + 16].copy_from_slice(&1_000_u32.to_be_bytes());
+        film[at + 16..at + 20].copy_from_slice(&250_000_u32.to_be_bytes());
+        let (short, film) = (upload(LONG_CLIP.original.to_vec()).await, upload(film).await);
+        let unread = upload(b"not a video".to_vec()).await;
+        for (url, price, lowest, unmeasured) in [
+            (&short, 120, 120, json!(null)),
+            (&film, 500, 500, json!(null)),
+            (&unread, 1_800, 120, json!("second")),
+        ] {
+            let input = json!({ "videoUrl": url, "durationSeconds": 1 });
+            let quoted = quote(world, VIDEO.name, &input).by(&user).ok().await;
+            assert_has!(quoted, {
+                "credits": price, "lowest": lowest, "unmeasured": unmeasured, "enough": true,
+            }, "{url}");
+        }
+        // A page that told less than it uploads is told the price, and pays nothing.
+        let mut order = Order::with(&VIDEO, user, &[&film]);
+        order.body["durationSeconds"] = json!(1);
+        order.body["maxCredits"] = json!(120);
+        assert_eq!(order.run(world).refused(409, "price_changed").await["credits"], 500);
+        assert_eq!(world.balance(&order.user).await, 2_000);
+        order.body["maxCredits"] = json!(500);
+        let answer = order.starts(world).await;
+        assert_has!(answer, { "creditsCharged": 500, "balance": 1_500 });
+        let poor = world.new_user(1_799).await;
+        let url = world.upload(&poor, "in.mp4", "video/mp4", b"not a video".to_vec()).await;
+        let refusal = Order::with(&VIDEO, poor, &[&url]).run(world);
+        assert_eq!(refusal.refused(402, "insufficient_credits").await["required"], 1_800);
+    });
+}
+
+#[test]
+fn rules_of_every_kind_and_condition_price_orders() {
+    e2e::run(async |world| {
+        world.db().exec("delete from unstuck.tool_prices").await;
+        let rules = [
+            (UPSCALER.name, 1, r#"{"resolution": {"gte": 8000}, "version": "pro"}"#, 400, "job"),
+            (UPSCALER.name, 2, r#"{"resolution": {"lt": 1000}}"#, 20, "job"),
+            (UPSCALER.name, 3, r#"{"resolution": {"gt": 4000, "lte": 6000}}"#, 200, "step"),
+            (CARDS, 1, r#"{"aspectRatio": {"in": ["9:16", "16:9"]}}"#, 15, "step"),
+            (CARDS, 2, r#"{"category": "jewels"}"#, 25, "job"),
+        ];
+        for (tool, position, matches, credits, priced_per) in rules {
+            let sql = format!(
+                "insert into unstuck.tool_prices (tool, position, matches, credits, priced_per)
+                 values ('{tool}', {position}, '{matches}', {credits}, '{priced_per}')"
+            );
+            world.db().exec(&sql).await;
+        }
+        let user = world.new_user(CREDITS).await;
+        let three = json!({ "productName": "Ring", "selectedCards": [0, 1, 2] });
+        let cards = |field: &str, value: &str| {
+            let mut input = three.clone();
+            input[field] = json!(value);
+            input
+        };
+        for (tool, input, price) in [
+            (UPSCALER.name, json!({ "resolution": 8000, "version": "pro" }), 400),
+            (UPSCALER.name, json!({ "resolution": 8000 }), 60),
+            (UPSCALER.name, json!({ "resolution": 999, "version": "pro" }), 20),
+            (UPSCALER.name, json!({ "resolution": 6000 }), 200),
+            (UPSCALER.name, json!({ "resolution": 4000 }), 60),
+            (CARDS, three.clone(), 30),
+            (CARDS, cards("aspectRatio", "9:16"), 45),
+            (CARDS, cards("category", "jewels"), 25),
+        ] {
+            let quoted = quote(world, tool, &input).by(&user).ok().await;
+            assert_eq!(quoted["credits"], price, "{tool} {input}");
+        }
+        let mut order = Cards::new(world, &[0, 1, 2]).await;
+        order.body["aspectRatio"] = json!("9:16");
+        order.body["maxCredits"] = json!(44);
+        assert_eq!(order.create(world).refused(409, "price_changed").await["credits"], 45);
+        order.body["maxCredits"] = json!(45);
+        order.create(world).send().await.expect(202);
+        assert_eq!(world.balance(&order.user).await, CREDITS - 45);
     });
 }
 

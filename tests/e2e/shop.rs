@@ -32,7 +32,7 @@ fn the_button_shows_the_price_of_the_options_as_they_are_chosen() {
     e2e::run(async |world| {
         let seen = world.browser("prices.mjs", &json!({}));
         let tools = texts(&seen["tools"]);
-        for words in ["from 60 credits", "10 credits per card", "40 credits per garment"] {
+        for words in ["from 60 credits", "from 120 credits", "10 credits per card", "40 credits per garment"] {
             assert!(tools.iter().any(|tool| tool.contains(words)), "{words} in {tools:?}");
         }
         let prices: Vec<&str> = texts(&seen["chosen"])
@@ -241,7 +241,13 @@ fn the_client_tells_prices_and_uploads_nothing_that_cannot_be_paid() {
         assert_has!(upscaler, { "credits": 60, "pricedPer": "job" });
         assert_eq!(
             upscaler["rules"][1],
-            json!({ "matches": { "version": "pro" }, "credits": 90, "pricedPer": "job" })
+            json!({ "matches": { "version": "pro" }, "credits": 90, "pricedPer": "job",
+                "creditsMin": null })
+        );
+        let video = tools.iter().find(|tool| tool["tool"] == "runninghub-video-upscaler").unwrap();
+        assert_eq!(
+            video["rules"],
+            json!([{ "matches": {}, "credits": 2, "pricedPer": "second", "creditsMin": 120 }])
         );
         let packs: Vec<&Value> =
             public["packs"].as_array().unwrap().iter().map(|pack| &pack["pack"]).collect();

@@ -9,7 +9,7 @@ use unstuck_tests::assert_has;
 use unstuck_tests::shop::{
     CARDS, TRY_ON, UPSCALER, VIDEO, WEBSITE, enqueue_args, requeue_args, with,
 };
-use unstuck_tests::{Database, Session};
+use unstuck_tests::{Database, Session, sources};
 use uuid::Uuid;
 
 /// A database of which every tool may be ordered by anybody, and that has no rule yet.
@@ -45,7 +45,7 @@ async fn price(db: &Session, tool: &str, input: &Value, measured: Value) -> i64 
 #[tokio::test]
 async fn default_options_cost_what_the_tools_say_and_better_ones_more() {
     let db = Database::fresh().await;
-    let nothing = json!({});
+    let (nothing, short) = (json!({}), json!({ "seconds": 7.5 }));
     for (tool, expected) in [
         (UPSCALER, 60),
         (VIDEO, 120),
@@ -57,7 +57,7 @@ async fn default_options_cost_what_the_tools_say_and_better_ones_more() {
         ("generate-react-website", 80),
         ("generate-php-website", 80),
     ] {
-        assert_eq!(price(&db, tool, &nothing, nothing.clone()).await, expected, "{tool}");
+        assert_eq!(price(&db, tool, &nothing, short.clone()).await, expected, "{tool}");
     }
     for (resolution, version, expected) in
         [(2048, "standard", 60), (4096, "standard", 60), (4097, "standard", 90), (512, "pro", 90)]
@@ -67,6 +67,54 @@ async fn default_options_cost_what_the_tools_say_and_better_ones_more() {
     }
     let best = json!({ "resolution": 8192, "version": "pro" });
     assert_eq!(price(&db, UPSCALER, &best, nothing).await, 150);
+}
+
+#[tokio::test]
+async fn a_video_costs_more_the_longer_it_is_and_never_less_than_a_short_one() {
+    let db = Database::open().await;
+    for (seconds, expected) in
+        [(0.1, 120), (60.0, 120), (60.5, 122), (61.0, 122), (600.0, 1_200), (7_200.0, 1_800)]
+    {
+        let measured = json!({ "seconds": seconds });
+        assert_eq!(price(&db, VIDEO, &json!({}), measured).await, expected, "{seconds} s");
+    }
+    // Whatever the page says of its length.
+    let told = json!({ "durationSeconds": 1, "seconds": 1 });
+    let quote = json!({ "p_tool": VIDEO, "p_input": told, "p_steps": 1 });
+    let quoted = db.ask("order_quote_v1", quote).await;
+    assert_has!(quoted, { "credits": 1_800, "lowest": 120, "unmeasured": "second" });
+    let user = db.user(10_000).await;
+    let order = |more: Value| with(order_args(user, Uuid::new_v4(), VIDEO, 1, &told), more);
+    for (measured, expected) in
+        [(json!({ "seconds": 90 }), 180), (json!({ "seconds": null }), 1_800), (json!({}), 1_800)]
+    {
+        let ordered = db.ask("job_enqueue_v2", order(json!({ "p_measured": measured }))).await;
+        assert_eq!(ordered["credits_charged"], expected, "{measured}");
+    }
+    // A Worker of the version before measures nothing, and its users pay what they paid before.
+    let ordered = db.enqueue(user, Uuid::new_v4(), VIDEO, 1).await.unwrap();
+    assert_eq!(ordered["credits_charged"], 120);
+    db.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn seeded_rules_leave_what_the_operator_has_decided() {
+    let db = without_rules().await;
+    db.exec(
+        "insert into tool_prices (tool, position, credits) values ('runninghub-upscaler', 120, 77);
+         update tools set credit_cost = 200 where tool = 'runninghub-video-upscaler'",
+    )
+    .await;
+    let log = db.count("admin_log").await;
+    let seeds = sources::read("supabase/schemas/tool/tool_prices_of_options.sql");
+    for _ in 0..2 {
+        db.exec(&seeds).await;
+        let rules = db.rows("select tool, position, credits from tool_prices order by 1, 2").await;
+        let rule = |position: i64, credits: i64| json!({ "tool": UPSCALER, "position": position, "credits": credits });
+        assert_eq!(rules, [rule(110, 150), rule(120, 77), rule(130, 90)]);
+    }
+    assert_eq!(price(&db, VIDEO, &json!({}), json!({ "seconds": 900 })).await, 200);
+    assert_eq!(db.count("admin_log").await, log, "a migration changes no price");
 }
 
 #[tokio::test]
@@ -177,6 +225,12 @@ async fn a_malformed_rule_is_refused_when_it_is_written() {
     ] {
         let error = db.try_exec(&rule(UPSCALER, 1, &any, price)).await.unwrap_err();
         assert_eq!(error.state, state, "{price:?}: {}", error.message);
+    }
+    for (priced_per, least) in [("'second', 9", 0), ("'job', null", 5), ("'step', 1", 5)] {
+        let columns = "tool, position, credits, priced_per, quantity, credits_min";
+        let values = format!("'{UPSCALER}', 1, 1, {priced_per}, {least}");
+        let sql = format!("insert into tool_prices ({columns}) values ({values})");
+        assert_eq!(db.try_exec(&sql).await.unwrap_err().state, "23514", "{values}");
     }
     let error = db.try_exec(&rule("no-tool", 1, &any, (1, "job", None))).await.unwrap_err();
     assert_eq!(error.state, "23503");
@@ -373,7 +427,7 @@ async fn each_change_of_a_price_is_kept_with_who_when_from_and_to() {
         db.rows("select actor, act, subject, \"from\", \"to\" from admin_log order by id").await;
     let rule = |credits: i64, note: Value| {
         json!({ "position": 1, "matches": { "version": "pro" }, "credits": credits,
-            "priced_per": "job", "quantity": null, "note": note })
+            "priced_per": "job", "quantity": null, "note": note, "credits_min": null })
     };
     let (first, second) = (rule(90, json!(null)), rule(95, json!("dearer")));
     let tool = |credits: i64| json!({ "credit_cost": credits, "priced_per": "job" });
@@ -395,7 +449,7 @@ async fn everybody_reads_what_is_sold_and_nobody_changes_it() {
     let db = Database::fresh().await;
     for role in ["anon", "authenticated", "service_role"] {
         db.become_caller(role, None).await;
-        assert_eq!(db.count("unstuck.tool_prices").await, 3, "{role}");
+        assert_eq!(db.count("unstuck.tool_prices").await, 4, "{role}");
         let tools =
             db.rows("select tool, credit_cost, priced_per, enabled from unstuck.tools").await;
         assert_eq!(tools.len(), 9, "{role}");
@@ -410,32 +464,118 @@ async fn everybody_reads_what_is_sold_and_nobody_changes_it() {
     }
 }
 
-/// Random prices and numbers of steps: the quote is what is charged, and the shares of the steps
-/// are the price.
-#[tokio::test]
-async fn shares_add_up_to_the_price_whatever_it_is() {
-    let db = without_rules().await;
-    let mut runner = TestRunner::new_with_rng(
-        Config::default(),
-        TestRng::deterministic_rng(Config::default().rng_algorithm),
+/// A rule of any kind, what was measured for it, and an order of so many cards of which some fail.
+#[derive(Debug, Clone)]
+struct RandomOrder {
+    credits: i64,
+    priced_per: &'static str,
+    quantity: Option<u32>,
+    credits_min: Option<i64>,
+    measured: Option<f64>,
+    fails: Vec<bool>,
+}
+
+fn random_orders() -> impl Strategy<Value = RandomOrder> {
+    let by_measure = (
+        prop_oneof![Just("second"), Just("megapixel")],
+        (1..1_000_u32).prop_map(Some),
+        proptest::option::of(1..2_000_i64),
+        proptest::option::of(0.0..1_500.0),
     );
-    let orders = (0..5_000_i64, prop_oneof![Just("job"), Just("step")], 1..=20_usize);
-    for _ in 0..40 {
-        let (credits, per, steps) = orders.new_tree(&mut runner).unwrap().current();
-        db.exec("delete from tool_prices").await;
-        db.exec(&rule(CARDS, 1, &json!({}), (credits, per, None))).await;
-        let (user, job) = (db.user(200_000).await, Uuid::new_v4());
-        let quote = json!({ "p_tool": CARDS, "p_input": {}, "p_steps": steps, "p_user_id": user });
+    let by_count = prop_oneof![Just("job"), Just("step")];
+    let kinds = prop_oneof![by_measure, by_count.prop_map(|per| (per, None, None, None))];
+    let fails = proptest::collection::vec(any::<bool>(), 1..=20);
+    (0..500_i64, kinds, fails).prop_map(|(credits, kind, fails)| {
+        let (priced_per, quantity, credits_min, measured) = kind;
+        RandomOrder { credits, priced_per, quantity, credits_min, measured, fails }
+    })
+}
+
+impl RandomOrder {
+    fn rule(&self, credits: i64) -> String {
+        let number = |number: Option<i64>| number.map_or("null".to_owned(), |n| n.to_string());
+        let (quantity, least) = (number(self.quantity.map(i64::from)), number(self.credits_min));
+        format!(
+            "delete from tool_prices;
+             insert into tool_prices (tool, position, credits, priced_per, quantity, credits_min)
+             values ('{CARDS}', 1, {credits}, '{}', {quantity}, {least})",
+            self.priced_per
+        )
+    }
+
+    /// What was measured, by the unit.
+    fn measured(&self) -> Value {
+        json!({ format!("{}s", self.priced_per): self.measured })
+    }
+
+    /// The price by the rule's own words.
+    fn price(&self) -> i64 {
+        let count = match self.quantity {
+            Some(most) => {
+                let most = f64::from(most);
+                self.measured.map_or(most, |measured| measured.min(most)).ceil()
+            }
+            None if self.priced_per == "step" => self.fails.len() as f64,
+            None => 1.0,
+        };
+        (self.credits * count as i64).max(self.credits_min.unwrap_or(1)).max(1)
+    }
+}
+
+/// Random rules of every kind: the quote is what is charged, a price that rose meanwhile charges
+/// nothing, the shares of the steps are the price, and what fails gives back its shares and no
+/// more.
+#[tokio::test]
+async fn whatever_the_rule_quote_charge_shares_and_refunds_agree() {
+    let db = without_rules().await;
+    db.set_slots("gemini", 20).await;
+    let rng = TestRng::deterministic_rng(Config::default().rng_algorithm);
+    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    let orders = random_orders();
+    for _ in 0..150 {
+        let random = orders.new_tree(&mut runner).unwrap().current();
+        let (user, job) = (db.user(1_000_000).await, Uuid::new_v4());
+        db.exec(&random.rule(random.credits)).await;
+        let quote = json!({ "p_tool": CARDS, "p_input": {}, "p_steps": random.fails.len(),
+            "p_user_id": user, "p_measured": random.measured() });
         let quoted = db.ask("order_quote_v1", quote).await["credits"].as_i64().unwrap();
-        let expected = credits * if per == "step" { i64::try_from(steps).unwrap() } else { 1 };
-        assert_eq!(quoted, expected.max(1), "{credits} per {per}, {steps} steps");
-        let ordered =
-            db.ask("job_enqueue_v2", order_args(user, job, CARDS, steps, &json!({}))).await;
-        assert_eq!(ordered["credits_charged"], quoted);
-        let shares = format!("select sum(share)::bigint from job_steps where job_id = '{job}'");
-        assert_eq!(db.int(&shares).await, quoted);
-        db.cancel(user, job).await.unwrap();
-        assert_eq!(db.balance(user).await, 200_000);
+        assert_eq!(quoted, random.price(), "{random:?}");
+        let agreed = json!({ "p_max_credits": quoted, "p_measured": random.measured() });
+        let order = with(order_args(user, job, CARDS, random.fails.len(), &json!({})), agreed);
+        // Dearer than any least, until the order is refused.
+        db.exec(&random.rule(random.credits + 2_001)).await;
+        if random.measured != Some(0.0) {
+            let refusal = db.refusal("job_enqueue_v2", order.clone()).await;
+            assert_eq!(refusal.reason(), ("PT409", "price_changed"), "{random:?}");
+            assert!(refusal.detail["credits"].as_i64() > Some(quoted), "{random:?}");
+        }
+        assert_eq!(db.count(&format!("jobs where id = '{job}'")).await, 0);
+        assert_eq!(db.balance(user).await, 1_000_000, "nothing is charged: {random:?}");
+        db.exec(&random.rule(random.credits)).await;
+        let ordered = db.ask("job_enqueue_v2", order).await;
+        assert_eq!(ordered["credits_charged"], quoted, "{random:?}");
+        let shares =
+            format!("select coalesce(sum(share), 0)::bigint from job_steps where job_id = '{job}'");
+        assert_eq!(db.int(&shares).await, quoted, "{random:?}");
+
+        // The price of later orders is none of this one's.
+        db.exec(&random.rule(0)).await;
+        for attempt in db.claim("gemini", 20).await {
+            let index = usize::try_from(attempt.step - 1).unwrap();
+            match random.fails[index] {
+                true => db.fail(attempt, "PROVIDER_FAILED").await,
+                false => db.complete(attempt).await,
+            };
+        }
+        let lost = db.int(&format!("{shares} and status = 'failed'")).await;
+        let failed = random.fails.iter().all(|fails| *fails);
+        assert_has!(db.job(job).await, {
+            "status": if failed { "failed" } else { "completed" },
+            "credits_charged": quoted,
+            "credits_refunded": lost,
+        }, "{random:?}");
+        assert!(lost <= quoted && (!failed || lost == quoted), "{lost}: {random:?}");
+        assert_eq!(db.balance(user).await, 1_000_000 - quoted + lost, "{random:?}");
     }
     db.assert_healthy().await;
 }

@@ -1,6 +1,7 @@
 // The end of a form: the button that orders and says the price. Where the credits do not suffice it
 // offers the missing ones instead.
 
+import { mayBePaid } from "../client.js";
 import { h, icon } from "../elements.js";
 import { duration, number } from "../format.js";
 import { t } from "../words.js";
@@ -37,15 +38,20 @@ export function createOffer(tool) {
  */
 export function missingCredits(price, wallet) {
   const debt = wallet?.debt ?? 0;
-  if (!price || price.enough === null || price.unmeasured) return 0;
-  if (price.enough && debt === 0) return 0;
-  return Math.max(1, price.credits + debt - price.balance);
+  if (!price || price.enough === null) return 0;
+  if (mayBePaid(price) && debt === 0) return 0;
+  return Math.max(1, price.lowest + debt - price.balance);
 }
 
-const cost = ({ credits, unmeasured }) =>
-  h("span", { class: "cost" }, icon("coin", 16), unmeasured && "≤ ", number(credits));
+const cost = ({ credits, lowest }) =>
+  h(
+    "span",
+    { class: "cost" },
+    icon("coin", 16),
+    [...new Set([lowest, credits])].map(number).join("–"),
+  );
 
-const shortage = ({ credits: n, balance }) =>
+const shortage = ({ lowest: n, balance }) =>
   t("error_insufficient_credits", { n, required: n, balance });
 
 const wait = (price) =>

@@ -2,6 +2,14 @@
 
 import { jobs } from "./jobs.js";
 
+/** Tells inputs apart, also by their videos: these may cost by their length. */
+const key = (input) =>
+  JSON.stringify(input, (_, value) =>
+    value instanceof Blob && value.type.startsWith("video/")
+      ? [value.name, value.size, value.lastModified]
+      : value,
+  );
+
 /** How long the options must rest before the price is asked for. */
 const REST_MS = 200;
 
@@ -29,7 +37,7 @@ export function createPrice(tool, onprice) {
   }
 
   function ask(input) {
-    if (JSON.stringify(input) === JSON.stringify(wanted)) return;
+    if (key(input) === key(wanted)) return;
     const rest = wanted ? REST_MS : 0;
     wanted = input;
     refresh(rest);

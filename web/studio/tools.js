@@ -30,13 +30,19 @@ export async function toolsOnSale() {
 
 /** The least that an order costs, and per what, in words. */
 export function startingPrice({ tool, credits, pricedPer, rules }) {
-  const prices = [{ credits, pricedPer }, ...rules];
+  const prices = [{ credits, pricedPer }, ...rules.map(smallest)];
   const least = prices.reduce((a, b) => (b.credits < a.credits ? b : a));
-  const varies = prices.some((price) => price.credits !== least.credits);
+  const varies = prices.some((price) => price.varies || price.credits !== least.credits);
   const per = least.pricedPer === "step" ? declared(tool).piece : least.pricedPer;
   const words = t(varies ? "credits_from" : "credits", { n: least.credits });
   return per === "job" ? words : `${words} ${t(`per_${per}`)}`;
 }
+
+/** The price of the smallest order that a rule holds for. */
+const smallest = ({ credits, pricedPer, creditsMin }) =>
+  creditsMin === null
+    ? { credits, pricedPer }
+    : { credits: Math.max(credits, creditsMin), pricedPer: "job", varies: true };
 
 /** The request for the values of a form, without those that were left empty. */
 export function order(tool, values) {
@@ -54,7 +60,9 @@ export function priced(tool, values) {
   const there = { ...values };
   for (const { name, many } of files) {
     const count = Math.max(1, values[name]?.length ?? 0);
-    there[name] = many ? Array.from({ length: count }, () => new Blob()) : new Blob();
+    there[name] = many
+      ? Array.from({ length: count }, () => new Blob())
+      : (values[name] ?? new Blob());
   }
   for (const { name, type, optional } of fields)
     if (type !== "choice" && !(optional && values[name] === "")) there[name] = "…";

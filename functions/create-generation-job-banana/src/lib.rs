@@ -60,7 +60,7 @@ async fn quote(call: &Call, body: QuoteBody) -> Result<QuoteReply, ApiError> {
     // A page may ask before it has a picture.
     order.product_images = order.product_images.filter(|images| !images.is_empty());
     let input = CardsInput::check(&order, call.cx().config.gemini_model()?)?;
-    quote::quote(call, NAME, &input, input.selected_cards.len(), &input.files()).await
+    quote::quote(call, NAME, &input, input.selected_cards.len(), (&*input.files()).into()).await
 }
 
 /// The input of a GET.

@@ -65,7 +65,7 @@ async fn order(call: &Call, body: TryOnBody) -> Result<TryOnAccepted, ApiError> 
 
 async fn quote(call: &Call, body: QuoteBody) -> Result<QuoteReply, ApiError> {
     let input = TryOnInput::check(&body.input()?)?;
-    quote::quote(call, NAME, &input, input.steps(), &input.files()).await
+    quote::quote(call, NAME, &input, input.steps(), (&*input.files()).into()).await
 }
 
 impl TryOnAccepted {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use shared::app::runninghub;
 use shared::core::error::ApiError;
 use shared::core::file_url::FileUrl;
+use shared::core::measure::Measured;
 use shared::core::media::MediaKind;
 use shared::core::provider::runninghub::apps::{self, Field, ToolInput as _};
 
@@ -47,6 +48,10 @@ impl apps::ToolInput for VideoInput {
             ));
         }
         Ok(self)
+    }
+
+    fn told(&self) -> Measured {
+        Measured { seconds: self.duration_seconds, ..Measured::default() }
     }
 
     /// The documented app reads size and duration from the video itself.

@@ -22,7 +22,7 @@ use crate::db::job::JobView;
 use crate::flow::attempt::website;
 use crate::flow::heal::website_retry;
 use crate::flow::invocation::Invocation;
-use crate::flow::order::quote::{self, QuoteBody, QuoteReply};
+use crate::flow::order::quote::{self, QuoteBody, QuoteReply, QuotedFiles};
 use crate::flow::order::{enqueue, input};
 use crate::flow::submit::wake;
 
@@ -116,7 +116,7 @@ pub async fn quote(
     kind: WebsiteKind,
 ) -> Result<QuoteReply, ApiError> {
     let order = checked(body.input()?)?;
-    quote::quote(call, kind.tool(), &order, 1, &[]).await
+    quote::quote(call, kind.tool(), &order, 1, QuotedFiles::default()).await
 }
 
 fn checked(body: WebsiteBody) -> Result<WebsiteOrder, ApiError> {

@@ -37,6 +37,14 @@ pub struct Measured {
 }
 
 impl Measured {
+    /// Whether this unit is known.
+    pub fn has(self, unit: PriceUnit) -> bool {
+        match unit {
+            PriceUnit::Second => self.seconds.is_some(),
+            PriceUnit::Megapixel => self.megapixels.is_some(),
+        }
+    }
+
     /// Adds up one unit of all files. One file without a size, or no file at all, leaves the sum
     /// unknown.
     pub fn sum(unit: PriceUnit, files: impl IntoIterator<Item = Option<FileSize>>) -> Self {

@@ -69,6 +69,8 @@ pub struct QuotedOrder {
     pub eta_seconds: i32,
     /// The price is the largest, because this unit of the files was not measured.
     pub unmeasured: Option<PriceUnit>,
+    /// The price with the smallest files; `credits`, where nothing is unmeasured.
+    pub lowest: i64,
 }
 
 /// A job as its owner sees it.

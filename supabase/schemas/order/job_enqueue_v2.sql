@@ -118,7 +118,8 @@ other columns show the job as it was ordered.
 
 With p_can_measure an order whose price is by seconds or megapixels of its files, which p_measured
 does not say, is not written: unmeasured names the unit, and the caller repeats the order with what
-it measured. Without p_can_measure it costs the rule's largest.
+it measured. What could not be measured costs the rule's largest. A Worker of the version before,
+which says neither, is charged the rule's credits_min, or the largest where it has none.
 
 Refuses: bad_request, idempotency_conflict (the id belongs to another order), already_final (also:
 the user cancelled the order before it arrived), tool_disabled, active_job_exists, price_changed

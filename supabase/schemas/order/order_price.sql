@@ -1,13 +1,16 @@
 -- What an order of this tool with this input and so many steps costs, in credits. p_measured is
 -- what the order's stored files hold together, such as {"seconds": 12.4, "megapixels": 3.2}.
--- unmeasured: the price is by this unit, which p_measured does not say; it is the rule's largest.
+-- unmeasured: the price is by this unit, which p_measured does not say; it is the rule's largest,
+-- and lowest that of the smallest files. Where p_measured is null the Worker is one of the version
+-- before, which measures nothing: its users pay the rule's least, where it names one.
 create or replace function unstuck_private.order_price(
   p_tool unstuck.tools,
   p_input jsonb,
   p_steps int,
   p_measured jsonb,
   out credits bigint,
-  out unmeasured text
+  out unmeasured text,
+  out lowest bigint
 )
 language plpgsql
 stable
@@ -33,6 +36,7 @@ begin
   limit 1;
   if not found then
     credits := p_tool.credit_cost * case p_tool.priced_per when 'step' then p_steps else 1 end;
+    lowest := credits;
     return;
   end if;
   if v_rule.priced_per in ('second', 'megapixel') then
@@ -49,8 +53,16 @@ begin
       when 'step' then p_steps
       else ceil(least(v_measured, v_rule.quantity))
     end,
+    v_rule.credits_min,
     1
   );
+  lowest := credits;
+  if unmeasured is not null then
+    lowest := greatest(v_rule.credits, v_rule.credits_min, 1);
+    if p_measured is null then
+      credits := coalesce(v_rule.credits_min, credits);
+    end if;
+  end if;
 end $$;
 
 revoke all on function unstuck_private.order_price from public, anon, authenticated, service_role;

@@ -10,7 +10,8 @@ returns table (
   balance bigint,
   enough boolean,
   eta_seconds int,
-  unmeasured text
+  unmeasured text,
+  lowest bigint
 )
 language plpgsql
 stable
@@ -36,18 +37,20 @@ begin
   if not v_tool.enabled then
     perform unstuck_private.refuse(503, 'tool_disabled');
   end if;
-  select p.credits, p.unmeasured
-  into credits, unmeasured
-  from unstuck_private.order_price(v_tool, p_input, p_steps, p_measured) p;
+  select p.credits, p.unmeasured, p.lowest
+  into credits, unmeasured, lowest
+  from unstuck_private.order_price(v_tool, p_input, p_steps, coalesce(p_measured, '{}')) p;
   eta_seconds := unstuck_private.seconds_until_start(v_tool);
   if p_user_id is not null then
     credits := unstuck_private.wallet_price(p_user_id, p_tool, p_input, credits);
+    lowest := unstuck_private.wallet_price(p_user_id, p_tool, p_input, lowest);
     select w.balance, w.unlimited
     into balance, v_unlimited
     from unstuck_private.wallet_lock(p_user_id, p_tool, null) w;
     balance := coalesce(balance, 0);
     if v_unlimited then
       credits := 0;
+      lowest := 0;
     end if;
     enough := balance >= credits or v_unlimited is true;
   end if;
@@ -60,7 +63,7 @@ null for nobody: then balance and enough are null, and an app's own wallet is no
 
 Effect: none; what `job_enqueue_v2` would charge for this order now, and in how many seconds its job
 would start. unmeasured: the price is by this unit of the order's files, which p_measured does not
-say, and is the largest.
+say, and is the largest; lowest: that of the smallest files.
 
 Refuses: bad_request, tool_disabled; what the app's wallet refuses.
 

@@ -34,6 +34,6 @@ create or replace trigger tool_prices_log
 after insert or update or delete on unstuck.tool_prices
 for each row
 execute function unstuck_private.price_log(
-  'position', 'matches', 'credits', 'priced_per', 'quantity', 'note');
+  'position', 'matches', 'credits', 'priced_per', 'quantity', 'note', 'credits_min');
 
 revoke all on function unstuck_private.price_log from public, anon, authenticated, service_role;

@@ -14,6 +14,9 @@ create table unstuck.tool_prices (
   -- one that cannot be measured.
   quantity numeric,
   note text,
+  -- The least that a rule by second or megapixel costs, however small the files are.
+  credits_min bigint
+    check (credits_min between 1 and 1000000000000),
   primary key (tool, position),
   constraint tool_prices_matches_check check (
     coalesce(
@@ -38,16 +41,17 @@ create table unstuck.tool_prices (
     case
       when priced_per in ('second', 'megapixel') then
         coalesce(quantity > 0 and quantity <= 1000000, false)
-      else coalesce(quantity, 1) = 1
+      else coalesce(quantity, 1) = 1 and credits_min is null
     end
   )
 );
 
 comment on table unstuck.tool_prices is $c$
 What an order costs by its options: the first rule of its tool whose every condition holds, by
-position, gives credits × quantity, rounded up, at least 1. The quantity is 1 for a job, the number
-of steps, or what was measured of the order's stored files, which the column quantity limits. Where
-no rule holds the price is that of the row in tools. Each change is a row of admin_log.
+position, gives credits × quantity, rounded up, at least credits_min, at least 1. The quantity is 1
+for a job, the number of steps, or what was measured of the order's stored files, which the column
+quantity limits. Where no rule holds the price is that of the row in tools. Each change is a row of
+admin_log.
 $c$;
 
 alter table unstuck.tool_prices enable row level security;

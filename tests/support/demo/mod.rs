@@ -1,4 +1,4 @@
-//! The demo: thirteen stories, each with a printed receipt for every job in it.
+//! The demo: fourteen stories, each with a printed receipt for every job in it.
 //!
 //! `cargo xtask demo` runs them for people, and the e2e tests run them so that the demo cannot
 //! break unnoticed. A story speaks to the stack as a page, an admin and an outside scheduler would.

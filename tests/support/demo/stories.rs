@@ -34,7 +34,7 @@ type Telling<'a> = Pin<Box<dyn Future<Output = Outcome> + 'a>>;
 type Story = (&'static str, fn(&World) -> Telling<'_>);
 
 /// Every story's title, and the function that tells it.
-pub(super) fn all() -> [Story; 13] {
+pub(super) fn all() -> [Story; 14] {
     [
         ("A picture goes in, one of twice the size comes out", |world| Box::pin(happy(world))),
         ("The provider refuses: nothing was bought", |world| Box::pin(refused(world))),
@@ -71,7 +71,32 @@ pub(super) fn all() -> [Story; 13] {
         ("A model refuses the place that the call came from: retried, not refunded", |world| {
             Box::pin(services::location_refusal(world))
         }),
+        (
+            "Too few credits: refused before anything, bought, and ordered under the same id",
+            |world| Box::pin(shop(world)),
+        ),
     ]
+}
+
+async fn shop(world: &World) -> Outcome {
+    world.stock().await;
+    let mut purchase = Purchase::upload(world, 5).await;
+    let (user, left) = (&purchase.order.user, 10);
+    let spent = left - purchase.before;
+    let entry = "insert into unstuck.credit_entries (user_id, kind, amount)";
+    world.db().exec(&format!("{entry} values ('{}', 'adjustment', {spent})", user.id)).await;
+    let answer = purchase.run(world).refused(402, "insufficient_credits").await;
+    assert_eq!((&answer["balance"], &answer["required"]), (&json!(left), &json!(PRICE)));
+    world.buy(user, "small").await;
+    purchase.before = world.balance(user).await;
+    assert_eq!(purchase.before, left + 100, "the pack is there, once");
+    let notes = vec![
+        format!("402: it costs {PRICE}, and {left} are there; no job, no charge"),
+        format!("100 credits paid at the seller's page: {} are there", purchase.before),
+    ];
+    assert_eq!(purchase.run(world).ok().await["balance"], purchase.before - PRICE);
+    purchase.until_completed(world).await;
+    Outcome { notes, receipts: bought(world, &[purchase]).await }
 }
 
 async fn happy(world: &World) -> Outcome {

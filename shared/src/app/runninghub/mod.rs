@@ -18,7 +18,7 @@ use crate::core::provider::runninghub::apps::{self, Field, ToolInput};
 use crate::core::transport::Transport;
 use crate::db::job::{Enqueue, EnqueuedJob, JobView};
 use crate::flow::invocation::Invocation;
-use crate::flow::order::quote::{self, QuoteBody, QuoteReply};
+use crate::flow::order::quote::{self, QuoteBody, QuoteReply, QuotedFiles};
 use crate::flow::order::{enqueue, input};
 use crate::flow::submit::round;
 use reply::{RunReply, RunningHubStatus};
@@ -76,7 +76,8 @@ pub async fn quote<I: ToolInput>(
 ) -> Result<QuoteReply, ApiError> {
     let ordered = body.input::<I>()?.checked()?;
     let fields = ordered.fields();
-    quote::quote(call, I::TOOL, &ordered, 1, &files(&fields)).await
+    let files = QuotedFiles { urls: &files(&fields), told: ordered.told() };
+    quote::quote(call, I::TOOL, &ordered, 1, files).await
 }
 
 /// The files of a request, as `(field, URL)`.

@@ -3,8 +3,11 @@
 
 use crate::core::body;
 use crate::core::error::{ApiError, ErrorCode};
-use crate::core::measure::PriceUnit;
+use crate::core::id::UserId;
+use crate::core::measure::{Measured, PriceUnit};
+use crate::core::transport::Streams;
 use crate::db::job::QuotedOrder;
+use crate::flow::Cx;
 use crate::flow::invocation::Invocation;
 use crate::flow::order::measure;
 use serde::de::DeserializeOwned;
@@ -35,36 +38,64 @@ pub struct QuoteReply {
     eta_seconds: i32,
     /// The price is by this unit of files that are not measured yet: it is the largest.
     unmeasured: Option<PriceUnit>,
+    /// The price with the smallest files.
+    lowest: i64,
 }
 
-/// Prices a checked input of so many steps. `files` are those that the input names (`(field,
-/// URL)`): the caller's own are measured where the price needs it. What cannot be measured, because
-/// it is not uploaded yet or nobody asks, costs the largest.
+/// The files of an order that is not made yet.
+#[derive(Default)]
+pub struct QuotedFiles<'a> {
+    /// `(field, URL)`; the URL is empty where the file is not uploaded.
+    pub urls: &'a [(String, &'a str)],
+    /// What the page says of files that are not uploaded.
+    pub told: Measured,
+}
+
+impl<'a> From<&'a [(String, &'a str)]> for QuotedFiles<'a> {
+    fn from(urls: &'a [(String, &'a str)]) -> Self {
+        Self { urls, told: Measured::default() }
+    }
+}
+
+/// Prices a checked input of so many steps. The caller's own files are measured where the price
+/// needs it; before any is uploaded the page is believed, because the order is measured all the
+/// same. What cannot be measured costs the largest.
 pub async fn quote(
     call: &impl Invocation,
     tool: &'static str,
     input: &impl Serialize,
     steps: usize,
-    files: &[(String, &str)],
+    files: QuotedFiles<'_>,
 ) -> Result<QuoteReply, ApiError> {
     let cx = call.cx();
     let user = call.caller().user_id();
     let input =
         serde_json::to_value(input).map_err(|error| ApiError::internal(error.to_string()))?;
     let mut quoted = cx.db().order_quote_v1(tool, &input, steps, user, None).await?;
-    if let (Some(unit), Some(user)) = (quoted.unmeasured, user)
-        && files.iter().any(|(_, url)| !url.is_empty())
+    if let Some(unit) = quoted.unmeasured
+        && let Some(measured) = measured(&cx, unit, files, user).await?
     {
-        match measure::files(&cx, unit, files, user).await {
-            Ok(measured) => {
-                let measured = Some(measured);
-                quoted = cx.db().order_quote_v1(tool, &input, steps, Some(user), measured).await?;
-            }
-            // A file that is not uploaded yet.
-            Err(error) if error.code == ErrorCode::BadRequest => {}
-            Err(error) => return Err(error),
-        }
+        quoted = cx.db().order_quote_v1(tool, &input, steps, user, Some(measured)).await?;
     }
-    let QuotedOrder { credits, balance, enough, eta_seconds, unmeasured } = quoted;
-    Ok(QuoteReply { tool, credits, balance, enough, eta_seconds, unmeasured })
+    let QuotedOrder { credits, balance, enough, eta_seconds, unmeasured, lowest } = quoted;
+    Ok(QuoteReply { tool, credits, balance, enough, eta_seconds, unmeasured, lowest })
+}
+
+/// What is known of the files: nothing of those that nobody in particular names.
+async fn measured<T: Streams>(
+    cx: &Cx<'_, T>,
+    unit: PriceUnit,
+    files: QuotedFiles<'_>,
+    user: Option<UserId>,
+) -> Result<Option<Measured>, ApiError> {
+    if files.urls.iter().all(|(_, url)| url.is_empty()) {
+        return Ok(Some(files.told).filter(|told| told.has(unit)));
+    }
+    let Some(user) = user else { return Ok(None) };
+    match measure::files(cx, unit, files.urls, user).await {
+        Ok(measured) => Ok(Some(measured)),
+        // A file that is not uploaded yet.
+        Err(error) if error.code == ErrorCode::BadRequest => Ok(None),
+        Err(error) => Err(error),
+    }
 }

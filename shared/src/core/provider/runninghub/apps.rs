@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::core::error::ApiError;
+use crate::core::measure::Measured;
 use crate::core::media::{MediaKind, Pick, ResultChoice};
 
 /// The variant of a tool that has only one.
@@ -33,6 +34,11 @@ pub trait ToolInput: DeserializeOwned + Serialize {
     /// Which of the tool's apps runs this request.
     fn variant(&self) -> &'static str {
         STANDARD
+    }
+
+    /// What the page says of its files. It prices a quote before they are uploaded, never an order.
+    fn told(&self) -> Measured {
+        Measured::default()
     }
 
     fn fields(&self) -> Vec<Field>;
