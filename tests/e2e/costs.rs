@@ -113,7 +113,11 @@ async fn quiet(world: &World, project: &FrontDoorProxy) -> Counts {
 fn a_job_calls_and_writes_no_more_than_the_page_of_costs_says() {
     e2e::run(async |world| {
         let project = FrontDoorProxy::start(world).await;
-        let vars = BTreeMap::from([("SUPABASE_URL".to_owned(), Some(project.url.clone()))]);
+        let host = project.url.trim_start_matches("http://").to_owned();
+        let vars = BTreeMap::from([
+            ("SUPABASE_URL".to_owned(), Some(project.url.clone())),
+            ("ALLOWED_INPUT_HOSTS".to_owned(), Some(host)),
+        ]);
         let functions = xtask::function::all().unwrap();
         let of_all = functions.iter().map(|function| (function.name.clone(), vars.clone()));
         world.restart_workers(of_all.collect()).await;
