@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use unstuck_tests::e2e::keys::{Es256Key, hs256_token, new_key, unsigned_token, with_claims};
@@ -124,6 +126,16 @@ fn table(user: &TestUser, job: Uuid) -> Vec<AccessCase> {
             json!({}),
             [NO, NOT_YOU, NOT_YOU, NOT_YOU, NOT_YOU, "200", "200"],
         ),
+        row(
+            "replicate-async-worker",
+            json!({}),
+            [NO, NOT_YOU, NOT_YOU, NOT_YOU, NOT_YOU, "200", "200"],
+        ),
+        row(
+            "replicate-prediction-checker",
+            json!({}),
+            [NO, NOT_YOU, NOT_YOU, NOT_YOU, NOT_YOU, "200", "200"],
+        ),
         row("admin-retry-job", unknown, [NO, NOT_YOU, NOT_YOU, NOT_YOU, NONE, NOT_YOU, NO]),
         // Without a record to retry the service has nothing to order; the whole table of retries is
         // in `generation_retry`.
@@ -135,6 +147,12 @@ fn table(user: &TestUser, job: Uuid) -> Vec<AccessCase> {
 
 fn bearer(name: &'static str, who: Who, credential: &str) -> Presented {
     Presented { name, who, authorization: Some(format!("Bearer {credential}")), apikey: None }
+}
+
+/// What a monitor sends that has a field for a user and one for a password.
+fn basic(name: &'static str, who: Who, user: &str, password: &str) -> Presented {
+    let pair = STANDARD.encode(format!("{user}:{password}"));
+    Presented { name, who, authorization: Some(format!("Basic {pair}")), apikey: None }
 }
 
 fn apikey(name: &'static str, who: Who, key: &str) -> Presented {
@@ -224,6 +242,10 @@ fn good(world: &World, people: &AccessPeople) -> Vec<Presented> {
         bearer("scheduler", Who::Scheduler, &info.cron_secret),
         bearer("scheduler and anon key", Who::Scheduler, &info.cron_secret)
             .and_apikey(&info.anon_key),
+        basic("scheduler by password", Who::Scheduler, "any", &info.cron_secret),
+        basic("scheduler by password alone", Who::Scheduler, "", &info.cron_secret),
+        basic("scheduler by password and service key", Who::Scheduler, "any", &info.cron_secret)
+            .and_apikey(&info.service_role_key),
     ]
 }
 
@@ -323,7 +345,7 @@ fn bad(world: &World, people: &AccessPeople) -> Vec<Presented> {
     let mut all: Vec<Presented> =
         tokens.iter().map(|(name, token)| bearer(name, Who::Nobody, token)).collect();
     for (name, authorization) in [
-        ("basic", "Basic dXNlcjpwYXNzd29yZA==".to_owned()),
+        ("password not encoded", format!("Basic any:{}", info.cron_secret)),
         ("no scheme", people.user.token.clone()),
         ("scheme alone", "Bearer".to_owned()),
         ("scheme and blanks", "Bearer   ".to_owned()),
@@ -337,6 +359,16 @@ fn bad(world: &World, people: &AccessPeople) -> Vec<Presented> {
             authorization: Some(authorization),
             apikey: None,
         });
+    }
+    for (name, user, password) in [
+        ("password", "user", "password"),
+        ("password and a letter", "any", &*format!("{}x", info.cron_secret)),
+        ("scheduler as user name", &*info.cron_secret, ""),
+        ("service key as password", "any", &*info.service_role_key),
+        ("secret key as password", "any", &*world.stack().keys().secret_key),
+        ("user's token as password", "any", &*people.user.token),
+    ] {
+        all.push(basic(name, Who::Nobody, user, password));
     }
     all
 }
@@ -378,7 +410,7 @@ async fn check(world: &World, row: &AccessCase, presented: &Presented) {
         .flatten()
         .filter(|secret| secret.len() > 20)
     {
-        let secret = secret.trim_start_matches("Bearer ");
+        let secret = secret.split_once(' ').map_or(&**secret, |(_, value)| value);
         assert!(
             !answer.text.contains(secret),
             "{} × {} tells the credential",
@@ -482,6 +514,11 @@ fn a_service_may_call_by_get_where_a_scheduler_may() {
         let cron = world.stack().info().cron_secret.clone();
         let report = world.get("cleanup-stale-jobs").bearer(&cron).ok().await;
         assert_eq!(report["success"], true, "{report}");
+        // As curl and monitors send what stands before the host.
+        let url = world.stack().info().functions_url.clone() + "/cleanup-stale-jobs";
+        let by_password =
+            world.http().get(url).basic_auth("any", Some(&cron)).send().await.unwrap();
+        assert_eq!(by_password.status(), 200);
         world.get("cleanup-stale-jobs").refused(401, "unauthorized").await;
         world.get("cleanup-stale-jobs").by(&world.admin(1).await).refused(403, "forbidden").await;
     });

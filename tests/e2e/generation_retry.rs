@@ -1,6 +1,8 @@
 //! Who may retry which website: the contract's table, every caller with every record; and what a
 //! refusal leaves untouched.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
 use unstuck_tests::e2e::user::now_s;
@@ -44,6 +46,9 @@ type RetryCase = (&'static str, Vec<(&'static str, String)>, [&'static str; 7]);
 fn table(world: &World, people: &RetryPeople) -> Vec<RetryCase> {
     let (info, keys) = (world.stack().info(), world.stack().keys());
     let bearer = |credential: &str| vec![("authorization", format!("Bearer {credential}"))];
+    let password = |secret: &str| {
+        vec![("authorization", format!("Basic {}", STANDARD.encode(format!("any:{secret}"))))]
+    };
     let apikey = |key: &str| vec![("apikey", key.to_owned())];
     let service_token = world.token(&json!({ "role": "service_role", "exp": now_s() + 60 }));
     let forged = xtask::keys::sign_hs256(
@@ -69,6 +74,7 @@ fn table(world: &World, people: &RetryPeople) -> Vec<RetryCase> {
         ("service token", bearer(&service_token), service),
         ("another project's service token", bearer(&forged), NO),
         ("scheduler", bearer(&info.cron_secret), NO),
+        ("scheduler by password", password(&info.cron_secret), NO),
         ("anon key", bearer(&info.anon_key), NO),
         ("publishable key", apikey(&keys.publishable_key), NO),
         ("nothing", Vec::new(), NO),

@@ -10,6 +10,7 @@ mod circuit;
 mod cleanup_stale_generations;
 mod cleanup_stale_jobs;
 mod client;
+mod costs;
 mod create_generation_job_banana;
 mod demo;
 mod gateway;

@@ -4,11 +4,14 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use unstuck_tests::e2e;
 use unstuck_tests::e2e::World;
+use unstuck_tests::e2e::order::Order;
 
 const SERVICES: [&str; 4] = ["auth/v1", "rest/v1", "storage/v1", "realtime/v1"];
 
@@ -208,6 +211,37 @@ fn redirects_are_passed_on_and_the_projects_own_address_becomes_ours() {
         let answer = location(format!("{gateway}/storage/v1/upload/resumable")).await;
         assert_eq!(answer, (201, format!("{gateway}/storage/v1/upload/resumable/YQ")));
     });
+}
+
+#[test]
+fn a_domain_of_ones_own_is_an_address_like_any_other() {
+    e2e::run(async |world| {
+        let (host, gateway) = ("jobs.example.com", world.stack().gateway_url());
+        let at = |path: &str| world.http().post(format!("{gateway}{path}")).header("host", host);
+        let mut order = Order::new(world).await;
+        // As the app's own storage client says where the file is.
+        let own = format!("http://{host}");
+        order.body["imageUrl"] = order.urls()[0].replace(&world.stack().info().url, &own).into();
+        let run = at("/functions/v1/runninghub-upscaler/run").bearer_auth(&order.user.token);
+        let answer = run.json(&order.body).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
+        order.assert_completed(world).await;
+        let upload = at("/storage/v1/upload/resumable")
+            .bearer_auth(&order.user.token)
+            .header("apikey", &world.stack().info().anon_key)
+            .header("tus-resumable", "1.0.0")
+            .header("upload-length", "1")
+            .header("upload-metadata", metadata(&format!("{}/{}/a.png", order.user.id, order.job)));
+        let begun = upload.body("").send().await.unwrap();
+        let location = begun.headers()["location"].to_str().unwrap();
+        assert!(location.starts_with(&format!("{own}/storage/v1/upload/resumable/")), "{location}");
+    });
+}
+
+/// The metadata of a resumable upload of a picture.
+fn metadata(path: &str) -> String {
+    let fields = [("bucketName", "uploads"), ("objectName", path), ("contentType", "image/png")];
+    fields.map(|(name, value)| format!("{name} {}", STANDARD.encode(value))).join(",")
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::Path;
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// CPU seconds by program.
-pub(super) type CpuSeconds = BTreeMap<String, f64>;
+pub type CpuSeconds = BTreeMap<String, f64>;
 
 /// One process of `/proc`.
 struct ProcessTime {
@@ -18,7 +18,7 @@ struct ProcessTime {
 }
 
 /// The CPU time until now; empty where there is no `/proc`.
-pub(super) fn by_program() -> CpuSeconds {
+pub fn by_program() -> CpuSeconds {
     let all = processes();
     let own = std::process::id();
     let mut found = CpuSeconds::new();
@@ -31,7 +31,7 @@ pub(super) fn by_program() -> CpuSeconds {
 }
 
 /// What each program used between two readings.
-pub(super) fn used(before: &CpuSeconds, after: &CpuSeconds) -> CpuSeconds {
+pub fn used(before: &CpuSeconds, after: &CpuSeconds) -> CpuSeconds {
     let old = |program: &String| before.get(program).copied().unwrap_or_default();
     after.iter().map(|(program, seconds)| (program.clone(), seconds - old(program))).collect()
 }

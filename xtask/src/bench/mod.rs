@@ -8,7 +8,7 @@
 
 mod audit;
 mod cards;
-mod cpu;
+pub mod cpu;
 mod enqueue;
 mod figures;
 mod life;

@@ -1,5 +1,6 @@
 //! Writes the README's table of functions and the lists of docs/configuration.md.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use shared::core::config::{GROUPS, Presence, Setting};
@@ -16,9 +17,14 @@ pub fn function_table(functions: &[Function]) -> String {
     table
 }
 
-/// One list for each group of settings, with the functions that read it.
+/// What a value holds that an operator has to replace.
+const PLACEHOLDERS: [&str; 3] = ["example.invalid", "sb_publishable_example", "19000000000000000"];
+/// What a deploy makes, or derives from the account's address.
+const MADE: [&str; 3] = ["WEBHOOK_SECRET", "CRON_SECRET", "FUNCTIONS_URL"];
+
+/// What must be given, then one list for each group of settings, with the functions that read it.
 pub fn setting_lists(functions: &[Function]) -> String {
-    let mut text = String::new();
+    let mut text = needed(functions);
     for group in GROUPS {
         let readers: Vec<String> = functions
             .iter()
@@ -42,6 +48,36 @@ pub fn setting_lists(functions: &[Function]) -> String {
     }
     text.truncate(text.trim_end().len() + 1);
     text
+}
+
+/// The settings without which there is no deploy, and all secrets.
+fn needed(functions: &[Function]) -> String {
+    let vars = functions.iter().flat_map(|function| &function.vars);
+    let open = vars.filter(|(_, value)| PLACEHOLDERS.iter().any(|mark| value.contains(mark)));
+    let public = listed(open.map(|(name, _)| &**name));
+    let required = functions.iter().flat_map(|function| &function.secrets_required);
+    let secrets = listed(required.map(|name| &**name));
+    let optional = functions.iter().flat_map(|function| &function.secrets_optional);
+    let further = listed(optional.map(|name| &**name));
+    let entries = [
+        format!("- under `[settings]` of `deploy/<name>.toml`: {public}"),
+        format!("- in `deploy/<name>.secrets`: {secrets}"),
+        format!("- secrets too, where they are set: {further}"),
+    ];
+    let mut text = "## What a deployment needs\n\n".to_owned();
+    for entry in entries {
+        let _ = writeln!(text, "{}", wrapped(&entry).replace('\n', "\n  "));
+    }
+    let made = MADE.map(|name| format!("`{name}`")).join(", ");
+    let rest = format!("A deploy makes or derives {made}. All else has a value to start with.");
+    let _ = write!(text, "\n{}\n\n", wrapped(&rest));
+    text
+}
+
+/// The names in order, but for what a deploy makes.
+fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: BTreeSet<&str> = names.filter(|name| !MADE.contains(name)).collect();
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// What happens without the setting.

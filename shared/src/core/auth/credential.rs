@@ -5,6 +5,8 @@
 //! deployed Workers never see one: the platform drops it, as it does with every empty standard
 //! header.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
@@ -17,19 +19,21 @@ pub enum Credential<'a> {
     Nothing,
     Bearer(&'a str),
     Apikey(&'a str),
-    /// An `Authorization` that holds no bearer token.
+    /// A user name and a password, still encoded.
+    Basic(&'a str),
+    /// An `Authorization` that holds neither.
     Malformed,
 }
 
 /// Chooses the one credential that counts from the values of the two headers.
 pub fn presented<'a>(authorization: Option<&'a str>, apikey: Option<&'a str>) -> Credential<'a> {
     if let Some(authorization) = authorization {
-        return match authorization.trim().split_once(' ') {
-            Some((scheme, token))
-                if scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty() =>
-            {
-                Credential::Bearer(token.trim())
-            }
+        let (scheme, value) = authorization.trim().split_once(' ').unwrap_or_default();
+        let value = value.trim();
+        return match scheme {
+            _ if value.is_empty() => Credential::Malformed,
+            _ if scheme.eq_ignore_ascii_case("bearer") => Credential::Bearer(value),
+            _ if scheme.eq_ignore_ascii_case("basic") => Credential::Basic(value),
             _ => Credential::Malformed,
         };
     }
@@ -61,6 +65,11 @@ pub fn prove<'a>(presented: Credential<'a>, config: &Config) -> Proof<'a> {
         Credential::Bearer(token) if equals_one_of(token, config.cron_secret.as_deref()) => {
             Proof::Settled(Identity::Scheduler)
         }
+        Credential::Basic(encoded) if holds_cron_secret(encoded, config) => {
+            Proof::Settled(Identity::Scheduler)
+        }
+        // No key and no token is ever taken as a password.
+        Credential::Basic(_) => Proof::Settled(Identity::Invalid),
         // Older clients send their publishable key as a bearer token while no user is signed in.
         Credential::Bearer(token) if token.starts_with("sb_") => Proof::Settled(Identity::Nobody),
         Credential::Bearer(token) => Proof::Token(token),
@@ -70,6 +79,14 @@ pub fn prove<'a>(presented: Credential<'a>, config: &Config) -> Proof<'a> {
 fn is_service_key(key: &str, config: &Config) -> bool {
     let configured = config.service_role_key.iter().chain(&config.secret_keys);
     equals_one_of(key, configured.map(String::as_str))
+}
+
+/// Whether the password is the scheduler's secret; the user name may be anything.
+fn holds_cron_secret(encoded: &str, config: &Config) -> bool {
+    let pair = STANDARD.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    pair.as_deref()
+        .and_then(|pair| pair.split_once(':'))
+        .is_some_and(|(_, password)| equals_one_of(password, config.cron_secret.as_deref()))
 }
 
 /// Compares SHA-256 digests with every configured value, so that the time taken reveals neither
@@ -140,11 +157,39 @@ mod tests {
     }
 
     #[test]
-    fn the_scheduler_secret_counts_as_a_bearer_only() {
+    fn the_scheduler_secret_counts_as_a_bearer_or_a_password_only() {
         assert_eq!(proof(Some("Bearer tick"), None), Proof::Settled(Identity::Scheduler));
         assert_eq!(proof(None, Some("tick")), Proof::Settled(Identity::Nobody));
         let none = Config::default();
         assert_eq!(prove(Credential::Bearer("tick"), &none), Proof::Token("tick"));
         assert_eq!(prove(Credential::Apikey(""), &none), Proof::Settled(Identity::Nobody));
+        for user in ["any", "", "tick", "añy"] {
+            let encoded = STANDARD.encode(format!("{user}:tick"));
+            for scheme in ["Basic", "basic", "BASIC "] {
+                let header = format!("{scheme} {encoded}");
+                let scheduler = Proof::Settled(Identity::Scheduler);
+                assert_eq!(proof(Some(&header), Some("sb_secret_a")), scheduler, "{header}");
+            }
+            let invalid = Proof::Settled(Identity::Invalid);
+            assert_eq!(prove(Credential::Basic(&encoded), &none), invalid);
+        }
+    }
+
+    #[test]
+    fn a_password_that_is_not_the_scheduler_secret_is_refused_whatever_else_it_is() {
+        let pairs = ["tick", "tick:", ":", "", "any:tick:", "any:tic", "any:x:tick"];
+        let keys = ["any:legacy.service.jwt", "any:sb_secret_a", "any:sb_publishable_x"];
+        for pair in pairs.into_iter().chain(keys) {
+            let header = format!("Basic {}", STANDARD.encode(pair));
+            let invalid = Proof::Settled(Identity::Invalid);
+            assert_eq!(proof(Some(&header), Some("sb_secret_a")), invalid, "{pair}");
+        }
+        for encoded in ["any:tick", "!", "/w==", &STANDARD.encode("any:tick")[..10]] {
+            let header = format!("Basic {encoded}");
+            assert_eq!(proof(Some(&header), None), Proof::Settled(Identity::Invalid), "{header}");
+        }
+        let empty = Config { cron_secret: Some(String::new()), ..Config::default() };
+        let nothing = STANDARD.encode("any:");
+        assert_eq!(prove(Credential::Basic(&nothing), &empty), Proof::Settled(Identity::Invalid));
     }
 }

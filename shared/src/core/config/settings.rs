@@ -285,7 +285,8 @@ settings! {
 
     /// Who may start a scheduled function from outside.
     "schedule" {
-        /// Lets an outside scheduler call scheduled functions, and nothing else.
+        /// Lets an outside scheduler call scheduled functions, and nothing else: as a bearer token,
+        /// or as a password with any user name.
         cron_secret: Text = "CRON_SECRET", secret, optional;
     }
 

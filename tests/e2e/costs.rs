@@ -1,0 +1,162 @@
+//! What a job calls and writes: no more than docs/costs.md reckons with.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use unstuck_tests::e2e;
+use unstuck_tests::e2e::World;
+use unstuck_tests::e2e::cards::Cards;
+use unstuck_tests::e2e::order::{Order, TOOLS};
+use unstuck_tests::e2e::proxy::FrontDoorProxy;
+use unstuck_tests::e2e::try_on::TryOn;
+use unstuck_tests::e2e::website::{CREDITS, Website};
+use uuid::Uuid;
+use xtask::bench::cpu;
+
+const PAGE: &str = include_str!("../../docs/costs.md");
+/// Of each kind; the page tells the mean, rounded up.
+const JOBS: u32 = 3;
+/// The page's columns: requests that Cloudflare counts, without looks; messages of queues; calls of
+/// Postgres; calls of storage; calls of the provider; rows.
+const COLUMNS: usize = 6;
+/// So many looks find the same before a job counts as over for the functions too.
+const QUIET_LOOKS: usize = 20;
+
+/// What was counted since the functions started.
+type Counts = [u64; COLUMNS];
+
+/// The counts of the page's line for that kind of job.
+fn of_page(kind: &str) -> Counts {
+    let mut lines = PAGE.lines().map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
+    let line = lines.find(|cells| cells.get(1) == Some(&kind));
+    let line = line.unwrap_or_else(|| panic!("docs/costs.md has no line `{kind}`"));
+    let number = |cell: &&str| cell.parse().unwrap_or_else(|_| panic!("{kind}: {cell}"));
+    let numbers: Vec<u64> = line[2..].iter().take(COLUMNS).map(number).collect();
+    numbers.try_into().unwrap_or_else(|_| panic!("{kind}: a column is missing"))
+}
+
+/// The order with its files at the project's address as the functions know it.
+fn at_project(world: &World, project: &FrontDoorProxy, body: &Value) -> Value {
+    let text = body.to_string().replace(&world.stack().info().url, &project.url);
+    serde_json::from_str(&text).unwrap()
+}
+
+async fn counted(world: &World, project: &FrontDoorProxy) -> Counts {
+    let log = world.functions_log();
+    let lines = log.lines().filter_map(|line| {
+        let text = line.get(line.find('{')?..)?;
+        serde_json::from_str::<Value>(text).ok()
+    });
+    let (mut requests, mut messages) = (0, 0);
+    for line in lines {
+        let from_outside = ["user", "public"].contains(&line["caller"].as_str().unwrap_or(""));
+        requests += u64::from(line["event"] == "fetch" && from_outside);
+        messages += u64::from(line["event"] == "queue");
+    }
+    let files = project.count("/storage/v1/") - project.count("/storage/v1/object/public/");
+    let provider = world.provider_log().await.len();
+    let rows = "(
+        select id from unstuck.jobs
+        union all select job_id from unstuck.job_steps
+        union all select job_id from unstuck.job_events
+        union all select job_id from unstuck.credit_entries where job_id is not null
+        union all select job_id from unstuck.webhook_inbox) as written";
+    let rows = world.db().int(&format!("select count(*) from {rows}")).await;
+    let number = |count: usize| u64::try_from(count).unwrap();
+    let rows = u64::try_from(rows).unwrap();
+    let rpcs = number(project.count("/rest/v1/"));
+    [requests, messages, rpcs, number(files), number(provider), rows]
+}
+
+/// Orders one job after the other until each is delivered, and compares with the page.
+async fn compare(
+    world: &World,
+    project: &FrontDoorProxy,
+    kind: &str,
+    order: impl AsyncFn() -> Uuid,
+) -> Result<(), String> {
+    let finished = async || {
+        let job = order().await;
+        world.until_status(job, "completed").await;
+    };
+    // The first one starts the functions.
+    finished().await;
+    let (before, cpu_before) = (quiet(world, project).await, cpu::by_program());
+    for _ in 0..JOBS {
+        finished().await;
+    }
+    let after = quiet(world, project).await;
+    let found: Vec<u64> =
+        after.iter().zip(before).map(|(a, b)| (a - b).div_ceil(JOBS.into())).collect();
+    let used = cpu::used(&cpu_before, &cpu::by_program());
+    let cpu_ms = used.get("workerd").copied().unwrap_or_default() * 1000.0 / f64::from(JOBS);
+    println!("{kind}: {found:?}, {cpu_ms:.0} ms of workerd");
+    let told = of_page(kind);
+    if found.iter().zip(told).any(|(found, told)| *found > told) {
+        return Err(format!("{kind}: {found:?} where the page says {told:?}"));
+    }
+    Ok(())
+}
+
+async fn quiet(world: &World, project: &FrontDoorProxy) -> Counts {
+    let (mut last, mut same) = (counted(world, project).await, 0);
+    let look = async || {
+        let now = counted(world, project).await;
+        same = if now == last { same + 1 } else { 0 };
+        last = now;
+        (same == QUIET_LOOKS).then_some(now)
+    };
+    world.until("nothing more is called", look).await
+}
+
+#[test]
+fn a_job_calls_and_writes_no_more_than_the_page_of_costs_says() {
+    e2e::run(async |world| {
+        let project = FrontDoorProxy::start(world).await;
+        let host = project.url.trim_start_matches("http://").to_owned();
+        let vars = BTreeMap::from([
+            ("SUPABASE_URL".to_owned(), Some(project.url.clone())),
+            ("ALLOWED_INPUT_HOSTS".to_owned(), Some(host)),
+        ]);
+        let functions = xtask::function::all().unwrap();
+        let of_all = functions.iter().map(|function| (function.name.clone(), vars.clone()));
+        world.restart_workers(of_all.collect()).await;
+        let world = &*world;
+        let mut wrong = Vec::new();
+        for tool in TOOLS {
+            let order = async || {
+                let mut order = Order::by(world, tool).await;
+                order.body = at_project(world, &project, &order.body);
+                order.run(world).ok().await;
+                order.job
+            };
+            wrong.extend(compare(world, &project, tool.name, order).await.err());
+        }
+        for garments in [1, 3] {
+            let order = async || {
+                let mut try_on = TryOn::new(world, garments).await;
+                try_on.body = at_project(world, &project, &try_on.body);
+                try_on.start(world).ok().await;
+                try_on.job
+            };
+            let kind = format!("try-on, {garments} garments").replace(" 1 garments", " 1 garment");
+            wrong.extend(compare(world, &project, &kind, order).await.err());
+        }
+        for cards in [&[0_u8][..], &[0, 1, 2, 3, 4]] {
+            let order = async || {
+                let mut order = Cards::new(world, cards).await;
+                order.body = at_project(world, &project, &order.body);
+                order.create(world).send().await.expect(202);
+                order.job
+            };
+            let kind = format!("cards, {}", cards.len());
+            wrong.extend(compare(world, &project, &kind, order).await.err());
+        }
+        let order = async || {
+            let user = world.new_user(CREDITS).await;
+            Website::of(world, user, "generate-website", "a site").await.id
+        };
+        wrong.extend(compare(world, &project, "website", order).await.err());
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    });
+}
