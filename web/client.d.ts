@@ -246,8 +246,8 @@ export type Jobs = {
     leave: () => void;
     /**
      * What the order
-     * would cost; nobody needs to be signed in, and files may be missing. A browser reads the length
-     * of a video that is not uploaded yet; the order is charged by what arrives.
+     * would cost; nobody needs to be signed in, and files may be missing. A browser tells the
+     * length of a video that is not uploaded yet; the order is charged by what arrives.
      */
     price: (tool: string, input: Record<string, any>) => Promise<Price>;
     /**

@@ -139,8 +139,8 @@
  * @property {() => void} leave  Cancels what this page uploads or waits for. A page that is left
  *   calls it by itself.
  * @property {(tool: string, input: Record<string, any>) => Promise<Price>} price  What the order
- *   would cost; nobody needs to be signed in, and files may be missing. A browser reads the length
- *   of a video that is not uploaded yet; the order is charged by what arrives.
+ *   would cost; nobody needs to be signed in, and files may be missing. A browser tells the
+ *   length of a video that is not uploaded yet; the order is charged by what arrives.
  * @property {() => Promise<{ balance: number, debt: number }>} balance  What the user has, and owes
  *   from payments that were returned.
  * @property {() => Promise<Tool[]>} tools  What is on sale; nobody needs to be signed in.

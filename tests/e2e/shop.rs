@@ -32,7 +32,13 @@ fn the_button_shows_the_price_of_the_options_as_they_are_chosen() {
     e2e::run(async |world| {
         let seen = world.browser("prices.mjs", &json!({}));
         let tools = texts(&seen["tools"]);
-        for words in ["from 60 credits", "from 120 credits", "10 credits per card", "40 credits per garment"] {
+        let expected = [
+            "from 60 credits",
+            "from 120 credits",
+            "10 credits per card",
+            "40 credits per garment",
+        ];
+        for words in expected {
             assert!(tools.iter().any(|tool| tool.contains(words)), "{words} in {tools:?}");
         }
         let prices: Vec<&str> = texts(&seen["chosen"])

@@ -109,9 +109,9 @@ async fn seeded_rules_leave_what_the_operator_has_decided() {
     let seeds = sources::read("supabase/schemas/tool/tool_prices_of_options.sql");
     for _ in 0..2 {
         db.exec(&seeds).await;
-        let rules = db.rows("select tool, position, credits from tool_prices order by 1, 2").await;
-        let rule = |position: i64, credits: i64| json!({ "tool": UPSCALER, "position": position, "credits": credits });
-        assert_eq!(rules, [rule(110, 150), rule(120, 77), rule(130, 90)]);
+        let rules = "select concat_ws(' ', tool, position, credits) from tool_prices order by 1";
+        let expected = ["110 150", "120 77", "130 90"].map(|rule| format!("{UPSCALER} {rule}"));
+        assert_eq!(db.texts(rules).await, expected);
     }
     assert_eq!(price(&db, VIDEO, &json!({}), json!({ "seconds": 900 })).await, 200);
     assert_eq!(db.count("admin_log").await, log, "a migration changes no price");

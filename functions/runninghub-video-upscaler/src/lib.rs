@@ -50,7 +50,7 @@ impl apps::ToolInput for VideoInput {
         Ok(self)
     }
 
-    fn told(&self) -> Measured {
+    fn measured_by_page(&self) -> Measured {
         Measured { seconds: self.duration_seconds, ..Measured::default() }
     }
 

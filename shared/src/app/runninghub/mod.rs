@@ -76,7 +76,7 @@ pub async fn quote<I: ToolInput>(
 ) -> Result<QuoteReply, ApiError> {
     let ordered = body.input::<I>()?.checked()?;
     let fields = ordered.fields();
-    let files = QuotedFiles { urls: &files(&fields), told: ordered.told() };
+    let files = QuotedFiles { urls: &files(&fields), by_page: ordered.measured_by_page() };
     quote::quote(call, I::TOOL, &ordered, 1, files).await
 }
 

@@ -48,12 +48,12 @@ pub struct QuotedFiles<'a> {
     /// `(field, URL)`; the URL is empty where the file is not uploaded.
     pub urls: &'a [(String, &'a str)],
     /// What the page says of files that are not uploaded.
-    pub told: Measured,
+    pub by_page: Measured,
 }
 
 impl<'a> From<&'a [(String, &'a str)]> for QuotedFiles<'a> {
     fn from(urls: &'a [(String, &'a str)]) -> Self {
-        Self { urls, told: Measured::default() }
+        Self { urls, by_page: Measured::default() }
     }
 }
 
@@ -89,7 +89,7 @@ async fn measured<T: Streams>(
     user: Option<UserId>,
 ) -> Result<Option<Measured>, ApiError> {
     if files.urls.iter().all(|(_, url)| url.is_empty()) {
-        return Ok(Some(files.told).filter(|told| told.has(unit)));
+        return Ok(Some(files.by_page).filter(|measured| measured.has(unit)));
     }
     let Some(user) = user else { return Ok(None) };
     match measure::files(cx, unit, files.urls, user).await {

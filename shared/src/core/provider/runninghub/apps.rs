@@ -37,7 +37,7 @@ pub trait ToolInput: DeserializeOwned + Serialize {
     }
 
     /// What the page says of its files. It prices a quote before they are uploaded, never an order.
-    fn told(&self) -> Measured {
+    fn measured_by_page(&self) -> Measured {
         Measured::default()
     }
 
