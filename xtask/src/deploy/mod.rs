@@ -3,3 +3,4 @@
 mod checks;
 pub mod deployment;
 mod files;
+pub mod project;
