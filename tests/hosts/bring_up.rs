@@ -135,6 +135,7 @@ async fn a_bare_project_is_brought_up_and_a_second_run_changes_nothing() {
 async fn what_a_project_exposes_is_kept_wherever_it_is_written() {
     let (project, api) = (BareProject::start().await, api().await);
     let database = project.database().await;
+    sign_up(&database, "now()").await;
     let deployment = settings(&database, &api);
     brought_up(&deployment).await;
     assert_eq!(lists(&database).await, exposed_everywhere());

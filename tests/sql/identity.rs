@@ -123,9 +123,7 @@ async fn sql_alone_heals_the_rows_of_a_copy() {
     owned_by(&db, "shop").await;
     let worker = db.connect().await;
     come_from(&worker, "staging").await;
-    worker
-        .refusal("step_claim_v1", json!({ "p_provider": "runninghub", "p_limit": 3 }))
-        .await;
+    worker.refusal("step_claim_v1", json!({ "p_provider": "runninghub", "p_limit": 3 })).await;
     db.age_all("3 hours").await;
     db.call("cleanup_all_stale_ai_jobs", json!({})).await;
     db.assert_failed(job, "QUEUE_TIMEOUT", 60).await;

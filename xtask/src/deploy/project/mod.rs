@@ -125,9 +125,11 @@ impl<'a> HostedProject<'a> {
     async fn perform(&self, acts: &mut Vec<ProjectAct>) -> Result<()> {
         let owner = Owner::of(&self.client).await?;
         self.refuse_other_owner(owner.as_ref())?;
+        // A migration makes them, too.
+        let files = self.file_place().await?;
         self.migrate(acts).await?;
         acts.push(self.own(owner).await?);
-        acts.extend(self.files().await?);
+        acts.extend(self.files(files).await?);
         acts.push(self.expose().await?);
         acts.push(self.first_admin().await?);
         acts.extend(self.limits().await?);

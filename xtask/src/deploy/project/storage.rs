@@ -19,7 +19,7 @@ const TYPES: [&str; 3] = ["image/png", "image/jpeg", "video/mp4"];
 
 /// What the database has for files.
 #[derive(Default)]
-struct FilePlace {
+pub(super) struct FilePlace {
     buckets: Vec<Bucket>,
     has_policy: bool,
 }
@@ -34,23 +34,21 @@ struct Bucket {
 }
 
 impl HostedProject<'_> {
-    pub(super) async fn files(&self) -> Result<Vec<ProjectAct>> {
-        let exists = "select to_regclass('storage.buckets') is not null
-            and to_regclass('storage.objects') is not null";
-        if !self.client.query_one(exists, &[]).await?.get::<_, bool>(0) {
+    /// Makes what is missing; `before` is what there was before the migrations.
+    pub(super) async fn files(&self, before: Option<FilePlace>) -> Result<Vec<ProjectAct>> {
+        let (Some(before), Some(now)) = (before, self.file_place().await?) else {
             let what = "there is no schema storage: no bucket was made";
             return Ok(vec![ProjectAct::left(what, "Turn Storage on, then deploy once more.")]);
-        }
-        let before = self.file_place().await?;
-        let is_whole = before.has_policy && before.buckets.len() == 2;
-        if is_whole {
-            return Ok(self.told(&before, &before, &[]));
+        };
+        if now.has_policy && now.buckets.len() == 2 {
+            return Ok(self.told(&before, &now, &[]));
         }
         if self.how.plan_only {
             return Ok(self.told(&before, &self.whole(), &[]));
         }
         let warnings = self.make_files().await?;
-        Ok(self.told(&before, &self.file_place().await?, &warnings))
+        let after = self.file_place().await?.unwrap_or_default();
+        Ok(self.told(&before, &after, &warnings))
     }
 
     /// Runs the source that makes what is missing; returns what it warned of.
@@ -66,7 +64,13 @@ impl HostedProject<'_> {
         Ok(self.warnings.lock().map(|warnings| warnings.clone()).unwrap_or_default())
     }
 
-    async fn file_place(&self) -> Result<FilePlace> {
+    /// `None` where the project has no Storage.
+    pub(super) async fn file_place(&self) -> Result<Option<FilePlace>> {
+        let exists = "select to_regclass('storage.buckets') is not null
+            and to_regclass('storage.objects') is not null";
+        if !self.client.query_one(exists, &[]).await?.get::<_, bool>(0) {
+            return Ok(None);
+        }
         let buckets = "select id, coalesce(public, false), file_size_limit, allowed_mime_types
             from storage.buckets where id = any($1) order by id";
         let names = [UPLOADS, self.results_bucket()];
@@ -74,7 +78,7 @@ impl HostedProject<'_> {
         let policy = "select exists (select from pg_catalog.pg_policy
             where polname = $1 and polrelid = 'storage.objects'::regclass)";
         let has_policy = self.client.query_one(policy, &[&POLICY]).await?.get(0);
-        Ok(FilePlace { buckets: rows.iter().map(bucket).collect(), has_policy })
+        Ok(Some(FilePlace { buckets: rows.iter().map(bucket).collect(), has_policy }))
     }
 
     /// What a plan ends with.
