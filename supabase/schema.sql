@@ -300,6 +300,18 @@ create table unstuck_private.audit_lock (
   only_one boolean not null default true,
   audited_at timestamp with time zone
 );
+create table unstuck_private.deployment (
+  id text not null,
+  supabase_url text not null,
+  uploads_bucket text not null default 'uploads'::text,
+  results_bucket text not null default 'results'::text
+);
+create table unstuck_private.deployment_alarms (
+  id text not null,
+  at timestamp with time zone not null default clock_timestamp(),
+  last_at timestamp with time zone not null default clock_timestamp(),
+  count bigint not null default 1
+);
 create table unstuck_private.file_walks (
   kind text not null,
   cursor text
@@ -445,6 +457,8 @@ alter table unstuck.webhook_inbox add constraint webhook_inbox_pkey PRIMARY KEY 
 alter table unstuck.webhook_inbox add constraint webhook_inbox_provider_dedup_key_key UNIQUE (provider, dedup_key);
 alter table unstuck_private.audit_lock add constraint audit_lock_only_one_check CHECK (only_one);
 alter table unstuck_private.audit_lock add constraint audit_lock_pkey PRIMARY KEY (only_one);
+alter table unstuck_private.deployment add constraint deployment_id_check CHECK ((id <> ''::text));
+alter table unstuck_private.deployment_alarms add constraint deployment_alarms_pkey PRIMARY KEY (id);
 alter table unstuck_private.file_walks add constraint file_walks_pkey PRIMARY KEY (kind);
 alter table unstuck_private.installed add constraint installed_pkey PRIMARY KEY (adapter);
 alter table unstuck_private.migrations add constraint migrations_pkey PRIMARY KEY (number);
@@ -507,6 +521,7 @@ CREATE INDEX violations_found_by_job ON unstuck.violations_found USING btree (jo
 CREATE INDEX violations_found_by_user ON unstuck.violations_found USING btree (user_id) WHERE (user_id IS NOT NULL);
 CREATE INDEX webhook_inbox_by_job ON unstuck.webhook_inbox USING btree (job_id, step, run);
 CREATE INDEX webhook_inbox_by_time ON unstuck.webhook_inbox USING btree (received_at);
+CREATE UNIQUE INDEX deployment_is_one ON unstuck_private.deployment USING btree ((true));
 CREATE UNIQUE INDEX installed_is_one ON unstuck_private.installed USING btree ((true));
 CREATE INDEX unprojected_by_transaction ON unstuck_private.unprojected USING btree (xid);
 
@@ -1181,6 +1196,7 @@ AS $function$
 declare
   v_sweep bigint;
 begin
+  perform unstuck_private.refuse_other_deployment();
   insert into unstuck.sweeps (source)
   values ('sql')
   returning id into v_sweep;
@@ -1199,6 +1215,7 @@ CREATE OR REPLACE FUNCTION unstuck.consume_upscaler_credits(_user_id uuid, _amou
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
+  select unstuck_private.refuse_other_deployment();
   select a.success, a.new_balance, a.error_message
   from unstuck_private.credit_adjust(_user_id, -greatest(_amount, 0), _description) a
 $function$
@@ -1213,6 +1230,7 @@ AS $function$
 declare
   v_entry unstuck.credit_entries;
 begin
+  perform unstuck_private.refuse_other_deployment();
   if p_user_id is null
     or p_amount is null
     or p_amount not between 1 and unstuck_private.grant_max()
@@ -1246,12 +1264,30 @@ begin
   return query select unstuck_private.balance_shown(p_user_id, null), false;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck.deployment_alarm_v1()
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '5s'
+AS $function$
+  insert into unstuck_private.deployment_alarms as a (id)
+  select left(o.id, 200)
+  from unstuck_private.other_deployment() as o (id)
+  where o.id is not null
+  on conflict (id) do update
+  set
+    last_at = clock_timestamp(),
+    count = a.count + 1
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck.files_choose_v1(p_kind text, p_bucket text, p_objects jsonb, p_user_id uuid DEFAULT NULL::uuid)
  RETURNS TABLE(names jsonb, due integer)
  LANGUAGE sql
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
+  select unstuck_private.refuse_other_deployment();
   with listed as (
     select
       o.name,
@@ -1327,6 +1363,7 @@ CREATE OR REPLACE FUNCTION unstuck.files_deleted_v1(p_kind text, p_deleted integ
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
+  select unstuck_private.refuse_other_deployment();
   insert into unstuck_private.file_walks as w (kind, cursor)
   select p_kind, p_cursor
   where p_user_id is null
@@ -1363,6 +1400,7 @@ CREATE OR REPLACE FUNCTION unstuck.files_due_v1()
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
+  select unstuck_private.refuse_other_deployment();
   select k.kind, null::uuid, w.cursor
   from (
     select distinct replace(r.kind, 'abandoned_', '') as kind
@@ -1391,6 +1429,7 @@ CREATE OR REPLACE FUNCTION unstuck.generation_get_v1(p_user_id uuid, p_tool text
  SET search_path TO ''
  SET statement_timeout TO '10s'
 AS $function$
+  select unstuck_private.refuse_other_deployment();
   select g.job_id, g.status, g.error_message, j.retries, g.credits_refunded,
     case when g.status = 'completed' then g.output_url end
   from unstuck.job_get_v1(p_job_id, p_user_id, p_tool) g
@@ -1403,6 +1442,7 @@ CREATE OR REPLACE FUNCTION unstuck.generation_put_back_v1(p_job_id uuid, p_run b
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
+  select unstuck_private.refuse_other_deployment();
   update unstuck.job_steps s
   set checked_at = null
   where s.job_id = p_job_id
@@ -1427,6 +1467,7 @@ declare
   v_status text;
   v_refunded bigint := 0;
 begin
+  perform unstuck_private.refuse_other_deployment();
   perform unstuck_private.act_as(case when p_user_id is null then 'service' else 'user' end);
   v_job := unstuck_private.job_lock(p_job_id);
   if v_job.id is null
@@ -1481,6 +1522,7 @@ declare
   v_until timestamptz := clock_timestamp() + interval '6 seconds';
   v_row record;
 begin
+  perform unstuck_private.refuse_other_deployment();
   perform unstuck_private.act_as('sweep');
   for v_row in
     select s.job_id, s.step,
@@ -1527,12 +1569,17 @@ AS $function$
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.health_v1()
- RETURNS TABLE(last_sweep_seconds integer, stuck integer, violations integer)
+ RETURNS TABLE(last_sweep_seconds integer, stuck integer, violations integer, wrong_deployment boolean)
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-  select unstuck_private.seconds_between(s.finished_at, clock_timestamp()), s.stuck, s.violations
+  select unstuck_private.seconds_between(s.finished_at, clock_timestamp()), s.stuck, s.violations,
+    unstuck_private.other_deployment() is not null
+    or exists (
+      select from unstuck_private.deployment_alarms a
+      where a.last_at > clock_timestamp() - interval '10 minutes'
+    )
   from (select 1) one
   left join lateral (
     select *
@@ -1557,6 +1604,7 @@ declare
   v_job unstuck.jobs;
   v_refused text;
 begin
+  perform unstuck_private.refuse_other_deployment();
   if not unstuck.has_role(p_actor, 'admin') then
     perform unstuck_private.refuse(403, 'forbidden');
   end if;
@@ -1595,6 +1643,7 @@ declare
   v_job unstuck.jobs;
   v_tool unstuck.tools;
 begin
+  perform unstuck_private.refuse_other_deployment();
   perform unstuck_private.act_as('user');
   v_job := unstuck_private.job_lock(p_job_id);
   if v_job.user_id is distinct from p_user_id then
@@ -1645,6 +1694,7 @@ CREATE OR REPLACE FUNCTION unstuck.job_enqueue_v1(p_user_id uuid, p_job_id uuid,
  SET search_path TO ''
  SET statement_timeout TO '10s'
 AS $function$
+  select unstuck_private.refuse_other_deployment();
   select s.job_id, s.status, s.replayed, s.credits_charged, s.balance, s."position", s.eta_seconds,
     s.task_id, s.output_url, s.error_code, s.error_message, s.credits_refunded
   from unstuck.job_enqueue_v2(
@@ -1669,6 +1719,7 @@ declare
   v_taken bigint;
   v_constraint text;
 begin
+  perform unstuck_private.refuse_other_deployment();
   perform unstuck_private.act_as('user');
   select t.*
   into v_tool
@@ -1744,6 +1795,7 @@ AS $function$
 declare
   v_job unstuck.jobs;
 begin
+  perform unstuck_private.refuse_other_deployment();
   select j.*
   into v_job
   from unstuck.jobs j
@@ -1825,6 +1877,7 @@ declare
   v_live uuid;
   v_now timestamptz;
 begin
+  perform unstuck_private.refuse_other_deployment();
   if not unstuck.has_role(p_actor, 'admin') then
     perform unstuck_private.refuse(403, 'forbidden');
   end if;
@@ -1875,6 +1928,7 @@ CREATE OR REPLACE FUNCTION unstuck.jobs_sweep_v1(p_sweep_id bigint, p_limit inte
  SET search_path TO ''
  SET statement_timeout TO '55s'
 AS $function$
+  select unstuck_private.refuse_other_deployment();
   select p.*
   from unstuck_private.sweep_pass(p_sweep_id, p_limit, interval '6 seconds') p
 $function$
@@ -1938,6 +1992,7 @@ declare
   v_now timestamptz;
   v_until timestamptz;
 begin
+  perform unstuck_private.refuse_other_deployment();
   if coalesce(v_code, '') = ''
     or not exists (select from unstuck.providers p where p.provider = p_provider)
   then
@@ -2026,6 +2081,7 @@ declare
   v_is_new boolean;
   v_settled record;
 begin
+  perform unstuck_private.refuse_other_deployment();
   if coalesce(p_seller, '') = '' then
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
@@ -2112,6 +2168,7 @@ CREATE OR REPLACE FUNCTION unstuck.refund_upscaler_credits(_user_id uuid, _amoun
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
+  select unstuck_private.refuse_other_deployment();
   select a.success, a.new_balance, a.error_message
   from unstuck_private.credit_adjust(_user_id, greatest(_amount, 0), _description) a
 $function$
@@ -2129,6 +2186,7 @@ declare
   v_coming uuid[];
   v_count int;
 begin
+  perform unstuck_private.refuse_other_deployment();
   if p_user_id is null
     or coalesce(p_session_id, '') = ''
     or cardinality(p_job_ids) > 100
@@ -2191,6 +2249,7 @@ CREATE OR REPLACE FUNCTION unstuck.step_cancelled_v1(p_job_id uuid, p_step integ
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
+  select unstuck_private.refuse_other_deployment();
   select unstuck_private.act_as('worker');
   update unstuck.job_steps s set
     provider_cancel_due = unstuck_private.cancel_debt_without(s.provider_cancel_due, p_task_id)
@@ -2213,6 +2272,7 @@ declare
   v_now timestamptz;
   v_minutes int;
 begin
+  perform unstuck_private.refuse_other_deployment();
   perform unstuck_private.act_as('sweep');
   if p_answer not in ('running', 'no_answer') then
     perform unstuck_private.refuse(400, 'bad_request');
@@ -2279,6 +2339,7 @@ declare
   v_claimed int;
   v_now timestamptz;
 begin
+  perform unstuck_private.refuse_other_deployment();
   perform unstuck_private.act_as('worker');
   -- Slots are counted from rows under this lock. An ordinary `for update` would block the foreign
   -- keys' checks and deadlock with enqueue.
@@ -2332,6 +2393,7 @@ CREATE OR REPLACE FUNCTION unstuck.step_complete_v1(p_job_id uuid, p_step intege
  SET search_path TO ''
  SET statement_timeout TO '10s'
 AS $function$
+  select unstuck_private.refuse_other_deployment();
   select s.outcome, s.job_status, s.refunded
   from unstuck.step_complete_v2(p_job_id, p_step, p_run, p_output, p_output_url) s
 $function$
@@ -2350,6 +2412,7 @@ declare
   v_step unstuck.job_steps;
   v_now timestamptz;
 begin
+  perform unstuck_private.refuse_other_deployment();
   perform unstuck_private.act_as('worker');
   v_job := unstuck_private.job_lock(p_job_id);
   v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
@@ -2423,6 +2486,7 @@ CREATE OR REPLACE FUNCTION unstuck.step_done_v1(p_job_id uuid, p_step integer, p
  SET search_path TO ''
  SET statement_timeout TO '10s'
 AS $function$
+  select unstuck_private.refuse_other_deployment();
   select s.outcome, s.run, s.result
   from unstuck.step_done_v2(p_job_id, p_step, p_run, p_task_id, p_output) s
 $function$
@@ -2442,6 +2506,7 @@ declare
   v_older boolean;
   v_same boolean;
 begin
+  perform unstuck_private.refuse_other_deployment();
   perform unstuck_private.act_as('worker');
   select j.expires_at
   into v_expires
@@ -2507,6 +2572,7 @@ declare
   v_job unstuck.jobs;
   v_step unstuck.job_steps;
 begin
+  perform unstuck_private.refuse_other_deployment();
   perform unstuck_private.act_as('worker');
   v_job := unstuck_private.job_lock(p_job_id);
   v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
@@ -2563,6 +2629,7 @@ declare
   v_lease timestamptz;
   v_now timestamptz;
 begin
+  perform unstuck_private.refuse_other_deployment();
   update unstuck.job_steps s set
     lease_until = least(clock_timestamp() + i.lease, s.deadline_at)
   from unstuck_private.intervals() i
@@ -2595,6 +2662,7 @@ declare
   v_at timestamptz;
   v_code text := case when p_kind = 'capacity' then 'PROVIDER_BUSY' else p_error_code end;
 begin
+  perform unstuck_private.refuse_other_deployment();
   perform unstuck_private.act_as('worker');
   if p_kind not in ('capacity', 'transient') then
     perform unstuck_private.refuse(400, 'bad_request');
@@ -2657,6 +2725,7 @@ declare
   v_step unstuck.job_steps;
   v_now timestamptz;
 begin
+  perform unstuck_private.refuse_other_deployment();
   perform unstuck_private.act_as('worker');
   v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
   if v_step.status is distinct from 'starting' or v_step.sent_at is not null then
@@ -2693,6 +2762,7 @@ declare
   v_step unstuck.job_steps;
   v_waiting boolean;
 begin
+  perform unstuck_private.refuse_other_deployment();
   perform unstuck_private.act_as('worker');
   perform 1
   from unstuck.jobs j
@@ -2775,6 +2845,7 @@ declare
   v_open int;
   v_keys jsonb;
 begin
+  perform unstuck_private.refuse_other_deployment();
   select *
   into v_provider
   from unstuck.providers
@@ -2885,6 +2956,7 @@ CREATE OR REPLACE FUNCTION unstuck.sweep_begin_v1(p_source text)
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
+  select unstuck_private.refuse_other_deployment();
   insert into unstuck.sweeps (source)
   values (p_source)
   returning id
@@ -2899,6 +2971,7 @@ CREATE OR REPLACE FUNCTION unstuck.sweep_end_v1(p_sweep_id bigint, p_delivered i
 AS $function$
 #variable_conflict use_column
 begin
+  perform unstuck_private.refuse_other_deployment();
   update unstuck.sweeps s
   set delivered = s.delivered + coalesce(p_delivered, 0),
     cleaned = s.cleaned + coalesce(p_cleaned, 0),
@@ -2924,6 +2997,7 @@ CREATE OR REPLACE FUNCTION unstuck.user_active_v1(p_user_id uuid)
 AS $function$
 #variable_conflict use_column
 begin
+  perform unstuck_private.refuse_other_deployment();
   -- Both lock the account first and wait for no job.
   perform unstuck.user_heal_v1(p_user_id);
   perform unstuck_private.orphans_cancel(p_user_id);
@@ -2967,6 +3041,7 @@ declare
   v_entries bigint;
   v_balance bigint;
 begin
+  perform unstuck_private.refuse_other_deployment();
   if not unstuck.has_role(p_actor, 'admin') then
     perform unstuck_private.refuse(403, 'forbidden');
   end if;
@@ -3035,6 +3110,7 @@ CREATE OR REPLACE FUNCTION unstuck.user_heal_v1(p_user_id uuid)
  SET search_path TO ''
  SET statement_timeout TO '10s'
 AS $function$
+  select unstuck_private.refuse_other_deployment();
   select count(s.job_id)::int, unstuck_private.clamp_to_bigint(coalesce(sum(s.refunded), 0))
   from unstuck_private.sweep(clock_timestamp(), p_user_id, 200, interval '3 seconds') s
 $function$
@@ -3045,6 +3121,7 @@ CREATE OR REPLACE FUNCTION unstuck.webhook_applied_v1(p_inbox_id bigint)
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
+  select unstuck_private.refuse_other_deployment();
   update unstuck.webhook_inbox w set
     applied_at = coalesce(w.applied_at, clock_timestamp())
   where w.id = p_inbox_id
@@ -3058,6 +3135,7 @@ CREATE OR REPLACE FUNCTION unstuck.webhook_record_v1(p_provider text, p_job_id u
  SET search_path TO ''
  SET statement_timeout TO '5s'
 AS $function$
+  select unstuck_private.refuse_other_deployment();
   select s.recorded, s.inbox_id
   from unstuck.webhook_record_v2(
     p_provider, p_job_id, p_step, p_run, p_task_id, p_dedup_key, p_body) s
@@ -3077,6 +3155,7 @@ declare
   v_is_new boolean;
   v_step jsonb;
 begin
+  perform unstuck_private.refuse_other_deployment();
   insert into unstuck.webhook_inbox (provider, job_id, step, run, task_id, dedup_key, body)
   values (p_provider, p_job_id, p_step, p_run, nullif(p_task_id, ''), p_dedup_key, p_body)
   on conflict (provider, dedup_key) do nothing
@@ -6580,6 +6659,25 @@ begin
     clock_timestamp() + interval '3 seconds');
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.other_deployment()
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+AS $function$
+declare
+  v_id text :=
+    nullif(current_setting('request.headers', true), '')::jsonb ->> 'x-unstuck-deployment';
+begin
+  if v_id is null then
+    return null;
+  end if;
+  return (
+    select v_id
+    from unstuck_private.deployment d
+    where d.id <> v_id
+  );
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.owed_turns_give(p_provider text)
  RETURNS void
  LANGUAGE plpgsql
@@ -8200,6 +8298,17 @@ begin
   if v_seconds_over > 0 then
     perform unstuck_private.refuse(
       503, 'queue_full', jsonb_build_object('retry_after', v_seconds_over));
+  end if;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.refuse_other_deployment()
+ RETURNS void
+ LANGUAGE plpgsql
+ STABLE
+AS $function$
+begin
+  if unstuck_private.other_deployment() is not null then
+    perform unstuck_private.refuse(503, 'wrong_deployment');
   end if;
 end $function$
 ;
@@ -10901,6 +11010,17 @@ idempotency_conflict (the key belongs to another grant).
 
 Replay: the same key with the same user and amount changes nothing: replayed = true.
 ';
+comment on function unstuck.deployment_alarm_v1() is
+'
+Caller: a Worker whose call was refused as wrong_deployment.
+
+Effect: counts the refusals of its deployment in one row, which health shows for ten minutes. It is
+the one RPC that writes for another deployment.
+
+Refuses: nothing; where the Worker''s deployment is the database''s own, it writes nothing.
+
+Replay: counts once more.
+';
 comment on function unstuck.files_choose_v1(text,text,jsonb,uuid) is
 '
 Caller: cleanup-stale-generations, with a page of a bucket''s files (p_objects: name and created_at
@@ -11004,7 +11124,8 @@ comment on function unstuck.health_v1() is
 Caller: the gateway, for /health.
 
 Effect: none; what the last finished pass of a healer stored. It never scans. Nulls where there was
-none, or where that pass could not count.
+none, or where that pass could not count. wrong_deployment: the caller is of another deployment than
+the database, or a Worker of another one was refused in the last ten minutes.
 
 Refuses: nothing.
 
@@ -11749,6 +11870,8 @@ create policy user_roles_read on unstuck.user_roles as permissive for select to 
 alter table unstuck.violations_found enable row level security;
 alter table unstuck.webhook_inbox enable row level security;
 alter table unstuck_private.audit_lock enable row level security;
+alter table unstuck_private.deployment enable row level security;
+alter table unstuck_private.deployment_alarms enable row level security;
 alter table unstuck_private.file_walks enable row level security;
 alter table unstuck_private.installed enable row level security;
 alter table unstuck_private.migrations enable row level security;
@@ -11805,6 +11928,7 @@ grant execute on function public.refund_upscaler_credits(uuid,bigint,text) to se
 grant execute on function unstuck.cleanup_all_stale_ai_jobs() to service_role;
 grant execute on function unstuck.consume_upscaler_credits(uuid,bigint,text) to service_role;
 grant execute on function unstuck.credit_grant_v1(uuid,bigint,text,text) to service_role;
+grant execute on function unstuck.deployment_alarm_v1() to service_role;
 grant execute on function unstuck.files_choose_v1(text,text,jsonb,uuid) to service_role;
 grant execute on function unstuck.files_deleted_v1(text,integer,integer,uuid,text,text) to service_role;
 grant execute on function unstuck.files_due_v1() to service_role;

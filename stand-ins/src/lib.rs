@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`config`] | the configuration file |
 //! | [`front`] | what listens on the origin's port (base + 1) |
+//! | [`management`] | which schemas a hosted project exposes, and who may change that |
 //! | [`media`] | what the providers make, and clips to feed them |
 //! | [`providers`] | what listens on the providers' port (base + 3), and the results (base + 7) |
 //! | [`serve`] | the accept loop, able to drop a connection without an answer |
@@ -15,6 +16,7 @@ mod client;
 mod clock;
 pub mod config;
 pub mod front;
+pub mod management;
 pub mod media;
 pub mod providers;
 pub mod serve;

@@ -19,6 +19,7 @@ mod generate_react_website;
 mod generate_website;
 mod generation_retry;
 mod hosts;
+mod identity;
 mod kills;
 mod leaving;
 mod misbehaviour;

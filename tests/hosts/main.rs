@@ -5,6 +5,7 @@ mod acts;
 mod adopt;
 mod answers;
 mod beside;
+mod bring_up;
 mod broken_off;
 mod fingerprint;
 mod incident;

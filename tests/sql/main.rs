@@ -17,6 +17,7 @@ mod files;
 mod generations;
 mod grants;
 mod hammer;
+mod identity;
 mod incident;
 mod learned_limit;
 mod legacy;

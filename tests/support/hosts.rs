@@ -279,7 +279,7 @@ impl Drop for OwnDatabase {
 }
 
 /// The superuser, whom the app never is.
-const PLATFORM: &str = "supabase_admin";
+pub(crate) const PLATFORM: &str = "supabase_admin";
 
 struct HostServer {
     port: u16,
@@ -296,9 +296,14 @@ fn url(role: &str, database: &str) -> String {
     format!("postgres://{role}:{role}@127.0.0.1:{}/{database}", server().port)
 }
 
-/// The embedded server's first superuser is called `postgres`: another one renames it, and the name
-/// is the app's.
 async fn start() -> Result<HostServer> {
+    let (port, postgres) = platform_server().await?;
+    Ok(HostServer { port, _postgres: postgres })
+}
+
+/// A server with the platform's roles and its superuser. The embedded server's first one is called
+/// `postgres`: another one renames it, and the name is the app's.
+pub(crate) async fn platform_server() -> Result<(u16, Postgres)> {
     let (port, postgres) = embedded().await?;
     let at = |role: &str| format!("postgres://{role}:{role}@127.0.0.1:{port}/postgres");
     run(&at("postgres"), "create role namer superuser login").await?;
@@ -306,10 +311,10 @@ async fn start() -> Result<HostServer> {
     run(&at(PLATFORM), "drop role namer").await?;
     let client = postgres::connect(&at(PLATFORM)).await?;
     postgres::apply(&client, &[fixture("roles.sql")]).await?;
-    Ok(HostServer { port, _postgres: postgres })
+    Ok((port, postgres))
 }
 
-fn fixture(name: &str) -> PathBuf {
+pub(crate) fn fixture(name: &str) -> PathBuf {
     xtask::paths::root().join("tests/hosts/fixtures").join(name)
 }
 

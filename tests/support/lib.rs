@@ -1,6 +1,7 @@
 //! What the integration tests stand on.
 //!
 //! * [`assert`]: an assertion about some fields of a JSON object
+//! * [`bare_project`]: a Supabase project into which nobody has moved yet
 //! * [`bench_world`]: many random orders and what becomes of them: `cargo xtask bench world`
 //! * [`database`]: one Postgres per run, our SQL in a template, a database of its own for each test
 //! * [`demo`]: the stories that `cargo xtask demo` shows
@@ -16,6 +17,7 @@
 //! Never asserts anything about one feature: that is the tests' part.
 
 pub mod assert;
+pub mod bare_project;
 pub mod bench_world;
 pub mod database;
 pub mod demo;

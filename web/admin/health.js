@@ -50,13 +50,15 @@ function waitingTile(providers) {
 }
 
 /**
- * `health` is not ok for one of three reasons: something is stuck, an invariant is broken, or the
- * last sweep is late. Beside one of the first two, it does not tell whether the sweep is late too.
+ * `health` is not ok for one of four reasons: something is stuck, an invariant is broken, the
+ * database refuses another deployment, or the last sweep is late. Beside one of the first three, it
+ * does not tell whether the sweep is late too.
  */
-function sweepTile({ ok, lastSweepSeconds: age, stuck, violations }) {
+function sweepTile({ ok, lastSweepSeconds: age, stuck, violations, wrongDeployment: elsewhere }) {
   const late = age === null || !(ok || stuck > 0 || violations > 0);
-  const mood = late ? "bad" : ok ? "good" : "warn";
-  const text = { bad: t("sweep_late"), good: t("sweep_good"), warn: "" }[mood];
+  const mood = late || elsewhere ? "bad" : ok ? "good" : "warn";
+  const bad = elsewhere ? t("sweep_elsewhere") : t("sweep_late");
+  const text = { bad, good: t("sweep_good"), warn: "" }[mood];
   return tile("sweep", t("last_sweep"), age === null ? "–" : duration(age), mood, text);
 }
 

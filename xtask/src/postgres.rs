@@ -11,6 +11,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use tokio_postgres::config::Host;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls};
 
@@ -112,10 +113,13 @@ pub async fn connect_with(
     url: &str,
     on_warning: impl Fn(String) + Send + 'static,
 ) -> Result<Client> {
-    let mut config: Config = url.parse().with_context(|| format!("not a database URL: {url}"))?;
+    // Neither error shows the password.
+    let mut config: Config = url.parse().map_err(|_| anyhow::anyhow!("not a database URL"))?;
     config.connect_timeout(Duration::from_secs(5));
-    let (client, mut connection) =
-        config.connect(NoTls).await.with_context(|| format!("cannot connect to {url}"))?;
+    let (client, mut connection) = config
+        .connect(NoTls)
+        .await
+        .with_context(|| format!("cannot connect to {}", server(&config)))?;
     tokio::spawn(async move {
         while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
             match message {
@@ -128,6 +132,16 @@ pub async fn connect_with(
         }
     });
     Ok(client)
+}
+
+/// The servers that a configuration names.
+fn server(config: &Config) -> String {
+    let host = |host: &Host| match host {
+        Host::Tcp(name) => name.clone(),
+        Host::Unix(path) => path.display().to_string(),
+    };
+    let hosts: Vec<String> = config.get_hosts().iter().map(host).collect();
+    format!("{}, database {}", hosts.join(", "), config.get_dbname().unwrap_or("of the user"))
 }
 
 /// Installs the platform's part, the migrations and, if wanted, the seed into an empty database.

@@ -60,15 +60,17 @@ struct Health {
     last_sweep_seconds: Option<i32>,
     stuck: Option<i32>,
     violations: Option<i32>,
+    wrong_deployment: bool,
 }
 
 async fn query(call: &Call) -> Result<Reply, ApiError> {
-    let StoredHealth { last_sweep_seconds, stuck, violations } = call.cx().db().health_v1().await?;
+    let StoredHealth { last_sweep_seconds, stuck, violations, wrong_deployment } =
+        call.cx().db().health_v1().await?;
     let swept = last_sweep_seconds.is_some_and(|age| age <= SWEEP_LATE_S);
-    let ok = swept && stuck == Some(0) && violations == Some(0);
+    let ok = swept && stuck == Some(0) && violations == Some(0) && !wrong_deployment;
     Reply::with_status(
         if ok { 200 } else { 503 },
-        Health { ok, last_sweep_seconds, stuck, violations },
+        Health { ok, last_sweep_seconds, stuck, violations, wrong_deployment },
     )
 }
 

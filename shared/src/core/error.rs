@@ -49,6 +49,7 @@ error_codes! {
     Misconfigured "misconfigured" 500 "The function is not configured";
     QueueFull "queue_full" 503 "The queue is full";
     ToolDisabled "tool_disabled" 503 "This tool is switched off";
+    WrongDeployment "wrong_deployment" 503 "The database belongs to another deployment";
     UpstreamUnavailable "upstream_unavailable" 503 "A service this function needs does not answer";
 }
 

@@ -19,6 +19,8 @@ use crate::core::transport::{HttpRequest, HttpResponse, Transport, TransportErro
 const TIMEOUT_MS: u32 = 10_000;
 /// The schema of our RPCs; the project's PostgREST must expose it.
 const SCHEMA: &str = "unstuck";
+/// Records that our deployment was refused; it refuses nobody.
+const ALARM: &str = "deployment_alarm_v1";
 /// The shortest wait before the one retry.
 const RETRY_MS: u32 = 150;
 
@@ -141,7 +143,28 @@ impl<T: Transport> Db<'_, T> {
 
     /// Boxed, and not generic: inlined into each caller it would be most of the wasm.
     fn call<'c>(&'c self, function: &'c str, args: Args) -> Pin<Box<PendingBody<'c>>> {
-        Box::pin(self.call_with_retry(function, args))
+        Box::pin(async move {
+            let outcome = self.call_with_retry(function, args).await;
+            let refused = |error: &DbError| error.is(ErrorCode::WrongDeployment);
+            if outcome.as_ref().is_err_and(refused) && function != ALARM {
+                self.alarm_wrong_deployment(function).await;
+            }
+            outcome
+        })
+    }
+
+    /// Tells the operator that the database refused us. Whether that succeeds changes no answer.
+    async fn alarm_wrong_deployment(&self, function: &str) {
+        self.log_alarm(&format!(
+            "{function}: the database does not belong to the deployment {:?} (DEPLOYMENT_ID)",
+            self.config.deployment_id.as_deref().unwrap_or_default(),
+        ));
+        let _ = self.deployment_alarm_v1().await;
+    }
+
+    fn log_alarm(&self, cause: &str) {
+        self.transport.log(&json!({"event": "provider_alarm", "level": "error",
+            "provider": "supabase", "cause": cause}));
     }
 
     /// Sends the call, and once more where the first answer proves that nothing was done. A key or
@@ -158,8 +181,7 @@ impl<T: Transport> Db<'_, T> {
         }
         outcome.map_err(|failed| {
             if let DbError::Config(error) = &failed.error {
-                self.transport.log(&json!({"event": "provider_alarm", "level": "error",
-                    "provider": "supabase", "cause": error.message}));
+                self.log_alarm(&error.message);
             }
             failed.error
         })
@@ -194,6 +216,9 @@ impl<T: Transport> Db<'_, T> {
         }
         if self.is_healer {
             headers.push(("x-unstuck-caller".to_owned(), "healer".to_owned()));
+        }
+        if let Some(id) = &self.config.deployment_id {
+            headers.push(("x-unstuck-deployment".to_owned(), id.clone()));
         }
         let body =
             built.body().and_then(|body| body.as_bytes()).map(<[u8]>::to_vec).unwrap_or_default();

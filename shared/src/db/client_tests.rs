@@ -116,6 +116,37 @@ fn a_secret_key_of_the_new_kind_is_no_bearer_token() {
 }
 
 #[test]
+fn the_request_says_which_deployment_it_comes_from_where_that_is_set() {
+    let said = |config: &Config| {
+        let (_, sent) = call(config, &json!({}), vec![answer(200, "[]")]);
+        let found = sent[0].headers.iter().find(|(name, _)| name == "x-unstuck-deployment");
+        found.map(|(_, value)| value.clone())
+    };
+    assert_eq!(said(&config("k")), None);
+    let named = Config { deployment_id: Some("shop".to_owned()), ..config("k") };
+    assert_eq!(said(&named), Some("shop".to_owned()));
+}
+
+#[test]
+fn a_refused_deployment_is_logged_and_recorded_once() {
+    let refusal = json!({"code": "PT503", "message": "wrong_deployment", "details": "{}"});
+    let named = Config { deployment_id: Some("shop".to_owned()), ..config("k") };
+    for recorded in [answer(204, ""), answer(503, &refusal.to_string())] {
+        let script = RpcScript::new(vec![answer(503, &refusal.to_string()), recorded]);
+        let refused = script.call(&named, &json!({})).unwrap_err();
+        assert!(refused.is(ErrorCode::WrongDeployment));
+        assert_eq!(ApiError::from(refused).code.http_status(), 503);
+        let sent = script.sent.borrow();
+        assert_eq!(sent.len(), 2);
+        assert!(sent[1].url.ends_with("/rpc/deployment_alarm_v1"), "{}", sent[1].url);
+        assert!(sent[1].headers.iter().any(|(name, _)| name == "x-unstuck-deployment"));
+        let log = script.log.borrow();
+        assert_eq!((log.len(), &log[0]["event"]), (1, &json!("provider_alarm")));
+        assert!(log[0]["cause"].as_str().unwrap().contains("\"shop\""), "{log:?}");
+    }
+}
+
+#[test]
 fn a_missing_variable_is_named_and_nothing_is_sent() {
     let (outcome, sent) = call(&Config::default(), &json!({}), Vec::new());
     let error = ApiError::from(outcome.unwrap_err());

@@ -85,6 +85,8 @@ pub struct StoredHealth {
     pub last_sweep_seconds: Option<i32>,
     pub stuck: Option<i32>,
     pub violations: Option<i32>,
+    /// We, or Workers that were refused of late, belong to another deployment than the database.
+    pub wrong_deployment: bool,
 }
 
 rpc! {
@@ -100,4 +102,6 @@ rpc! {
         refunded_credits: i64,
     ) -> EndedSweep;
     row health_v1() -> StoredHealth;
+    /// Records that our deployment was refused: the refusal itself rolled everything back.
+    void deployment_alarm_v1();
 }

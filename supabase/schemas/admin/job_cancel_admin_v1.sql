@@ -18,6 +18,7 @@ declare
   v_job unstuck.jobs;
   v_refused text;
 begin
+  perform unstuck_private.refuse_other_deployment();
   if not unstuck.has_role(p_actor, 'admin') then
     perform unstuck_private.refuse(403, 'forbidden');
   end if;

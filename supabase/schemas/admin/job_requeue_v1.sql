@@ -19,6 +19,7 @@ declare
   v_live uuid;
   v_now timestamptz;
 begin
+  perform unstuck_private.refuse_other_deployment();
   if not unstuck.has_role(p_actor, 'admin') then
     perform unstuck_private.refuse(403, 'forbidden');
   end if;

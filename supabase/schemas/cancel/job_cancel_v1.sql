@@ -11,6 +11,7 @@ declare
   v_job unstuck.jobs;
   v_tool unstuck.tools;
 begin
+  perform unstuck_private.refuse_other_deployment();
   perform unstuck_private.act_as('user');
   v_job := unstuck_private.job_lock(p_job_id);
   if v_job.user_id is distinct from p_user_id then

@@ -16,6 +16,7 @@ declare
   v_coming uuid[];
   v_count int;
 begin
+  perform unstuck_private.refuse_other_deployment();
   if p_user_id is null
     or coalesce(p_session_id, '') = ''
     or cardinality(p_job_ids) > 100

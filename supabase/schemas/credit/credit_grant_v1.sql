@@ -14,6 +14,7 @@ $$
 declare
   v_entry unstuck.credit_entries;
 begin
+  perform unstuck_private.refuse_other_deployment();
   if p_user_id is null
     or p_amount is null
     or p_amount not between 1 and unstuck_private.grant_max()

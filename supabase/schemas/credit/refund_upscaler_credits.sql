@@ -9,6 +9,7 @@ security definer
 set search_path = ''
 as
 $$
+  select unstuck_private.refuse_other_deployment();
   select a.success, a.new_balance, a.error_message
   from unstuck_private.credit_adjust(_user_id, greatest(_amount, 0), _description) a
 $$;

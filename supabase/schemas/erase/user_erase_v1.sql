@@ -15,6 +15,7 @@ declare
   v_entries bigint;
   v_balance bigint;
 begin
+  perform unstuck_private.refuse_other_deployment();
   if not unstuck.has_role(p_actor, 'admin') then
     perform unstuck_private.refuse(403, 'forbidden');
   end if;

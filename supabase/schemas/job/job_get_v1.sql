@@ -34,6 +34,7 @@ $$
 declare
   v_job unstuck.jobs;
 begin
+  perform unstuck_private.refuse_other_deployment();
   select j.*
   into v_job
   from unstuck.jobs j

@@ -27,6 +27,7 @@ set search_path = ''
 set statement_timeout = '10s'
 as
 $$
+  select unstuck_private.refuse_other_deployment();
   select s.job_id, s.status, s.replayed, s.credits_charged, s.balance, s."position", s.eta_seconds,
     s.task_id, s.output_url, s.error_code, s.error_message, s.credits_refunded
   from unstuck.job_enqueue_v2(

@@ -45,6 +45,7 @@ declare
   v_taken bigint;
   v_constraint text;
 begin
+  perform unstuck_private.refuse_other_deployment();
   perform unstuck_private.act_as('user');
   select t.*
   into v_tool

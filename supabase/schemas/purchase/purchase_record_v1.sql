@@ -18,6 +18,7 @@ declare
   v_is_new boolean;
   v_settled record;
 begin
+  perform unstuck_private.refuse_other_deployment();
   if coalesce(p_seller, '') = '' then
     perform unstuck_private.refuse(400, 'bad_request');
   end if;

@@ -26,6 +26,7 @@ declare
   v_claimed int;
   v_now timestamptz;
 begin
+  perform unstuck_private.refuse_other_deployment();
   perform unstuck_private.act_as('worker');
   -- Slots are counted from rows under this lock. An ordinary `for update` would block the foreign
   -- keys' checks and deadlock with enqueue.

@@ -18,6 +18,7 @@ as
 $$
 #variable_conflict use_column
 begin
+  perform unstuck_private.refuse_other_deployment();
   -- Both lock the account first and wait for no job.
   perform unstuck.user_heal_v1(p_user_id);
   perform unstuck_private.orphans_cancel(p_user_id);

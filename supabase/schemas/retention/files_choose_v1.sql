@@ -10,6 +10,7 @@ security definer
 set search_path = ''
 as
 $$
+  select unstuck_private.refuse_other_deployment();
   with listed as (
     select
       o.name,

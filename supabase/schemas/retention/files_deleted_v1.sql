@@ -12,6 +12,7 @@ security definer
 set search_path = ''
 as
 $$
+  select unstuck_private.refuse_other_deployment();
   insert into unstuck_private.file_walks as w (kind, cursor)
   select p_kind, p_cursor
   where p_user_id is null

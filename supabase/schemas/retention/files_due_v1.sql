@@ -5,6 +5,7 @@ security definer
 set search_path = ''
 as
 $$
+  select unstuck_private.refuse_other_deployment();
   select k.kind, null::uuid, w.cursor
   from (
     select distinct replace(r.kind, 'abandoned_', '') as kind

@@ -5,6 +5,7 @@ security definer
 set search_path = ''
 as
 $$
+  select unstuck_private.refuse_other_deployment();
   select unstuck_private.act_as('worker');
   update unstuck.job_steps s set
     provider_cancel_due = unstuck_private.cancel_debt_without(s.provider_cancel_due, p_task_id)

@@ -18,6 +18,7 @@ declare
   v_now timestamptz;
   v_minutes int;
 begin
+  perform unstuck_private.refuse_other_deployment();
   perform unstuck_private.act_as('sweep');
   if p_answer not in ('running', 'no_answer') then
     perform unstuck_private.refuse(400, 'bad_request');

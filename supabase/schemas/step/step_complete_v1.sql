@@ -12,6 +12,7 @@ set search_path = ''
 set statement_timeout = '10s'
 as
 $$
+  select unstuck_private.refuse_other_deployment();
   select s.outcome, s.job_status, s.refunded
   from unstuck.step_complete_v2(p_job_id, p_step, p_run, p_output, p_output_url) s
 $$;

@@ -20,6 +20,7 @@ declare
   v_step unstuck.job_steps;
   v_now timestamptz;
 begin
+  perform unstuck_private.refuse_other_deployment();
   perform unstuck_private.act_as('worker');
   v_job := unstuck_private.job_lock(p_job_id);
   v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);

@@ -12,6 +12,7 @@ set search_path = ''
 set statement_timeout = '10s'
 as
 $$
+  select unstuck_private.refuse_other_deployment();
   select s.outcome, s.run, s.result
   from unstuck.step_done_v2(p_job_id, p_step, p_run, p_task_id, p_output) s
 $$;

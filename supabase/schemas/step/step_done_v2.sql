@@ -21,6 +21,7 @@ declare
   v_older boolean;
   v_same boolean;
 begin
+  perform unstuck_private.refuse_other_deployment();
   perform unstuck_private.act_as('worker');
   select j.expires_at
   into v_expires

@@ -10,6 +10,7 @@ declare
   v_lease timestamptz;
   v_now timestamptz;
 begin
+  perform unstuck_private.refuse_other_deployment();
   update unstuck.job_steps s set
     lease_until = least(clock_timestamp() + i.lease, s.deadline_at)
   from unstuck_private.intervals() i

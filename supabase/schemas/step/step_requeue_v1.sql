@@ -22,6 +22,7 @@ declare
   v_at timestamptz;
   v_code text := case when p_kind = 'capacity' then 'PROVIDER_BUSY' else p_error_code end;
 begin
+  perform unstuck_private.refuse_other_deployment();
   perform unstuck_private.act_as('worker');
   if p_kind not in ('capacity', 'transient') then
     perform unstuck_private.refuse(400, 'bad_request');

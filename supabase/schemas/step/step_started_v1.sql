@@ -18,6 +18,7 @@ declare
   v_step unstuck.job_steps;
   v_waiting boolean;
 begin
+  perform unstuck_private.refuse_other_deployment();
   perform unstuck_private.act_as('worker');
   perform 1
   from unstuck.jobs j

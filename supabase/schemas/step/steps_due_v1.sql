@@ -32,6 +32,7 @@ declare
   v_open int;
   v_keys jsonb;
 begin
+  perform unstuck_private.refuse_other_deployment();
   select *
   into v_provider
   from unstuck.providers

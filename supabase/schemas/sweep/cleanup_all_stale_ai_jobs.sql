@@ -12,6 +12,7 @@ $$
 declare
   v_sweep bigint;
 begin
+  perform unstuck_private.refuse_other_deployment();
   insert into unstuck.sweeps (source)
   values ('sql')
   returning id into v_sweep;

@@ -1,12 +1,17 @@
 create or replace function unstuck.health_v1()
-returns table (last_sweep_seconds int, stuck int, violations int)
+returns table (last_sweep_seconds int, stuck int, violations int, wrong_deployment boolean)
 language sql
 stable
 security definer
 set search_path = ''
 as
 $$
-  select unstuck_private.seconds_between(s.finished_at, clock_timestamp()), s.stuck, s.violations
+  select unstuck_private.seconds_between(s.finished_at, clock_timestamp()), s.stuck, s.violations,
+    unstuck_private.other_deployment() is not null
+    or exists (
+      select from unstuck_private.deployment_alarms a
+      where a.last_at > clock_timestamp() - interval '10 minutes'
+    )
   from (select 1) one
   left join lateral (
     select *
@@ -21,7 +26,8 @@ comment on function unstuck.health_v1 is $c$
 Caller: the gateway, for /health.
 
 Effect: none; what the last finished pass of a healer stored. It never scans. Nulls where there was
-none, or where that pass could not count.
+none, or where that pass could not count. wrong_deployment: the caller is of another deployment than
+the database, or a Worker of another one was refused in the last ten minutes.
 
 Refuses: nothing.
 

@@ -12,6 +12,7 @@ set search_path = ''
 set statement_timeout = '55s'
 as
 $$
+  select unstuck_private.refuse_other_deployment();
   select p.*
   from unstuck_private.sweep_pass(p_sweep_id, p_limit, interval '6 seconds') p
 $$;

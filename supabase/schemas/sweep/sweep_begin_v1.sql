@@ -5,6 +5,7 @@ security definer
 set search_path = ''
 as
 $$
+  select unstuck_private.refuse_other_deployment();
   insert into unstuck.sweeps (source)
   values (p_source)
   returning id

@@ -14,6 +14,7 @@ as
 $$
 #variable_conflict use_column
 begin
+  perform unstuck_private.refuse_other_deployment();
   update unstuck.sweeps s
   set delivered = s.delivered + coalesce(p_delivered, 0),
     cleaned = s.cleaned + coalesce(p_cleaned, 0),

@@ -6,6 +6,7 @@ set search_path = ''
 set statement_timeout = '10s'
 as
 $$
+  select unstuck_private.refuse_other_deployment();
   select count(s.job_id)::int, unstuck_private.clamp_to_bigint(coalesce(sum(s.refunded), 0))
   from unstuck_private.sweep(clock_timestamp(), p_user_id, 200, interval '3 seconds') s
 $$;

@@ -21,6 +21,7 @@ declare
   v_now timestamptz;
   v_until timestamptz;
 begin
+  perform unstuck_private.refuse_other_deployment();
   if coalesce(v_code, '') = ''
     or not exists (select from unstuck.providers p where p.provider = p_provider)
   then

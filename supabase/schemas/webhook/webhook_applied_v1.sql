@@ -5,6 +5,7 @@ security definer
 set search_path = ''
 as
 $$
+  select unstuck_private.refuse_other_deployment();
   update unstuck.webhook_inbox w set
     applied_at = coalesce(w.applied_at, clock_timestamp())
   where w.id = p_inbox_id

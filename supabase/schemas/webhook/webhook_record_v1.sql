@@ -14,6 +14,7 @@ set search_path = ''
 set statement_timeout = '5s'
 as
 $$
+  select unstuck_private.refuse_other_deployment();
   select s.recorded, s.inbox_id
   from unstuck.webhook_record_v2(
     p_provider, p_job_id, p_step, p_run, p_task_id, p_dedup_key, p_body) s

@@ -22,6 +22,7 @@ declare
   v_is_new boolean;
   v_step jsonb;
 begin
+  perform unstuck_private.refuse_other_deployment();
   insert into unstuck.webhook_inbox (provider, job_id, step, run, task_id, dedup_key, body)
   values (p_provider, p_job_id, p_step, p_run, nullif(p_task_id, ''), p_dedup_key, p_body)
   on conflict (provider, dedup_key) do nothing

@@ -13,6 +13,7 @@ set search_path = ''
 set statement_timeout = '10s'
 as
 $$
+  select unstuck_private.refuse_other_deployment();
   select g.job_id, g.status, g.error_message, j.retries, g.credits_refunded,
     case when g.status = 'completed' then g.output_url end
   from unstuck.job_get_v1(p_job_id, p_user_id, p_tool) g

@@ -5,6 +5,7 @@ security definer
 set search_path = ''
 as
 $$
+  select unstuck_private.refuse_other_deployment();
   update unstuck.job_steps s
   set checked_at = null
   where s.job_id = p_job_id

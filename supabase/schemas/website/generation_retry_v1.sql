@@ -26,6 +26,7 @@ declare
   v_status text;
   v_refunded bigint := 0;
 begin
+  perform unstuck_private.refuse_other_deployment();
   perform unstuck_private.act_as(case when p_user_id is null then 'service' else 'user' end);
   v_job := unstuck_private.job_lock(p_job_id);
   if v_job.id is null

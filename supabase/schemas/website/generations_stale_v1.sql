@@ -19,6 +19,7 @@ declare
   v_until timestamptz := clock_timestamp() + interval '6 seconds';
   v_row record;
 begin
+  perform unstuck_private.refuse_other_deployment();
   perform unstuck_private.act_as('sweep');
   for v_row in
     select s.job_id, s.step,

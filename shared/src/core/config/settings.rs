@@ -172,6 +172,11 @@ settings! {
         service_role_key: Text = "SUPABASE_SERVICE_ROLE_KEY", secret, required;
         /// Further secret keys, each accepted as the service's: `{"default": "sb_secret_…"}`.
         secret_keys: SecretKeys = "SUPABASE_SECRET_KEYS", secret, default([]);
+        /// Which deployment this is. Where it is set, the database refuses every write unless it
+        /// belongs to this deployment, or to none. It stands in the metadata of our payments, too:
+        /// payments that name another deployment grant nothing here; where it is not set, the host
+        /// of `SUPABASE_URL` stands for it.
+        deployment_id: Text = "DEPLOYMENT_ID", var(""), optional;
     }
 
     /// What else the gateway's address serves.
@@ -224,13 +229,6 @@ settings! {
         /// Replicate's signing secret (`whsec_…`, from its `GET /webhooks/default/secret`). Where
         /// it is set, only signed webhooks of Replicate are taken.
         replicate_webhook_secret: Text = "REPLICATE_WEBHOOK_SECRET", secret, deployed;
-    }
-
-    /// Which deployment this is, where several sell through one account of a seller.
-    "deployment" {
-        /// Stands in the metadata of our payments: payments that name another deployment grant
-        /// nothing here. Where it is not set, the host of `SUPABASE_URL` stands for it.
-        deployment_id: Text = "DEPLOYMENT_ID", var(""), optional;
     }
 
     /// Stripe, which sells packs of credits.

@@ -1,0 +1,11 @@
+-- Which other deployments' Workers were refused, one row each. A refusal rolls back what it wrote,
+-- so the Worker that was refused records it by a call of its own.
+create table unstuck_private.deployment_alarms (
+  id text primary key,
+  at timestamptz not null default clock_timestamp(),
+  last_at timestamptz not null default clock_timestamp(),
+  count bigint not null default 1
+);
+
+alter table unstuck_private.deployment_alarms enable row level security;
+revoke all on unstuck_private.deployment_alarms from public, anon, authenticated, service_role;

@@ -1,0 +1,6 @@
+//! `cargo xtask deploy <name>` brings a deployment up, or changes what differs.
+
+mod checks;
+pub mod deployment;
+mod files;
+pub mod project;

@@ -1,0 +1,139 @@
+//! Whose database it is: the row of `unstuck_private.deployment`.
+
+use anyhow::{Result, bail};
+use tokio_postgres::Client;
+
+use super::{HostedProject, ProjectAct, literal};
+
+/// The bucket of uploads, which pages name.
+pub(super) const UPLOADS: &str = "uploads";
+
+/// To whom a database belongs, as its row says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Owner {
+    id: String,
+    supabase_url: String,
+    uploads_bucket: String,
+    results_bucket: String,
+}
+
+impl Owner {
+    /// As the database says; `None` where it says nothing.
+    pub(super) async fn of(client: &Client) -> Result<Option<Self>> {
+        let exists = "select to_regclass('unstuck_private.deployment') is not null";
+        if !client.query_one(exists, &[]).await?.get::<_, bool>(0) {
+            return Ok(None);
+        }
+        let query = "select id, supabase_url, uploads_bucket, results_bucket
+            from unstuck_private.deployment";
+        Ok(client.query_opt(query, &[]).await?.map(|row| Self {
+            id: row.get(0),
+            supabase_url: row.get(1),
+            uploads_bucket: row.get(2),
+            results_bucket: row.get(3),
+        }))
+    }
+
+    /// Every column but the id, to set it.
+    fn assignments(&self) -> String {
+        format!(
+            "supabase_url = {}, uploads_bucket = {}, results_bucket = {}",
+            literal(&self.supabase_url),
+            literal(&self.uploads_bucket),
+            literal(&self.results_bucket)
+        )
+    }
+}
+
+impl HostedProject<'_> {
+    fn new_owner(&self) -> Owner {
+        Owner {
+            id: self.setting("DEPLOYMENT_ID").to_owned(),
+            supabase_url: self.setting("SUPABASE_URL").trim_end_matches('/').to_owned(),
+            uploads_bucket: UPLOADS.to_owned(),
+            results_bucket: self.results_bucket().to_owned(),
+        }
+    }
+
+    pub(super) fn results_bucket(&self) -> &str {
+        match self.setting("RESULTS_BUCKET") {
+            "" => "results",
+            bucket => bucket,
+        }
+    }
+
+    /// Comes before every change: a copy of a database, and another deployment's own, look alike.
+    pub(super) fn refuse_other_owner(&self, owner: Option<&Owner>) -> Result<()> {
+        let (Some(owner), new) = (owner, self.new_owner()) else { return Ok(()) };
+        if self.how.take_over || owner.id == new.id && owner.supabase_url == new.supabase_url {
+            return Ok(());
+        }
+        let (name, file) = (&self.deployment.name, &new.id);
+        bail!(
+            "the database at DATABASE_URL says that it belongs to the deployment `{}` of {}, and \
+             these settings are of `{file}` of {}; nothing was changed. Is it that deployment's \
+             own database? Then DATABASE_URL or SUPABASE_URL is wrong. Is it a copy (a branch, a \
+             restore), or has it moved? Then say that it is yours from now on: \
+             cargo xtask deploy {name} --take-over",
+            owner.id,
+            owner.supabase_url,
+            new.supabase_url,
+        );
+    }
+
+    /// Writes the row. The Workers of the owner before are refused from then on.
+    pub(super) async fn own(&self, owner: Option<Owner>) -> Result<ProjectAct> {
+        let new = self.new_owner();
+        if new.id.is_empty() {
+            return Ok(ProjectAct::already("DEPLOYMENT_ID is empty: no deployment is refused"));
+        }
+        let Some(owner) = owner else {
+            let what = format!("the database belongs to the deployment `{}`", new.id);
+            return self
+                .change(what, &insert(&new), "delete from unstuck_private.deployment;")
+                .await;
+        };
+        if owner == new {
+            return Ok(ProjectAct::already(format!("the database belongs to `{}`", new.id)));
+        }
+        let mut what = format!("the database belongs to `{}` with these settings", new.id);
+        if owner.id != new.id || owner.supabase_url != new.supabase_url {
+            what = format!(
+                "the database belongs to `{}` of {}, and no more to `{}` of {}; {} live jobs came \
+                 with it, which are done at the providers by this deployment from now on",
+                new.id,
+                new.supabase_url,
+                owner.id,
+                owner.supabase_url,
+                self.live_jobs().await?,
+            );
+        }
+        self.change(what, &update(&owner.id, &new), &update(&new.id, &owner)).await
+    }
+
+    async fn live_jobs(&self) -> Result<i64> {
+        let query = "select count(*) from unstuck.jobs where unstuck_private.is_live(status)";
+        Ok(self.client.query_one(query, &[]).await?.get(0))
+    }
+}
+
+fn insert(new: &Owner) -> String {
+    format!(
+        "insert into unstuck_private.deployment (id, supabase_url, uploads_bucket, results_bucket)
+        values ({}, {}, {}, {});",
+        literal(&new.id),
+        literal(&new.supabase_url),
+        literal(&new.uploads_bucket),
+        literal(&new.results_bucket)
+    )
+}
+
+/// From the owner with this id: who came in between stays.
+fn update(id: &str, new: &Owner) -> String {
+    format!(
+        "update unstuck_private.deployment set id = {}, {} where id = {};",
+        literal(&new.id),
+        new.assignments(),
+        literal(id)
+    )
+}

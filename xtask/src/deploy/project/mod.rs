@@ -1,0 +1,198 @@
+//! The database's side of a deployment: migrations, whose database it is, buckets and their policy,
+//! the exposed schema, the first admin.
+//!
+//! Every act is one statement or one transaction, and looks first: repeated after a failure at any
+//! point it ends the same. Nothing of the host is overwritten; what our role may not do is told as
+//! a statement to send.
+
+mod admin;
+mod exposure;
+mod identity;
+mod limits;
+mod management;
+mod storage;
+
+use std::sync::{Arc, Mutex};
+
+use anyhow::{Context, Result, anyhow, bail};
+use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+
+use super::deployment::Deployment;
+use crate::migration::{self, apply};
+use crate::postgres;
+use identity::Owner;
+
+/// The port at which Supabase's pooler gives a connection away after each transaction.
+const TRANSACTION_POOLER: u16 = 6543;
+const REMOVE_ALL: &str = "psql \"$DATABASE_URL\" -f supabase/uninstall.sql";
+
+/// How a project is brought up.
+#[derive(Clone, Debug)]
+pub struct BringUp {
+    /// Changes nothing, and tells what it would change.
+    pub plan_only: bool,
+    /// Takes over a database that says that it belongs to another deployment.
+    pub take_over: bool,
+    /// The address of Supabase's Management API.
+    pub management_url: String,
+}
+
+impl Default for BringUp {
+    fn default() -> Self {
+        let management_url = std::env::var("SUPABASE_API_URL");
+        Self {
+            plan_only: false,
+            take_over: false,
+            management_url: management_url.unwrap_or_else(|_| management::ADDRESS.to_owned()),
+        }
+    }
+}
+
+/// One thing that the database of a deployment needs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProjectAct {
+    pub what: String,
+    /// Whether it changed something; in a plan, whether it would. False where it was so already.
+    pub done: bool,
+    pub undo: Option<String>,
+    /// What a person must send or do, where we may not.
+    pub by_hand: Option<String>,
+}
+
+impl ProjectAct {
+    fn done(what: impl Into<String>, undo: impl Into<String>) -> Self {
+        Self { what: what.into(), done: true, undo: Some(undo.into()), by_hand: None }
+    }
+
+    fn already(what: impl Into<String>) -> Self {
+        Self { what: what.into(), ..Self::default() }
+    }
+
+    fn left(what: impl Into<String>, by_hand: impl Into<String>) -> Self {
+        Self { what: what.into(), by_hand: Some(by_hand.into()), ..Self::default() }
+    }
+}
+
+/// Brings the project up to this checkout and these settings. An error tells what was done before.
+pub async fn bring_up(deployment: &Deployment, how: BringUp) -> Result<Vec<ProjectAct>> {
+    management::refuse_two_projects(deployment)?;
+    let project = HostedProject::connect(deployment, how).await?;
+    let mut acts = Vec::new();
+    match project.perform(&mut acts).await {
+        Ok(()) => Ok(acts),
+        Err(error) => {
+            let done = acts.iter().filter(|act| act.done).map(|act| act.what.as_str());
+            let done = done.collect::<Vec<_>>().join("; ");
+            Err(if done.is_empty() { error } else { error.context(format!("after: {done}")) })
+        }
+    }
+}
+
+/// The project that a deployment's settings name, with one session of the role that owns us.
+struct HostedProject<'a> {
+    deployment: &'a Deployment,
+    how: BringUp,
+    client: Client,
+    /// What the server warned of, with its hints.
+    warnings: Arc<Mutex<Vec<String>>>,
+}
+
+impl<'a> HostedProject<'a> {
+    async fn connect(deployment: &'a Deployment, how: BringUp) -> Result<Self> {
+        let url = &deployment.access.database_url;
+        let config: tokio_postgres::Config =
+            url.parse().map_err(|_| anyhow!("DATABASE_URL is no address of a database"))?;
+        if config.get_ports().contains(&TRANSACTION_POOLER) {
+            bail!(
+                "DATABASE_URL names the transaction pooler (port {TRANSACTION_POOLER}): take the \
+                 session pooler's or the direct address (port 5432)"
+            );
+        }
+        let warnings: Arc<Mutex<Vec<String>>> = Arc::default();
+        let heard = warnings.clone();
+        let hear = move |warning| {
+            if let Ok(mut heard) = heard.lock() {
+                heard.push(warning);
+            }
+        };
+        let client = postgres::connect_with(url, hear).await.context("DATABASE_URL")?;
+        // An app's own sessions go first.
+        client.batch_execute("set lock_timeout = '5s'").await?;
+        Ok(Self { deployment, how, client, warnings })
+    }
+
+    async fn perform(&self, acts: &mut Vec<ProjectAct>) -> Result<()> {
+        let owner = Owner::of(&self.client).await?;
+        self.refuse_other_owner(owner.as_ref())?;
+        // A migration makes them, too.
+        let files = self.file_place().await?;
+        self.migrate(acts).await?;
+        acts.push(self.own(owner).await?);
+        acts.extend(self.files(files).await?);
+        acts.push(self.expose().await?);
+        acts.push(self.first_admin().await?);
+        acts.extend(self.limits().await?);
+        Ok(())
+    }
+
+    async fn migrate(&self, acts: &mut Vec<ProjectAct>) -> Result<()> {
+        let project = migration::Project::here();
+        let (history, all) = (apply::history(&self.client).await?, project.migrations()?);
+        let pending = apply::pending(&history, &all)?;
+        if pending.is_empty() {
+            acts.push(ProjectAct::already("all migrations are applied"));
+        }
+        let undo = history.is_empty().then(|| REMOVE_ALL.to_owned());
+        let act = |file: &str| ProjectAct {
+            what: format!("the migration {file}"),
+            done: true,
+            undo: undo.clone(),
+            by_hand: None,
+        };
+        if self.how.plan_only {
+            acts.extend(pending.iter().map(|(name, _)| act(&name.file())));
+            return Ok(());
+        }
+        let applied = Mutex::new(Vec::new());
+        let note = |file: &str| {
+            if let Ok(mut applied) = applied.lock() {
+                applied.push(act(file));
+            }
+        };
+        let migrated = apply::migrate(&self.client, &project, note).await;
+        acts.extend(applied.into_inner().unwrap_or_default());
+        migrated.map(drop)
+    }
+
+    /// Whether the database has ours: a plan for one without tells only what would come.
+    async fn is_installed(&self) -> Result<bool> {
+        let query = "select to_regclass('unstuck_private.deployment') is not null";
+        Ok(self.client.query_one(query, &[]).await?.get(0))
+    }
+
+    /// Sends the statements as one transaction, unless this is a plan. Where our role may not, they
+    /// are left to a person.
+    async fn change(&self, what: String, statements: &str, undo: &str) -> Result<ProjectAct> {
+        if self.how.plan_only {
+            return Ok(ProjectAct::done(what, undo));
+        }
+        let sent = self.client.batch_execute(&format!("begin;\n{statements}\ncommit;")).await;
+        let Err(error) = sent else { return Ok(ProjectAct::done(what, undo)) };
+        let _ = self.client.batch_execute("rollback").await;
+        if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) {
+            let why = error.as_db_error().map_or_else(String::new, |db| db.message().to_owned());
+            return Ok(ProjectAct::left(format!("not done: {what} ({why})"), statements));
+        }
+        Err(postgres::failed(&what, statements, &error))
+    }
+
+    fn setting(&self, name: &str) -> &str {
+        self.deployment.vars.get(name).map_or("", String::as_str)
+    }
+}
+
+/// A text as SQL.
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}

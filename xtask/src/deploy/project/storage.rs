@@ -1,0 +1,167 @@
+//! The two buckets and the policy for uploads. What is there keeps its settings; what does not fit
+//! is told.
+
+use anyhow::{Context, Result};
+use tokio_postgres::Row;
+
+use super::identity::UPLOADS;
+use super::{HostedProject, ProjectAct, literal};
+use crate::migration::Project;
+use crate::postgres;
+
+const MIB: i64 = 1024 * 1024;
+/// Largest files in bytes that the buckets must take, as platform/storage.sql makes them.
+const UPLOADS_LIMIT: i64 = 50 * MIB;
+const RESULTS_LIMIT: i64 = 512 * MIB;
+const POLICY: &str = "unstuck uploads insert";
+/// Types of which each tool takes or makes at least one.
+const TYPES: [&str; 3] = ["image/png", "image/jpeg", "video/mp4"];
+
+/// What the database has for files.
+#[derive(Default)]
+pub(super) struct FilePlace {
+    buckets: Vec<Bucket>,
+    has_policy: bool,
+}
+
+struct Bucket {
+    id: String,
+    is_public: bool,
+    /// In bytes; `None`: the project's own limit.
+    limit: Option<i64>,
+    /// `None`: all.
+    types: Option<Vec<String>>,
+}
+
+impl HostedProject<'_> {
+    /// Makes what is missing; `before` is what there was before the migrations.
+    pub(super) async fn files(&self, before: Option<FilePlace>) -> Result<Vec<ProjectAct>> {
+        let (Some(before), Some(now)) = (before, self.file_place().await?) else {
+            let what = "there is no schema storage: no bucket was made";
+            return Ok(vec![ProjectAct::left(what, "Turn Storage on, then deploy once more.")]);
+        };
+        if now.has_policy && now.buckets.len() == 2 {
+            return Ok(self.told(&before, &now, &[]));
+        }
+        if self.how.plan_only {
+            return Ok(self.told(&before, &self.whole(), &[]));
+        }
+        let warnings = self.make_files().await?;
+        let after = self.file_place().await?.unwrap_or_default();
+        Ok(self.told(&before, &after, &warnings))
+    }
+
+    /// Runs the source that makes what is missing; returns what it warned of.
+    async fn make_files(&self) -> Result<Vec<String>> {
+        let sources = Project::here().sources()?;
+        let path = "platform/storage.sql";
+        let source = sources.iter().find(|source| source.path == path).context(path)?;
+        if let Ok(mut warnings) = self.warnings.lock() {
+            warnings.clear();
+        }
+        let sent = self.client.batch_execute(&source.text).await;
+        sent.map_err(|error| postgres::failed(path, &source.text, &error))?;
+        Ok(self.warnings.lock().map(|warnings| warnings.clone()).unwrap_or_default())
+    }
+
+    /// `None` where the project has no Storage.
+    pub(super) async fn file_place(&self) -> Result<Option<FilePlace>> {
+        let exists = "select to_regclass('storage.buckets') is not null
+            and to_regclass('storage.objects') is not null";
+        if !self.client.query_one(exists, &[]).await?.get::<_, bool>(0) {
+            return Ok(None);
+        }
+        let buckets = "select id, coalesce(public, false), file_size_limit, allowed_mime_types
+            from storage.buckets where id = any($1) order by id";
+        let names = [UPLOADS, self.results_bucket()];
+        let rows = self.client.query(buckets, &[&&names[..]]).await.context("storage.buckets")?;
+        let policy = "select exists (select from pg_catalog.pg_policy
+            where polname = $1 and polrelid = 'storage.objects'::regclass)";
+        let has_policy = self.client.query_one(policy, &[&POLICY]).await?.get(0);
+        Ok(Some(FilePlace { buckets: rows.iter().map(bucket).collect(), has_policy }))
+    }
+
+    /// What a plan ends with.
+    fn whole(&self) -> FilePlace {
+        let bucket =
+            |id: &str| Bucket { id: id.to_owned(), is_public: true, limit: None, types: None };
+        let buckets = vec![bucket(UPLOADS), bucket(self.results_bucket())];
+        FilePlace { buckets, has_policy: true }
+    }
+
+    fn told(&self, before: &FilePlace, after: &FilePlace, warnings: &[String]) -> Vec<ProjectAct> {
+        let mut acts = Vec::new();
+        for (id, limit) in [(UPLOADS, UPLOADS_LIMIT), (self.results_bucket(), RESULTS_LIMIT)] {
+            let find = |place: &'_ FilePlace| place.buckets.iter().position(|known| known.id == id);
+            match (find(before), find(after)) {
+                (Some(at), _) => {
+                    let Some(bucket) = before.buckets.get(at) else { continue };
+                    acts.push(ProjectAct::already(format!("the bucket `{id}` is there")));
+                    acts.extend(lacks(bucket, limit));
+                }
+                (None, Some(_)) => acts.push(ProjectAct::done(
+                    format!("the public bucket `{id}`"),
+                    format!("In the dashboard, Storage: empty and delete the bucket `{id}`"),
+                )),
+                (None, None) => acts.push(left(&format!("the bucket `{id}`"), "buckets", warnings)),
+            }
+        }
+        acts.push(match (before.has_policy, after.has_policy) {
+            (true, _) => ProjectAct::already(format!("the policy \"{POLICY}\" is there")),
+            (false, true) => ProjectAct::done(
+                format!("the policy \"{POLICY}\""),
+                format!("drop policy \"{POLICY}\" on storage.objects;"),
+            ),
+            (false, false) => left(&format!("the policy \"{POLICY}\""), "policy", warnings),
+        });
+        acts
+    }
+}
+
+/// What a warning says is left to send.
+fn left(what: &str, about: &str, warnings: &[String]) -> ProjectAct {
+    let warning = warnings.iter().find(|warning| warning.contains(about));
+    let told = warning.map_or("cargo xtask doctor tells why", String::as_str);
+    ProjectAct::left(format!("not made: {what}"), told)
+}
+
+fn bucket(row: &Row) -> Bucket {
+    Bucket { id: row.get(0), is_public: row.get(1), limit: row.get(2), types: row.get(3) }
+}
+
+/// What a bucket that was there before us does not fit in.
+fn lacks(bucket: &Bucket, limit: i64) -> Vec<ProjectAct> {
+    let id = &bucket.id;
+    let set =
+        |value: String| format!("update storage.buckets set {value} where id = {};", literal(id));
+    let mut acts = Vec::new();
+    if !bucket.is_public {
+        let what = format!("the bucket `{id}` is not public: its files cannot be shown");
+        acts.push(ProjectAct::left(what, set("public = true".to_owned())));
+    }
+    if let Some(own) = bucket.limit.filter(|own| *own < limit) {
+        let what = format!(
+            "the bucket `{id}` takes files up to {own} bytes: larger ones, of at most {} MB, are \
+             refused",
+            limit / MIB
+        );
+        acts.push(ProjectAct::left(what, set(format!("file_size_limit = {limit}"))));
+    }
+    let types = bucket.types.as_deref().unwrap_or(&[]);
+    let missing: Vec<&str> = TYPES
+        .into_iter()
+        .filter(|wanted| !types.is_empty() && !types.iter().any(|own| takes(own, wanted)))
+        .collect();
+    if !missing.is_empty() {
+        let what = format!("the bucket `{id}` does not take {}", missing.join(", "));
+        let list = missing.iter().map(|name| literal(name)).collect::<Vec<_>>().join(", ");
+        let all = format!("allowed_mime_types = allowed_mime_types || array[{list}]");
+        acts.push(ProjectAct::left(what, set(all)));
+    }
+    acts
+}
+
+/// Whether an allowed type (`image/png`, `image/*`) takes this one.
+fn takes(allowed: &str, wanted: &str) -> bool {
+    allowed == wanted || allowed.strip_suffix('*').is_some_and(|kind| wanted.starts_with(kind))
+}
