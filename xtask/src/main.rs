@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use xtask::command::{cargo, run, run_quiet, say};
 use xtask::scaffold::NewTool;
 use xtask::stack::{self, Stack, StackOptions, announce};
+use xtask::deploy::{self, DeployWish};
 use xtask::{adopt, bench, build, generate, migration, scaffold, schema, size, tools};
 
 #[derive(Parser)]
@@ -79,6 +80,16 @@ enum Task {
         /// Do it, tell it, and roll it back
         #[arg(long)]
         dry_run: bool,
+    },
+    /// Bring up what deploy/<name>.toml and deploy/<name>.secrets describe, or change what differs
+    Deploy {
+        name: String,
+        /// Only say what differs
+        #[arg(long, conflicts_with = "rollback")]
+        plan: bool,
+        /// Go back to the last deployment that was found good
+        #[arg(long)]
+        rollback: bool,
     },
     /// Write wrangler.toml and the tables of the docs from the functions' declarations
     Generate,
@@ -153,6 +164,14 @@ async fn perform(task: Task) -> Result<()> {
         Task::Migrate { url } => migration::apply::task(&url).await,
         Task::Adopt { url, app, step, tools, dry_run } => {
             adopt::task(&url, step, &adopt::Adoption { app, tools, dry_run }).await
+        }
+        Task::Deploy { name, plan, rollback } => {
+            let wish = match (plan, rollback) {
+                (true, _) => DeployWish::Plan,
+                (_, true) => DeployWish::RollBack,
+                _ => DeployWish::BringUp,
+            };
+            deploy::task(&name, wish).await
         }
         Task::Generate => generate::write(),
         Task::NewFunction { name, tool, price, provider } => {
