@@ -4,6 +4,7 @@
 //!
 //! | module | for |
 //! |---|---|
+//! | [`cloudflare`] | Cloudflare's API, for `cargo xtask deploy` |
 //! | [`config`] | the configuration file |
 //! | [`front`] | what listens on the origin's port (base + 1) |
 //! | [`media`] | what the providers make, and clips to feed them |
@@ -13,6 +14,7 @@
 
 mod client;
 mod clock;
+pub mod cloudflare;
 pub mod config;
 pub mod front;
 pub mod media;

@@ -25,6 +25,10 @@ pub(super) fn is_plain(letter: char) -> bool {
     letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-'
 }
 
+fn is_id(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || ".-_".contains(letter)
+}
+
 /// Every fault of the two files.
 pub(super) fn file(
     file: &OwnFile,
@@ -187,7 +191,7 @@ fn wrong(name: &str, value: &str) -> Option<String> {
     if value.len() > VALUE_LENGTH {
         return Some("is longer than 5 KB".to_owned());
     }
-    if value.chars().any(char::is_control) {
+    if value.chars().any(|letter| letter.is_control() && letter != '\n') {
         return Some("holds a control character".to_owned());
     }
     match name {
@@ -204,6 +208,10 @@ fn wrong(name: &str, value: &str) -> Option<String> {
         _ if MADE_SECRETS.contains(&name) && value.len() < SECRET_LENGTH => Some(format!(
             "is shorter than {SECRET_LENGTH} letters; remove the line to have one made"
         )),
+        // It stands in the tag of each version, between colons.
+        DEPLOYMENT_ID if value.len() > 64 || !value.chars().all(is_id) => {
+            Some("has up to 64 letters, digits, `.`, `_` and `-`".to_owned())
+        }
         PLACEMENT_REGION if !value.contains(':') => {
             Some("is not `<cloud>:<region>`, as aws:us-east-1".to_owned())
         }
