@@ -97,8 +97,10 @@ async fn staging_and_production_live_in_one_account() {
         .unwrap();
     let service = bindings.iter().find(|binding| binding["type"] == "service").unwrap();
     assert_eq!(service["service"], "stage-placed-run");
-    assert_eq!(both["queues"]["stage-process-generation-tasks-banana"][0],
-        "stage-process-generation-tasks-banana");
+    assert_eq!(
+        both["queues"]["stage-process-generation-tasks-banana"][0],
+        "stage-process-generation-tasks-banana"
+    );
     let url = "https://gateway.somebody.workers.dev/functions/v1";
     assert!(!both.to_string().contains("\"text\":\"production\""), "{url}");
     assert_eq!(cloud.deploy("prod", &functions).await.unwrap(), Vec::<String>::new());

@@ -1,5 +1,5 @@
-//! `cargo xtask deploy` by wrangler itself against a stand-in of Cloudflare's API. The functions are
-//! those that are built.
+//! `cargo xtask deploy` by wrangler itself against a stand-in of Cloudflare's API. The functions
+//! are those that are built.
 
 mod bring_up;
 mod foreign;

@@ -19,7 +19,12 @@ pub const SETTINGS: [(&str, &str); 3] = [
     ("SUPABASE_ANON_KEY", "sb_publishable_of_the_project"),
     (
         "RUNNINGHUB_APPS",
-        r#"{"runninghub-upscaler":{"standard":"2011","pro":"2012"},"runninghub-veste-ai":{"standard":"2013"},"runninghub-pose-changer":{"standard":"2014"},"runninghub-video-upscaler":{"standard":"2015"}}"#,
+        concat!(
+            r#"{"runninghub-upscaler":{"standard":"2011","pro":"2012"},"#,
+            r#""runninghub-veste-ai":{"standard":"2013"},"#,
+            r#""runninghub-pose-changer":{"standard":"2014"},"#,
+            r#""runninghub-video-upscaler":{"standard":"2015"}}"#,
+        ),
     ),
 ];
 pub const SECRETS: [(&str, &str); 8] = [
@@ -36,7 +41,8 @@ pub const SECRETS: [(&str, &str); 8] = [
     ("LLM_API_KEY", "key-of-the-model"),
 ];
 
-/// The values of both files, by name. `prefix`, `account_id` and `admin_email` are those of the file's head.
+/// The values of both files, by name. `prefix`, `account_id` and `admin_email` are those of the
+/// file's head.
 #[derive(Clone)]
 pub struct Values(Vec<(String, String)>);
 

@@ -5,9 +5,9 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use xtask::command::{cargo, run, run_quiet, say};
+use xtask::deploy::{self, DeployWish};
 use xtask::scaffold::NewTool;
 use xtask::stack::{self, Stack, StackOptions, announce};
-use xtask::deploy::{self, DeployWish};
 use xtask::{adopt, bench, build, generate, migration, scaffold, schema, size, tools};
 
 #[derive(Parser)]

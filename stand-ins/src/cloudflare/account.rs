@@ -101,11 +101,7 @@ impl CloudState {
 
 impl CloudAccount {
     pub fn new(options: CloudOptions) -> Self {
-        Self {
-            options: Arc::new(options),
-            state: Arc::default(),
-            stopped: Arc::default(),
-        }
+        Self { options: Arc::new(options), state: Arc::default(), stopped: Arc::default() }
     }
 
     /// Serves the API under `/client/v4`.
@@ -190,11 +186,8 @@ impl CloudAccount {
     /// Everything that is in force, without ids and history.
     pub fn view(&self) -> Value {
         let state = self.state();
-        let scripts: BTreeMap<&String, Value> = state
-            .scripts
-            .iter()
-            .map(|(name, script)| (name, script.view()))
-            .collect();
+        let scripts: BTreeMap<&String, Value> =
+            state.scripts.iter().map(|(name, script)| (name, script.view())).collect();
         let queues: BTreeMap<&String, Value> = state
             .queues
             .iter()

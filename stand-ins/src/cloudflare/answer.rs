@@ -1,8 +1,8 @@
 //! The envelope of every answer.
 
+use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::Json;
 use serde_json::{Value, json};
 
 /// A call that is refused, as the API says it.

@@ -1,5 +1,5 @@
-//! The pages of a Worker: a session says which files are missing, they are sent, and the token that the
-//! last one is answered with belongs into the upload.
+//! The pages of a Worker: a session says which files are missing, they are sent, and the token that
+//! the last one is answered with belongs into the upload.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -14,9 +14,10 @@ pub(super) fn list(state: &CloudState, call: &CloudCall) -> Value {
     let wanted: Vec<&String> =
         call.query.iter().filter(|(name, _)| name == "name").map(|(_, value)| value).collect();
     let is_first = call.asked("page").is_none_or(|page| page == "1");
-    let queues = state.queues.iter().filter(|(name, _)| {
-        is_first && (wanted.is_empty() || wanted.contains(name))
-    });
+    let queues = state
+        .queues
+        .iter()
+        .filter(|(name, _)| is_first && (wanted.is_empty() || wanted.contains(name)));
     let shown = queues.map(|(name, queue)| {
         let consumers = queue.consumer.iter().map(|consumer| {
             json!({
@@ -39,7 +40,8 @@ pub(super) fn list(state: &CloudState, call: &CloudCall) -> Value {
 
 pub(super) fn make(state: &mut CloudState, body: &Value) -> CloudAnswer {
     let name = body["queue_name"].as_str().unwrap_or_default();
-    let plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
+    let plain =
+        |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
     if name.is_empty() || name.len() > 63 || !name.chars().all(plain) {
         return Err(refused(11003, "Queue name is not valid."));
     }

@@ -64,14 +64,18 @@ async fn read(
     request: Request,
 ) -> Result<CloudCall, super::answer::CloudRefusal> {
     let method = request.method().clone();
-    let path: Vec<String> =
-        request.uri().path().split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect();
+    let path: Vec<String> = request
+        .uri()
+        .path()
+        .split('/')
+        .filter(|part| !part.is_empty())
+        .map(str::to_owned)
+        .collect();
     let query = request.uri().query().unwrap_or_default();
     let query = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let header = header_of(&request, header::AUTHORIZATION);
     let bearer = header.strip_prefix("Bearer ").unwrap_or_default().to_owned();
-    let is_multipart =
-        header_of(&request, header::CONTENT_TYPE).starts_with("multipart/form-data");
+    let is_multipart = header_of(&request, header::CONTENT_TYPE).starts_with("multipart/form-data");
     let below = match &*path {
         [client, version, accounts, id, below @ ..]
             if client == "client" && version == "v4" && accounts == "accounts" =>
@@ -107,9 +111,7 @@ fn header_of(request: &Request, name: header::HeaderName) -> String {
     value.unwrap_or_default().to_owned()
 }
 
-async fn multipart(
-    request: Request,
-) -> Result<Vec<UploadPart>, super::answer::CloudRefusal> {
+async fn multipart(request: Request) -> Result<Vec<UploadPart>, super::answer::CloudRefusal> {
     let wrong = |error: &dyn std::fmt::Display| refused(10001, format!("a part: {error}"));
     let mut body = Multipart::from_request(request, &()).await.map_err(|error| wrong(&error))?;
     let mut parts = Vec::new();

@@ -145,7 +145,12 @@ impl Cloudflare {
     }
 
     /// Sends one call. `None` is a Worker, or a version, that does not exist.
-    async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Option<Value>> {
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Option<Value>> {
         let url = format!("{}/accounts/{}/{path}", self.base, self.account);
         let mut request = self.http.request(method.clone(), url).bearer_auth(&self.token);
         if let Some(body) = body {
@@ -316,9 +321,7 @@ impl Cloudflare {
                 let path = format!("queues/{}/consumers/{}", queue.id, known.consumer_id);
                 self.tell(Method::PUT, &path, &body).await
             }
-            None => {
-                self.tell(Method::POST, &format!("queues/{}/consumers", queue.id), &body).await
-            }
+            None => self.tell(Method::POST, &format!("queues/{}/consumers", queue.id), &body).await,
         }
     }
 

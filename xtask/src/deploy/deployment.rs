@@ -136,7 +136,8 @@ impl Deployment {
 
     /// Writes secrets that were made into the file, before anything is signed with them.
     pub fn keep_secrets(&self, dir: &Path, made: &[&str]) -> Result<()> {
-        let values = made.iter().filter_map(|name| Some((*name, self.secrets.get(*name)?.as_str())));
+        let values =
+            made.iter().filter_map(|name| Some((*name, self.secrets.get(*name)?.as_str())));
         Secrets::add(dir, &self.name, &values.collect::<Vec<_>>())
     }
 

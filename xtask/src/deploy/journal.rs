@@ -1,5 +1,5 @@
-//! What is written beside Cloudflare's versions and releases, where a fresh clone finds it too: of each
-//! version whose it is, the fingerprints of its code and settings, and its triggers; of the
+//! What is written beside Cloudflare's versions and releases, where a fresh clone finds it too: of
+//! each version whose it is, the fingerprints of its code and settings, and its triggers; of the
 //! gateway's releases, which versions of all Workers were found good together.
 
 use anyhow::{Context, Result};
@@ -11,8 +11,8 @@ use super::triggers::Triggers;
 const OWNER: &str = "unstuck";
 const GOOD: &str = "found good: ";
 const BACK: &str = "rolled back to: ";
-/// Digits that tell the versions of one Worker apart. Cloudflare cuts a message at 1,000 bytes, and a
-/// list must hold every Worker.
+/// Digits that tell the versions of one Worker apart. Cloudflare cuts a message at 1,000 bytes, and
+/// a list must hold every Worker.
 const SHORT: usize = 8;
 
 /// A version's tag.

@@ -1,9 +1,9 @@
-//! `cargo xtask deploy <name>` brings a deployment up, or changes what differs, and `--rollback` goes
-//! back.
+//! `cargo xtask deploy <name>` brings a deployment up, or changes what differs, and `--rollback`
+//! goes back.
 //!
 //! * settings: [`deployment`] reads the two files, [`checks`] finds their faults
-//! * Workers: [`plan`] compares and acts, [`wrangler`] deploys one function, [`triggers`] is what starts
-//!   it, [`cloudflare`] is the API
+//! * Workers: [`plan`] compares and acts, [`wrangler`] deploys one function, [`triggers`] is what
+//!   starts it, [`cloudflare`] is the API
 //! * history: [`journal`] is what is noted beside versions, [`rollback`] goes back by it
 
 mod checks;

@@ -1,6 +1,6 @@
-//! What differs between a deployment's settings and what Cloudflare has, and the acts that remove the
-//! difference. What is in force is asked of Cloudflare each time, so that a deploy which was killed
-//! goes on where it stopped.
+//! What differs between a deployment's settings and what Cloudflare has, and the acts that remove
+//! the difference. What is in force is asked of Cloudflare each time, so that a deploy which was
+//! killed goes on where it stopped.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -165,9 +165,8 @@ async fn survey(
                 Some(share) => VersionTag::of(&cloud.version(&worker, &share.version_id).await?),
                 None => None,
             };
-            let is_ours = |tag: &Option<VersionTag>| {
-                tag.as_ref().is_some_and(|tag| tag.deployment == owner)
-            };
+            let is_ours =
+                |tag: &Option<VersionTag>| tag.as_ref().is_some_and(|tag| tag.deployment == owner);
             let ours = is_ours(&tag) || {
                 let earlier = cloud.versions(&worker).await?;
                 earlier.iter().any(|version| is_ours(&VersionTag::of(version)))
@@ -209,12 +208,12 @@ fn foreign(
                 || "it was not made by `cargo xtask deploy`".to_owned(),
                 |tag| format!("it is of the deployment {}", tag.deployment),
             );
-            faults.push(format!("the Worker {worker}: {owner}; set another `prefix`, or delete it"));
+            faults
+                .push(format!("the Worker {worker}: {owner}; set another `prefix`, or delete it"));
         }
         let consumed = upload.triggers.consumes.iter();
-        let consumed = consumed.filter_map(|wanted| {
-            queues.iter().find(|queue| queue.name == wanted.queue)
-        });
+        let consumed =
+            consumed.filter_map(|wanted| queues.iter().find(|queue| queue.name == wanted.queue));
         for queue in consumed {
             let others = queue.consumers.iter().map(|other| other.worker().unwrap_or("a puller"));
             for other in others.filter(|other| other != worker) {

@@ -1,5 +1,5 @@
-//! The configuration that `wrangler` deploys one function by, and its run. Both files lie in a folder
-//! that git ignores; the one with secrets is gone when the run ends.
+//! The configuration that `wrangler` deploys one function by, and its run. Both files lie in a
+//! folder that git ignores; the one with secrets is gone when the run ends.
 
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -117,9 +117,9 @@ impl Drop for SecretFile {
 }
 
 fn config(function: &Function, deployment: &Deployment, functions: &[Function]) -> Value {
-    let services = function.services.iter().map(|(binding, service)| {
-        json!({ "binding": binding, "service": deployment.worker(service) })
-    });
+    let services = function.services.iter().map(
+        |(binding, service)| json!({ "binding": binding, "service": deployment.worker(service) }),
+    );
     let producers = function.producers.iter().map(|producer| {
         json!({ "binding": producer.binding, "queue": deployment.queue(&producer.queue) })
     });
