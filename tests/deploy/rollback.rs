@@ -45,8 +45,9 @@ async fn a_rollback_brings_back_versions_settings_crons_and_consumers() {
 
     // It is killed after the gateway, and goes on.
     cloud.account.stop_after(2);
+    let functions = few();
     tokio::select! {
-        _ = cloud.roll_back("back", &few()) => panic!("the API is silent"),
+        _ = cloud.roll_back("back", &functions) => panic!("the API is silent"),
         () = cloud.account.stopped() => {}
     }
     cloud.account.go_on();

@@ -124,7 +124,7 @@ impl CloudAccount {
         state.writes.push(call);
         if let Some(left) = state.stop_after.as_mut() {
             *left = left.saturating_sub(1);
-            if *left == 0 {
+            if *left == 0 && !state.is_stopped {
                 state.is_stopped = true;
                 self.stopped.notify_one();
             }

@@ -45,7 +45,8 @@ async fn serve(State(account): State<CloudAccount>, request: Request) -> Respons
         return std::future::pending().await;
     }
     let shown = format!("{} {}", request.method(), request.uri());
-    let is_write = request.method() != Method::GET;
+    // A session of assets changes nothing by itself.
+    let is_write = request.method() != Method::GET && !shown.ends_with("/assets-upload-session");
     let answer = match read(&account, request).await {
         Ok(call) => dispatch(&account, &call, &shown),
         Err(refusal) => Err(refusal),

@@ -76,6 +76,8 @@ fn names(file: &OwnFile, functions: &[Function]) -> Vec<String> {
     let id = &file.account_id;
     if id.is_empty() {
         faults.push("account_id: missing; the dashboard of Workers shows it".to_owned());
+    } else if let Some(fault) = placeholder(id) {
+        faults.push(format!("account_id: {fault}"));
     } else if id.len() != 32 || !id.chars().all(|letter| letter.is_ascii_hexdigit()) {
         faults.push("account_id: is not 32 hexadecimal digits".to_owned());
     }
@@ -297,14 +299,18 @@ fn project_of_database(url: &str) -> Option<String> {
 }
 
 fn contradictions(file: &OwnFile, secrets: &Secrets) -> Vec<String> {
-    let setting = |name: &str| file.settings.get(name).map(String::as_str).unwrap_or_default();
-    let secret = |name: &str| secrets.values.get(name).map(String::as_str).unwrap_or_default();
+    // A placeholder is a fault of its own.
+    let of = |values: &BTreeMap<String, String>, name: &str| {
+        values.get(name).filter(|value| placeholder(value).is_none()).cloned().unwrap_or_default()
+    };
+    let setting = |name: &str| of(&file.settings, name);
+    let secret = |name: &str| of(&secrets.values, name);
     let mut faults = Vec::new();
-    if let Some(project) = project_of(setting("SUPABASE_URL")) {
+    if let Some(project) = project_of(&setting("SUPABASE_URL")) {
         let others = [
-            (DATABASE_URL, project_of_database(secret(DATABASE_URL))),
-            ("SUPABASE_SERVICE_ROLE_KEY", claim(secret("SUPABASE_SERVICE_ROLE_KEY"), "ref")),
-            ("SUPABASE_ANON_KEY", claim(setting("SUPABASE_ANON_KEY"), "ref")),
+            (DATABASE_URL, project_of_database(&secret(DATABASE_URL))),
+            ("SUPABASE_SERVICE_ROLE_KEY", claim(&secret("SUPABASE_SERVICE_ROLE_KEY"), "ref")),
+            ("SUPABASE_ANON_KEY", claim(&setting("SUPABASE_ANON_KEY"), "ref")),
         ];
         for (name, other) in others {
             if let Some(other) = other.filter(|other| *other != project) {

@@ -113,8 +113,8 @@ impl CloudPlan {
                         _ => format!("cargo xtask deploy {} --rollback", deployment.name),
                     }
                 }
-                CloudAct::SetTriggers { upload, .. } => {
-                    upload.triggers.set(cloud, &upload.worker).await?;
+                CloudAct::SetTriggers { upload, lacking } => {
+                    upload.triggers.set(cloud, &upload.worker, lacking).await?;
                     format!("cargo xtask deploy {} --rollback", deployment.name)
                 }
             };

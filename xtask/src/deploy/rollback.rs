@@ -164,7 +164,7 @@ async fn go(
         if !lacking.is_empty() {
             let what = format!("{worker}: set {}", lacking.join(", "));
             say(&what);
-            triggers.set(cloud, worker).await?;
+            triggers.set(cloud, worker, &lacking).await?;
             done.push(deed(deployment, what));
         }
     }

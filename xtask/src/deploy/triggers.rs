@@ -8,6 +8,10 @@ use super::cloudflare::{CloudQueue, Cloudflare, Exposure};
 use super::deployment::Deployment;
 use crate::function::{Consumer, Function};
 
+const CRONS: &str = "crons";
+const ADDRESS: &str = "address";
+const CONSUMER: &str = "queue consumer";
+
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Triggers {
     pub(super) crons: Vec<String>,
@@ -47,42 +51,67 @@ impl Triggers {
             crons
         };
         if sorted(cloud.crons(worker).await?) != sorted(self.crons.clone()) {
-            lacking.push("crons");
+            lacking.push(CRONS);
         }
         if cloud.exposure(worker).await? != self.exposure() {
-            lacking.push("address");
+            lacking.push(ADDRESS);
         }
-        let is_right = |queue: &CloudQueue| {
-            let ours = queue.consumers.iter().find(|known| known.worker() == Some(worker));
-            let wanted = self.consumes.as_ref().filter(|wanted| wanted.queue == queue.name);
-            match (ours, wanted) {
-                (Some(ours), Some(wanted)) => ours.settings == wanted.how.into(),
-                (None, None) => true,
-                _ => false,
-            }
-        };
         let made = |wanted: &Consumed| queues.iter().any(|queue| queue.name == wanted.queue);
+        let is_right = |queue: &CloudQueue| self.consumes_rightly(queue, worker);
         if !queues.iter().all(is_right) || !self.consumes.iter().all(made) {
-            lacking.push("queue consumer");
+            lacking.push(CONSUMER);
         }
         Ok(lacking)
     }
 
-    /// Sets them all. The queue must exist.
-    pub(super) async fn set(&self, cloud: &Cloudflare, worker: &str) -> Result<()> {
-        for queue in cloud.queues().await? {
-            match self.consumes.as_ref().filter(|wanted| wanted.queue == queue.name) {
-                Some(wanted) => cloud.set_consumer(&queue, worker, wanted.how.into()).await?,
-                None => {
-                    let ours = queue.consumers.iter();
-                    for known in ours.filter(|known| known.worker() == Some(worker)) {
-                        cloud.remove_consumer(&queue, &known.consumer_id).await?;
-                    }
+    /// Whether a Worker consumes a queue as it should, or does not as it should not.
+    fn consumes_rightly(&self, queue: &CloudQueue, worker: &str) -> bool {
+        let ours = queue.consumers.iter().find(|known| known.worker() == Some(worker));
+        let wanted = self.consumes.as_ref().filter(|wanted| wanted.queue == queue.name);
+        match (ours, wanted) {
+            (Some(ours), Some(wanted)) => ours.settings == wanted.how.into(),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
+    /// Sets what a Worker lacks of them, and no more. The queue must exist.
+    pub(super) async fn set(
+        &self,
+        cloud: &Cloudflare,
+        worker: &str,
+        lacking: &[&str],
+    ) -> Result<()> {
+        if lacking.contains(&CONSUMER) {
+            for queue in cloud.queues().await? {
+                if !self.consumes_rightly(&queue, worker) {
+                    self.set_consumer(cloud, &queue, worker).await?;
                 }
             }
         }
-        cloud.set_crons(worker, &self.crons).await?;
-        cloud.set_exposure(worker, self.exposure()).await
+        if lacking.contains(&CRONS) {
+            cloud.set_crons(worker, &self.crons).await?;
+        }
+        if lacking.contains(&ADDRESS) {
+            cloud.set_exposure(worker, self.exposure()).await?;
+        }
+        Ok(())
+    }
+
+    async fn set_consumer(
+        &self,
+        cloud: &Cloudflare,
+        queue: &CloudQueue,
+        worker: &str,
+    ) -> Result<()> {
+        if let Some(wanted) = self.consumes.as_ref().filter(|wanted| wanted.queue == queue.name) {
+            return cloud.set_consumer(queue, worker, wanted.how.into()).await;
+        }
+        let ours = queue.consumers.iter().filter(|known| known.worker() == Some(worker));
+        for known in ours {
+            cloud.remove_consumer(queue, &known.consumer_id).await?;
+        }
+        Ok(())
     }
 
     fn exposure(&self) -> Exposure {
