@@ -4,6 +4,7 @@
 //!
 //! | module | for |
 //! |---|---|
+//! | [`cloudflare`] | Cloudflare's API, for `cargo xtask deploy` |
 //! | [`config`] | the configuration file |
 //! | [`front`] | what listens on the origin's port (base + 1) |
 //! | [`management`] | which schemas a hosted project exposes, and who may change that |
@@ -14,6 +15,7 @@
 
 mod client;
 mod clock;
+pub mod cloudflare;
 pub mod config;
 pub mod front;
 pub mod management;

@@ -8,9 +8,6 @@ use crate::command::say;
 use crate::function::{self, docs, wrangler};
 use crate::paths;
 
-/// An operator's values of variables; the file is not part of the repository.
-const OWN_VALUES: &str = "deployment.toml";
-
 /// A generated file with its right text.
 #[derive(Debug)]
 pub struct Generated {
@@ -33,14 +30,10 @@ impl Generated {
 /// Every generated file.
 pub fn files() -> Result<Vec<Generated>> {
     let functions = function::all()?;
-    let own = match std::fs::read_to_string(paths::root().join(OWN_VALUES)) {
-        Ok(text) => toml::from_str(&text).context(OWN_VALUES)?,
-        Err(_) => toml::Table::new(),
-    };
     let readme = docs::function_table(&functions);
     let configuration = docs::setting_lists(&functions);
     Ok(vec![
-        Generated { path: "wrangler.toml", text: wrangler::render(&functions, &own) },
+        Generated { path: "wrangler.toml", text: wrangler::render(&functions) },
         between("README.md", "functions", &readme)?,
         between("docs/configuration.md", "settings", &configuration)?,
     ])

@@ -8,6 +8,7 @@
 //! * SQL: [`migration`] (makes numbered files from sources), [`schema`] (the golden dump),
 //!   [`fingerprint`] (a database's other objects)
 //! * apps that are already there: [`adopt`]
+//! * production: [`deploy`]
 //! * measurements: [`bench`]
 //!
 //! No function and no part of `shared` depends on this crate.

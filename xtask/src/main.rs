@@ -5,6 +5,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use xtask::command::{cargo, run, run_quiet, say};
+use xtask::deploy::{self, DeployWish};
 use xtask::scaffold::NewTool;
 use xtask::stack::{self, Stack, StackOptions, announce};
 use xtask::{adopt, bench, build, generate, migration, scaffold, schema, size, tools};
@@ -80,6 +81,19 @@ enum Task {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Bring up what deploy/<name>.toml and deploy/<name>.secrets describe, or change what differs
+    Deploy {
+        name: String,
+        /// Only say what differs
+        #[arg(long, conflicts_with = "rollback")]
+        plan: bool,
+        /// Go back to the last deployment that was found good
+        #[arg(long)]
+        rollback: bool,
+        /// Take over a copy of another deployment's database, which then belongs to this one
+        #[arg(long, conflicts_with_all = ["plan", "rollback"])]
+        take_over: bool,
+    },
     /// Write wrangler.toml and the tables of the docs from the functions' declarations
     Generate,
     /// Start a new function, or a tool with its row, words and tests
@@ -153,6 +167,14 @@ async fn perform(task: Task) -> Result<()> {
         Task::Migrate { url } => migration::apply::task(&url).await,
         Task::Adopt { url, app, step, tools, dry_run } => {
             adopt::task(&url, step, &adopt::Adoption { app, tools, dry_run }).await
+        }
+        Task::Deploy { name, plan, rollback, take_over } => {
+            let wish = match (plan, rollback) {
+                (true, _) => DeployWish::Plan,
+                (_, true) => DeployWish::RollBack,
+                _ => DeployWish::BringUp { take_over },
+            };
+            deploy::task(&name, wish).await
         }
         Task::Generate => generate::write(),
         Task::NewFunction { name, tool, price, provider } => {

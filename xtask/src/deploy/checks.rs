@@ -25,6 +25,10 @@ pub(super) fn is_plain(letter: char) -> bool {
     letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-'
 }
 
+fn is_id(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || ".-_".contains(letter)
+}
+
 /// Every fault of the two files.
 pub(super) fn file(
     file: &OwnFile,
@@ -72,6 +76,8 @@ fn names(file: &OwnFile, functions: &[Function]) -> Vec<String> {
     let id = &file.account_id;
     if id.is_empty() {
         faults.push("account_id: missing; the dashboard of Workers shows it".to_owned());
+    } else if let Some(fault) = placeholder(id) {
+        faults.push(format!("account_id: {fault}"));
     } else if id.len() != 32 || !id.chars().all(|letter| letter.is_ascii_hexdigit()) {
         faults.push("account_id: is not 32 hexadecimal digits".to_owned());
     }
@@ -187,7 +193,7 @@ fn wrong(name: &str, value: &str) -> Option<String> {
     if value.len() > VALUE_LENGTH {
         return Some("is longer than 5 KB".to_owned());
     }
-    if value.chars().any(char::is_control) {
+    if value.chars().any(|letter| letter.is_control() && letter != '\n') {
         return Some("holds a control character".to_owned());
     }
     match name {
@@ -204,6 +210,10 @@ fn wrong(name: &str, value: &str) -> Option<String> {
         _ if MADE_SECRETS.contains(&name) && value.len() < SECRET_LENGTH => Some(format!(
             "is shorter than {SECRET_LENGTH} letters; remove the line to have one made"
         )),
+        // It stands in the tag of each version, between colons.
+        DEPLOYMENT_ID if value.len() > 64 || !value.chars().all(is_id) => {
+            Some("has up to 64 letters, digits, `.`, `_` and `-`".to_owned())
+        }
         PLACEMENT_REGION if !value.contains(':') => {
             Some("is not `<cloud>:<region>`, as aws:us-east-1".to_owned())
         }
@@ -289,14 +299,18 @@ fn project_of_database(url: &str) -> Option<String> {
 }
 
 fn contradictions(file: &OwnFile, secrets: &Secrets) -> Vec<String> {
-    let setting = |name: &str| file.settings.get(name).map(String::as_str).unwrap_or_default();
-    let secret = |name: &str| secrets.values.get(name).map(String::as_str).unwrap_or_default();
+    // A placeholder is a fault of its own.
+    let of = |values: &BTreeMap<String, String>, name: &str| {
+        values.get(name).filter(|value| placeholder(value).is_none()).cloned().unwrap_or_default()
+    };
+    let setting = |name: &str| of(&file.settings, name);
+    let secret = |name: &str| of(&secrets.values, name);
     let mut faults = Vec::new();
-    if let Some(project) = project_of(setting("SUPABASE_URL")) {
+    if let Some(project) = project_of(&setting("SUPABASE_URL")) {
         let others = [
-            (DATABASE_URL, project_of_database(secret(DATABASE_URL))),
-            ("SUPABASE_SERVICE_ROLE_KEY", claim(secret("SUPABASE_SERVICE_ROLE_KEY"), "ref")),
-            ("SUPABASE_ANON_KEY", claim(setting("SUPABASE_ANON_KEY"), "ref")),
+            (DATABASE_URL, project_of_database(&secret(DATABASE_URL))),
+            ("SUPABASE_SERVICE_ROLE_KEY", claim(&secret("SUPABASE_SERVICE_ROLE_KEY"), "ref")),
+            ("SUPABASE_ANON_KEY", claim(&setting("SUPABASE_ANON_KEY"), "ref")),
         ];
         for (name, other) in others {
             if let Some(other) = other.filter(|other| *other != project) {

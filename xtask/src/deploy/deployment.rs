@@ -21,6 +21,8 @@ pub(super) const FUNCTIONS_URL: &str = "FUNCTIONS_URL";
 /// The operator's value in place of a placed function's region; no function reads it.
 pub(super) const PLACEMENT_REGION: &str = "PLACEMENT_REGION";
 pub(super) const DEPLOYMENT_ID: &str = "DEPLOYMENT_ID";
+/// The function that has the deployment's address.
+pub(super) const GATEWAY: &str = "gateway";
 
 /// One deployment: everything that is written about it, each value once.
 #[derive(Clone, Default)]
@@ -116,6 +118,27 @@ impl Deployment {
             (name.clone(), changed.unwrap_or(own).clone())
         };
         function.vars.iter().map(value).collect()
+    }
+
+    /// Makes the secrets that are ours to make where they are absent, and returns their names.
+    pub fn make_secrets(&mut self) -> Result<Vec<&'static str>> {
+        let absent = |name: &&'static str| !self.secrets.contains_key(*name);
+        let made: Vec<&str> = MADE_SECRETS.into_iter().filter(absent).collect();
+        for name in &made {
+            let mut bytes = [0; 32];
+            getrandom::fill(&mut bytes)
+                .map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+            let value: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            self.secrets.insert((*name).to_owned(), value);
+        }
+        Ok(made)
+    }
+
+    /// Writes secrets that were made into the file, before anything is signed with them.
+    pub fn keep_secrets(&self, dir: &Path, made: &[&str]) -> Result<()> {
+        let values =
+            made.iter().filter_map(|name| Some((*name, self.secrets.get(*name)?.as_str())));
+        Secrets::add(dir, &self.name, &values.collect::<Vec<_>>())
     }
 
     /// The secrets that a function reads.

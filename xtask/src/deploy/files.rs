@@ -105,6 +105,26 @@ impl Secrets {
         Ok((Self { values }, faults))
     }
 
+    /// Adds lines to the file, all or none.
+    pub(super) fn add(dir: &Path, name: &str, values: &[(&str, &str)]) -> Result<()> {
+        if values.is_empty() {
+            return Ok(());
+        }
+        let path = Self::path(dir, name);
+        let mut text = std::fs::read_to_string(&path)?;
+        if !text.is_empty() && !text.ends_with('\n') {
+            text.push('\n');
+        }
+        for (variable, value) in values {
+            text.push_str(&format!("{variable}={value}\n"));
+        }
+        // The copy has the rights of the file that it replaces.
+        let part = path.with_extension("secrets.part");
+        std::fs::copy(&path, &part)?;
+        std::fs::write(&part, text)?;
+        std::fs::rename(&part, &path).with_context(|| format!("cannot write {}", path.display()))
+    }
+
     /// Those that functions read.
     pub(super) fn of_functions(mut self) -> BTreeMap<String, String> {
         for own in [CLOUDFLARE_TOKEN, DATABASE_URL, SUPABASE_TOKEN] {

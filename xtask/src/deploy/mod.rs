@@ -1,6 +1,113 @@
-//! `cargo xtask deploy <name>` brings a deployment up, or changes what differs.
+//! `cargo xtask deploy <name>` brings a deployment up, or changes what differs, and `--rollback`
+//! goes back.
+//!
+//! * settings: [`deployment`] reads the two files, [`checks`] finds their faults
+//! * database: [`project`] brings it up
+//! * Workers: [`plan`] compares and acts, [`wrangler`] deploys one function, [`triggers`] is what
+//!   starts it, [`cloudflare`] is the API
+//! * history: [`journal`] is what is noted beside versions, [`rollback`] goes back by it
 
 mod checks;
+pub mod cloudflare;
 pub mod deployment;
 mod files;
+mod journal;
+pub mod plan;
 pub mod project;
+pub mod rollback;
+mod triggers;
+mod wrangler;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::command::say;
+use crate::{build, function, paths};
+use cloudflare::Cloudflare;
+use deployment::Deployment;
+use plan::CloudPlan;
+use project::{BringUp, ProjectAct, bring_up};
+
+/// Something that was done, and the command that takes it back.
+#[derive(Clone, Debug)]
+pub struct Deed {
+    pub what: String,
+    pub undo: String,
+}
+
+/// What is asked of `deploy`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeployWish {
+    /// Do what differs.
+    BringUp {
+        /// Also in a database that says that it belongs to another deployment.
+        take_over: bool,
+    },
+    /// Say what differs.
+    Plan,
+    /// Go back to the last deployment that was found good.
+    RollBack,
+}
+
+/// The folder of the deployments' files.
+pub fn folder() -> PathBuf {
+    paths::root().join("deploy")
+}
+
+/// The whole task. Everything is checked before anything is changed.
+pub async fn task(name: &str, wish: DeployWish) -> Result<()> {
+    let mut deployment = Deployment::read(&folder(), name)?;
+    let base = std::env::var(cloudflare::API_VARIABLE).ok();
+    let cloud = Cloudflare::connect(&mut deployment, base).await?;
+    let functions = function::all()?;
+    if wish == DeployWish::RollBack {
+        tell(&rollback::roll_back(&cloud, &deployment, &functions).await?);
+        return Ok(());
+    }
+    let dirs: Vec<PathBuf> = functions.iter().map(|function| function.dir.clone()).collect();
+    build::functions(&dirs)?;
+    let made = deployment.make_secrets()?;
+    let plan = CloudPlan::make(&cloud, &deployment, &functions).await?;
+    let planned = BringUp { plan_only: true, ..BringUp::default() };
+    let DeployWish::BringUp { take_over } = wish else {
+        made.iter().for_each(|name| say(format_args!("{name}: make it")));
+        tell_project(&bring_up(&deployment, planned).await?);
+        plan.words().iter().for_each(say);
+        say(format_args!("{} Workers are as they should be", plan.unchanged));
+        return Ok(());
+    };
+    deployment.keep_secrets(&folder(), &made)?;
+    // Older functions run on a newer database; newer ones do not run on an older.
+    let how = BringUp { take_over, ..BringUp::default() };
+    tell_project(&bring_up(&deployment, how).await?);
+    let unchanged = plan.unchanged;
+    let done = plan.carry_out(&cloud, &deployment).await?;
+    tell(&done);
+    say(format_args!("{unchanged} Workers were as they should be"));
+    rollback::note_good(&cloud, &deployment, &functions).await?;
+    say(format_args!("{name} is at {}", deployment.gateway_url()?));
+    Ok(())
+}
+
+/// Says what was done in the database, how to undo it, and what is left to a person.
+fn tell_project(acts: &[ProjectAct]) {
+    for act in acts {
+        let state = if act.done { "done" } else { "as it was" };
+        match (&act.by_hand, &act.undo) {
+            (Some(by_hand), _) => say(format_args!("left to you: {}: {by_hand}", act.what)),
+            (None, Some(undo)) => say(format_args!("{state}: {} (to undo: {undo})", act.what)),
+            (None, None) => say(format_args!("{state}: {}", act.what)),
+        }
+    }
+}
+
+/// Says what was done and how to undo it.
+fn tell(done: &[Deed]) {
+    if done.is_empty() {
+        say("nothing differed, nothing was changed");
+    }
+    for Deed { what, undo } in done {
+        say(format_args!("done: {what} (to undo: {undo})"));
+    }
+}

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use shared::core::config::{GROUPS, Presence, Setting, SettingGroup};
 
 use crate::paths;
@@ -74,7 +74,7 @@ pub struct Producer {
 }
 
 /// How a function consumes the queue of its own name.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Consumer {
     pub max_batch_size: u32,
     /// Seconds to wait for a batch to fill.

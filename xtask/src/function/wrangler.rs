@@ -7,34 +7,30 @@ use crate::function::Function;
 /// The newest date that the local workerd accepts.
 pub const COMPATIBILITY_DATE: &str = "2026-07-30";
 
-/// The operator's value in place of a function's region.
-const PLACEMENT_REGION: &str = "PLACEMENT_REGION";
-
 const HEAD: &str = "\
 # Made by `cargo xtask generate` from functions/*/function.toml, the functions' operations and the
 # settings in shared/src/core/config/settings.rs. Do not edit: a test compares it.
 #
 # One Worker an environment. Nothing above the environments names a Worker, so that
 # `wrangler deploy` without `-e <function>` fails instead of publishing something by accident.
-# Vars start with examples; write your own values into deployment.toml, one line each:
-# `SUPABASE_URL = \"https://…\"`. Set secrets by `wrangler secret put <NAME> -e <function>`; a
-# deploy fails while one of `required` is missing.
+# The local stack runs from it. A deployment does not: `cargo xtask deploy <name>` reads
+# deploy/<name>.toml and deploy/<name>.secrets. The vars are examples.
 ";
 
-/// The file's text. `own` holds an operator's values by variable, in place of the examples.
-pub fn render(functions: &[Function], own: &toml::Table) -> String {
+/// The file's text.
+pub fn render(functions: &[Function]) -> String {
     let mut text = format!(
         "{HEAD}\ncompatibility_date = \"{COMPATIBILITY_DATE}\"\nsend_metrics = false\n\n[build]\n\
          command = \"echo 'Name the function to deploy: wrangler deploy -e <function>' >&2; \
          exit 1\"\n"
     );
     for function in functions {
-        environment(&mut text, function, own);
+        environment(&mut text, function);
     }
     text
 }
 
-fn environment(text: &mut String, function: &Function, own: &toml::Table) {
+fn environment(text: &mut String, function: &Function) {
     let name = &function.name;
     let mut line = |part: String| {
         text.push_str(&part);
@@ -51,8 +47,7 @@ fn environment(text: &mut String, function: &Function, own: &toml::Table) {
         line(format!("limits = {{ cpu_ms = {cpu_ms} }}"));
     }
     if let Some(region) = &function.placement_region {
-        let own = own.get(PLACEMENT_REGION).and_then(toml::Value::as_str);
-        line(format!("placement = {{ region = {:?} }}", own.unwrap_or(region)));
+        line(format!("placement = {{ region = {region:?} }}"));
     }
     if !function.crons.is_empty() {
         line(format!("triggers = {{ crons = {:?} }}", function.crons));
@@ -97,16 +92,15 @@ fn environment(text: &mut String, function: &Function, own: &toml::Table) {
         line(format!("max_batch_timeout = {}", consumer.max_batch_timeout));
         line(format!("max_retries = {}", consumer.max_retries));
     }
-    settings(&mut line, function, own);
+    settings(&mut line, function);
 }
 
-/// The variables with the operator's values or the examples, and the names of the secrets.
-fn settings(line: &mut impl FnMut(String), function: &Function, own: &toml::Table) {
+/// The variables with their examples, and the names of the secrets.
+fn settings(line: &mut impl FnMut(String), function: &Function) {
     let name = &function.name;
     line(format!("\n[env.{name}.vars]"));
     for (name, example) in &function.vars {
-        let value = own.get(name).and_then(toml::Value::as_str).unwrap_or(example);
-        line(assignment(name, value));
+        line(assignment(name, example));
     }
     line(format!("\n[env.{name}.secrets]"));
     let secrets = function.secrets_required.iter().map(|secret| format!("\"{secret}\""));

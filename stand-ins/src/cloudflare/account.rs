@@ -1,0 +1,227 @@
+//! What the account has, and what a test asks and arranges.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::Router;
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+use super::routes;
+
+/// Which account this is.
+#[derive(Clone, Debug)]
+pub struct CloudOptions {
+    pub account_id: String,
+    pub token: String,
+    /// The account's part of workers.dev, if it has one.
+    pub subdomain: Option<String>,
+}
+
+/// A handle of the account; all clones are the same one.
+#[derive(Clone)]
+pub struct CloudAccount {
+    pub(super) options: Arc<CloudOptions>,
+    state: Arc<Mutex<CloudState>>,
+    stopped: Arc<Notify>,
+}
+
+#[derive(Default)]
+pub(super) struct CloudState {
+    pub(super) scripts: BTreeMap<String, Script>,
+    pub(super) queues: BTreeMap<String, StoredQueue>,
+    pub(super) assets: BTreeSet<String>,
+    pub(super) sessions: BTreeMap<String, super::assets::AssetSession>,
+    counter: u32,
+    /// Every call that changes something, in order.
+    writes: Vec<String>,
+    unknown: Vec<String>,
+    /// After how many more writes nothing is answered any longer.
+    stop_after: Option<usize>,
+    is_stopped: bool,
+}
+
+#[derive(Default)]
+pub(super) struct Script {
+    pub(super) versions: Vec<StoredVersion>,
+    /// Newest last.
+    pub(super) releases: Vec<StoredRelease>,
+    pub(super) crons: Vec<String>,
+    pub(super) enabled: bool,
+    pub(super) previews_enabled: bool,
+    pub(super) settings: Value,
+    pub(super) tag: String,
+}
+
+#[derive(Clone)]
+pub(super) struct StoredVersion {
+    pub(super) id: String,
+    pub(super) number: usize,
+    pub(super) bindings: Vec<Value>,
+    pub(super) annotations: Value,
+    /// The parts of the metadata that are neither bindings nor annotations.
+    pub(super) runtime: Value,
+    /// Module → digest.
+    pub(super) modules: BTreeMap<String, String>,
+}
+
+#[derive(Clone)]
+pub(super) struct StoredRelease {
+    pub(super) id: String,
+    pub(super) versions: Value,
+    pub(super) annotations: Value,
+}
+
+pub(super) struct StoredQueue {
+    pub(super) id: String,
+    pub(super) consumer: Option<StoredConsumer>,
+}
+
+#[derive(Clone)]
+pub(super) struct StoredConsumer {
+    pub(super) id: String,
+    pub(super) script: String,
+    pub(super) settings: Value,
+}
+
+impl CloudState {
+    /// An id that no other thing has, of which the first eight digits differ too.
+    pub(super) fn new_id(&mut self) -> String {
+        self.counter += 1;
+        let spread = self.counter.wrapping_mul(2_654_435_761);
+        format!("{spread:08x}-0000-4000-8000-{:012x}", self.counter)
+    }
+}
+
+impl CloudState {
+    pub(super) fn note_unknown(&mut self, call: &str) {
+        self.unknown.push(call.to_owned());
+    }
+}
+
+impl CloudAccount {
+    pub fn new(options: CloudOptions) -> Self {
+        Self { options: Arc::new(options), state: Arc::default(), stopped: Arc::default() }
+    }
+
+    /// Serves the API under `/client/v4`.
+    pub fn router(&self) -> Router {
+        routes::router(self.clone())
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, CloudState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether calls are still looked at.
+    pub(super) fn admit(&self) -> bool {
+        !self.state().is_stopped
+    }
+
+    /// Notes that a call changed something. False: its answer is never sent, nor any later one.
+    pub(super) fn wrote(&self, call: String) -> bool {
+        let mut state = self.state();
+        state.writes.push(call);
+        if let Some(left) = state.stop_after.as_mut() {
+            *left = left.saturating_sub(1);
+            if *left == 0 && !state.is_stopped {
+                state.is_stopped = true;
+                self.stopped.notify_one();
+            }
+        }
+        !state.is_stopped
+    }
+
+    /// The changing calls so far.
+    pub fn writes(&self) -> Vec<String> {
+        self.state().writes.clone()
+    }
+
+    /// Calls that this stand-in does not know.
+    pub fn unknown(&self) -> Vec<String> {
+        self.state().unknown.clone()
+    }
+
+    /// After this many more changes the API is silent: the last change is made, and not answered.
+    pub fn stop_after(&self, writes: usize) {
+        let mut state = self.state();
+        state.stop_after = Some(writes);
+        state.is_stopped = false;
+    }
+
+    /// Waits until the API is silent.
+    pub async fn stopped(&self) {
+        self.stopped.notified().await;
+    }
+
+    /// The API answers from now on.
+    pub fn go_on(&self) {
+        let mut state = self.state();
+        state.stop_after = None;
+        state.is_stopped = false;
+    }
+
+    /// A Worker that somebody else made.
+    pub fn add_foreign_worker(&self, name: &str) {
+        let mut state = self.state();
+        let id = state.new_id();
+        let version = StoredVersion {
+            id: id.clone(),
+            number: 1,
+            bindings: Vec::new(),
+            annotations: json!({}),
+            runtime: json!({}),
+            modules: BTreeMap::new(),
+        };
+        let release = StoredRelease {
+            id: state.new_id(),
+            versions: json!([{ "version_id": id, "percentage": 100 }]),
+            annotations: json!({}),
+        };
+        let script =
+            Script { versions: vec![version], releases: vec![release], ..Script::default() };
+        state.scripts.insert(name.to_owned(), script);
+    }
+
+    /// Everything that is in force, without ids and history.
+    pub fn view(&self) -> Value {
+        let state = self.state();
+        let scripts: BTreeMap<&String, Value> =
+            state.scripts.iter().map(|(name, script)| (name, script.view())).collect();
+        let queues: BTreeMap<&String, Value> = state
+            .queues
+            .iter()
+            .map(|(name, queue)| {
+                let consumer = queue.consumer.as_ref();
+                let shown = consumer.map(|consumer| json!([consumer.script, consumer.settings]));
+                (name, json!(shown))
+            })
+            .collect();
+        json!({ "scripts": scripts, "queues": queues })
+    }
+}
+
+impl Script {
+    /// The version that the newest release gives all or most traffic to.
+    pub(super) fn live(&self) -> Option<&StoredVersion> {
+        let id = &self.releases.last()?.versions[0]["version_id"];
+        self.versions.iter().find(|version| version.id == *id)
+    }
+
+    fn view(&self) -> Value {
+        let live = self.live().map(|version| {
+            json!({
+                "bindings": version.bindings,
+                "annotations": version.annotations,
+                "runtime": version.runtime,
+                "modules": version.modules,
+            })
+        });
+        json!({
+            "live": live,
+            "crons": self.crons,
+            "enabled": self.enabled,
+            "previews_enabled": self.previews_enabled,
+        })
+    }
+}

@@ -1,0 +1,19 @@
+//! Stands for Cloudflare's API as `wrangler` 4.116 and `cargo xtask deploy` call it, written from
+//! wrangler's source: Workers with their versions, releases and triggers, queues, assets. Where the
+//! service is lenient or its answer is not known, this refuses.
+//!
+//! * [`account`] holds what the account has, and what a test asks and arranges
+//! * [`routes`] tells the calls apart
+//! * [`scripts`] uploads, versions, releases, triggers
+//! * [`bindings`] checks what a version is bound to
+//! * [`queues`], [`assets`]
+
+mod account;
+mod answer;
+mod assets;
+mod bindings;
+mod queues;
+mod routes;
+mod scripts;
+
+pub use account::{CloudAccount, CloudOptions};
