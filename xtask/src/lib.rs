@@ -16,6 +16,7 @@ pub mod adopt;
 pub mod bench;
 pub mod build;
 pub mod command;
+pub mod deploy;
 pub mod fingerprint;
 pub mod function;
 pub mod generate;

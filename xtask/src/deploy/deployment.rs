@@ -1,0 +1,154 @@
+//! Reads the two settings files of a deployment, `deploy/<name>.toml` and `deploy/<name>.secrets`,
+//! and names every fault in them at once.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use super::checks;
+use super::files::{OwnFile, Secrets};
+use crate::function::{self, Function};
+
+/// What `deploy` makes and writes into the secrets where it is absent.
+pub const MADE_SECRETS: [&str; 2] = ["WEBHOOK_SECRET", "CRON_SECRET"];
+/// What deploying itself needs; no function is given it.
+pub(super) const CLOUDFLARE_TOKEN: &str = "CLOUDFLARE_API_TOKEN";
+pub(super) const DATABASE_URL: &str = "DATABASE_URL";
+pub(super) const SUPABASE_TOKEN: &str = "SUPABASE_ACCESS_TOKEN";
+/// Where the functions are reached; derived from the account's address where it is not given.
+pub(super) const FUNCTIONS_URL: &str = "FUNCTIONS_URL";
+/// The operator's value in place of a placed function's region; no function reads it.
+pub(super) const PLACEMENT_REGION: &str = "PLACEMENT_REGION";
+pub(super) const DEPLOYMENT_ID: &str = "DEPLOYMENT_ID";
+
+/// One deployment: everything that is written about it, each value once.
+#[derive(Clone, Default)]
+pub struct Deployment {
+    pub name: String,
+    /// Stands before the name of every Worker and queue.
+    pub prefix: String,
+    /// Cloudflare's account.
+    pub account_id: String,
+    /// Whom `deploy` makes the first admin.
+    pub admin_email: Option<String>,
+    /// Every variable with its value, defaults included. `FUNCTIONS_URL` is absent until
+    /// Cloudflare was asked, unless it is given.
+    pub vars: BTreeMap<String, String>,
+    /// Every secret setting that is given.
+    pub secrets: BTreeMap<String, String>,
+    pub access: Access,
+}
+
+/// What deploying itself needs.
+#[derive(Clone, Default)]
+pub struct Access {
+    pub cloudflare_token: String,
+    pub database_url: String,
+    pub supabase_token: Option<String>,
+}
+
+impl Deployment {
+    /// Reads and checks both files in `dir`. The error lists every fault.
+    pub fn read(dir: &Path, name: &str) -> Result<Self> {
+        if name.is_empty() || !name.chars().all(checks::is_plain) {
+            bail!("a deployment's name has small letters, digits and `-`, not {name:?}");
+        }
+        let (file, mut faults) = OwnFile::read(dir, name)?;
+        let (secrets, more) = Secrets::read(dir, name)?;
+        faults.extend(more);
+        let functions = function::all()?;
+        let mut vars = default_vars(&functions);
+        faults.extend(checks::file(&file, &secrets, &functions, &vars));
+        faults.extend(checks::siblings(dir, name, &file));
+        if !faults.is_empty() {
+            let list = faults.iter().map(|fault| format!("\n  - {fault}")).collect::<String>();
+            let files = format!("deploy/{name}.toml and deploy/{name}.secrets");
+            let (count, s) = (faults.len(), if faults.len() == 1 { "" } else { "s" });
+            bail!("{files} have {count} fault{s}; nothing was changed:{list}");
+        }
+        // The example is no address, and an empty name is none.
+        vars.remove(FUNCTIONS_URL);
+        vars.insert(DEPLOYMENT_ID.to_owned(), name.to_owned());
+        vars.extend(file.settings);
+        let taken = |name: &str| secrets.values.get(name).cloned();
+        Ok(Self {
+            name: name.to_owned(),
+            prefix: file.prefix,
+            account_id: file.account_id,
+            admin_email: file.admin_email,
+            vars,
+            access: Access {
+                cloudflare_token: taken(CLOUDFLARE_TOKEN).unwrap_or_default(),
+                database_url: taken(DATABASE_URL).unwrap_or_default(),
+                supabase_token: taken(SUPABASE_TOKEN),
+            },
+            secrets: secrets.of_functions(),
+        })
+    }
+
+    /// The name of a function's Worker.
+    pub fn worker(&self, function: &str) -> String {
+        format!("{}{function}", self.prefix)
+    }
+
+    /// The name of the queue that a function consumes.
+    pub fn queue(&self, function: &str) -> String {
+        format!("{}{function}", self.prefix)
+    }
+
+    /// `https://…/`, without `functions/v1`.
+    pub fn gateway_url(&self) -> Result<String> {
+        let url = self.vars.get(FUNCTIONS_URL).context(
+            "FUNCTIONS_URL is not given, and Cloudflare was not asked for the account's address",
+        )?;
+        let url = url.trim_end_matches('/');
+        Ok(format!("{}/", url.strip_suffix("/functions/v1").unwrap_or(url)))
+    }
+
+    /// What a function reads, by variable. A value that nobody changed is the function's own, as
+    /// that of `PROVIDER_OUTPUT_HOSTS`, which names the hosts of its own providers only.
+    pub fn vars_of(&self, function: &Function, functions: &[Function]) -> BTreeMap<String, String> {
+        let defaults = default_vars(functions);
+        let value = |(name, own): (&String, &String)| {
+            let ours = self.vars.get(name);
+            let changed = ours.filter(|value| defaults.get(name) != Some(*value));
+            (name.clone(), changed.unwrap_or(own).clone())
+        };
+        function.vars.iter().map(value).collect()
+    }
+
+    /// The secrets that a function reads.
+    pub fn secrets_of(&self, function: &Function) -> BTreeMap<String, String> {
+        let names = function.secrets_required.iter().chain(&function.secrets_optional);
+        names.filter_map(|name| Some((name.clone(), self.secrets.get(name)?.clone()))).collect()
+    }
+}
+
+/// Every variable with the value that the functions start with: objects of several functions are
+/// merged, lists of several are joined.
+pub(super) fn default_vars(functions: &[Function]) -> BTreeMap<String, String> {
+    let mut vars = BTreeMap::<String, String>::new();
+    for (name, value) in functions.iter().flat_map(|function| &function.vars) {
+        let joined = vars.get(name).map(|known| joined(known, value));
+        vars.insert(name.clone(), joined.unwrap_or_else(|| value.clone()));
+    }
+    vars
+}
+
+fn joined(one: &str, other: &str) -> String {
+    type Object = serde_json::Map<String, serde_json::Value>;
+    if one == other {
+        return one.to_owned();
+    }
+    if let (Ok(mut one), Ok(other)) =
+        (serde_json::from_str::<Object>(one), serde_json::from_str::<Object>(other))
+    {
+        one.extend(other);
+        return serde_json::Value::Object(one).to_string();
+    }
+    let mut parts: Vec<&str> = one.split(',').chain(other.split(',')).collect();
+    let mut seen = std::collections::BTreeSet::new();
+    parts.retain(|part| !part.is_empty() && seen.insert(*part));
+    parts.join(",")
+}
