@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use xtask::command::{cargo, run, run_quiet, say};
 use xtask::scaffold::NewTool;
 use xtask::stack::{self, Stack, StackOptions, announce};
-use xtask::{adopt, bench, build, generate, migration, scaffold, schema, size, tools};
+use xtask::{adopt, bench, build, doctor, generate, migration, scaffold, schema, size, tools};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "The project's tasks")]
@@ -79,6 +79,17 @@ enum Task {
         /// Do it, tell it, and roll it back
         #[arg(long)]
         dry_run: bool,
+    },
+    /// Tell what a deployment lacks, each with the command that mends it
+    Doctor {
+        /// Its name, or its address with SUPABASE_SERVICE_ROLE_KEY in the environment
+        deployment: String,
+        /// Print it as JSON
+        #[arg(long)]
+        json: bool,
+        /// Place one real order of this tool and give its price back
+        #[arg(long)]
+        order: Option<String>,
     },
     /// Write wrangler.toml and the tables of the docs from the functions' declarations
     Generate,
@@ -154,6 +165,7 @@ async fn perform(task: Task) -> Result<()> {
         Task::Adopt { url, app, step, tools, dry_run } => {
             adopt::task(&url, step, &adopt::Adoption { app, tools, dry_run }).await
         }
+        Task::Doctor { deployment, json, order } => doctor::task(&deployment, json, order).await,
         Task::Generate => generate::write(),
         Task::NewFunction { name, tool, price, provider } => {
             let tool = price.filter(|_| tool).map(|price| NewTool { provider, price });
