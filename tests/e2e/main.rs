@@ -12,6 +12,7 @@ mod cleanup_stale_jobs;
 mod client;
 mod create_generation_job_banana;
 mod demo;
+mod doctor;
 mod gateway;
 mod generate_php_website;
 mod generate_react_website;

@@ -321,7 +321,10 @@ fn key_fault(name: &str, report: &SettingsReport, live: &[String]) -> Option<Fin
         ));
     }
     let has_secret = report.settings.get("SUPABASE_JWT_SECRET").is_some_and(Option::is_some);
-    let unknown = |ids: &&Vec<String>| live.iter().any(|id| !ids.contains(id));
+    // A key that was retired may stay; one of the project that is missing, or no common one, may not.
+    let unknown = |ids: &&Vec<String>| {
+        live.iter().any(|id| !ids.contains(id)) || !ids.iter().any(|id| live.contains(id))
+    };
     if report.key_ids.as_ref().filter(unknown).is_some() {
         return Some(lack(
             "SUPABASE_JWKS",

@@ -52,8 +52,25 @@ pub struct DoctorTarget {
     pub gateway: String,
     /// The settings whose values are known here, by name; the service key is one of them.
     pub known: BTreeMap<String, String>,
-    /// A tool to order once.
-    pub order: Option<String>,
+    pub order: Option<TrialOrder>,
+}
+
+/// A tool to order once, and an ordinary user of the app who has credits.
+#[derive(Clone, Debug)]
+pub struct TrialOrder {
+    pub tool: String,
+    pub email: String,
+    pub password: String,
+}
+
+impl TrialOrder {
+    /// Orders as the user of `DOCTOR_EMAIL` and `DOCTOR_PASSWORD`.
+    fn of(tool: String) -> Result<Self> {
+        let given = |name: &str| {
+            std::env::var(name).with_context(|| format!("set {name}: a user of the app orders"))
+        };
+        Ok(Self { tool, email: given("DOCTOR_EMAIL")?, password: given("DOCTOR_PASSWORD")? })
+    }
 }
 
 impl DoctorTarget {
@@ -108,14 +125,15 @@ pub async fn check(target: &DoctorTarget) -> Result<Vec<Finding>> {
     let expected = Expected::of(target, functions)?;
     let observed = look::look(target, &expected).await?;
     let mut found = findings(&observed, &expected);
-    if let Some(tool) = &target.order {
-        found.push(trial::order(target, &observed, tool).await);
+    if let Some(order) = &target.order {
+        found.push(trial::place(target, &observed, order).await);
     }
     Ok(found)
 }
 
 /// The task: prints what was found, and fails where something is lacking.
 pub async fn task(name_or_url: &str, as_json: bool, order: Option<String>) -> Result<()> {
+    let order = order.map(TrialOrder::of).transpose()?;
     let target = DoctorTarget { order, ..DoctorTarget::of(name_or_url)? };
     let found = check(&target).await?;
     if as_json {

@@ -1,7 +1,6 @@
 //! One real order, from the upload to the result, whose price is given back.
 //!
-//! Whoever orders signs in by `DOCTOR_EMAIL` and `DOCTOR_PASSWORD` of the environment: an ordinary
-//! user of the app, with credits. What the order took comes back as goodwill, once, and the balance
+//! Whoever orders is an ordinary user of the app, with credits. What the order took comes back as goodwill, once, and the balance
 //! after it is compared with the one before.
 
 use std::time::{Duration, Instant};
@@ -11,7 +10,7 @@ use serde_json::{Value, json};
 use super::findings::{good, lack};
 use super::look::{Doctor, answer};
 use super::observed::{Observed, PageState, Refusal};
-use super::{DoctorTarget, Finding};
+use super::{DoctorTarget, Finding, TrialOrder};
 
 /// How long an order may take.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -20,10 +19,14 @@ const POLL: Duration = Duration::from_secs(2);
 const PICTURE: &[u8] = include_bytes!("trial.png");
 
 /// Orders the tool once. Every failure is a finding, and whatever was charged is given back.
-pub(super) async fn order(target: &DoctorTarget, observed: &Observed, tool: &str) -> Finding {
-    let subject = format!("order {tool}");
+pub(super) async fn place(
+    target: &DoctorTarget,
+    observed: &Observed,
+    order: &TrialOrder,
+) -> Finding {
+    let subject = format!("order {}", order.tool);
     let mut taken = None;
-    let outcome = match Trial::begin(target, observed, tool).await {
+    let outcome = match Trial::begin(target, observed, order).await {
         Ok(trial) => {
             let ordered = trial.run(&mut taken).await;
             let returned = trial.give_back(taken.as_deref()).await;
@@ -59,15 +62,11 @@ impl<'a> Trial<'a> {
     async fn begin(
         target: &'a DoctorTarget,
         observed: &Observed,
-        tool: &'a str,
+        order: &'a TrialOrder,
     ) -> Outcome<Trial<'a>> {
         let doctor = Doctor::new(target).map_err(|error| error.to_string())?;
         let page = observed.page.clone().map_err(failed("/config.json"))?;
-        let given = |name: &str| std::env::var(name).unwrap_or_default();
-        let (email, password) = (given("DOCTOR_EMAIL"), given("DOCTOR_PASSWORD"));
-        if email.is_empty() || password.is_empty() {
-            return Err("set DOCTOR_EMAIL and DOCTOR_PASSWORD: a user of the app".to_owned());
-        }
+        let TrialOrder { tool, email, password } = order;
         let url = format!("{}/auth/v1/token?grant_type=password", page.supabase_url);
         let request = doctor.http.post(url).header("apikey", &page.supabase_key);
         let request = request.json(&json!({ "email": email, "password": password }));
