@@ -299,6 +299,11 @@ create table unstuck_private.audit_lock (
   only_one boolean not null default true,
   audited_at timestamp with time zone
 );
+create table unstuck_private.events_seen (
+  function text not null,
+  event text not null,
+  at timestamp with time zone not null default clock_timestamp()
+);
 create table unstuck_private.file_walks (
   kind text not null,
   cursor text
@@ -443,6 +448,8 @@ alter table unstuck.webhook_inbox add constraint webhook_inbox_pkey PRIMARY KEY 
 alter table unstuck.webhook_inbox add constraint webhook_inbox_provider_dedup_key_key UNIQUE (provider, dedup_key);
 alter table unstuck_private.audit_lock add constraint audit_lock_only_one_check CHECK (only_one);
 alter table unstuck_private.audit_lock add constraint audit_lock_pkey PRIMARY KEY (only_one);
+alter table unstuck_private.events_seen add constraint events_seen_event_check CHECK ((event = ANY (ARRAY['cron'::text, 'queue'::text])));
+alter table unstuck_private.events_seen add constraint events_seen_pkey PRIMARY KEY (function, event);
 alter table unstuck_private.file_walks add constraint file_walks_pkey PRIMARY KEY (kind);
 alter table unstuck_private.installed add constraint installed_pkey PRIMARY KEY (adapter);
 alter table unstuck_private.migrations add constraint migrations_pkey PRIMARY KEY (number);
@@ -1243,6 +1250,88 @@ begin
   end;
   return query select unstuck_private.balance_shown(p_user_id, null), false;
 end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.doctor_v1()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+declare
+  v_identity jsonb;
+begin
+  if to_regclass('unstuck_private.deployment') is not null then
+    execute 'select to_jsonb(d) from unstuck_private.deployment d limit 1'
+    into v_identity;
+  end if;
+  return jsonb_build_object(
+    'identity', v_identity,
+    'storage', unstuck_private.storage_state(),
+    'admins', unstuck_private.admins_count(),
+    'migrations', (
+      select jsonb_agg(m.name order by m.number)
+      from unstuck_private.migrations m
+    ),
+    'events', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'function', e.function,
+        'event', e.event,
+        'seconds', extract(epoch from clock_timestamp() - e.at)
+      )), '[]')
+      from unstuck_private.events_seen e
+    ),
+    'health', (
+      select to_jsonb(h)
+      from unstuck.health_v1() h
+    ),
+    'published', exists (
+      select from pg_catalog.pg_publication_tables t
+      where t.pubname = 'supabase_realtime'
+        and t.schemaname = 'unstuck'
+        and t.tablename = 'jobs'
+    ),
+    'circuits', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'subject', o.subject,
+        'reason', o.reason
+      )), '[]')
+      from (
+        select p.provider as subject, p.circuit_reason as reason
+        from unstuck.providers p
+        where p.circuit_open_until is not null
+        union all
+        select t.tool, t.circuit_reason
+        from unstuck.tools t
+        where t.circuit_open_until is not null
+      ) o
+    ),
+    'tools', (
+      select coalesce(jsonb_agg(t.tool order by t.tool), '[]')
+      from unstuck.tools t
+      join unstuck.providers p using (provider)
+      where t.enabled and p.enabled
+    ),
+    'packs', (
+      select count(*)
+      from unstuck.credit_packs c
+      where c.enabled
+    )
+  );
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.event_seen_v1(p_function text, p_event text)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '5s'
+AS $function$
+  insert into unstuck_private.events_seen as e (function, event)
+  values (p_function, p_event)
+  on conflict (function, event) do update
+  set at = clock_timestamp()
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.files_choose_v1(p_kind text, p_bucket text, p_objects jsonb, p_user_id uuid DEFAULT NULL::uuid)
  RETURNS TABLE(names jsonb, due integer)
@@ -3216,6 +3305,29 @@ begin
       coalesce(p_job.quarantined_at, clock_timestamp())
   end
   where id = p_job.id;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.admins_count()
+ RETURNS bigint
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+declare
+  v_count bigint;
+begin
+  if unstuck_private.host_has_role('00000000-0000-0000-0000-000000000000', 'admin') is null then
+    select count(*)
+    into v_count
+    from unstuck.user_roles r
+    where r.role = 'admin';
+    return v_count;
+  end if;
+  execute 'select count(*) from public.user_roles r where r.role::text = ''admin'''
+  into v_count;
+  return v_count;
+exception when syntax_error_or_access_rule_violation then
+  return null;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.append_only()
@@ -9251,6 +9363,48 @@ begin
   );
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.storage_state()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+declare
+  v_state jsonb;
+begin
+  if to_regclass('storage.buckets') is null or to_regclass('storage.objects') is null then
+    return null;
+  end if;
+  execute $q$
+    select jsonb_build_object('buckets', coalesce(jsonb_agg(jsonb_build_object(
+      'id', b.id,
+      'public', b.public,
+      'bytes_max', b.file_size_limit,
+      'types', b.allowed_mime_types
+    ) order by b.id), '[]'))
+    from storage.buckets b
+  $q$
+  into v_state;
+  return v_state || jsonb_build_object(
+    'row_security', (
+      select c.relrowsecurity
+      from pg_catalog.pg_class c
+      where c.oid = 'storage.objects'::regclass
+    ),
+    'upload_policy', (
+      select p.with_check
+      from pg_catalog.pg_policies p
+      where p.schemaname = 'storage'
+        and p.tablename = 'objects'
+        and p.policyname = 'unstuck uploads insert'
+        and p.cmd = 'INSERT'
+        and p.permissive = 'PERMISSIVE'
+    )
+  );
+exception when insufficient_privilege then
+  return null;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.swap_turn()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -10888,6 +11042,27 @@ idempotency_conflict (the key belongs to another grant).
 
 Replay: the same key with the same user and amount changes nothing: replayed = true.
 ';
+comment on function unstuck.doctor_v1() is
+'
+Caller: `cargo xtask doctor`, with the service key.
+
+Effect: none; what a deployment''s database can tell of what it lacks: storage, admins, migrations,
+the newest events, the last sweep, open circuits, what is sold.
+
+Refuses: nothing.
+
+Replay: reads again.
+';
+comment on function unstuck.event_seen_v1(text,text) is
+'
+Caller: every function, when its cron fires, and when its queue brings a probe of the doctor.
+
+Effect: the time of the newest such event is now.
+
+Refuses: an event that is none of `events_seen`.
+
+Replay: the same once more.
+';
 comment on function unstuck.files_choose_v1(text,text,jsonb,uuid) is
 '
 Caller: cleanup-stale-generations, with a page of a bucket''s files (p_objects: name and created_at
@@ -11734,6 +11909,7 @@ create policy user_roles_read on unstuck.user_roles as permissive for select to 
 alter table unstuck.violations_found enable row level security;
 alter table unstuck.webhook_inbox enable row level security;
 alter table unstuck_private.audit_lock enable row level security;
+alter table unstuck_private.events_seen enable row level security;
 alter table unstuck_private.file_walks enable row level security;
 alter table unstuck_private.installed enable row level security;
 alter table unstuck_private.migrations enable row level security;
@@ -11790,6 +11966,8 @@ grant execute on function public.refund_upscaler_credits(uuid,bigint,text) to se
 grant execute on function unstuck.cleanup_all_stale_ai_jobs() to service_role;
 grant execute on function unstuck.consume_upscaler_credits(uuid,bigint,text) to service_role;
 grant execute on function unstuck.credit_grant_v1(uuid,bigint,text,text) to service_role;
+grant execute on function unstuck.doctor_v1() to service_role;
+grant execute on function unstuck.event_seen_v1(text,text) to service_role;
 grant execute on function unstuck.files_choose_v1(text,text,jsonb,uuid) to service_role;
 grant execute on function unstuck.files_deleted_v1(text,integer,integer,uuid,text,text) to service_role;
 grant execute on function unstuck.files_due_v1() to service_role;

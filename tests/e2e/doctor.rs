@@ -63,9 +63,9 @@ async fn fire_all(world: &World) {
 
 #[track_caller]
 fn assert_told(lacks: &[Finding], subject: &str, words: &str) {
-    let told = lacks.iter().any(|lack| {
-        lack.subject == subject && lack.words.contains(words) && lack.cure.is_some()
-    });
+    let told = lacks
+        .iter()
+        .any(|lack| lack.subject == subject && lack.words.contains(words) && lack.cure.is_some());
     assert!(told && lacks.len() <= 3, "{subject} ({words}): {lacks:#?}");
 }
 
@@ -291,7 +291,10 @@ fn the_settings_are_shown_to_the_service_alone_and_hold_no_value() {
         let told = world.get(placed).by_service().ok().await;
         assert!(told["settings"]["GEMINI_API_KEY"].is_string());
         world.get("gateway/__settings/placed-run").by_service().refused(404, "not_found").await;
-        world.call("gateway/__hint").json(&json!({ "queue": "HINTS" })).refused(401, "unauthorized")
+        world
+            .call("gateway/__hint")
+            .json(&json!({ "queue": "HINTS" }))
+            .refused(401, "unauthorized")
             .await;
     });
 }

@@ -14,7 +14,7 @@ const POLICY: &str = "storage policy";
 pub(super) fn storage(state: &DatabaseState, expected: &Expected) -> Vec<Finding> {
     let Some(seen) = &state.storage else {
         let words = "the database has no storage, or its owner may not look at it";
-        return vec![lack("storage", words, "see question 10 of docs/operations.md")];
+        return vec![lack("storage", words, "use a Supabase project, or grant it: docs/doctor.md")];
     };
     let known = |name: &str| expected.known.get(name).filter(|value| !value.is_empty()).cloned();
     let row = state.identity.as_ref();
