@@ -287,10 +287,11 @@ fn the_settings_are_shown_to_the_service_alone_and_hold_no_value() {
             assert!(digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
             assert!(told["settings"]["GEMINI_API_KEY"].is_null(), "it is none of its own");
         }
-        let placed = "process-generation-tasks-banana/__settings/placed-run";
+        let placed = "generate-website/settings-of-placed-run";
+        world.get(placed).refused(401, "unauthorized").await;
         let told = world.get(placed).by_service().ok().await;
         assert!(told["settings"]["GEMINI_API_KEY"].is_string());
-        world.get("gateway/__settings/placed-run").by_service().refused(404, "not_found").await;
+        world.get("placed-run/__settings").by_service().refused(404, "not_found").await;
         world
             .call("gateway/__hint")
             .json(&json!({ "queue": "HINTS" }))

@@ -1,8 +1,7 @@
 //! What every function tells of itself to the service, so that a deployment can be checked from
 //! outside: `GET __settings` and `POST __hint`. It shows no value of a setting.
 //!
-//! A function that the gateway is not bound to is asked through one that calls it:
-//! `<caller>/__settings/<function>`.
+//! A function that the gateway is not bound to is asked by one that calls it.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -11,18 +10,17 @@ use crate::core::auth::jwt::{self, Key};
 use crate::core::body::NoInput;
 use crate::core::config::{Config, GROUPS, fingerprint};
 use crate::core::error::ApiError;
-use crate::core::reply::Reply;
-use crate::core::transport::{FunctionCalls, HttpRequest, Transport};
+use crate::core::transport::Transport;
 use crate::core::webhook::{self, WebhookAddress};
 use crate::edge::call::{Call, OwnedCx};
 use crate::edge::spec::Op;
 
-pub(super) const SETTINGS: &str = "__settings";
+const SETTINGS: &str = "__settings";
 const HINT: &str = "__hint";
 
 /// The operations of every function.
 pub(super) static OPS: &[Op] = &[
-    crate::op!(GET "__settings" for Service => settings),
+    crate::op!(GET | POST "__settings" for Service => settings),
     crate::op!(POST "__hint" for Service => hint),
 ];
 
@@ -31,7 +29,6 @@ pub(super) const CRON: &str = "cron";
 pub(super) const QUEUE: &str = "queue";
 /// A queue's message that asks for no work.
 const PROBE: &str = r#"{"probe":true}"#;
-const CALL_MS: u32 = 10_000;
 
 /// Whether every function has an operation of that name.
 pub(super) fn is_of_all(path: &str) -> bool {
@@ -53,10 +50,7 @@ struct SettingsReport {
     webhook: Option<String>,
 }
 
-async fn settings(call: &Call, _: NoInput) -> Result<Reply, ApiError> {
-    if let Some(function) = call.path.first() {
-        return of_called(call, function).await;
-    }
+async fn settings(call: &Call, _: NoInput) -> Result<SettingsReport, ApiError> {
     let OwnedCx { fetch, config, .. } = &call.cx;
     let key = config.service_key()?;
     let all = GROUPS.iter().flat_map(|group| group.settings).map(|setting| {
@@ -68,28 +62,13 @@ async fn settings(call: &Call, _: NoInput) -> Result<Reply, ApiError> {
         jwt::verify(key, &Key::hs256(secret), None, fetch.now_ms() / 1_000).is_some()
     };
     let is_token = key.contains('.');
-    let report = SettingsReport {
+    Ok(SettingsReport {
         deployment: config.deployment()?,
         settings: all.collect(),
         key_ids: config.jwks.as_deref().map(key_ids),
         secret_fits: config.jwt_secret.as_ref().filter(|_| is_token).map(is_signed),
         webhook: webhook_of_nothing(config),
-    };
-    Reply::with_status(200, report)
-}
-
-/// Asks a function that this one is bound to.
-async fn of_called(call: &Call, function: &str) -> Result<Reply, ApiError> {
-    let request = HttpRequest {
-        method: "GET",
-        url: format!("https://{function}/{function}/{SETTINGS}"),
-        headers: call.cx.config.service_headers()?,
-        body: None,
-        timeout_ms: CALL_MS,
-    };
-    let answer = call.cx.fetch.call(function, request).await;
-    let answer = answer.map_err(|error| ApiError::not_found().with_internal(error.to_string()))?;
-    Reply::with_status(answer.status, answer.json())
+    })
 }
 
 fn key_ids(jwks: &str) -> Vec<String> {

@@ -53,9 +53,9 @@ impl Op {
     }
 
     /// Returns whether more path segments may follow: a webhook's URL names its run or its seller
-    /// in them, a report the function that it is about.
+    /// in them.
     fn takes_path(&self) -> bool {
-        matches!(self.policy, Policy::Provider | Policy::Seller) || self.path == report::SETTINGS
+        matches!(self.policy, Policy::Provider | Policy::Seller)
     }
 }
 
@@ -237,11 +237,6 @@ mod tests {
         assert_eq!(ONE.ops[0].quota, Quota::Other);
         let report = route(&ONE, "GET", "/functions/v1/one/__settings").unwrap();
         assert_eq!((report.op.policy, report.path.len()), (Policy::Service, 0));
-        let of_other = route(&QUEUE, "GET", "/functions/v1/queue/__settings/one").unwrap();
-        assert_eq!(
-            (of_other.op.policy, &of_other.path[..]),
-            (Policy::Service, &["one".to_owned()][..])
-        );
         let quote = route(&QUEUE, "POST", "/functions/v1/quote").unwrap().op;
         assert_eq!((quote.path, quote.policy), ("quote", Policy::UserOrNobody));
     }

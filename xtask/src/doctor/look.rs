@@ -14,6 +14,8 @@ use crate::function::Function;
 
 /// The schema of our tables and RPCs.
 const SCHEMA: &str = "unstuck";
+/// Who asks the function that the gateway is not bound to.
+const CALLER_OF_PLACED: &str = "generate-website";
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a queue may take to bring a probe.
 const PROBE_WAIT: Duration = Duration::from_secs(15);
@@ -95,7 +97,7 @@ pub(super) async fn look(target: &DoctorTarget, expected: &Expected) -> Result<O
     let project = project.unwrap_or_default().trim_end_matches('/').to_owned();
     let mut reports = BTreeMap::new();
     for function in &expected.functions {
-        let report = report(&doctor, &expected.functions, function).await;
+        let report = report(&doctor, function).await;
         reports.insert(function.name.clone(), report);
     }
     let probed = Instant::now();
@@ -121,19 +123,12 @@ pub(super) async fn look(target: &DoctorTarget, expected: &Expected) -> Result<O
     })
 }
 
-/// What a function tells of itself; one that the gateway is not bound to is asked through one that
-/// calls it.
-async fn report(
-    doctor: &Doctor<'_>,
-    functions: &[Function],
-    function: &Function,
-) -> Result<SettingsReport, Refusal> {
+/// What a function tells of itself; one that the gateway is not bound to is asked by one that calls
+/// it.
+async fn report(doctor: &Doctor<'_>, function: &Function) -> Result<SettingsReport, Refusal> {
     let name = &function.name;
-    let caller = functions.iter().find(|other| {
-        function.placement_region.is_some() && other.services.values().any(|called| called == name)
-    });
-    let path = match caller {
-        Some(caller) => format!("{}/__settings/{name}", caller.name),
+    let path = match function.placement_region {
+        Some(_) => format!("{CALLER_OF_PLACED}/settings-of-{name}"),
         None => format!("{name}/__settings"),
     };
     answer(doctor.as_service(doctor.http.get(doctor.function(&path)))).await
