@@ -49,10 +49,13 @@ fn target(world: &World) -> DoctorTarget {
 /// What is lacking, as if the crons had just fired.
 async fn lacks(world: &World, target: &DoctorTarget) -> Vec<Finding> {
     world.db().exec("update unstuck.sweeps set finished_at = clock_timestamp()").await;
-    world.db().exec("update unstuck_private.events_seen set at = clock_timestamp()").await;
+    world.db().exec(CRONS_FIRED).await;
     let found = check(target).await.unwrap();
     found.into_iter().filter(|finding| !finding.ok).collect()
 }
+
+const CRONS_FIRED: &str =
+    "update unstuck_private.events_seen set at = clock_timestamp() where event = 'cron'";
 
 async fn fire_all(world: &World) {
     for function in function::all().unwrap().iter().filter(|function| !function.crons.is_empty()) {

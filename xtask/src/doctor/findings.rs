@@ -255,7 +255,8 @@ fn deployments(observed: &Observed, expected: &Expected) -> Finding {
     if other.is_empty() {
         return good("DEPLOYMENT_ID", wanted);
     }
-    let words = format!("the database belongs to {wanted}, and not to {}", other.join(", "));
+    let whose = if owner.is_some() { "this is" } else { "the first function is of" };
+    let words = format!("{whose} {wanted}, and not {}", other.join(", "));
     lack("DEPLOYMENT_ID", words, expected.deploy())
 }
 

@@ -102,7 +102,7 @@ pub(super) async fn look(target: &DoctorTarget, expected: &Expected) -> Result<O
     }
     let probed = Instant::now();
     let probes = probes(&doctor, &expected.functions).await;
-    let database = database(&doctor, &project, &expected.functions, probed).await;
+    let (database, probed_seconds) = database(&doctor, &project, &expected.functions, probed).await;
     let addresses: BTreeSet<String> =
         reports.values().flatten().filter_map(|report| report.webhook.clone()).collect();
     let mut webhooks = BTreeMap::new();
@@ -114,7 +114,7 @@ pub(super) async fn look(target: &DoctorTarget, expected: &Expected) -> Result<O
         key_ids: key_ids(&doctor, &project).await,
         pass_through: pass_through(&doctor).await,
         providers: providers::ask(&doctor.http, &target.known).await,
-        probed_seconds: probed.elapsed().as_secs_f64(),
+        probed_seconds,
         page,
         reports,
         database,
@@ -152,22 +152,25 @@ async fn probes(
     probes
 }
 
-/// What the database tells once every queue has brought a probe, or should have.
+/// What the database tells once every queue has brought a probe, or should have, and how long after
+/// the first one was sent.
 async fn database(
     doctor: &Doctor<'_>,
     project: &str,
     functions: &[Function],
     probed: Instant,
-) -> Result<DatabaseState, Refusal> {
+) -> (Result<DatabaseState, Refusal>, f64) {
     loop {
-        let state: DatabaseState = doctor.rpc(project, "doctor_v1", &json!({})).await?;
+        let asked = doctor.rpc::<DatabaseState>(project, "doctor_v1", &json!({})).await;
         let waited = probed.elapsed();
-        let came =
-            functions.iter().filter(|function| function.consumer.is_some()).all(|function| {
-                state.has_seen(&function.name, "queue", waited.as_secs_f64() + PROBE_SLACK_S)
-            });
+        let seconds = waited.as_secs_f64() + PROBE_SLACK_S;
+        let Ok(state) = &asked else { return (asked, seconds) };
+        let came = functions
+            .iter()
+            .filter(|function| function.consumer.is_some())
+            .all(|function| state.has_seen(&function.name, "queue", seconds));
         if came || waited > PROBE_WAIT {
-            return Ok(state);
+            return (asked, seconds);
         }
         tokio::time::sleep(POLL).await;
     }

@@ -121,24 +121,31 @@ fn text_of(id: &Value) -> String {
 }
 
 fn nodes(tool: &str, app: &Value, answer: &Value) -> Result<(), String> {
-    let shown = answer.to_string();
-    if !shown.contains(NODE_LIST) {
-        return Err("it has no such app".to_owned());
-    }
-    // The list stands as JSON text inside of a JSON text.
-    let shown: String = shown.chars().filter(|letter| !"\\\" ".contains(*letter)).collect();
-    let lacks = |(node, field): &(String, String)| {
-        !shown.contains(&format!("nodeId:{node},fieldName:{field},"))
+    let listed = listed(answer["data"]["url"].as_str().unwrap_or_default());
+    let listed = listed.ok_or_else(|| "it has no such app".to_owned())?;
+    let has = |node: &str, field: &str| {
+        listed.iter().any(|listed| {
+            text_of(&listed["nodeId"]) == node && listed["fieldName"].as_str() == Some(field)
+        })
     };
     let missing: Vec<String> = sent_nodes(tool, app)
         .into_iter()
-        .filter(lacks)
+        .filter(|(node, field)| !has(node, field))
         .map(|(node, field)| format!("{node} ({field})"))
         .collect();
     if missing.is_empty() {
         return Ok(());
     }
     Err(format!("the app has no node {}", missing.join(", ")))
+}
+
+/// The node list inside of a command, whose quotes a shell may want escaped.
+fn listed(command: &str) -> Option<Vec<Value>> {
+    [command.to_owned(), command.replace("\\\"", "\"")].iter().find_map(|text| {
+        let (_, rest) = text.split_once(NODE_LIST)?;
+        let list = rest.get(rest.find('[')?..)?;
+        serde_json::Deserializer::from_str(list).into_iter().next()?.ok()
+    })
 }
 
 /// Node and field of everything that the tool sends: what the setting names, else what stands in
