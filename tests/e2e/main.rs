@@ -13,6 +13,7 @@ mod client;
 mod costs;
 mod create_generation_job_banana;
 mod demo;
+mod doctor;
 mod gateway;
 mod generate_php_website;
 mod generate_react_website;

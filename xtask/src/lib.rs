@@ -8,7 +8,7 @@
 //! * SQL: [`migration`] (makes numbered files from sources), [`schema`] (the golden dump),
 //!   [`fingerprint`] (a database's other objects)
 //! * apps that are already there: [`adopt`]
-//! * production: [`deploy`]
+//! * deployments: [`deploy`], [`doctor`] (what one lacks)
 //! * measurements: [`bench`]
 //!
 //! No function and no part of `shared` depends on this crate.
@@ -18,6 +18,7 @@ pub mod bench;
 pub mod build;
 pub mod command;
 pub mod deploy;
+pub mod doctor;
 pub mod fingerprint;
 pub mod function;
 pub mod generate;

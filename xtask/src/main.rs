@@ -8,7 +8,7 @@ use xtask::command::{cargo, run, run_quiet, say};
 use xtask::deploy::{self, DeployWish};
 use xtask::scaffold::NewTool;
 use xtask::stack::{self, Stack, StackOptions, announce};
-use xtask::{adopt, bench, build, generate, migration, scaffold, schema, size, tools};
+use xtask::{adopt, bench, build, doctor, generate, migration, scaffold, schema, size, tools};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "The project's tasks")]
@@ -94,6 +94,17 @@ enum Task {
         #[arg(long, conflicts_with_all = ["plan", "rollback"])]
         take_over: bool,
     },
+    /// Tell what a deployment lacks, each with the command that mends it
+    Doctor {
+        /// Its name, or its address with SUPABASE_SERVICE_ROLE_KEY in the environment
+        deployment: String,
+        /// Print it as JSON
+        #[arg(long)]
+        json: bool,
+        /// Place one real order of this tool and give its price back
+        #[arg(long)]
+        order: Option<String>,
+    },
     /// Write wrangler.toml and the tables of the docs from the functions' declarations
     Generate,
     /// Start a new function, or a tool with its row, words and tests
@@ -176,6 +187,7 @@ async fn perform(task: Task) -> Result<()> {
             };
             deploy::task(&name, wish).await
         }
+        Task::Doctor { deployment, json, order } => doctor::task(&deployment, json, order).await,
         Task::Generate => generate::write(),
         Task::NewFunction { name, tool, price, provider } => {
             let tool = price.filter(|_| tool).map(|price| NewTool { provider, price });

@@ -23,9 +23,12 @@ pub struct Local<'a> {
     pub overrides: &'a Overrides,
 }
 
-/// Function → variable, secret or queue binding → its value in place of the local one; `None` takes
-/// it away.
+/// Function → variable, secret, binding or [`CONSUMER`] → its value in place of the local one;
+/// `None` takes it away.
 pub type Overrides = BTreeMap<String, BTreeMap<String, Option<String>>>;
+
+/// Stands for the queue that a function consumes.
+pub const CONSUMER: &str = "the consumer";
 
 /// Where Miniflare and its control listen.
 pub const PORT_WORKERS: u16 = 5;
@@ -74,6 +77,7 @@ fn worker(function: &Function, local: &Local<'_>) -> Result<Value> {
     let consumers: Map<String, Value> = function
         .consumer
         .iter()
+        .filter(|_| !matches!(overridden(function, local, CONSUMER), Some(None)))
         .map(|consumer| {
             let settings = json!({
                 "maxBatchSize": consumer.max_batch_size,
@@ -82,6 +86,11 @@ fn worker(function: &Function, local: &Local<'_>) -> Result<Value> {
             });
             (function.name.clone(), settings)
         })
+        .collect();
+    let services: BTreeMap<&String, &String> = function
+        .services
+        .iter()
+        .filter(|(binding, _)| !matches!(overridden(function, local, binding), Some(None)))
         .collect();
     let ratelimits: Map<String, Value> = function
         .ratelimits
@@ -96,7 +105,7 @@ fn worker(function: &Function, local: &Local<'_>) -> Result<Value> {
         "name": function.name,
         "dir": build,
         "bindings": bindings(function, local),
-        "services": function.services,
+        "services": services,
         "queueProducers": producers,
         "queueConsumers": consumers,
         "ratelimits": ratelimits,

@@ -11,10 +11,13 @@ mod quote;
 
 use health::HEALTH;
 use shared::core::error::ApiError;
-use shared::edge::{self, Fetch};
+use shared::edge::{self, Fetch, Spec};
 use worker::{Context, Env, Request, Response, event};
 
 const FUNCTIONS: &str = "/functions/v1/";
+
+/// What every function tells of itself, and nothing else.
+static GATEWAY: Spec = Spec { name: "gateway", ops: &[], quote: None, requires: HEALTH.requires };
 
 #[event(fetch)]
 async fn fetch(mut request: Request, env: Env, context: Context) -> worker::Result<Response> {
@@ -23,6 +26,9 @@ async fn fetch(mut request: Request, env: Env, context: Context) -> worker::Resu
     let name = called.map(|rest| rest.split('/').next().unwrap_or_default());
     if name == Some(HEALTH.name) {
         return edge::serve(&HEALTH, request, env, context).await;
+    }
+    if name == Some(GATEWAY.name) {
+        return edge::serve(&GATEWAY, request, env, context).await;
     }
     if path.strip_prefix('/') == Some(pages::SETTINGS.name) {
         return edge::serve(&pages::SETTINGS, request, env, context).await;

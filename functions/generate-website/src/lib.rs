@@ -4,10 +4,12 @@
 
 use serde_json::{Value, json};
 use shared::app::website;
+use shared::core::body::NoInput;
 use shared::core::error::ApiError;
 use shared::core::website::WebsiteKind;
 use shared::edge::OwnedCx;
 use shared::flow::attempt::placed;
+use shared::flow::invocation::Invocation;
 
 shared::function! {
     name: "generate-website",
@@ -16,6 +18,8 @@ shared::function! {
             async |call, body| website::order_or_retry(call, body, WebsiteKind::Html).await,
         GET "" for User as Read =>
             async |call, body| website::show(call, body, WebsiteKind::Html).await,
+        GET "settings-of-placed-run" for Service =>
+            async |call, _: NoInput| placed::settings(&call.cx()).await,
     },
     quote: async |call, body| website::quote(call, body, WebsiteKind::Html).await,
     cron: by_cron,

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 use shared::core::body::NoInput;
 use shared::core::error::ApiError;
-use shared::core::webhook::WebhookAddress;
+use shared::core::webhook::{NO_PROVIDER, WebhookAddress};
 use shared::db::step::Attempt;
 use shared::edge::{Call, OwnedCx};
 use shared::flow::invocation::Invocation;
@@ -28,11 +28,18 @@ shared::function! {
 #[derive(Serialize)]
 struct WebhookStored {
     ok: bool,
+    /// Where the address of no job was called: who answers there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deployment: Option<String>,
 }
 
 async fn receive(call: &Call, _: NoInput) -> Result<WebhookStored, ApiError> {
     let (address, _) = WebhookAddress::of_path(&call.path).ok_or_else(ApiError::unauthorized)?;
     let WebhookAddress { provider, job, step, run } = address;
+    if provider == NO_PROVIDER {
+        let deployment = Some(call.cx().config.deployment()?);
+        return Ok(WebhookStored { ok: true, deployment });
+    }
     call.log_job(job);
     let attempt = Attempt { job, step, run };
     let hint = record(&call.cx(), provider, attempt, &call.signature, &call.raw_body).await?;
@@ -40,7 +47,7 @@ async fn receive(call: &Call, _: NoInput) -> Result<WebhookStored, ApiError> {
         let provider = hint.provider.clone();
         settle_in_background(&cx, hint, &starter(&cx, &provider)).await;
     });
-    Ok(WebhookStored { ok: true })
+    Ok(WebhookStored { ok: true, deployment: None })
 }
 
 async fn settle(message: Value, cx: OwnedCx) -> Result<(), ApiError> {

@@ -5,6 +5,7 @@
 mod rpc;
 
 pub mod client;
+pub mod doctor;
 pub mod files;
 pub mod job;
 pub mod purchase;

@@ -6,6 +6,7 @@
 use std::future::Future;
 use std::rc::Rc;
 
+use futures_util::future::join;
 use worker::Env;
 
 use crate::core::auth::Caller;
@@ -15,6 +16,7 @@ use crate::core::transport::Transport;
 use crate::edge::call::OwnedCx;
 use crate::edge::fetch::Fetch;
 use crate::edge::log::LogLine;
+use crate::edge::report;
 use crate::edge::spec::Spec;
 
 /// Runs the handler and logs its outcome. Never fails.
@@ -28,8 +30,11 @@ where
     let request_id: Rc<str> = id::request_id(fetch.random()).into();
     let outcome = match super::config::config(fetch.env(), spec.requires) {
         Ok(config) => {
-            handle(OwnedCx { fetch: fetch.clone(), config, request_id: Rc::clone(&request_id) })
-                .await
+            let cx = OwnedCx { fetch: fetch.clone(), config, request_id: Rc::clone(&request_id) };
+            let seen = report::seen(&cx, spec.name, report::CRON);
+            // The work does not depend on the note that it began.
+            let (_, outcome) = join(seen, handle(cx.clone())).await;
+            outcome
         }
         Err(error) => Err(error),
     };

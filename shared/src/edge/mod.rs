@@ -15,6 +15,7 @@ mod identity;
 mod log;
 mod queue;
 mod rate;
+mod report;
 mod serve;
 mod service_call;
 mod spec;

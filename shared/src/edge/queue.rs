@@ -17,6 +17,7 @@ use crate::core::transport::Transport;
 use crate::edge::call::OwnedCx;
 use crate::edge::fetch::Fetch;
 use crate::edge::log::LogLine;
+use crate::edge::report;
 use crate::edge::spec::Spec;
 
 /// The batch of a queue event.
@@ -48,11 +49,12 @@ where
     let config = super::config::config(fetch.env(), spec.requires);
     let outcome = match (config, content(message)) {
         (Ok(config), Some(content)) => {
-            handle(
-                content,
-                OwnedCx { fetch: fetch.clone(), config, request_id: Rc::clone(&request_id) },
-            )
-            .await
+            let cx = OwnedCx { fetch: fetch.clone(), config, request_id: Rc::clone(&request_id) };
+            if report::is_probe(&content) {
+                report::seen(&cx, spec.name, report::QUEUE).await
+            } else {
+                handle(content, cx).await
+            }
         }
         (Err(error), _) => Err(error),
         // A malformed message never becomes readable, and it is only a hint: drop it.

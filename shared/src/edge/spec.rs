@@ -7,6 +7,7 @@ use crate::core::config::RequiredGroups;
 use crate::core::error::{ApiError, ErrorCode};
 use crate::core::reply::Reply;
 use crate::edge::call::Call;
+use crate::edge::report;
 
 /// The declaration of a function.
 #[derive(Debug)]
@@ -77,13 +78,14 @@ pub fn route(spec: &'static Spec, method: &str, path: &str) -> Result<Route, Api
         None if name == Some(QUOTE) => spec.quote.as_ref().map(|op| (op, &rest[..])),
         _ if name != Some(spec.name) => None,
         Some((first, after)) => {
-            find(spec, method, first, after).or_else(|| find(spec, method, "", &rest))
+            let ops = if report::is_of_all(first) { report::OPS } else { spec.ops };
+            find(ops, method, first, after).or_else(|| find(spec.ops, method, "", &rest))
         }
-        None => find(spec, method, "", &rest),
+        None => find(spec.ops, method, "", &rest),
     };
     let (op, path) = found.ok_or_else(ApiError::not_found)?;
     if !op.methods.contains(&method) {
-        let all = spec.ops.iter().chain(&spec.quote);
+        let all = spec.ops.iter().chain(&spec.quote).chain(report::OPS);
         let allowed = all.filter(|other| other.path == op.path).flat_map(|other| other.methods);
         let allowed: Vec<&str> = allowed.copied().collect();
         return Err(
@@ -96,12 +98,12 @@ pub fn route(spec: &'static Spec, method: &str, path: &str) -> Result<Route, Api
 /// Finds the operation of that name. Two operations may share a name; the one with this method
 /// wins.
 fn find<'s>(
-    spec: &'static Spec,
+    ops: &'static [Op],
     method: &str,
     name: &str,
     after: &'s [&'s str],
 ) -> Option<(&'static Op, &'s [&'s str])> {
-    let named = || spec.ops.iter().filter(|op| op.path == name);
+    let named = || ops.iter().filter(|op| op.path == name);
     let op = named().find(|op| op.methods.contains(&method)).or_else(|| named().next())?;
     (op.takes_path() || after.is_empty()).then_some((op, after))
 }
@@ -233,6 +235,8 @@ mod tests {
         assert_eq!(route(&QUEUE, "POST", "/functions/v1/queue/a/b").unwrap().path, ["a", "b"]);
         assert_eq!(route(&ONE, "POST", "/functions/v1/one").unwrap().op.path, "");
         assert_eq!(ONE.ops[0].quota, Quota::Other);
+        let report = route(&ONE, "GET", "/functions/v1/one/__settings").unwrap();
+        assert_eq!((report.op.policy, report.path.len()), (Policy::Service, 0));
         let quote = route(&QUEUE, "POST", "/functions/v1/quote").unwrap().op;
         assert_eq!((quote.path, quote.policy), ("quote", Policy::UserOrNobody));
     }

@@ -1,14 +1,17 @@
 //! Typed configuration: [`settings`] lists every setting, [`form`] parses their texts,
-//! [`declaration`] reads from a function's function.toml which of them it cannot work without.
+//! [`declaration`] reads from a function's function.toml which of them it cannot work without,
+//! [`fingerprint`] tells two values apart without showing them.
 //!
 //! Nothing here reads the environment: `Config::parse` is given a way to look a variable up. An
 //! empty value is the same as a missing one, so that no empty secret can ever match anything.
 
 mod declaration;
+mod fingerprint;
 mod form;
 mod settings;
 
 pub use declaration::{RequiredGroups, required};
+pub use fingerprint::fingerprint;
 pub use form::Form;
 pub use settings::{Config, GROUPS, Presence, Setting, SettingGroup};
 

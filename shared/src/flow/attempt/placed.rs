@@ -6,11 +6,15 @@ use crate::core::error::ApiError;
 use crate::core::transport::{FunctionCalls, HttpResponse};
 use crate::flow::{Cx, service_call};
 use serde::Deserialize;
-use serde_json::json;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
 const FUNCTION: &str = "placed-run";
 /// A cron and a queue's consumer end after 15 minutes.
 const RUN_MS: u32 = 14 * 60 * 1_000;
+
+/// Only the placed function itself answers it.
+const SETTINGS_MS: u32 = 10_000;
 
 /// How long a run claims new work.
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -26,8 +30,22 @@ pub async fn run<T: FunctionCalls>(
     claim_for_ms: u64,
 ) -> Result<PoolReport, ApiError> {
     let body = json!({ "claimForMs": claim_for_ms });
+    call(cx, operation, &body, RUN_MS).await
+}
+
+/// What the placed function tells of its settings: the gateway does not reach it.
+pub async fn settings<T: FunctionCalls>(cx: &Cx<'_, T>) -> Result<Value, ApiError> {
+    call(cx, "__settings", &json!({}), SETTINGS_MS).await
+}
+
+async fn call<T: FunctionCalls, R: DeserializeOwned>(
+    cx: &Cx<'_, T>,
+    operation: &str,
+    body: &Value,
+    timeout_ms: u32,
+) -> Result<R, ApiError> {
     let path = format!("{FUNCTION}/{operation}");
-    let request = service_call::request(cx, &path, &body, RUN_MS)?;
+    let request = service_call::request(cx, &path, body, timeout_ms)?;
     let failed =
         |detail: &dyn std::fmt::Display| Err(ApiError::upstream(format!("{FUNCTION}: {detail}")));
     match cx.transport.call(FUNCTION, request).await {

@@ -48,6 +48,13 @@ impl Gemini {
     }
 
     async fn generate(&self, arrival: &Arrival, behaviour: &Behaviour) -> ProviderAnswer {
+        let model = arrival.route(NAME).strip_prefix("/v1beta/models/");
+        if let (Some(model), &axum::http::Method::GET) = (model, &arrival.method) {
+            return match request::known(arrival, model, &self.keys) {
+                Ok(()) => ProviderAnswer::json(200, &json!({"name": format!("models/{model}")})),
+                Err(refusal) => refused(&refusal),
+            };
+        }
         let wanted = match request::read(arrival, arrival.route(NAME), &self.keys) {
             Ok(wanted) => wanted,
             Err(refusal) => return refused(&refusal),
@@ -157,9 +164,10 @@ impl StandInProvider for Gemini {
         NAME
     }
 
-    /// Every call is work of its own.
-    fn concern(&self, _arrival: &Arrival) -> Concern {
-        Concern { is_submit: true, ..Concern::default() }
+    /// Every call but the look at a model is work of its own.
+    fn concern(&self, arrival: &Arrival) -> Concern {
+        let is_submit = arrival.method == axum::http::Method::POST;
+        Concern { is_submit, ..Concern::default() }
     }
 
     fn answer<'a>(&'a self, arrival: &'a Arrival, behaviour: &'a Behaviour) -> Answering<'a> {

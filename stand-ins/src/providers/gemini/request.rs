@@ -99,23 +99,12 @@ struct ImageConfig {
     image_size: Option<String>,
 }
 
-pub(super) fn read(
-    arrival: &Arrival,
-    route: &str,
-    keys: &[String],
-) -> Result<Wanted, GeminiRefusal> {
-    let model = route
-        .strip_prefix("/v1beta/models/")
-        .and_then(|rest| rest.strip_suffix(":generateContent"));
-    let not_found = |message: String| GeminiRefusal {
-        status: 404,
-        word: "NOT_FOUND",
-        message,
-        details: json!([]),
-    };
-    let (Some(model), &Method::POST) = (model, &arrival.method) else {
-        return Err(not_found("Requested entity was not found.".to_owned()));
-    };
+fn not_found(message: String) -> GeminiRefusal {
+    GeminiRefusal { status: 404, word: "NOT_FOUND", message, details: json!([]) }
+}
+
+/// Whether key and model are known.
+pub(super) fn known(arrival: &Arrival, model: &str, keys: &[String]) -> Result<(), GeminiRefusal> {
     if !arrival.header("x-goog-api-key").is_some_and(|key| keys.iter().any(|known| known == key)) {
         let info = json!({
             "@type": "type.googleapis.com/google.rpc.ErrorInfo",
@@ -128,6 +117,21 @@ pub(super) fn read(
     if !MODELS.contains(&model) {
         return Err(not_found(format!("models/{model} is not found for API version v1beta.")));
     }
+    Ok(())
+}
+
+pub(super) fn read(
+    arrival: &Arrival,
+    route: &str,
+    keys: &[String],
+) -> Result<Wanted, GeminiRefusal> {
+    let model = route
+        .strip_prefix("/v1beta/models/")
+        .and_then(|rest| rest.strip_suffix(":generateContent"));
+    let (Some(model), &Method::POST) = (model, &arrival.method) else {
+        return Err(not_found("Requested entity was not found.".to_owned()));
+    };
+    known(arrival, model, keys)?;
     let body: GeminiBody = serde_json::from_slice(&arrival.bytes).map_err(|error| {
         GeminiRefusal::invalid(format!("Invalid JSON payload received. {error}"))
     })?;

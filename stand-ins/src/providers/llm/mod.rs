@@ -17,7 +17,7 @@ mod wording;
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::provider::{Answering, Arrival, Chunks, Concern, ProviderAnswer, StandInProvider};
@@ -57,6 +57,9 @@ impl Llm {
     }
 
     async fn write(&self, arrival: &Arrival, behaviour: &Behaviour) -> ProviderAnswer {
+        if let Some(model) = arrival.route(NAME).strip_prefix("/v1/models/") {
+            return self.model(arrival, model);
+        }
         let api = match arrival.route(NAME) {
             "/v1/chat/completions" => LlmDialect::OpenAi,
             "/v1/messages" => LlmDialect::Anthropic,
@@ -80,6 +83,16 @@ impl Llm {
         let spread = Behaviour { work_ms: Some(0), ..behaviour.clone() };
         let time = self.running.begin("", &arrival.rule_text(), &spread, 0);
         self.stream(api, &asked, &text, behaviour, time)
+    }
+
+    /// What both APIs tell of a model, free of charge. Every model that is asked for is there.
+    fn model(&self, arrival: &Arrival, model: &str) -> ProviderAnswer {
+        let is_anthropic = arrival.header("x-api-key").is_some();
+        let api = if is_anthropic { LlmDialect::Anthropic } else { LlmDialect::OpenAi };
+        match request::known(api, arrival, &self.keys) {
+            Ok(()) => ProviderAnswer::json(200, &json!({"id": model, "object": "model"})),
+            Err(refusal) => refusal,
+        }
     }
 
     fn stream(

@@ -40,15 +40,12 @@ const MESSAGE_FIELDS: &[&str] = &[
 ];
 const VERSIONS: &[&str] = &["2023-06-01", "2026-10-21"];
 
-/// The request, or the refusal that the API gives.
-pub(super) fn read(
+/// Whether the key is known.
+pub(super) fn known(
     api: LlmDialect,
     arrival: &Arrival,
     keys: &[String],
-) -> Result<Asked, ProviderAnswer> {
-    if arrival.method != axum::http::Method::POST {
-        return Err(wording::refusal(api, 405, "invalid_request_error", "method not allowed"));
-    }
+) -> Result<(), ProviderAnswer> {
     let key = match api {
         LlmDialect::OpenAi => {
             arrival.header("authorization").and_then(|value| value.strip_prefix("Bearer "))
@@ -60,6 +57,19 @@ pub(super) fn read(
             if api == LlmDialect::OpenAi { "invalid_api_key" } else { "authentication_error" };
         return Err(wording::refusal(api, 401, word, "the key is not known"));
     }
+    Ok(())
+}
+
+/// The request, or the refusal that the API gives.
+pub(super) fn read(
+    api: LlmDialect,
+    arrival: &Arrival,
+    keys: &[String],
+) -> Result<Asked, ProviderAnswer> {
+    if arrival.method != axum::http::Method::POST {
+        return Err(wording::refusal(api, 405, "invalid_request_error", "method not allowed"));
+    }
+    known(api, arrival, keys)?;
     let bad = |text: &str| wording::refusal(api, 400, "invalid_request_error", text);
     let Some(Value::Object(body)) = arrival.json() else {
         return Err(bad("the body is no JSON object"));

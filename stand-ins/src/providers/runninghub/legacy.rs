@@ -8,6 +8,11 @@ use super::RunningHubShared;
 use super::request::{self, RunningHubApi, RunningHubRefusal};
 use super::tasks::{RunningHubState, RunningHubTask};
 
+/// How the ids of the apps begin that exist here, and the nodes that each of them has.
+const OWN_APPS: &str = "19000000000000000";
+const OWN_NODES: [(&str, &str); 6] =
+    [("1", "image"), ("1", "video"), ("2", "image"), ("2", "value"), ("3", "value"), ("4", "text")];
+
 pub(super) fn started(task: &RunningHubTask) -> ProviderAnswer {
     good(&json!({
         "netWssUrl": null,
@@ -67,6 +72,27 @@ pub(super) fn account(hub: &RunningHubShared, arrival: &Arrival) -> ProviderAnsw
             "apiType": "NORMAL",
         })),
     }
+}
+
+/// How an app is called, as a command in text; its node list stands inside. Free of charge.
+pub(super) fn call_demo(hub: &RunningHubShared, arrival: &Arrival) -> ProviderAnswer {
+    let query = arrival.path.split_once('?').map_or("", |(_, query)| query);
+    let value = |name: &str| {
+        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        pairs.into_iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value)
+    };
+    if !hub.keys.iter().any(|key| key == value("apiKey")) {
+        return refused(&RunningHubRefusal::named(802));
+    }
+    let app = value("webappId");
+    if !app.starts_with(OWN_APPS) {
+        return refused(&RunningHubRefusal::named(901));
+    }
+    let nodes = OWN_NODES.map(|(node, field)| {
+        json!({"nodeId": node, "fieldName": field, "fieldValue": "", "description": field})
+    });
+    let body = json!({"webappId": app, "apiKey": "…", "nodeInfoList": nodes});
+    good(&json!({"url": format!("curl --request POST --data-raw '{body}'")}))
 }
 
 pub(super) fn refused(refusal: &RunningHubRefusal) -> ProviderAnswer {

@@ -67,6 +67,9 @@ impl RunningHub {
 
     async fn route(&self, arrival: &Arrival, behaviour: &Behaviour) -> ProviderAnswer {
         let hub = &self.0;
+        if arrival.route(NAME) == "/api/webapp/apiCallDemo" {
+            return legacy::call_demo(hub, arrival);
+        }
         if arrival.method != axum::http::Method::POST {
             return ProviderAnswer::text(405, "Method Not Allowed".to_owned());
         }

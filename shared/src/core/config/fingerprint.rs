@@ -1,0 +1,40 @@
+//! What may be told of a setting's value: enough to see whether two of them are the same.
+
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+
+use crate::core::digest::hex;
+
+/// How many bytes of the HMAC are told. So few that many values have the same ones.
+const BYTES: usize = 4;
+
+/// Returns 8 hexadecimal digits that are the same for the same value, or `None` for a missing one.
+/// Its key is the service key: whoever holds that reads everything anyway, nobody else can compare
+/// guesses, and two deployments tell different digits of the same value.
+pub fn fingerprint(service_key: &str, name: &str, value: &str) -> Option<String> {
+    let value = value.trim();
+    if value.is_empty() {
+        return None;
+    }
+    let mut mac = Hmac::<Sha256>::new_from_slice(service_key.as_bytes()).ok()?;
+    mac.update(name.as_bytes());
+    mac.update(b"=");
+    mac.update(value.as_bytes());
+    mac.finalize().into_bytes().get(..BYTES).map(hex)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fingerprint;
+
+    #[test]
+    fn a_fingerprint_depends_on_key_name_and_value_and_shows_none_of_them() {
+        let one = fingerprint("key", "A", "value").unwrap();
+        assert_eq!(one.len(), 8);
+        assert_eq!(fingerprint("key", "A", " value\n").as_deref(), Some(one.as_str()));
+        for other in [("kez", "A", "value"), ("key", "B", "value"), ("key", "A", "valuf")] {
+            assert_ne!(fingerprint(other.0, other.1, other.2).as_deref(), Some(one.as_str()));
+        }
+        assert_eq!(fingerprint("key", "A", " "), None);
+    }
+}

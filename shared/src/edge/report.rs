@@ -1,0 +1,105 @@
+//! What every function tells of itself to the service, so that a deployment can be checked from
+//! outside: `GET __settings` and `POST __hint`. It shows no value of a setting.
+//!
+//! A function that the gateway is not bound to is asked by one that calls it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::core::auth::jwt::{self, Key};
+use crate::core::body::NoInput;
+use crate::core::config::{Config, GROUPS, fingerprint};
+use crate::core::error::ApiError;
+use crate::core::transport::Transport;
+use crate::core::webhook::{self, WebhookAddress};
+use crate::edge::call::{Call, OwnedCx};
+use crate::edge::spec::Op;
+
+const SETTINGS: &str = "__settings";
+const HINT: &str = "__hint";
+
+/// The operations of every function.
+pub(super) static OPS: &[Op] = &[
+    crate::op!(GET | POST "__settings" for Service => settings),
+    crate::op!(POST "__hint" for Service => hint),
+];
+
+/// The events that a function notes.
+pub(super) const CRON: &str = "cron";
+pub(super) const QUEUE: &str = "queue";
+/// A queue's message that asks for no work.
+const PROBE: &str = r#"{"probe":true}"#;
+
+/// Whether every function has an operation of that name.
+pub(super) fn is_of_all(path: &str) -> bool {
+    path == SETTINGS || path == HINT
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SettingsReport {
+    deployment: String,
+    /// Every setting by name; null where this function has no value.
+    settings: Map<String, Value>,
+    /// Which public keys `SUPABASE_JWKS` holds; null where the keys are fetched.
+    key_ids: Option<Vec<String>>,
+    /// Whether `SUPABASE_JWT_SECRET` signed the service key; null where one is missing, or the key
+    /// is of the kind that nobody signs.
+    secret_fits: Option<bool>,
+    /// A webhook's address of no job, as this function gives addresses to providers.
+    webhook: Option<String>,
+}
+
+async fn settings(call: &Call, _: NoInput) -> Result<SettingsReport, ApiError> {
+    let OwnedCx { fetch, config, .. } = &call.cx;
+    let key = config.service_key()?;
+    let all = GROUPS.iter().flat_map(|group| group.settings).map(|setting| {
+        let value = fetch.env().var(setting.name).map(|value| value.to_string());
+        let digits = fingerprint(key, setting.name, &value.unwrap_or_default());
+        (setting.name.to_owned(), digits.map_or(Value::Null, Value::from))
+    });
+    let is_signed = |secret: &String| {
+        jwt::verify(key, &Key::hs256(secret), None, fetch.now_ms() / 1_000).is_some()
+    };
+    let is_token = key.contains('.');
+    Ok(SettingsReport {
+        deployment: config.deployment()?,
+        settings: all.collect(),
+        key_ids: config.jwks.as_deref().map(key_ids),
+        secret_fits: config.jwt_secret.as_ref().filter(|_| is_token).map(is_signed),
+        webhook: webhook_of_nothing(config),
+    })
+}
+
+fn key_ids(jwks: &str) -> Vec<String> {
+    let document: Value = serde_json::from_str(jwks).unwrap_or_default();
+    let keys = document.get("keys").and_then(Value::as_array).into_iter().flatten();
+    keys.filter_map(|key| key.get("kid")?.as_str().map(str::to_owned)).collect()
+}
+
+fn webhook_of_nothing(config: &Config) -> Option<String> {
+    let (url, secret) = (config.functions_url.as_ref()?, config.webhook_secret.as_ref()?);
+    webhook::url(url, secret, WebhookAddress::of_nothing())
+}
+
+#[derive(Deserialize)]
+struct ProbedQueue {
+    /// The binding of the queue.
+    queue: String,
+}
+
+/// Sends a probe to a queue; its consumer notes that it came.
+async fn hint(call: &Call, ProbedQueue { queue }: ProbedQueue) -> Result<Value, ApiError> {
+    let sent = call.cx.fetch.notify(&queue, PROBE, 0).await;
+    sent.map_err(|error| ApiError::misconfigured(&queue).with_internal(error.to_string()))?;
+    Ok(serde_json::json!({ "ok": true }))
+}
+
+pub(super) fn is_probe(message: &Value) -> bool {
+    message.get("probe").is_some()
+}
+
+/// Notes that an event reached this function.
+pub(super) async fn seen(cx: &OwnedCx, function: &str, event: &str) -> Result<(), ApiError> {
+    Ok(cx.cx().db().event_seen_v1(function, event).await?)
+}

@@ -1,0 +1,25 @@
+-- How many admins there are; null where only the host's own function knows.
+create or replace function unstuck_private.admins_count() returns bigint
+language plpgsql
+stable
+set search_path = ''
+as
+$$
+declare
+  v_count bigint;
+begin
+  if unstuck_private.host_has_role('00000000-0000-0000-0000-000000000000', 'admin') is null then
+    select count(*)
+    into v_count
+    from unstuck.user_roles r
+    where r.role = 'admin';
+    return v_count;
+  end if;
+  execute 'select count(*) from public.user_roles r where r.role::text = ''admin'''
+  into v_count;
+  return v_count;
+exception when syntax_error_or_access_rule_violation then
+  return null;
+end $$;
+
+revoke all on function unstuck_private.admins_count from public, anon, authenticated, service_role;

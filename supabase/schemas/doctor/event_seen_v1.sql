@@ -1,0 +1,26 @@
+create or replace function unstuck.event_seen_v1(p_function text, p_event text)
+returns void
+language sql
+security definer
+set search_path = ''
+set statement_timeout = '5s'
+as
+$$
+  insert into unstuck_private.events_seen as e (function, event)
+  values (p_function, p_event)
+  on conflict (function, event) do update
+  set at = clock_timestamp()
+$$;
+
+comment on function unstuck.event_seen_v1 is $c$
+Caller: every function, when its cron fires, and when its queue brings a probe of the doctor.
+
+Effect: the time of the newest such event is now.
+
+Refuses: an event that is none of `events_seen`.
+
+Replay: the same once more.
+$c$;
+
+revoke all on function unstuck.event_seen_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.event_seen_v1 to service_role;

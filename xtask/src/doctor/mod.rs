@@ -1,0 +1,182 @@
+//! `cargo xtask doctor`: what a deployment lacks, each with the command that mends it.
+//!
+//! * [`observed`]: what can be seen of a deployment from outside
+//! * [`look`]: sees it, over HTTP with the service key; no value of a setting comes back
+//! * [`providers`]: free calls of the providers whose keys are known here
+//! * [`findings`], [`storage_findings`]: judge what was seen, as pure functions
+//! * [`trial`]: one real order, its price given back
+
+mod findings;
+mod look;
+mod observed;
+mod providers;
+mod storage_findings;
+mod trial;
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
+use serde::Serialize;
+use shared::core::config::GROUPS;
+
+use crate::command::say;
+use crate::deploy::deployment::Deployment;
+use crate::function::{self, Function};
+use crate::paths;
+
+pub use findings::findings;
+pub use observed::{
+    Bucket, DatabaseState, EventSeen, Expected, Observed, OpenCircuit, PageState, Refusal,
+    SettingsReport, StorageState, StoredCounts,
+};
+
+const SERVICE_KEY: &str = "SUPABASE_SERVICE_ROLE_KEY";
+const FUNCTIONS_PATH: &str = "/functions/v1";
+
+/// One thing that was checked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    pub subject: String,
+    pub ok: bool,
+    pub words: String,
+    /// The command or the act that mends it.
+    pub cure: Option<String>,
+}
+
+/// Which deployment is looked at, and what is known of it here.
+#[derive(Clone, Default)]
+pub struct DoctorTarget {
+    /// The name of its files; none where only an address was given.
+    pub name: Option<String>,
+    /// The gateway's address, without a slash at its end.
+    pub gateway: String,
+    /// The settings whose values are known here, by name; the service key is one of them.
+    pub known: BTreeMap<String, String>,
+    pub order: Option<TrialOrder>,
+}
+
+/// A tool to order once, and an ordinary user of the app who has credits.
+#[derive(Clone, Debug)]
+pub struct TrialOrder {
+    pub tool: String,
+    pub email: String,
+    pub password: String,
+}
+
+impl TrialOrder {
+    /// Orders as the user of `DOCTOR_EMAIL` and `DOCTOR_PASSWORD`.
+    fn of(tool: String) -> Result<Self> {
+        let given = |name: &str| {
+            std::env::var(name).with_context(|| format!("set {name}: a user of the app orders"))
+        };
+        Ok(Self { tool, email: given("DOCTOR_EMAIL")?, password: given("DOCTOR_PASSWORD")? })
+    }
+}
+
+impl DoctorTarget {
+    /// The deployment of two files, or the one at an address, whose settings are then read from the
+    /// environment, as far as they stand there.
+    pub fn of(name_or_url: &str) -> Result<Self> {
+        if name_or_url.starts_with("http://") || name_or_url.starts_with("https://") {
+            return Self::at(name_or_url);
+        }
+        Self::of_deployment(&Deployment::read(&paths::root().join("deploy"), name_or_url)?)
+    }
+
+    pub fn of_deployment(deployment: &Deployment) -> Result<Self> {
+        let mut known = deployment.vars.clone();
+        known.extend(deployment.secrets.clone());
+        Ok(Self {
+            name: Some(deployment.name.clone()),
+            gateway: origin(&deployment.gateway_url()?),
+            known,
+            order: None,
+        })
+    }
+
+    fn at(url: &str) -> Result<Self> {
+        let settings = GROUPS.iter().flat_map(|group| group.settings);
+        let known: BTreeMap<String, String> = settings
+            .filter_map(|setting| {
+                Some((setting.name.to_owned(), std::env::var(setting.name).ok()?))
+            })
+            .collect();
+        if !known.contains_key(SERVICE_KEY) {
+            bail!("set {SERVICE_KEY} in the environment: the functions answer the service alone");
+        }
+        Ok(Self { gateway: origin(url), known, ..Self::default() })
+    }
+
+    fn service_key(&self) -> Result<&str> {
+        let key = self.known.get(SERVICE_KEY).filter(|key| !key.is_empty());
+        key.map(String::as_str).with_context(|| format!("{SERVICE_KEY} is not known"))
+    }
+}
+
+/// An address without the functions' path and without a slash at its end.
+fn origin(url: &str) -> String {
+    let url = url.trim_end_matches('/');
+    url.strip_suffix(FUNCTIONS_PATH).unwrap_or(url).trim_end_matches('/').to_owned()
+}
+
+/// Looks at a deployment and judges it. Fails only where nothing can be looked at.
+pub async fn check(target: &DoctorTarget) -> Result<Vec<Finding>> {
+    let functions = function::all()?;
+    let expected = Expected::of(target, functions)?;
+    let observed = look::look(target, &expected).await?;
+    let mut found = findings(&observed, &expected);
+    if let Some(order) = &target.order {
+        found.push(trial::place(target, &observed, order).await);
+    }
+    Ok(found)
+}
+
+/// The task: prints what was found, and fails where something is lacking.
+pub async fn task(name_or_url: &str, as_json: bool, order: Option<String>) -> Result<()> {
+    let order = order.map(TrialOrder::of).transpose()?;
+    let target = DoctorTarget { order, ..DoctorTarget::of(name_or_url)? };
+    let found = check(&target).await?;
+    if as_json {
+        let document = serde_json::json!({
+            "ok": found.iter().all(|finding| finding.ok),
+            "findings": found,
+        });
+        println!("{}", serde_json::to_string_pretty(&document)?);
+    } else {
+        report(&found);
+    }
+    let lacking = found.iter().filter(|finding| !finding.ok).count();
+    match lacking {
+        0 => Ok(()),
+        1 => bail!("1 thing is lacking"),
+        more => bail!("{more} things are lacking"),
+    }
+}
+
+fn report(found: &[Finding]) {
+    for Finding { subject, ok, words, cure } in found {
+        let mark = if *ok { "ok" } else { "LACKING" };
+        say(format_args!("{mark:>7}  {subject}: {words}"));
+        if let Some(cure) = cure {
+            say(format_args!("         mend: {cure}"));
+        }
+    }
+}
+
+/// The functions that read a setting.
+fn readers<'a>(functions: &'a [Function], setting: &str) -> Vec<&'a Function> {
+    let reads = |function: &&Function| function.variables().any(|name| name == setting);
+    functions.iter().filter(reads).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::origin;
+
+    #[test]
+    fn an_address_is_taken_with_and_without_the_functions_path() {
+        for url in ["https://a.app", "https://a.app/", "https://a.app/functions/v1/"] {
+            assert_eq!(origin(url), "https://a.app", "{url}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! What can be seen of a deployment, and what should be seen.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use super::DoctorTarget;
+use crate::function::Function;
+use crate::paths;
+
+/// Why there is no answer that can be used.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refusal {
+    /// Of HTTP; none where nothing answered.
+    pub status: Option<u16>,
+    /// `code` of the answer.
+    pub code: String,
+    /// `message` of the answer, or why there was none.
+    pub message: String,
+}
+
+impl Refusal {
+    pub fn words(&self) -> String {
+        match self.status {
+            Some(status) => format!("{status} {} {}", self.code, self.message).trim().to_owned(),
+            None => format!("no answer: {}", self.message),
+        }
+    }
+}
+
+/// What a function tells of itself at `__settings`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SettingsReport {
+    pub deployment: String,
+    /// Setting → fingerprint of its value.
+    pub settings: BTreeMap<String, Option<String>>,
+    pub key_ids: Option<Vec<String>>,
+    pub secret_fits: Option<bool>,
+    pub webhook: Option<String>,
+}
+
+/// What the pages are told at `/config.json`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PageState {
+    pub supabase_url: String,
+    pub supabase_key: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Bucket {
+    pub id: String,
+    pub public: Option<bool>,
+    pub bytes_max: Option<i64>,
+    pub types: Option<Vec<String>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct StorageState {
+    pub buckets: Vec<Bucket>,
+    pub row_security: Option<bool>,
+    /// The condition of the policy that lets users upload.
+    pub upload_policy: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct EventSeen {
+    pub function: String,
+    pub event: String,
+    pub seconds: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct OpenCircuit {
+    pub subject: String,
+    pub reason: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct StoredCounts {
+    pub last_sweep_seconds: Option<i64>,
+    pub stuck: Option<i64>,
+    pub violations: Option<i64>,
+}
+
+/// For whom the database was brought up.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct DeploymentRow {
+    pub id: String,
+    pub uploads_bucket: Option<String>,
+    pub results_bucket: Option<String>,
+}
+
+/// What `doctor_v1` tells.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct DatabaseState {
+    pub identity: Option<DeploymentRow>,
+    pub storage: Option<StorageState>,
+    pub admins: Option<i64>,
+    pub migrations: Option<Vec<String>>,
+    pub events: Vec<EventSeen>,
+    pub health: Option<StoredCounts>,
+    pub published: bool,
+    pub circuits: Vec<OpenCircuit>,
+    pub tools: Vec<String>,
+    pub packs: i64,
+}
+
+/// Everything that was seen.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    pub page: Result<PageState, Refusal>,
+    /// Function → what it tells.
+    pub reports: BTreeMap<String, Result<SettingsReport, Refusal>>,
+    /// After the probes came, or should have come.
+    pub database: Result<DatabaseState, Refusal>,
+    /// A read of a table with the public key.
+    pub public_key: Result<(), Refusal>,
+    /// The ids of the project's public keys.
+    pub key_ids: Result<Vec<String>, Refusal>,
+    /// The gateway's answer for a path of the project.
+    pub pass_through: Result<(), Refusal>,
+    /// Address of no job → the deployment that answered there.
+    pub webhooks: BTreeMap<String, Result<String, Refusal>>,
+    /// Function and binding → whether it could send a probe.
+    pub probes: BTreeMap<(String, String), Result<(), Refusal>>,
+    /// How long ago the first probe was sent.
+    pub probed_seconds: f64,
+    /// Provider or app → what a free call of it said.
+    pub providers: BTreeMap<String, Result<(), String>>,
+}
+
+/// What the checkout and the deployment's files say.
+#[derive(Clone, Debug)]
+pub struct Expected {
+    pub name: Option<String>,
+    pub functions: Vec<Function>,
+    pub known: BTreeMap<String, String>,
+    /// The names of all migrations.
+    pub migrations: Vec<String>,
+}
+
+impl Expected {
+    pub(super) fn of(target: &DoctorTarget, functions: Vec<Function>) -> Result<Self> {
+        let (name, known) = (target.name.clone(), target.known.clone());
+        Ok(Self { name, functions, known, migrations: migrations()? })
+    }
+}
+
+/// The names that `unstuck_private.migrations` has of the files here.
+fn migrations() -> Result<Vec<String>> {
+    let folder = paths::root().join("supabase/migrations");
+    let entries = folder.read_dir().with_context(|| format!("no folder {}", folder.display()))?;
+    let names = entries.flatten().filter_map(|entry| {
+        let file = entry.file_name().to_string_lossy().into_owned();
+        let (_, name) = file.strip_suffix(".sql")?.split_once('_')?;
+        Some(name.to_owned())
+    });
+    Ok(names.collect())
+}
