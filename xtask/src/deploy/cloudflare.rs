@@ -126,6 +126,11 @@ impl Cloudflare {
     }
 
     /// The account, and the deployment's address there where none is given.
+    pub async fn connect_for(deployment: &mut Deployment) -> Result<Self> {
+        Self::connect(deployment, std::env::var(API_VARIABLE).ok()).await
+    }
+
+    /// The same with an API elsewhere.
     pub async fn connect(deployment: &mut Deployment, base: Option<String>) -> Result<Self> {
         let cloud = Self::of(deployment, base);
         let address = cloud.address().await?;

@@ -19,10 +19,12 @@ mod triggers;
 mod wrangler;
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
 use crate::command::say;
+use crate::doctor::{self, DoctorTarget};
 use crate::{build, function, paths};
 use cloudflare::Cloudflare;
 use deployment::Deployment;
@@ -58,8 +60,7 @@ pub fn folder() -> PathBuf {
 /// The whole task. Everything is checked before anything is changed.
 pub async fn task(name: &str, wish: DeployWish) -> Result<()> {
     let mut deployment = Deployment::read(&folder(), name)?;
-    let base = std::env::var(cloudflare::API_VARIABLE).ok();
-    let cloud = Cloudflare::connect(&mut deployment, base).await?;
+    let cloud = Cloudflare::connect_for(&mut deployment).await?;
     let functions = function::all()?;
     if wish == DeployWish::RollBack {
         tell(&rollback::roll_back(&cloud, &deployment, &functions).await?);
@@ -85,9 +86,27 @@ pub async fn task(name: &str, wish: DeployWish) -> Result<()> {
     let done = plan.carry_out(&cloud, &deployment).await?;
     tell(&done);
     say(format_args!("{unchanged} Workers were as they should be"));
-    rollback::note_good(&cloud, &deployment, &functions).await?;
     say(format_args!("{name} is at {}", deployment.gateway_url()?));
-    Ok(())
+    be_examined(&deployment).await?;
+    rollback::note_good(&cloud, &deployment, &functions).await
+}
+
+/// Ends with `doctor`. What a Worker does by itself, such as a cron, needs some minutes.
+async fn be_examined(deployment: &Deployment) -> Result<()> {
+    const PATIENCE: Duration = Duration::from_secs(180);
+    const PAUSE: Duration = Duration::from_secs(15);
+    let target = DoctorTarget::of_deployment(deployment)?;
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let found = doctor::check(&target).await?;
+        let lacking = found.iter().filter(|finding| !finding.ok).count();
+        if lacking == 0 || Instant::now() + PAUSE > end {
+            doctor::report(&found);
+            return doctor::refuse_lacks(&found);
+        }
+        say(format_args!("doctor: {lacking} lacking so far, asking once more in 15 s"));
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 /// Says what was done in the database, how to undo it, and what is left to a person.

@@ -20,9 +20,10 @@ use serde::Serialize;
 use shared::core::config::GROUPS;
 
 use crate::command::say;
+use crate::deploy;
+use crate::deploy::cloudflare::Cloudflare;
 use crate::deploy::deployment::Deployment;
 use crate::function::{self, Function};
-use crate::paths;
 
 pub use findings::findings;
 pub use observed::{
@@ -76,11 +77,14 @@ impl TrialOrder {
 impl DoctorTarget {
     /// The deployment of two files, or the one at an address, whose settings are then read from the
     /// environment, as far as they stand there.
-    pub fn of(name_or_url: &str) -> Result<Self> {
+    pub async fn of(name_or_url: &str) -> Result<Self> {
         if name_or_url.starts_with("http://") || name_or_url.starts_with("https://") {
             return Self::at(name_or_url);
         }
-        Self::of_deployment(&Deployment::read(&paths::root().join("deploy"), name_or_url)?)
+        let mut deployment = Deployment::read(&deploy::folder(), name_or_url)?;
+        // It knows the address of a gateway that has no domain of its own.
+        Cloudflare::connect_for(&mut deployment).await?;
+        Self::of_deployment(&deployment)
     }
 
     pub fn of_deployment(deployment: &Deployment) -> Result<Self> {
@@ -134,7 +138,7 @@ pub async fn check(target: &DoctorTarget) -> Result<Vec<Finding>> {
 /// The task: prints what was found, and fails where something is lacking.
 pub async fn task(name_or_url: &str, as_json: bool, order: Option<String>) -> Result<()> {
     let order = order.map(TrialOrder::of).transpose()?;
-    let target = DoctorTarget { order, ..DoctorTarget::of(name_or_url)? };
+    let target = DoctorTarget { order, ..DoctorTarget::of(name_or_url).await? };
     let found = check(&target).await?;
     if as_json {
         let document = serde_json::json!({
@@ -145,6 +149,11 @@ pub async fn task(name_or_url: &str, as_json: bool, order: Option<String>) -> Re
     } else {
         report(&found);
     }
+    refuse_lacks(&found)
+}
+
+/// Fails where something is lacking.
+pub fn refuse_lacks(found: &[Finding]) -> Result<()> {
     let lacking = found.iter().filter(|finding| !finding.ok).count();
     match lacking {
         0 => Ok(()),
@@ -153,7 +162,8 @@ pub async fn task(name_or_url: &str, as_json: bool, order: Option<String>) -> Re
     }
 }
 
-fn report(found: &[Finding]) {
+/// Says what was found.
+pub fn report(found: &[Finding]) {
     for Finding { subject, ok, words, cure } in found {
         let mark = if *ok { "ok" } else { "LACKING" };
         say(format_args!("{mark:>7}  {subject}: {words}"));
