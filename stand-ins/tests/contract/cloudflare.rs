@@ -72,8 +72,8 @@ async fn what_a_worker_is_bound_to_comes_before_it() {
     let secret = json!([{ "type": "secret_text", "name": "SECRET", "text": "word" }]);
     cloud.upload("caller", secret).await.unwrap();
     cloud.upload("caller", inherited).await.unwrap();
-    let twice = json!([{ "type": "plain_text", "name": "A", "text": "" },
-        { "type": "plain_text", "name": "A", "text": "" }]);
+    let value = json!({ "type": "plain_text", "name": "A", "text": "" });
+    let twice = json!([value, value]);
     assert_eq!(cloud.upload("caller", twice).await, Err(10021));
 }
 
@@ -83,7 +83,10 @@ async fn a_queue_has_one_name_and_one_consumer() {
     let queue = cloud.post("queues", json!({ "queue_name": "line" })).await.unwrap();
     assert_eq!(cloud.post("queues", json!({ "queue_name": "line" })).await, Err(11009));
     let path = format!("queues/{}/consumers", queue["queue_id"].as_str().unwrap());
-    let consumer = |worker: &str, size: u32| json!({ "type": "worker", "script_name": worker, "settings": { "batch_size": size } });
+    let consumer = |worker: &str, size: u32| {
+        let settings = json!({ "batch_size": size });
+        json!({ "type": "worker", "script_name": worker, "settings": settings })
+    };
     assert_eq!(cloud.post(&path, consumer("worker", 1)).await, Err(11002));
     cloud.upload("worker", json!([])).await.unwrap();
     cloud.upload("other", json!([])).await.unwrap();
