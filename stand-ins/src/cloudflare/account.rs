@@ -28,7 +28,7 @@ pub struct CloudAccount {
 
 #[derive(Default)]
 pub(super) struct CloudState {
-    pub(super) scripts: BTreeMap<String, Script>,
+    pub(super) scripts: BTreeMap<String, CloudScript>,
     pub(super) queues: BTreeMap<String, StoredQueue>,
     pub(super) assets: BTreeSet<String>,
     pub(super) sessions: BTreeMap<String, super::assets::AssetSession>,
@@ -42,7 +42,7 @@ pub(super) struct CloudState {
 }
 
 #[derive(Default)]
-pub(super) struct Script {
+pub(super) struct CloudScript {
     pub(super) versions: Vec<StoredVersion>,
     /// Newest last.
     pub(super) releases: Vec<StoredRelease>,
@@ -178,8 +178,11 @@ impl CloudAccount {
             versions: json!([{ "version_id": id, "percentage": 100 }]),
             annotations: json!({}),
         };
-        let script =
-            Script { versions: vec![version], releases: vec![release], ..Script::default() };
+        let script = CloudScript {
+            versions: vec![version],
+            releases: vec![release],
+            ..CloudScript::default()
+        };
         state.scripts.insert(name.to_owned(), script);
     }
 
@@ -201,7 +204,7 @@ impl CloudAccount {
     }
 }
 
-impl Script {
+impl CloudScript {
     /// The version that the newest release gives all or most traffic to.
     pub(super) fn live(&self) -> Option<&StoredVersion> {
         let id = &self.releases.last()?.versions[0]["version_id"];

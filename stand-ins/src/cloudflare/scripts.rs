@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::account::{CloudState, Script, StoredRelease, StoredVersion};
+use super::account::{CloudScript, CloudState, StoredRelease, StoredVersion};
 use super::answer::{CloudAnswer, CloudRefusal, missing, no_worker, refused};
 use super::routes::CloudCall;
 use super::{assets, bindings};
@@ -20,11 +20,14 @@ const MESSAGE_BYTES: usize = 1000;
 const CRONS: usize = 250;
 const WASM: &[u8] = b"\0asm";
 
-fn script<'a>(state: &'a CloudState, name: &str) -> Result<&'a Script, CloudRefusal> {
+fn script<'a>(state: &'a CloudState, name: &str) -> Result<&'a CloudScript, CloudRefusal> {
     state.scripts.get(name).ok_or_else(no_worker)
 }
 
-fn script_mut<'a>(state: &'a mut CloudState, name: &str) -> Result<&'a mut Script, CloudRefusal> {
+fn script_mut<'a>(
+    state: &'a mut CloudState,
+    name: &str,
+) -> Result<&'a mut CloudScript, CloudRefusal> {
     state.scripts.get_mut(name).ok_or_else(no_worker)
 }
 
@@ -103,11 +106,11 @@ pub(super) fn version(state: &CloudState, name: &str, id: &str) -> CloudAnswer {
 pub(super) fn put(state: &mut CloudState, name: &str, call: &CloudCall) -> CloudAnswer {
     let version = upload(state, name, call)?;
     let (release, tag) = (state.new_id(), state.new_id().replace('-', ""));
-    let script = state.scripts.entry(name.to_owned()).or_insert_with(|| Script {
+    let script = state.scripts.entry(name.to_owned()).or_insert_with(|| CloudScript {
         enabled: true,
         previews_enabled: true,
         tag: tag.clone(),
-        ..Script::default()
+        ..CloudScript::default()
     });
     script.versions.push(version.clone());
     script.releases.push(StoredRelease {

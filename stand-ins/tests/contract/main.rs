@@ -2,6 +2,7 @@
 //! promise.
 
 mod auth;
+mod cloudflare;
 mod database;
 mod finish;
 mod llm;

@@ -218,7 +218,7 @@ fn foreign(
             let others = queue.consumers.iter().map(|other| other.worker().unwrap_or("a puller"));
             for other in others.filter(|other| other != worker) {
                 faults.push(format!(
-                    "the queue {}: {other} consumes it; set another `prefix`, or remove the consumer",
+                    "the queue {}: {other} consumes it; set another `prefix`, or remove it there",
                     queue.name
                 ));
             }
