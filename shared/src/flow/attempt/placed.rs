@@ -13,7 +13,7 @@ const FUNCTION: &str = "placed-run";
 /// A cron and a queue's consumer end after 15 minutes.
 const RUN_MS: u32 = 14 * 60 * 1_000;
 
-/// Only the placed function itself answers it.
+/// How long the placed function may take to tell of its settings.
 const SETTINGS_MS: u32 = 10_000;
 
 /// How long a run claims new work.
