@@ -1769,8 +1769,7 @@ begin
     -- Another user took this id, or another writer inserted a live row, at the same moment.
     get stacked diagnostics v_constraint = constraint_name;
     perform unstuck_private.refuse(409, case v_constraint
-      when 'jobs_one_live_per_exclusive_key' then 'active_job_exists'
-      else 'idempotency_conflict'
+      when 'jobs_one_live_per_exclusive_key' then 'active_job_exists' else 'idempotency_conflict'
     end);
   end;
   perform unstuck_private.refuse_full_queue(p_job_id, v_tool);
@@ -2067,7 +2066,7 @@ CREATE OR REPLACE FUNCTION unstuck.purchase_record_v1(p_seller text, p_fact json
 AS $function$
 #variable_conflict use_column
 declare
-  v_fact jsonb := unstuck_private.purchase_fact(p_fact);
+  v_fact jsonb;
   v_keys text[] := array(
     select distinct k.key collate "C"
     from jsonb_array_elements_text(p_fact -> 'keys') as k (key)
@@ -2078,6 +2077,7 @@ declare
   v_settled record;
 begin
   perform unstuck_private.refuse_other_deployment();
+  v_fact := unstuck_private.purchase_fact(p_fact);
   if coalesce(p_seller, '') = '' then
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
@@ -2821,8 +2821,7 @@ begin
   update unstuck.job_steps s set
     provider_cancel_due = s.provider_cancel_due
       || jsonb_build_object('task_id', p_task_id, 'run', p_run)
-  where s.job_id = p_job_id
-    and s.step = p_step;
+  where (s.job_id, s.step) = (p_job_id, p_step);
   return query
   select 'cancel_due', v_waiting;
 end $function$

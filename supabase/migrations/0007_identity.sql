@@ -849,7 +849,7 @@ $c$;
 revoke all on function unstuck.job_enqueue_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_enqueue_v1 to service_role;
 
---: source order/job_enqueue_v2.sql 6088e54e81d1
+--: source order/job_enqueue_v2.sql 6fa177eec7d8
 create or replace function unstuck.job_enqueue_v2(
   p_user_id uuid,
   p_job_id uuid,
@@ -949,8 +949,7 @@ begin
     -- Another user took this id, or another writer inserted a live row, at the same moment.
     get stacked diagnostics v_constraint = constraint_name;
     perform unstuck_private.refuse(409, case v_constraint
-      when 'jobs_one_live_per_exclusive_key' then 'active_job_exists'
-      else 'idempotency_conflict'
+      when 'jobs_one_live_per_exclusive_key' then 'active_job_exists' else 'idempotency_conflict'
     end);
   end;
   perform unstuck_private.refuse_full_queue(p_job_id, v_tool);
@@ -985,7 +984,7 @@ $c$;
 revoke all on function unstuck.job_enqueue_v2 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_enqueue_v2 to service_role;
 
---: source purchase/purchase_record_v1.sql c99abd81ff62
+--: source purchase/purchase_record_v1.sql 558aa0c3db90
 create or replace function unstuck.purchase_record_v1(p_seller text, p_fact jsonb)
 returns table (granted bigint, taken bigint, replayed boolean, user_id uuid)
 language plpgsql
@@ -996,7 +995,7 @@ as
 $$
 #variable_conflict use_column
 declare
-  v_fact jsonb := unstuck_private.purchase_fact(p_fact);
+  v_fact jsonb;
   v_keys text[] := array(
     select distinct k.key collate "C"
     from jsonb_array_elements_text(p_fact -> 'keys') as k (key)
@@ -1007,6 +1006,7 @@ declare
   v_settled record;
 begin
   perform unstuck_private.refuse_other_deployment();
+  v_fact := unstuck_private.purchase_fact(p_fact);
   if coalesce(p_seller, '') = '' then
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
@@ -2063,7 +2063,7 @@ $c$;
 revoke all on function unstuck.step_sent_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_sent_v1 to service_role;
 
---: source step/step_started_v1.sql 29bd87ecb08b
+--: source step/step_started_v1.sql 67965e74d37e
 create or replace function unstuck.step_started_v1(
   p_job_id uuid,
   p_step int,
@@ -2147,8 +2147,7 @@ begin
   update unstuck.job_steps s set
     provider_cancel_due = s.provider_cancel_due
       || jsonb_build_object('task_id', p_task_id, 'run', p_run)
-  where s.job_id = p_job_id
-    and s.step = p_step;
+  where (s.job_id, s.step) = (p_job_id, p_step);
   return query
   select 'cancel_due', v_waiting;
 end $$;
@@ -2945,7 +2944,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   7,
   'identity',
-  'b9af4db79ace54ba95c67e68fbc0613919ebcfa3431df9dc385e70cbf5c136bd'
+  '67356420f9f101aa6bb45b8fb744f86bb1f5ef9e446fee937d903dae09b12e2c'
 );
 
 notify pgrst, 'reload schema';
