@@ -1,10 +1,10 @@
 //! `deploy`'s part in the database: a project into which nobody has moved is brought up by one
-//! call; a second one changes nothing, one that breaks off is repeated, and nothing of the project's
-//! own is overwritten.
+//! call; a second one changes nothing, one that breaks off is repeated, and nothing of the
+//! project's own is overwritten.
 
 use serde_json::{Value, json};
 use stand_ins::management::HostedApi;
-use unstuck_tests::bare_project::{BareProject, ProjectDatabase};
+use unstuck_tests::bare_project::{BareDatabase, BareProject};
 use unstuck_tests::wire_cut::WireCut;
 use xtask::deploy::deployment::Deployment;
 use xtask::deploy::project::{BringUp, ProjectAct, bring_up};
@@ -16,7 +16,7 @@ const TOKEN: &str = "sbp_0123456789abcdef";
 const DEFAULT: &str = "public, graphql_public";
 
 /// The settings of a deployment whose API says what it exposes.
-fn settings(database: &ProjectDatabase<'_>, api: &HostedApi) -> Deployment {
+fn settings(database: &BareDatabase<'_>, api: &HostedApi) -> Deployment {
     let mut deployment = Deployment { name: "shop".to_owned(), ..Deployment::default() };
     deployment.admin_email = Some(EMAIL.to_owned());
     deployment.access.database_url = database.url();
@@ -32,7 +32,7 @@ async fn api() -> HostedApi {
     HostedApi::start("abc", TOKEN, DEFAULT).await.unwrap()
 }
 
-async fn sign_up(database: &ProjectDatabase<'_>, confirmed: &str) {
+async fn sign_up(database: &BareDatabase<'_>, confirmed: &str) {
     let sql = format!(
         "insert into auth.users (email, email_confirmed_at) values ('{EMAIL}', {confirmed})"
     );
@@ -59,7 +59,7 @@ fn left(acts: &[ProjectAct]) -> Vec<&str> {
 }
 
 /// PostgREST's list in the settings of its role: of all databases, and of this one.
-async fn lists(database: &ProjectDatabase<'_>) -> Vec<Value> {
+async fn lists(database: &BareDatabase<'_>) -> Vec<Value> {
     let sql = "select s.setdatabase <> 0 as here, c.setting from pg_db_role_setting s
         cross join unnest(s.setconfig) as c (setting)
         where s.setrole = 'authenticator'::regrole and c.setting like 'pgrst.%'
@@ -74,7 +74,7 @@ fn exposed_everywhere() -> [Value; 1] {
 }
 
 /// Everything that the calls make, the migrations by their hashes.
-async fn end(database: &ProjectDatabase<'_>) -> Value {
+async fn end(database: &BareDatabase<'_>) -> Value {
     let sql = "select jsonb_build_object(
         'history', (select jsonb_agg(m.hash order by number) from unstuck_private.migrations m),
         'owner', (select jsonb_agg(to_jsonb(d)) from unstuck_private.deployment d),
@@ -88,7 +88,7 @@ async fn end(database: &ProjectDatabase<'_>) -> Value {
     end
 }
 
-async fn reset_lists(database: &ProjectDatabase<'_>) {
+async fn reset_lists(database: &BareDatabase<'_>) {
     database.exec("alter role authenticator reset pgrst.db_schemas").await;
 }
 
@@ -289,7 +289,7 @@ async fn a_role_without_rights_is_told_the_statements_to_send() {
             "revoke all on storage.buckets, auth.users from postgres, anon, authenticated,
                 service_role;
             grant select on storage.buckets to postgres;
-            revoke platform_policies, authenticator from postgres;
+            revoke platform_policies, authenticator, pg_read_all_data from postgres;
             revoke set on parameter \"pgrst.db_schemas\" from postgres",
         )
         .await;

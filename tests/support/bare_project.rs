@@ -38,16 +38,16 @@ impl BareProject {
     }
 
     /// A project's database as the platform makes it.
-    pub async fn database(&self) -> ProjectDatabase<'_> {
+    pub async fn database(&self) -> BareDatabase<'_> {
         self.copy_of(BARE).await
     }
 
-    async fn copy_of(&self, template: &str) -> ProjectDatabase<'_> {
+    async fn copy_of(&self, template: &str) -> BareDatabase<'_> {
         let name = format!("project_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         let copy = format!("create database {name} template {template} owner postgres");
         run(&self.url(PLATFORM, "postgres"), &copy).await.expect("a copy");
         let session = Session::connect(&self.url("postgres", &name)).await;
-        ProjectDatabase { project: self, name, session }
+        BareDatabase { project: self, name, session }
     }
 
     pub fn port(&self) -> u16 {
@@ -60,13 +60,13 @@ impl BareProject {
 }
 
 /// One database of a project, with a session of its owner; dropped with this value.
-pub struct ProjectDatabase<'a> {
+pub struct BareDatabase<'a> {
     project: &'a BareProject,
     name: String,
     session: Session,
 }
 
-impl<'a> ProjectDatabase<'a> {
+impl<'a> BareDatabase<'a> {
     /// The owner's address, as a deployment has it.
     pub fn url(&self) -> String {
         self.project.url("postgres", &self.name)
@@ -78,7 +78,7 @@ impl<'a> ProjectDatabase<'a> {
     }
 
     /// As the platform makes a branch or a restore; everybody's session of this one ends.
-    pub async fn copy(&self) -> ProjectDatabase<'a> {
+    pub async fn copy(&self) -> BareDatabase<'a> {
         let platform = self.project.url(PLATFORM, "postgres");
         let sessions = format!("from pg_stat_activity where datname = '{}'", self.name);
         let end = format!("select pg_terminate_backend(pid, 5000) {sessions}");
@@ -87,7 +87,7 @@ impl<'a> ProjectDatabase<'a> {
     }
 }
 
-impl Deref for ProjectDatabase<'_> {
+impl Deref for BareDatabase<'_> {
     type Target = Session;
 
     fn deref(&self) -> &Session {
@@ -95,7 +95,7 @@ impl Deref for ProjectDatabase<'_> {
     }
 }
 
-impl Drop for ProjectDatabase<'_> {
+impl Drop for BareDatabase<'_> {
     fn drop(&mut self) {
         discard(&self.project.url(PLATFORM, "postgres"), &self.name);
     }

@@ -8,7 +8,7 @@ as
 $$
 #variable_conflict use_column
 declare
-  v_fact jsonb := unstuck_private.purchase_fact(p_fact);
+  v_fact jsonb;
   v_keys text[] := array(
     select distinct k.key collate "C"
     from jsonb_array_elements_text(p_fact -> 'keys') as k (key)
@@ -19,6 +19,7 @@ declare
   v_settled record;
 begin
   perform unstuck_private.refuse_other_deployment();
+  v_fact := unstuck_private.purchase_fact(p_fact);
   if coalesce(p_seller, '') = '' then
     perform unstuck_private.refuse(400, 'bad_request');
   end if;

@@ -81,8 +81,7 @@ begin
   update unstuck.job_steps s set
     provider_cancel_due = s.provider_cancel_due
       || jsonb_build_object('task_id', p_task_id, 'run', p_run)
-  where s.job_id = p_job_id
-    and s.step = p_step;
+  where (s.job_id, s.step) = (p_job_id, p_step);
   return query
   select 'cancel_due', v_waiting;
 end $$;

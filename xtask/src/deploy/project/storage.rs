@@ -20,11 +20,11 @@ const TYPES: [&str; 3] = ["image/png", "image/jpeg", "video/mp4"];
 /// What the database has for files.
 #[derive(Default)]
 pub(super) struct FilePlace {
-    buckets: Vec<Bucket>,
+    buckets: Vec<FileBucket>,
     has_policy: bool,
 }
 
-struct Bucket {
+struct FileBucket {
     id: String,
     is_public: bool,
     /// In bytes; `None`: the project's own limit.
@@ -84,7 +84,7 @@ impl HostedProject<'_> {
     /// What a plan ends with.
     fn whole(&self) -> FilePlace {
         let bucket =
-            |id: &str| Bucket { id: id.to_owned(), is_public: true, limit: None, types: None };
+            |id: &str| FileBucket { id: id.to_owned(), is_public: true, limit: None, types: None };
         let buckets = vec![bucket(UPLOADS), bucket(self.results_bucket())];
         FilePlace { buckets, has_policy: true }
     }
@@ -125,12 +125,12 @@ fn left(what: &str, about: &str, warnings: &[String]) -> ProjectAct {
     ProjectAct::left(format!("not made: {what}"), told)
 }
 
-fn bucket(row: &Row) -> Bucket {
-    Bucket { id: row.get(0), is_public: row.get(1), limit: row.get(2), types: row.get(3) }
+fn bucket(row: &Row) -> FileBucket {
+    FileBucket { id: row.get(0), is_public: row.get(1), limit: row.get(2), types: row.get(3) }
 }
 
 /// What a bucket that was there before us does not fit in.
-fn lacks(bucket: &Bucket, limit: i64) -> Vec<ProjectAct> {
+fn lacks(bucket: &FileBucket, limit: i64) -> Vec<ProjectAct> {
     let id = &bucket.id;
     let set =
         |value: String| format!("update storage.buckets set {value} where id = {};", literal(id));
