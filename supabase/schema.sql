@@ -312,6 +312,11 @@ create table unstuck_private.deployment_alarms (
   last_at timestamp with time zone not null default clock_timestamp(),
   count bigint not null default 1
 );
+create table unstuck_private.events_seen (
+  function text not null,
+  event text not null,
+  at timestamp with time zone not null default clock_timestamp()
+);
 create table unstuck_private.file_walks (
   kind text not null,
   cursor text
@@ -459,6 +464,8 @@ alter table unstuck_private.audit_lock add constraint audit_lock_only_one_check 
 alter table unstuck_private.audit_lock add constraint audit_lock_pkey PRIMARY KEY (only_one);
 alter table unstuck_private.deployment add constraint deployment_id_check CHECK ((id <> ''::text));
 alter table unstuck_private.deployment_alarms add constraint deployment_alarms_pkey PRIMARY KEY (id);
+alter table unstuck_private.events_seen add constraint events_seen_event_check CHECK ((event = ANY (ARRAY['cron'::text, 'queue'::text])));
+alter table unstuck_private.events_seen add constraint events_seen_pkey PRIMARY KEY (function, event);
 alter table unstuck_private.file_walks add constraint file_walks_pkey PRIMARY KEY (kind);
 alter table unstuck_private.installed add constraint installed_pkey PRIMARY KEY (adapter);
 alter table unstuck_private.migrations add constraint migrations_pkey PRIMARY KEY (number);
@@ -1281,6 +1288,88 @@ AS $function$
     count = a.count + 1
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck.doctor_v1()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+declare
+  v_identity jsonb;
+begin
+  if to_regclass('unstuck_private.deployment') is not null then
+    execute 'select to_jsonb(d) from unstuck_private.deployment d limit 1'
+    into v_identity;
+  end if;
+  return jsonb_build_object(
+    'identity', v_identity,
+    'storage', unstuck_private.storage_state(),
+    'admins', unstuck_private.admins_count(),
+    'migrations', (
+      select jsonb_agg(m.name order by m.number)
+      from unstuck_private.migrations m
+    ),
+    'events', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'function', e.function,
+        'event', e.event,
+        'seconds', extract(epoch from clock_timestamp() - e.at)
+      )), '[]')
+      from unstuck_private.events_seen e
+    ),
+    'health', (
+      select to_jsonb(h)
+      from unstuck.health_v1() h
+    ),
+    'published', exists (
+      select from pg_catalog.pg_publication_tables t
+      where t.pubname = 'supabase_realtime'
+        and t.schemaname = 'unstuck'
+        and t.tablename = 'jobs'
+    ),
+    'circuits', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'subject', o.subject,
+        'reason', o.reason
+      )), '[]')
+      from (
+        select p.provider as subject, p.circuit_reason as reason
+        from unstuck.providers p
+        where p.circuit_open_until is not null
+        union all
+        select t.tool, t.circuit_reason
+        from unstuck.tools t
+        where t.circuit_open_until is not null
+      ) o
+    ),
+    'tools', (
+      select coalesce(jsonb_agg(t.tool order by t.tool), '[]')
+      from unstuck.tools t
+      join unstuck.providers p using (provider)
+      where t.enabled and p.enabled
+    ),
+    'packs', (
+      select count(*)
+      from unstuck.credit_packs c
+      where c.enabled
+    )
+  );
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.event_seen_v1(p_function text, p_event text)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '5s'
+AS $function$
+  insert into unstuck_private.events_seen as e (function, event)
+  values (p_function, p_event)
+  on conflict (function, event) do update
+  set at = clock_timestamp()
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck.files_choose_v1(p_kind text, p_bucket text, p_objects jsonb, p_user_id uuid DEFAULT NULL::uuid)
  RETURNS TABLE(names jsonb, due integer)
  LANGUAGE sql
@@ -1771,8 +1860,7 @@ begin
     -- Another user took this id, or another writer inserted a live row, at the same moment.
     get stacked diagnostics v_constraint = constraint_name;
     perform unstuck_private.refuse(409, case v_constraint
-      when 'jobs_one_live_per_exclusive_key' then 'active_job_exists'
-      else 'idempotency_conflict'
+      when 'jobs_one_live_per_exclusive_key' then 'active_job_exists' else 'idempotency_conflict'
     end);
   end;
   perform unstuck_private.refuse_full_queue(p_job_id, v_tool);
@@ -2071,7 +2159,7 @@ CREATE OR REPLACE FUNCTION unstuck.purchase_record_v1(p_seller text, p_fact json
 AS $function$
 #variable_conflict use_column
 declare
-  v_fact jsonb := unstuck_private.purchase_fact(p_fact);
+  v_fact jsonb;
   v_keys text[] := array(
     select distinct k.key collate "C"
     from jsonb_array_elements_text(p_fact -> 'keys') as k (key)
@@ -2082,6 +2170,7 @@ declare
   v_settled record;
 begin
   perform unstuck_private.refuse_other_deployment();
+  v_fact := unstuck_private.purchase_fact(p_fact);
   if coalesce(p_seller, '') = '' then
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
@@ -2825,8 +2914,7 @@ begin
   update unstuck.job_steps s set
     provider_cancel_due = s.provider_cancel_due
       || jsonb_build_object('task_id', p_task_id, 'run', p_run)
-  where s.job_id = p_job_id
-    and s.step = p_step;
+  where (s.job_id, s.step) = (p_job_id, p_step);
   return query
   select 'cancel_due', v_waiting;
 end $function$
@@ -3299,6 +3387,29 @@ begin
       coalesce(p_job.quarantined_at, clock_timestamp())
   end
   where id = p_job.id;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.admins_count()
+ RETURNS bigint
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+declare
+  v_count bigint;
+begin
+  if unstuck_private.host_has_role('00000000-0000-0000-0000-000000000000', 'admin') is null then
+    select count(*)
+    into v_count
+    from unstuck.user_roles r
+    where r.role = 'admin';
+    return v_count;
+  end if;
+  execute 'select count(*) from public.user_roles r where r.role::text = ''admin'''
+  into v_count;
+  return v_count;
+exception when syntax_error_or_access_rule_violation then
+  return null;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.append_only()
@@ -9373,6 +9484,48 @@ begin
   );
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.storage_state()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+declare
+  v_state jsonb;
+begin
+  if to_regclass('storage.buckets') is null or to_regclass('storage.objects') is null then
+    return null;
+  end if;
+  execute $q$
+    select jsonb_build_object('buckets', coalesce(jsonb_agg(jsonb_build_object(
+      'id', b.id,
+      'public', b.public,
+      'bytes_max', b.file_size_limit,
+      'types', b.allowed_mime_types
+    ) order by b.id), '[]'))
+    from storage.buckets b
+  $q$
+  into v_state;
+  return v_state || jsonb_build_object(
+    'row_security', (
+      select c.relrowsecurity
+      from pg_catalog.pg_class c
+      where c.oid = 'storage.objects'::regclass
+    ),
+    'upload_policy', (
+      select p.with_check
+      from pg_catalog.pg_policies p
+      where p.schemaname = 'storage'
+        and p.tablename = 'objects'
+        and p.policyname = 'unstuck uploads insert'
+        and p.cmd = 'INSERT'
+        and p.permissive = 'PERMISSIVE'
+    )
+  );
+exception when insufficient_privilege then
+  return null;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.swap_turn()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -11021,6 +11174,27 @@ Refuses: nothing; where the Worker''s deployment is the database''s own, it writ
 
 Replay: counts once more.
 ';
+comment on function unstuck.doctor_v1() is
+'
+Caller: `cargo xtask doctor`, with the service key.
+
+Effect: none; what a deployment''s database can tell of what it lacks: storage, admins, migrations,
+the newest events, the last sweep, open circuits, what is sold.
+
+Refuses: nothing.
+
+Replay: reads again.
+';
+comment on function unstuck.event_seen_v1(text,text) is
+'
+Caller: every function, when its cron fires, and when its queue brings a probe of the doctor.
+
+Effect: the time of the newest such event is now.
+
+Refuses: an event that is none of `events_seen`.
+
+Replay: the same once more.
+';
 comment on function unstuck.files_choose_v1(text,text,jsonb,uuid) is
 '
 Caller: cleanup-stale-generations, with a page of a bucket''s files (p_objects: name and created_at
@@ -11872,6 +12046,7 @@ alter table unstuck.webhook_inbox enable row level security;
 alter table unstuck_private.audit_lock enable row level security;
 alter table unstuck_private.deployment enable row level security;
 alter table unstuck_private.deployment_alarms enable row level security;
+alter table unstuck_private.events_seen enable row level security;
 alter table unstuck_private.file_walks enable row level security;
 alter table unstuck_private.installed enable row level security;
 alter table unstuck_private.migrations enable row level security;
@@ -11929,6 +12104,8 @@ grant execute on function unstuck.cleanup_all_stale_ai_jobs() to service_role;
 grant execute on function unstuck.consume_upscaler_credits(uuid,bigint,text) to service_role;
 grant execute on function unstuck.credit_grant_v1(uuid,bigint,text,text) to service_role;
 grant execute on function unstuck.deployment_alarm_v1() to service_role;
+grant execute on function unstuck.doctor_v1() to service_role;
+grant execute on function unstuck.event_seen_v1(text,text) to service_role;
 grant execute on function unstuck.files_choose_v1(text,text,jsonb,uuid) to service_role;
 grant execute on function unstuck.files_deleted_v1(text,integer,integer,uuid,text,text) to service_role;
 grant execute on function unstuck.files_due_v1() to service_role;
