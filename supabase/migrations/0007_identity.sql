@@ -984,7 +984,7 @@ $c$;
 revoke all on function unstuck.job_enqueue_v2 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_enqueue_v2 to service_role;
 
---: source purchase/purchase_record_v1.sql 558aa0c3db90
+--: source purchase/purchase_record_v1.sql 679cf6a9c86f
 create or replace function unstuck.purchase_record_v1(p_seller text, p_fact jsonb)
 returns table (granted bigint, taken bigint, replayed boolean, user_id uuid)
 language plpgsql
@@ -996,17 +996,18 @@ $$
 #variable_conflict use_column
 declare
   v_fact jsonb;
-  v_keys text[] := array(
-    select distinct k.key collate "C"
-    from jsonb_array_elements_text(p_fact -> 'keys') as k (key)
-    order by 1
-  );
+  v_keys text[];
   v_ids uuid[];
   v_is_new boolean;
   v_settled record;
 begin
   perform unstuck_private.refuse_other_deployment();
   v_fact := unstuck_private.purchase_fact(p_fact);
+  v_keys := array(
+    select distinct k.key collate "C"
+    from jsonb_array_elements_text(p_fact -> 'keys') as k (key)
+    order by 1
+  );
   if coalesce(p_seller, '') = '' then
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
@@ -2944,7 +2945,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   7,
   'identity',
-  '67356420f9f101aa6bb45b8fb744f86bb1f5ef9e446fee937d903dae09b12e2c'
+  'e2bf46fa7c8eba5cd44baaf9331037530c1f690fe6c17627044218b2d0c8c850'
 );
 
 notify pgrst, 'reload schema';
