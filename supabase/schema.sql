@@ -2160,17 +2160,18 @@ AS $function$
 #variable_conflict use_column
 declare
   v_fact jsonb;
-  v_keys text[] := array(
-    select distinct k.key collate "C"
-    from jsonb_array_elements_text(p_fact -> 'keys') as k (key)
-    order by 1
-  );
+  v_keys text[];
   v_ids uuid[];
   v_is_new boolean;
   v_settled record;
 begin
   perform unstuck_private.refuse_other_deployment();
   v_fact := unstuck_private.purchase_fact(p_fact);
+  v_keys := array(
+    select distinct k.key collate "C"
+    from jsonb_array_elements_text(p_fact -> 'keys') as k (key)
+    order by 1
+  );
   if coalesce(p_seller, '') = '' then
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
