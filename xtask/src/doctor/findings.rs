@@ -322,7 +322,7 @@ fn key_fault(name: &str, report: &ToldSettings, live: &[String]) -> Option<Findi
         ));
     }
     let has_secret = report.settings.get("SUPABASE_JWT_SECRET").is_some_and(Option::is_some);
-    // A key that was retired may stay; one of the project that is missing, or no common one, may not.
+    // A retired key may stay, if the project's own are there too.
     let unknown = |ids: &&Vec<String>| {
         live.iter().any(|id| !ids.contains(id)) || !ids.iter().any(|id| live.contains(id))
     };

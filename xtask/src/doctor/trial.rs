@@ -1,7 +1,7 @@
 //! One real order, from the upload to the result, whose price is given back.
 //!
-//! Whoever orders is an ordinary user of the app, with credits. What the order took comes back as goodwill, once, and the balance
-//! after it is compared with the one before.
+//! Whoever orders is an ordinary user of the app, with credits. What the order took comes back as a
+//! grant, once, and the balance after it is compared with the one before.
 
 use std::time::{Duration, Instant};
 
