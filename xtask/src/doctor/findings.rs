@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use shared::core::config::{GROUPS, Presence, fingerprint};
 
-use super::observed::{DatabaseState, Expected, Observed, Refusal, SettingsReport};
+use super::observed::{DatabaseState, Expected, NoAnswer, Observed, ToldSettings};
 use super::{Finding, SERVICE_KEY, readers, storage_findings::storage};
 use crate::function::Function;
 
@@ -149,7 +149,7 @@ fn functions(observed: &Observed, expected: &Expected) -> Vec<Finding> {
 }
 
 /// One setting of the functions that told of it.
-struct Told<'a> {
+struct SettingEverywhere<'a> {
     name: &'static str,
     presence: Presence,
     /// Function → fingerprint.
@@ -158,7 +158,7 @@ struct Told<'a> {
     differs: bool,
 }
 
-fn told<'a>(observed: &'a Observed, expected: &'a Expected) -> Vec<Told<'a>> {
+fn told<'a>(observed: &'a Observed, expected: &'a Expected) -> Vec<SettingEverywhere<'a>> {
     let settings = GROUPS.iter().flat_map(|group| group.settings);
     let told = settings.map(|setting| {
         let readers = readers(&expected.functions, setting.name);
@@ -169,7 +169,7 @@ fn told<'a>(observed: &'a Observed, expected: &'a Expected) -> Vec<Told<'a>> {
             let digits = report.settings.get(setting.name).and_then(Option::as_deref);
             Some((function.name.as_str(), digits))
         };
-        Told {
+        SettingEverywhere {
             name: setting.name,
             presence: setting.presence,
             differs: examples.len() > 1,
@@ -190,8 +190,8 @@ fn settings(observed: &Observed, expected: &Expected) -> Vec<Finding> {
     found
 }
 
-fn setting(told: &Told<'_>, expected: &Expected) -> Option<Finding> {
-    let Told { name, presence, values, differs } = told;
+fn setting(told: &SettingEverywhere<'_>, expected: &Expected) -> Option<Finding> {
+    let SettingEverywhere { name, presence, values, differs } = told;
     let missing = functions_with(values, None);
     if matches!(presence, Presence::Required | Presence::Deployed) && !missing.is_empty() {
         let words = format!("missing in {}", missing.join(", "));
@@ -277,7 +277,7 @@ fn keys(observed: &Observed, expected: &Expected) -> Vec<Finding> {
         let checks = checks.iter().any(|function| function.name == *name);
         checks.then_some((name.as_str(), report))
     });
-    let reports: Vec<(&str, &SettingsReport)> = reports.collect();
+    let reports: Vec<(&str, &ToldSettings)> = reports.collect();
     let faults: Vec<Finding> =
         reports.iter().filter_map(|(name, report)| key_fault(name, report, live)).collect();
     if faults.is_empty() {
@@ -313,7 +313,7 @@ fn public_key(observed: &Observed, expected: &Expected) -> Finding {
 }
 
 /// Why a function would refuse the tokens that the project gives out.
-fn key_fault(name: &str, report: &SettingsReport, live: &[String]) -> Option<Finding> {
+fn key_fault(name: &str, report: &ToldSettings, live: &[String]) -> Option<Finding> {
     if report.secret_fits == Some(false) {
         return Some(lack(
             "SUPABASE_JWT_SECRET",
@@ -322,7 +322,7 @@ fn key_fault(name: &str, report: &SettingsReport, live: &[String]) -> Option<Fin
         ));
     }
     let has_secret = report.settings.get("SUPABASE_JWT_SECRET").is_some_and(Option::is_some);
-    // A key that was retired may stay; one of the project that is missing, or no common one, may not.
+    // A retired key may stay, if the project's own are there too.
     let unknown = |ids: &&Vec<String>| {
         live.iter().any(|id| !ids.contains(id)) || !ids.iter().any(|id| live.contains(id))
     };
@@ -343,11 +343,11 @@ fn key_fault(name: &str, report: &SettingsReport, live: &[String]) -> Option<Fin
 }
 
 /// By what the functions verify a user's token.
-fn ways(reports: &[(&str, &SettingsReport)], live: &[String]) -> String {
-    let count = |is: &dyn Fn(&SettingsReport) -> bool| {
+fn ways(reports: &[(&str, &ToldSettings)], live: &[String]) -> String {
+    let count = |is: &dyn Fn(&ToldSettings) -> bool| {
         reports.iter().filter(|(_, report)| is(report)).count()
     };
-    let has_secret = |report: &SettingsReport| {
+    let has_secret = |report: &ToldSettings| {
         report.settings.get("SUPABASE_JWT_SECRET").is_some_and(Option::is_some)
     };
     let secret = count(&has_secret);
@@ -507,7 +507,7 @@ fn sellers(observed: &Observed, state: &DatabaseState) -> Option<Finding> {
 /// Whether an app reaches the project by the gateway's address, unless that is switched off.
 fn pass_through(observed: &Observed, expected: &Expected) -> Option<Finding> {
     let subject = "PROJECT_PASS_THROUGH";
-    let is_off = |refusal: &Refusal| {
+    let is_off = |refusal: &NoAnswer| {
         refusal.status == Some(404) && refusal.message.contains("PROJECT_PASS_THROUGH")
     };
     match &observed.pass_through {

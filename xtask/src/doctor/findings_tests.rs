@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::super::observed::{
-    Bucket, DatabaseState, DeploymentRow, EventSeen, Expected, Observed, OpenCircuit, PageState,
-    Refusal, SettingsReport, StorageState, StoredCounts,
+    DatabaseState, DeploymentRow, EventSeen, Expected, NoAnswer, Observed, OpenCircuit, PageState,
+    SeenBucket, StorageState, StoredCounts, ToldSettings,
 };
 use super::super::{Finding, SERVICE_KEY};
 use super::{findings, fingerprint};
@@ -38,7 +38,7 @@ fn healthy() -> (Observed, Expected) {
             function.variables().map(|name| (name.clone(), digits(name, &value_of(name))));
         let settings: BTreeMap<_, _> = settings.collect();
         let gives_out = ["FUNCTIONS_URL", "WEBHOOK_SECRET"];
-        let report = SettingsReport {
+        let report = ToldSettings {
             deployment: "live".to_owned(),
             key_ids: Some(vec!["k1".to_owned()]),
             secret_fits: Some(true),
@@ -67,7 +67,7 @@ fn healthy() -> (Observed, Expected) {
             bindings.map(|binding| ((function.name.clone(), binding), Ok(())))
         })
         .collect();
-    let bucket = |id: &str| Bucket {
+    let bucket = |id: &str| SeenBucket {
         id: id.to_owned(),
         public: Some(true),
         bytes_max: Some(512 * 1024 * 1024),
@@ -124,12 +124,12 @@ fn healthy() -> (Observed, Expected) {
     (observed, expected)
 }
 
-fn refused(status: u16, code: &str, message: &str) -> Refusal {
-    Refusal { status: Some(status), code: code.to_owned(), message: message.to_owned() }
+fn refused(status: u16, code: &str, message: &str) -> NoAnswer {
+    NoAnswer { status: Some(status), code: code.to_owned(), message: message.to_owned() }
 }
 
 impl Observed {
-    fn report(&mut self, function: &str) -> &mut SettingsReport {
+    fn report(&mut self, function: &str) -> &mut ToldSettings {
         self.reports.get_mut(function).unwrap().as_mut().unwrap()
     }
 
@@ -142,17 +142,17 @@ impl Observed {
         self.database.as_mut().unwrap()
     }
 
-    fn bucket(&mut self, id: &str) -> &mut Bucket {
+    fn bucket(&mut self, id: &str) -> &mut SeenBucket {
         let buckets = &mut self.state().storage.as_mut().unwrap().buckets;
         buckets.iter_mut().find(|bucket| bucket.id == id).unwrap()
     }
 }
 
 /// A fault, what names it, and a part of its words and of its cure.
-type Fault = (fn(&mut Observed), &'static str, &'static str, &'static str);
+type PutFault = (fn(&mut Observed), &'static str, &'static str, &'static str);
 
 #[rustfmt::skip]
-const FAULTS: &[Fault] = &[
+const FAULTS: &[PutFault] = &[
     (|seen| seen.set("replicate-async-worker", "WEBHOOK_SECRET", Some("another")),
         "WEBHOOK_SECRET", "yours in replicate-async-worker", "deploy live"),
     (|seen| seen.set("cleanup-stale-jobs", "FUNCTIONS_URL", None),
@@ -162,7 +162,8 @@ const FAULTS: &[Fault] = &[
     (|seen| drop(seen.reports.insert("replicate-async-status".into(),
         Err(refused(404, "not_found", "Not found")))),
         "replicate-async-status", "no function of that name", "deploy live"),
-    (|seen| drop(seen.reports.insert("replicate-async-status".into(), Err(refused(401, "unauthorized", "")))),
+    (|seen| drop(seen.reports.insert("replicate-async-status".into(),
+        Err(refused(401, "unauthorized", "")))),
         "replicate-async-status", "SUPABASE_SERVICE_ROLE_KEY is another", "deploy live"),
     (|seen| drop(seen.reports.insert("placed-run".into(),
         Err(refused(500, "misconfigured", "SUPABASE_URL is missing or not valid")))),
@@ -179,7 +180,7 @@ const FAULTS: &[Fault] = &[
         Err(refused(401, "unauthorized", "Sign in first")))),
         "WEBHOOK_SECRET", "provider-webhook has another one", "deploy live"),
     (|seen| drop(seen.webhooks.insert(format!("{ADDRESS}good"),
-        Err(Refusal { message: "connection refused".into(), ..Refusal::default() }))),
+        Err(NoAnswer { message: "connection refused".into(), ..NoAnswer::default() }))),
         "FUNCTIONS_URL", "does not arrive", "public address"),
     (|seen| drop(seen.webhooks.insert(format!("{ADDRESS}good"), Ok("staging".into()))),
         "FUNCTIONS_URL", "answers the deployment staging", "this gateway's address"),
@@ -270,7 +271,7 @@ fn a_database_that_does_not_answer_is_told_from_its_refusal() {
         (refused(406, "PGRST106", "Invalid schema"), "database", "not exposed"),
         (refused(404, "PGRST202", "no function"), "database", "old ones"),
         (refused(401, "", "Invalid API key"), SERVICE_KEY, "does not take the key"),
-        (Refusal::default(), "database", "no answer"),
+        (NoAnswer::default(), "database", "no answer"),
     ] {
         let (mut observed, expected) = healthy();
         observed.database = Err(refusal);

@@ -8,7 +8,7 @@ use reqwest::{Client, RequestBuilder};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::observed::{DatabaseState, Expected, Observed, PageState, Refusal, SettingsReport};
+use super::observed::{DatabaseState, Expected, NoAnswer, Observed, PageState, ToldSettings};
 use super::{DoctorTarget, providers};
 use crate::function::Function;
 
@@ -55,7 +55,7 @@ impl<'a> Doctor<'a> {
         project: &str,
         name: &str,
         args: &Value,
-    ) -> Result<T, Refusal> {
+    ) -> Result<T, NoAnswer> {
         let request = self.http.post(format!("{project}/rest/v1/rpc/{name}")).json(args);
         let request = request.header("content-profile", SCHEMA).header("accept-profile", SCHEMA);
         answer(self.as_service(request)).await
@@ -68,16 +68,16 @@ fn with_key(request: RequestBuilder, key: &str) -> RequestBuilder {
 }
 
 /// The JSON of a good answer.
-pub(super) async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, Refusal> {
-    let silent = |error: reqwest::Error| Refusal {
+pub(super) async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, NoAnswer> {
+    let silent = |error: reqwest::Error| NoAnswer {
         message: error.without_url().to_string(),
-        ..Refusal::default()
+        ..NoAnswer::default()
     };
     let response = request.send().await.map_err(silent)?;
     let status = response.status();
     let text = response.text().await.map_err(silent)?;
     let body: Value = serde_json::from_str(&text).unwrap_or_default();
-    let refusal = |message: &str| Refusal {
+    let refusal = |message: &str| NoAnswer {
         status: Some(status.as_u16()),
         code: body["code"].as_str().unwrap_or_default().to_owned(),
         message: message.to_owned(),
@@ -90,7 +90,7 @@ pub(super) async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Resu
 
 pub(super) async fn look(target: &DoctorTarget, expected: &Expected) -> Result<Observed> {
     let doctor = Doctor::new(target)?;
-    let page: Result<PageState, Refusal> =
+    let page: Result<PageState, NoAnswer> =
         answer(doctor.http.get(format!("{}/config.json", target.gateway))).await;
     let given = target.known.get("SUPABASE_URL").cloned();
     let project = given.or_else(|| page.as_ref().ok().map(|page| page.supabase_url.clone()));
@@ -125,7 +125,7 @@ pub(super) async fn look(target: &DoctorTarget, expected: &Expected) -> Result<O
 
 /// What a function tells of itself; one that the gateway is not bound to is asked by one that calls
 /// it.
-async fn report(doctor: &Doctor<'_>, function: &Function) -> Result<SettingsReport, Refusal> {
+async fn report(doctor: &Doctor<'_>, function: &Function) -> Result<ToldSettings, NoAnswer> {
     let name = &function.name;
     let path = match function.placement_region {
         Some(_) => format!("{CALLER_OF_PLACED}/settings-of-{name}"),
@@ -138,7 +138,7 @@ async fn report(doctor: &Doctor<'_>, function: &Function) -> Result<SettingsRepo
 async fn probes(
     doctor: &Doctor<'_>,
     functions: &[Function],
-) -> BTreeMap<(String, String), Result<(), Refusal>> {
+) -> BTreeMap<(String, String), Result<(), NoAnswer>> {
     let mut probes = BTreeMap::new();
     // The gateway reaches no other function.
     for function in functions.iter().filter(|function| function.placement_region.is_none()) {
@@ -159,7 +159,7 @@ async fn database(
     project: &str,
     functions: &[Function],
     probed: Instant,
-) -> (Result<DatabaseState, Refusal>, f64) {
+) -> (Result<DatabaseState, NoAnswer>, f64) {
     loop {
         let asked = doctor.rpc::<DatabaseState>(project, "doctor_v1", &json!({})).await;
         let waited = probed.elapsed();
@@ -186,12 +186,12 @@ impl DatabaseState {
 }
 
 /// Calls the address of no job from outside, and returns which deployment answered.
-async fn webhook(doctor: &Doctor<'_>, address: &str) -> Result<String, Refusal> {
+async fn webhook(doctor: &Doctor<'_>, address: &str) -> Result<String, NoAnswer> {
     let body: Value = answer(doctor.http.post(address).json(&json!({}))).await?;
-    body["deployment"].as_str().map(str::to_owned).ok_or_else(|| Refusal {
+    body["deployment"].as_str().map(str::to_owned).ok_or_else(|| NoAnswer {
         status: Some(200),
         message: "what answers there is no function of ours, or an older one".to_owned(),
-        ..Refusal::default()
+        ..NoAnswer::default()
     })
 }
 
@@ -200,7 +200,7 @@ async fn public_key(
     doctor: &Doctor<'_>,
     project: &str,
     page: Option<&PageState>,
-) -> Result<(), Refusal> {
+) -> Result<(), NoAnswer> {
     let key = page.map(|page| page.supabase_key.as_str()).unwrap_or_default();
     let url = format!("{project}/rest/v1/credit_packs?select=pack&limit=1");
     let request = doctor.http.get(url).header("accept-profile", SCHEMA);
@@ -208,7 +208,7 @@ async fn public_key(
 }
 
 /// The ids of the keys with which the project's tokens can be verified.
-async fn key_ids(doctor: &Doctor<'_>, project: &str) -> Result<Vec<String>, Refusal> {
+async fn key_ids(doctor: &Doctor<'_>, project: &str) -> Result<Vec<String>, NoAnswer> {
     let url = format!("{project}/auth/v1/.well-known/jwks.json");
     let document: Value = answer(doctor.http.get(url)).await?;
     let keys = document["keys"].as_array().into_iter().flatten();
@@ -216,7 +216,7 @@ async fn key_ids(doctor: &Doctor<'_>, project: &str) -> Result<Vec<String>, Refu
 }
 
 /// Asks the gateway for a path of the project: its own 404 says that it passes nothing on.
-async fn pass_through(doctor: &Doctor<'_>) -> Result<(), Refusal> {
+async fn pass_through(doctor: &Doctor<'_>) -> Result<(), NoAnswer> {
     let url = format!("{}/auth/v1/.well-known/jwks.json", doctor.target.gateway);
     answer::<Value>(doctor.http.get(url)).await.map(drop)
 }

@@ -27,8 +27,8 @@ use crate::function::{self, Function};
 
 pub use findings::findings;
 pub use observed::{
-    Bucket, DatabaseState, EventSeen, Expected, Observed, OpenCircuit, PageState, Refusal,
-    SettingsReport, StorageState, StoredCounts,
+    DatabaseState, EventSeen, Expected, NoAnswer, Observed, OpenCircuit, PageState, SeenBucket,
+    StorageState, StoredCounts, ToldSettings,
 };
 
 const SERVICE_KEY: &str = "SUPABASE_SERVICE_ROLE_KEY";

@@ -11,7 +11,7 @@ use crate::paths;
 
 /// Why there is no answer that can be used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Refusal {
+pub struct NoAnswer {
     /// Of HTTP; none where nothing answered.
     pub status: Option<u16>,
     /// `code` of the answer.
@@ -20,7 +20,7 @@ pub struct Refusal {
     pub message: String,
 }
 
-impl Refusal {
+impl NoAnswer {
     pub fn words(&self) -> String {
         match self.status {
             Some(status) => format!("{status} {} {}", self.code, self.message).trim().to_owned(),
@@ -32,7 +32,7 @@ impl Refusal {
 /// What a function tells of itself at `__settings`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct SettingsReport {
+pub struct ToldSettings {
     pub deployment: String,
     /// Setting → fingerprint of its value.
     pub settings: BTreeMap<String, Option<String>>,
@@ -50,7 +50,7 @@ pub struct PageState {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Bucket {
+pub struct SeenBucket {
     pub id: String,
     pub public: Option<bool>,
     pub bytes_max: Option<i64>,
@@ -59,7 +59,7 @@ pub struct Bucket {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct StorageState {
-    pub buckets: Vec<Bucket>,
+    pub buckets: Vec<SeenBucket>,
     pub row_security: Option<bool>,
     /// The condition of the policy that lets users upload.
     pub upload_policy: Option<String>,
@@ -111,21 +111,21 @@ pub struct DatabaseState {
 /// Everything that was seen.
 #[derive(Clone, Debug)]
 pub struct Observed {
-    pub page: Result<PageState, Refusal>,
+    pub page: Result<PageState, NoAnswer>,
     /// Function → what it tells.
-    pub reports: BTreeMap<String, Result<SettingsReport, Refusal>>,
+    pub reports: BTreeMap<String, Result<ToldSettings, NoAnswer>>,
     /// After the probes came, or should have come.
-    pub database: Result<DatabaseState, Refusal>,
+    pub database: Result<DatabaseState, NoAnswer>,
     /// A read of a table with the public key.
-    pub public_key: Result<(), Refusal>,
+    pub public_key: Result<(), NoAnswer>,
     /// The ids of the project's public keys.
-    pub key_ids: Result<Vec<String>, Refusal>,
+    pub key_ids: Result<Vec<String>, NoAnswer>,
     /// The gateway's answer for a path of the project.
-    pub pass_through: Result<(), Refusal>,
+    pub pass_through: Result<(), NoAnswer>,
     /// Address of no job → the deployment that answered there.
-    pub webhooks: BTreeMap<String, Result<String, Refusal>>,
+    pub webhooks: BTreeMap<String, Result<String, NoAnswer>>,
     /// Function and binding → whether it could send a probe.
-    pub probes: BTreeMap<(String, String), Result<(), Refusal>>,
+    pub probes: BTreeMap<(String, String), Result<(), NoAnswer>>,
     /// How long ago the first probe was sent.
     pub probed_seconds: f64,
     /// Provider or app → what a free call of it said.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::paths;
 
-type Known = BTreeMap<String, String>;
+type KnownSettings = BTreeMap<String, String>;
 /// What an app's call shows of its node list.
 const NODE_LIST: &str = "nodeInfoList";
 const ANTHROPIC_VERSION: (&str, &str) = ("anthropic-version", "2023-06-01");
@@ -25,7 +25,10 @@ pub(super) fn setting_of(subject: &str) -> &'static str {
 }
 
 /// Provider or app → what its free call said.
-pub(super) async fn ask(http: &Client, known: &Known) -> BTreeMap<String, Result<(), String>> {
+pub(super) async fn ask(
+    http: &Client,
+    known: &KnownSettings,
+) -> BTreeMap<String, Result<(), String>> {
     let mut said = BTreeMap::new();
     let calls = [
         ("runninghub", runninghub(http, known)),
@@ -44,29 +47,29 @@ pub(super) async fn ask(http: &Client, known: &Known) -> BTreeMap<String, Result
     said
 }
 
-fn setting<'a>(known: &'a Known, name: &str) -> Option<&'a str> {
+fn setting<'a>(known: &'a KnownSettings, name: &str) -> Option<&'a str> {
     known.get(name).map(|value| value.trim_end_matches('/')).filter(|value| !value.is_empty())
 }
 
-fn runninghub(http: &Client, known: &Known) -> Option<RequestBuilder> {
+fn runninghub(http: &Client, known: &KnownSettings) -> Option<RequestBuilder> {
     let base = setting(known, "RUNNINGHUB_BASE_URL")?;
     let key = setting(known, "RUNNINGHUB_API_KEY")?;
     Some(http.post(format!("{base}/uc/openapi/accountStatus")).json(&json!({ "apikey": key })))
 }
 
-fn replicate(http: &Client, known: &Known) -> Option<RequestBuilder> {
+fn replicate(http: &Client, known: &KnownSettings) -> Option<RequestBuilder> {
     let base = setting(known, "REPLICATE_BASE_URL")?;
     let token = setting(known, "REPLICATE_API_TOKEN")?;
     Some(http.get(format!("{base}/webhooks/default/secret")).bearer_auth(token))
 }
 
-fn gemini(http: &Client, known: &Known) -> Option<RequestBuilder> {
+fn gemini(http: &Client, known: &KnownSettings) -> Option<RequestBuilder> {
     let base = setting(known, "GEMINI_BASE_URL")?;
     let (key, model) = (setting(known, "GEMINI_API_KEY")?, setting(known, "GEMINI_MODEL")?);
     Some(http.get(format!("{base}/v1beta/models/{model}")).header("x-goog-api-key", key))
 }
 
-fn llm(http: &Client, known: &Known) -> Option<RequestBuilder> {
+fn llm(http: &Client, known: &KnownSettings) -> Option<RequestBuilder> {
     let base = setting(known, "LLM_BASE_URL")?;
     let (key, model) = (setting(known, "LLM_API_KEY")?, setting(known, "LLM_MODEL")?);
     let request = http.get(format!("{base}/models/{model}"));
@@ -99,7 +102,11 @@ async fn good_answer(request: RequestBuilder) -> Result<Value, String> {
 }
 
 /// Asks for each app's node list, and compares it with the nodes that the tool sends to.
-async fn apps(http: &Client, known: &Known, said: &mut BTreeMap<String, Result<(), String>>) {
+async fn apps(
+    http: &Client,
+    known: &KnownSettings,
+    said: &mut BTreeMap<String, Result<(), String>>,
+) {
     let Some(base) = setting(known, "RUNNINGHUB_BASE_URL") else { return };
     let Some(key) = setting(known, "RUNNINGHUB_API_KEY") else { return };
     let apps = setting(known, "RUNNINGHUB_APPS").unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use super::Finding;
 use super::findings::{good, lack};
-use super::observed::{Bucket, DatabaseState, Expected, StorageState};
+use super::observed::{DatabaseState, Expected, SeenBucket, StorageState};
 
 /// What the migration makes the buckets for: the largest upload, the largest result.
 const UPLOAD_BYTES: i64 = 50 * 1024 * 1024;
@@ -35,7 +35,7 @@ pub(super) fn storage(state: &DatabaseState, expected: &Expected) -> Vec<Finding
 fn bucket(seen: &StorageState, id: &str, bytes: i64, holds: Option<&str>) -> Option<Finding> {
     let subject = format!("bucket {id}");
     let set = |what: &str| format!("update storage.buckets set {what} where id = '{id}';");
-    let Some(Bucket { public, bytes_max, types, .. }) =
+    let Some(SeenBucket { public, bytes_max, types, .. }) =
         seen.buckets.iter().find(|bucket| bucket.id == id)
     else {
         let make = format!("insert into storage.buckets (id, name, public) values ('{id}', '{id}'");

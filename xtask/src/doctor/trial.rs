@@ -1,7 +1,7 @@
 //! One real order, from the upload to the result, whose price is given back.
 //!
-//! Whoever orders is an ordinary user of the app, with credits. What the order took comes back as goodwill, once, and the balance
-//! after it is compared with the one before.
+//! Whoever orders is an ordinary user of the app, with credits. What the order took comes back as a
+//! grant, once, and the balance after it is compared with the one before.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::findings::{good, lack};
 use super::look::{Doctor, answer};
-use super::observed::{Observed, PageState, Refusal};
+use super::observed::{NoAnswer, Observed, PageState};
 use super::{DoctorTarget, Finding, TrialOrder};
 
 /// How long an order may take.
@@ -52,9 +52,9 @@ struct Trial<'a> {
 }
 
 /// What went wrong, in words.
-type Outcome<T> = Result<T, String>;
+type TrialResult<T> = Result<T, String>;
 
-fn failed(what: &str) -> impl Fn(Refusal) -> String + '_ {
+fn failed(what: &str) -> impl Fn(NoAnswer) -> String + '_ {
     move |refusal| format!("{what}: {}", refusal.words())
 }
 
@@ -63,7 +63,7 @@ impl<'a> Trial<'a> {
         target: &'a DoctorTarget,
         observed: &Observed,
         order: &'a TrialOrder,
-    ) -> Outcome<Trial<'a>> {
+    ) -> TrialResult<Trial<'a>> {
         let doctor = Doctor::new(target).map_err(|error| error.to_string())?;
         let page = observed.page.clone().map_err(failed("/config.json"))?;
         let TrialOrder { tool, email, password } = order;
@@ -78,7 +78,7 @@ impl<'a> Trial<'a> {
         Ok(trial)
     }
 
-    async fn balance_now(&self) -> Outcome<i64> {
+    async fn balance_now(&self) -> TrialResult<i64> {
         let url = self.project("rest/v1/credit_accounts?select=balance");
         let request = self.doctor.http.get(url).header("accept-profile", "unstuck");
         let rows: Value = answer(self.as_user(request)).await.map_err(failed("balance"))?;
@@ -95,7 +95,7 @@ impl<'a> Trial<'a> {
 
     /// Uploads, orders, and waits for the end. `taken` becomes the job as soon as it may be
     /// charged.
-    async fn run(&self, taken: &mut Option<String>) -> Outcome<String> {
+    async fn run(&self, taken: &mut Option<String>) -> TrialResult<String> {
         let job = uuid::Uuid::new_v4().to_string();
         let picture = self.upload(&job).await?;
         let body = json!({
@@ -124,7 +124,7 @@ impl<'a> Trial<'a> {
         }
     }
 
-    async fn upload(&self, job: &str) -> Outcome<String> {
+    async fn upload(&self, job: &str) -> TrialResult<String> {
         let path = format!("uploads/{}/{job}/doctor.png", self.user);
         let request = self.doctor.http.post(self.project(&format!("storage/v1/object/{path}")));
         let request = request.header("content-type", "image/png").body(PICTURE);
@@ -132,7 +132,7 @@ impl<'a> Trial<'a> {
         Ok(self.project(&format!("storage/v1/object/public/{path}")))
     }
 
-    async fn completed(&self, state: &Value, began: Instant) -> Outcome<String> {
+    async fn completed(&self, state: &Value, began: Instant) -> TrialResult<String> {
         let url = state["outputUrl"].as_str().unwrap_or_default();
         let shown = self.doctor.http.get(url).send().await;
         let status = shown.map_err(|error| error.without_url().to_string())?.status();
@@ -143,7 +143,7 @@ impl<'a> Trial<'a> {
     }
 
     /// Gives back what the job still holds of the balance, and compares it with the one before.
-    async fn give_back(&self, job: Option<&str>) -> Outcome<String> {
+    async fn give_back(&self, job: Option<&str>) -> TrialResult<String> {
         let Some(job) = job else { return Ok("nothing was charged".to_owned()) };
         let url = self
             .project(&format!("rest/v1/jobs?id=eq.{job}&select=credits_charged,credits_refunded"));
