@@ -1295,15 +1295,12 @@ CREATE OR REPLACE FUNCTION unstuck.doctor_v1()
  SET search_path TO ''
  SET statement_timeout TO '10s'
 AS $function$
-declare
-  v_identity jsonb;
 begin
-  if to_regclass('unstuck_private.deployment') is not null then
-    execute 'select to_jsonb(d) from unstuck_private.deployment d limit 1'
-    into v_identity;
-  end if;
   return jsonb_build_object(
-    'identity', v_identity,
+    'identity', (
+      select to_jsonb(d)
+      from unstuck_private.deployment d
+    ),
     'storage', unstuck_private.storage_state(),
     'admins', unstuck_private.admins_count(),
     'migrations', (
@@ -1364,10 +1361,12 @@ CREATE OR REPLACE FUNCTION unstuck.event_seen_v1(p_function text, p_event text)
  SET search_path TO ''
  SET statement_timeout TO '5s'
 AS $function$
+  select unstuck_private.refuse_other_deployment();
+
   insert into unstuck_private.events_seen as e (function, event)
   values (p_function, p_event)
   on conflict (function, event) do update
-  set at = clock_timestamp()
+  set at = clock_timestamp();
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.files_choose_v1(p_kind text, p_bucket text, p_objects jsonb, p_user_id uuid DEFAULT NULL::uuid)
@@ -11192,7 +11191,7 @@ Caller: every function, when its cron fires, and when its queue brings a probe o
 
 Effect: the time of the newest such event is now.
 
-Refuses: an event that is none of `events_seen`.
+Refuses: the Worker of another deployment, and an event that is none of `events_seen`.
 
 Replay: the same once more.
 ';

@@ -614,7 +614,7 @@ end $$;
 
 revoke all on function unstuck_private.admins_count from public, anon, authenticated, service_role;
 
---: source doctor/doctor_v1.sql 24655978949b
+--: source doctor/doctor_v1.sql ddfab4ece9b5
 create or replace function unstuck.doctor_v1() returns jsonb
 language plpgsql
 stable
@@ -623,15 +623,12 @@ set search_path = ''
 set statement_timeout = '10s'
 as
 $$
-declare
-  v_identity jsonb;
 begin
-  if to_regclass('unstuck_private.deployment') is not null then
-    execute 'select to_jsonb(d) from unstuck_private.deployment d limit 1'
-    into v_identity;
-  end if;
   return jsonb_build_object(
-    'identity', v_identity,
+    'identity', (
+      select to_jsonb(d)
+      from unstuck_private.deployment d
+    ),
     'storage', unstuck_private.storage_state(),
     'admins', unstuck_private.admins_count(),
     'migrations', (
@@ -699,7 +696,7 @@ $c$;
 revoke all on function unstuck.doctor_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.doctor_v1 to service_role;
 
---: source doctor/event_seen_v1.sql fe9b4b9b7744
+--: source doctor/event_seen_v1.sql 8df5a1dde354
 create or replace function unstuck.event_seen_v1(p_function text, p_event text)
 returns void
 language sql
@@ -708,10 +705,12 @@ set search_path = ''
 set statement_timeout = '5s'
 as
 $$
+  select unstuck_private.refuse_other_deployment();
+
   insert into unstuck_private.events_seen as e (function, event)
   values (p_function, p_event)
   on conflict (function, event) do update
-  set at = clock_timestamp()
+  set at = clock_timestamp();
 $$;
 
 comment on function unstuck.event_seen_v1 is $c$
@@ -719,7 +718,7 @@ Caller: every function, when its cron fires, and when its queue brings a probe o
 
 Effect: the time of the newest such event is now.
 
-Refuses: an event that is none of `events_seen`.
+Refuses: the Worker of another deployment, and an event that is none of `events_seen`.
 
 Replay: the same once more.
 $c$;
@@ -3147,7 +3146,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   7,
   'deployments',
-  'dab73faf3055805ee7b2fd1a17f245b7238ed497544ac25fd618da787d400dcb'
+  'cdc5bb84db765caaef3e5fa6c465c3d1cb08bb97094690ce8857b3b0c7041f78'
 );
 
 notify pgrst, 'reload schema';

@@ -11,6 +11,7 @@ mod claimers;
 mod clocks;
 mod credits;
 mod data_model;
+mod doctor;
 mod enqueue;
 mod erase;
 mod files;

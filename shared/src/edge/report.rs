@@ -13,7 +13,7 @@ use crate::core::error::ApiError;
 use crate::core::transport::Transport;
 use crate::core::webhook::{self, WebhookAddress};
 use crate::edge::call::{Call, OwnedCx};
-use crate::edge::spec::Op;
+use crate::edge::op::Op;
 
 const SETTINGS: &str = "__settings";
 const HINT: &str = "__hint";

@@ -1,12 +1,8 @@
 //! The declaration of a function, and the choice of its operation for a request.
 
-use futures_util::future::LocalBoxFuture;
-
-use crate::core::auth::{Policy, Quota};
 use crate::core::config::RequiredGroups;
 use crate::core::error::{ApiError, ErrorCode};
-use crate::core::reply::Reply;
-use crate::edge::call::Call;
+use crate::edge::op::Op;
 use crate::edge::report;
 
 /// The declaration of a function.
@@ -22,42 +18,6 @@ pub struct Spec {
 
 /// The path under which every tool's function answers quotes, whatever its own name.
 pub const QUOTE: &str = "quote";
-
-/// The handler of an operation.
-pub type Handler = fn(Call) -> LocalBoxFuture<'static, Result<Reply, ApiError>>;
-
-/// One operation of a function, made by [`crate::op!`].
-#[derive(Debug)]
-pub struct Op {
-    /// The path segment after the function's name; empty for the function itself.
-    pub path: &'static str,
-    pub methods: &'static [&'static str],
-    pub policy: Policy,
-    /// The limit that a user's call counts against.
-    pub quota: Quota,
-    pub handler: Handler,
-}
-
-impl Op {
-    /// Returns the largest body in bytes: 1 MB for a webhook, 256 KB otherwise.
-    pub fn body_bytes_max(&self) -> usize {
-        match self.policy {
-            Policy::Provider | Policy::Seller => 1024 * 1024,
-            _ => 256 * 1024,
-        }
-    }
-
-    /// Returns whether a GET may call it. Its input may then be in the query.
-    pub fn reads_query(&self) -> bool {
-        self.methods.contains(&"GET")
-    }
-
-    /// Returns whether more path segments may follow: a webhook's URL names its run or its seller
-    /// in them.
-    fn takes_path(&self) -> bool {
-        matches!(self.policy, Policy::Provider | Policy::Seller)
-    }
-}
 
 /// The operation that a request calls.
 #[derive(Debug)]
@@ -206,8 +166,10 @@ macro_rules! function {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::auth::{Policy, Quota};
     use crate::core::body::NoInput;
     use crate::core::config::required;
+    use crate::edge::call::Call;
 
     async fn ok(_: &Call, _: NoInput) -> Result<(), ApiError> {
         Ok(())

@@ -6,15 +6,12 @@ set search_path = ''
 set statement_timeout = '10s'
 as
 $$
-declare
-  v_identity jsonb;
 begin
-  if to_regclass('unstuck_private.deployment') is not null then
-    execute 'select to_jsonb(d) from unstuck_private.deployment d limit 1'
-    into v_identity;
-  end if;
   return jsonb_build_object(
-    'identity', v_identity,
+    'identity', (
+      select to_jsonb(d)
+      from unstuck_private.deployment d
+    ),
     'storage', unstuck_private.storage_state(),
     'admins', unstuck_private.admins_count(),
     'migrations', (

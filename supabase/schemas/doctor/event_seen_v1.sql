@@ -6,10 +6,12 @@ set search_path = ''
 set statement_timeout = '5s'
 as
 $$
+  select unstuck_private.refuse_other_deployment();
+
   insert into unstuck_private.events_seen as e (function, event)
   values (p_function, p_event)
   on conflict (function, event) do update
-  set at = clock_timestamp()
+  set at = clock_timestamp();
 $$;
 
 comment on function unstuck.event_seen_v1 is $c$
@@ -17,7 +19,7 @@ Caller: every function, when its cron fires, and when its queue brings a probe o
 
 Effect: the time of the newest such event is now.
 
-Refuses: an event that is none of `events_seen`.
+Refuses: the Worker of another deployment, and an event that is none of `events_seen`.
 
 Replay: the same once more.
 $c$;
