@@ -28,9 +28,8 @@ async fn a_database_tells_what_it_is_and_what_it_lacks() {
     let db = Database::open().await;
     let fresh = db.value(ASKED).await;
     assert_has!(fresh, { "identity": null, "admins": 0, "published": true, "circuits": [] });
-    let newest = db
-        .value("select name from unstuck_private.migrations order by number desc limit 1")
-        .await;
+    let newest =
+        db.value("select name from unstuck_private.migrations order by number desc limit 1").await;
     let applied = fresh["migrations"].as_array().unwrap();
     assert_eq!(applied.last(), Some(&newest));
     db.exec(

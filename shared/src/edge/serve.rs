@@ -20,7 +20,8 @@ use crate::core::webhook::{self, Signature};
 use crate::edge::call::{Call, OwnedCx};
 use crate::edge::fetch::Fetch;
 use crate::edge::log::LogLine;
-use crate::edge::spec::{Handler, Op, Spec, route};
+use crate::edge::op::{Handler, Op};
+use crate::edge::spec::{Spec, route};
 use crate::edge::{body, config, cors, identity, rate};
 
 /// What is known of a request before its handler runs.
