@@ -43,7 +43,8 @@ declare
     'job_enqueue_v2', 'job_enqueue_v2', 'step_done_v2', 'step_complete_v2', 'webhook_record_v2',
     'webhook_applied_v1', 'provider_alarm_v1', 'sweep_begin_v1', 'sweep_end_v1', 'user_erase_v1',
     'purchase_record_v1', 'purchase_record_v1', 'purchase_checkout_v1', 'order_quote_v1',
-    'health_v1', 'steps_get_v1', 'files_due_v1', 'files_choose_v1', 'files_deleted_v1'];
+    'health_v1', 'steps_get_v1', 'files_due_v1', 'files_choose_v1', 'files_deleted_v1',
+    'event_seen_v1', 'doctor_v1', 'deployment_alarm_v1'];
   v_call text := v_calls[1 + floor(random() * cardinality(v_calls))::int];
   v_provider text := (
     select p.provider
@@ -175,6 +176,9 @@ begin
         jsonb_build_array(jsonb_build_object('name', p_user || '/' || v_job.id || '/a.png')),
         p_user);
     when 'files_deleted_v1' then perform files_deleted_v1('erased', 0, 1, p_user);
+    when 'event_seen_v1' then perform event_seen_v1('generate-website', 'queue');
+    when 'doctor_v1' then perform doctor_v1();
+    when 'deployment_alarm_v1' then perform deployment_alarm_v1();
   end case;
   return v_call;
 exception when others then
