@@ -57,7 +57,7 @@ function remedies({ tool, input, error }) {
   }
   if (error?.code !== "insufficient_credits" || !shop.sells) return {};
   const { balance, required, debt } = error.details;
-  const price = { credits: required, balance, enough: balance >= required };
+  const price = { lowest: required, unmeasured: null, balance, enough: balance >= required };
   return { buy: () => getCredits(missingCredits(price, { debt })) };
 }
 
