@@ -1797,7 +1797,7 @@ $$;
 
 revoke all on function unstuck_private.quiet_until from public, anon, authenticated, service_role;
 
---: source alert/watched.sql 39ff21bbc9ad
+--: source alert/watched.sql c7deba10cbda
 -- Everything that is watched, and how it is now, in words for an operator. It reads what sweeps
 -- have stored and scans nothing, so that health and alerts may ask as often as they like.
 create or replace function unstuck_private.watched(p_now timestamptz)
@@ -1809,15 +1809,15 @@ as
 $$
   select 'healer:' || m.healer, 'healer_stopped', h.is_bad,
     case m.healer
-      when 'edge' then 'The sweep of the Workers'
-      when 'sql' then 'The sweep of pg_cron'
-      else 'The consumers of the queues'
+      when 'edge' then 'The sweep of the Workers: '
+      when 'sql' then 'The sweep of pg_cron: '
+      else 'The consumers of the queues: '
     end
     || case
-      when not h.is_bad then ' run.'
-      when m.seen_at is null then ' have never been seen.'
+      when not h.is_bad then 'at work.'
+      when m.seen_at is null then 'never seen.'
       else format(
-        ' were last seen %s ago.',
+        'last seen %s ago.',
         unstuck_private.minutes_text(unstuck_private.minutes_between(m.seen_at, p_now)))
     end
   from unstuck_private.healer_marks m
@@ -2642,7 +2642,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   7,
   'operators',
-  '483bb03517149a204ee747fc9f89168cf092128abf5f35b0e47405f11f9458aa'
+  '3a1849dcbee9d1144d78ced69686481acfa096c888b454e9f257a0ceca08bd93'
 );
 
 notify pgrst, 'reload schema';
