@@ -1797,7 +1797,7 @@ $$;
 
 revoke all on function unstuck_private.quiet_until from public, anon, authenticated, service_role;
 
---: source alert/watched.sql c7deba10cbda
+--: source alert/watched.sql 90ff532548af
 -- Everything that is watched, and how it is now, in words for an operator. It reads what sweeps
 -- have stored and scans nothing, so that health and alerts may ask as often as they like.
 create or replace function unstuck_private.watched(p_now timestamptz)
@@ -1855,10 +1855,11 @@ $$
         '%s: %s steps ended within 15 minutes, and no webhook came%s.',
         f.provider,
         f.ended,
-        coalesce(
-          ' for ' || unstuck_private.minutes_text(
-            unstuck_private.minutes_between(f.webhook_at, p_now)),
-          ''))
+        case
+          when f.webhook_at is null then ''
+          else ' for ' || unstuck_private.minutes_text(
+            unstuck_private.minutes_between(f.webhook_at, p_now))
+        end)
       else format('%s: no webhook is overdue.', f.provider)
     end
   from unstuck_private.provider_failures(p_now) f
@@ -2642,7 +2643,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   7,
   'operators',
-  '3a1849dcbee9d1144d78ced69686481acfa096c888b454e9f257a0ceca08bd93'
+  'cabb63f02d5ddb47b2f10ab48c693c85065c5653267c1137d2d572856a7cc8c3'
 );
 
 notify pgrst, 'reload schema';

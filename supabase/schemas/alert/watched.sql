@@ -55,10 +55,11 @@ $$
         '%s: %s steps ended within 15 minutes, and no webhook came%s.',
         f.provider,
         f.ended,
-        coalesce(
-          ' for ' || unstuck_private.minutes_text(
-            unstuck_private.minutes_between(f.webhook_at, p_now)),
-          ''))
+        case
+          when f.webhook_at is null then ''
+          else ' for ' || unstuck_private.minutes_text(
+            unstuck_private.minutes_between(f.webhook_at, p_now))
+        end)
       else format('%s: no webhook is overdue.', f.provider)
     end
   from unstuck_private.provider_failures(p_now) f
