@@ -5481,6 +5481,24 @@ AS $function$
   select coalesce(p_step.checked_at > p_now - interval '45 seconds', false)
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.is_sql_scheduled()
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+begin
+  if to_regclass('cron.job') is null then
+    return false;
+  end if;
+  return exists (
+    select from cron.job j
+    where j.jobname = 'unstuck-cleanup' and j.active
+  );
+exception when insufficient_privilege then
+  return false;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.is_stale_attempt(p_step unstuck.job_steps, p_now timestamp with time zone)
  RETURNS boolean
  LANGUAGE sql
@@ -12176,6 +12194,7 @@ AS $function$
     select case m.healer
       when 'queues' then coalesce(m.asked_at < p_now - interval '10 minutes', false)
       else coalesce(m.seen_at < p_now - interval '150 seconds', true)
+        and (m.healer = 'edge' or unstuck_private.is_sql_scheduled())
     end as is_bad
   ) h
   where m.healer in ('edge', 'sql', 'queues')

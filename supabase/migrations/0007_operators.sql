@@ -1639,6 +1639,30 @@ $$;
 
 revoke all on function unstuck_private.healer_mark from public, anon, authenticated, service_role;
 
+--: source alert/is_sql_scheduled.sql 8abc2a648d49
+-- True where pg_cron shall run the SQL healer. A call by hand makes no healer of it. Where our role
+-- cannot read the schedule, nothing is expected of it.
+create or replace function unstuck_private.is_sql_scheduled() returns boolean
+language plpgsql
+stable
+set search_path = ''
+as
+$$
+begin
+  if to_regclass('cron.job') is null then
+    return false;
+  end if;
+  return exists (
+    select from cron.job j
+    where j.jobname = 'unstuck-cleanup' and j.active
+  );
+exception when insufficient_privilege then
+  return false;
+end $$;
+
+revoke all on function unstuck_private.is_sql_scheduled
+from public, anon, authenticated, service_role;
+
 --: source alert/message_sent_v1.sql a30fa157c925
 create or replace function unstuck.message_sent_v1(
   p_id uuid,
@@ -1797,7 +1821,7 @@ $$;
 
 revoke all on function unstuck_private.quiet_until from public, anon, authenticated, service_role;
 
---: source alert/watched.sql 90ff532548af
+--: source alert/watched.sql 0ac0c9f472e2
 -- Everything that is watched, and how it is now, in words for an operator. It reads what sweeps
 -- have stored and scans nothing, so that health and alerts may ask as often as they like.
 create or replace function unstuck_private.watched(p_now timestamptz)
@@ -1825,6 +1849,7 @@ $$
     select case m.healer
       when 'queues' then coalesce(m.asked_at < p_now - interval '10 minutes', false)
       else coalesce(m.seen_at < p_now - interval '150 seconds', true)
+        and (m.healer = 'edge' or unstuck_private.is_sql_scheduled())
     end as is_bad
   ) h
   where m.healer in ('edge', 'sql', 'queues')
@@ -2643,7 +2668,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   7,
   'operators',
-  'cabb63f02d5ddb47b2f10ab48c693c85065c5653267c1137d2d572856a7cc8c3'
+  '50106816c4ed684074224453eae338fa3bfddfc5922f03736fc6a88bb1323d85'
 );
 
 notify pgrst, 'reload schema';

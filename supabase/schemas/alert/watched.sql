@@ -25,6 +25,7 @@ $$
     select case m.healer
       when 'queues' then coalesce(m.asked_at < p_now - interval '10 minutes', false)
       else coalesce(m.seen_at < p_now - interval '150 seconds', true)
+        and (m.healer = 'edge' or unstuck_private.is_sql_scheduled())
     end as is_bad
   ) h
   where m.healer in ('edge', 'sql', 'queues')
