@@ -12176,6 +12176,35 @@ CREATE OR REPLACE FUNCTION unstuck_private.watched(p_now timestamp with time zon
  STABLE
  SET search_path TO ''
 AS $function$
+  select 'stuck', 'stuck', s.stuck is distinct from 0,
+    case
+      when s.stuck is null then 'Stuck jobs could not be counted.'
+      when s.stuck = 0 then 'No job is stuck.'
+      else format('%s jobs are past the deadline of every healer.', s.stuck)
+    end
+  from unstuck_private.sweep_newest() s
+  union all
+  select 'invariants', 'invariants', s.violations is distinct from 0,
+    case
+      when s.violations is null then 'The invariants could not be checked.'
+      when s.violations = 0 then 'All invariants hold.'
+      else format('%s invariants are violated.', s.violations)
+    end
+  from unstuck_private.sweep_newest() s
+  union all
+  select *
+  from unstuck_private.watched_healers(p_now)
+  union all
+  select *
+  from unstuck_private.watched_providers(p_now)
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.watched_healers(p_now timestamp with time zone)
+ RETURNS TABLE(subject text, code text, is_bad boolean, words text)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
   select 'healer:' || m.healer, 'healer_stopped', h.is_bad,
     case m.healer
       when 'edge' then 'The sweep of the Workers: '
@@ -12198,23 +12227,14 @@ AS $function$
     end as is_bad
   ) h
   where m.healer in ('edge', 'sql', 'queues')
-  union all
-  select 'stuck', 'stuck', s.stuck is distinct from 0,
-    case
-      when s.stuck is null then 'Stuck jobs could not be counted.'
-      when s.stuck = 0 then 'No job is stuck.'
-      else format('%s jobs are past the deadline of every healer.', s.stuck)
-    end
-  from unstuck_private.sweep_newest() s
-  union all
-  select 'invariants', 'invariants', s.violations is distinct from 0,
-    case
-      when s.violations is null then 'The invariants could not be checked.'
-      when s.violations = 0 then 'All invariants hold.'
-      else format('%s invariants are violated.', s.violations)
-    end
-  from unstuck_private.sweep_newest() s
-  union all
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.watched_providers(p_now timestamp with time zone)
+ RETURNS TABLE(subject text, code text, is_bad boolean, words text)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
   select 'provider:' || f.provider || ':failures', 'provider_failing', f.is_bad,
     format('%s: %s of %s steps failed within 15 minutes.', f.provider, f.failed, f.ended)
   from unstuck_private.provider_failures(p_now) f

@@ -1821,10 +1821,45 @@ $$;
 
 revoke all on function unstuck_private.quiet_until from public, anon, authenticated, service_role;
 
---: source alert/watched.sql 0ac0c9f472e2
+--: source alert/watched.sql 51548756fe8a
 -- Everything that is watched, and how it is now, in words for an operator. It reads what sweeps
 -- have stored and scans nothing, so that health and alerts may ask as often as they like.
 create or replace function unstuck_private.watched(p_now timestamptz)
+returns table (subject text, code text, is_bad boolean, words text)
+language sql
+stable
+set search_path = ''
+as
+$$
+  select 'stuck', 'stuck', s.stuck is distinct from 0,
+    case
+      when s.stuck is null then 'Stuck jobs could not be counted.'
+      when s.stuck = 0 then 'No job is stuck.'
+      else format('%s jobs are past the deadline of every healer.', s.stuck)
+    end
+  from unstuck_private.sweep_newest() s
+  union all
+  select 'invariants', 'invariants', s.violations is distinct from 0,
+    case
+      when s.violations is null then 'The invariants could not be checked.'
+      when s.violations = 0 then 'All invariants hold.'
+      else format('%s invariants are violated.', s.violations)
+    end
+  from unstuck_private.sweep_newest() s
+  union all
+  select *
+  from unstuck_private.watched_healers(p_now)
+  union all
+  select *
+  from unstuck_private.watched_providers(p_now)
+$$;
+
+revoke all on function unstuck_private.watched from public, anon, authenticated, service_role;
+
+--: source alert/watched_healers.sql f1c124bc24b1
+-- How each healer is. The queues owe an answer to a ping, and pg_cron is missed only where it is
+-- scheduled.
+create or replace function unstuck_private.watched_healers(p_now timestamptz)
 returns table (subject text, code text, is_bad boolean, words text)
 language sql
 stable
@@ -1853,23 +1888,19 @@ $$
     end as is_bad
   ) h
   where m.healer in ('edge', 'sql', 'queues')
-  union all
-  select 'stuck', 'stuck', s.stuck is distinct from 0,
-    case
-      when s.stuck is null then 'Stuck jobs could not be counted.'
-      when s.stuck = 0 then 'No job is stuck.'
-      else format('%s jobs are past the deadline of every healer.', s.stuck)
-    end
-  from unstuck_private.sweep_newest() s
-  union all
-  select 'invariants', 'invariants', s.violations is distinct from 0,
-    case
-      when s.violations is null then 'The invariants could not be checked.'
-      when s.violations = 0 then 'All invariants hold.'
-      else format('%s invariants are violated.', s.violations)
-    end
-  from unstuck_private.sweep_newest() s
-  union all
+$$;
+
+revoke all on function unstuck_private.watched_healers from public, anon, authenticated, service_role;
+
+--: source alert/watched_providers.sql 06f8c6f01c7a
+-- How each provider is: its failures, its webhooks, its alarms.
+create or replace function unstuck_private.watched_providers(p_now timestamptz)
+returns table (subject text, code text, is_bad boolean, words text)
+language sql
+stable
+set search_path = ''
+as
+$$
   select 'provider:' || f.provider || ':failures', 'provider_failing', f.is_bad,
     format('%s: %s of %s steps failed within 15 minutes.', f.provider, f.failed, f.ended)
   from unstuck_private.provider_failures(p_now) f
@@ -1906,7 +1937,7 @@ $$
   ) a on true
 $$;
 
-revoke all on function unstuck_private.watched from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.watched_providers from public, anon, authenticated, service_role;
 
 --: source credit/append_only.sql 5e4a05bbbfb7
 -- Refuses to change a ledger entry, which another entry corrects, and to change or remove what
@@ -2668,7 +2699,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   7,
   'operators',
-  '50106816c4ed684074224453eae338fa3bfddfc5922f03736fc6a88bb1323d85'
+  '1ee41bcee43a55d7a4acf7101c6059b55024669778e7b6bcee09736f11b0113f'
 );
 
 notify pgrst, 'reload schema';
