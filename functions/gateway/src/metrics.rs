@@ -1,10 +1,10 @@
 //! `metrics`: what the sweeps have counted and what is so now, as Prometheus reads it. Whoever
 //! reads it names `METRICS_TOKEN`; without that setting there is no such address.
 
+use shared::app::prometheus;
 use shared::core::body::NoInput;
 use shared::core::config::required;
 use shared::core::error::ApiError;
-use shared::core::prometheus;
 use shared::core::reply::{Reply, ReplyBody};
 use shared::edge::{self, Call, Spec};
 use shared::flow::invocation::Invocation;

@@ -14,7 +14,6 @@ pub mod json;
 pub mod measure;
 pub mod media;
 pub mod origin;
-pub mod prometheus;
 pub mod provider;
 pub mod reply;
 pub mod return_page;

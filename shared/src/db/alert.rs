@@ -1,6 +1,5 @@
 //! Messages that are owed to a receiver outside, and what the queues and the counters tell.
 
-use crate::core::prometheus::Sample;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -9,6 +8,14 @@ use serde_json::{Map, Value};
 pub struct OwedMessage {
     pub id: String,
     pub body: Map<String, Value>,
+}
+
+/// One line of the metrics.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Sample {
+    pub name: String,
+    pub labels: Map<String, Value>,
+    pub value: f64,
 }
 
 rpc! {

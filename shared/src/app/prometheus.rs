@@ -4,19 +4,12 @@
 
 use std::fmt::Write as _;
 
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
+
+use crate::db::alert::Sample;
 
 /// The content type of the format.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-
-/// One line of the metrics.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Sample {
-    pub name: String,
-    pub labels: Map<String, Value>,
-    pub value: f64,
-}
 
 /// What is measured: name, type, help.
 pub const FAMILIES: &[(&str, &str, &str)] = &[
