@@ -1856,7 +1856,7 @@ $$;
 
 revoke all on function unstuck_private.watched from public, anon, authenticated, service_role;
 
---: source alert/watched_healers.sql f1c124bc24b1
+--: source alert/watched_healers.sql 1d977e629a4f
 -- How each healer is. The queues owe an answer to a ping, and pg_cron is missed only where it is
 -- scheduled.
 create or replace function unstuck_private.watched_healers(p_now timestamptz)
@@ -1890,9 +1890,10 @@ $$
   where m.healer in ('edge', 'sql', 'queues')
 $$;
 
-revoke all on function unstuck_private.watched_healers from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.watched_healers
+from public, anon, authenticated, service_role;
 
---: source alert/watched_providers.sql 06f8c6f01c7a
+--: source alert/watched_providers.sql d40b48387184
 -- How each provider is: its failures, its webhooks, its alarms.
 create or replace function unstuck_private.watched_providers(p_now timestamptz)
 returns table (subject text, code text, is_bad boolean, words text)
@@ -1937,7 +1938,8 @@ $$
   ) a on true
 $$;
 
-revoke all on function unstuck_private.watched_providers from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.watched_providers
+from public, anon, authenticated, service_role;
 
 --: source credit/append_only.sql 5e4a05bbbfb7
 -- Refuses to change a ledger entry, which another entry corrects, and to change or remove what
@@ -2699,7 +2701,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   7,
   'operators',
-  '1ee41bcee43a55d7a4acf7101c6059b55024669778e7b6bcee09736f11b0113f'
+  'd9d28d771e8129ad383afefcb26466972547be77a29269c86b3c26950613bdd7'
 );
 
 notify pgrst, 'reload schema';

@@ -214,7 +214,8 @@ async fn function(db: &Session, name: &str) -> [BTreeSet<String>; 3] {
         .row(&format!(
             "select coalesce((select jsonb_agg(n)
                 from unnest(p.proargnames, coalesce(p.proargmodes, array_fill('i'::\"char\",
-                array[cardinality(p.proargnames)]))) as a (n, m) where m = 'i'), '[]') as arguments,
+                array[coalesce(cardinality(p.proargnames), 0)]))) as a (n, m)
+                where m = 'i'), '[]') as arguments,
                coalesce((select jsonb_agg(n) from unnest(p.proargnames, p.proargmodes) as a (n, m)
                where m = 't'), '[]') as columns, p.pronargs - p.pronargdefaults as required
              from pg_proc p where p.pronamespace = 'unstuck'::regnamespace and p.proname = '{name}'"

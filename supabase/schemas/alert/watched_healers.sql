@@ -31,4 +31,5 @@ $$
   where m.healer in ('edge', 'sql', 'queues')
 $$;
 
-revoke all on function unstuck_private.watched_healers from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.watched_healers
+from public, anon, authenticated, service_role;

@@ -42,4 +42,5 @@ $$
   ) a on true
 $$;
 
-revoke all on function unstuck_private.watched_providers from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.watched_providers
+from public, anon, authenticated, service_role;
