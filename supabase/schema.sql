@@ -460,6 +460,7 @@ CREATE INDEX admin_log_by_time ON unstuck.admin_log USING btree (at DESC);
 CREATE INDEX cancelled_requests_by_time ON unstuck.cancelled_requests USING btree (at);
 CREATE INDEX credit_debts_by_purchase ON unstuck.credit_debts USING btree (purchase_id);
 CREATE INDEX credit_debts_open ON unstuck.credit_debts USING btree (user_id, created_at) WHERE (amount > settled);
+CREATE INDEX credit_entries_by_day ON unstuck.credit_entries USING brin (created_at);
 CREATE INDEX credit_entries_by_purchase ON unstuck.credit_entries USING btree (purchase_id) WHERE (purchase_id IS NOT NULL);
 CREATE INDEX credit_entries_by_user ON unstuck.credit_entries USING btree (user_id, id);
 CREATE UNIQUE INDEX credit_entries_once_per_job ON unstuck.credit_entries USING btree (job_id, step, kind) NULLS NOT DISTINCT WHERE ((kind = ANY (ARRAY['debit'::text, 'refund'::text])) AND (job_id IS NOT NULL));
@@ -899,6 +900,13 @@ create view unstuck.jobs_by_hour with (security_invoker=true) as
     credits_charged,
     credits_refunded
    FROM unstuck_private.visible_hours() h(hour, ordered, completed, failed, cancelled, credits_charged, credits_refunded);
+create view unstuck.money_by_day with (security_invoker=true) as
+ SELECT day,
+    kind,
+    tool,
+    entries,
+    credits
+   FROM unstuck_private.visible_money() m(day, kind, tool, entries, credits);
 create view unstuck.my_balance with (security_invoker=true) as
  SELECT balance,
     debt
@@ -944,6 +952,14 @@ create view unstuck.pose_changer_jobs with (security_invoker=true) as
   WHERE (tool IN ( SELECT t.tool
            FROM unstuck.tools t
           WHERE t.table_name = 'pose_changer_jobs'::text));
+create view unstuck.provider_failures with (security_invoker=true) as
+ SELECT provider,
+    error_code,
+    failures,
+    last_at,
+    last_job_id,
+    last_message
+   FROM unstuck_private.visible_failures() f(provider, error_code, failures, last_at, last_job_id, last_message);
 create view unstuck.provider_load with (security_invoker=true) as
  SELECT provider,
     enabled,
@@ -956,6 +972,14 @@ create view unstuck.provider_load with (security_invoker=true) as
     circuits_of_tools,
     learned_limit
    FROM unstuck_private.visible_load() l(provider, enabled, max_concurrent, running, waiting, oldest_waiting_seconds, circuit_open_until, circuit_reason, circuits_of_tools, learned_limit);
+create view unstuck.provider_outcomes with (security_invoker=true) as
+ SELECT provider,
+    tool,
+    completed,
+    failed,
+    p50_seconds,
+    p95_seconds
+   FROM unstuck_private.visible_outcomes() o(provider, tool, completed, failed, p50_seconds, p95_seconds);
 create view unstuck.queue_positions with (security_invoker=true) as
  SELECT job_id,
     provider,
@@ -10317,6 +10341,26 @@ AS $function$
     and d.granted - d.taken <> g.given
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.visible_failures()
+ RETURNS TABLE(provider text, error_code text, failures bigint, last_at timestamp with time zone, last_job_id uuid, last_message text)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select distinct on (s.provider, s.error_code)
+    s.provider,
+    s.error_code,
+    count(*) over (partition by s.provider, s.error_code),
+    s.completed_at,
+    s.job_id,
+    s.error_message
+  from unstuck.job_steps s
+  where (select unstuck_private.may_see(null))
+    and s.status = 'failed'
+    and coalesce(s.provider_done_at, s.completed_at) > clock_timestamp() - interval '1 day'
+  order by s.provider, s.error_code, s.completed_at desc
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.visible_hours()
  RETURNS TABLE(hour timestamp with time zone, ordered integer, completed integer, failed integer, cancelled integer, credits_charged bigint, credits_refunded bigint)
  LANGUAGE sql
@@ -10389,6 +10433,58 @@ AS $function$
     where s.provider = p.provider and s.status = 'queued'
   ) w
   where (select unstuck_private.may_see(null))
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.visible_money()
+ RETURNS TABLE(day date, kind text, tool text, entries bigint, credits bigint)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select
+    (e.created_at at time zone 'UTC')::date,
+    e.kind,
+    j.tool,
+    count(*),
+    unstuck_private.clamp_to_bigint(sum(e.amount))
+  from unstuck.credit_entries e
+  left join unstuck.jobs j on j.id = e.job_id
+  where (select unstuck_private.may_see(null))
+    and e.created_at >= date_trunc('day', clock_timestamp(), 'UTC') - interval '61 days'
+  group by 1, 2, 3
+  order by 1 desc, 2, 3
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.visible_outcomes()
+ RETURNS TABLE(provider text, tool text, completed bigint, failed bigint, p50_seconds double precision, p95_seconds double precision)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  with ended as (
+    select
+      s.provider,
+      j.tool,
+      s.status,
+      extract(epoch from
+        coalesce(s.provider_done_at, s.completed_at) - coalesce(s.sent_at, s.started_at)
+      )::double precision as seconds
+    from unstuck.job_steps s
+    join unstuck.jobs j on j.id = s.job_id
+    where (select unstuck_private.may_see(null))
+      and s.status in ('completed', 'failed')
+      -- The expression of the index `job_steps_freed`.
+      and coalesce(s.provider_done_at, s.completed_at) > clock_timestamp() - interval '1 day'
+  )
+  select
+    e.provider,
+    e.tool,
+    count(*) filter (where e.status = 'completed'),
+    count(*) filter (where e.status = 'failed'),
+    percentile_cont(0.5) within group (order by e.seconds) filter (where e.status = 'completed'),
+    percentile_cont(0.95) within group (order by e.seconds) filter (where e.status = 'completed')
+  from ended e
+  group by grouping sets ((e.provider), (e.provider, e.tool))
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.visible_positions()
@@ -11652,6 +11748,11 @@ comment on view unstuck.jobs_by_hour is
 '
 The last 24 hours, one row each, for the admin page.
 ';
+comment on view unstuck.money_by_day is
+'
+What moved in the ledger in the last 62 days of UTC: a row per day, kind of entry and tool, for the
+service and admins. Entries without a job have no tool.
+';
 comment on view unstuck.my_balance is
 '
 One row: what the caller may spend, whoever holds the balance, and the debt that stops orders.
@@ -11664,10 +11765,20 @@ comment on view unstuck.pose_changer_jobs is
 '
 Jobs under the name that older pages read: the pose changer.
 ';
+comment on view unstuck.provider_failures is
+'
+Why steps failed in the last 24 hours: a row per provider and code, with how often and the newest of
+them. For the service and admins.
+';
 comment on view unstuck.provider_load is
 '
 Each provider''s slots, as configured and as learned, its queue and open circuits, for the admin
 page.
+';
+comment on view unstuck.provider_outcomes is
+'
+How the steps of the last 24 hours ended, and how long the completed ones took at the provider: a
+row per provider and tool, and one per provider whose tool is null. For the service and admins.
 ';
 comment on view unstuck.queue_positions is
 '
@@ -11856,10 +11967,16 @@ grant execute on function unstuck_private.seconds_between(timestamp with time zo
 grant execute on function unstuck_private.seconds_between(timestamp with time zone,timestamp with time zone) to service_role;
 grant execute on function unstuck_private.status_word(text,text) to authenticated;
 grant execute on function unstuck_private.status_word(text,text) to service_role;
+grant execute on function unstuck_private.visible_failures() to authenticated;
+grant execute on function unstuck_private.visible_failures() to service_role;
 grant execute on function unstuck_private.visible_hours() to authenticated;
 grant execute on function unstuck_private.visible_hours() to service_role;
 grant execute on function unstuck_private.visible_load() to authenticated;
 grant execute on function unstuck_private.visible_load() to service_role;
+grant execute on function unstuck_private.visible_money() to authenticated;
+grant execute on function unstuck_private.visible_money() to service_role;
+grant execute on function unstuck_private.visible_outcomes() to authenticated;
+grant execute on function unstuck_private.visible_outcomes() to service_role;
 grant execute on function unstuck_private.visible_positions() to authenticated;
 grant execute on function unstuck_private.visible_positions() to service_role;
 grant execute on function unstuck_private.visible_violations() to authenticated;
@@ -11924,6 +12041,8 @@ grant select on table unstuck.jobs to authenticated;
 grant select on table unstuck.jobs to service_role;
 grant select on table unstuck.jobs_by_hour to authenticated;
 grant select on table unstuck.jobs_by_hour to service_role;
+grant select on table unstuck.money_by_day to authenticated;
+grant select on table unstuck.money_by_day to service_role;
 grant select on table unstuck.my_balance to authenticated;
 grant select on table unstuck.my_balance to service_role;
 grant select on table unstuck.open_debts to authenticated;
@@ -11934,8 +12053,12 @@ grant select on table unstuck.projection_errors to service_role;
 grant select on table unstuck.projections to service_role;
 grant select on table unstuck.provider_alarms to authenticated;
 grant select on table unstuck.provider_alarms to service_role;
+grant select on table unstuck.provider_failures to authenticated;
+grant select on table unstuck.provider_failures to service_role;
 grant select on table unstuck.provider_load to authenticated;
 grant select on table unstuck.provider_load to service_role;
+grant select on table unstuck.provider_outcomes to authenticated;
+grant select on table unstuck.provider_outcomes to service_role;
 grant select on table unstuck.providers to authenticated;
 grant select on table unstuck.providers to service_role;
 grant select on table unstuck.purchases to authenticated;
