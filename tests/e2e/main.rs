@@ -22,6 +22,7 @@ mod kills;
 mod leaving;
 mod misbehaviour;
 mod one_address;
+mod operator;
 mod placed_run;
 mod platform;
 mod process_generation_tasks_banana;

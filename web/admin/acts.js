@@ -67,7 +67,7 @@ export function createActs({ tools, refresh }) {
     /** In a list only what failed or is stuck: elsewhere a retry is a gift. */
     retryButton: (job, size = "small") =>
       (isLive(job) ? isStuck(job) : size !== "small" || job.status === "failed") &&
-      button(t("retry"), () => retry(job), `quiet ${size}`, {
+      button(t("retry"), () => retry(job), size, {
         "data-retry": job.id,
         "aria-label": label("retry", job),
       }),

@@ -29,7 +29,8 @@ export function createJobs({ tools, place, refresh }) {
 
   const matching = (chosen, columns, options) =>
     narrowed(supabase.from("jobs").select(columns, options), chosen, tools);
-  const inOrder = (jobs, order) => jobs.order("created_at", { ascending: order === "oldest" });
+  const inOrder = (jobs, order) =>
+    jobs.order("created_at", { ascending: order === "oldest" }).order("id");
 
   async function read(reason) {
     const { page = 1, order, ...parameters } = query();
@@ -169,7 +170,7 @@ export function jobRow(heads, job, acts) {
     [
       h("time", { datetime: iso, title: exact }, short),
       [link(address(`/jobs/${job.id}`), toolName(job.tool)), " ", jobLink(job.id)],
-      [badge(job.status), job.error_code && h("small", {}, inWords("code", job.error_code))],
+      [badge(job.status), why(job)],
       userLink(job.user_id),
       [number(job.credits_charged), refunded(job)],
       { show: took(job), kind: isLive(job) ? "muted" : "" },
@@ -178,6 +179,10 @@ export function jobRow(heads, job, acts) {
     { "data-key": job.id, "data-job": job.id, "data-status": job.status },
   );
 }
+
+/** What the status does not say by itself. */
+const why = ({ error_code: code }) =>
+  code && code !== "CANCELLED" && h("small", {}, inWords("code", code));
 
 const refunded = ({ credits_refunded: credits }) =>
   credits > 0 && h("small", { class: "good" }, `−${number(credits)}`);

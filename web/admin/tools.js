@@ -11,12 +11,14 @@ import { createView, facts, part, row, rows, table } from "./view.js";
 
 const CREDITS_MAX = 1_000_000_000;
 const MINUTE = 60;
+const COLUMNS =
+  "tool, provider, credit_cost, priced_per, run_timeout, queue_ttl, attempt_max, enabled";
 
 /** Makes the page of the tools. */
 export function createTools({ refresh }) {
   async function read() {
     const [tools, prices, outcomes] = await Promise.all([
-      rows(supabase.from("tools").select("*").order("tool")),
+      rows(supabase.from("tools").select(COLUMNS).order("tool")),
       part(supabase.from("tool_prices").select("*").order("tool").order("position")),
       part(supabase.from("provider_outcomes").select("*").not("tool", "is", null)),
     ]);
@@ -68,7 +70,6 @@ export function createTools({ refresh }) {
         [t("run_timeout"), duration(secondsOf(own.run_timeout))],
         [t("queue_ttl"), duration(secondsOf(own.queue_ttl))],
         [t("attempt_max"), number(own.attempt_max)],
-        [t("provider_cost"), own.provider_cost != null ? String(own.provider_cost) : null],
       ]),
     );
   }

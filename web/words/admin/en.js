@@ -238,7 +238,6 @@ export const words = {
   run_timeout: "At the provider",
   queue_ttl: "In the queue",
   attempt_max: "Attempts",
-  provider_cost: "Provider's cost",
   per_job: "per job",
   // Log
   act: "Act",

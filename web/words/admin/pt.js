@@ -232,7 +232,6 @@ export const words = {
   run_timeout: "No provedor",
   queue_ttl: "Na fila",
   attempt_max: "Tentativas",
-  provider_cost: "Custo do provedor",
   per_job: "por trabalho",
   act: "Ato",
   subject: "Objeto",

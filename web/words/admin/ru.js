@@ -262,7 +262,6 @@ export const words = {
   run_timeout: "У провайдера",
   queue_ttl: "В очереди",
   attempt_max: "Попытки",
-  provider_cost: "Цена провайдера",
   per_job: "за задание",
   act: "Действие",
   subject: "Объект",

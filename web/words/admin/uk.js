@@ -259,7 +259,6 @@ export const words = {
   run_timeout: "У провайдера",
   queue_ttl: "У черзі",
   attempt_max: "Спроби",
-  provider_cost: "Ціна провайдера",
   per_job: "за завдання",
   act: "Дія",
   subject: "Об’єкт",
