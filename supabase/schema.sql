@@ -147,7 +147,8 @@ create table unstuck.jobs (
   deadline_at timestamp with time zone not null,
   expires_at timestamp with time zone not null,
   completed_at timestamp with time zone,
-  quarantined_at timestamp with time zone
+  quarantined_at timestamp with time zone,
+  request_id text
 );
 create table unstuck.projection_errors (
   id bigint not null generated always as identity,
@@ -480,6 +481,7 @@ CREATE INDEX job_steps_slots ON unstuck.job_steps USING btree (provider) WHERE (
 CREATE INDEX job_steps_with_input ON unstuck.job_steps USING btree (completed_at) WHERE ((completed_at IS NOT NULL) AND (input <> '{}'::jsonb));
 CREATE INDEX job_steps_working ON unstuck.job_steps USING btree (lease_until) WHERE (status = ANY (ARRAY['starting'::text, 'running'::text]));
 CREATE INDEX jobs_by_created ON unstuck.jobs USING btree (created_at DESC);
+CREATE INDEX jobs_by_request ON unstuck.jobs USING btree (request_id) WHERE (request_id IS NOT NULL);
 CREATE INDEX jobs_by_retried ON unstuck.jobs USING btree (retry_of) WHERE (retry_of IS NOT NULL);
 CREATE INDEX jobs_by_update ON unstuck.jobs USING btree (updated_at);
 CREATE INDEX jobs_by_user ON unstuck.jobs USING btree (user_id, created_at DESC);
@@ -1192,6 +1194,26 @@ AS $function$
     from unstuck.refund_upscaler_credits(_user_id, _amount, _description)
   $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck.admin_log_read_v1(p_actor uuid, p_before bigint DEFAULT NULL::bigint, p_subject text DEFAULT NULL::text, p_act text DEFAULT NULL::text, p_limit integer DEFAULT 100)
+ RETURNS TABLE(id bigint, at timestamp with time zone, actor uuid, act text, subject text, "from" jsonb, "to" jsonb, reason text)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+begin
+  perform unstuck_private.act_as_admin(p_actor, null);
+  return query
+  select l.id, l.at, l.actor, l.act, l.subject, l."from", l."to", l.reason
+  from unstuck.admin_log l
+  where l.id < coalesce(p_before, 9223372036854775807)
+    and (nullif(p_subject, '') is null or l.subject = p_subject)
+    and (nullif(p_act, '') is null or l.act = p_act)
+  order by l.id desc
+  limit least(greatest(p_limit, 1), 500);
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck.cleanup_all_stale_ai_jobs()
  RETURNS TABLE(table_name text, cancelled_count integer, refunded_credits bigint)
  LANGUAGE plpgsql
@@ -1224,6 +1246,61 @@ AS $function$
   select a.success, a.new_balance, a.error_message
   from unstuck_private.credit_adjust(_user_id, -greatest(_amount, 0), _description) a
 $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.credit_grant_admin_v1(p_actor uuid, p_user_id uuid, p_amount bigint, p_reason text, p_idempotency_key text)
+ RETURNS TABLE(balance bigint, replayed boolean)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare
+  v_entry unstuck.credit_entries;
+  v_before bigint;
+begin
+  perform unstuck_private.act_as_admin(p_actor, p_reason);
+  perform unstuck_private.refuse_without_reason(p_reason);
+  if p_user_id is null
+    or p_user_id = unstuck_private.erased_user()
+    or p_amount is null
+    or p_amount not between 1 and unstuck_private.grant_max()
+    or coalesce(p_idempotency_key, '') = ''
+  then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  perform unstuck_private.account_lock(p_user_id);
+  select *
+  into v_entry
+  from unstuck.credit_entries
+  where idempotency_key = p_idempotency_key;
+  if found then
+    if v_entry.user_id <> p_user_id
+      or v_entry.amount <> p_amount
+      or v_entry.kind <> 'goodwill'
+    then
+      perform unstuck_private.refuse(409, 'idempotency_conflict');
+    end if;
+    return query select unstuck_private.balance_shown(p_user_id, null), true;
+    return;
+  end if;
+  v_before := unstuck_private.balance_shown(p_user_id, null);
+  begin
+    insert into unstuck.credit_entries (user_id, kind, amount, reason, idempotency_key)
+    values (p_user_id, 'goodwill', p_amount, trim(p_reason), p_idempotency_key);
+  exception when unique_violation then
+    -- Another transaction used the key for another user at the same moment.
+    perform unstuck_private.refuse(409, 'idempotency_conflict');
+  end;
+  balance := unstuck_private.balance_shown(p_user_id, null);
+  perform unstuck_private.admin_log_write(
+    'credits_granted',
+    p_user_id::text,
+    jsonb_build_object('balance', v_before),
+    jsonb_build_object('balance', balance, 'amount', p_amount)
+  );
+  return query select balance, false;
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.credit_grant_v1(p_user_id uuid, p_amount bigint, p_reason text, p_idempotency_key text)
  RETURNS TABLE(balance bigint, replayed boolean)
@@ -1579,10 +1656,7 @@ declare
   v_job unstuck.jobs;
   v_refused text;
 begin
-  if not unstuck.has_role(p_actor, 'admin') then
-    perform unstuck_private.refuse(403, 'forbidden');
-  end if;
-  perform unstuck_private.act_as('admin:' || p_actor);
+  perform unstuck_private.act_as_admin(p_actor, p_reason);
   v_job := unstuck_private.job_lock(p_job_id);
   perform unstuck_private.refuse_other_table(v_job, p_table);
   perform unstuck_private.refuse_final(v_job);
@@ -1603,6 +1677,16 @@ begin
     join unstuck.tools t using (tool);
   end;
   perform unstuck_private.admin_cancel_record(v_job, v_refused);
+  perform unstuck_private.admin_log_write(
+    'job_cancelled',
+    p_job_id::text,
+    jsonb_build_object('status', v_job.status, 'refunded', v_job.credits_refunded),
+    (
+      select jsonb_build_object('status', j.status, 'refunded', j.credits_refunded)
+      from unstuck.jobs j
+      where j.id = p_job_id
+    )
+  );
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.job_cancel_v1(p_user_id uuid, p_table text, p_job_id uuid)
@@ -1833,7 +1917,7 @@ begin
   where j.id = p_job_id;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck.job_requeue_v1(p_actor uuid, p_table text, p_job_id uuid, p_charge boolean, p_new_job_id uuid)
+CREATE OR REPLACE FUNCTION unstuck.job_requeue_v1(p_actor uuid, p_table text, p_job_id uuid, p_charge boolean, p_new_job_id uuid, p_reason text DEFAULT NULL::text)
  RETURNS TABLE(job_id uuid, retried boolean, retry_of uuid, provider text)
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -1843,51 +1927,145 @@ AS $function$
 #variable_conflict use_column
 declare
   v_job unstuck.jobs;
-  v_tool unstuck.tools;
-  v_live uuid;
-  v_now timestamptz;
+  v_retry record;
 begin
-  if not unstuck.has_role(p_actor, 'admin') then
-    perform unstuck_private.refuse(403, 'forbidden');
-  end if;
-  perform unstuck_private.act_as('admin:' || p_actor);
+  perform unstuck_private.act_as_admin(p_actor, p_reason);
   v_job := unstuck_private.job_lock(p_job_id);
   perform unstuck_private.refuse_other_table(v_job, p_table);
-  select *
-  into v_tool
-  from unstuck.tools
-  where tool = v_job.tool;
-  v_now := clock_timestamp();
-  if unstuck_private.is_live(v_job.status) then
-    -- The steps of a quarantined job have ended: an admin cancels it first, then retries it.
-    if v_job.status = 'pending'
-      or v_job.quarantined_at is not null
-      or not exists (
-        select
-        from unstuck.job_steps s
-        where s.job_id = v_job.id
-          and not unstuck_private.is_final(s.status)
-          and (s.deadline_at <= v_now or s.lease_until <= v_now)
-      )
-    then
-      perform unstuck_private.refuse(
-        409, 'in_progress', jsonb_build_object('status', v_job.status));
-    end if;
-    perform unstuck_private.job_restart(v_job, v_tool, v_now);
-    return query
-    select v_job.id, true, null::uuid, v_tool.provider;
-    return;
-  end if;
-  select j.id
-  into v_live
-  from unstuck.jobs j
-  where j.retry_of = v_job.id
-    and unstuck_private.is_live(j.status);
-  if not found then
-    perform unstuck_private.job_repeat(v_job, v_tool, p_charge, p_new_job_id);
+  v_retry := unstuck_private.job_retry(v_job, p_charge, p_new_job_id);
+  if v_retry.is_new then
+    perform unstuck_private.admin_log_write(
+      'job_retried',
+      p_job_id::text,
+      jsonb_build_object('status', v_job.status),
+      jsonb_build_object('job', v_retry.job_id, 'charge', coalesce(p_charge, false))
+    );
   end if;
   return query
-  select coalesce(v_live, p_new_job_id), false, v_job.id, v_tool.provider;
+  select v_retry.job_id, v_retry.job_id = v_job.id, nullif(v_job.id, v_retry.job_id), t.provider
+  from unstuck.tools t
+  where t.tool = v_job.tool;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.jobs_cancel_many_v1(p_actor uuid, p_filter jsonb, p_limit integer, p_reason text)
+ RETURNS TABLE(matched integer, done integer, refused jsonb, refunded_credits bigint, providers text[])
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare
+  v_until timestamptz := clock_timestamp() + interval '6 seconds';
+  v_message text := 'cancelled by an admin: ' || trim(trailing '.' from trim(p_reason)) || '.';
+  v_live uuid[];
+  v_locked uuid[];
+  v_done uuid[];
+  v_found record;
+begin
+  perform unstuck_private.act_as_admin(p_actor, p_reason);
+  perform unstuck_private.refuse_wide_filter(p_filter, p_limit, p_reason);
+  v_found := unstuck_private.jobs_matching(
+    p_filter, array['pending', 'queued', 'starting', 'running'], false, p_limit);
+  v_live := array(
+    select j.id
+    from unstuck.jobs j
+    where j.id = any (v_found.ids) and unstuck_private.is_live(j.status)
+  );
+  v_locked := unstuck_private.jobs_try_lock(v_live);
+  -- Under the locks: a job may have ended meanwhile.
+  v_locked := array(
+    select j.id
+    from unstuck.jobs j
+    where j.id = any (v_locked) and unstuck_private.is_live(j.status)
+  );
+  select
+    coalesce(array_agg(c.job_id), '{}'),
+    coalesce(sum(c.refunded), 0)::bigint,
+    array_agg(distinct t.provider)
+  into v_done, refunded_credits, providers
+  from unstuck_private.jobs_finalise_each(
+    v_locked,
+    array_fill('cancelled'::text, array[cardinality(v_locked)]),
+    array_fill('CANCELLED'::text, array[cardinality(v_locked)]),
+    array_fill(v_message, array[cardinality(v_locked)]),
+    v_until) c
+  join unstuck.tools t using (tool);
+  refused := unstuck_private.jobs_refused(p_filter, p_limit, v_found.ids, v_done, v_locked);
+  if p_limit > 0 then
+    perform unstuck_private.admin_log_write(
+      'jobs_cancelled', null, p_filter,
+      jsonb_build_object(
+        'matched', v_found.total,
+        'jobs', v_done,
+        'refused', jsonb_array_length(refused),
+        'refunded', refunded_credits
+      )
+    );
+  end if;
+  return query
+  select v_found.total, cardinality(v_done), refused, refunded_credits,
+    coalesce(providers, '{}');
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.jobs_requeue_many_v1(p_actor uuid, p_filter jsonb, p_limit integer, p_reason text)
+ RETURNS TABLE(matched integer, done integer, refused jsonb, jobs jsonb, providers text[])
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare
+  v_until timestamptz := clock_timestamp() + interval '6 seconds';
+  v_found record;
+  v_next record;
+  v_job unstuck.jobs;
+  v_retry record;
+begin
+  perform unstuck_private.act_as_admin(p_actor, p_reason);
+  perform unstuck_private.refuse_wide_filter(p_filter, p_limit, p_reason);
+  v_found := unstuck_private.jobs_matching(p_filter, array['failed'], true, p_limit);
+  refused := unstuck_private.jobs_refused(p_filter, p_limit, '{}', '{}', '{}');
+  jobs := '[]';
+  providers := '{}';
+  -- Accounts are locked in the order of their ids, like everywhere.
+  for v_next in
+    select j.id, t.provider
+    from unstuck.jobs j
+    join unstuck.tools t using (tool)
+    where j.id = any (v_found.ids)
+    order by j.user_id, j.created_at, j.id
+  loop
+    exit when clock_timestamp() > v_until;
+    begin
+      v_job := unstuck_private.job_lock(v_next.id);
+      v_retry := unstuck_private.job_retry(v_job, false, gen_random_uuid());
+      jobs := jobs || jsonb_build_object('of', v_next.id, 'jobId', v_retry.job_id);
+      if v_next.provider <> all (providers) then
+        providers := providers || v_next.provider;
+      end if;
+    exception when others then
+      refused := refused || jsonb_build_object(
+        'jobId', v_next.id,
+        'code', case
+          when sqlstate like 'PT%' then sqlerrm
+          when sqlstate = '55P03' then 'in_progress'
+          else 'internal'
+        end
+      );
+    end;
+  end loop;
+  if p_limit > 0 then
+    perform unstuck_private.admin_log_write(
+      'jobs_retried', null, p_filter,
+      jsonb_build_object(
+        'matched', v_found.total, 'jobs', jobs, 'refused', jsonb_array_length(refused)
+      )
+    );
+  end if;
+  return query
+  select v_found.total, jsonb_array_length(jobs), refused, jobs, providers;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.jobs_sweep_v1(p_sweep_id bigint, p_limit integer)
@@ -1940,6 +2118,41 @@ begin
     enough := balance >= credits or v_unlimited is true;
   end if;
   return next;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.prices_change_v1(p_actor uuid, p_change jsonb DEFAULT NULL::jsonb, p_reason text DEFAULT NULL::text)
+ RETURNS TABLE(tool text, rule jsonb)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+begin
+  perform unstuck_private.act_as_admin(p_actor, p_reason);
+  if p_change is not null then
+    perform unstuck_private.refuse_without_reason(p_reason);
+    perform unstuck_private.price_rule_change(p_change);
+  end if;
+  return query
+  select
+    p.tool,
+    jsonb_build_object(
+      'tool', p.tool,
+      'position', p.position,
+      'matches', p.matches,
+      'credits', p.credits,
+      'pricedPer', p.priced_per,
+      'quantity', p.quantity,
+      'note', p.note
+    )
+  from unstuck.tool_prices p
+  order by p.tool, p.position;
+exception
+  when check_violation or numeric_value_out_of_range or invalid_text_representation
+    or not_null_violation or foreign_key_violation
+  then
+    perform unstuck_private.refuse(400, 'bad_request');
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.provider_alarm_v1(p_provider text, p_tool text, p_about text, p_code text, p_detail text)
@@ -2007,6 +2220,51 @@ begin
       circuit_reason = case when t.account_faults >= 2 then v_about else t.circuit_reason end
     where t.tool = v_tool;
   end if;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.providers_change_v1(p_actor uuid, p_change jsonb DEFAULT NULL::jsonb, p_reason text DEFAULT NULL::text)
+ RETURNS TABLE(provider text, settings jsonb)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare
+  v_old unstuck.providers;
+begin
+  perform unstuck_private.act_as_admin(p_actor, p_reason);
+  if p_change is not null then
+    select *
+    into v_old
+    from unstuck.providers p
+    where p.provider = p_change ->> 'provider'
+    for no key update;
+    if not found then
+      perform unstuck_private.refuse(404, 'not_found');
+    end if;
+    update unstuck.providers p
+    set enabled = coalesce((p_change ->> 'enabled')::boolean, p.enabled),
+      max_concurrent = coalesce((p_change ->> 'maxConcurrent')::int, p.max_concurrent)
+    where p.provider = v_old.provider;
+    if (p_change ->> 'closeCircuit')::boolean and v_old.circuit_open_until is not null then
+      update unstuck.providers p
+      set circuit_open_until = null
+      where p.provider = v_old.provider;
+      perform unstuck_private.admin_log_write(
+        'circuit_closed',
+        v_old.provider,
+        jsonb_build_object('reason', v_old.circuit_reason),
+        null
+      );
+    end if;
+  end if;
+  return query
+  select p.provider, unstuck_private.provider_settings(p)
+  from unstuck.providers p
+  order by p.provider;
+exception when check_violation or numeric_value_out_of_range or invalid_text_representation then
+  perform unstuck_private.refuse(400, 'bad_request');
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.purchase_checkout_v1(p_user_id uuid, p_pack text)
@@ -2933,6 +3191,40 @@ begin
   end if;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck.tools_change_v1(p_actor uuid, p_change jsonb DEFAULT NULL::jsonb, p_reason text DEFAULT NULL::text)
+ RETURNS TABLE(tool text, settings jsonb)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare
+  v_old unstuck.tools;
+begin
+  perform unstuck_private.act_as_admin(p_actor, p_reason);
+  if p_change is not null then
+    if p_change ->> 'creditCost' is not null or p_change ->> 'pricedPer' is not null then
+      perform unstuck_private.refuse_without_reason(p_reason);
+    end if;
+    select *
+    into v_old
+    from unstuck.tools t
+    where t.tool = p_change ->> 'tool'
+    for no key update;
+    if not found then
+      perform unstuck_private.refuse(404, 'not_found');
+    end if;
+    perform unstuck_private.tool_change(v_old, p_change);
+  end if;
+  return query
+  select t.tool, unstuck_private.tool_settings(t)
+  from unstuck.tools t
+  order by t.tool;
+exception when check_violation or numeric_value_out_of_range or invalid_text_representation then
+  perform unstuck_private.refuse(400, 'bad_request');
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck.user_active_v1(p_user_id uuid)
  RETURNS TABLE(has_active_job boolean, active_tool text, active_table text, active_job_id uuid, active_status text, "position" integer)
  LANGUAGE plpgsql
@@ -3058,6 +3350,113 @@ AS $function$
   select count(s.job_id)::int, unstuck_private.clamp_to_bigint(coalesce(sum(s.refunded), 0))
   from unstuck_private.sweep(clock_timestamp(), p_user_id, 200, interval '3 seconds') s
 $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.user_show_v1(p_actor uuid, p_user_id uuid)
+ RETURNS TABLE(account jsonb, jobs jsonb, ledger jsonb, debts jsonb, purchases jsonb)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+begin
+  perform unstuck_private.act_as_admin(p_actor, null);
+  account := unstuck_private.user_summary(p_user_id);
+  jobs := (
+    select coalesce(jsonb_agg(unstuck_private.job_summary(j) order by j.created_at desc), '[]')
+    from (
+      select *
+      from unstuck.jobs o
+      where o.user_id = p_user_id
+      order by o.created_at desc
+      limit 100
+    ) j
+  );
+  ledger := (
+    select coalesce(
+      jsonb_agg(
+        jsonb_build_object(
+          'id', e.id, 'at', e.created_at, 'kind', e.kind, 'amount', e.amount,
+          'balanceAfter', e.balance_after, 'jobId', e.job_id, 'reason', e.reason,
+          'actor', e.actor)
+        order by e.id desc),
+      '[]')
+    from (
+      select *
+      from unstuck.credit_entries o
+      where o.user_id = p_user_id
+      order by o.id desc
+      limit 200
+    ) e
+  );
+  debts := (
+    select coalesce(
+      jsonb_agg(
+        jsonb_build_object(
+          'at', d.created_at, 'amount', d.amount, 'settled', d.settled,
+          'purchaseId', d.purchase_id)
+        order by d.created_at),
+      '[]')
+    from unstuck.credit_debts d
+    where d.user_id = p_user_id
+  );
+  purchases := (
+    select coalesce(
+      jsonb_agg(
+        jsonb_build_object(
+          'id', p.id, 'seller', p.seller, 'pack', p.pack, 'credits', p.credits,
+          'granted', p.granted, 'taken', p.taken)),
+      '[]')
+    from unstuck.purchases p
+    where p.user_id = p_user_id
+  );
+  return next;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.users_find_v1(p_actor uuid, p_query text)
+ RETURNS TABLE(users jsonb, jobs jsonb)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare
+  v_text text := trim(p_query);
+  v_hex text := unstuck_private.id_beginning(trim(p_query));
+  v_from uuid := rpad(v_hex, 32, '0');
+  v_to uuid := rpad(v_hex, 32, 'f');
+  v_jobs uuid[];
+begin
+  perform unstuck_private.act_as_admin(p_actor, null);
+  if coalesce(v_text, '') = '' then
+    perform unstuck_private.refuse(400, 'bad_request', '{"field": "query"}');
+  end if;
+  v_jobs := array(select n.job_id from unstuck_private.jobs_named(v_text, 20) n);
+  select coalesce(jsonb_agg(unstuck_private.user_summary(f.user_id)), '[]')
+  into users
+  from (
+    select n.user_id
+    from unstuck_private.users_named(v_text, 20) n
+    union
+    select a.user_id
+    from unstuck.credit_accounts a
+    where a.user_id between v_from and v_to
+    union
+    select n.user_id
+    from unstuck_private.auth_ids_between(v_from, v_to, 20) n
+    union
+    select j.user_id
+    from unstuck.jobs j
+    where j.id = any (v_jobs)
+    limit 20
+  ) f;
+  select coalesce(jsonb_agg(unstuck_private.job_summary(j) order by j.created_at desc), '[]')
+  into jobs
+  from unstuck.jobs j
+  where j.id = any (v_jobs);
+  return next;
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.webhook_applied_v1(p_inbox_id bigint)
  RETURNS TABLE(applied boolean)
@@ -3202,6 +3601,19 @@ begin
   end if;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.act_as_admin(p_actor uuid, p_reason text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  if p_actor is null or not unstuck.has_role(p_actor, 'admin') then
+    perform unstuck_private.refuse(403, 'forbidden');
+  end if;
+  perform unstuck_private.act_as('admin:' || p_actor);
+  perform set_config('unstuck.reason', left(coalesce(trim(p_reason), ''), 1000), true);
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.admin_cancel_record(p_job unstuck.jobs, p_refused text)
  RETURNS void
  LANGUAGE plpgsql
@@ -3241,6 +3653,22 @@ begin
   end
   where id = p_job.id;
 end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.admin_log_write(p_act text, p_subject text, p_from jsonb, p_to jsonb)
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO ''
+AS $function$
+  insert into unstuck.admin_log (actor, act, subject, "from", "to", reason)
+  values (
+    substring(current_setting('unstuck.actor', true) from '^admin:([0-9a-f-]{36})$')::uuid,
+    p_act,
+    p_subject,
+    p_from,
+    p_to,
+    nullif(current_setting('unstuck.reason', true), '')
+  )
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.append_only()
  RETURNS trigger
@@ -3420,6 +3848,40 @@ AS $function$
     where r.job_id = j.id
   ) o
 $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.auth_email(p_user_id uuid)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+begin
+  return (
+    select u.email
+    from auth.users u
+    where u.id = p_user_id
+  );
+exception
+  when invalid_schema_name or undefined_table or undefined_column or insufficient_privilege then
+    return null;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.auth_ids_between(p_from uuid, p_to uuid, p_limit integer)
+ RETURNS TABLE(user_id uuid)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+begin
+  return query
+  select u.id
+  from auth.users u
+  where u.id between p_from and p_to
+  limit p_limit;
+exception
+  when invalid_schema_name or undefined_table or undefined_column or insufficient_privilege then
+    return;
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.auth_user(p_user_id uuid, p_email text, OUT is_readable boolean, OUT user_id uuid, OUT confirmed_email text, OUT created_at timestamp with time zone)
  RETURNS record
@@ -4508,6 +4970,18 @@ exception when others then
   raise warning 'the row % of % is not kept: %', p_row ->> 'id', p_host_table, sqlerrm;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.id_beginning(p_text text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  select case
+    when p_text ~* '^[0-9a-f-]{4,36}$' and length(replace(p_text, '-', '')) between 4 and 32
+      then lower(replace(p_text, '-', ''))
+  end
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.intervals()
  RETURNS TABLE(orphan interval, grace interval, sql_wait interval, lease interval, check_every interval)
  LANGUAGE sql
@@ -5016,6 +5490,51 @@ AS $function$
   where j.id = p_job.id
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.job_retry(p_job unstuck.jobs, p_charge boolean, p_new_job_id uuid, OUT job_id uuid, OUT is_new boolean)
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_tool unstuck.tools;
+  v_now timestamptz := clock_timestamp();
+begin
+  select *
+  into v_tool
+  from unstuck.tools t
+  where t.tool = p_job.tool;
+  is_new := true;
+  if unstuck_private.is_live(p_job.status) then
+    -- The steps of a quarantined job have ended: an admin cancels it first, then retries it.
+    if p_job.status = 'pending'
+      or p_job.quarantined_at is not null
+      or not exists (
+        select
+        from unstuck.job_steps s
+        where s.job_id = p_job.id
+          and not unstuck_private.is_final(s.status)
+          and (s.deadline_at <= v_now or s.lease_until <= v_now)
+      )
+    then
+      perform unstuck_private.refuse(
+        409, 'in_progress', jsonb_build_object('status', p_job.status));
+    end if;
+    perform unstuck_private.job_restart(p_job, v_tool, v_now);
+    job_id := p_job.id;
+    return;
+  end if;
+  select j.id
+  into job_id
+  from unstuck.jobs j
+  where j.retry_of = p_job.id
+    and unstuck_private.is_live(j.status);
+  is_new := not found;
+  if is_new then
+    perform unstuck_private.job_repeat(p_job, v_tool, p_charge, p_new_job_id);
+    job_id := p_new_job_id;
+  end if;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.job_state(p_job_id uuid)
  RETURNS TABLE(job_id uuid, status text, replayed boolean, credits_charged bigint, balance bigint, "position" integer, eta_seconds integer, task_id text, output_url text, error_code text, error_message text, credits_refunded bigint)
  LANGUAGE plpgsql
@@ -5255,6 +5774,26 @@ begin
   return null;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.job_summary(p_job unstuck.jobs)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select jsonb_build_object(
+    'jobId', p_job.id,
+    'table', (select t.table_name from unstuck.tools t where t.tool = p_job.tool),
+    'tool', p_job.tool,
+    'userId', p_job.user_id,
+    'status', p_job.status,
+    'errorCode', p_job.error_code,
+    'creditsCharged', p_job.credits_charged,
+    'creditsRefunded', p_job.credits_refunded,
+    'createdAt', p_job.created_at,
+    'completedAt', p_job.completed_at
+  )
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.job_sync_from_steps(p_job_ids uuid[])
  RETURNS void
  LANGUAGE plpgsql
@@ -5402,6 +5941,13 @@ begin
       when 'queued' then v_from + v_tool.queue_ttl
       else v_from + v_tool.run_timeout
     end
+  );
+  new.request_id := coalesce(
+    new.request_id,
+    left(
+      nullif(current_setting('request.headers', true), '')::jsonb ->> 'x-unstuck-request',
+      100
+    )
   );
   if unstuck_private.is_final(new.status) then
     new.completed_at := coalesce(new.completed_at, new.updated_at);
@@ -5741,6 +6287,85 @@ begin
   return null;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.jobs_matching(p_filter jsonb, p_statuses text[], p_once boolean, p_limit integer, OUT total integer, OUT ids uuid[])
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+ SET plan_cache_mode TO 'force_custom_plan'
+AS $function$
+declare
+  v_ids uuid[] := (
+    select array_agg(i.id::uuid)
+    from jsonb_array_elements_text(p_filter -> 'ids') as i (id)
+  );
+  v_status text := p_filter ->> 'status';
+  v_statuses text[] := case
+    when v_status = 'queued' then array['pending', 'queued']
+    when v_status = 'running' then array['starting', 'running']
+    when v_status is not null then array[v_status]
+    when v_ids is null then p_statuses
+  end;
+  v_tools text[] := array(
+    select t.tool
+    from unstuck.tools t
+    where t.tool = coalesce(p_filter ->> 'tool', t.tool)
+      and t.provider = coalesce(p_filter ->> 'provider', t.provider)
+  );
+  v_user uuid := p_filter ->> 'userId';
+  v_code text := p_filter ->> 'errorCode';
+  v_after timestamptz := p_filter ->> 'createdAfter';
+  v_before timestamptz := p_filter ->> 'createdBefore';
+begin
+  select (count(*))::int, (array_agg(m.id order by m.created_at, m.id))[:p_limit]
+  into total, ids
+  from (
+    select j.id, j.created_at
+    from unstuck.jobs j
+    where (v_ids is null or j.id = any (v_ids))
+      and (v_statuses is null or j.status = any (v_statuses))
+      and j.tool = any (v_tools)
+      and (v_user is null or j.user_id = v_user)
+      and (v_code is null or j.error_code = v_code)
+      and (v_after is null or j.created_at > v_after)
+      and (v_before is null or j.created_at < v_before)
+      and (
+        v_ids is not null
+        or j.quarantined_at is null
+          and not (p_once and exists (select from unstuck.jobs r where r.retry_of = j.id))
+      )
+    limit 1000000
+  ) m;
+  ids := coalesce(ids, '{}');
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.jobs_named(p_text text, p_limit integer)
+ RETURNS TABLE(job_id uuid)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+declare
+  v_hex text := unstuck_private.id_beginning(p_text);
+begin
+  if v_hex is not null then
+    return query
+    select j.id
+    from unstuck.jobs j
+    where j.id between rpad(v_hex, 32, '0')::uuid and rpad(v_hex, 32, 'f')::uuid
+    limit p_limit;
+  end if;
+  return query
+  select s.job_id
+  from unstuck.providers p
+  join unstuck.job_steps s on s.provider = p.provider and s.provider_task_id = p_text
+  union
+  select j.id
+  from unstuck.jobs j
+  where j.request_id = p_text
+  limit p_limit;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.jobs_quarantine(p_ids uuid[], p_reason text)
  RETURNS void
  LANGUAGE plpgsql
@@ -5886,6 +6511,36 @@ begin
     return query select v_due.job_id, v_due.debit, v_due.refunded, v_given;
   end loop;
 end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.jobs_refused(p_filter jsonb, p_limit integer, p_chosen uuid[], p_done uuid[], p_locked uuid[])
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select coalesce(jsonb_agg(jsonb_build_object('jobId', r.id, 'code', r.code)), '[]')
+  from (
+    select i.id, 'not_found' as code
+    from (
+      select n.id::uuid
+      from jsonb_array_elements_text(p_filter -> 'ids') as n (id)
+    ) i
+    where p_limit > 0
+      and not exists (select from unstuck.jobs j where j.id = i.id)
+    union all
+    select
+      j.id,
+      case
+        when unstuck_private.is_final(j.status) then 'already_final'
+        when j.quarantined_at is not null then 'internal'
+        else 'in_progress'
+      end
+    from unstuck.jobs j
+    where j.id = any (p_chosen)
+      and j.id <> all (p_done)
+      and (j.id <> all (p_locked) or j.quarantined_at is not null)
+  ) r
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.jobs_try_lock(p_ids uuid[])
  RETURNS uuid[]
@@ -6685,13 +7340,12 @@ begin
   if current_setting('unstuck.actor', true) = 'migration' then
     return null;
   end if;
-  insert into unstuck.admin_log (actor, act, subject, "from", "to")
-  select
-    substring(current_setting('unstuck.actor', true) from '^admin:([0-9a-f-]{36})$')::uuid,
+  perform unstuck_private.admin_log_write(
     'price_changed',
     coalesce(v_new, v_old) ->> 'tool',
     case when v_old is not null then jsonb_object_agg(c.name, v_old -> c.name) end,
     case when v_new is not null then jsonb_object_agg(c.name, v_new -> c.name) end
+  )
   from unnest(tg_argv) as c (name);
   return null;
 end $function$
@@ -6716,6 +7370,48 @@ AS $function$
   order by r.depth desc
   limit 1
 $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.price_rule_change(p_change jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_tool text := p_change ->> 'tool';
+  v_position int := p_change ->> 'position';
+begin
+  if (p_change ->> 'remove')::boolean then
+    delete from unstuck.tool_prices p
+    where p.tool = v_tool and p.position = v_position;
+    if not found then
+      perform unstuck_private.refuse(404, 'not_found');
+    end if;
+    return;
+  end if;
+  update unstuck.tool_prices p
+  set matches = coalesce(p_change -> 'matches', p.matches),
+    credits = coalesce((p_change ->> 'credits')::bigint, p.credits),
+    priced_per = coalesce(p_change ->> 'pricedPer', p.priced_per),
+    quantity = case
+      when p_change ->> 'pricedPer' in ('job', 'step') then (p_change ->> 'quantity')::numeric
+      else coalesce((p_change ->> 'quantity')::numeric, p.quantity)
+    end,
+    note = coalesce(p_change ->> 'note', p.note)
+  where p.tool = v_tool and p.position = v_position;
+  if not found then
+    insert into unstuck.tool_prices (
+      tool, position, matches, credits, priced_per, quantity, note
+    )
+    values (
+      v_tool, v_position,
+      coalesce(p_change -> 'matches', '{}'),
+      (p_change ->> 'credits')::bigint,
+      coalesce(p_change ->> 'pricedPer', 'job'),
+      (p_change ->> 'quantity')::numeric,
+      p_change ->> 'note'
+    );
+  end if;
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.probe_pause(p_is_confirmed boolean)
  RETURNS interval
@@ -6998,6 +7694,39 @@ begin
     v_free[v_slot] := v_free[v_slot] + v_step.seconds;
   end loop;
 end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.provider_settings(p_provider unstuck.providers)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select jsonb_build_object(
+    'provider', p_provider.provider,
+    'enabled', p_provider.enabled,
+    'maxConcurrent', p_provider.max_concurrent,
+    'learnedLimit', p_provider.learned_limit,
+    'running', (
+      select count(*)
+      from unstuck.job_steps s
+      where s.provider = p_provider.provider and unstuck_private.holds_slot(s)
+    ),
+    'waiting', (
+      select count(*)
+      from unstuck.job_steps s
+      where s.provider = p_provider.provider and s.status = 'queued'
+    ),
+    'circuitOpenUntil', p_provider.circuit_open_until,
+    'circuitReason', p_provider.circuit_reason,
+    'lastAlarm', (
+      select jsonb_build_object('at', a.last_at, 'code', a.code, 'tool', a.tool, 'count', a.count)
+      from unstuck.provider_alarms a
+      where a.provider = p_provider.provider
+      order by a.at desc
+      limit 1
+    )
+  )
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.providers_before_update()
  RETURNS trigger
@@ -8313,6 +9042,38 @@ begin
   end if;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.refuse_wide_filter(p_filter jsonb, p_limit integer, p_reason text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  if jsonb_typeof(p_filter) is distinct from 'object'
+    or jsonb_strip_nulls(p_filter) - array[
+      'ids', 'tool', 'status', 'provider', 'userId', 'errorCode', 'createdAfter', 'createdBefore'
+    ] = jsonb_strip_nulls(p_filter)
+  then
+    perform unstuck_private.refuse(400, 'bad_request', '{"field": "filter"}');
+  end if;
+  if p_limit is null or p_limit not between 0 and 1000 then
+    perform unstuck_private.refuse(400, 'bad_request', '{"field": "limit"}');
+  end if;
+  if p_limit > 0 then
+    perform unstuck_private.refuse_without_reason(p_reason);
+  end if;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.refuse_without_reason(p_reason text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  if coalesce(trim(p_reason), '') = '' then
+    perform unstuck_private.refuse(400, 'bad_request', '{"field": "reason"}');
+  end if;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.removals_record(p_users uuid[])
  RETURNS void
  LANGUAGE sql
@@ -8510,6 +9271,30 @@ begin
         with ordinality as s (free_in, slot)
     ) f
   );
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.settings_log()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_old jsonb := to_jsonb(old);
+  v_new jsonb := to_jsonb(new);
+  v_from jsonb;
+  v_to jsonb;
+begin
+  if current_setting('unstuck.actor', true) = 'migration' then
+    return null;
+  end if;
+  select jsonb_object_agg(c.name, v_old -> c.name), jsonb_object_agg(c.name, v_new -> c.name)
+  into v_from, v_to
+  from unnest(tg_argv[2:]) as c (name)
+  where v_old -> c.name is distinct from v_new -> c.name;
+  if v_from is not null then
+    perform unstuck_private.admin_log_write(tg_argv[0], v_new ->> tg_argv[1], v_from, v_to);
+  end if;
+  return null;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.settings_swap(p_settings jsonb)
@@ -9590,6 +10375,32 @@ AS $function$
     unstuck_private.minutes_text(unstuck_private.minutes_between(p_since, p_now)))
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.tool_change(p_tool unstuck.tools, p_change jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  update unstuck.tools t
+  set enabled = coalesce((p_change ->> 'enabled')::boolean, t.enabled),
+    credit_cost = coalesce((p_change ->> 'creditCost')::bigint, t.credit_cost),
+    priced_per = coalesce(p_change ->> 'pricedPer', t.priced_per),
+    run_timeout = coalesce(
+      (p_change ->> 'runTimeoutSeconds')::int * interval '1 second', t.run_timeout),
+    queue_ttl = coalesce((p_change ->> 'queueTtlSeconds')::int * interval '1 second', t.queue_ttl),
+    attempt_max = coalesce((p_change ->> 'attemptMax')::int, t.attempt_max),
+    user_cancel_running = coalesce(
+      (p_change ->> 'userCancelRunning')::boolean, t.user_cancel_running)
+  where t.tool = p_tool.tool;
+  if (p_change ->> 'closeCircuit')::boolean and p_tool.circuit_open_until is not null then
+    update unstuck.tools t
+    set circuit_open_until = null
+    where t.tool = p_tool.tool;
+    perform unstuck_private.admin_log_write(
+      'circuit_closed', p_tool.tool, jsonb_build_object('reason', p_tool.circuit_reason), null);
+  end if;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.tool_lifetime(p_tool unstuck.tools, p_provider unstuck.providers, p_steps integer)
  RETURNS interval
  LANGUAGE sql
@@ -9600,6 +10411,30 @@ AS $function$
     + p_tool.run_timeout
       * (case p_tool.step_order when 'sequential' then greatest(p_steps, 1) else 1 end)
       * (case when p_provider.synchronous then p_tool.attempt_max else 1 end)
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.tool_settings(p_tool unstuck.tools)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select jsonb_build_object(
+    'tool', p_tool.tool,
+    'table', p_tool.table_name,
+    'provider', p_tool.provider,
+    'enabled', p_tool.enabled,
+    'creditCost', p_tool.credit_cost,
+    'pricedPer', p_tool.priced_per,
+    'refundRule', p_tool.refund_rule,
+    'startTimeoutSeconds', extract(epoch from p_tool.start_timeout)::int,
+    'runTimeoutSeconds', extract(epoch from p_tool.run_timeout)::int,
+    'queueTtlSeconds', extract(epoch from p_tool.queue_ttl)::int,
+    'attemptMax', p_tool.attempt_max,
+    'userCancelRunning', p_tool.user_cancel_running,
+    'circuitOpenUntil', p_tool.circuit_open_until,
+    'circuitReason', p_tool.circuit_reason
+  )
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.tool_times(p_provider text)
@@ -9990,6 +10825,54 @@ begin
   delete from unstuck.credit_accounts a
   where a.user_id = p_user_id;
   return v_entries;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.user_summary(p_user_id uuid)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select jsonb_build_object(
+    'userId', p_user_id,
+    'email', unstuck_private.auth_email(p_user_id),
+    'balance', unstuck_private.balance_shown(p_user_id, null),
+    'debt', coalesce((
+      select sum(d.amount - d.settled)
+      from unstuck.credit_debts d
+      where d.user_id = p_user_id and d.amount > d.settled
+    ), 0),
+    'liveJobs', (
+      select count(*)
+      from unstuck.jobs j
+      where j.user_id = p_user_id and unstuck_private.is_live(j.status)
+    ),
+    'createdAt', (unstuck_private.auth_user(p_user_id, null)).created_at
+  )
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.users_named(p_text text, p_limit integer)
+ RETURNS TABLE(user_id uuid)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+begin
+  return query
+  select u.id
+  from auth.users u
+  where lower(u.email) = lower(p_text);
+  if not found and length(p_text) >= 3 then
+    return query
+    select u.id
+    from auth.users u
+    where starts_with(lower(u.email), lower(p_text))
+    order by lower(u.email)
+    limit p_limit;
+  end if;
+exception
+  when invalid_schema_name or undefined_table or undefined_column or insufficient_privilege then
+    return;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.violations()
@@ -10876,6 +11759,8 @@ end $function$
 ;
 
 -- triggers
+CREATE TRIGGER admin_log_append_only BEFORE DELETE OR UPDATE ON unstuck.admin_log FOR EACH ROW EXECUTE FUNCTION unstuck_private.append_only();
+CREATE TRIGGER admin_log_never_emptied BEFORE TRUNCATE ON unstuck.admin_log FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.append_only();
 CREATE TRIGGER cancelled_requests_unaudited_delete AFTER DELETE ON unstuck.cancelled_requests REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.cancelled_requests_unaudited();
 CREATE TRIGGER cancelled_requests_unaudited_insert AFTER INSERT ON unstuck.cancelled_requests REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.cancelled_requests_unaudited();
 CREATE TRIGGER credit_accounts_truncated AFTER TRUNCATE ON unstuck.credit_accounts FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.truncate_unaudited();
@@ -10919,6 +11804,7 @@ CREATE TRIGGER legacy_job_insert INSTEAD OF INSERT ON unstuck.pose_changer_jobs 
 CREATE TRIGGER legacy_job_update INSTEAD OF UPDATE ON unstuck.pose_changer_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_update();
 CREATE TRIGGER providers_before_update BEFORE UPDATE ON unstuck.providers FOR EACH ROW EXECUTE FUNCTION unstuck_private.providers_before_update();
 CREATE TRIGGER providers_circuit_closed BEFORE UPDATE ON unstuck.providers FOR EACH ROW WHEN (old.circuit_open_until IS NOT NULL AND new.circuit_open_until IS NULL) EXECUTE FUNCTION unstuck_private.circuit_before_update();
+CREATE TRIGGER providers_settings_log AFTER UPDATE OF enabled, max_concurrent ON unstuck.providers FOR EACH ROW EXECUTE FUNCTION unstuck_private.settings_log('provider_changed', 'provider', 'enabled', 'max_concurrent');
 CREATE TRIGGER purchases_unaudited_insert AFTER INSERT ON unstuck.purchases REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.purchases_unaudited();
 CREATE TRIGGER purchases_unaudited_update AFTER UPDATE ON unstuck.purchases REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.purchases_unaudited();
 CREATE TRIGGER legacy_job_write INSTEAD OF INSERT OR DELETE OR UPDATE ON unstuck.replicate_tasks FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_write_refuse();
@@ -10926,6 +11812,7 @@ CREATE TRIGGER tool_prices_log AFTER INSERT OR DELETE OR UPDATE ON unstuck.tool_
 CREATE TRIGGER circuit_owes_turns AFTER UPDATE OF circuit_open_until ON unstuck.tools FOR EACH ROW WHEN (old.circuit_open_until IS NULL AND new.circuit_open_until IS NOT NULL) EXECUTE FUNCTION unstuck_private.circuit_owes_turns();
 CREATE TRIGGER tools_circuit_closed BEFORE UPDATE ON unstuck.tools FOR EACH ROW WHEN (old.circuit_open_until IS NOT NULL AND new.circuit_open_until IS NULL) EXECUTE FUNCTION unstuck_private.circuit_before_update();
 CREATE TRIGGER tools_price_log AFTER UPDATE ON unstuck.tools FOR EACH ROW WHEN (old.credit_cost <> new.credit_cost OR old.priced_per <> new.priced_per) EXECUTE FUNCTION unstuck_private.price_log('credit_cost', 'priced_per');
+CREATE TRIGGER tools_settings_log AFTER UPDATE OF enabled, run_timeout, queue_ttl, attempt_max, user_cancel_running ON unstuck.tools FOR EACH ROW EXECUTE FUNCTION unstuck_private.settings_log('tool_changed', 'tool', 'enabled', 'run_timeout', 'queue_ttl', 'attempt_max', 'user_cancel_running');
 CREATE TRIGGER legacy_job_delete INSTEAD OF DELETE ON unstuck.upscaler_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_write_refuse();
 CREATE TRIGGER legacy_job_insert INSTEAD OF INSERT ON unstuck.upscaler_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_insert();
 CREATE TRIGGER legacy_job_update INSTEAD OF UPDATE ON unstuck.upscaler_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_update();
@@ -10948,6 +11835,16 @@ comment on function public.has_role(uuid,unstuck.app_role) is
 'Unstuck front of unstuck.has_role.';
 comment on function public.refund_upscaler_credits(uuid,bigint,text) is
 'Unstuck front of unstuck.refund_upscaler_credits.';
+comment on function unstuck.admin_log_read_v1(uuid,bigint,text,text,integer) is
+'
+Caller: admin-settings. The role of p_actor is read in the same transaction.
+
+Effect: none. The newest rows of admin_log before p_before, of one subject or of one act.
+
+Refuses: forbidden.
+
+Replay: reads again.
+';
 comment on function unstuck.cleanup_all_stale_ai_jobs() is
 '
 Caller: pg_cron every minute, and an operator.
@@ -10971,6 +11868,18 @@ Refuses: by success = false and error_message: an amount that is not positive, a
 low.
 
 Replay: takes the amount once more; the function has no idempotency key.
+';
+comment on function unstuck.credit_grant_admin_v1(uuid,uuid,bigint,text,text) is
+'
+Caller: admin-users. The role of p_actor is read in the same transaction.
+
+Effect: gives the user credits as goodwill, with a reason, and writes admin_log; creates the account
+where there is none. An open debt is settled with them. balance: after that.
+
+Refuses: forbidden, bad_request (no user, key or reason; an amount not within 1 and 10^12),
+idempotency_conflict (the key belongs to another entry).
+
+Replay: the same key with the same user and amount changes nothing: replayed = true.
 ';
 comment on function unstuck.credit_grant_v1(uuid,bigint,text,text) is
 '
@@ -11100,7 +12009,7 @@ Caller: admin-cancel-job. The role of p_actor is read in the same transaction.
 Effect: cancels a live job of any tool, also a quarantined one, and refunds what the ledger shows as
 taken and not yet refunded, whatever the row says. If the account takes no refund, the job is
 cancelled without one. The message says what was refunded; the event admin_cancelled has the sums
-before and after, and why a refund failed.
+before and after, and why a refund failed. It is a row of admin_log.
 
 Refuses: forbidden, bad_request, not_found, already_final (with status and refundedCredits).
 
@@ -11167,19 +12076,47 @@ table.
 
 Replay: reads again.
 ';
-comment on function unstuck.job_requeue_v1(uuid,text,uuid,boolean,uuid) is
+comment on function unstuck.job_requeue_v1(uuid,text,uuid,boolean,uuid,text) is
 '
 Caller: admin-retry-job. The role of p_actor is read in the same transaction.
 
 Effect: a live job past its lease or deadline goes back to the queue with fresh counters: retried =
 true. A final one becomes a new job, p_new_job_id, of the same user with the same input, free of
-charge unless p_charge: retry_of names the old one.
+charge unless p_charge: retry_of names the old one. It is a row of admin_log.
 
 Refuses: forbidden, bad_request, not_found, in_progress (also a quarantined job: cancel it first),
 already_final (its input is kept no longer), active_job_exists, insufficient_credits,
 idempotency_conflict (the new id is taken).
 
 Replay: while the new job is live: that job.
+';
+comment on function unstuck.jobs_cancel_many_v1(uuid,jsonb,integer,text) is
+'
+Caller: admin-cancel-job, for many jobs. The role of p_actor is read in the same transaction.
+
+Effect: cancels and refunds up to p_limit of the jobs that p_filter names, oldest first, for six
+seconds at most, and writes one row of admin_log. matched: all that the filter names; done: those
+that were cancelled; refused: those that were not, each with a code. It waits for no lock: a job
+that is held is refused as in_progress. What is left over is in neither list. With p_limit 0 it
+counts.
+
+Refuses: forbidden, bad_request (no filter, no reason, a limit beyond 1,000).
+
+Replay: cancels further ones.
+';
+comment on function unstuck.jobs_requeue_many_v1(uuid,jsonb,integer,text) is
+'
+Caller: admin-retry-job, for many jobs. The role of p_actor is read in the same transaction.
+
+Effect: retries up to p_limit of the jobs that p_filter names, as job_requeue_v1 does and free of
+charge, for six seconds at most, and writes one row of admin_log. Without ids or a status the failed
+jobs are meant that nobody retried yet. matched: all that the filter names; jobs: each retried job
+with the job that now works; refused: those that were not, each with a code. What is left over is in
+neither list. With p_limit 0 it counts.
+
+Refuses: forbidden, bad_request (no filter, no reason, a limit beyond 1,000).
+
+Replay: retries further ones; of one that it retried, the live retry is named once more.
 ';
 comment on function unstuck.jobs_sweep_v1(bigint,integer) is
 '
@@ -11206,6 +12143,19 @@ Refuses: bad_request, tool_disabled; what the app''s wallet refuses.
 
 Replay: reads again.
 ';
+comment on function unstuck.prices_change_v1(uuid,jsonb,text) is
+'
+Caller: admin-settings. The role of p_actor is read in the same transaction.
+
+Effect: changes the rule of `tool` and `position` in p_change, or adds it: matches, credits,
+pricedPer, quantity, note; remove: true deletes it. A trigger writes admin_log. What was ordered
+keeps its price. Returns all rules as they now are; without p_change it only reads.
+
+Refuses: forbidden, not_found (a rule to remove), bad_request (no reason; a rule that the table
+refuses).
+
+Replay: changes nothing; a rule that is removed already is not_found.
+';
 comment on function unstuck.provider_alarm_v1(text,text,text,text,text) is
 '
 Caller: a worker that met a fault which only the operator can mend.
@@ -11218,6 +12168,18 @@ step a minute is let through. Null: the alarm counts towards no circuit.
 Refuses: bad_request (no such provider, no code).
 
 Replay: counts once more.
+';
+comment on function unstuck.providers_change_v1(uuid,jsonb,text) is
+'
+Caller: admin-settings. The role of p_actor is read in the same transaction.
+
+Effect: changes the settings of a provider that p_change names beside `provider` (enabled,
+maxConcurrent; closeCircuit: true), and writes what changed to admin_log. What works at the provider
+goes on. Returns all providers as they now are; without p_change it only reads.
+
+Refuses: forbidden, not_found, bad_request (a value that the table refuses).
+
+Replay: changes nothing.
 ';
 comment on function unstuck.purchase_checkout_v1(uuid,text) is
 '
@@ -11506,6 +12468,20 @@ Refuses: nothing; no row where there is no such pass.
 
 Replay: adds the numbers again.
 ';
+comment on function unstuck.tools_change_v1(uuid,jsonb,text) is
+'
+Caller: admin-settings. The role of p_actor is read in the same transaction.
+
+Effect: changes the settings of a tool that p_change names beside `tool` (enabled, creditCost,
+pricedPer, runTimeoutSeconds, queueTtlSeconds, attemptMax, userCancelRunning; closeCircuit: true),
+and writes what changed to admin_log. Orders that are under way keep what they were told. Returns
+all tools as they now are; without p_change it only reads.
+
+Refuses: forbidden, not_found, bad_request (a value that the table refuses; a price without a
+reason).
+
+Replay: changes nothing.
+';
 comment on function unstuck.user_active_v1(uuid) is
 '
 Caller: check-user-active, for the verified user.
@@ -11546,6 +12522,29 @@ Refuses: nothing.
 
 Replay: zeros.
 ';
+comment on function unstuck.user_show_v1(uuid,uuid) is
+'
+Caller: admin-users. The role of p_actor is read in the same transaction.
+
+Effect: none. One user: balance and debt, the newest 100 jobs and 200 entries of the ledger, debts
+and purchases. A user whom nobody knows has zeros and empty lists.
+
+Refuses: forbidden.
+
+Replay: reads again.
+';
+comment on function unstuck.users_find_v1(uuid,text) is
+'
+Caller: admin-users. The role of p_actor is read in the same transaction.
+
+Effect: none. Up to twenty users, and up to twenty jobs, whom a text names: an e-mail address or its
+beginning, the id of a user or a job or its beginning, a provider''s id of a task, or the id of the
+request that ordered. Of a job, its user is found too.
+
+Refuses: forbidden, bad_request (an empty text).
+
+Replay: reads again.
+';
 comment on function unstuck.webhook_applied_v1(bigint) is
 '
 Caller: whoever settled a step after its webhook: the background of the webhook''s request, or the
@@ -11580,8 +12579,8 @@ Replay: recorded = false, with the id of the webhook that is stored.
 ';
 comment on table unstuck.admin_log is
 '
-What admins did outside of the history of single jobs, and each change of a price, by whomever.
-Append-only, kept for ever.
+What admins did, and each change of a price, a tool or a provider, by whomever. Written in the
+transaction of the act, append-only for everybody, kept for ever.
 ';
 comment on table unstuck.cancelled_requests is
 '
@@ -11898,8 +12897,10 @@ grant execute on function public.credit_grant_v1(uuid,bigint,text,text) to servi
 grant execute on function public.has_role(uuid,unstuck.app_role) to authenticated;
 grant execute on function public.has_role(uuid,unstuck.app_role) to service_role;
 grant execute on function public.refund_upscaler_credits(uuid,bigint,text) to service_role;
+grant execute on function unstuck.admin_log_read_v1(uuid,bigint,text,text,integer) to service_role;
 grant execute on function unstuck.cleanup_all_stale_ai_jobs() to service_role;
 grant execute on function unstuck.consume_upscaler_credits(uuid,bigint,text) to service_role;
+grant execute on function unstuck.credit_grant_admin_v1(uuid,uuid,bigint,text,text) to service_role;
 grant execute on function unstuck.credit_grant_v1(uuid,bigint,text,text) to service_role;
 grant execute on function unstuck.files_choose_v1(text,text,jsonb,uuid) to service_role;
 grant execute on function unstuck.files_deleted_v1(text,integer,integer,uuid,text,text) to service_role;
@@ -11916,10 +12917,14 @@ grant execute on function unstuck.job_cancel_v1(uuid,text,uuid) to service_role;
 grant execute on function unstuck.job_enqueue_v1(uuid,uuid,text,text,jsonb,text,jsonb) to service_role;
 grant execute on function unstuck.job_enqueue_v2(uuid,uuid,text,text,jsonb,text,jsonb,boolean,bigint,jsonb,boolean) to service_role;
 grant execute on function unstuck.job_get_v1(uuid,uuid,text,text) to service_role;
-grant execute on function unstuck.job_requeue_v1(uuid,text,uuid,boolean,uuid) to service_role;
+grant execute on function unstuck.job_requeue_v1(uuid,text,uuid,boolean,uuid,text) to service_role;
+grant execute on function unstuck.jobs_cancel_many_v1(uuid,jsonb,integer,text) to service_role;
+grant execute on function unstuck.jobs_requeue_many_v1(uuid,jsonb,integer,text) to service_role;
 grant execute on function unstuck.jobs_sweep_v1(bigint,integer) to service_role;
 grant execute on function unstuck.order_quote_v1(text,jsonb,integer,uuid,jsonb) to service_role;
+grant execute on function unstuck.prices_change_v1(uuid,jsonb,text) to service_role;
 grant execute on function unstuck.provider_alarm_v1(text,text,text,text,text) to service_role;
+grant execute on function unstuck.providers_change_v1(uuid,jsonb,text) to service_role;
 grant execute on function unstuck.purchase_checkout_v1(uuid,text) to service_role;
 grant execute on function unstuck.purchase_record_v1(text,jsonb) to service_role;
 grant execute on function unstuck.queue_check_v1(text) to service_role;
@@ -11943,9 +12948,12 @@ grant execute on function unstuck.steps_get_v1(uuid) to service_role;
 grant execute on function unstuck.steps_waiting_v1(text) to service_role;
 grant execute on function unstuck.sweep_begin_v1(text) to service_role;
 grant execute on function unstuck.sweep_end_v1(bigint,integer,integer,bigint) to service_role;
+grant execute on function unstuck.tools_change_v1(uuid,jsonb,text) to service_role;
 grant execute on function unstuck.user_active_v1(uuid) to service_role;
 grant execute on function unstuck.user_erase_v1(uuid,uuid,text) to service_role;
 grant execute on function unstuck.user_heal_v1(uuid) to service_role;
+grant execute on function unstuck.user_show_v1(uuid,uuid) to service_role;
+grant execute on function unstuck.users_find_v1(uuid,text) to service_role;
 grant execute on function unstuck.webhook_applied_v1(bigint) to service_role;
 grant execute on function unstuck.webhook_record_v1(text,uuid,integer,bigint,text,text,jsonb) to service_role;
 grant execute on function unstuck.webhook_record_v2(text,uuid,integer,bigint,text,text,jsonb) to service_role;

@@ -3,6 +3,8 @@
 
 mod admin_cancel_job;
 mod admin_retry_job;
+mod admin_settings;
+mod admin_users;
 mod auth;
 mod bench_world;
 mod browser;

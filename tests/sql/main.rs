@@ -25,6 +25,7 @@ mod locked;
 mod model;
 mod multi_step;
 mod operations;
+mod operators;
 mod pg_cron;
 mod prices;
 mod purchases;

@@ -1,15 +1,17 @@
 //! The one public origin: passes `/functions/v1/<name>` on to the function of that name and the
-//! paths of the Supabase project on to it, answers `health` itself, and serves the pages for
-//! everything else. A quote goes to the function of the tool that its body names.
+//! paths of the Supabase project on to it, answers `health` and `metrics` itself, and serves the
+//! pages for everything else. A quote goes to the function of the tool that its body names.
 //!
 //! It holds no list of functions, reads no credential and changes no request of a function.
 
 mod health;
+mod metrics;
 mod pages;
 mod project;
 mod quote;
 
 use health::HEALTH;
+use metrics::METRICS;
 use shared::core::error::ApiError;
 use shared::edge::{self, Fetch};
 use worker::{Context, Env, Request, Response, event};
@@ -23,6 +25,9 @@ async fn fetch(mut request: Request, env: Env, context: Context) -> worker::Resu
     let name = called.map(|rest| rest.split('/').next().unwrap_or_default());
     if name == Some(HEALTH.name) {
         return edge::serve(&HEALTH, request, env, context).await;
+    }
+    if name == Some(METRICS.name) && metrics::are_read(&env) {
+        return edge::serve(&METRICS, request, env, context).await;
     }
     if path.strip_prefix('/') == Some(pages::SETTINGS.name) {
         return edge::serve(&pages::SETTINGS, request, env, context).await;

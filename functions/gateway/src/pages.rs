@@ -23,6 +23,7 @@ pub(crate) static SETTINGS: Spec = Spec {
     ops: &[shared::op!(GET | HEAD "" for Public => settings)],
     quote: None,
     requires: required(include_str!("../function.toml")),
+    after_schedule: None,
 };
 
 #[derive(Serialize)]

@@ -34,6 +34,7 @@ async fn by_cron(cx: OwnedCx) -> Result<(), ApiError> {
 
 /// Ignores the content of the hint: it says only that there may be work.
 async fn by_queue(_hint: Value, cx: OwnedCx) -> Result<(), ApiError> {
+    placed::hint_came(&cx.cx()).await;
     make_waiting(&cx, BY_QUEUE_MS).await
 }
 

@@ -46,6 +46,7 @@ async fn by_cron(cx: OwnedCx) -> Result<(), ApiError> {
 }
 
 async fn by_queue(_hint: Value, cx: OwnedCx) -> Result<(), ApiError> {
+    placed::hint_came(&cx.cx()).await;
     make_waiting(&cx, BY_QUEUE_MS).await.map(drop)
 }
 

@@ -1,4 +1,5 @@
 //! The operations, inputs and replies that several functions of one product share.
 
+pub mod bulk;
 pub mod runninghub;
 pub mod website;

@@ -29,6 +29,8 @@ const RATE_LIMITED_S: u32 = 60;
 pub struct Db<'a, T: Transport> {
     pub transport: &'a T,
     pub config: &'a Config,
+    /// An order keeps it, so that the job is found by the id of a log line.
+    pub request_id: &'a str,
     /// Waits for no lock that another transaction holds.
     pub is_healer: bool,
 }
@@ -192,6 +194,7 @@ impl<T: Transport> Db<'_, T> {
             let value = value.to_str().map_err(|error| bug(function, error))?;
             headers.push((name.as_str().to_owned(), value.to_owned()));
         }
+        headers.push(("x-unstuck-request".to_owned(), self.request_id.to_owned()));
         if self.is_healer {
             headers.push(("x-unstuck-caller".to_owned(), "healer".to_owned()));
         }

@@ -28,8 +28,12 @@ where
     let request_id: Rc<str> = id::request_id(fetch.random()).into();
     let outcome = match super::config::config(fetch.env(), spec.requires) {
         Ok(config) => {
-            handle(OwnedCx { fetch: fetch.clone(), config, request_id: Rc::clone(&request_id) })
-                .await
+            let cx = OwnedCx { fetch: fetch.clone(), config, request_id: Rc::clone(&request_id) };
+            let outcome = handle(cx.clone()).await;
+            if let Some(work) = spec.after_schedule {
+                work(cx).await;
+            }
+            outcome
         }
         Err(error) => Err(error),
     };

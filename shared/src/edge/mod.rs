@@ -30,4 +30,4 @@ pub use fetch::Fetch;
 pub use log::log_failure;
 pub use queue::{Batch, serve_queue};
 pub use serve::{answer, request_id, serve};
-pub use spec::{Handler, Op, QUOTE, Route, Spec, route};
+pub use spec::{AfterSchedule, Handler, Op, QUOTE, Route, Spec, route, send_owed};

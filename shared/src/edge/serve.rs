@@ -20,7 +20,7 @@ use crate::core::webhook::{self, Signature};
 use crate::edge::call::{Call, OwnedCx};
 use crate::edge::fetch::Fetch;
 use crate::edge::log::LogLine;
-use crate::edge::spec::{Handler, Op, Spec, route};
+use crate::edge::spec::{Op, Spec, route};
 use crate::edge::{body, config, cors, identity, rate};
 
 /// What is known of a request before its handler runs.
@@ -77,7 +77,7 @@ pub async fn serve(
         fetch,
     };
     let outcome = match prepare(spec, &mut request, method, context, &mut trace).await {
-        Ok((handler, call)) => finished(handler, call, trace).await,
+        Ok((op, call)) => finished(spec, op, call, trace).await,
         Err(error) => {
             body::discard(&mut request).await;
             let refused = Err(error);
@@ -90,14 +90,24 @@ pub async fn serve(
 
 /// Runs the handler to its end, also where the caller does not wait for it: when a caller leaves,
 /// the platform ends everything that is not under `wait_until`, and that 30 s later.
-async fn finished(handler: Handler, call: Call, trace: RequestTrace) -> Result<Reply, ApiError> {
+async fn finished(
+    spec: &'static Spec,
+    op: &'static Op,
+    call: Call,
+    trace: RequestTrace,
+) -> Result<Reply, ApiError> {
     let (tell, told) = oneshot::channel();
     let context = Rc::clone(&call.context);
     context.wait_until(async move {
-        let outcome = handler(call).await;
+        let after = spec.after_schedule.filter(|_| op.policy == Policy::Scheduled);
+        let after = after.map(|work| (work, call.cx.clone()));
+        let outcome = (op.handler)(call).await;
         trace.log(&outcome);
         // Nobody hears it where the caller has left.
         let _ = tell.send(outcome);
+        if let Some((work, cx)) = after {
+            work(cx).await;
+        }
     });
     told.await.unwrap_or_else(|_| Err(ApiError::internal("the handler did not end")))
 }
@@ -110,7 +120,7 @@ async fn prepare(
     method: String,
     context: Context,
     trace: &mut RequestTrace,
-) -> Result<(Handler, Call), ApiError> {
+) -> Result<(&'static Op, Call), ApiError> {
     let route = route(spec, &method, &request.path())?;
     trace.op = route.op.path;
     let config = config::config(trace.fetch.env(), spec.requires)?;
@@ -146,7 +156,7 @@ async fn prepare(
         cx,
         context: Rc::new(context),
     };
-    Ok((route.op.handler, call))
+    Ok((route.op, call))
 }
 
 /// Admits the caller of a webhook URL that we made. Answers 401 if its token is not valid.
@@ -221,6 +231,13 @@ pub fn answer(outcome: Result<Reply, ApiError>, request_id: &str) -> Response {
             let _ = headers.set("content-type", content_type);
             let _ = headers.set("content-disposition", &format!("attachment; filename=\"{name}\""));
             return Response::builder().with_status(status).with_headers(headers).fixed(bytes);
+        }
+        Ok(Reply { status, body: ReplyBody::Text { content_type, text } }) => {
+            let _ = headers.set("content-type", content_type);
+            return Response::builder()
+                .with_status(status)
+                .with_headers(headers)
+                .fixed(text.into_bytes());
         }
         Err(mut error) => {
             if let Some(seconds) = error.retry_after_s {

@@ -8,17 +8,11 @@ as
 $$
   select unstuck_private.seconds_between(s.finished_at, clock_timestamp()), s.stuck, s.violations
   from (select 1) one
-  left join lateral (
-    select *
-    from unstuck.sweeps w
-    where w.finished_at is not null
-    order by w.finished_at desc
-    limit 1
-  ) s on true
+  left join unstuck_private.sweep_newest() s on true
 $$;
 
 comment on function unstuck.health_v1 is $c$
-Caller: the gateway, for /health.
+Caller: the gateway of the release before, for /health.
 
 Effect: none; what the last finished pass of a healer stored. It never scans. Nulls where there was
 none, or where that pass could not count.

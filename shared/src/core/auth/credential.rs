@@ -61,6 +61,9 @@ pub fn prove<'a>(presented: Credential<'a>, config: &Config) -> Proof<'a> {
         Credential::Bearer(token) if equals_one_of(token, config.cron_secret.as_deref()) => {
             Proof::Settled(Identity::Scheduler)
         }
+        Credential::Bearer(token) if equals_one_of(token, config.metrics_token.as_deref()) => {
+            Proof::Settled(Identity::Scraper)
+        }
         // Older clients send their publishable key as a bearer token while no user is signed in.
         Credential::Bearer(token) if token.starts_with("sb_") => Proof::Settled(Identity::Nobody),
         Credential::Bearer(token) => Proof::Token(token),

@@ -24,6 +24,8 @@ pub enum Policy {
     ServiceOrAdmin,
     /// The service and the outside scheduler may call.
     Scheduled,
+    /// Who reads the metrics may call.
+    Metrics,
 }
 
 /// The decision about an identity.
@@ -50,8 +52,9 @@ pub fn admit(
         Identity::Nobody if policy == Policy::UserOrNobody => Admission::Granted(Caller::Public),
         Identity::Nobody | Identity::Invalid => Admission::Refused(ApiError::unauthorized()),
         Identity::Scheduler if policy == Policy::Scheduled => Admission::Granted(Caller::Scheduler),
-        // Outside the scheduled functions the scheduler's secret proves nothing.
-        Identity::Scheduler => Admission::Refused(ApiError::unauthorized()),
+        Identity::Scraper if policy == Policy::Metrics => Admission::Granted(Caller::Scraper),
+        // Elsewhere these secrets prove nothing.
+        Identity::Scheduler | Identity::Scraper => Admission::Refused(ApiError::unauthorized()),
         Identity::Service => match policy {
             Policy::Scheduled
             | Policy::Service

@@ -48,6 +48,21 @@ impl Form for BaseUrl {
     }
 }
 
+/// Hours of the day, from one full hour to another: `22-7`.
+pub struct HourRange;
+
+impl Form for HourRange {
+    type Value = (u32, u32);
+    const WORDS: &'static str = "two hours, `22-7`";
+
+    fn parse(name: &str, text: String) -> Result<(u32, u32), ApiError> {
+        let hour = |text: &str| text.trim().parse().ok().filter(|hour| *hour < 24);
+        text.split_once('-')
+            .and_then(|(from, to)| Some((hour(from)?, hour(to)?)))
+            .ok_or_else(|| ApiError::misconfigured(name))
+    }
+}
+
 /// Any JSON; whoever uses the value checks its structure.
 pub struct Json;
 

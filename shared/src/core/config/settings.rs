@@ -10,7 +10,7 @@
 //! * `results_from "hosts"` after a group's name: where its provider's results are fetched from
 
 use super::form::{
-    BaseUrl, Flag, Form, Hosts, Json, LlmKind, Number, SecretKeys, SecretList, Text, optional,
+    BaseUrl, Flag, Form, Hosts, HourRange, Json, LlmKind, Number, SecretKeys, SecretList, Text, optional,
 };
 use crate::core::error::ApiError;
 
@@ -287,6 +287,25 @@ settings! {
     "schedule" {
         /// Lets an outside scheduler call scheduled functions, and nothing else.
         cron_secret: Text = "CRON_SECRET", secret, optional;
+    }
+
+    /// Who is told what turned bad, and what is good again.
+    "alerts" {
+        /// Where alerts are posted: an incoming webhook of Slack or Discord, Telegram's
+        /// `https://api.telegram.org/bot<token>/sendMessage?chat_id=<id>`, or an address of yours
+        /// that takes JSON. Where it is not set, nobody is told.
+        alert_webhook_url: Text = "ALERT_WEBHOOK_URL", secret, optional;
+        /// In which hours (UTC) alerts wait: `22-7`.
+        alert_quiet_hours: HourRange = "ALERT_QUIET_HOURS", var(""), optional;
+        /// After how many minutes what is still bad is told once more. Where it is not set, once.
+        alert_repeat_minutes: Number = "ALERT_REPEAT_MINUTES", var(""), optional;
+    }
+
+    /// Who reads the metrics.
+    "metrics" {
+        /// The bearer token of whoever scrapes `/functions/v1/metrics`. Where it is not set, there
+        /// are no metrics.
+        metrics_token: Text = "METRICS_TOKEN", secret, optional;
     }
 
     /// How much one run of a scheduled function does.

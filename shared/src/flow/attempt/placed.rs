@@ -19,6 +19,13 @@ pub struct ClaimTime {
     pub claim_for_ms: u64,
 }
 
+/// Records that a hint came through the queue. A fault is logged and fails nothing.
+pub async fn hint_came<T: FunctionCalls>(cx: &Cx<'_, T>) {
+    if let Err(error) = cx.db().queues_seen_v1().await {
+        cx.log_error("queues_seen_error", &error.into(), json!({}));
+    }
+}
+
 /// Runs `operation` of the placed function to its end.
 pub async fn run<T: FunctionCalls>(
     cx: &Cx<'_, T>,

@@ -20,6 +20,13 @@ pub async fn send_hint<T: Transport>(cx: &Cx<'_, T>, provider: &str, delay_ms: u
     }
 }
 
+/// Sends a hint to each consumer, also where nothing waits: the consumers record that it came.
+pub async fn ping_queues<T: Transport>(cx: &Cx<'_, T>) {
+    for provider in provider::SYNCHRONOUS {
+        send_hint(cx, provider.name, 0).await;
+    }
+}
+
 /// Starts the waiting steps of a provider, for instance after a slot became free.
 pub async fn start_waiting<T: Transport>(cx: &Cx<'_, T>, provider: &str) -> Result<(), ApiError> {
     if provider::hint_queue(provider).is_none() {
