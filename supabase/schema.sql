@@ -150,6 +150,15 @@ create table unstuck.jobs (
   quarantined_at timestamp with time zone,
   request_id text
 );
+create table unstuck.messages_owed (
+  id uuid not null default gen_random_uuid(),
+  kind text not null,
+  "to" text not null,
+  body jsonb not null,
+  due_at timestamp with time zone not null default clock_timestamp(),
+  tries integer not null default 0,
+  sent_at timestamp with time zone
+);
 create table unstuck.projection_errors (
   id bigint not null generated always as identity,
   tool text not null,
@@ -296,13 +305,43 @@ create table unstuck.webhook_inbox (
   received_at timestamp with time zone not null default clock_timestamp(),
   applied_at timestamp with time zone
 );
+create table unstuck_private.alert_states (
+  subject text not null,
+  code text not null,
+  is_bad boolean not null,
+  words text not null,
+  since timestamp with time zone not null,
+  told_bad_at timestamp with time zone,
+  told_at timestamp with time zone
+);
 create table unstuck_private.audit_lock (
   only_one boolean not null default true,
   audited_at timestamp with time zone
 );
+create table unstuck_private.counted_until (
+  only_row boolean not null default true,
+  at timestamp with time zone not null default clock_timestamp()
+);
+create table unstuck_private.counters (
+  name text not null,
+  labels jsonb not null,
+  value numeric not null
+);
+create table unstuck_private.ended_by_minute (
+  minute timestamp with time zone not null,
+  provider text not null,
+  done integer not null,
+  failed integer not null
+);
 create table unstuck_private.file_walks (
   kind text not null,
   cursor text
+);
+create table unstuck_private.healer_marks (
+  healer text not null,
+  seen_at timestamp with time zone,
+  asked_at timestamp with time zone,
+  pinged_at timestamp with time zone
 );
 create table unstuck_private.installed (
   adapter text not null,
@@ -394,6 +433,7 @@ alter table unstuck.jobs add constraint jobs_retry_of_fkey FOREIGN KEY (retry_of
 alter table unstuck.jobs add constraint jobs_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'queued'::text, 'starting'::text, 'running'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])));
 alter table unstuck.jobs add constraint jobs_tool_fkey FOREIGN KEY (tool) REFERENCES unstuck.tools(tool);
 alter table unstuck.jobs add constraint jobs_total_steps_check CHECK ((total_steps >= 1));
+alter table unstuck.messages_owed add constraint messages_owed_pkey PRIMARY KEY (id);
 alter table unstuck.projection_errors add constraint projection_errors_pkey PRIMARY KEY (id);
 alter table unstuck.projections add constraint projections_check CHECK (((begun IS NULL) OR (level = 'job'::text)));
 alter table unstuck.projections add constraint projections_columns_check CHECK ((jsonb_typeof(columns) = 'object'::text));
@@ -442,9 +482,15 @@ alter table unstuck.violations_found add constraint violations_found_one_key CHE
 alter table unstuck.violations_found add constraint violations_found_pkey PRIMARY KEY (invariant, subject);
 alter table unstuck.webhook_inbox add constraint webhook_inbox_pkey PRIMARY KEY (id);
 alter table unstuck.webhook_inbox add constraint webhook_inbox_provider_dedup_key_key UNIQUE (provider, dedup_key);
+alter table unstuck_private.alert_states add constraint alert_states_pkey PRIMARY KEY (subject);
 alter table unstuck_private.audit_lock add constraint audit_lock_only_one_check CHECK (only_one);
 alter table unstuck_private.audit_lock add constraint audit_lock_pkey PRIMARY KEY (only_one);
+alter table unstuck_private.counted_until add constraint counted_until_only_row_check CHECK (only_row);
+alter table unstuck_private.counted_until add constraint counted_until_pkey PRIMARY KEY (only_row);
+alter table unstuck_private.counters add constraint counters_pkey PRIMARY KEY (name, labels);
+alter table unstuck_private.ended_by_minute add constraint ended_by_minute_pkey PRIMARY KEY (provider, minute);
 alter table unstuck_private.file_walks add constraint file_walks_pkey PRIMARY KEY (kind);
+alter table unstuck_private.healer_marks add constraint healer_marks_pkey PRIMARY KEY (healer);
 alter table unstuck_private.installed add constraint installed_pkey PRIMARY KEY (adapter);
 alter table unstuck_private.migrations add constraint migrations_pkey PRIMARY KEY (number);
 alter table unstuck_private.removals add constraint removals_pkey PRIMARY KEY (user_id);
@@ -492,6 +538,8 @@ CREATE INDEX jobs_never_ordered ON unstuck.jobs USING btree (completed_at) WHERE
 CREATE UNIQUE INDEX jobs_one_live_per_exclusive_key ON unstuck.jobs USING btree (exclusive_key) WHERE ((exclusive_key IS NOT NULL) AND (status = ANY (ARRAY['queued'::text, 'starting'::text, 'running'::text])));
 CREATE UNIQUE INDEX jobs_one_live_retry ON unstuck.jobs USING btree (retry_of) WHERE ((retry_of IS NOT NULL) AND (status = ANY (ARRAY['pending'::text, 'queued'::text, 'starting'::text, 'running'::text])));
 CREATE INDEX jobs_with_input ON unstuck.jobs USING btree (completed_at) WHERE ((completed_at IS NOT NULL) AND (input <> '{}'::jsonb));
+CREATE INDEX messages_owed_by_due ON unstuck.messages_owed USING btree (due_at) WHERE (sent_at IS NULL);
+CREATE INDEX messages_owed_by_sent ON unstuck.messages_owed USING btree (sent_at) WHERE (sent_at IS NOT NULL);
 CREATE INDEX projection_errors_mended ON unstuck.projection_errors USING btree (mended_at) WHERE (mended_at IS NOT NULL);
 CREATE UNIQUE INDEX projection_errors_owed ON unstuck.projection_errors USING btree (job_id, host_table) WHERE (mended_at IS NULL);
 CREATE INDEX provider_alarms_by_time ON unstuck.provider_alarms USING btree (at);
@@ -954,14 +1002,14 @@ create view unstuck.pose_changer_jobs with (security_invoker=true) as
   WHERE (tool IN ( SELECT t.tool
            FROM unstuck.tools t
           WHERE t.table_name = 'pose_changer_jobs'::text));
-create view unstuck.provider_failures with (security_invoker=true) as
+create view unstuck.provider_errors with (security_invoker=true) as
  SELECT provider,
     error_code,
     failures,
     last_at,
     last_job_id,
     last_message
-   FROM unstuck_private.visible_failures() f(provider, error_code, failures, last_at, last_job_id, last_message);
+   FROM unstuck_private.visible_errors() f(provider, error_code, failures, last_at, last_job_id, last_message);
 create view unstuck.provider_load with (security_invoker=true) as
  SELECT provider,
     enabled,
@@ -1212,6 +1260,40 @@ begin
     and (nullif(p_act, '') is null or l.act = p_act)
   order by l.id desc
   limit least(greatest(p_limit, 1), 500);
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.alerts_due_v1(p_quiet_from integer DEFAULT NULL::integer, p_quiet_to integer DEFAULT NULL::integer, p_repeat_minutes integer DEFAULT NULL::integer, p_limit integer DEFAULT 10)
+ RETURNS TABLE(id uuid, body jsonb)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '5s'
+AS $function$
+#variable_conflict use_column
+declare
+  v_now timestamptz := clock_timestamp();
+begin
+  perform unstuck_private.alerts_owe(
+    'alerts',
+    v_now,
+    unstuck_private.quiet_until(v_now, p_quiet_from, p_quiet_to),
+    nullif(p_repeat_minutes, 0) * interval '1 minute'
+  );
+  return query
+  update unstuck.messages_owed m
+  set tries = m.tries + 1,
+    due_at = v_now + interval '1 minute'
+  where m.id = any (array(
+    select o.id
+    from unstuck.messages_owed o
+    where o.sent_at is null
+      and o.due_at <= v_now
+      and o.kind = 'alert'
+    order by o.due_at
+    limit least(greatest(p_limit, 1), 100)
+    for update skip locked
+  ))
+  returning m.id, m.body;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.cleanup_all_stale_ai_jobs()
@@ -1633,13 +1715,36 @@ CREATE OR REPLACE FUNCTION unstuck.health_v1()
 AS $function$
   select unstuck_private.seconds_between(s.finished_at, clock_timestamp()), s.stuck, s.violations
   from (select 1) one
-  left join lateral (
-    select *
-    from unstuck.sweeps w
-    where w.finished_at is not null
-    order by w.finished_at desc
-    limit 1
-  ) s on true
+  left join unstuck_private.sweep_newest() s on true
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck.health_v2()
+ RETURNS TABLE(last_sweep_seconds integer, stuck integer, violations integer, edge_seconds integer, sql_seconds integer, queues_seconds integer, degraded jsonb)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select
+    unstuck_private.seconds_between(s.finished_at, n.at),
+    s.stuck,
+    s.violations,
+    unstuck_private.seconds_between(e.seen_at, n.at),
+    unstuck_private.seconds_between(q.seen_at, n.at),
+    unstuck_private.seconds_between(c.seen_at, n.at),
+    (
+      select coalesce(
+        jsonb_agg(
+          jsonb_build_object('code', w.code, 'subject', w.subject, 'message', w.words)
+          order by w.subject),
+        '[]')
+      from unstuck_private.watched(n.at) w
+      where w.is_bad
+    )
+  from (select clock_timestamp() as at) n
+  left join unstuck_private.sweep_newest() s on true
+  left join unstuck_private.healer_marks e on e.healer = 'edge'
+  left join unstuck_private.healer_marks q on q.healer = 'sql'
+  left join unstuck_private.healer_marks c on c.healer = 'queues'
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.job_cancel_admin_v1(p_actor uuid, p_table text, p_job_id uuid, p_reason text)
@@ -2079,6 +2184,42 @@ AS $function$
   from unstuck_private.sweep_pass(p_sweep_id, p_limit, interval '6 seconds') p
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck.message_sent_v1(p_id uuid, p_is_taken boolean, p_delay_ms integer DEFAULT NULL::integer)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  update unstuck.messages_owed m
+  set sent_at = case when p_is_taken then clock_timestamp() end,
+    due_at = case
+      when p_is_taken then m.due_at
+      else clock_timestamp() + least(
+        greatest(
+          coalesce(p_delay_ms, 0) * interval '1 millisecond',
+          interval '15 seconds' * 2 ^ least(m.tries, 10)
+        ),
+        interval '5 minutes'
+      )
+    end
+  where m.id = p_id
+    and m.sent_at is null
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck.metrics_v1()
+ RETURNS TABLE(name text, labels jsonb, value double precision)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '5s'
+AS $function$
+  select c.name, c.labels, c.value::double precision
+  from unstuck_private.counters c
+  union all
+  select g.name, g.labels, g.value
+  from unstuck_private.gauges(clock_timestamp()) g
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck.order_quote_v1(p_tool text, p_input jsonb, p_steps integer, p_user_id uuid DEFAULT NULL::uuid, p_measured jsonb DEFAULT NULL::jsonb)
  RETURNS TABLE(credits bigint, balance bigint, enough boolean, eta_seconds integer, unmeasured text)
  LANGUAGE plpgsql
@@ -2382,6 +2523,15 @@ AS $function$
     from waiting
   ) w
   where p.provider = p_provider
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck.queues_seen_v1()
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select unstuck_private.healer_mark('queues', clock_timestamp())
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.refund_upscaler_credits(_user_id uuid, _amount bigint, _description text)
@@ -3169,7 +3319,7 @@ AS $function$
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.sweep_end_v1(p_sweep_id bigint, p_delivered integer, p_cleaned integer, p_refunded_credits bigint)
- RETURNS TABLE(stuck integer, violations integer, remaining integer)
+ RETURNS TABLE(stuck integer, violations integer, remaining integer, ping_queues boolean)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
@@ -3669,6 +3819,67 @@ AS $function$
     nullif(current_setting('unstuck.reason', true), '')
   )
 $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.alerts_owe(p_to text, p_now timestamp with time zone, p_due_at timestamp with time zone, p_repeat interval)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  if not pg_catalog.pg_try_advisory_xact_lock(
+    pg_catalog.hashtextextended('unstuck_private.alerts_owe', 0)
+  ) then
+    return;
+  end if;
+  insert into unstuck_private.alert_states as a (subject, code, is_bad, words, since)
+  select w.subject, w.code, w.is_bad, w.words, p_now
+  from unstuck_private.watched(p_now) w
+  on conflict (subject) do update
+  set is_bad = excluded.is_bad,
+    words = excluded.words,
+    since = case when a.is_bad = excluded.is_bad then a.since else excluded.since end
+  where (a.is_bad, a.words) is distinct from (excluded.is_bad, excluded.words);
+
+  with told as (
+    select a.subject,
+      case
+        when not a.is_bad then 'good'
+        when a.told_bad_at is null then 'bad'
+        else 'still_bad'
+      end as state
+    from unstuck_private.alert_states a
+    where case
+      when not a.is_bad then
+        a.told_bad_at is not null and a.since <= p_now - interval '1 minute'
+      when a.told_bad_at is null then
+        coalesce(a.told_at <= p_now - interval '5 minutes', true)
+      else a.told_at <= p_now - p_repeat
+    end
+  ), marked as (
+    update unstuck_private.alert_states a
+    set told_at = p_now,
+      told_bad_at = case t.state
+        when 'good' then null
+        when 'bad' then p_now
+        else a.told_bad_at
+      end
+    from told t
+    where a.subject = t.subject
+    returning a.subject, a.code, a.words, a.since, t.state
+  )
+  insert into unstuck.messages_owed (kind, "to", body, due_at)
+  select 'alert', p_to,
+    jsonb_build_object(
+      'state', m.state,
+      'subject', m.subject,
+      'code', m.code,
+      'message', m.words,
+      'since', m.since,
+      'at', p_now
+    ),
+    p_due_at
+  from marked m;
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.append_only()
  RETURNS trigger
@@ -4336,6 +4547,63 @@ AS $function$
   ) s
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.counters_fold(p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+ SET plan_cache_mode TO 'force_custom_plan'
+AS $function$
+declare
+  v_from timestamptz;
+  v_to timestamptz := unstuck_private.settled_before(p_now);
+  v_page timestamptz;
+begin
+  select c.at
+  into v_from
+  from unstuck_private.counted_until c
+  for update skip locked;
+  if v_from is null or v_to <= v_from then
+    return;
+  end if;
+  select j.completed_at
+  into v_page
+  from unstuck.jobs j
+  where j.updated_at > v_from - interval '1 minute'
+    and j.completed_at > v_from
+    and j.completed_at <= v_to
+  order by j.completed_at
+  offset 20000
+  limit 1;
+  v_to := coalesce(v_page, v_to);
+  insert into unstuck_private.counters as c (name, labels, value)
+  select l.name, l.labels, sum(l.value)
+  from unstuck_private.lines_between(v_from, v_to) l
+  group by l.name, l.labels
+  on conflict (name, labels) do update
+  set value = c.value + excluded.value;
+  insert into unstuck_private.ended_by_minute as m (minute, provider, done, failed)
+  select date_trunc('minute', e.ended_at), e.provider,
+    count(*) filter (where e.class = 'completed'),
+    count(*) filter (where e.is_failure)
+  from unstuck_private.steps_ended(v_from, v_to) e
+  where e.ended_at is not null
+  group by 1, 2
+  on conflict (provider, minute) do update
+  set done = m.done + excluded.done,
+    failed = m.failed + excluded.failed;
+  delete from unstuck_private.ended_by_minute m
+  where m.minute < p_now - interval '1 hour';
+  perform unstuck_private.healer_mark('webhook:' || w.provider, w.at)
+  from (
+    select i.provider, max(i.received_at) as at
+    from unstuck.webhook_inbox i
+    where i.received_at > v_from - interval '1 minute'
+    group by i.provider
+  ) w;
+  update unstuck_private.counted_until c
+  set at = v_to;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.credit_accounts_unaudited()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -4553,6 +4821,67 @@ CREATE OR REPLACE FUNCTION unstuck_private.erased_user()
  IMMUTABLE
 AS $function$ select '00000000-0000-0000-0000-000000000000'::uuid $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.gauges(p_now timestamp with time zone)
+ RETURNS TABLE(name text, labels jsonb, value double precision)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select g.name, jsonb_build_object('provider', p.provider), g.value
+  from unstuck.providers p
+  cross join lateral (
+    values
+      (
+        'unstuck_slots_in_use',
+        (
+          select count(*)
+          from unstuck.job_steps s
+          where s.provider = p.provider and unstuck_private.holds_slot(s)
+        )::double precision
+      ),
+      ('unstuck_slots_limit', unstuck_private.slot_limit(p, p_now)),
+      (
+        'unstuck_steps_waiting',
+        (
+          select count(*)
+          from unstuck.job_steps s
+          where s.provider = p.provider and s.status = 'queued'
+        )
+      ),
+      ('unstuck_provider_enabled', p.enabled::int),
+      ('unstuck_circuit_open', (p.circuit_open_until is not null)::int)
+  ) as g (name, value)
+  union all
+  select
+    case when m.healer like 'webhook:%' then 'unstuck_webhook_age_seconds'
+      else 'unstuck_healer_age_seconds'
+    end,
+    case when m.healer like 'webhook:%'
+      then jsonb_build_object('provider', substr(m.healer, 9))
+      else jsonb_build_object('healer', m.healer)
+    end,
+    extract(epoch from p_now - m.seen_at)
+  from unstuck_private.healer_marks m
+  where m.seen_at is not null
+  union all
+  select g.name, '{}', g.value
+  from unstuck_private.sweep_newest() s
+  cross join lateral (
+    values
+      ('unstuck_sweep_age_seconds', extract(epoch from p_now - s.finished_at)::float8),
+      ('unstuck_stuck_jobs', s.stuck),
+      ('unstuck_violations', s.violations)
+  ) as g (name, value)
+  where g.value is not null
+  union all
+  select 'unstuck_messages_owed', '{}', count(*)
+  from unstuck.messages_owed m
+  where m.sent_at is null
+  union all
+  select 'unstuck_counters_age_seconds', '{}', extract(epoch from p_now - c.at)
+  from unstuck_private.counted_until c
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.give_turn(p_provider text, p_user_id uuid)
  RETURNS void
  LANGUAGE plpgsql
@@ -4737,6 +5066,26 @@ begin
     raise warning 'projections_mend failed: %', sqlerrm;
   end;
 end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.healer_mark(p_healer text, p_at timestamp with time zone)
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO ''
+AS $function$
+  insert into unstuck_private.healer_marks (healer)
+  values (p_healer)
+  on conflict do nothing;
+
+  update unstuck_private.healer_marks m
+  set seen_at = greatest(m.seen_at, p_at),
+    asked_at = null
+  where m.ctid = any (array(
+    select h.ctid
+    from unstuck_private.healer_marks h
+    where h.healer = p_healer
+    for update skip locked
+  ))
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.holds_slot(p_step unstuck.job_steps)
  RETURNS boolean
@@ -6107,6 +6456,19 @@ begin
   messages := v_first.messages || v_second.messages;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.jobs_ended(p_from timestamp with time zone, p_to timestamp with time zone)
+ RETURNS SETOF unstuck.jobs
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select *
+  from unstuck.jobs j
+  where j.updated_at > p_from - interval '1 minute'
+    and j.completed_at > p_from
+    and j.completed_at <= p_to
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.jobs_finalise(p_ids uuid[], p_statuses text[], p_codes text[], p_messages text[], p_refund boolean DEFAULT true, p_output jsonb DEFAULT NULL::jsonb, p_output_url text DEFAULT NULL::text)
  RETURNS TABLE(job_id uuid, tool text, status text, refunded bigint)
  LANGUAGE plpgsql
@@ -6845,6 +7207,79 @@ begin
     and s.status = 'queued';
   return null;
 end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.lines_between(p_from timestamp with time zone, p_to timestamp with time zone)
+ RETURNS TABLE(name text, labels jsonb, value numeric)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  with ended as materialized (
+    select j.tool, j.status, j.error_code, j.credits_charged, j.credits_refunded,
+      extract(epoch from j.started_at - coalesce(j.queued_at, j.created_at)) as waited,
+      case j.status
+        when 'completed' then extract(epoch from j.completed_at - j.started_at)
+      end as took
+    from unstuck_private.jobs_ended(p_from, p_to) j
+  ), timed as (
+    select 'unstuck_job_wait_seconds' as name, e.tool, greatest(e.waited, 0) as seconds
+    from ended e
+    where e.waited is not null
+    union all
+    select 'unstuck_job_duration_seconds', e.tool, greatest(e.took, 0)
+    from ended e
+    where e.took is not null
+  )
+  select 'unstuck_jobs_ended_total',
+    jsonb_build_object(
+      'tool', e.tool, 'status', e.status, 'code', lower(coalesce(e.error_code, ''))),
+    count(*)
+  from ended e
+  group by e.tool, e.status, e.error_code
+  union all
+  select v.name, jsonb_build_object('tool', e.tool), sum(v.value)
+  from ended e
+  cross join lateral (
+    values
+      ('unstuck_credits_charged_total', e.credits_charged::numeric),
+      ('unstuck_credits_refunded_total', e.credits_refunded),
+      ('unstuck_refunds_total', (e.credits_refunded > 0)::int)
+  ) as v (name, value)
+  group by v.name, e.tool
+  union all
+  select t.name || '_bucket',
+    jsonb_build_object('tool', t.tool, 'le', b.le),
+    count(*) filter (where t.seconds <= b.le::float8)
+  from timed t
+  cross join unnest(array[
+    '1', '5', '15', '30', '60', '120', '300', '600', '1800', '3600', '+Inf'
+  ]) as b (le)
+  group by t.name, t.tool, b.le
+  union all
+  select t.name || v.suffix, jsonb_build_object('tool', t.tool), sum(v.value)
+  from timed t
+  cross join lateral (
+    values ('_sum', t.seconds), ('_count', 1)
+  ) as v (suffix, value)
+  group by t.name, t.tool, v.suffix
+  union all
+  select v.name, v.labels, sum(v.value)
+  from unstuck_private.steps_ended(p_from, p_to) s
+  cross join lateral (
+    values
+      (
+        'unstuck_provider_answers_total',
+        jsonb_build_object('provider', s.provider, 'class', s.class),
+        1
+      ),
+      (
+        'unstuck_provider_attempts_total',
+        jsonb_build_object('provider', s.provider),
+        s.attempts
+      )
+  ) as v (name, labels, value)
+  group by v.name, v.labels
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.may_see(p_user_id uuid)
  RETURNS boolean
@@ -7645,6 +8080,28 @@ AS $function$
   limit 50
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.provider_failures(p_now timestamp with time zone)
+ RETURNS TABLE(provider text, ended bigint, failed bigint, is_bad boolean, webhook_at timestamp with time zone, is_webhook_overdue boolean)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select p.provider, e.ended, e.failed, e.ended >= 20 and e.failed * 2 > e.ended, m.seen_at,
+    not p.synchronous
+      and e.done >= 5
+      and coalesce(m.seen_at < p_now - interval '15 minutes', true)
+  from unstuck.providers p
+  cross join lateral (
+    select
+      coalesce(sum(b.done + b.failed), 0)::bigint as ended,
+      coalesce(sum(b.done), 0)::bigint as done,
+      coalesce(sum(b.failed), 0)::bigint as failed
+    from unstuck_private.ended_by_minute b
+    where b.provider = p.provider and b.minute > p_now - interval '15 minutes'
+  ) e
+  left join unstuck_private.healer_marks m on m.healer = 'webhook:' || p.provider
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.provider_positions(p_provider text)
  RETURNS TABLE(job_id uuid, "position" integer, eta_seconds integer)
  LANGUAGE plpgsql
@@ -7941,10 +8398,34 @@ begin
       unstuck_private.prune_provider_alarms(v_before, p_limit, p_skip)
     when 'projection_errors' then
       unstuck_private.prune_projection_errors(v_before, p_limit, p_skip)
+    when 'messages' then unstuck_private.prune_messages(v_before, p_limit, p_skip)
     when 'cron_runs' then unstuck_private.prune_cron_runs(v_before, p_limit)
     -- Files, which SQL must not delete, and kinds of a later version.
     else 0
   end;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.prune_messages(p_before timestamp with time zone, p_limit integer, p_skip integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO ''
+ SET plan_cache_mode TO 'force_custom_plan'
+AS $function$
+declare
+  v_pruned int;
+begin
+  delete from unstuck.messages_owed m
+  where m.ctid = any (array(
+    select o.ctid
+    from unstuck.messages_owed o
+    where o.sent_at < p_before
+    order by o.sent_at
+    limit p_limit
+    offset p_skip
+    for update skip locked
+  ));
+  get diagnostics v_pruned = row_count;
+  return v_pruned;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.prune_old_rows(p_now timestamp with time zone)
@@ -8655,6 +9136,46 @@ begin
   from line l;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.queues_ask(p_now timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  insert into unstuck_private.healer_marks (healer)
+  values ('queues')
+  on conflict do nothing;
+  update unstuck_private.healer_marks m
+  set asked_at = coalesce(m.asked_at, p_now),
+    pinged_at = p_now
+  where m.ctid = any (array(
+    select h.ctid
+    from unstuck_private.healer_marks h
+    where h.healer = 'queues'
+      and coalesce(h.seen_at, '-infinity') < p_now - interval '4 minutes'
+      and coalesce(h.pinged_at, '-infinity') < p_now - interval '2 minutes'
+    for update skip locked
+  ));
+  return found;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.quiet_until(p_now timestamp with time zone, p_from integer, p_to integer)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  select case
+    when p_from is null or p_to is null or p_from = p_to then p_now
+    when (h.hour - p_from + 24) % 24 >= (p_to - p_from + 24) % 24 then p_now
+    else (
+      date_trunc('hour', p_now at time zone 'UTC')
+      + ((p_to - h.hour + 24) % 24) * interval '1 hour'
+    ) at time zone 'UTC'
+  end
+  from (select extract(hour from p_now at time zone 'UTC')::int as hour) h
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.refund_ask(p_job unstuck.jobs, p_step integer, p_amount bigint, p_reason text)
  RETURNS bigint
  LANGUAGE plpgsql
@@ -9055,6 +9576,11 @@ begin
   then
     perform unstuck_private.refuse(400, 'bad_request', '{"field": "filter"}');
   end if;
+  begin
+    perform (p_filter ->> 'createdAfter')::timestamptz, (p_filter ->> 'createdBefore')::timestamptz;
+  exception when invalid_datetime_format or datetime_field_overflow then
+    perform unstuck_private.refuse(400, 'bad_request', '{"field": "filter"}');
+  end;
   if p_limit is null or p_limit not between 0 and 1000 then
     perform unstuck_private.refuse(400, 'bad_request', '{"field": "limit"}');
   end if;
@@ -9317,6 +9843,28 @@ begin
   end loop;
   return v_before;
 end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.settled_before(p_now timestamp with time zone)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select greatest(
+    least(
+      p_now,
+      min(a.xact_start),
+      case
+        when bool_or(a.query = '<insufficient privilege>') then p_now - interval '65 seconds'
+      end
+    ),
+    p_now - interval '10 minutes'
+  )
+  from pg_catalog.pg_stat_activity a
+  where a.datname = current_database()
+    and a.pid <> pg_backend_pid()
+    and a.backend_type <> 'autovacuum worker'
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.share_of(p_price bigint, p_steps integer, p_step integer)
  RETURNS bigint
@@ -9822,6 +10370,27 @@ begin
   );
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.steps_ended(p_from timestamp with time zone, p_to timestamp with time zone)
+ RETURNS TABLE(provider text, class text, is_failure boolean, attempts integer, ended_at timestamp with time zone)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select s.provider,
+    case s.status
+      when 'failed' then lower(coalesce(s.error_code, j.error_code, 'unknown'))
+      else s.status
+    end,
+    s.status = 'failed'
+      and coalesce(s.error_code, j.error_code, '') in (
+        'TIMEOUT', 'PROVIDER_REJECTED', 'PROVIDER_FAILED', 'DELIVERY_FAILED'
+      ),
+    s.attempts,
+    s.completed_at
+  from unstuck_private.jobs_ended(p_from, p_to) j
+  join unstuck.job_steps s on s.job_id = j.id
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.steps_fail_exhausted(p_now timestamp with time zone, p_user_id uuid, p_limit integer, p_until timestamp with time zone)
  RETURNS TABLE(job_id uuid, tool text, status text, refunded bigint)
  LANGUAGE plpgsql
@@ -10221,7 +10790,7 @@ begin
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.sweep_finish(p_sweep_id bigint)
- RETURNS TABLE(stuck integer, violations integer, remaining integer)
+ RETURNS TABLE(stuck integer, violations integer, remaining integer, ping_queues boolean)
  LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
@@ -10229,6 +10798,7 @@ declare
   v_stuck int;
   v_violations int;
   v_remaining int := 0;
+  v_source text;
 begin
   begin
     v_stuck := unstuck_private.count_stuck(clock_timestamp());
@@ -10243,12 +10813,35 @@ begin
   exception when query_canceled or others then
     raise warning 'sweep %: the audit failed: %', p_sweep_id, sqlerrm;
   end;
+  begin
+    perform unstuck_private.counters_fold(clock_timestamp());
+  exception when query_canceled or others then
+    raise warning 'sweep %: what ended could not be counted: %', p_sweep_id, sqlerrm;
+  end;
   update unstuck.sweeps s
   set finished_at = clock_timestamp(), stuck = v_stuck, violations = v_violations
-  where s.id = p_sweep_id;
+  where s.id = p_sweep_id
+  returning s.source
+  into v_source;
+  perform unstuck_private.healer_mark(
+    case v_source when 'sql' then 'sql' else 'edge' end, clock_timestamp());
   return query
-  select v_stuck, v_violations, v_remaining;
+  select v_stuck, v_violations, v_remaining,
+    v_source <> 'sql' and unstuck_private.queues_ask(clock_timestamp());
 end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.sweep_newest()
+ RETURNS SETOF unstuck.sweeps
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select *
+  from unstuck.sweeps w
+  where w.finished_at is not null
+  order by w.finished_at desc
+  limit 1
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.sweep_page(p_now timestamp with time zone, p_by text, p_ids uuid[], p_limit integer, p_until timestamp with time zone)
  RETURNS TABLE(job_id uuid, tool text, status text, refunded bigint, requeued integer, remaining integer)
@@ -11224,7 +11817,7 @@ AS $function$
     and d.granted - d.taken <> g.given
 $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.visible_failures()
+CREATE OR REPLACE FUNCTION unstuck_private.visible_errors()
  RETURNS TABLE(provider text, error_code text, failures bigint, last_at timestamp with time zone, last_job_id uuid, last_message text)
  LANGUAGE sql
  STABLE SECURITY DEFINER
@@ -11655,6 +12248,85 @@ begin
   return v_users;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.watched(p_now timestamp with time zone)
+ RETURNS TABLE(subject text, code text, is_bad boolean, words text)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select 'healer:' || m.healer, 'healer_stopped', h.is_bad,
+    case m.healer
+      when 'edge' then 'The sweep of the Workers'
+      when 'sql' then 'The sweep of pg_cron'
+      else 'The consumers of the queues'
+    end
+    || case
+      when not h.is_bad then ' run.'
+      when m.seen_at is null then ' have never been seen.'
+      else format(
+        ' were last seen %s ago.',
+        unstuck_private.minutes_text(unstuck_private.minutes_between(m.seen_at, p_now)))
+    end
+  from unstuck_private.healer_marks m
+  cross join lateral (
+    select case m.healer
+      when 'queues' then coalesce(m.asked_at < p_now - interval '10 minutes', false)
+      else coalesce(m.seen_at < p_now - interval '150 seconds', true)
+    end as is_bad
+  ) h
+  where m.healer in ('edge', 'sql', 'queues')
+  union all
+  select 'stuck', 'stuck', s.stuck is distinct from 0,
+    case
+      when s.stuck is null then 'Stuck jobs could not be counted.'
+      when s.stuck = 0 then 'No job is stuck.'
+      else format('%s jobs are past the deadline of every healer.', s.stuck)
+    end
+  from unstuck_private.sweep_newest() s
+  union all
+  select 'invariants', 'invariants', s.violations is distinct from 0,
+    case
+      when s.violations is null then 'The invariants could not be checked.'
+      when s.violations = 0 then 'All invariants hold.'
+      else format('%s invariants are violated.', s.violations)
+    end
+  from unstuck_private.sweep_newest() s
+  union all
+  select 'provider:' || f.provider || ':failures', 'provider_failing', f.is_bad,
+    format('%s: %s of %s steps failed within 15 minutes.', f.provider, f.failed, f.ended)
+  from unstuck_private.provider_failures(p_now) f
+  union all
+  select 'provider:' || f.provider || ':webhooks', 'webhook_overdue', f.is_webhook_overdue,
+    case
+      when f.is_webhook_overdue then format(
+        '%s: %s steps ended within 15 minutes, and no webhook came%s.',
+        f.provider,
+        f.ended,
+        coalesce(
+          ' for ' || unstuck_private.minutes_text(
+            unstuck_private.minutes_between(f.webhook_at, p_now)),
+          ''))
+      else format('%s: no webhook is overdue.', f.provider)
+    end
+  from unstuck_private.provider_failures(p_now) f
+  union all
+  select 'provider:' || p.provider || ':alarm', 'provider_alarm', a.code is not null,
+    case
+      when a.code is null then format('%s: nothing was refused that only you can mend.', p.provider)
+      else format('%s refused what only you can mend: %s', p.provider, a.code)
+    end
+  from unstuck.providers p
+  left join lateral (
+    select x.code
+    from unstuck.provider_alarms x
+    where x.provider = p.provider
+      and x.at > p_now - interval '75 minutes'
+      and x.last_at > p_now - interval '15 minutes'
+    order by x.last_at desc
+    limit 1
+  ) a on true
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.webhooks_apply(p_job_id uuid, p_step integer, p_run bigint)
  RETURNS void
  LANGUAGE plpgsql
@@ -11845,6 +12517,19 @@ Refuses: forbidden.
 
 Replay: reads again.
 ';
+comment on function unstuck.alerts_due_v1(integer,integer,integer,integer) is
+'
+Caller: each scheduled function after its work, and the gateway when health is asked, where a
+receiver of alerts is set.
+
+Effect: owes a message for whatever turned bad, or good again, since the receiver was told, and
+returns the messages that are due, each to one caller for a minute. In quiet hours (UTC, from and to
+a full hour) messages wait for their end; what stays bad is told every p_repeat_minutes, or once.
+
+Refuses: nothing.
+
+Replay: what was returned a minute ago and is not reported by message_sent_v1 is returned once more.
+';
 comment on function unstuck.cleanup_all_stale_ai_jobs() is
 '
 Caller: pg_cron every minute, and an operator.
@@ -11993,10 +12678,21 @@ Replay: reads again.
 ';
 comment on function unstuck.health_v1() is
 '
-Caller: the gateway, for /health.
+Caller: the gateway of the release before, for /health.
 
 Effect: none; what the last finished pass of a healer stored. It never scans. Nulls where there was
 none, or where that pass could not count.
+
+Refuses: nothing.
+
+Replay: reads again.
+';
+comment on function unstuck.health_v2() is
+'
+Caller: the gateway, for /health.
+
+Effect: none; what the last finished pass of a healer stored, when each healer was seen, and what is
+bad, in words. It never scans. Nulls where there was none, or where that pass could not count.
 
 Refuses: nothing.
 
@@ -12130,6 +12826,27 @@ Refuses: nothing.
 
 Replay: nothing left to do.
 ';
+comment on function unstuck.message_sent_v1(uuid,boolean,integer) is
+'
+Caller: whoever sent a message that alerts_due_v1 returned.
+
+Effect: a message that its receiver took is sent. Any other is due once more, later after each try,
+after five minutes at most; p_delay_ms is what the receiver asks for.
+
+Refuses: nothing.
+
+Replay: a message that is sent stays so.
+';
+comment on function unstuck.metrics_v1() is
+'
+Caller: the gateway, for /metrics.
+
+Effect: none; the counters that the sweeps keep, and what is so now. It scans no job that has ended.
+
+Refuses: nothing.
+
+Replay: reads again.
+';
 comment on function unstuck.order_quote_v1(text,jsonb,integer,uuid,jsonb) is
 '
 Caller: the function that creates the tool''s jobs, for its quote; p_user_id is the verified user, or
@@ -12220,6 +12937,16 @@ enabled: false also while an open circuit of the provider lets no step through.
 Refuses: nothing; no row where there is no such provider.
 
 Replay: reads again.
+';
+comment on function unstuck.queues_seen_v1() is
+'
+Caller: the consumer of a queue, when a message reached it.
+
+Effect: records that messages come through the queues; health tells their age.
+
+Refuses: nothing.
+
+Replay: records the later time.
 ';
 comment on function unstuck.refund_upscaler_credits(uuid,bigint,text) is
 '
@@ -12461,8 +13188,9 @@ Caller: an edge healer, after its pass.
 
 Effect: adds what the pass did, audits what changed since the last audit, for about half a second at
 most, and stores what health reads: stuck jobs and violations. A count that failed is stored as
-null, which is not healthy; the pass is finished all the same. remaining: jobs that are due after
-all the pass did.
+null, which is not healthy; the pass is finished all the same. It also adds what ended to the
+counters of metrics. remaining: jobs that are due after all the pass did; ping_queues: nothing came
+through the queues for a while, and the caller shall send something.
 
 Refuses: nothing; no row where there is no such pass.
 
@@ -12632,6 +13360,11 @@ comment on table unstuck.jobs is
 '
 What users paid for: one row per order. Its work is in `job_steps`.
 ';
+comment on table unstuck.messages_owed is
+'
+What must be told to somebody outside. A row is owed until its receiver took it, however long that
+takes, and is sent at least once, normally once: the receiver knows a repeated one by its id.
+';
 comment on table unstuck.projection_errors is
 '
 Rows of the app that could not be written, and why. Every pass of a healer tries them until each is
@@ -12764,7 +13497,7 @@ comment on view unstuck.pose_changer_jobs is
 '
 Jobs under the name that older pages read: the pose changer.
 ';
-comment on view unstuck.provider_failures is
+comment on view unstuck.provider_errors is
 '
 Why steps failed in the last 24 hours: a row per provider and code, with how often and the newest of
 them. For the service and admins.
@@ -12823,6 +13556,7 @@ create policy job_steps_read on unstuck.job_steps as permissive for select to au
   WHERE (j.id = job_steps.job_id))));
 alter table unstuck.jobs enable row level security;
 create policy jobs_read on unstuck.jobs as permissive for select to authenticated using (((user_id = ( SELECT auth.uid() AS uid)) OR ( SELECT unstuck_private.is_admin() AS is_admin)));
+alter table unstuck.messages_owed enable row level security;
 alter table unstuck.projection_errors enable row level security;
 alter table unstuck.projections enable row level security;
 alter table unstuck.provider_alarms enable row level security;
@@ -12843,8 +13577,13 @@ alter table unstuck.user_roles enable row level security;
 create policy user_roles_read on unstuck.user_roles as permissive for select to authenticated using (((user_id = ( SELECT auth.uid() AS uid)) OR ( SELECT unstuck_private.is_admin() AS is_admin)));
 alter table unstuck.violations_found enable row level security;
 alter table unstuck.webhook_inbox enable row level security;
+alter table unstuck_private.alert_states enable row level security;
 alter table unstuck_private.audit_lock enable row level security;
+alter table unstuck_private.counted_until enable row level security;
+alter table unstuck_private.counters enable row level security;
+alter table unstuck_private.ended_by_minute enable row level security;
 alter table unstuck_private.file_walks enable row level security;
+alter table unstuck_private.healer_marks enable row level security;
 alter table unstuck_private.installed enable row level security;
 alter table unstuck_private.migrations enable row level security;
 alter table unstuck_private.removals enable row level security;
@@ -12898,6 +13637,7 @@ grant execute on function public.has_role(uuid,unstuck.app_role) to authenticate
 grant execute on function public.has_role(uuid,unstuck.app_role) to service_role;
 grant execute on function public.refund_upscaler_credits(uuid,bigint,text) to service_role;
 grant execute on function unstuck.admin_log_read_v1(uuid,bigint,text,text,integer) to service_role;
+grant execute on function unstuck.alerts_due_v1(integer,integer,integer,integer) to service_role;
 grant execute on function unstuck.cleanup_all_stale_ai_jobs() to service_role;
 grant execute on function unstuck.consume_upscaler_credits(uuid,bigint,text) to service_role;
 grant execute on function unstuck.credit_grant_admin_v1(uuid,uuid,bigint,text,text) to service_role;
@@ -12912,6 +13652,7 @@ grant execute on function unstuck.generations_stale_v1(integer) to service_role;
 grant execute on function unstuck.has_role(uuid,unstuck.app_role) to authenticated;
 grant execute on function unstuck.has_role(uuid,unstuck.app_role) to service_role;
 grant execute on function unstuck.health_v1() to service_role;
+grant execute on function unstuck.health_v2() to service_role;
 grant execute on function unstuck.job_cancel_admin_v1(uuid,text,uuid,text) to service_role;
 grant execute on function unstuck.job_cancel_v1(uuid,text,uuid) to service_role;
 grant execute on function unstuck.job_enqueue_v1(uuid,uuid,text,text,jsonb,text,jsonb) to service_role;
@@ -12921,6 +13662,8 @@ grant execute on function unstuck.job_requeue_v1(uuid,text,uuid,boolean,uuid,tex
 grant execute on function unstuck.jobs_cancel_many_v1(uuid,jsonb,integer,text) to service_role;
 grant execute on function unstuck.jobs_requeue_many_v1(uuid,jsonb,integer,text) to service_role;
 grant execute on function unstuck.jobs_sweep_v1(bigint,integer) to service_role;
+grant execute on function unstuck.message_sent_v1(uuid,boolean,integer) to service_role;
+grant execute on function unstuck.metrics_v1() to service_role;
 grant execute on function unstuck.order_quote_v1(text,jsonb,integer,uuid,jsonb) to service_role;
 grant execute on function unstuck.prices_change_v1(uuid,jsonb,text) to service_role;
 grant execute on function unstuck.provider_alarm_v1(text,text,text,text,text) to service_role;
@@ -12928,6 +13671,7 @@ grant execute on function unstuck.providers_change_v1(uuid,jsonb,text) to servic
 grant execute on function unstuck.purchase_checkout_v1(uuid,text) to service_role;
 grant execute on function unstuck.purchase_record_v1(text,jsonb) to service_role;
 grant execute on function unstuck.queue_check_v1(text) to service_role;
+grant execute on function unstuck.queues_seen_v1() to service_role;
 grant execute on function unstuck.refund_upscaler_credits(uuid,bigint,text) to service_role;
 grant execute on function unstuck.session_cancel_v1(uuid,text,uuid[]) to service_role;
 grant execute on function unstuck.step_cancelled_v1(uuid,integer,text) to service_role;
@@ -12975,8 +13719,8 @@ grant execute on function unstuck_private.seconds_between(timestamp with time zo
 grant execute on function unstuck_private.seconds_between(timestamp with time zone,timestamp with time zone) to service_role;
 grant execute on function unstuck_private.status_word(text,text) to authenticated;
 grant execute on function unstuck_private.status_word(text,text) to service_role;
-grant execute on function unstuck_private.visible_failures() to authenticated;
-grant execute on function unstuck_private.visible_failures() to service_role;
+grant execute on function unstuck_private.visible_errors() to authenticated;
+grant execute on function unstuck_private.visible_errors() to service_role;
 grant execute on function unstuck_private.visible_hours() to authenticated;
 grant execute on function unstuck_private.visible_hours() to service_role;
 grant execute on function unstuck_private.visible_load() to authenticated;
@@ -13049,6 +13793,7 @@ grant select on table unstuck.jobs to authenticated;
 grant select on table unstuck.jobs to service_role;
 grant select on table unstuck.jobs_by_hour to authenticated;
 grant select on table unstuck.jobs_by_hour to service_role;
+grant select on table unstuck.messages_owed to service_role;
 grant select on table unstuck.money_by_day to authenticated;
 grant select on table unstuck.money_by_day to service_role;
 grant select on table unstuck.my_balance to authenticated;
@@ -13061,8 +13806,8 @@ grant select on table unstuck.projection_errors to service_role;
 grant select on table unstuck.projections to service_role;
 grant select on table unstuck.provider_alarms to authenticated;
 grant select on table unstuck.provider_alarms to service_role;
-grant select on table unstuck.provider_failures to authenticated;
-grant select on table unstuck.provider_failures to service_role;
+grant select on table unstuck.provider_errors to authenticated;
+grant select on table unstuck.provider_errors to service_role;
 grant select on table unstuck.provider_load to authenticated;
 grant select on table unstuck.provider_load to service_role;
 grant select on table unstuck.provider_outcomes to authenticated;

@@ -33,6 +33,9 @@ What admins did, and each change of a price, a tool or a provider, by whomever. 
 transaction of the act, append-only for everybody, kept for ever.
 $c$;
 
+create index credit_entries_by_day on unstuck.credit_entries
+using brin (created_at);
+
 --: recreated below, or removed
 drop function unstuck_private.sweep_finish;
 drop function unstuck.sweep_end_v1;
@@ -100,6 +103,8 @@ $c$;
 alter table unstuck.messages_owed enable row level security;
 revoke all on unstuck.messages_owed from public, anon, authenticated, service_role;
 grant select on unstuck.messages_owed to service_role;
+
+--: source credit/credit_entries.sql 2b73c8695910 by hand
 
 --: source metric/counted_until.sql 3ac36ce40e76
 -- Up to when the jobs that ended are counted. One row.
@@ -2635,6 +2640,163 @@ execute function unstuck_private.settings_log(
 
 revoke all on function unstuck_private.settings_log from public, anon, authenticated, service_role;
 
+--: source view/visible_errors.sql 4d7079e695cf
+-- The rows of `provider_errors`, for those who may see them.
+create or replace function unstuck_private.visible_errors()
+returns table (
+  provider text,
+  error_code text,
+  failures bigint,
+  last_at timestamptz,
+  last_job_id uuid,
+  last_message text
+)
+language sql
+stable
+security definer
+set search_path = ''
+as
+$$
+  select distinct on (s.provider, s.error_code)
+    s.provider,
+    s.error_code,
+    count(*) over (partition by s.provider, s.error_code),
+    s.completed_at,
+    s.job_id,
+    s.error_message
+  from unstuck.job_steps s
+  where (select unstuck_private.may_see(null))
+    and s.status = 'failed'
+    and coalesce(s.provider_done_at, s.completed_at) > clock_timestamp() - interval '1 day'
+  order by s.provider, s.error_code, s.completed_at desc
+$$;
+
+revoke all on function unstuck_private.visible_errors
+from public, anon, authenticated, service_role;
+grant execute on function unstuck_private.visible_errors to authenticated, service_role;
+
+--: source view/visible_money.sql ac7b91285785
+-- The rows of `money_by_day`, for those who may see them.
+create or replace function unstuck_private.visible_money()
+returns table (day date, kind text, tool text, entries bigint, credits bigint)
+language sql
+stable
+security definer
+set search_path = ''
+as
+$$
+  select
+    (e.created_at at time zone 'UTC')::date,
+    e.kind,
+    j.tool,
+    count(*),
+    unstuck_private.clamp_to_bigint(sum(e.amount))
+  from unstuck.credit_entries e
+  left join unstuck.jobs j on j.id = e.job_id
+  where (select unstuck_private.may_see(null))
+    and e.created_at >= date_trunc('day', clock_timestamp(), 'UTC') - interval '61 days'
+  group by 1, 2, 3
+  order by 1 desc, 2, 3
+$$;
+
+revoke all on function unstuck_private.visible_money from public, anon, authenticated, service_role;
+grant execute on function unstuck_private.visible_money to authenticated, service_role;
+
+--: source view/visible_outcomes.sql 3d0125153f65
+-- The rows of `provider_outcomes`, for those who may see them.
+create or replace function unstuck_private.visible_outcomes()
+returns table (
+  provider text,
+  tool text,
+  completed bigint,
+  failed bigint,
+  p50_seconds double precision,
+  p95_seconds double precision
+)
+language sql
+stable
+security definer
+set search_path = ''
+as
+$$
+  with ended as (
+    select
+      s.provider,
+      j.tool,
+      s.status,
+      extract(epoch from
+        coalesce(s.provider_done_at, s.completed_at) - coalesce(s.sent_at, s.started_at)
+      )::double precision as seconds
+    from unstuck.job_steps s
+    join unstuck.jobs j on j.id = s.job_id
+    where (select unstuck_private.may_see(null))
+      and s.status in ('completed', 'failed')
+      -- The expression of the index `job_steps_freed`.
+      and coalesce(s.provider_done_at, s.completed_at) > clock_timestamp() - interval '1 day'
+  )
+  select
+    e.provider,
+    e.tool,
+    count(*) filter (where e.status = 'completed'),
+    count(*) filter (where e.status = 'failed'),
+    percentile_cont(0.5) within group (order by e.seconds) filter (where e.status = 'completed'),
+    percentile_cont(0.95) within group (order by e.seconds) filter (where e.status = 'completed')
+  from ended e
+  group by grouping sets ((e.provider), (e.provider, e.tool))
+$$;
+
+revoke all on function unstuck_private.visible_outcomes
+from public, anon, authenticated, service_role;
+grant execute on function unstuck_private.visible_outcomes to authenticated, service_role;
+
+--: source view/money_by_day.sql 39979cb5094a
+create view unstuck.money_by_day
+with (security_invoker = true) as
+select m.day, m.kind, m.tool, m.entries, m.credits
+from unstuck_private.visible_money() m;
+
+comment on view unstuck.money_by_day is $c$
+What moved in the ledger in the last 62 days of UTC: a row per day, kind of entry and tool, for the
+service and admins. Entries without a job have no tool.
+$c$;
+
+revoke all on unstuck.money_by_day from public, anon, authenticated, service_role;
+grant select on unstuck.money_by_day to authenticated, service_role;
+
+--: source view/provider_errors.sql d8dd90609143
+create view unstuck.provider_errors
+with (security_invoker = true) as
+select
+  f.provider,
+  f.error_code,
+  f.failures,
+  f.last_at,
+  f.last_job_id,
+  f.last_message
+from unstuck_private.visible_errors() f;
+
+comment on view unstuck.provider_errors is $c$
+Why steps failed in the last 24 hours: a row per provider and code, with how often and the newest of
+them. For the service and admins.
+$c$;
+
+revoke all on unstuck.provider_errors from public, anon, authenticated, service_role;
+grant select on unstuck.provider_errors to authenticated, service_role;
+
+--: source view/provider_outcomes.sql cddee2e37c1b
+create view unstuck.provider_outcomes
+with (security_invoker = true) as
+select o.provider, o.tool, o.completed, o.failed, o.p50_seconds, o.p95_seconds
+from unstuck_private.visible_outcomes() o;
+
+comment on view unstuck.provider_outcomes is $c$
+How the steps of the last 24 hours ended, and how long the completed ones took at the provider: a
+row per provider and tool, and one per provider whose tool is null. For the service and admins.
+$c$;
+
+revoke all on unstuck.provider_outcomes from public, anon, authenticated, service_role;
+grant select on unstuck.provider_outcomes to authenticated, service_role;
+
 --: source retention/known_kinds.sql 3dee30754e1d by hand
 
 --: history
@@ -2642,7 +2804,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   7,
   'operators',
-  '483bb03517149a204ee747fc9f89168cf092128abf5f35b0e47405f11f9458aa'
+  'b3408d5314b7ad5882ecf0cac2eaa3ce74c88bd33777728a7e1ea6e4da259a2d'
 );
 
 notify pgrst, 'reload schema';

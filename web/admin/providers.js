@@ -19,7 +19,7 @@ export function createProviders({ refresh }) {
     const [load, outcomes, failures, alarms] = await Promise.all([
       rows(supabase.from("provider_load").select("*").order("provider")),
       part(supabase.from("provider_outcomes").select("*").is("tool", null)),
-      part(supabase.from("provider_failures").select("*").order("last_at", { ascending: false })),
+      part(supabase.from("provider_errors").select("*").order("last_at", { ascending: false })),
       part(
         supabase
           .from("provider_alarms")

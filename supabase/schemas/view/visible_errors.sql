@@ -1,5 +1,5 @@
--- The rows of `provider_failures`, for those who may see them.
-create or replace function unstuck_private.visible_failures()
+-- The rows of `provider_errors`, for those who may see them.
+create or replace function unstuck_private.visible_errors()
 returns table (
   provider text,
   error_code text,
@@ -28,6 +28,6 @@ $$
   order by s.provider, s.error_code, s.completed_at desc
 $$;
 
-revoke all on function unstuck_private.visible_failures
+revoke all on function unstuck_private.visible_errors
 from public, anon, authenticated, service_role;
-grant execute on function unstuck_private.visible_failures to authenticated, service_role;
+grant execute on function unstuck_private.visible_errors to authenticated, service_role;
