@@ -301,7 +301,7 @@ fn ten_refreshes_leave_focus_selection_and_rows_where_they_are() {
         let after = seen["seen"].as_array().unwrap();
         assert_eq!(after.len(), 10);
         for look in after {
-            for field in ["focus", "selected", "rows"] {
+            for field in ["focus", "selected", "top", "rows"] {
                 assert_eq!(look[field], before[field], "{field}: {look:#}");
             }
         }

@@ -61,10 +61,14 @@ function sweepTile({ ok, lastSweepSeconds: age, stuck, violations, degraded = []
   const late = age === null || !(ok || stuck > 0 || violations > 0);
   const mood = late ? "bad" : ok && degraded.length === 0 ? "good" : "warn";
   const text = { bad: t("sweep_late"), good: t("sweep_good"), warn: "" }[mood];
-  const why = degraded.map(({ code, message }) => t.maybe(`degraded_${code}`) ?? message);
+  const why = degraded.filter(({ code }) => !["stuck", "invariants"].includes(code));
+  const told = [...new Set(why.map(({ code, message }) => t.maybe(`degraded_${code}`) ?? message))];
   const value = age === null ? "–" : duration(age);
-  const to = address("/jobs", { status: "live", order: "oldest" });
-  return tile("sweep", { label: t("last_sweep"), value, mood, text: why.join(" ") || text, to });
+  const isProvider = why.some(({ code }) => /provider|webhook/.test(code));
+  const to = isProvider ? address("/providers") : address("/jobs", { status: "live" });
+  const title = why.map(({ message }) => message).join(" ") || null;
+  const shown = { label: t("last_sweep"), value, mood, text: told.join(" ") || text, to, title };
+  return tile("sweep", shown);
 }
 
 function invariantsTile({ violations }) {
@@ -82,10 +86,10 @@ function debtsTile(debts) {
   return tile("debts", { label: t("debts"), value: number(debts.length), mood, text, to });
 }
 
-function tile(name, { label, value, mood, to, text = t(`${name}_${mood}`) }) {
+function tile(name, { label, value, mood, to, title, text = t(`${name}_${mood}`) }) {
   return h(
     "a",
-    { class: `tile ${mood}`, "data-tile": name, href: to },
+    { class: `tile ${mood}`, "data-tile": name, href: to, title },
     h("span", { class: "tile-label" }, h("span", { class: "dot", "aria-hidden": "true" }), label),
     h("strong", { class: "tile-value" }, value),
     h("span", { class: "tile-text" }, text),

@@ -156,7 +156,8 @@ function eventTable(events) {
   ];
   const line = (event, index) => {
     const before = events[index - 1];
-    const why = event.detail?.error_code;
+    const code = event.detail?.error_code;
+    const why = code !== "CANCELLED" && code;
     return row(
       heads,
       [

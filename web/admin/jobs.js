@@ -96,6 +96,8 @@ export function createJobs({ tools, place, refresh }) {
         "div",
         { class: "head" },
         h("h2", { id: "jobs-title" }, t("jobs"), total !== null && counter(total)),
+        // Beside the heading, where it pushes no row away from under the pointer.
+        fresh > 0 && button(t("fresh_jobs", { n: fresh }), refreshNow, "fresh small"),
         h(
           "div",
           { class: "acts" },
@@ -106,7 +108,6 @@ export function createJobs({ tools, place, refresh }) {
       ),
       filterForm({ chosen, place, tools, extra: { order } }),
       filterInWords(chosen) && h("p", { class: "said muted" }, filterInWords(chosen)),
-      fresh > 0 && button(t("fresh_jobs", { n: fresh }), refreshNow, "fresh small"),
       body.length ? table(t("jobs"), heads, h("tbody", {}, body)) : none,
       pages({ page, more, total, order, chosen }),
     );

@@ -26,13 +26,17 @@ export function ledgerTable(entries) {
         { show: signed(entry.amount), kind: entry.amount > 0 ? "good" : "" },
         number(entry.balance_after),
         entry.job_id ? jobLink(entry.job_id) : "–",
-        { show: entry.reason || "–", kind: "muted" },
+        { show: reasonInWords(entry.reason), kind: "muted" },
         h("span", { title: entry.actor }, actorName(entry.actor)),
       ],
       { "data-key": entry.id, "data-entry": entry.kind },
     );
   return table(t("ledger"), heads, h("tbody", {}, entries.map(line)));
 }
+
+/** What the system writes as a reason is a tool or a code; an admin writes a sentence. */
+const reasonInWords = (reason) =>
+  reason ? (t.maybe(`tool_${reason}`) ?? inWords("code", reason)) : "–";
 
 export function purchaseTable(purchases, debts) {
   const heads = [

@@ -67,7 +67,7 @@ export const words = {
   many_failed: "It ended early: {why}",
   error_connection_lost:
     "The connection was lost, and the answer with it. Send it once more: it is not done twice.",
-  error_bad_request: "This value is not accepted.",
+  error_bad_request: "This value is not accepted: {message}",
   error_active_job_exists: "This user has a job at work already.",
   error_insufficient_credits: "The user does not have enough credits.",
   error_idempotency_conflict: "This was sent before with other values. Close and ask anew.",
@@ -286,4 +286,9 @@ export const words = {
   invariants_text: "Rules that must hold at all times, and where one does not.",
   rule: "Rule",
   what_is: "What is",
+  degraded_healer_stopped: "A healer has stopped.",
+  degraded_provider_failing: "A provider fails often.",
+  degraded_webhook_overdue: "A provider's webhook is overdue.",
+  degraded_provider_alarm: "A provider refuses what only you can mend.",
+  degraded_settings_disagree: "Settings disagree.",
 };

@@ -66,7 +66,7 @@ export const words = {
   many_failed: "Terminou antes: {why}",
   error_connection_lost:
     "A conexão caiu, e a resposta se perdeu. Envie de novo: não será feito duas vezes.",
-  error_bad_request: "Este valor não é aceito.",
+  error_bad_request: "Este valor não é aceito: {message}",
   error_active_job_exists: "Este usuário já tem um trabalho em andamento.",
   error_insufficient_credits: "O usuário não tem créditos suficientes.",
   error_idempotency_conflict: "Isto já foi enviado com outros valores. Feche e comece de novo.",
@@ -278,4 +278,9 @@ export const words = {
   invariants_text: "Regras que devem valer sempre, e onde uma não vale.",
   rule: "Regra",
   what_is: "O que há",
+  degraded_healer_stopped: "Um reparo automático parou.",
+  degraded_provider_failing: "Um provedor falha muito.",
+  degraded_webhook_overdue: "Um webhook de provedor está atrasado.",
+  degraded_provider_alarm: "Um provedor recusa o que só você pode resolver.",
+  degraded_settings_disagree: "As configurações divergem.",
 };

@@ -84,7 +84,7 @@ export const words = {
   many_failed: "Закончилось раньше: {why}",
   error_connection_lost:
     "Связь прервалась, ответ потерян. Отправьте ещё раз: дважды это не выполнится.",
-  error_bad_request: "Такое значение не принимается.",
+  error_bad_request: "Такое значение не принимается: {message}",
   error_active_job_exists: "У этого пользователя уже есть задание в работе.",
   error_insufficient_credits: "У пользователя не хватает кредитов.",
   error_idempotency_conflict: "Это уже отправлено с другими значениями. Закройте и начните заново.",
@@ -308,4 +308,9 @@ export const words = {
   invariants_text: "Правила, которые всегда должны выполняться, и где они нарушены.",
   rule: "Правило",
   what_is: "Что не так",
+  degraded_healer_stopped: "Одна из проверок не идёт.",
+  degraded_provider_failing: "Провайдер часто ошибается.",
+  degraded_webhook_overdue: "Вебхук провайдера запаздывает.",
+  degraded_provider_alarm: "Провайдер отклоняет то, что исправите только вы.",
+  degraded_settings_disagree: "Настройки расходятся.",
 };

@@ -83,7 +83,7 @@ export const words = {
   many_failed: "Закінчилося раніше: {why}",
   error_connection_lost:
     "Зв’язок перервався, відповідь втрачено. Надішліть ще раз: двічі це не виконається.",
-  error_bad_request: "Таке значення не приймається.",
+  error_bad_request: "Таке значення не приймається: {message}",
   error_active_job_exists: "У цього користувача вже є завдання в роботі.",
   error_insufficient_credits: "Користувачеві бракує кредитів.",
   error_idempotency_conflict: "Це вже надіслано з іншими значеннями. Закрийте й почніть знову.",
@@ -305,4 +305,9 @@ export const words = {
   invariants_text: "Правила, які завжди мають виконуватися, і де їх порушено.",
   rule: "Правило",
   what_is: "Що не так",
+  degraded_healer_stopped: "Одна з перевірок не йде.",
+  degraded_provider_failing: "Провайдер часто помиляється.",
+  degraded_webhook_overdue: "Вебхук провайдера запізнюється.",
+  degraded_provider_alarm: "Провайдер відхиляє те, що виправите лише ви.",
+  degraded_settings_disagree: "Налаштування розходяться.",
 };
