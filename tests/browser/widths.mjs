@@ -25,7 +25,7 @@ for (const locale of ["en-US", "pt-BR", "ru-RU", "uk-UA"]) {
       const small = [...document.querySelectorAll("button, a.button, select, .tabs a")]
         .filter(isSeen)
         .map((element) => [element.textContent, element.getBoundingClientRect().height])
-        .filter(([, height]) => height < 40);
+        .filter(([, height]) => height < 44);
       const out = [...document.querySelectorAll("main *")]
         .filter((element) => isSeen(element) && !element.closest(".sr"))
         .filter((element) => element.getBoundingClientRect().right > innerWidth + 1)

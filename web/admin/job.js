@@ -2,7 +2,7 @@
 // that happened to it, its credits, and what can be done.
 
 import { badge, h, link, problem, time } from "../elements.js";
-import { duration, number, toolName, unread } from "../format.js";
+import { number, toolName, unread } from "../format.js";
 import { supabase } from "../project.js";
 import { t } from "../words.js";
 import { createActs, isLive } from "./acts.js";
@@ -170,14 +170,9 @@ function eventTable(events) {
       { "data-key": event.id, "data-event": event.event },
     );
   };
-  const whole = [events[0].at, events.at(-1).at];
-  const seconds = (Date.parse(whole[1]) - Date.parse(whole[0])) / 1000;
+  const whole = gap(events[0].at, events.at(-1).at);
   return [
-    h(
-      "p",
-      { class: "muted said" },
-      t("events_span", { n: events.length, time: duration(seconds) }),
-    ),
+    h("p", { class: "muted said" }, t("events_span", { n: events.length, time: whole })),
     table(t("events"), heads, h("tbody", {}, events.map(line))),
   ];
 }

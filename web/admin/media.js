@@ -15,15 +15,21 @@ export function values(object, none) {
   return h(
     "dl",
     { class: "values" },
-    entries.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, shown(value)))),
+    entries.map(([name, value]) =>
+      h("div", {}, h("dt", {}, nameOf(name)), h("dd", {}, shown(value))),
+    ),
   );
 }
+
+const nameOf = (name) => t.maybe(`field_${name}`) ?? h("code", {}, name);
 
 function shown(value) {
   if (Array.isArray(value)) return h("div", { class: "media-list" }, value.map(shown));
   if (value && typeof value === "object") return values(value, "");
   const text = String(value);
-  return /^https?:\/\//.test(text) ? medium(text) : h("span", { class: "text" }, cut(text));
+  return /^https?:\/\//.test(text)
+    ? medium(text)
+    : h("span", { class: "text" }, t.maybe(`option_${text}`) ?? cut(text));
 }
 
 const cut = (text) => (text.length > TEXT_MAX ? `${text.slice(0, TEXT_MAX)}…` : text);
