@@ -1802,7 +1802,7 @@ $$;
 
 revoke all on function unstuck_private.quiet_until from public, anon, authenticated, service_role;
 
---: source alert/watched.sql 39ff21bbc9ad
+--: source alert/watched.sql 90ff532548af
 -- Everything that is watched, and how it is now, in words for an operator. It reads what sweeps
 -- have stored and scans nothing, so that health and alerts may ask as often as they like.
 create or replace function unstuck_private.watched(p_now timestamptz)
@@ -1814,15 +1814,15 @@ as
 $$
   select 'healer:' || m.healer, 'healer_stopped', h.is_bad,
     case m.healer
-      when 'edge' then 'The sweep of the Workers'
-      when 'sql' then 'The sweep of pg_cron'
-      else 'The consumers of the queues'
+      when 'edge' then 'The sweep of the Workers: '
+      when 'sql' then 'The sweep of pg_cron: '
+      else 'The consumers of the queues: '
     end
     || case
-      when not h.is_bad then ' run.'
-      when m.seen_at is null then ' have never been seen.'
+      when not h.is_bad then 'at work.'
+      when m.seen_at is null then 'never seen.'
       else format(
-        ' were last seen %s ago.',
+        'last seen %s ago.',
         unstuck_private.minutes_text(unstuck_private.minutes_between(m.seen_at, p_now)))
     end
   from unstuck_private.healer_marks m
@@ -1860,10 +1860,11 @@ $$
         '%s: %s steps ended within 15 minutes, and no webhook came%s.',
         f.provider,
         f.ended,
-        coalesce(
-          ' for ' || unstuck_private.minutes_text(
-            unstuck_private.minutes_between(f.webhook_at, p_now)),
-          ''))
+        case
+          when f.webhook_at is null then ''
+          else ' for ' || unstuck_private.minutes_text(
+            unstuck_private.minutes_between(f.webhook_at, p_now))
+        end)
       else format('%s: no webhook is overdue.', f.provider)
     end
   from unstuck_private.provider_failures(p_now) f
@@ -2804,7 +2805,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   7,
   'operators',
-  'b3408d5314b7ad5882ecf0cac2eaa3ce74c88bd33777728a7e1ea6e4da259a2d'
+  '18882cf47c6d19a239a4719e184e437e3e3fc0464fe2c678c97030d35d751271'
 );
 
 notify pgrst, 'reload schema';

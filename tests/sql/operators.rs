@@ -354,9 +354,8 @@ async fn many_failed_jobs_are_retried_once_each_and_for_free() {
     for (user, _) in &failed {
         assert_eq!(db.balance(*user).await, 200, "free");
     }
-    let act =
-        db.row(&format!("select * from admin_log where act = 'jobs_retried' order by id limit 1"));
-    assert_eq!(act.await["to"]["jobs"].as_array().unwrap().len(), 2);
+    let act = "select * from admin_log where act = 'jobs_retried' order by id limit 1";
+    assert_eq!(db.row(act).await["to"]["jobs"].as_array().unwrap().len(), 2);
     // A live retry is no second one, and says so where the job is named.
     let named = json!({ "ids": [failed[1].1, Uuid::nil()] });
     let answer = db.ask("jobs_requeue_many_v1", many(admin, named, 9, "once more")).await;

@@ -9,15 +9,15 @@ as
 $$
   select 'healer:' || m.healer, 'healer_stopped', h.is_bad,
     case m.healer
-      when 'edge' then 'The sweep of the Workers'
-      when 'sql' then 'The sweep of pg_cron'
-      else 'The consumers of the queues'
+      when 'edge' then 'The sweep of the Workers: '
+      when 'sql' then 'The sweep of pg_cron: '
+      else 'The consumers of the queues: '
     end
     || case
-      when not h.is_bad then ' run.'
-      when m.seen_at is null then ' have never been seen.'
+      when not h.is_bad then 'at work.'
+      when m.seen_at is null then 'never seen.'
       else format(
-        ' were last seen %s ago.',
+        'last seen %s ago.',
         unstuck_private.minutes_text(unstuck_private.minutes_between(m.seen_at, p_now)))
     end
   from unstuck_private.healer_marks m
@@ -55,10 +55,11 @@ $$
         '%s: %s steps ended within 15 minutes, and no webhook came%s.',
         f.provider,
         f.ended,
-        coalesce(
-          ' for ' || unstuck_private.minutes_text(
-            unstuck_private.minutes_between(f.webhook_at, p_now)),
-          ''))
+        case
+          when f.webhook_at is null then ''
+          else ' for ' || unstuck_private.minutes_text(
+            unstuck_private.minutes_between(f.webhook_at, p_now))
+        end)
       else format('%s: no webhook is overdue.', f.provider)
     end
   from unstuck_private.provider_failures(p_now) f
