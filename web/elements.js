@@ -108,27 +108,3 @@ export function toast(text, kind = "good") {
   toasts.append(box);
   setTimeout(() => box.remove(), TOAST_MS);
 }
-
-/** Asks before something that cannot be undone; resolves to whether the person agreed. */
-export function confirmed(title, text, action) {
-  return new Promise((resolve) => {
-    const close = (value) => () => dialog.close(value);
-    const onclose = () => {
-      dialog.remove();
-      resolve(dialog.returnValue === "yes");
-    };
-    const buttons = [
-      button(t("keep"), close("no"), "", { autofocus: true }),
-      button(action, close("yes"), "danger"),
-    ];
-    const dialog = h(
-      "dialog",
-      { "aria-labelledby": "ask-title", "aria-describedby": "ask-text", onclose },
-      h("h2", { id: "ask-title" }, title),
-      h("p", { id: "ask-text" }, text),
-      h("div", { class: "actions" }, buttons),
-    );
-    document.body.append(dialog);
-    dialog.showModal();
-  });
-}

@@ -37,7 +37,7 @@ fn a_job_is_followed_on_its_own_page_from_the_queue_to_the_result() {
         let (job, _) = world.order(&world.user(1).await).await;
         world.until_status(job, "queued").await;
         let seen = world.browser("job_page.mjs", &json!({ "job": job, "before": before }));
-        has(&seen, "waits", &["It waits because all 1 slots of runninghub are taken.", "Number 1"]);
+        has(&seen, "waits", &["It waits because the only slot of runninghub is taken.", "Number 1"]);
         has(&seen, "runs", &["runninghub has been working on it for"]);
         has(&seen, "done", &["Done after"]);
         has(&seen, "title", &["Job", &job.to_string()[..8]]);

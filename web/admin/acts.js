@@ -9,12 +9,12 @@ import { short } from "./names.js";
 import { go } from "./router.js";
 
 /** The credits that a job holds now. */
-export const held = (job) => job.credits_charged - job.credits_refunded;
+const held = (job) => job.credits_charged - job.credits_refunded;
 
 export const isLive = ({ status }) => LIVE.includes(status);
 
 /** Whether a job is past its deadline, so that a retry puts it back into the queue. */
-export const isStuck = (job) =>
+const isStuck = (job) =>
   isLive(job) && job.status !== "pending" && Date.parse(job.deadline_at) < Date.now();
 
 /** Makes the buttons of a job. `refresh` runs after every act. */

@@ -21,7 +21,7 @@ export async function call(path, body) {
  */
 export function act({ title, text, fields = [], action, danger = false, run, done }) {
   return new Promise((resolve) => {
-    let carriedOut = false;
+    let [carriedOut, wasLost] = [false, false];
     const failure = h("p", { class: "problem", role: "alert", hidden: true });
     const yes = h(
       "button",
@@ -36,12 +36,15 @@ export function act({ title, text, fields = [], action, danger = false, run, don
       failure.hidden = true;
       const { ok, answer } = await run(values);
       yes.disabled = false;
-      if (ok) {
+      // The answer to the first sending was lost, and the job is over: this is what was asked.
+      const wasDone = wasLost && answer.code === "already_final";
+      if (ok || wasDone) {
         carriedOut = true;
         dialog.close();
-        toast(done(answer));
+        toast(ok ? done(answer) : doneBefore(answer));
         return;
       }
+      wasLost ||= answer.code === "connection_lost";
       failure.textContent = refusal(answer);
       failure.hidden = false;
     };
@@ -58,12 +61,20 @@ export function act({ title, text, fields = [], action, danger = false, run, don
       dialog.remove();
       resolve(carriedOut);
     };
+    const oncancel = (event) => yes.disabled && event.preventDefault();
     const described = text ? { "aria-describedby": "ask-text" } : {};
-    const dialog = h("dialog", { "aria-labelledby": "ask-title", ...described, onclose }, form);
+    const dialog = h(
+      "dialog",
+      { "aria-labelledby": "ask-title", ...described, oncancel, onclose },
+      form,
+    );
     document.body.append(dialog);
     dialog.showModal();
   });
 }
+
+const doneBefore = ({ status, refundedCredits: n }) =>
+  t("done_before", { status: t(`status_${status}`), n: n ?? 0 });
 
 /** What a refused act says. */
 export function refusal(answer) {

@@ -18,7 +18,7 @@ const PAGE = 25;
 /** How many rows a file holds. */
 const FILE_MAX = 10_000;
 const READ_AT_ONCE = 1000;
-export const COLUMNS =
+const COLUMNS =
   "id, tool, user_id, status, credits_charged, credits_refunded, error_code, error_message, " +
   "created_at, started_at, completed_at, deadline_at, quarantined_at";
 

@@ -1,7 +1,7 @@
 // How ids and moments are shown: short, with the whole within reach.
 
 import { button, h, icon, link, toast } from "../elements.js";
-import { language, number, t } from "../words.js";
+import { language, t } from "../words.js";
 import { address } from "./router.js";
 
 const exact = new Intl.DateTimeFormat(language, {
@@ -66,5 +66,3 @@ export function secondsOf(interval) {
   const [, hours, minutes, seconds] = /(\d+):(\d+):([\d.]+)/.exec(interval) ?? [0, 0, 0, 0];
   return days * 86_400 + Number(hours) * 3600 + Number(minutes) * 60 + Number(seconds);
 }
-
-export const amount = (credits) => number(credits);

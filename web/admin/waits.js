@@ -1,6 +1,6 @@
 // Why a job stands where it stands, in one sentence.
 
-import { duration, number, toolName } from "../format.js";
+import { duration, toolName } from "../format.js";
 import { t } from "../words.js";
 import { moment } from "./names.js";
 import { inWords } from "./words.js";
@@ -65,7 +65,7 @@ function reason({ job, step, provider, load }) {
   const limit = load && (load.learned_limit ?? load.max_concurrent);
   if (load && load.running >= limit) {
     const key = load.learned_limit === null ? "wait_slots" : "wait_slots_learned";
-    return t(key, { provider, running: number(load.running), limit: number(limit) });
+    return t(key, { provider, n: limit, limit });
   }
   return t("wait_turn", { provider });
 }

@@ -44,6 +44,7 @@ export const words = {
     many: "Користувач платить {n} кредитів",
     other: "Користувач платить {n} кредиту",
   },
+  done_before: "Уже виконано: {status}, повернено кредитів: {n}",
   job_made: "Створено нове завдання",
   field_reason: "Причина",
   field_amount: "Кредити",
