@@ -37,7 +37,11 @@ fn a_job_is_followed_on_its_own_page_from_the_queue_to_the_result() {
         let (job, _) = world.order(&world.user(1).await).await;
         world.until_status(job, "queued").await;
         let seen = world.browser("job_page.mjs", &json!({ "job": job, "before": before }));
-        has(&seen, "waits", &["It waits because the only slot of runninghub is taken.", "Number 1"]);
+        has(
+            &seen,
+            "waits",
+            &["It waits because the only slot of runninghub is taken.", "Number 1"],
+        );
         has(&seen, "runs", &["runninghub has been working on it for"]);
         has(&seen, "done", &["Done after"]);
         has(&seen, "title", &["Job", &job.to_string()[..8]]);
@@ -62,8 +66,7 @@ fn a_user_is_found_by_email_and_given_credits_with_a_reason() {
             .await;
         let beginning = job.to_string()[..13].to_owned();
         let searches = json!({ "job": beginning, "task": task, "user": user.id });
-        let given =
-            json!({ "email": "user1@example.com", "user": user.id, "searches": searches });
+        let given = json!({ "email": "user1@example.com", "user": user.id, "searches": searches });
         let seen = world.browser("grant.mjs", &given);
         assert_has!(seen, { "before": "940", "without": true }, "no reason, no grant: {seen:#}");
         assert_eq!(seen["toast"], "Given. The balance is 1,040 now.");
@@ -247,7 +250,8 @@ fn a_network_lost_in_the_middle_of_an_act_is_told_and_nothing_is_done_twice() {
         assert_has!(world.job(job).await, { "status": "cancelled", "credits_refunded": 60 });
         let made = world.count(&format!("jobs where retry_of = '{failed}'")).await;
         assert_eq!(made, 1, "{seen:#}");
-        for (table, row) in [("providers", "provider = 'gemini'"), ("tools", "tool like '%e-website'")]
+        for (table, row) in
+            [("providers", "provider = 'gemini'"), ("tools", "tool like '%e-website'")]
         {
             assert_eq!(world.count(&format!("{table} where not enabled and {row}")).await, 1);
         }

@@ -1,4 +1,4 @@
-// What an admin does to one job. Each act asks, says what it did, and shows what is true afterwards.
+// What an admin does to one job. Each act asks, says what it did, and shows what is true then.
 
 import { button } from "../elements.js";
 import { toolName } from "../format.js";

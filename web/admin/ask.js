@@ -16,8 +16,8 @@ export async function call(path, body) {
 }
 
 /**
- * Shows the question. `fields` are inputs; `run(values)` resolves to `{ ok, answer }`; `done(answer)`
- * is the text of the toast. Resolves to whether it was carried out.
+ * Shows the question. `fields` are inputs; `run(values)` resolves to `{ ok, answer }`;
+ * `done(answer)` is the text of the toast. Resolves to whether it was carried out.
  */
 export function act({ title, text, fields = [], action, danger = false, run, done }) {
   return new Promise((resolve) => {

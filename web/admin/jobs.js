@@ -22,7 +22,7 @@ const COLUMNS =
   "id, tool, user_id, status, credits_charged, credits_refunded, error_code, error_message, " +
   "created_at, started_at, completed_at, deadline_at, quarantined_at";
 
-/** Makes the list: `read(reason)`, `draw(seen)`. `place` is the address that its filters belong to. */
+/** Makes the list: `read(reason)`, `draw(seen)`. `place` is the address of its filters. */
 export function createJobs({ tools, place, refresh }) {
   const acts = createActs({ tools, refresh });
   let last = null;

@@ -1,5 +1,5 @@
-// One box: an e-mail address, any id or how it begins, a provider's id, the id of a request. What is
-// found alone is opened at once.
+// One box: an e-mail address, any id or how it begins, a provider's id, the id of a request. What
+// is found alone is opened at once.
 
 import { badge, button, h, icon, link, time } from "../elements.js";
 import { number, toolName } from "../format.js";
