@@ -5505,6 +5505,24 @@ AS $function$
   select coalesce(p_step.checked_at > p_now - interval '45 seconds', false)
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.is_sql_scheduled()
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+begin
+  if to_regclass('cron.job') is null then
+    return false;
+  end if;
+  return exists (
+    select from cron.job j
+    where j.jobname = 'unstuck-cleanup' and j.active
+  );
+exception when insufficient_privilege then
+  return false;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.is_stale_attempt(p_step unstuck.job_steps, p_now timestamp with time zone)
  RETURNS boolean
  LANGUAGE sql
@@ -12254,6 +12272,35 @@ CREATE OR REPLACE FUNCTION unstuck_private.watched(p_now timestamp with time zon
  STABLE
  SET search_path TO ''
 AS $function$
+  select 'stuck', 'stuck', s.stuck is distinct from 0,
+    case
+      when s.stuck is null then 'Stuck jobs could not be counted.'
+      when s.stuck = 0 then 'No job is stuck.'
+      else format('%s jobs are past the deadline of every healer.', s.stuck)
+    end
+  from unstuck_private.sweep_newest() s
+  union all
+  select 'invariants', 'invariants', s.violations is distinct from 0,
+    case
+      when s.violations is null then 'The invariants could not be checked.'
+      when s.violations = 0 then 'All invariants hold.'
+      else format('%s invariants are violated.', s.violations)
+    end
+  from unstuck_private.sweep_newest() s
+  union all
+  select *
+  from unstuck_private.watched_healers(p_now)
+  union all
+  select *
+  from unstuck_private.watched_providers(p_now)
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.watched_healers(p_now timestamp with time zone)
+ RETURNS TABLE(subject text, code text, is_bad boolean, words text)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
   select 'healer:' || m.healer, 'healer_stopped', h.is_bad,
     case m.healer
       when 'edge' then 'The sweep of the Workers: '
@@ -12272,26 +12319,18 @@ AS $function$
     select case m.healer
       when 'queues' then coalesce(m.asked_at < p_now - interval '10 minutes', false)
       else coalesce(m.seen_at < p_now - interval '150 seconds', true)
+        and (m.healer = 'edge' or unstuck_private.is_sql_scheduled())
     end as is_bad
   ) h
   where m.healer in ('edge', 'sql', 'queues')
-  union all
-  select 'stuck', 'stuck', s.stuck is distinct from 0,
-    case
-      when s.stuck is null then 'Stuck jobs could not be counted.'
-      when s.stuck = 0 then 'No job is stuck.'
-      else format('%s jobs are past the deadline of every healer.', s.stuck)
-    end
-  from unstuck_private.sweep_newest() s
-  union all
-  select 'invariants', 'invariants', s.violations is distinct from 0,
-    case
-      when s.violations is null then 'The invariants could not be checked.'
-      when s.violations = 0 then 'All invariants hold.'
-      else format('%s invariants are violated.', s.violations)
-    end
-  from unstuck_private.sweep_newest() s
-  union all
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.watched_providers(p_now timestamp with time zone)
+ RETURNS TABLE(subject text, code text, is_bad boolean, words text)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
   select 'provider:' || f.provider || ':failures', 'provider_failing', f.is_bad,
     format('%s: %s of %s steps failed within 15 minutes.', f.provider, f.failed, f.ended)
   from unstuck_private.provider_failures(p_now) f

@@ -1644,6 +1644,30 @@ $$;
 
 revoke all on function unstuck_private.healer_mark from public, anon, authenticated, service_role;
 
+--: source alert/is_sql_scheduled.sql 8abc2a648d49
+-- True where pg_cron shall run the SQL healer. A call by hand makes no healer of it. Where our role
+-- cannot read the schedule, nothing is expected of it.
+create or replace function unstuck_private.is_sql_scheduled() returns boolean
+language plpgsql
+stable
+set search_path = ''
+as
+$$
+begin
+  if to_regclass('cron.job') is null then
+    return false;
+  end if;
+  return exists (
+    select from cron.job j
+    where j.jobname = 'unstuck-cleanup' and j.active
+  );
+exception when insufficient_privilege then
+  return false;
+end $$;
+
+revoke all on function unstuck_private.is_sql_scheduled
+from public, anon, authenticated, service_role;
+
 --: source alert/message_sent_v1.sql a30fa157c925
 create or replace function unstuck.message_sent_v1(
   p_id uuid,
@@ -1802,10 +1826,45 @@ $$;
 
 revoke all on function unstuck_private.quiet_until from public, anon, authenticated, service_role;
 
---: source alert/watched.sql 90ff532548af
+--: source alert/watched.sql 51548756fe8a
 -- Everything that is watched, and how it is now, in words for an operator. It reads what sweeps
 -- have stored and scans nothing, so that health and alerts may ask as often as they like.
 create or replace function unstuck_private.watched(p_now timestamptz)
+returns table (subject text, code text, is_bad boolean, words text)
+language sql
+stable
+set search_path = ''
+as
+$$
+  select 'stuck', 'stuck', s.stuck is distinct from 0,
+    case
+      when s.stuck is null then 'Stuck jobs could not be counted.'
+      when s.stuck = 0 then 'No job is stuck.'
+      else format('%s jobs are past the deadline of every healer.', s.stuck)
+    end
+  from unstuck_private.sweep_newest() s
+  union all
+  select 'invariants', 'invariants', s.violations is distinct from 0,
+    case
+      when s.violations is null then 'The invariants could not be checked.'
+      when s.violations = 0 then 'All invariants hold.'
+      else format('%s invariants are violated.', s.violations)
+    end
+  from unstuck_private.sweep_newest() s
+  union all
+  select *
+  from unstuck_private.watched_healers(p_now)
+  union all
+  select *
+  from unstuck_private.watched_providers(p_now)
+$$;
+
+revoke all on function unstuck_private.watched from public, anon, authenticated, service_role;
+
+--: source alert/watched_healers.sql f1c124bc24b1
+-- How each healer is. The queues owe an answer to a ping, and pg_cron is missed only where it is
+-- scheduled.
+create or replace function unstuck_private.watched_healers(p_now timestamptz)
 returns table (subject text, code text, is_bad boolean, words text)
 language sql
 stable
@@ -1830,26 +1889,23 @@ $$
     select case m.healer
       when 'queues' then coalesce(m.asked_at < p_now - interval '10 minutes', false)
       else coalesce(m.seen_at < p_now - interval '150 seconds', true)
+        and (m.healer = 'edge' or unstuck_private.is_sql_scheduled())
     end as is_bad
   ) h
   where m.healer in ('edge', 'sql', 'queues')
-  union all
-  select 'stuck', 'stuck', s.stuck is distinct from 0,
-    case
-      when s.stuck is null then 'Stuck jobs could not be counted.'
-      when s.stuck = 0 then 'No job is stuck.'
-      else format('%s jobs are past the deadline of every healer.', s.stuck)
-    end
-  from unstuck_private.sweep_newest() s
-  union all
-  select 'invariants', 'invariants', s.violations is distinct from 0,
-    case
-      when s.violations is null then 'The invariants could not be checked.'
-      when s.violations = 0 then 'All invariants hold.'
-      else format('%s invariants are violated.', s.violations)
-    end
-  from unstuck_private.sweep_newest() s
-  union all
+$$;
+
+revoke all on function unstuck_private.watched_healers from public, anon, authenticated, service_role;
+
+--: source alert/watched_providers.sql 06f8c6f01c7a
+-- How each provider is: its failures, its webhooks, its alarms.
+create or replace function unstuck_private.watched_providers(p_now timestamptz)
+returns table (subject text, code text, is_bad boolean, words text)
+language sql
+stable
+set search_path = ''
+as
+$$
   select 'provider:' || f.provider || ':failures', 'provider_failing', f.is_bad,
     format('%s: %s of %s steps failed within 15 minutes.', f.provider, f.failed, f.ended)
   from unstuck_private.provider_failures(p_now) f
@@ -1886,7 +1942,7 @@ $$
   ) a on true
 $$;
 
-revoke all on function unstuck_private.watched from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.watched_providers from public, anon, authenticated, service_role;
 
 --: source credit/append_only.sql 5e4a05bbbfb7
 -- Refuses to change a ledger entry, which another entry corrects, and to change or remove what
@@ -2805,7 +2861,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   7,
   'operators',
-  '18882cf47c6d19a239a4719e184e437e3e3fc0464fe2c678c97030d35d751271'
+  'ca4feef1e08a1adc9b1323451afa4e14492f34f56867346d68b58d8b4e0f75b2'
 );
 
 notify pgrst, 'reload schema';

@@ -57,8 +57,7 @@ async fn retry(call: &Call, body: AdminRetry) -> Result<AdminRetried, ApiError> 
     let actor = call.user()?;
     let charge = charge.unwrap_or(false);
     let requeued =
-        admin_retry::by_admin(&call.cx(), actor, &table, job_id, charge, reason.as_deref())
-            .await?;
+        admin_retry::by_admin(&call.cx(), actor, &table, job_id, charge, reason.as_deref()).await?;
     let provider = requeued.provider;
     call.background(async move |cx| admin_retry::after_retry(&cx, &provider).await);
     Ok(AdminRetried {

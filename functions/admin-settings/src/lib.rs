@@ -2,14 +2,11 @@
 //! answers the rows as they are, a POST changes the fields that it names and answers the rows as
 //! they are then. Each change is one transaction, which checks the role and writes the log.
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
+use shared::app::settings::{self, LogQuery, PriceChange, ProviderChange, ToolChange};
 use shared::core::body::NoInput;
 use shared::core::error::ApiError;
-use shared::db::admin::{ShownRule, ShownSettings};
 use shared::edge::Call;
-use shared::flow::invocation::Invocation;
-use shared::flow::order::input::at_most;
 
 shared::function! {
     name: "admin-settings",
@@ -24,151 +21,30 @@ shared::function! {
     },
 }
 
-const REASON_CHARS_MAX: usize = 500;
-const LOG_ROWS: u32 = 100;
-const CREDITS_MAX: u64 = 1_000_000_000_000;
-const SECONDS_MAX: u32 = 7 * 24 * 60 * 60;
-
-#[derive(Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ToolChange {
-    tool: String,
-    enabled: Option<bool>,
-    credit_cost: Option<u64>,
-    priced_per: Option<String>,
-    run_timeout_seconds: Option<u32>,
-    queue_ttl_seconds: Option<u32>,
-    attempt_max: Option<u32>,
-    user_cancel_running: Option<bool>,
-    close_circuit: Option<bool>,
-    #[serde(skip_serializing)]
-    reason: Option<String>,
-}
-
-#[derive(Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ProviderChange {
-    provider: String,
-    enabled: Option<bool>,
-    max_concurrent: Option<u32>,
-    close_circuit: Option<bool>,
-    #[serde(skip_serializing)]
-    reason: Option<String>,
-}
-
-#[derive(Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PriceChange {
-    tool: String,
-    position: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    matches: Option<Value>,
-    credits: Option<u64>,
-    priced_per: Option<String>,
-    quantity: Option<f64>,
-    note: Option<String>,
-    remove: Option<bool>,
-    #[serde(skip_serializing)]
-    reason: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct LogQuery {
-    /// Rows before this id: a number, or the text of a query.
-    before: Option<Value>,
-    subject: Option<String>,
-    act: Option<String>,
-}
-
 async fn tools(call: &Call, _: NoInput) -> Result<Value, ApiError> {
-    let rows = call.cx().db().tools_change_v1(call.user()?, None, None).await?;
-    Ok(json!({"tools": settings(rows)}))
+    settings::tools(call).await
 }
 
 async fn change_tool(call: &Call, body: ToolChange) -> Result<Value, ApiError> {
-    within("creditCost", body.credit_cost, 0, CREDITS_MAX)?;
-    within("runTimeoutSeconds", body.run_timeout_seconds, 10, SECONDS_MAX)?;
-    within("queueTtlSeconds", body.queue_ttl_seconds, 10, SECONDS_MAX)?;
-    within("attemptMax", body.attempt_max, 1, 100)?;
-    let is_price = body.credit_cost.is_some() || body.priced_per.is_some();
-    let reason = reason(body.reason.as_deref(), is_price)?;
-    let change = json!(body);
-    let rows = call.cx().db().tools_change_v1(call.user()?, Some(&change), reason).await?;
-    Ok(json!({"tools": settings(rows)}))
+    settings::change_tool(call, body).await
 }
 
 async fn providers(call: &Call, _: NoInput) -> Result<Value, ApiError> {
-    let rows = call.cx().db().providers_change_v1(call.user()?, None, None).await?;
-    Ok(json!({"providers": settings(rows)}))
+    settings::providers(call).await
 }
 
 async fn change_provider(call: &Call, body: ProviderChange) -> Result<Value, ApiError> {
-    within("maxConcurrent", body.max_concurrent, 0, 10_000)?;
-    let reason = reason(body.reason.as_deref(), false)?;
-    let change = json!(body);
-    let rows = call.cx().db().providers_change_v1(call.user()?, Some(&change), reason).await?;
-    Ok(json!({"providers": settings(rows)}))
+    settings::change_provider(call, body).await
 }
 
 async fn prices(call: &Call, _: NoInput) -> Result<Value, ApiError> {
-    let rows = call.cx().db().prices_change_v1(call.user()?, None, None).await?;
-    Ok(json!({"prices": rules(rows)}))
+    settings::prices(call).await
 }
 
 async fn change_price(call: &Call, body: PriceChange) -> Result<Value, ApiError> {
-    within("position", Some(body.position), 0, 1_000_000)?;
-    within("credits", body.credits, 0, CREDITS_MAX)?;
-    let reason = reason(body.reason.as_deref(), true)?;
-    let change = json!(body);
-    let rows = call.cx().db().prices_change_v1(call.user()?, Some(&change), reason).await?;
-    Ok(json!({"prices": rules(rows)}))
+    settings::change_price(call, body).await
 }
 
 async fn log(call: &Call, body: LogQuery) -> Result<Value, ApiError> {
-    let LogQuery { before, subject, act } = body;
-    let before = match before {
-        None | Some(Value::Null) => None,
-        Some(Value::String(text)) => Some(text.parse().ok()),
-        Some(other) => Some(other.as_i64()),
-    };
-    let before = match before {
-        None => None,
-        Some(Some(id)) => Some(id),
-        Some(None) => return Err(ApiError::bad_field("before", "must be the id of a row")),
-    };
-    let (subject, act) = (subject.as_deref(), act.as_deref());
-    let db = call.cx().db();
-    let rows = db.admin_log_read_v1(call.user()?, before, subject, act, LOG_ROWS).await?;
-    Ok(json!({"log": rows}))
-}
-
-fn settings(rows: Vec<ShownSettings>) -> Vec<Value> {
-    rows.into_iter().map(|row| row.settings).collect()
-}
-
-fn rules(rows: Vec<ShownRule>) -> Vec<Value> {
-    rows.into_iter().map(|row| row.rule).collect()
-}
-
-fn within<N: PartialOrd + std::fmt::Display>(
-    field: &str,
-    value: Option<N>,
-    least: N,
-    most: N,
-) -> Result<(), ApiError> {
-    match value {
-        Some(value) if value < least || value > most => {
-            Err(ApiError::bad_field(field, &format!("must be a number from {least} to {most}")))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn reason(text: Option<&str>, is_needed: bool) -> Result<Option<&str>, ApiError> {
-    let text = text.map(str::trim).filter(|text| !text.is_empty());
-    at_most("reason", text, REASON_CHARS_MAX)?;
-    match text {
-        None if is_needed => Err(ApiError::bad_field("reason", "must say why the price changes")),
-        text => Ok(text),
-    }
+    settings::log(call, body).await
 }

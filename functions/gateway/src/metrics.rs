@@ -1,5 +1,5 @@
-//! `metrics`: what the sweeps have counted and what is so now, as Prometheus reads it. Whoever reads
-//! it names `METRICS_TOKEN`; without that setting there is no such address.
+//! `metrics`: what the sweeps have counted and what is so now, as Prometheus reads it. Whoever
+//! reads it names `METRICS_TOKEN`; without that setting there is no such address.
 
 use shared::core::body::NoInput;
 use shared::core::config::required;

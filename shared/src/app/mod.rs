@@ -2,4 +2,5 @@
 
 pub mod bulk;
 pub mod runninghub;
+pub mod settings;
 pub mod website;

@@ -10,7 +10,7 @@ const CHARS_MAX: usize = 1_900;
 
 /// Who reads the alerts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Receiver {
+enum AlertReceiver {
     Slack,
     Discord,
     Telegram,
@@ -18,17 +18,17 @@ enum Receiver {
     Plain,
 }
 
-impl Receiver {
+impl AlertReceiver {
     fn of(url: &str) -> Self {
         let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
         let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
         match host.to_ascii_lowercase().as_str() {
-            "hooks.slack.com" | "hooks.slack-gov.com" => Receiver::Slack,
+            "hooks.slack.com" | "hooks.slack-gov.com" => AlertReceiver::Slack,
             "discord.com" | "discordapp.com" | "ptb.discord.com" | "canary.discord.com" => {
-                Receiver::Discord
+                AlertReceiver::Discord
             }
-            "api.telegram.org" => Receiver::Telegram,
-            _ => Receiver::Plain,
+            "api.telegram.org" => AlertReceiver::Telegram,
+            _ => AlertReceiver::Plain,
         }
     }
 }
@@ -40,14 +40,14 @@ impl Receiver {
 /// Webhook"; core.telegram.org/bots/api, "sendMessage".
 pub fn request(url: &str, id: &str, message: &Map<String, Value>) -> HttpRequest {
     let text = sentence(message);
-    let body = match Receiver::of(url) {
-        Receiver::Slack => json!({"text": escaped(&text)}),
-        Receiver::Discord => json!({"content": text, "allowed_mentions": {"parse": []}}),
-        Receiver::Telegram => match query_value(url, "chat_id") {
+    let body = match AlertReceiver::of(url) {
+        AlertReceiver::Slack => json!({"text": escaped(&text)}),
+        AlertReceiver::Discord => json!({"content": text, "allowed_mentions": {"parse": []}}),
+        AlertReceiver::Telegram => match query_value(url, "chat_id") {
             Some(chat) => json!({"chat_id": chat, "text": text}),
             None => json!({"text": text}),
         },
-        Receiver::Plain => {
+        AlertReceiver::Plain => {
             let mut body = message.clone();
             body.insert("id".to_owned(), id.into());
             body.insert("text".to_owned(), text.into());

@@ -69,6 +69,19 @@ pub struct ShownRule {
     pub rule: Value,
 }
 
+/// A row of the log of what admins did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LoggedAct {
+    pub id: i64,
+    pub at: String,
+    pub actor: Option<UserId>,
+    pub act: String,
+    pub subject: Option<String>,
+    pub from: Value,
+    pub to: Value,
+    pub reason: Option<String>,
+}
+
 rpc! {
     row jobs_cancel_many_v1(
         actor: UserId,
@@ -113,5 +126,5 @@ rpc! {
         subject: Option<&str> as ?,
         act: Option<&str> as ?,
         limit: u32,
-    ) -> Vec<Value>;
+    ) -> Vec<LoggedAct>;
 }

@@ -95,8 +95,8 @@ pub async fn cancel_by_admin<T: Transport>(
     Ok(cx.db().job_cancel_admin_v1(actor, table, job, reason).await?)
 }
 
-/// Cancels up to `limit` of the jobs that an admin's filter names. Not repeated after a lost answer:
-/// a replay would not count those that the first call cancelled.
+/// Cancels up to `limit` of the jobs that an admin's filter names. Not repeated after a lost
+/// answer: a replay would not count those that the first call cancelled.
 pub async fn cancel_many<T: Transport>(
     cx: &Cx<'_, T>,
     actor: UserId,

@@ -110,6 +110,13 @@ mod tests {
     #[test]
     fn every_policy_decides_every_identity() {
         use Policy::*;
+        assert_eq!(answer(Identity::Scraper, Metrics, false, false), "scraper");
+        for other in [Identity::Nobody, Identity::Invalid, Identity::Scheduler] {
+            assert_eq!(answer(other, Metrics, false, false), "401");
+        }
+        for other in [user(false), Identity::Service] {
+            assert_eq!(answer(other, Metrics, false, false), "403");
+        }
         let columns = [User, Admin, Scheduled, Service, UserOrService, ServiceOrAdmin];
         let rows = [
             (Identity::Nobody, ["401", "401", "401", "401", "401", "401"]),
@@ -118,6 +125,7 @@ mod tests {
             (user(true), ["anonymous", "if admin", "403", "403", "anonymous", "if admin"]),
             (Identity::Service, ["403", "403", "service", "service", "service", "service"]),
             (Identity::Scheduler, ["401", "401", "scheduler", "401", "401", "401"]),
+            (Identity::Scraper, ["401", "401", "401", "401", "401", "401"]),
         ];
         for (identity, expected) in rows {
             for (policy, expected) in columns.iter().zip(expected) {

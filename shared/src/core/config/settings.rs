@@ -10,7 +10,8 @@
 //! * `results_from "hosts"` after a group's name: where its provider's results are fetched from
 
 use super::form::{
-    BaseUrl, Flag, Form, Hosts, HourRange, Json, LlmKind, Number, SecretKeys, SecretList, Text, optional,
+    BaseUrl, Flag, Form, Hosts, HourRange, Json, LlmKind, Number, SecretKeys, SecretList, Text,
+    optional,
 };
 use crate::core::error::ApiError;
 
