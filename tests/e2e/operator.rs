@@ -313,3 +313,24 @@ fn ten_refreshes_leave_focus_selection_and_rows_where_they_are() {
         assert_eq!(seen["first"], seen["ordered"], "{seen:#}");
     });
 }
+
+#[test]
+fn the_money_of_a_day_is_shown_and_saved_by_kind_and_tool() {
+    e2e::run(async |world| {
+        let user = world.user(1).await;
+        let (job, _) = world.order(&user).await;
+        world.until_status(job, "completed").await;
+        let seen = world.browser("money.mjs", &json!({}));
+        let day = world.db().value("select (now() at time zone 'UTC')::date::text").await;
+        let day = day.as_str().unwrap();
+        has(&seen, "days", &["In all", "−60"]);
+        assert_eq!(seen["name"], "money.csv");
+        let lines = seen["lines"].as_array().unwrap();
+        assert!(
+            lines[0].as_str().unwrap().ends_with(r#""day","kind","tool","entries","credits""#),
+            "{lines:#?}"
+        );
+        let spent = format!(r#""{day}","debit","runninghub-upscaler",1,-60"#);
+        assert!(lines.iter().any(|line| line == &spent), "{spent} in {lines:#?}");
+    });
+}
