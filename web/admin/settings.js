@@ -28,8 +28,14 @@ export async function changed(given) {
     fields: [...fields, reasonField()],
     action,
     danger,
-    run: (values) =>
-      call(`admin-settings/${list}`, { ...what, ...change(values), reason: values.reason.trim() }),
+    run: async (values) => {
+      try {
+        const asked = { ...what, ...change(values), reason: values.reason.trim() };
+        return await call(`admin-settings/${list}`, asked);
+      } catch ({ message }) {
+        return { ok: false, answer: { code: "bad_request", message } };
+      }
+    },
     done: () => t("saved"),
   });
   await given.refresh();

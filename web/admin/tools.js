@@ -60,7 +60,7 @@ export function createTools({ refresh }) {
             t(enabled ? "on_sale" : "is_off"),
           ),
         ),
-        h("div", { class: "acts" }, limitsButton(own), switchButton(own)),
+        h("div", { class: "acts" }, ruleButton(own, rules), limitsButton(own), switchButton(own)),
       ),
       h("code", { class: "muted" }, tool),
       figures(outcome),
@@ -86,7 +86,7 @@ export function createTools({ refresh }) {
         [
           conditionInWords(rule.matches),
           priceInWords(rule.credits, rule.priced_per),
-          { show: priceButton(own, rule), kind: "end" },
+          { show: [removeButton(own, rule), priceButton(own, rule)], kind: "end" },
         ],
         { "data-key": rule.position ?? "base", "data-price": rule.position ?? "base" },
       );
@@ -110,6 +110,53 @@ export function createTools({ refresh }) {
       });
     const name = `${t("change_price")}: ${toolName(tool)}`;
     return button(t("change_price"), ask, "quiet small", { "aria-label": name });
+  }
+
+  function ruleButton({ tool }, rules) {
+    const next = Math.max(0, ...rules.map(({ position }) => position)) + 1;
+    const pers = ["job", "step", "second", "megapixel"].map((per) => [per, t(`per_${per}`)]);
+    const ask = () =>
+      changed({
+        title: t("rule_title", { name: toolName(tool) }),
+        text: t("rule_text"),
+        fields: [
+          numberField("position", next, { max: 1_000_000 }),
+          { name: "matches", required: true, rows: true, placeholder: '{"version": "pro"}' },
+          numberField("price", "", { max: CREDITS_MAX }),
+          { name: "per", options: pers, value: "job" },
+          { name: "quantity", type: "number", min: 1, max: 1_000_000 },
+        ],
+        list: "prices",
+        what: { tool },
+        change: ({ position, matches, price, per, quantity }) => ({
+          position: Number(position),
+          matches: JSON.parse(matches),
+          credits: Number(price),
+          pricedPer: per,
+          ...(quantity && { quantity: Number(quantity) }),
+        }),
+        refresh,
+      });
+    return button(t("add_rule"), ask, "quiet small", {
+      "aria-label": `${t("add_rule")}: ${toolName(tool)}`,
+    });
+  }
+
+  function removeButton({ tool }, { position, credits }) {
+    if (position === undefined) return null;
+    const name = toolName(tool);
+    const ask = () =>
+      changed({
+        title: t("remove_title", { name }),
+        text: t("price_text", { n: credits }),
+        action: t("remove"),
+        danger: true,
+        list: "prices",
+        what: { tool, position },
+        change: () => ({ remove: true }),
+        refresh,
+      });
+    return button(t("remove"), ask, "quiet small", { "aria-label": `${t("remove")}: ${name}` });
   }
 
   function limitsButton(own) {
