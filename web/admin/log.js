@@ -153,9 +153,8 @@ function changes(from, to) {
       const [old, now] = [shown(from?.[name]), shown(to?.[name])];
       const field = inWords("set", name);
       const both = from && name in from && to && name in to;
-      const told = both
-        ? [h("s", {}, old), " → ", h("b", {}, now)]
-        : h("b", {}, name in (to ?? {}) ? now : old);
+      const one = name in (to ?? {}) ? h("b", {}, now) : h(to ? "b" : "s", {}, old);
+      const told = both ? [h("s", {}, old), " → ", h("b", {}, now)] : one;
       return h("li", {}, field, " ", told);
     });
   return told.length ? h("ul", { class: "changes" }, told) : "–";
