@@ -1,7 +1,7 @@
 // What admins did: who, when, what, from, to, why. Nobody can change it.
 
 import { button, h, link } from "../elements.js";
-import { number, time, toolName } from "../format.js";
+import { number, time } from "../format.js";
 import { supabase } from "../project.js";
 import { t } from "../words.js";
 import { saveCsv } from "./download.js";
@@ -166,5 +166,6 @@ function shown(value) {
   if (typeof value === "boolean") return t(value ? "is_on" : "is_off");
   if (Array.isArray(value)) return number(value.length);
   if (typeof value === "object") return JSON.stringify(value);
-  return t.maybe(`tool_${value}`) ? toolName(value) : String(value);
+  const kinds = ["tool", "status", "per", "code"];
+  return kinds.map((kind) => t.maybe(`${kind}_${value}`.toLowerCase())).find(Boolean) ?? value;
 }
