@@ -46,7 +46,11 @@ fn a_job_is_followed_on_its_own_page_from_the_queue_to_the_result() {
         has(&seen, "done", &["Done after"]);
         has(&seen, "title", &["Job", &job.to_string()[..8]]);
         has(&seen, "input", &["Input"]);
-        has(&seen, "events", &["Step waits for a slot", "Provider works", "Job done", "ms"]);
+        has(
+            &seen,
+            "events",
+            &["Job created", "Step is handed over", "Provider works", "Job done", "ms"],
+        );
         has(&seen, "steps", &["runninghub", "Done", "ms"]);
         has(&seen, "ledger", &["Spent", "−60"]);
         assert_has!(seen, { "heading": "H1", "pictures": 2, "back": "?status=queued" });
