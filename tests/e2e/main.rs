@@ -29,6 +29,7 @@ mod leaving;
 mod metrics;
 mod misbehaviour;
 mod one_address;
+mod operator;
 mod placed_run;
 mod platform;
 mod process_generation_tasks_banana;

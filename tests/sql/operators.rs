@@ -257,6 +257,28 @@ async fn a_price_that_changes_under_an_order_leaves_the_order_at_its_price() {
 }
 
 #[tokio::test]
+async fn a_rule_by_measure_has_a_least_price_until_it_is_one_of_a_job() {
+    let db = Database::fresh().await;
+    let admin = db.admin().await;
+    let rule = async |fields: Value, why: &str| {
+        let mut rule = json!({ "tool": UPSCALER, "position": 1 });
+        rule.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        let rules = db.call("prices_change_v1", change(admin, rule, why)).await;
+        rules.iter().find(|row| row["rule"]["position"] == 1).unwrap()["rule"].clone()
+    };
+    let measured =
+        json!({ "credits": 2, "pricedPer": "second", "quantity": 60, "creditsMin": 30 });
+    assert_has!(rule(measured, "by length").await, { "quantity": 60, "creditsMin": 30 });
+    assert_has!(rule(json!({ "credits": 3 }), "dearer").await, { "credits": 3, "creditsMin": 30 });
+    assert_has!(rule(json!({ "creditsMin": 50 }), "dearer").await, { "creditsMin": 50 });
+    assert_has!(last_act(&db).await, { "from": { "credits_min": 30 } });
+    let of_a_job = rule(json!({ "pricedPer": "job" }), "one price").await;
+    assert_has!(of_a_job, { "creditsMin": null, "quantity": null });
+    let wrong = json!({ "tool": UPSCALER, "position": 1, "creditsMin": 5 });
+    assert_eq!(db.refusal("prices_change_v1", change(admin, wrong, "x")).await.state, "PT400");
+}
+
+#[tokio::test]
 async fn many_jobs_are_cancelled_by_a_filter_in_parts_and_the_rest_stays() {
     let db = Database::fresh().await;
     let admin = db.admin().await;
