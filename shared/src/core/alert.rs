@@ -39,21 +39,28 @@ impl AlertReceiver {
 /// Sources: docs.slack.dev, "Sending messages using incoming webhooks"; docs.discord.com, "Execute
 /// Webhook"; core.telegram.org/bots/api, "sendMessage".
 pub fn request(url: &str, id: &str, message: &Map<String, Value>) -> HttpRequest {
+    let receiver = AlertReceiver::of(url);
     let text = sentence(message);
-    let body = match AlertReceiver::of(url) {
-        AlertReceiver::Slack => json!({"text": escaped(&text)}),
-        AlertReceiver::Discord => json!({"content": text, "allowed_mentions": {"parse": []}}),
-        AlertReceiver::Telegram => match query_value(url, "chat_id") {
-            Some(chat) => json!({"chat_id": chat, "text": text}),
-            None => json!({"text": text}),
-        },
-        AlertReceiver::Plain => {
-            let mut body = message.clone();
-            body.insert("id".to_owned(), id.into());
-            body.insert("text".to_owned(), text.into());
-            Value::Object(body)
-        }
+    let mut body = match receiver {
+        AlertReceiver::Plain => message.clone(),
+        _ => Map::new(),
     };
+    let mut add = |name: &str, value: Value| drop(body.insert(name.to_owned(), value));
+    match receiver {
+        AlertReceiver::Slack => add("text", escaped(&text).into()),
+        AlertReceiver::Discord => {
+            add("content", text.into());
+            add("allowed_mentions", json!({"parse": []}));
+        }
+        AlertReceiver::Telegram => {
+            add("text", text.into());
+            add("chat_id", query_value(url, "chat_id").into());
+        }
+        AlertReceiver::Plain => {
+            add("text", text.into());
+            add("id", id.into());
+        }
+    }
     HttpRequest {
         method: "POST",
         url: url.to_owned(),
@@ -61,7 +68,7 @@ pub fn request(url: &str, id: &str, message: &Map<String, Value>) -> HttpRequest
             ("content-type".to_owned(), "application/json".to_owned()),
             ("webhook-id".to_owned(), id.to_owned()),
         ],
-        body: Some(body.to_string()),
+        body: Some(Value::Object(body).to_string()),
         timeout_ms: TIMEOUT_MS,
     }
 }

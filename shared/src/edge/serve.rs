@@ -226,35 +226,25 @@ fn header(headers: &Headers, name: &str) -> Option<String> {
 pub fn answer(outcome: Result<Reply, ApiError>, request_id: &str) -> Response {
     let headers = Headers::new();
     cors::with_cors(&headers, request_id);
-    let (status, body) = match outcome {
-        Ok(Reply { status, body: ReplyBody::Json(body) }) => (status, body),
-        Ok(Reply { status, body: ReplyBody::Download { name, content_type, bytes } }) => {
-            let _ = headers.set("content-type", content_type);
+    let Reply { status, body } = outcome.unwrap_or_else(|mut error| {
+        if let Some(seconds) = error.retry_after_s {
+            let _ = headers.set("retry-after", &seconds.to_string());
+        }
+        if error.code == ErrorCode::MethodNotAllowed
+            && let Some(Value::String(allow)) = error.fields.remove("allow")
+        {
+            let _ = headers.set("allow", &format!("{allow}, OPTIONS"));
+        }
+        Reply { status: error.code.http_status(), body: ReplyBody::Json(error.to_body(request_id)) }
+    });
+    let (content_type, bytes) = match body {
+        ReplyBody::Json(body) => ("application/json", body.to_string().into_bytes()),
+        ReplyBody::Text { content_type, text } => (content_type, text.into_bytes()),
+        ReplyBody::Download { name, content_type, bytes } => {
             let _ = headers.set("content-disposition", &format!("attachment; filename=\"{name}\""));
-            return Response::builder().with_status(status).with_headers(headers).fixed(bytes);
-        }
-        Ok(Reply { status, body: ReplyBody::Text { content_type, text } }) => {
-            let _ = headers.set("content-type", content_type);
-            return Response::builder()
-                .with_status(status)
-                .with_headers(headers)
-                .fixed(text.into_bytes());
-        }
-        Err(mut error) => {
-            if let Some(seconds) = error.retry_after_s {
-                let _ = headers.set("retry-after", &seconds.to_string());
-            }
-            if error.code == ErrorCode::MethodNotAllowed
-                && let Some(Value::String(allow)) = error.fields.remove("allow")
-            {
-                let _ = headers.set("allow", &format!("{allow}, OPTIONS"));
-            }
-            (error.code.http_status(), error.to_body(request_id))
+            (content_type, bytes)
         }
     };
-    let _ = headers.set("content-type", "application/json");
-    Response::builder()
-        .with_status(status)
-        .with_headers(headers)
-        .fixed(body.to_string().into_bytes())
+    let _ = headers.set("content-type", content_type);
+    Response::builder().with_status(status).with_headers(headers).fixed(bytes)
 }

@@ -4,7 +4,6 @@ use super::Cx;
 use crate::core::alert;
 use crate::core::transport::Transport;
 use crate::db::alert::OwedMessage;
-use futures_util::future::join_all;
 use serde_json::json;
 
 /// Sends the messages that are due, where a receiver is set. A fault is logged and fails nothing:
@@ -19,13 +18,23 @@ pub async fn send_owed<T: Transport>(cx: &Cx<'_, T>) {
     let db = cx.db();
     match db.alerts_due_v1(from, to, cx.config.alert_repeat_minutes).await {
         Ok(due) => {
-            join_all(due.iter().map(|message| send(cx, url, message))).await;
+            for message in &due {
+                // A receiver that is away, or wants no more for now, gets the others later.
+                if !send(cx, url, message).await {
+                    break;
+                }
+            }
         }
         Err(error) => cx.log_error("alert_error", &error.into(), json!({"part": "due"})),
     }
 }
 
-async fn send<T: Transport>(cx: &Cx<'_, T>, url: &str, OwedMessage { id, body }: &OwedMessage) {
+/// Returns whether the receiver took it.
+async fn send<T: Transport>(
+    cx: &Cx<'_, T>,
+    url: &str,
+    OwedMessage { id, body }: &OwedMessage,
+) -> bool {
     let answer = cx.transport.send(alert::request(url, id, body)).await.ok();
     let is_taken = answer.as_ref().is_some_and(|answer| answer.is_success());
     let delay_ms = answer.as_ref().and_then(|answer| answer.retry_after_ms());
@@ -37,4 +46,5 @@ async fn send<T: Transport>(cx: &Cx<'_, T>, url: &str, OwedMessage { id, body }:
         // It is due once more in a minute, and its receiver knows it by its id.
         cx.log_error("alert_error", &error.into(), json!({"part": "sent", "message": id}));
     }
+    is_taken
 }

@@ -16,12 +16,36 @@ pub trait Form {
     fn parse(name: &str, text: String) -> Result<Self::Value, ApiError>;
 }
 
-/// Parses the variable if it is set.
-pub(super) fn optional<F: Form>(
-    name: &str,
-    text: Option<String>,
-) -> Result<Option<F::Value>, ApiError> {
-    text.map(|text| F::parse(name, text)).transpose()
+/// Reads one variable after the other and keeps the first fault, so that no setting has code of its
+/// own for a fault: there are dozens of them in every function.
+pub(super) struct Variables<'r> {
+    pub(super) read: &'r dyn Fn(&str) -> Option<String>,
+    pub(super) fault: Option<ApiError>,
+}
+
+impl Variables<'_> {
+    /// Parses the variable into `field` if it is set.
+    pub(super) fn parse<F: Form>(&mut self, name: &str, field: &mut Option<F::Value>) {
+        let Some(text) = (self.read)(name) else { return };
+        match F::parse(name, text) {
+            Ok(value) => *field = Some(value),
+            Err(fault) => {
+                self.fault.get_or_insert(fault);
+            }
+        }
+    }
+
+    /// The same with the value that counts where the variable is not set.
+    pub(super) fn parse_or<F: Form>(
+        &mut self,
+        name: &str,
+        field: &mut F::Value,
+        default: F::Value,
+    ) {
+        let mut value = None;
+        self.parse::<F>(name, &mut value);
+        *field = value.unwrap_or(default);
+    }
 }
 
 /// Any text.

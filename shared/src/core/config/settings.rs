@@ -11,7 +11,7 @@
 
 use super::form::{
     BaseUrl, Flag, Form, Hosts, HourRange, Json, LlmKind, Number, SecretKeys, SecretList, Text,
-    optional,
+    Variables,
 };
 use crate::core::error::ApiError;
 
@@ -74,12 +74,12 @@ macro_rules! field_type {
     ($form:ident, $default:expr) => { <$form as Form>::Value };
 }
 
-macro_rules! parsed {
-    ($form:ident, $name:literal, $text:expr) => {
-        optional::<$form>($name, $text)?
+macro_rules! parse {
+    ($variables:ident, $field:expr, $form:ident, $name:literal) => {
+        $variables.parse::<$form>($name, &mut $field)
     };
-    ($form:ident, $name:literal, $text:expr, $default:expr) => {
-        optional::<$form>($name, $text)?.unwrap_or($default.into())
+    ($variables:ident, $field:expr, $form:ident, $name:literal, $default:expr) => {
+        $variables.parse_or::<$form>($name, &mut $field, $default.into())
     };
 }
 
@@ -129,11 +129,13 @@ macro_rules! settings {
             pub(super) fn parse_all(
                 read: &dyn Fn(&str) -> Option<String>,
             ) -> Result<Config, ApiError> {
-                // One field after the other: half the code of a struct made at once, which must
-                // drop what it has at each error.
                 let mut config = Config::default();
-                $($(config.$field = parsed!($form, $name, read($name) $(, $default)?);)+)+
-                Ok(config)
+                let mut variables = Variables { read, fault: None };
+                $($(parse!(variables, config.$field, $form, $name $(, $default)?);)+)+
+                match variables.fault {
+                    Some(fault) => Err(fault),
+                    None => Ok(config),
+                }
             }
 
             $($(accessor!($field $form $name $presence);)+)+
