@@ -61,9 +61,9 @@ create table unstuck_private.alert_states (
 alter table unstuck_private.alert_states enable row level security;
 revoke all on unstuck_private.alert_states from public, anon, authenticated, service_role;
 
---: source alert/healer_marks.sql dae734242db3
+--: source alert/healer_marks.sql 9e0a9d748028
 -- When each healer was last seen: `edge`, `sql`, `queues`, and when each provider's webhooks were
--- (`webhook:` and the provider). `asked_at`: since when the queues owe an answer to a ping,
+-- (`webhook:` and the provider). `asked_at`: since when the queues owe an answer to a probe,
 -- `pinged_at`: when the last one was sent.
 create table unstuck_private.healer_marks (
   healer text primary key,
@@ -1768,9 +1768,9 @@ $$;
 revoke all on function unstuck_private.provider_failures
 from public, anon, authenticated, service_role;
 
---: source alert/queues_ask.sql 25b4a69badb1
--- True when the edge shall send a ping through the queues: nothing came through them for four
--- minutes, and the last ping is two minutes old. A ping that no consumer answers shows in health.
+--: source alert/queues_ask.sql 417504e44a51
+-- True when the edge shall send a probe through the queues: none came through them for four
+-- minutes, and the last one is two minutes old. A probe that no consumer notes shows in health.
 create or replace function unstuck_private.queues_ask(p_now timestamptz) returns boolean
 language plpgsql
 set search_path = ''
@@ -1858,8 +1858,8 @@ $$;
 
 revoke all on function unstuck_private.watched from public, anon, authenticated, service_role;
 
---: source alert/watched_healers.sql 1d977e629a4f
--- How each healer is. The queues owe an answer to a ping, and pg_cron is missed only where it is
+--: source alert/watched_healers.sql d941121e25d4
+-- How each healer is. The queues owe an answer to a probe, and pg_cron is missed only where it is
 -- scheduled.
 create or replace function unstuck_private.watched_healers(p_now timestamptz)
 returns table (subject text, code text, is_bad boolean, words text)
@@ -2643,7 +2643,7 @@ $c$;
 revoke all on function unstuck.health_v2 from public, anon, authenticated, service_role;
 grant execute on function unstuck.health_v2 to service_role;
 
---: source sweep/sweep_end_v1.sql ca0988e4a4d4
+--: source sweep/sweep_end_v1.sql 78e0ec81e54c
 create or replace function unstuck.sweep_end_v1(
   p_sweep_id bigint,
   p_delivered int,
@@ -2681,8 +2681,8 @@ Caller: an edge healer, after its pass.
 Effect: adds what the pass did, audits what changed since the last audit, for about half a second at
 most, and stores what health reads: stuck jobs and violations. A count that failed is stored as
 null, which is not healthy; the pass is finished all the same. It also adds what ended to the
-counters of metrics. remaining: jobs that are due after all the pass did; ping_queues: nothing came
-through the queues for a while, and the caller shall send something.
+counters of metrics. remaining: jobs that are due after all the pass did; ping_queues: no probe
+came through the queues for a while, and the caller shall send some.
 
 Refuses: nothing; no row where there is no such pass.
 
@@ -3002,7 +3002,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   8,
   'operators',
-  'b4c0de1b193d5f7b22ba8721404253eb0d57df9f9951948786ad540980f98bed'
+  '6855261955e60ac9a5c417d53b564249a2faf7fc670ecdeb487f17cb3f204a9c'
 );
 
 notify pgrst, 'reload schema';

@@ -40,7 +40,7 @@ pub struct Swept {
 pub struct EndedSweep {
     /// How many jobs and steps a further sweep would find.
     pub remaining: i32,
-    /// Nothing came through the queues for a while: a hint shows whether they still work.
+    /// No probe came through the queues for a while: one shows whether they still work.
     pub ping_queues: bool,
 }
 

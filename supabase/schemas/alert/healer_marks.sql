@@ -1,5 +1,5 @@
 -- When each healer was last seen: `edge`, `sql`, `queues`, and when each provider's webhooks were
--- (`webhook:` and the provider). `asked_at`: since when the queues owe an answer to a ping,
+-- (`webhook:` and the provider). `asked_at`: since when the queues owe an answer to a probe,
 -- `pinged_at`: when the last one was sent.
 create table unstuck_private.healer_marks (
   healer text primary key,

@@ -1,5 +1,5 @@
--- True when the edge shall send a ping through the queues: nothing came through them for four
--- minutes, and the last ping is two minutes old. A ping that no consumer answers shows in health.
+-- True when the edge shall send a probe through the queues: none came through them for four
+-- minutes, and the last one is two minutes old. A probe that no consumer notes shows in health.
 create or replace function unstuck_private.queues_ask(p_now timestamptz) returns boolean
 language plpgsql
 set search_path = ''

@@ -1,4 +1,4 @@
--- How each healer is. The queues owe an answer to a ping, and pg_cron is missed only where it is
+-- How each healer is. The queues owe an answer to a probe, and pg_cron is missed only where it is
 -- scheduled.
 create or replace function unstuck_private.watched_healers(p_now timestamptz)
 returns table (subject text, code text, is_bad boolean, words text)

@@ -35,8 +35,8 @@ Caller: an edge healer, after its pass.
 Effect: adds what the pass did, audits what changed since the last audit, for about half a second at
 most, and stores what health reads: stuck jobs and violations. A count that failed is stored as
 null, which is not healthy; the pass is finished all the same. It also adds what ended to the
-counters of metrics. remaining: jobs that are due after all the pass did; ping_queues: nothing came
-through the queues for a while, and the caller shall send something.
+counters of metrics. remaining: jobs that are due after all the pass did; ping_queues: no probe
+came through the queues for a while, and the caller shall send some.
 
 Refuses: nothing; no row where there is no such pass.
 
