@@ -99,10 +99,10 @@ const OF_DATABASE: &[(&str, &str, &str, &str)] = &[
         "private",
     ),
     (
-        "update unstuck_private.migrations set name = 'kept' where name = 'doctor'",
-        "update unstuck_private.migrations set name = 'doctor' where name = 'kept'",
+        "update unstuck_private.migrations set name = 'kept' where name = 'deployments'",
+        "update unstuck_private.migrations set name = 'deployments' where name = 'kept'",
         "migrations",
-        "missing: doctor",
+        "missing: deployments",
     ),
     (
         "update unstuck.user_roles set role = 'moderator' where role = 'admin'",

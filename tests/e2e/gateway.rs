@@ -99,11 +99,14 @@ fn health_is_asked_of_the_database_every_five_seconds_and_no_more() {
             );
             alter function unstuck.health_v2() rename to health_before;
             create function unstuck.health_v2()
-            returns table (last_sweep_seconds int, stuck int, violations int, degraded jsonb)
+            returns table (
+              last_sweep_seconds int, stuck int, violations int, degraded jsonb,
+              wrong_deployment boolean
+            )
             language plpgsql security definer set search_path = '' as $$
             begin
-              insert into unstuck.asked default values returning 1, number, 0
-              into last_sweep_seconds, stuck, violations;
+              insert into unstuck.asked default values returning 1, number, 0, false
+              into last_sweep_seconds, stuck, violations, wrong_deployment;
               perform pg_sleep(0.3);
               return next;
             end $$;

@@ -86,11 +86,16 @@ fn a_field_at_fault_is_named() {
 #[test]
 fn a_file_that_is_no_video_is_returned() {
     e2e::run(async |world| {
-        let user = world.new_user(CREDITS).await;
+        // What has no length costs the tool's largest price.
+        let largest = 1_800;
+        let user = world.new_user(largest).await;
         let url = world.upload(&user, "in.mp4", "video/mp4", b"not a video".to_vec()).await;
         let order = Order::with(&VIDEO, user, &[&url]);
         order.starts(world).await;
-        order.assert_returned(world, "failed", "PROVIDER_FAILED").await;
+        world.until_status(order.job, "failed").await;
+        world.db().assert_closed(order.job, "failed", Some("PROVIDER_FAILED"), largest).await;
+        assert_eq!(world.db().entries(order.job).await, [-largest, largest]);
+        assert!(!order.is_active(world).await, "a user with nothing live is free");
     });
 }
 

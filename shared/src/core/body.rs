@@ -173,18 +173,21 @@ pub fn typed<T: DeserializeOwned>(body: &Value) -> Result<T, ApiError> {
         reading.set(Some(name.as_str()));
         (name.as_str(), value)
     });
-    let read: Result<T, serde_json::Error> =
-        T::deserialize(MapDeserializer::new(entries.chain(ends)));
-    let problem: String = match read {
-        Ok(input) => return Ok(input),
-        Err(error) => error.to_string().chars().take(160).collect(),
-    };
+    T::deserialize(MapDeserializer::new(entries.chain(ends)))
+        .map_err(|error: serde_json::Error| refused(&error, reading.get()))
+}
+
+/// The answer to a body that is not what it should be. One for all types, so it stands once in a
+/// function.
+#[inline(never)]
+fn refused(error: &serde_json::Error, reading: Option<&str>) -> ApiError {
+    let problem: String = error.to_string().chars().take(160).collect();
     let missing = problem.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
-    Err(match (reading.get(), missing) {
+    match (reading, missing) {
         (None, Some(name)) => ApiError::bad_field(name, "is missing"),
         (Some(name), _) => ApiError::bad_field(name, &format!("is not valid: {problem}")),
         (None, None) => ApiError::bad_request(problem),
-    })
+    }
 }
 
 #[cfg(test)]

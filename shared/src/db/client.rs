@@ -372,10 +372,14 @@ fn stripped(value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(text.replace('\0', "")),
         Value::Array(items) => items.into_iter().map(stripped).collect(),
-        Value::Object(fields) => fields
-            .into_iter()
-            .map(|(name, value)| (name.replace('\0', ""), stripped(value)))
-            .collect(),
+        Value::Object(fields) => {
+            // Inserted one by one: a collected map would bring a sort of its own.
+            let mut kept = Map::new();
+            for (name, value) in fields {
+                kept.insert(name.replace('\0', ""), stripped(value));
+            }
+            Value::Object(kept)
+        }
         other => other,
     }
 }

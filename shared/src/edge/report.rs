@@ -52,18 +52,20 @@ struct SettingsReport {
 async fn settings(call: &Call, _: NoInput) -> Result<SettingsReport, ApiError> {
     let OwnedCx { fetch, config, .. } = &call.cx;
     let key = config.service_key()?;
-    let all = GROUPS.iter().flat_map(|group| group.settings).map(|setting| {
+    // Inserted one by one: a collected map would bring a sort of its own.
+    let mut settings = Map::new();
+    for setting in GROUPS.iter().flat_map(|group| group.settings) {
         let value = fetch.env().var(setting.name).map(|value| value.to_string());
         let digits = fingerprint(key, setting.name, &value.unwrap_or_default());
-        (setting.name.to_owned(), digits.map_or(Value::Null, Value::from))
-    });
+        settings.insert(setting.name.to_owned(), digits.map_or(Value::Null, Value::from));
+    }
     let is_signed = |secret: &String| {
         jwt::verify(key, &Key::hs256(secret), None, fetch.now_ms() / 1_000).is_some()
     };
     let is_token = key.contains('.');
     Ok(SettingsReport {
         deployment: config.deployment()?,
-        settings: all.collect(),
+        settings,
         key_ids: config.jwks.as_deref().map(key_ids),
         secret_fits: config.jwt_secret.as_ref().filter(|_| is_token).map(is_signed),
         webhook: webhook_of_nothing(config),

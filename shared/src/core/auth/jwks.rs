@@ -7,6 +7,7 @@
 
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::core::auth::jwt::Key;
 
@@ -96,50 +97,37 @@ impl Jwks {
 
 #[derive(Deserialize)]
 struct JwkSet {
-    keys: Vec<serde_json::Value>,
-}
-
-#[derive(Deserialize)]
-struct Jwk {
-    kid: String,
-    kty: String,
-    alg: Option<String>,
-    #[serde(rename = "use")]
-    usage: Option<String>,
-    crv: Option<String>,
-    x: Option<String>,
-    y: Option<String>,
-    n: Option<String>,
-    e: Option<String>,
+    keys: Vec<Value>,
 }
 
 /// Returns the usable keys and skips the others, so that a new kind of key does not disable the old
 /// ones. `None` if the text is no key set.
 fn parse(text: &str) -> Option<Vec<(String, Key)>> {
     let set: JwkSet = serde_json::from_str(text).ok()?;
-    Some(set.keys.into_iter().filter_map(|key| usable(serde_json::from_value(key).ok()?)).collect())
+    Some(set.keys.iter().filter_map(usable).collect())
 }
 
 /// Takes the algorithm from the type of the key, never from a token.
-fn usable(jwk: Jwk) -> Option<(String, Key)> {
-    if jwk.usage.as_deref().is_some_and(|usage| usage != "sig") {
+fn usable(jwk: &Value) -> Option<(String, Key)> {
+    let text = |name: &str| jwk.get(name)?.as_str();
+    // What is not said is fine, and what is said must be this.
+    let is = |name: &str, value: &str| jwk.get(name).is_none_or(|said| said == value);
+    if !is("use", "sig") {
         return None;
     }
-    let (algorithm, name, decoding) = match (jwk.kty.as_str(), jwk.crv.as_deref()) {
-        ("EC", Some("P-256")) => (
-            Algorithm::ES256,
-            "ES256",
-            DecodingKey::from_ec_components(jwk.x.as_deref()?, jwk.y.as_deref()?),
-        ),
-        ("RSA", _) => (
-            Algorithm::RS256,
-            "RS256",
-            DecodingKey::from_rsa_components(jwk.n.as_deref()?, jwk.e.as_deref()?),
-        ),
+    let (algorithm, name, decoding) = match (text("kty")?, text("crv")) {
+        ("EC", Some("P-256")) => {
+            let decoding = DecodingKey::from_ec_components(text("x")?, text("y")?);
+            (Algorithm::ES256, "ES256", decoding)
+        }
+        ("RSA", _) => {
+            let decoding = DecodingKey::from_rsa_components(text("n")?, text("e")?);
+            (Algorithm::RS256, "RS256", decoding)
+        }
         _ => return None,
     };
-    if jwk.alg.as_deref().is_some_and(|alg| alg != name) {
+    if !is("alg", name) {
         return None;
     }
-    Some((jwk.kid, Key { algorithm, decoding: decoding.ok()? }))
+    Some((text("kid")?.to_owned(), Key { algorithm, decoding: decoding.ok()? }))
 }
