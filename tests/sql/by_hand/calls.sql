@@ -47,7 +47,7 @@ declare
     'health_v2', 'metrics_v1', 'alerts_due_v1', 'message_sent_v1', 'event_seen_v1',
     'jobs_cancel_many_v1', 'jobs_requeue_many_v1', 'credit_grant_admin_v1', 'users_find_v1',
     'user_show_v1', 'tools_change_v1', 'providers_change_v1', 'prices_change_v1',
-    'admin_log_read_v1'];
+    'admin_log_read_v1', 'doctor_v1', 'deployment_alarm_v1'];
   v_call text := v_calls[1 + floor(random() * cardinality(v_calls))::int];
   v_provider text := (
     select p.provider
@@ -193,6 +193,8 @@ begin
         p_admin, jsonb_build_object('provider', v_provider, 'enabled', true));
     when 'prices_change_v1' then perform prices_change_v1(p_admin);
     when 'admin_log_read_v1' then perform admin_log_read_v1(p_admin);
+    when 'doctor_v1' then perform doctor_v1();
+    when 'deployment_alarm_v1' then perform deployment_alarm_v1();
     when 'steps_get_v1' then perform steps_get_v1(v_job.id);
     when 'files_due_v1' then perform files_due_v1();
     when 'files_choose_v1' then
