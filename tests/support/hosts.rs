@@ -299,7 +299,7 @@ fn url(role: &str, database: &str) -> String {
 /// The embedded server's first superuser is called `postgres`: another one renames it, and the name
 /// is the app's.
 async fn start() -> Result<HostServer> {
-    let (port, postgres) = embedded().await?;
+    let (port, postgres) = embedded(Vec::new()).await?;
     let at = |role: &str| format!("postgres://{role}:{role}@127.0.0.1:{port}/postgres");
     run(&at("postgres"), "create role namer superuser login").await?;
     run(&at("namer"), &format!("alter role postgres rename to {PLATFORM}")).await?;

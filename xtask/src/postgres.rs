@@ -28,6 +28,8 @@ pub struct Options {
     pub log_dir: PathBuf,
     /// A server to start in place of npm's.
     pub installed: Option<Installed>,
+    /// Variables of its environment.
+    pub env: Vec<(String, String)>,
 }
 
 /// A server that the machine has, at least version 15.
@@ -48,6 +50,7 @@ impl Options {
             fsync: false,
             log_dir: paths::local().join(format!("stack-{base}/log")),
             installed: None,
+            env: Vec::new(),
         })
     }
 }
@@ -77,6 +80,7 @@ impl Postgres {
             name: "postgres",
             program: "/bin/sh".into(),
             args: command_line(&bin, &data, &options),
+            env: options.env,
             log: options.log_dir.join("postgres.log"),
             stop: Some("INT"),
             remove: Some(home),
