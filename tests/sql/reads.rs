@@ -101,7 +101,12 @@ async fn queue_check_v1_counts_slots_and_waiting_steps() {
 #[tokio::test]
 async fn health_reads_what_the_last_sweep_stored() {
     let db = Database::fresh().await;
-    let none = json!({ "last_sweep_seconds": null, "stuck": null, "violations": null });
+    let none = json!({
+        "last_sweep_seconds": null,
+        "stuck": null,
+        "violations": null,
+        "wrong_deployment": false,
+    });
     assert_eq!(db.health().await, none);
     let sweep = db.begin_sweep().await;
     assert_eq!(db.health().await, none, "begun is not finished");

@@ -80,10 +80,11 @@ async fn the_folder_of_another_user_is_refused() {
 async fn the_deployments_own_names_of_buckets_are_used() {
     let db = Database::fresh().await;
     db.exec("drop policy \"unstuck uploads insert\" on storage.objects").await;
-    let deployment = "create table unstuck_private.deployment
-        (id text, supabase_url text, uploads_bucket text, results_bucket text);
-        insert into unstuck_private.deployment values ('d', null, 'inputs', null)";
-    db.exec(deployment).await;
+    db.exec(
+        "insert into unstuck_private.deployment (id, supabase_url, uploads_bucket)
+        values ('d', 'https://abc.supabase.co', 'inputs')",
+    )
+    .await;
     db.exec(&sources::read(SOURCE)).await;
     assert_eq!(db.count("storage.buckets where id = 'inputs' and public").await, 1);
     let page = db.page(Uuid::nil()).await;
