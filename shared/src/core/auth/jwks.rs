@@ -111,7 +111,8 @@ fn parse(text: &str) -> Option<Vec<(String, Key)>> {
 fn usable(jwk: &Value) -> Option<(String, Key)> {
     let text = |name: &str| jwk.get(name)?.as_str();
     // What is not said is fine, and what is said must be this.
-    let is = |name: &str, value: &str| jwk.get(name).is_none_or(|said| said == value);
+    let is =
+        |name: &str, value: &str| jwk.get(name).is_none_or(|said| said.is_null() || said == value);
     if !is("use", "sig") {
         return None;
     }

@@ -237,7 +237,11 @@ fn garbage_is_refused_without_a_panic() {
 
 #[test]
 fn unusable_keys_do_not_disable_the_others() {
+    let mut silent = ec_jwk("silent", 8);
+    silent["use"] = Value::Null;
+    silent["alg"] = Value::Null;
     let text = set(&[
+        silent,
         json!({"kty": "oct", "kid": "o", "k": "c2VjcmV0"}),
         json!({"kty": "OKP", "crv": "Ed25519", "kid": "ed", "x": "AA"}),
         json!({"kty": "EC", "crv": "P-384", "kid": "p384", "x": "AA", "y": "AA"}),
@@ -249,6 +253,7 @@ fn unusable_keys_do_not_disable_the_others() {
     ]);
     let jwks = Jwks::fixed(&text).unwrap();
     assert!(jwks.get("good").is_some());
+    assert!(jwks.get("silent").is_some());
     for kid in ["o", "ed", "p384", "enc", "ps", "7", ""] {
         assert!(jwks.get(kid).is_none(), "{kid}");
     }
