@@ -79,10 +79,13 @@ impl<'a> Trial<'a> {
     }
 
     async fn balance_now(&self) -> TrialResult<i64> {
-        let url = self.project("rest/v1/credit_accounts?select=balance");
+        // Whoever holds the balance: us, or the app's own wallet.
+        let url = self.project("rest/v1/my_balance?select=balance");
         let request = self.doctor.http.get(url).header("accept-profile", "unstuck");
         let rows: Value = answer(self.as_user(request)).await.map_err(failed("balance"))?;
-        rows[0]["balance"].as_i64().ok_or_else(|| "the user has no account of credits".to_owned())
+        rows[0]["balance"]
+            .as_i64()
+            .ok_or_else(|| "the project does not tell the user's balance".to_owned())
     }
 
     fn project(&self, path: &str) -> String {
