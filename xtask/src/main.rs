@@ -180,10 +180,11 @@ async fn perform(task: Task) -> Result<()> {
             adopt::task(&url, step, &adopt::Adoption { app, tools, dry_run }).await
         }
         Task::Deploy { name, plan, rollback, take_over } => {
-            let wish = match (plan, rollback) {
-                (true, _) => DeployWish::Plan,
-                (_, true) => DeployWish::RollBack,
-                _ => DeployWish::BringUp { take_over },
+            let wish = match (plan, rollback, take_over) {
+                (true, _, _) => DeployWish::Plan,
+                (_, true, _) => DeployWish::RollBack,
+                (_, _, true) => DeployWish::TakeOver,
+                _ => DeployWish::BringUp,
             };
             deploy::task(&name, wish).await
         }

@@ -7,7 +7,7 @@
 //!   starts it, [`cloudflare`] is the API
 //! * history: [`journal`] is what is noted beside versions, [`rollback`] goes back by it
 
-mod checks;
+pub(crate) mod checks;
 pub mod cloudflare;
 pub mod deployment;
 mod files;
@@ -42,10 +42,9 @@ pub struct Deed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeployWish {
     /// Do what differs.
-    BringUp {
-        /// Also in a database that says that it belongs to another deployment.
-        take_over: bool,
-    },
+    BringUp,
+    /// The same in a database that says that it belongs to another deployment.
+    TakeOver,
     /// Say what differs.
     Plan,
     /// Go back to the last deployment that was found good.
@@ -70,18 +69,19 @@ pub async fn task(name: &str, wish: DeployWish) -> Result<()> {
     build::functions(&dirs)?;
     let made = deployment.make_secrets()?;
     let plan = CloudPlan::make(&cloud, &deployment, &functions).await?;
-    let planned = BringUp { plan_only: true, ..BringUp::default() };
-    let DeployWish::BringUp { take_over } = wish else {
+    let how = BringUp { take_over: wish == DeployWish::TakeOver, ..BringUp::default() };
+    // What the database refuses is told before anything is changed.
+    let lacking = bring_up(&deployment, BringUp { plan_only: true, ..how.clone() }).await?;
+    if wish == DeployWish::Plan {
         made.iter().for_each(|name| say(format_args!("{name}: make it")));
-        tell_project(&bring_up(&deployment, planned).await?);
+        tell_project("to do", &lacking);
         plan.words().iter().for_each(say);
         say(format_args!("{} Workers are as they should be", plan.unchanged));
         return Ok(());
-    };
+    }
     deployment.keep_secrets(&folder(), &made)?;
     // Older functions run on a newer database; newer ones do not run on an older.
-    let how = BringUp { take_over, ..BringUp::default() };
-    tell_project(&bring_up(&deployment, how).await?);
+    tell_project("done", &bring_up(&deployment, how).await?);
     let unchanged = plan.unchanged;
     let done = plan.carry_out(&cloud, &deployment).await?;
     tell(&done);
@@ -109,10 +109,11 @@ async fn be_examined(deployment: &Deployment) -> Result<()> {
     }
 }
 
-/// Says what was done in the database, how to undo it, and what is left to a person.
-fn tell_project(acts: &[ProjectAct]) {
+/// Says what was done in the database, or is to be done, how to undo it, and what is left to a
+/// person.
+fn tell_project(done: &str, acts: &[ProjectAct]) {
     for act in acts {
-        let state = if act.done { "done" } else { "as it was" };
+        let state = if act.done { done } else { "as it was" };
         match (&act.by_hand, &act.undo) {
             (Some(by_hand), _) => say(format_args!("left to you: {}: {by_hand}", act.what)),
             (None, Some(undo)) => say(format_args!("{state}: {} (to undo: {undo})", act.what)),
