@@ -8,8 +8,8 @@ use base64::Engine as _;
 use shared::core::config::{Config, GROUPS, Setting};
 
 use super::deployment::{
-    CLOUDFLARE_TOKEN, DATABASE_URL, DEPLOYMENT_ID, FUNCTIONS_URL, MADE_SECRETS, PLACEMENT_REGION,
-    SUPABASE_TOKEN,
+    CLOUDFLARE_TOKEN, DATABASE_URL, DEPLOYMENT_ID, DERIVED, FUNCTIONS_URL, MADE_SECRETS,
+    PLACEMENT_REGION, SUPABASE_TOKEN,
 };
 use super::files::{OwnFile, Secrets};
 use crate::function::Function;
@@ -155,7 +155,7 @@ fn missing(
     let mut faults: Vec<String> = names.into_iter().map(lacking).collect();
     for (name, value) in defaults {
         let given = file.settings.get(name).is_some_and(|value| !value.is_empty());
-        let derived = [FUNCTIONS_URL, DEPLOYMENT_ID].contains(&name.as_str());
+        let derived = DERIVED.contains(&name.as_str());
         if !given && !derived && placeholder(value).is_some() {
             faults.push(lacking(name));
         }
@@ -173,7 +173,7 @@ fn lacking(name: &str) -> String {
 }
 
 /// What of a text was never replaced.
-fn placeholder(value: &str) -> Option<String> {
+pub(crate) fn placeholder(value: &str) -> Option<String> {
     let app = value
         .match_indices("19000000000000000")
         .map(|(at, _)| &value[at..])

@@ -12,6 +12,8 @@ use crate::function::{self, Function};
 
 /// What `deploy` makes and writes into the secrets where it is absent.
 pub const MADE_SECRETS: [&str; 2] = ["WEBHOOK_SECRET", "CRON_SECRET"];
+/// Variables whose value follows from the account's address, and from the deployment's name.
+pub(crate) const DERIVED: [&str; 2] = [FUNCTIONS_URL, DEPLOYMENT_ID];
 /// What deploying itself needs; no function is given it.
 pub(super) const CLOUDFLARE_TOKEN: &str = "CLOUDFLARE_API_TOKEN";
 pub(super) const DATABASE_URL: &str = "DATABASE_URL";

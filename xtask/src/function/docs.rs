@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 
 use shared::core::config::{GROUPS, Presence, Setting};
 
+use crate::deploy::checks::placeholder;
+use crate::deploy::deployment::{DERIVED, MADE_SECRETS};
 use crate::function::Function;
 
 /// The table: function, who may call it, what it is for.
@@ -16,11 +18,6 @@ pub fn function_table(functions: &[Function]) -> String {
     }
     table
 }
-
-/// What a value holds that an operator has to replace.
-const PLACEHOLDERS: [&str; 3] = ["example.invalid", "sb_publishable_example", "19000000000000000"];
-/// What a deploy makes, or derives from the account's address.
-const MADE: [&str; 3] = ["WEBHOOK_SECRET", "CRON_SECRET", "FUNCTIONS_URL"];
 
 /// What must be given, then one list for each group of settings, with the functions that read it.
 pub fn setting_lists(functions: &[Function]) -> String {
@@ -53,7 +50,7 @@ pub fn setting_lists(functions: &[Function]) -> String {
 /// The settings without which there is no deploy, and all secrets.
 fn needed(functions: &[Function]) -> String {
     let vars = functions.iter().flat_map(|function| &function.vars);
-    let open = vars.filter(|(_, value)| PLACEHOLDERS.iter().any(|mark| value.contains(mark)));
+    let open = vars.filter(|(_, value)| placeholder(value).is_some());
     let public = listed(open.map(|(name, _)| &**name));
     let required = functions.iter().flat_map(|function| &function.secrets_required);
     let secrets = listed(required.map(|name| &**name));
@@ -68,15 +65,21 @@ fn needed(functions: &[Function]) -> String {
     for entry in entries {
         let _ = writeln!(text, "{}", wrapped(&entry).replace('\n', "\n  "));
     }
-    let made = MADE.map(|name| format!("`{name}`")).join(", ");
+    let made: Vec<String> = made().map(|name| format!("`{name}`")).collect();
+    let made = made.join(", ");
     let rest = format!("A deploy makes or derives {made}. All else has a value to start with.");
     let _ = write!(text, "\n{}\n\n", wrapped(&rest));
     text
 }
 
+/// What a deploy makes, or derives from the account's address and the deployment's name.
+fn made() -> impl Iterator<Item = &'static str> {
+    MADE_SECRETS.into_iter().chain(DERIVED)
+}
+
 /// The names in order, but for what a deploy makes.
 fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let names: BTreeSet<&str> = names.filter(|name| !MADE.contains(name)).collect();
+    let names: BTreeSet<&str> = names.filter(|name| !made().any(|other| other == *name)).collect();
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
