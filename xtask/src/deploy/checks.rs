@@ -236,7 +236,8 @@ fn malformed(name: &str, value: &str) -> Option<String> {
 
 fn database_url(value: &str) -> Option<String> {
     let Ok(config) = value.parse::<tokio_postgres::Config>() else {
-        return Some("is no connection string (postgresql://user:password@host:5432/…)".to_owned());
+        let form = "postgresql://user:password@host:5432/…";
+        return Some(format!("is no connection string ({form})"));
     };
     if config.get_password().is_none() {
         return Some("holds no password".to_owned());
