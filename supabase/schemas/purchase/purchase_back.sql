@@ -1,7 +1,8 @@
 -- Which part of a payment of p_amount (null: it is not known) these facts take back. Totals,
 -- refunds and disputes are what they were at the latest moment; a refund that failed once stays
--- failed. Refunds are the larger one of those known singly and of the total, less what failed since
--- then. Open and lost disputes come on top.
+-- failed. A total is of one `charge`, of which a payment may have several; one that names no
+-- charge is of the payment. Refunds are the larger one of those known singly and of the totals, each
+-- less what failed since then. Open and lost disputes come on top.
 create or replace function unstuck_private.purchase_back(p_facts jsonb, p_amount bigint)
 returns numeric
 language sql
@@ -11,14 +12,20 @@ $$
   with fact as materialized (
     select e.value as f
     from jsonb_array_elements(p_facts) e
-  ), total as (
-    select
+  ), told as (
+    select distinct on (charge) f #>> '{refundTotal,charge}' as charge,
       unstuck_private.purchase_part((f #>> '{refundTotal,amount}')::bigint, p_amount) as part,
       (f #>> '{refundTotal,at}')::numeric as at
     from fact
     where f ? 'refundTotal'
-    order by 2 desc, 1 desc
-    limit 1
+    order by 1, 3 desc, 2 desc
+  ), total as (
+    select t.*
+    from told t
+    where case
+      when t.charge is null then t.at > all (select n.at from told n where n.charge is not null)
+      else not exists (select from told n where n.charge is null and n.at > t.at)
+    end
   ), shown as (
     select (f #>> '{refundedShare,share}')::numeric as part
     from fact
@@ -32,10 +39,11 @@ $$
     cross join lateral (
       select unstuck_private.purchase_part((r.value ->> 'amount')::bigint, p_amount) as part,
         r.value ->> 'status' in ('failed', 'canceled') as is_failed,
+        r.value ->> 'charge' as charge,
         (r.value ->> 'at')::numeric as at
     ) s
     order by r.key, s.is_failed desc, case when s.is_failed then -s.at else s.at end desc,
-      s.part desc
+      s.part desc, s.charge
   ), dispute as (
     select distinct on (d.key) d.value ->> 'status' as status,
       unstuck_private.purchase_part((d.value ->> 'amount')::bigint, p_amount) as part
@@ -52,12 +60,17 @@ $$
       (select s.part from shown s),
       (select sum(r.part) from refund r where not r.is_failed),
       (
-        select t.part - coalesce(sum(r.part), 0)
+        select sum(greatest(0, t.part - coalesce(
+          (
+            select sum(r.part)
+            from refund r
+            where r.is_failed
+              and r.at >= t.at
+              and coalesce(r.charge = t.charge, true)
+          ),
+          0
+        )))
         from total t
-        left join refund r
-          on r.is_failed
-          and r.at >= t.at
-        group by t.part
       )
     )
   )

@@ -43,14 +43,15 @@ pub(super) fn with(mut event: Value, changes: &[(&str, Value)]) -> Value {
 }
 
 fn understood(event: &Value, live_only: bool) -> Value {
-    match read(event, Reader { deployment: "here", live_only }) {
+    let deployments = &["here".to_owned(), "before".to_owned()];
+    match read(event, Reader { deployments, live_only }) {
         SellerEvent::Tells(fact) => serde_json::to_value(fact).unwrap(),
         SellerEvent::TellsWithItems { fact, session } => {
             let mut fact = serde_json::to_value(fact).unwrap();
             fact["asks"] = session.into();
             fact
         }
-        SellerEvent::Nothing(reason) => reason.into(),
+        SellerEvent::Nothing(reason) | SellerEvent::Lost(reason) => reason.into(),
     }
 }
 
