@@ -149,7 +149,8 @@ async fn every_order_of_the_facts_of_a_payment_ends_exact_and_equal() {
         assert_eq!(holds(&db, user).await, expected, "round {round}: {order:#?}");
         for fact in facts.into_iter().filter(|_| round % 10 == 0) {
             let answer = db.ask("purchase_record_v1", args(fact)).await;
-            let nothing = json!({ "granted": 0, "taken": 0, "replayed": true, "user_id": user });
+            let nothing = json!({ "granted": 0, "taken": 0, "replayed": true, "user_id": user,
+                "reason": null });
             assert_eq!(answer, nothing, "round {round}");
         }
         assert_eq!(holds(&db, user).await, expected, "round {round}: told once more");
@@ -200,7 +201,8 @@ async fn each_payment_grants_once_by_whatever_number_of_events() {
     let db = shop().await;
     let user = sign_up(&db, None).await;
     let answer = db.ask("purchase_record_v1", args(paid("pi_1", user))).await;
-    let granted = json!({ "granted": 100, "taken": 0, "replayed": false, "user_id": user });
+    let granted = json!({ "granted": 100, "taken": 0, "replayed": false, "user_id": user,
+        "reason": null });
     assert_eq!(answer, granted);
     let answer = db.ask("purchase_record_v1", args(paid("pi_1", user))).await;
     assert_has!(answer, { "granted": 0, "taken": 0, "replayed": true });
@@ -296,6 +298,9 @@ async fn what_is_no_longer_there_is_a_debt_until_it_is_paid_or_given_back() {
     let refused = db.enqueue(user, Uuid::new_v4(), UPSCALER, 1).await.unwrap_err();
     assert_eq!(refused.reason(), ("PT402", "insufficient_credits"));
     assert_eq!(refused.detail, json!({ "balance": 70, "required": 70, "debt": 70 }));
+    let quote = json!({ "p_tool": UPSCALER, "p_input": {}, "p_steps": 1, "p_user_id": user });
+    let quoted = db.ask("order_quote_v1", quote).await;
+    assert_has!(quoted, { "credits": 70, "balance": 70, "enough": false });
     // What is given pays the debt, oldest first, in the same transaction.
     spend(&db, user, 65).await;
     db.grant(user, 10).await;
@@ -336,6 +341,14 @@ async fn what_was_bought_is_the_packs_share_and_quantity_as_they_were_then() {
         ("8", json!({ "pack": "unknown", "priceIds": [] }), 0),
         ("9", json!({}), 0),
         ("10", json!({ "credits": 100, "share": 0, "quantity": 4 }), 0),
+        // A dearer subscription that is billed with the next invoice.
+        ("12", json!({ "pack": "monthly", "share": 1.333_333_334 }), 400),
+        (
+            "13",
+            json!({ "priceIds": ["price_small", "price_large"],
+                "quantities": { "price_small": 3, "price_large": 1 } }),
+            800,
+        ),
     ] {
         let fact = with(json!({ "keys": [key], "paid": true, "userId": user }), more);
         assert_eq!(tell(&db, fact).await, (credits, 0), "{key}");
@@ -416,6 +429,116 @@ async fn a_purchase_waits_for_its_user() {
 }
 
 #[tokio::test]
+async fn a_heal_gives_what_waits_so_that_it_stays_when_the_order_is_refused() {
+    let db = shop().await;
+    db.exec("insert into signup_bonus (credits) values (50)").await;
+    let quote = async |user: Uuid| {
+        let args = json!({ "p_tool": UPSCALER, "p_input": {}, "p_steps": 1, "p_user_id": user });
+        db.ask("order_quote_v1", args).await
+    };
+    let heal = async |user: Uuid| db.ask("user_heal_v1", json!({ "p_user_id": user })).await;
+    let page = db.connect().await;
+    let user = sign_up(&db, Some("ann@example.com")).await;
+    page.become_caller("authenticated", Some(user)).await;
+    let told = async || page.row("select * from my_balance").await;
+    // A bonus that is less than the price.
+    assert_has!(quote(user).await, { "balance": 0, "enough": false, "waits": true });
+    assert_eq!(told().await, json!({ "balance": 0, "debt": 0, "waits": true }));
+    db.enqueue(user, Uuid::new_v4(), UPSCALER, 1).await.unwrap_err();
+    assert_eq!(db.balance(user).await, 0, "a refusal leaves nothing behind");
+    for _ in 0..2 {
+        heal(user).await;
+        assert_has!(quote(user).await, { "balance": 50, "enough": false, "waits": false });
+    }
+    // A purchase whose address was confirmed later.
+    db.exec("update auth.users set email_confirmed_at = null").await;
+    let bought = json!({ "keys": ["1"], "paid": true, "pack": "small",
+        "email": "ann@example.com" });
+    assert_eq!(tell(&db, bought).await, (0, 0));
+    assert_eq!(quote(user).await["waits"], false, "the address is not confirmed");
+    db.exec("update auth.users set email_confirmed_at = now()").await;
+    assert_has!(quote(user).await, { "balance": 50, "enough": false, "waits": true });
+    db.ask("user_active_v1", json!({ "p_user_id": user })).await;
+    assert_has!(quote(user).await, { "balance": 150, "enough": true, "waits": false });
+    assert_eq!(told().await, json!({ "balance": 150, "debt": 0, "waits": false }));
+    // Nothing is written for whom nothing waits.
+    let stranger = Uuid::new_v4();
+    heal(stranger).await;
+    assert_eq!(quote(stranger).await["waits"], false);
+    assert_eq!(db.count("credit_accounts").await, 1);
+    db.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn a_pack_gives_what_it_gave_when_the_payment_named_it_first() {
+    let db = shop().await;
+    let user = sign_up(&db, None).await;
+    let by_price = |key: &str| {
+        json!({ "keys": [key], "paid": true, "priceIds": ["price_small"], "userId": user,
+            "email": "ann@example.com" })
+    };
+    tell(&db, paid("1", user)).await;
+    tell(&db, by_price("2")).await;
+    for (credits, other) in [(170, "3"), (40, "4")] {
+        let change = format!("update credit_packs set credits = {credits} where pack = 'small'");
+        db.exec(&change).await;
+        // Another event of the same payment, and one that proves to be of it.
+        assert_eq!(tell(&db, by_price("1")).await, (0, 0), "{credits}");
+        assert_eq!(tell(&db, paid("2", user)).await, (0, 0), "{credits}");
+        assert_eq!(tell(&db, by_price(other)).await, (credits, 0));
+        assert_eq!(tell(&db, json!({ "keys": ["1", other], "bound": true })).await, (0, credits));
+    }
+    assert_eq!(db.balance(user).await, 200);
+    assert_eq!(tell(&db, paid("5", user)).await, (40, 0), "later payments");
+    db.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn the_refunds_of_several_charges_of_a_payment_add_up() {
+    let db = shop().await;
+    let user = sign_up(&db, None).await;
+    let total = |charge: &str, amount: i64, at: i64| {
+        json!({ "keys": ["in_1", charge], "amount": 500,
+            "refundTotal": { "charge": charge, "amount": amount, "at": at } })
+    };
+    tell(&db, paid("in_1", user)).await;
+    assert_eq!(tell(&db, total("ch_1", 200, 10)).await, (0, 20));
+    assert_eq!(tell(&db, total("ch_2", 300, 20)).await, (0, 30));
+    assert_eq!(tell(&db, total("ch_1", 400, 15)).await, (0, 20));
+    assert_eq!(tell(&db, total("ch_2", 100, 19)).await, (0, 0), "told late");
+    // What fails lessens the total of its own charge.
+    let failed = |refund: &str, charge: &str, amount: i64| {
+        let told = json!({ "charge": charge, "amount": amount, "status": "failed", "at": 30 });
+        json!({ "keys": [charge], "refunds": { refund: told } })
+    };
+    assert_eq!(tell(&db, failed("re_1", "ch_1", 400)).await, (40, 0));
+    assert_eq!(tell(&db, failed("re_2", "ch_1", 400)).await, (0, 0));
+    assert_eq!(tell(&db, failed("re_3", "ch_2", 100)).await, (10, 0));
+    // A total that was told without its charge is of the same refunds.
+    assert_eq!(tell(&db, refunded("in_1", 300, 20)).await, (0, 0));
+    assert_eq!(db.balance(user).await, 80);
+    db.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn a_paid_purchase_that_gives_nothing_says_why() {
+    let db = shop().await;
+    let user = sign_up(&db, None).await;
+    for (fact, reason) in [
+        (json!({ "keys": ["1"], "paid": true, "userId": user, "pack": "none" }), "unknown_pack"),
+        (json!({ "keys": ["2"], "paid": true, "priceIds": ["price_of_hats"] }), "unknown_pack"),
+        (paid("3", Uuid::new_v4()), "waits_for_user"),
+    ] {
+        let answer = db.ask("purchase_record_v1", args(fact)).await;
+        assert_has!(answer, { "granted": 0, "reason": reason });
+    }
+    for fact in [paid("4", user), refunded("4", 1000, 1), refunded("5", 1000, 1)] {
+        assert_eq!(db.ask("purchase_record_v1", args(fact)).await["reason"], Value::Null);
+    }
+    db.assert_healthy().await;
+}
+
+#[tokio::test]
 async fn where_users_cannot_be_read_a_user_id_is_enough_and_an_address_waits() {
     let db = shop().await;
     db.exec("insert into signup_bonus (credits) values (50); drop table auth.users").await;
@@ -465,7 +588,9 @@ async fn a_malformed_fact_is_refused_and_leaves_nothing_behind() {
         json!({ "credits": 1_000_000_000_001_i64 }),
         json!({ "quantity": 1e300 }),
         json!({ "quantity": 100_000_000_000_i64 }),
-        json!({ "share": 1.1 }),
+        json!({ "share": 1e13 }),
+        json!({ "quantities": { "price_small": "2" } }),
+        json!({ "quantities": { "price_small": -2 } }),
         json!({ "refundTotal": { "amount": 5 } }),
         json!({ "refundTotal": { "amount": -5, "at": 1 } }),
         json!({ "refundedShare": { "share": 2, "at": 1 } }),
@@ -584,12 +709,13 @@ async fn a_page_reads_offered_packs_and_the_users_own_balance() {
     tell(&db, refunded("1", 1000, 1)).await;
     db.grant(other, 7).await;
     let page = db.connect().await;
+    let holding = |balance: i64, debt: i64| json!({ "balance": balance, "debt": debt, "waits": false });
     for (role, who, packs, purchases, debts, balance) in [
-        ("authenticated", Some(user), 3, 0, 1, json!({ "balance": 0, "debt": 30 })),
-        ("authenticated", Some(other), 3, 0, 0, json!({ "balance": 7, "debt": 0 })),
-        ("authenticated", Some(Uuid::new_v4()), 3, 0, 0, json!({ "balance": 0, "debt": 0 })),
-        ("authenticated", Some(admin), 4, 1, 1, json!({ "balance": 0, "debt": 0 })),
-        ("service_role", None, 4, 1, 1, json!({ "balance": 0, "debt": 0 })),
+        ("authenticated", Some(user), 3, 0, 1, holding(0, 30)),
+        ("authenticated", Some(other), 3, 0, 0, holding(7, 0)),
+        ("authenticated", Some(Uuid::new_v4()), 3, 0, 0, holding(0, 0)),
+        ("authenticated", Some(admin), 4, 1, 1, holding(0, 0)),
+        ("service_role", None, 4, 1, 1, holding(0, 0)),
         ("anon", None, 3, -1, -1, Value::Null),
     ] {
         page.become_owner().await;
