@@ -709,9 +709,8 @@ async fn a_page_reads_offered_packs_and_the_users_own_balance() {
     tell(&db, refunded("1", 1000, 1)).await;
     db.grant(other, 7).await;
     let page = db.connect().await;
-    let holding = |balance: i64, debt: i64| {
-        json!({ "balance": balance, "debt": debt, "waits": false })
-    };
+    let holding =
+        |balance: i64, debt: i64| json!({ "balance": balance, "debt": debt, "waits": false });
     for (role, who, packs, purchases, debts, balance) in [
         ("authenticated", Some(user), 3, 0, 1, holding(0, 30)),
         ("authenticated", Some(other), 3, 0, 0, holding(7, 0)),

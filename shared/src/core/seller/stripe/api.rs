@@ -254,7 +254,10 @@ mod tests {
         // What the metadata names is bought as often as the least of them, and so are its credits.
         let mut named = PurchaseFact { credits: Some(50), ..PurchaseFact::default() };
         add_items(&mut named, &list);
-        assert_eq!((named.credits, named.quantity, named.quantities.len()), (Some(100), Some(2), 0));
+        assert_eq!(
+            (named.credits, named.quantity, named.quantities.len()),
+            (Some(100), Some(2), 0)
+        );
         assert!(items_request(&config(), "cs_1/../x").unwrap().url.contains("cs_1%2F..%2Fx/line"));
         let hidden = answer(403, json!({"error": {"type": "invalid_request_error"}}));
         assert_eq!(items(&hidden).unwrap(), None);
