@@ -120,7 +120,7 @@ impl Line<'_> {
         pointers.iter().any(|name| self.0.pointer(name).and_then(Value::as_bool) == Some(true))
     }
 
-    /// What it costs for a whole period, of which a prorated line is for a part. From API 2025-03-31
+    /// What it costs for a whole period; a prorated line is for a part of one. From API 2025-03-31
     /// on such a line may tell the prorated price in place of the price: then it is unknown.
     fn whole_cost(self) -> Option<f64> {
         if !self.is_proration() {
