@@ -1,8 +1,8 @@
 -- Which part of a payment of p_amount (null: it is not known) these facts take back. Totals,
 -- refunds and disputes are what they were at the latest moment; a refund that failed once stays
--- failed. A total is of one `charge`, of which a payment may have several; one that names no
--- charge is of the payment, and counts where it is the latest. Refunds are the larger one of those
--- known singly and of the totals, each less what failed since then. Open and lost disputes come on top.
+-- failed. A payment may have several charges: of each the larger one of its refunds that are known
+-- singly and of its total, less what failed since then, is refunded. A total that names no charge
+-- is of the whole payment, and counts where it is the latest. Open and lost disputes come on top.
 create or replace function unstuck_private.purchase_back(p_facts jsonb, p_amount bigint)
 returns numeric
 language sql
@@ -12,27 +12,6 @@ $$
   with fact as materialized (
     select e.value as f
     from jsonb_array_elements(p_facts) e
-  ), told as (
-    select distinct on (charge) f #>> '{refundTotal,charge}' as charge,
-      unstuck_private.purchase_part((f #>> '{refundTotal,amount}')::bigint, p_amount) as part,
-      (f #>> '{refundTotal,at}')::numeric as at
-    from fact
-    where f ? 'refundTotal'
-    order by 1, 3 desc, 2 desc
-  ), total as (
-    select t.*
-    from told t
-    where (t.charge is null) = coalesce(
-      (select n.at from told n where n.charge is null)
-      > all (select n.at from told n where n.charge is not null),
-      false
-    )
-  ), shown as (
-    select (f #>> '{refundedShare,share}')::numeric as part
-    from fact
-    where f ? 'refundedShare'
-    order by (f #>> '{refundedShare,at}')::numeric desc, 1 desc
-    limit 1
   ), refund as materialized (
     select distinct on (r.key) s.*
     from fact
@@ -45,6 +24,41 @@ $$
     ) s
     order by r.key, s.is_failed desc, case when s.is_failed then -s.at else s.at end desc,
       s.part desc, s.charge
+  ), told as materialized (
+    select distinct on (charge) f #>> '{refundTotal,charge}' as charge,
+      unstuck_private.purchase_part((f #>> '{refundTotal,amount}')::bigint, p_amount) as part,
+      (f #>> '{refundTotal,at}')::numeric as at
+    from fact
+    where f ? 'refundTotal'
+    order by 1, 3 desc, 2 desc
+  ), total as (
+    select t.charge, t.at,
+      t.part - coalesce(sum(r.part), 0) as part
+    from told t
+    left join refund r
+      on r.is_failed
+      and r.at >= t.at
+      and (t.charge is null or r.charge is null or r.charge = t.charge)
+    group by t.charge, t.at, t.part
+  ), of_charge as (
+    select c.charge, max(c.part) as part
+    from (
+      select t.charge, t.part
+      from total t
+      union all
+      select r.charge, sum(r.part)
+      from refund r
+      where not r.is_failed
+      group by r.charge
+    ) c
+    where c.charge is not null
+    group by c.charge
+  ), shown as (
+    select (f #>> '{refundedShare,share}')::numeric as part
+    from fact
+    where f ? 'refundedShare'
+    order by (f #>> '{refundedShare,at}')::numeric desc, 1 desc
+    limit 1
   ), dispute as (
     select distinct on (d.key) d.value ->> 'status' as status,
       unstuck_private.purchase_part((d.value ->> 'amount')::bigint, p_amount) as part
@@ -60,18 +74,12 @@ $$
       0,
       (select s.part from shown s),
       (select sum(r.part) from refund r where not r.is_failed),
+      (select sum(greatest(c.part, 0)) from of_charge c),
       (
-        select sum(greatest(0, t.part - coalesce(
-          (
-            select sum(r.part)
-            from refund r
-            where r.is_failed
-              and r.at >= t.at
-              and coalesce(r.charge = t.charge, true)
-          ),
-          0
-        )))
+        select t.part
         from total t
+        where t.charge is null
+          and t.at > all (select o.at from told o where o.charge is not null)
       )
     )
   )

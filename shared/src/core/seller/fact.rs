@@ -91,21 +91,22 @@ impl PurchaseFact {
     /// Writes which prices were bought, and how many of each. Until now `credits` is that of one.
     /// Where the numbers differ nobody knows which of them a named pack's is: the smallest counts.
     pub(super) fn set_bought(&mut self, bought: impl IntoIterator<Item = (String, i64)>) {
-        let mut smallest = None;
         let mut quantities = BTreeMap::new();
         for (price, quantity) in bought {
-            smallest = Some(smallest.map_or(quantity, |least: i64| least.min(quantity)));
             if !self.price_ids.contains(&price) {
                 self.price_ids.push(price.clone());
             }
             *quantities.entry(price).or_insert(0) += quantity;
         }
-        self.quantity = smallest;
-        self.credits = self.credits.map(|one| one.saturating_mul(smallest.unwrap_or(1)));
-        let differ = quantities.values().any(|quantity| Some(*quantity) != smallest);
+        let [smallest, largest] = [quantities.values().min(), quantities.values().max()];
+        let smallest = smallest.copied();
+        let differ = smallest != largest.copied();
         if differ && self.pack.is_none() && self.credits.is_none() {
-            (self.quantity, self.quantities) = (None, quantities);
+            self.quantities = quantities;
+            return;
         }
+        self.credits = self.credits.map(|one| one.saturating_mul(smallest.unwrap_or(1)));
+        self.quantity = smallest;
     }
 
     /// Whether it tells what was bought. A payment for nothing known is not ours.

@@ -258,6 +258,11 @@ mod tests {
             (named.credits, named.quantity, named.quantities.len()),
             (Some(100), Some(2), 0)
         );
+        // Two lines of one price are one number.
+        let lines = json!({"data": [list["data"][0], list["data"][2]]});
+        let mut twice = PurchaseFact { pack: Some("small".to_owned()), ..PurchaseFact::default() };
+        add_items(&mut twice, &lines);
+        assert_eq!((twice.quantity, twice.price_ids.len()), (Some(7), 1));
         assert!(items_request(&config(), "cs_1/../x").unwrap().url.contains("cs_1%2F..%2Fx/line"));
         let hidden = answer(403, json!({"error": {"type": "invalid_request_error"}}));
         assert_eq!(items(&hidden).unwrap(), None);

@@ -103,6 +103,12 @@ impl Line<'_> {
         id(self.0, "/pricing/price_details/price").or_else(|| id(self.0, "/price"))
     }
 
+    /// What of its subscription it is for.
+    fn item(self) -> Option<String> {
+        id(self.0, "/parent/subscription_item_details/subscription_item")
+            .or_else(|| id(self.0, "/subscription_item"))
+    }
+
     fn quantity(self) -> i64 {
         number(self.0, "/quantity").filter(|quantity| *quantity > 0).unwrap_or(1)
     }
@@ -175,11 +181,17 @@ fn add_bought(fact: &mut PurchaseFact, bought: &[Line<'_>], ours: Option<OurMeta
 
 /// Which part of what these lines cost for a whole period they cost together with the changes that
 /// are billed or credited along with them: more than all of it, where a dearer price began before.
+/// What else the subscription sells in this period changes nothing of ours.
 fn share(bought: &[Line<'_>], lines: &[Line<'_>]) -> Option<f64> {
     let whole: f64 = bought.iter().map(|line| line.whole_cost()).sum::<Option<f64>>()?;
-    let period = bought.iter().filter(|line| !line.is_proration());
-    let changes = lines.iter().filter(|line| line.is_proration());
-    let cost: f64 = period.chain(changes).map(|line| line.cost()).sum();
+    let is_bought = |line: &Line<'_>| bought.iter().any(|own| std::ptr::eq(own.0, line.0));
+    let (changes, period): (Vec<Line<'_>>, Vec<Line<'_>>) =
+        lines.iter().partition(|line| line.is_proration());
+    let (own, others): (Vec<Line<'_>>, Vec<Line<'_>>) = period.into_iter().partition(is_bought);
+    let is_others =
+        |line: &Line<'_>| line.item().is_some() && others.iter().any(|o| o.item() == line.item());
+    let changes = changes.iter().filter(|line| !is_others(line));
+    let cost: f64 = own.iter().chain(changes).map(|line| line.cost()).sum();
     // Rounded up to a billionth, so that a third of 300 credits is not 99.
     (whole > 0.0 && cost > 0.0).then(|| (cost / whole * 1e9).ceil() / 1e9)
 }

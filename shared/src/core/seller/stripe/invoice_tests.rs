@@ -204,6 +204,34 @@ fn a_change_that_is_billed_with_the_next_invoice_adds_to_a_whole_period() {
 }
 
 #[test]
+fn a_change_of_something_else_that_the_subscription_sells_changes_no_share_of_ours() {
+    for age in AGES {
+        let of_item = |line: &mut Value, item: &str, is_proration: bool| {
+            line["subscription_item"] = json!(item);
+            line["proration"] = json!(is_proration);
+            line["parent"] = json!({ "subscription_item_details": {
+                "subscription_item": item, "proration": is_proration } });
+        };
+        let mut event = with_line_before(age, |line| {
+            line["amount"] = json!(700);
+            of_item(line, "si_hats", true);
+        });
+        let lines = event.pointer_mut("/data/object/lines/data").unwrap().as_array_mut().unwrap();
+        let mut hats = lines[1].clone();
+        hats["price"] = json!({ "id": "price_hats" });
+        hats["pricing"] = json!({ "price_details": { "price": "price_hats" } });
+        of_item(&mut hats, "si_hats", false);
+        lines.push(hats);
+        assert_eq!(told(&event)["share"], json!(1.0), "{age}");
+        // Of our own item, or of one that is sold no more, it does.
+        for item in ["si_1", "si_gone"] {
+            of_item(&mut event["data"]["object"]["lines"]["data"][0], item, true);
+            assert_eq!(told(&event)["share"], json!(1.777_777_778), "{age}: {item}");
+        }
+    }
+}
+
+#[test]
 fn a_period_whose_price_is_by_tiers_needs_no_price_of_one() {
     for age in AGES {
         let mut event = with_line_before(age, |line| {
