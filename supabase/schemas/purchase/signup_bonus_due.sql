@@ -1,5 +1,5 @@
--- The bonus that is due to a user without an account: one who signed up after the bonus was switched
--- on, and who was never here before. Null where none is.
+-- The bonus that is due to a user without an account: one who signed up after the bonus was
+-- switched on, and who was never here before. Null where none is.
 create or replace function unstuck_private.signup_bonus_due(p_user_id uuid) returns bigint
 language sql
 stable
