@@ -11546,13 +11546,13 @@ Caller: purchase-webhook, for an authentic event of p_seller.
 Effect: records what one event tells of a payment, and gives or takes back the difference between
 what is due of all that was told so far and what was given: purchase entries, chargebacks, and a
 debt of what is no longer there. p_fact: `keys`, every name by which the event knows the payment,
-and whatever else it tells: `paid`, `userId`, `email`, `pack`, `priceIds`, `credits`, `quantity`,
-`quantities` (by price), `share`, `amount`, `refundTotal`, `refunds`, `refundedShare`, `disputes`.
-Facts that share a key are of one payment, also where a third one shows it. The end is the same in
-whatever order facts come, while no pack changes. Without a user who is known it is kept, and given
-at that user''s first order, quote or balance. granted, taken: now. user_id: whose it is, as far as
-it is known. reason: why the payment gives nothing, `waits_for_user` or `unknown_pack` (no pack of
-ours was paid).
+and whatever else it tells: `paid`, `userId`, `email`, `pack`, `priceIds`, `credits` (in all),
+`quantity`, `quantities` (by price), `share`, `amount`, `refundTotal`, `refunds`, `refundedShare`,
+`disputes`. Facts that share a key are of one payment, also where a third one shows it. The end is
+the same in whatever order facts come, while no pack changes. Without a user who is known it is
+kept, and given at that user''s first order, quote or balance. granted, taken: now. user_id: whose it
+is, as far as it is known. reason: why the payment gives nothing, `waits_for_user` or `unknown_pack`
+(no pack of ours was paid).
 
 Refuses: bad_request (a malformed fact, more than 10^12 credits).
 

@@ -375,7 +375,7 @@ $$;
 revoke all on function unstuck_private.purchase_fact_kept
 from public, anon, authenticated, service_role;
 
---: source purchase/purchase_record_v1.sql 60a411d9981d
+--: source purchase/purchase_record_v1.sql 901841f51815
 create or replace function unstuck.purchase_record_v1(p_seller text, p_fact jsonb)
 returns table (granted bigint, taken bigint, replayed boolean, user_id uuid, reason text)
 language plpgsql
@@ -449,13 +449,13 @@ Caller: purchase-webhook, for an authentic event of p_seller.
 Effect: records what one event tells of a payment, and gives or takes back the difference between
 what is due of all that was told so far and what was given: purchase entries, chargebacks, and a
 debt of what is no longer there. p_fact: `keys`, every name by which the event knows the payment,
-and whatever else it tells: `paid`, `userId`, `email`, `pack`, `priceIds`, `credits`, `quantity`,
-`quantities` (by price), `share`, `amount`, `refundTotal`, `refunds`, `refundedShare`, `disputes`.
-Facts that share a key are of one payment, also where a third one shows it. The end is the same in
-whatever order facts come, while no pack changes. Without a user who is known it is kept, and given
-at that user's first order, quote or balance. granted, taken: now. user_id: whose it is, as far as
-it is known. reason: why the payment gives nothing, `waits_for_user` or `unknown_pack` (no pack of
-ours was paid).
+and whatever else it tells: `paid`, `userId`, `email`, `pack`, `priceIds`, `credits` (in all),
+`quantity`, `quantities` (by price), `share`, `amount`, `refundTotal`, `refunds`, `refundedShare`,
+`disputes`. Facts that share a key are of one payment, also where a third one shows it. The end is
+the same in whatever order facts come, while no pack changes. Without a user who is known it is
+kept, and given at that user's first order, quote or balance. granted, taken: now. user_id: whose it
+is, as far as it is known. reason: why the payment gives nothing, `waits_for_user` or `unknown_pack`
+(no pack of ours was paid).
 
 Refuses: bad_request (a malformed fact, more than 10^12 credits).
 
@@ -620,7 +620,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   8,
   'mends_of_purchases',
-  'da615e0fc1e5f711d50c848dffd0cc370ef32a37e6470011e9b07026b2704638'
+  '3edee9a571c97d29302f4ed14c07759d3ab558eb4f51e006ad82ab8540796cb3'
 );
 
 notify pgrst, 'reload schema';
