@@ -7665,60 +7665,10 @@ CREATE OR REPLACE FUNCTION unstuck_private.purchase_back(p_facts jsonb, p_amount
  LANGUAGE sql
  IMMUTABLE
 AS $function$
-  with fact as materialized (
-    select e.value as f
-    from jsonb_array_elements(p_facts) e
-  ), refund as materialized (
-    select distinct on (r.key) s.*
-    from fact
-    cross join lateral jsonb_each(f -> 'refunds') r
-    cross join lateral (
-      select unstuck_private.purchase_part((r.value ->> 'amount')::bigint, p_amount) as part,
-        r.value ->> 'status' in ('failed', 'canceled') as is_failed,
-        r.value ->> 'charge' as charge,
-        (r.value ->> 'at')::numeric as at
-    ) s
-    order by r.key, s.is_failed desc, case when s.is_failed then -s.at else s.at end desc,
-      s.part desc, s.charge
-  ), told as materialized (
-    select distinct on (charge) f #>> '{refundTotal,charge}' as charge,
-      unstuck_private.purchase_part((f #>> '{refundTotal,amount}')::bigint, p_amount) as part,
-      (f #>> '{refundTotal,at}')::numeric as at
-    from fact
-    where f ? 'refundTotal'
-    order by 1, 3 desc, 2 desc
-  ), total as (
-    select t.charge, t.at,
-      t.part - coalesce(sum(r.part), 0) as part
-    from told t
-    left join refund r
-      on r.is_failed
-      and r.at >= t.at
-      and (t.charge is null or r.charge is null or r.charge = t.charge)
-    group by t.charge, t.at, t.part
-  ), of_charge as (
-    select c.charge, max(c.part) as part
-    from (
-      select t.charge, t.part
-      from total t
-      union all
-      select r.charge, sum(r.part)
-      from refund r
-      where not r.is_failed
-      group by r.charge
-    ) c
-    where c.charge is not null
-    group by c.charge
-  ), shown as (
-    select (f #>> '{refundedShare,share}')::numeric as part
-    from fact
-    where f ? 'refundedShare'
-    order by (f #>> '{refundedShare,at}')::numeric desc, 1 desc
-    limit 1
-  ), dispute as (
+  with dispute as (
     select distinct on (d.key) d.value ->> 'status' as status,
       unstuck_private.purchase_part((d.value ->> 'amount')::bigint, p_amount) as part
-    from fact
+    from jsonb_array_elements(p_facts) as e (f)
     cross join lateral jsonb_each(f -> 'disputes') d
     order by d.key, (d.value ->> 'at')::numeric desc,
       array_position(array['warning', 'open', 'lost', 'won'], d.value ->> 'status') desc, 2 desc
@@ -7726,18 +7676,7 @@ AS $function$
   select least(
     1,
     coalesce((select sum(d.part) from dispute d where d.status in ('open', 'lost')), 0)
-    + greatest(
-      0,
-      (select s.part from shown s),
-      (select sum(r.part) from refund r where not r.is_failed),
-      (select sum(greatest(c.part, 0)) from of_charge c),
-      (
-        select t.part
-        from total t
-        where t.charge is null
-          and t.at > all (select o.at from told o where o.charge is not null)
-      )
-    )
+    + unstuck_private.purchase_refunded(p_facts, p_amount)
   )
 $function$
 ;
@@ -7954,6 +7893,76 @@ CREATE OR REPLACE FUNCTION unstuck_private.purchase_part(p_amount numeric, p_who
  IMMUTABLE
 AS $function$
   select case when p_amount = 0 then 0 else coalesce(least(p_amount / p_whole, 1), 1) end
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.purchase_refunded(p_facts jsonb, p_amount bigint)
+ RETURNS numeric
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  with fact as materialized (
+    select e.value as f
+    from jsonb_array_elements(p_facts) e
+  ), refund as materialized (
+    select distinct on (r.key) s.*
+    from fact
+    cross join lateral jsonb_each(f -> 'refunds') r
+    cross join lateral (
+      select unstuck_private.purchase_part((r.value ->> 'amount')::bigint, p_amount) as part,
+        r.value ->> 'status' in ('failed', 'canceled') as is_failed,
+        r.value ->> 'charge' as charge,
+        (r.value ->> 'at')::numeric as at
+    ) s
+    order by r.key, s.is_failed desc, case when s.is_failed then -s.at else s.at end desc,
+      s.part desc, s.charge
+  ), told as materialized (
+    select distinct on (charge) f #>> '{refundTotal,charge}' as charge,
+      unstuck_private.purchase_part((f #>> '{refundTotal,amount}')::bigint, p_amount) as part,
+      (f #>> '{refundTotal,at}')::numeric as at
+    from fact
+    where f ? 'refundTotal'
+    order by 1, 3 desc, 2 desc
+  ), total as (
+    select t.charge, t.at,
+      t.part - coalesce(sum(r.part), 0) as part
+    from told t
+    left join refund r
+      on r.is_failed
+      and r.at >= t.at
+      and (t.charge is null or r.charge is null or r.charge = t.charge)
+    group by t.charge, t.at, t.part
+  ), of_charge as (
+    select c.charge, max(c.part) as part
+    from (
+      select t.charge, t.part
+      from total t
+      union all
+      select r.charge, sum(r.part)
+      from refund r
+      where not r.is_failed
+      group by r.charge
+    ) c
+    where c.charge is not null
+    group by c.charge
+  ), shown as (
+    select (f #>> '{refundedShare,share}')::numeric as part
+    from fact
+    where f ? 'refundedShare'
+    order by (f #>> '{refundedShare,at}')::numeric desc, 1 desc
+    limit 1
+  )
+  select greatest(
+    0,
+    (select s.part from shown s),
+    (select sum(r.part) from refund r where not r.is_failed),
+    (select sum(greatest(c.part, 0)) from of_charge c),
+    (
+      select t.part
+      from total t
+      where t.charge is null
+        and t.at > all (select o.at from told o where o.charge is not null)
+    )
+  )
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.purchase_settle(p_id uuid, OUT granted bigint, OUT taken bigint, OUT user_id uuid)

@@ -27,11 +27,11 @@ drop function unstuck_private.caller_balance;
 drop function unstuck.purchase_record_v1;
 drop function unstuck.order_quote_v1;
 
---: source admin/job_repeat.sql 973ee1134032
+--: source admin/job_repeat.sql 169129ba5d7b
 -- Writes a new job with the input and the steps of a final one, for the same user. It costs nothing
 -- unless p_charge; then it costs what the old job did, or the order of which that was a free retry.
--- A free one is refused for no balance and no debt. The wallet is told the input and its own receipt
--- of the old job, which says who paid. The old job and the user's account are locked.
+-- A free one is refused for no balance and no debt. The wallet is told the input and its own
+-- receipt of the old job, which says who paid. The old job and the user's account are locked.
 create or replace function unstuck_private.job_repeat(
   p_job unstuck.jobs,
   p_tool unstuck.tools,
@@ -197,72 +197,20 @@ $$;
 
 revoke all on function unstuck_private.credits_wait from public, anon, authenticated, service_role;
 
---: source purchase/purchase_back.sql 8bf3ea253328
--- Which part of a payment of p_amount (null: it is not known) these facts take back. Totals,
--- refunds and disputes are what they were at the latest moment; a refund that failed once stays
--- failed. A payment may have several charges: of each the larger one of its refunds that are known
--- singly and of its total, less what failed since then, is refunded. A total that names no charge
--- is of the whole payment, and counts where it is the latest. Open and lost disputes come on top.
+--: source purchase/purchase_back.sql 8c0d32fd9ba1
+-- Which part of a payment of p_amount (null: it is not known) these facts take back: what is
+-- refunded and, on top, what open and lost disputes are about. Disputes are what they were at the
+-- latest moment.
 create or replace function unstuck_private.purchase_back(p_facts jsonb, p_amount bigint)
 returns numeric
 language sql
 immutable
 as
 $$
-  with fact as materialized (
-    select e.value as f
-    from jsonb_array_elements(p_facts) e
-  ), refund as materialized (
-    select distinct on (r.key) s.*
-    from fact
-    cross join lateral jsonb_each(f -> 'refunds') r
-    cross join lateral (
-      select unstuck_private.purchase_part((r.value ->> 'amount')::bigint, p_amount) as part,
-        r.value ->> 'status' in ('failed', 'canceled') as is_failed,
-        r.value ->> 'charge' as charge,
-        (r.value ->> 'at')::numeric as at
-    ) s
-    order by r.key, s.is_failed desc, case when s.is_failed then -s.at else s.at end desc,
-      s.part desc, s.charge
-  ), told as materialized (
-    select distinct on (charge) f #>> '{refundTotal,charge}' as charge,
-      unstuck_private.purchase_part((f #>> '{refundTotal,amount}')::bigint, p_amount) as part,
-      (f #>> '{refundTotal,at}')::numeric as at
-    from fact
-    where f ? 'refundTotal'
-    order by 1, 3 desc, 2 desc
-  ), total as (
-    select t.charge, t.at,
-      t.part - coalesce(sum(r.part), 0) as part
-    from told t
-    left join refund r
-      on r.is_failed
-      and r.at >= t.at
-      and (t.charge is null or r.charge is null or r.charge = t.charge)
-    group by t.charge, t.at, t.part
-  ), of_charge as (
-    select c.charge, max(c.part) as part
-    from (
-      select t.charge, t.part
-      from total t
-      union all
-      select r.charge, sum(r.part)
-      from refund r
-      where not r.is_failed
-      group by r.charge
-    ) c
-    where c.charge is not null
-    group by c.charge
-  ), shown as (
-    select (f #>> '{refundedShare,share}')::numeric as part
-    from fact
-    where f ? 'refundedShare'
-    order by (f #>> '{refundedShare,at}')::numeric desc, 1 desc
-    limit 1
-  ), dispute as (
+  with dispute as (
     select distinct on (d.key) d.value ->> 'status' as status,
       unstuck_private.purchase_part((d.value ->> 'amount')::bigint, p_amount) as part
-    from fact
+    from jsonb_array_elements(p_facts) as e (f)
     cross join lateral jsonb_each(f -> 'disputes') d
     order by d.key, (d.value ->> 'at')::numeric desc,
       array_position(array['warning', 'open', 'lost', 'won'], d.value ->> 'status') desc, 2 desc
@@ -270,18 +218,7 @@ $$
   select least(
     1,
     coalesce((select sum(d.part) from dispute d where d.status in ('open', 'lost')), 0)
-    + greatest(
-      0,
-      (select s.part from shown s),
-      (select sum(r.part) from refund r where not r.is_failed),
-      (select sum(greatest(c.part, 0)) from of_charge c),
-      (
-        select t.part
-        from total t
-        where t.charge is null
-          and t.at > all (select o.at from told o where o.charge is not null)
-      )
-    )
+    + unstuck_private.purchase_refunded(p_facts, p_amount)
   )
 $$;
 
@@ -465,6 +402,87 @@ $c$;
 revoke all on function unstuck.purchase_record_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.purchase_record_v1 to service_role;
 
+--: source purchase/purchase_refunded.sql 40f25760041e
+-- Which part of a payment of p_amount (null: it is not known) these facts say is refunded; more
+-- than all of it where they contradict each other. Totals and refunds are what they were at the
+-- latest moment; a refund that failed once stays failed. A payment may have several charges: of each
+-- the larger one of its refunds that are known singly and of its total, less what failed since then,
+-- is refunded. A total that names no charge is of the whole payment, and counts where it is the
+-- latest.
+create or replace function unstuck_private.purchase_refunded(p_facts jsonb, p_amount bigint)
+returns numeric
+language sql
+immutable
+as
+$$
+  with fact as materialized (
+    select e.value as f
+    from jsonb_array_elements(p_facts) e
+  ), refund as materialized (
+    select distinct on (r.key) s.*
+    from fact
+    cross join lateral jsonb_each(f -> 'refunds') r
+    cross join lateral (
+      select unstuck_private.purchase_part((r.value ->> 'amount')::bigint, p_amount) as part,
+        r.value ->> 'status' in ('failed', 'canceled') as is_failed,
+        r.value ->> 'charge' as charge,
+        (r.value ->> 'at')::numeric as at
+    ) s
+    order by r.key, s.is_failed desc, case when s.is_failed then -s.at else s.at end desc,
+      s.part desc, s.charge
+  ), told as materialized (
+    select distinct on (charge) f #>> '{refundTotal,charge}' as charge,
+      unstuck_private.purchase_part((f #>> '{refundTotal,amount}')::bigint, p_amount) as part,
+      (f #>> '{refundTotal,at}')::numeric as at
+    from fact
+    where f ? 'refundTotal'
+    order by 1, 3 desc, 2 desc
+  ), total as (
+    select t.charge, t.at,
+      t.part - coalesce(sum(r.part), 0) as part
+    from told t
+    left join refund r
+      on r.is_failed
+      and r.at >= t.at
+      and (t.charge is null or r.charge is null or r.charge = t.charge)
+    group by t.charge, t.at, t.part
+  ), of_charge as (
+    select c.charge, max(c.part) as part
+    from (
+      select t.charge, t.part
+      from total t
+      union all
+      select r.charge, sum(r.part)
+      from refund r
+      where not r.is_failed
+      group by r.charge
+    ) c
+    where c.charge is not null
+    group by c.charge
+  ), shown as (
+    select (f #>> '{refundedShare,share}')::numeric as part
+    from fact
+    where f ? 'refundedShare'
+    order by (f #>> '{refundedShare,at}')::numeric desc, 1 desc
+    limit 1
+  )
+  select greatest(
+    0,
+    (select s.part from shown s),
+    (select sum(r.part) from refund r where not r.is_failed),
+    (select sum(greatest(c.part, 0)) from of_charge c),
+    (
+      select t.part
+      from total t
+      where t.charge is null
+        and t.at > all (select o.at from told o where o.charge is not null)
+    )
+  )
+$$;
+
+revoke all on function unstuck_private.purchase_refunded
+from public, anon, authenticated, service_role;
+
 --: source purchase/purchases_join.sql 9214a9655319
 -- Joins these purchases, which one fact names together, into the first of them, the oldest, whose
 -- packs give what they gave then. What was given of each stays in the ledger under its own id. The
@@ -620,7 +638,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   8,
   'mends_of_purchases',
-  '3edee9a571c97d29302f4ed14c07759d3ab558eb4f51e006ad82ab8540796cb3'
+  '7499d188b91e43ccb526fbdc2305c33bab7e929b27fcb8dfeb23dac23c06d219'
 );
 
 notify pgrst, 'reload schema';

@@ -408,7 +408,8 @@ async fn newcomer(world: &World, bonus: i64) -> TestUser {
         "insert into auth.users (id, email, email_confirmed_at)
          values ('{id}', '{id}@example.com', now());
          delete from unstuck.signup_bonus;
-         insert into unstuck.signup_bonus (credits, since) values ({bonus}, now() - interval '1 day')"
+         insert into unstuck.signup_bonus (credits, since)
+         values ({bonus}, now() - interval '1 day')"
     );
     world.db().exec(&sign_up).await;
     TestUser { id, token: world.token(&user_claims(id)) }

@@ -1,7 +1,7 @@
 -- Writes a new job with the input and the steps of a final one, for the same user. It costs nothing
 -- unless p_charge; then it costs what the old job did, or the order of which that was a free retry.
--- A free one is refused for no balance and no debt. The wallet is told the input and its own receipt
--- of the old job, which says who paid. The old job and the user's account are locked.
+-- A free one is refused for no balance and no debt. The wallet is told the input and its own
+-- receipt of the old job, which says who paid. The old job and the user's account are locked.
 create or replace function unstuck_private.job_repeat(
   p_job unstuck.jobs,
   p_tool unstuck.tools,
