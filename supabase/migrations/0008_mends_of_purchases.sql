@@ -402,13 +402,13 @@ $c$;
 revoke all on function unstuck.purchase_record_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.purchase_record_v1 to service_role;
 
---: source purchase/purchase_refunded.sql 40f25760041e
+--: source purchase/purchase_refunded.sql ef34f3567431
 -- Which part of a payment of p_amount (null: it is not known) these facts say is refunded; more
 -- than all of it where they contradict each other. Totals and refunds are what they were at the
--- latest moment; a refund that failed once stays failed. A payment may have several charges: of each
--- the larger one of its refunds that are known singly and of its total, less what failed since then,
--- is refunded. A total that names no charge is of the whole payment, and counts where it is the
--- latest.
+-- latest moment; a refund that failed once stays failed. A payment may have several charges: of
+-- each the larger one of its refunds that are known singly and of its total, less what failed since
+-- then, is refunded. A total that names no charge is of the whole payment, and counts where it is
+-- the latest.
 create or replace function unstuck_private.purchase_refunded(p_facts jsonb, p_amount bigint)
 returns numeric
 language sql
@@ -638,7 +638,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   8,
   'mends_of_purchases',
-  '7499d188b91e43ccb526fbdc2305c33bab7e929b27fcb8dfeb23dac23c06d219'
+  'd7f2d375929673e26488ef4fa454e903993a714573be4954e52b69c9575edcfe'
 );
 
 notify pgrst, 'reload schema';

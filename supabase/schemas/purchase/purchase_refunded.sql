@@ -1,9 +1,9 @@
 -- Which part of a payment of p_amount (null: it is not known) these facts say is refunded; more
 -- than all of it where they contradict each other. Totals and refunds are what they were at the
--- latest moment; a refund that failed once stays failed. A payment may have several charges: of each
--- the larger one of its refunds that are known singly and of its total, less what failed since then,
--- is refunded. A total that names no charge is of the whole payment, and counts where it is the
--- latest.
+-- latest moment; a refund that failed once stays failed. A payment may have several charges: of
+-- each the larger one of its refunds that are known singly and of its total, less what failed since
+-- then, is refunded. A total that names no charge is of the whole payment, and counts where it is
+-- the latest.
 create or replace function unstuck_private.purchase_refunded(p_facts jsonb, p_amount bigint)
 returns numeric
 language sql
