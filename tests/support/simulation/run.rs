@@ -18,6 +18,8 @@ use super::transport::within;
 use super::world::{ClientAnswer, Outage, World, job_of, user_of};
 
 const MINUTE_MS: u64 = 60_000;
+/// How often the auditor reads.
+const AUDIT_MS: u64 = 20_000;
 /// How long after the last order a simulation ends, whatever is left.
 const LONGEST_MS: u64 = 5 * 60 * MINUTE_MS;
 /// How long everything must have been at its end: debts are paid meanwhile.
@@ -54,17 +56,14 @@ pub fn run(server: &Rc<SimulationServer>, plan: &Plan, changes: &[String]) -> Re
     let auditor = RefCell::new(Auditor::default());
     let last_ms = plan.lives.iter().map(|life| life.at_ms).max().unwrap_or(0);
     let mut quiet_since_ms = None;
-    let mut minute = 0;
-    let crons = crons_killed(plan);
+    let mut audited_ms = 0;
     world.scheduler.run(|next_ms| {
-        while minute * MINUTE_MS <= next_ms {
+        if next_ms >= audited_ms + AUDIT_MS {
+            audited_ms = next_ms;
             let mut auditor = auditor.borrow_mut();
             world.database.set_clock(world.database_clock_ms());
             auditor.read(&world);
             auditor.look_for_stuck(&world);
-            let dies_at = crons.get(&minute).copied();
-            Cron::ALL.iter().for_each(|cron| cron.begin(&world, dies_at));
-            minute += 1;
             let is_quiet = world.state.borrow().clients == 0
                 && world.now_ms() > last_ms
                 && !auditor.has_live_jobs();
@@ -111,6 +110,7 @@ fn begin(world: &Rc<World>) {
     for life in &world.plan.lives {
         begin_life(world, life);
     }
+    begin_crons(world);
     for (number, event) in world.plan.events.iter().enumerate() {
         let (there, event) = (Rc::clone(world), *event);
         let actor = world.actor(format!("event {number}"));
@@ -119,6 +119,18 @@ fn begin(world: &Rc<World>) {
             there.happen(event.what);
         });
     }
+}
+
+/// The schedulers: the edge's and pg_cron.
+fn begin_crons(world: &Rc<World>) {
+    let (there, killed) = (Rc::clone(world), crons_killed(&world.plan));
+    world.scheduler.spawn(&world.actor("the schedulers"), async move {
+        for minute in 0.. {
+            let dies_at = killed.get(&minute).copied();
+            Cron::ALL.iter().for_each(|cron| cron.begin(&there, dies_at));
+            there.scheduler.sleep(MINUTE_MS).await;
+        }
+    });
 }
 
 fn begin_life(world: &Rc<World>, life: &Life) {

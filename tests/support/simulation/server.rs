@@ -210,8 +210,8 @@ impl SimulationDatabase {
         };
         let alias = if is_scalar { "f(value)" } else { "f" };
         let sql = format!(
-            "select coalesce(jsonb_agg(to_jsonb(f)), '[]'), $1::jsonb is null
-             from {from} lateral unstuck.{function}({passed}) as {alias}"
+            "select coalesce(jsonb_agg(to_jsonb(r)), '[]'), $1::jsonb is null from (
+             select f.* from {from} lateral unstuck.{function}({passed}) as {alias}) r"
         );
         let statement = self.api.prepare(&sql).await?;
         self.statements.borrow_mut().insert(key.clone(), Prepared { statement, is_scalar });
