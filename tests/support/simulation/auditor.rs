@@ -205,6 +205,10 @@ impl Auditor {
             };
             let kept = if job["refund_rule"] == "per_step" { share(true) } else { 0 };
             let due = if status == "completed" { share(false) } else { charged - kept };
+            let is_partial = job["refund_rule"] == "per_step" && status == "failed";
+            if is_partial && steps.values().any(|step| step["status"] == "completed") {
+                return Err(format!("3 {id} has delivered a step and is failed"));
+            }
             if due != refunded && charged > 0 {
                 return Err(format!("3 {id} {status}: {refunded} came back of {charged}, {due} due"));
             }

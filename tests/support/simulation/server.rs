@@ -39,7 +39,8 @@ pub struct SimulationServer {
 impl SimulationServer {
     pub fn start() -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let home = std::env::temp_dir().join(format!("unstuck-clock-{}", std::process::id()));
+        let name = format!("unstuck-clock-{}", xtask::keys::random_hex(6)?);
+        let home = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&home)?;
         std::fs::set_permissions(&home, PermissionsExt::from_mode(0o755))?;
         let (library, path) = (home.join("clock.so"), home.join("now"));
