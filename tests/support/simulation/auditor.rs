@@ -136,12 +136,15 @@ impl Auditor {
             }
             self.ends.push(format!(
                 "{} {job} {is} {} {} {}",
-                row["at_ms"], after["credits_charged"], after["credits_refunded"],
+                row["at_ms"],
+                after["credits_charged"],
+                after["credits_refunded"],
                 after["error_code"]
             ));
         }
         if is_final(&is) == after["completed_at"].is_null() {
-            self.violations.push(format!("1 {job} is {is}, completed at {}", after["completed_at"]));
+            self.violations
+                .push(format!("1 {job} is {is}, completed at {}", after["completed_at"]));
         }
     }
 
@@ -210,7 +213,9 @@ impl Auditor {
                 return Err(format!("3 {id} has delivered a step and is failed"));
             }
             if due != refunded && charged > 0 {
-                return Err(format!("3 {id} {status}: {refunded} came back of {charged}, {due} due"));
+                return Err(format!(
+                    "3 {id} {status}: {refunded} came back of {charged}, {due} due"
+                ));
             }
         }
         let twin = self.jobs.iter().find(|(other, row)| {
@@ -218,7 +223,9 @@ impl Auditor {
                 matches!(row["status"].as_str(), Some("queued" | "starting" | "running"))
             };
             let same = |column: &str| !job[column].is_null() && row[column] == job[column];
-            *other != id && is_waiting(row) && is_waiting(job)
+            *other != id
+                && is_waiting(row)
+                && is_waiting(job)
                 && (same("exclusive_key") || same("retry_of"))
         });
         twin.map_or(Ok(()), |(other, _)| Err(format!("11 {id} and {other} are both live")))

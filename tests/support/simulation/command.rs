@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use super::auditor::BOUND_MS;
+use super::mutations::MUTATIONS;
 use super::plan::Plan;
 use super::run::{Outcome, run};
 use super::server::SimulationServer;
@@ -22,16 +23,20 @@ pub struct SimulateOptions {
     pub lives: u64,
     /// Prints what happened in the first plan, failing or not.
     pub story: bool,
+    /// Looks for the faults of [`MUTATIONS`] in place of running lives.
+    pub mutations: bool,
     /// The part to run, from 1, and how many parts there are.
     pub part: (u64, u64),
 }
 
 impl SimulateOptions {
     pub fn parse(mut args: impl Iterator<Item = String>) -> Result<Self> {
-        let mut options = Self { seed: 1, lives: 20_000, story: false, part: (1, 1) };
+        let mut options =
+            Self { seed: 1, lives: 20_000, story: false, mutations: false, part: (1, 1) };
         while let Some(name) = args.next() {
-            if name == "--story" {
-                options.story = true;
+            if name == "--story" || name == "--mutations" {
+                options.story |= name == "--story";
+                options.mutations |= name == "--mutations";
                 continue;
             }
             let value = args.next().with_context(|| format!("{name} wants a value"))?;
@@ -42,7 +47,9 @@ impl SimulateOptions {
                     let (part, of) = value.split_once('/').context("--part is written 1/8")?;
                     options.part = (part.parse()?, of.parse()?);
                 }
-                _ => bail!("usage: simulate [--seed S] [--lives N] [--story] [--part i/n]"),
+                _ => bail!(
+                    "usage: simulate [--seed S] [--lives N] [--story] [--part i/n] [--mutations]"
+                ),
             }
         }
         Ok(options)
@@ -91,6 +98,9 @@ impl SimulationFigures {
 pub fn main(args: impl Iterator<Item = String>) -> Result<bool> {
     let options = SimulateOptions::parse(args)?;
     let server = Rc::new(SimulationServer::start()?);
+    if options.mutations {
+        return find_mutations(&server, options.part);
+    }
     let (began, mut figures) = (Instant::now(), SimulationFigures::default());
     for seed in options.seeds() {
         let lives = u32::try_from(options.lives.min(u64::from(LIVES)))?;
@@ -115,6 +125,17 @@ pub fn main(args: impl Iterator<Item = String>) -> Result<bool> {
         figures.histogram()
     );
     Ok(true)
+}
+
+/// Returns whether every fault of the SQL is found.
+fn find_mutations(server: &Rc<SimulationServer>, (part, of): (u64, u64)) -> Result<bool> {
+    let mut missed = 0;
+    for (number, mutation) in (0..).zip(MUTATIONS).filter(|(number, _)| number % of == part - 1) {
+        let found = mutation.find(server)?;
+        missed += u32::from(found.is_none());
+        println!("{number} {}: {found:?}", mutation.file);
+    }
+    Ok(missed == 0)
 }
 
 /// Prints the smallest plan that fails so, and its story.

@@ -300,7 +300,9 @@ pub fn enqueue_message(world: &Rc<World>, from: &str, queue: &str, message: &str
             world.scheduler.sleep(u64::from(delay_s) * 1_000 + jitter).await;
             let actor = world.actor_of(life.as_ref(), Scene::Message, name);
             let worker = Worker { world: Rc::clone(&world), actor: Rc::clone(&actor) };
-            world.scheduler.spawn(&actor, async move { consume_message(&worker, &queue, hint).await });
+            world
+                .scheduler
+                .spawn(&actor, async move { consume_message(&worker, &queue, hint).await });
         });
     }
 }
@@ -397,9 +399,7 @@ impl Cron {
     async fn run(self, worker: &Worker) -> Result<(), ApiError> {
         let cx = worker.cx();
         match self {
-            Self::Sweep => {
-                sweep::passes(&cx, SweepSource::Cron, 3, 20_000, sweep::JOBS_MAX).await
-            }
+            Self::Sweep => sweep::passes(&cx, SweepSource::Cron, 3, 20_000, sweep::JOBS_MAX).await,
             Self::Checker => checker::passes(&cx, replicate::NAME, 2, 30_000).await,
             Self::TryOnWorker => round::submit_waiting(&cx, replicate::NAME).await.map(drop),
             Self::Cards => placed::run(&cx, "cards", 50_000).await.map(drop),

@@ -6,12 +6,14 @@
 //! * [`world`], [`providers`], [`transport`], [`functions`]: who acts, and what their calls reach
 //! * [`scheduler`], [`server`], [`chance`]: one thread, one Postgres, one source of chance
 //! * [`auditor`]: what must hold
+//! * [`mutations`]: faults in the SQL that it must find
 //! * [`shrink`]: the smallest part of a plan that still fails
 
 pub mod auditor;
 pub mod chance;
 pub mod command;
 pub mod functions;
+pub mod mutations;
 pub mod plan;
 pub mod providers;
 pub mod run;

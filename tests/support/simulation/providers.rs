@@ -266,9 +266,13 @@ impl World {
             functions::webhook_later(self, ends_in_ms / 2, &forged, id);
         }
         if is("webhook misrouted", LifeFault::WebhookMisrouted) {
-            let other = self.state.borrow().tasks.values().find(|task| task.job != order.job).map(
-                |task| task.webhook.clone(),
-            );
+            let other = self
+                .state
+                .borrow()
+                .tasks
+                .values()
+                .find(|task| task.job != order.job)
+                .map(|task| task.webhook.clone());
             if let Some(other) = other {
                 functions::webhook_later(self, ends_in_ms, &other, id);
             }
@@ -303,7 +307,9 @@ impl World {
         let is_excused = self.state.borrow().interfered.contains(&order.job);
         if let Some((id, run)) = twin.filter(|_| !is_excused) {
             let Order { job, step, run: new, .. } = order;
-            self.offend(format!("{job}/{step} run {new} is submitted while {id} of run {run} works"));
+            self.offend(format!(
+                "{job}/{step} run {new} is submitted while {id} of run {run} works"
+            ));
         }
     }
 
@@ -387,10 +393,11 @@ impl World {
         let (id, ending) = name.split_once('.').unwrap_or_default();
         let task = self.state.borrow().tasks.get(id).cloned().ok_or("404")?;
         let life = self.life(task.job);
-        let missing = life.into_iter().flat_map(|life| &life.faults).find_map(|fault| match fault {
-            LifeFault::SourceMissing { ms } => Some(*ms),
-            _ => None,
-        });
+        let missing =
+            life.into_iter().flat_map(|life| &life.faults).find_map(|fault| match fault {
+                LifeFault::SourceMissing { ms } => Some(*ms),
+                _ => None,
+            });
         if missing.is_some_and(|ms| self.now_ms() < task.ends_at_ms + ms) {
             self.met("result missing");
             return Err("404");
@@ -400,9 +407,10 @@ impl World {
 
     /// One call that answers with a picture. The prompt names the job and the card.
     async fn gemini(self: &Rc<Self>, body: &Value) -> HttpResult {
-        let text = body.pointer("/contents/0/parts").and_then(Value::as_array).and_then(|parts| {
-            parts.iter().find_map(|part| part["text"].as_str())
-        });
+        let text = body
+            .pointer("/contents/0/parts")
+            .and_then(Value::as_array)
+            .and_then(|parts| parts.iter().find_map(|part| part["text"].as_str()));
         let (job, step) = text.and_then(|text| text.split_once('/')).unwrap_or_default();
         let life = JobId::parse(job).and_then(|job| self.life(job));
         let first = |name, wanted: LifeFault| {
@@ -438,8 +446,11 @@ impl World {
         let mut bytes = vec![0x89, b'P', b'N', b'G'];
         bytes.extend(format!("gemini:{job}/{step}").bytes());
         let data = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes);
-        Ok(answer(200, &json!({"candidates": [{"finishReason": "STOP", "content": {"parts": [
-            {"inlineData": {"mimeType": "image/png", "data": data}}]}}]})))
+        Ok(answer(
+            200,
+            &json!({"candidates": [{"finishReason": "STOP", "content": {"parts": [
+            {"inlineData": {"mimeType": "image/png", "data": data}}]}}]}),
+        ))
     }
 }
 

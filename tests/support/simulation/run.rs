@@ -44,7 +44,9 @@ pub struct Outcome {
 impl Outcome {
     /// What kind of violation came first, without names and times.
     pub fn kind(&self) -> Option<String> {
-        self.violations.first().map(|text| text.chars().take_while(|it| *it != '/').take(4).collect())
+        self.violations
+            .first()
+            .map(|text| text.chars().take_while(|it| *it != '/').take(4).collect())
     }
 }
 
@@ -135,35 +137,65 @@ fn begin_crons(world: &Rc<World>) {
 
 fn begin_life(world: &Rc<World>, life: &Life) {
     let number = life.number;
-    later(world, format!("client {number}"), life.at_ms, async |world, life| {
-        order(&world, &life, 0).await;
-    }, life);
+    later(
+        world,
+        format!("client {number}"),
+        life.at_ms,
+        async |world, life| {
+            order(&world, &life, 0).await;
+        },
+        life,
+    );
     for fault in &life.faults {
         match *fault {
             LifeFault::OrderedTwice { after_ms } => {
                 let name = format!("client {number} once more");
-                later(world, name, life.at_ms + after_ms, async |world, life| {
-                    world.met("ordered twice");
-                    order(&world, &life, 10).await;
-                }, life);
+                later(
+                    world,
+                    name,
+                    life.at_ms + after_ms,
+                    async |world, life| {
+                        world.met("ordered twice");
+                        order(&world, &life, 10).await;
+                    },
+                    life,
+                );
             }
             LifeFault::CancelledByUser { after_ms } => {
                 let name = format!("canceller {number}");
-                later(world, name, life.at_ms + after_ms, async |world, life| {
-                    cancel(&world, &life, false).await;
-                }, life);
+                later(
+                    world,
+                    name,
+                    life.at_ms + after_ms,
+                    async |world, life| {
+                        cancel(&world, &life, false).await;
+                    },
+                    life,
+                );
             }
             LifeFault::CancelledByAdmin { after_ms } => {
                 let name = format!("admin {number}");
-                later(world, name, life.at_ms + after_ms, async |world, life| {
-                    cancel(&world, &life, true).await;
-                }, life);
+                later(
+                    world,
+                    name,
+                    life.at_ms + after_ms,
+                    async |world, life| {
+                        cancel(&world, &life, true).await;
+                    },
+                    life,
+                );
             }
             LifeFault::RestartedByAdmin { after_ms } => {
                 let name = format!("restarter {number}");
-                later(world, name, life.at_ms + after_ms, async |world, life| {
-                    restart(&world, &life).await;
-                }, life);
+                later(
+                    world,
+                    name,
+                    life.at_ms + after_ms,
+                    async |world, life| {
+                        restart(&world, &life).await;
+                    },
+                    life,
+                );
             }
             _ => {}
         }

@@ -128,8 +128,8 @@ impl Scheduler {
         };
         let Some((actor, mut work)) = taken else { return };
         let waker = Waker::from(Arc::new(TaskWaker { task, ready: Arc::clone(&self.ready) }));
-        let is_done = !actor.is_dead.get()
-            && work.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
+        let is_done =
+            !actor.is_dead.get() && work.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
         if is_done || actor.is_dead.get() {
             self.tasks.borrow_mut().remove(&task);
             drop(work);

@@ -204,10 +204,9 @@ impl SimulationDatabase {
         let passed: Vec<String> = names.iter().map(|name| format!("{name} => a.{name}")).collect();
         let (from, passed) = match names.is_empty() {
             true => (String::new(), String::new()),
-            false => (
-                format!("jsonb_to_record($1) as a({}),", columns.join(", ")),
-                passed.join(", "),
-            ),
+            false => {
+                (format!("jsonb_to_record($1) as a({}),", columns.join(", ")), passed.join(", "))
+            }
         };
         let alias = if is_scalar { "f(value)" } else { "f" };
         let sql = format!(

@@ -1,7 +1,7 @@
 //! What a worker's calls reach: the database, the storage, the providers, the queues. Here a worker
 //! dies, a connection breaks, an answer is late.
 
-use std::future::{pending, Future};
+use std::future::{Future, pending};
 use std::rc::Rc;
 
 use futures::future::{Either, select};
@@ -88,7 +88,8 @@ impl Worker {
         self.world.database.set_clock(self.world.database_clock_ms());
         let called = self.world.database.call(function, &args, is_healer, ending);
         if broken.is_some() {
-            let what = format!("{}: the connection breaks in {function}, {ending:?}", self.actor.name);
+            let what =
+                format!("{}: the connection breaks in {function}, {ending:?}", self.actor.name);
             self.world.tell(what);
             self.world.met("connection broken");
             return Err(no_answer("the connection broke"));
@@ -105,8 +106,7 @@ impl Worker {
         if status.is_none() {
             self.world.offend(format!("{function} fails: {error}"));
         }
-        let body =
-            json!({"code": error.state, "message": error.message, "details": error.detail});
+        let body = json!({"code": error.state, "message": error.message, "details": error.detail});
         answer(status.unwrap_or(500), &body)
     }
 

@@ -1,19 +1,60 @@
 //! Faults that are put into the SQL one at a time. The simulation must find each: a fault that it
 //! does not find is a rule that nothing watches.
 
+use std::rc::Rc;
+
+use anyhow::{Context, Result, ensure};
+
+use super::command::LIVES;
+use super::plan::Plan;
+use super::run::run;
+use super::server::SimulationServer;
+
+/// How many plans may be needed to find one.
+const TO_FIND: u64 = 60;
+
 /// A file of supabase/schemas, what is in it, and what a careless hand makes of it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct SqlMutation {
-    pub(crate) file: &'static str,
-    pub(crate) from: &'static str,
-    pub(crate) to: &'static str,
+pub struct SqlMutation {
+    pub file: &'static str,
+    from: &'static str,
+    to: &'static str,
+}
+
+/// The plan that found a mutation, and what it found first.
+#[derive(Debug)]
+pub struct FoundMutation {
+    pub seed: u64,
+    pub violation: String,
+}
+
+impl SqlMutation {
+    /// The source with the fault in it.
+    pub fn sql(&self) -> Result<String> {
+        let file = format!("supabase/schemas/{}.sql", self.file);
+        let sql = std::fs::read_to_string(xtask::paths::root().join(&file)).context(file)?;
+        ensure!(sql.matches(self.from).count() == 1, "{self:?} names one place");
+        Ok(sql.replace(self.from, self.to))
+    }
+
+    /// Runs plans until one finds the fault.
+    pub fn find(&self, server: &Rc<SimulationServer>) -> Result<Option<FoundMutation>> {
+        let changes = [self.sql()?];
+        for seed in 1..=TO_FIND {
+            let outcome = run(server, &Plan::new(seed, LIVES), &changes)?;
+            if let Some(violation) = outcome.violations.first() {
+                return Ok(Some(FoundMutation { seed, violation: violation.clone() }));
+            }
+        }
+        Ok(None)
+    }
 }
 
 const fn of(file: &'static str, from: &'static str, to: &'static str) -> SqlMutation {
     SqlMutation { file, from, to }
 }
 
-pub(crate) const MUTATIONS: &[SqlMutation] = &[
+pub const MUTATIONS: &[SqlMutation] = &[
     // The fence.
     of("step/step_lock", "    and run = p_run\n", ""),
     of("queue/steps_claim", "run = s.run + 1,", "run = greatest(s.run, 1),"),
@@ -58,7 +99,11 @@ pub(crate) const MUTATIONS: &[SqlMutation] = &[
     of("order/refuse_second_live_job", "if p_tool.exclusive_group is null then", "if true then"),
     of("step/step_complete_v2", "s.step = p_step + 1 and s.status = 'blocked'", "false"),
     // Clocks.
-    of("sweep/steps_rescue", "s.lease_until <= p_now", "s.lease_until <= p_now - interval '1 hour'"),
+    of(
+        "sweep/steps_rescue",
+        "s.lease_until <= p_now",
+        "s.lease_until <= p_now - interval '1 hour'",
+    ),
     of(
         "step/steps_due_at_provider",
         "coalesce(s.lease_until, '-infinity') <= p_now\n",
