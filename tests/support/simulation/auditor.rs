@@ -8,7 +8,7 @@ use shared::core::id::JobId;
 
 use super::providers::TaskEnd;
 use super::server::BEGIN_MS;
-use super::world::{ClientAnswer, World, job_of};
+use super::world::{ClientAnswer, SimulatedWorld, job_of};
 
 /// The longest that a live row outlasts its deadline: three minutes that SQL leaves to the edge,
 /// a minute between two runs of a healer, and one for the run itself.
@@ -63,7 +63,7 @@ const READ: &str = "
 
 impl Auditor {
     /// Reads the changes since the last reading, one transaction after the other.
-    pub fn read(&mut self, world: &World) {
+    pub fn read(&mut self, world: &SimulatedWorld) {
         let rows = world.database.rows(&format!("{READ}{} order by id", self.seen));
         let mut touched = Touched::default();
         for (index, row) in rows.iter().enumerate() {
@@ -237,7 +237,7 @@ impl Auditor {
     }
 
     /// Looks for what should have ended by now.
-    pub fn look_for_stuck(&mut self, world: &World) {
+    pub fn look_for_stuck(&mut self, world: &SimulatedWorld) {
         let sql = "select id, status, deadline_at from unstuck.jobs
           where status in ('pending', 'queued', 'starting', 'running')
             and deadline_at < clock_timestamp() - interval '5 minutes'";
@@ -249,7 +249,7 @@ impl Auditor {
     }
 
     /// What the end of everything must look like.
-    pub fn conclude(&mut self, world: &World) {
+    pub fn conclude(&mut self, world: &SimulatedWorld) {
         self.read(world);
         let state = world.state.borrow();
         self.violations.extend(state.offences.iter().cloned());
@@ -279,7 +279,7 @@ impl Auditor {
     }
 
     /// Each delivered result was made for its step.
-    fn check_results(&mut self, world: &World) {
+    fn check_results(&mut self, world: &SimulatedWorld) {
         let state = world.state.borrow();
         for (job, steps) in &self.steps {
             for (number, step) in steps {
@@ -301,7 +301,7 @@ impl Auditor {
     }
 
     /// What a provider made and told us was delivered; what nobody wants was cancelled.
-    fn check_tasks(&mut self, world: &World) {
+    fn check_tasks(&mut self, world: &SimulatedWorld) {
         let state = world.state.borrow();
         for (id, task) in &state.tasks {
             let Some(row) = self.jobs.get(&task.job.to_string()) else { continue };
@@ -327,7 +327,7 @@ impl Auditor {
     }
 }
 
-impl World {
+impl SimulatedWorld {
     /// Milliseconds between the beginning and a time that the database wrote.
     fn milliseconds(&self, time: &str) -> i64 {
         if time.is_empty() {
@@ -339,7 +339,7 @@ impl World {
 }
 
 /// The job ids of lives, for stories that name lives.
-pub fn named(world: &World, text: &str) -> String {
+pub fn named(world: &SimulatedWorld, text: &str) -> String {
     let mut text = text.to_owned();
     for life in &world.plan.lives {
         let job: JobId = job_of(world.plan.seed, life.number);

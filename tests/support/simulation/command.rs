@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use super::auditor::BOUND_MS;
 use super::mutations::MUTATIONS;
 use super::plan::Plan;
-use super::run::{Outcome, run};
+use super::run::{PlanOutcome, run};
 use super::server::SimulationServer;
 use super::shrink::shrink;
 
@@ -73,7 +73,7 @@ pub struct SimulationFigures {
 }
 
 impl SimulationFigures {
-    pub fn add(&mut self, plan: &Plan, outcome: &Outcome) {
+    pub fn add(&mut self, plan: &Plan, outcome: &PlanOutcome) {
         self.lives += plan.lives.len() as u64;
         self.ended += outcome.ends.len() as u64;
         for (fault, count) in &outcome.faults {
@@ -139,7 +139,7 @@ fn find_mutations(server: &Rc<SimulationServer>, (part, of): (u64, u64)) -> Resu
 }
 
 /// Prints the smallest plan that fails so, and its story.
-pub fn tell(server: &Rc<SimulationServer>, plan: &Plan, outcome: Outcome) -> Result<()> {
+pub fn tell(server: &Rc<SimulationServer>, plan: &Plan, outcome: PlanOutcome) -> Result<()> {
     println!("seed {} fails:\n{}\n", plan.seed, outcome.violations.join("\n"));
     let (plan, outcome) = shrink(server, plan, &[], outcome)?;
     println!("the smallest plan that fails so:\n\n{plan}\n{}\n", outcome.story.join("\n"));

@@ -32,7 +32,7 @@ use super::plan::{Life, LifeFault, LifeTool, Scene};
 use super::providers::webhook_path;
 use super::scheduler::Actor;
 use super::transport::{Worker, answer, within};
-use super::world::{Outage, World};
+use super::world::{Outage, SimulatedWorld};
 
 /// The platform ends what a request does after its answer, and a cron or a consumer.
 const BACKGROUND_MS: u64 = 30_000;
@@ -58,7 +58,7 @@ pub struct UserCall {
 }
 
 impl UserCall {
-    pub fn new(world: &Rc<World>, actor: Rc<Actor>, user: UserId, admin: bool) -> Self {
+    pub fn new(world: &Rc<SimulatedWorld>, actor: Rc<Actor>, user: UserId, admin: bool) -> Self {
         let caller = Caller::User { id: user, anonymous: false, admin };
         Self { worker: Worker { world: Rc::clone(world), actor }, caller }
     }
@@ -227,7 +227,7 @@ pub async fn restart(call: &UserCall, tool: LifeTool, job: JobId) -> Result<JobI
 }
 
 /// A provider calls our webhook after that time.
-pub fn webhook_later(world: &Rc<World>, ms: u64, url: &str, task: &str) {
+pub fn webhook_later(world: &Rc<SimulatedWorld>, ms: u64, url: &str, task: &str) {
     let (world, url, task) = (Rc::clone(world), url.to_owned(), task.to_owned());
     let number = world.state.borrow().story.len();
     let actor = world.actor(format!("the call about {task} ({number})"));
@@ -272,7 +272,13 @@ pub fn webhook_later(world: &Rc<World>, ms: u64, url: &str, task: &str) {
 }
 
 /// A message waits in a queue; it may be lost or doubled.
-pub fn enqueue_message(world: &Rc<World>, from: &str, queue: &str, message: &str, delay_s: u32) {
+pub fn enqueue_message(
+    world: &Rc<SimulatedWorld>,
+    from: &str,
+    queue: &str,
+    message: &str,
+    delay_s: u32,
+) {
     let hint: Value = serde_json::from_str(message).unwrap();
     let job = hint["job"].as_str().and_then(JobId::parse);
     let life = job.and_then(|job| world.life(job));
@@ -328,7 +334,7 @@ async fn consume_message(worker: &Worker, queue: &str, hint: Value) {
 
 /// Runs the placed function in an actor of its own.
 pub fn placed_run(
-    world: &Rc<World>,
+    world: &Rc<SimulatedWorld>,
     from: &str,
     function: &str,
     request: &HttpRequest,
@@ -367,7 +373,7 @@ impl Cron {
     pub const ALL: [Self; 5] =
         [Self::Sweep, Self::Checker, Self::TryOnWorker, Self::Cards, Self::SqlHealer];
 
-    fn is_off(self, world: &World) -> bool {
+    fn is_off(self, world: &SimulatedWorld) -> bool {
         match self {
             Self::SqlHealer => world.is_away(Outage::SqlHealer),
             Self::Checker => world.is_away(Outage::Edge) || world.is_away(Outage::Checker),
@@ -376,7 +382,7 @@ impl Cron {
     }
 
     /// Begins one run, unless the scheduler is off.
-    pub fn begin(self, world: &Rc<World>, dies_at: Option<(u32, bool)>) {
+    pub fn begin(self, world: &Rc<SimulatedWorld>, dies_at: Option<(u32, bool)>) {
         if self.is_off(world) {
             world.met("healer off");
             return;

@@ -12,7 +12,7 @@ use super::functions;
 use super::plan::{Life, LifeFault, LifeTool};
 use super::scheduler::Actor;
 use super::transport::answer;
-use super::world::{Outage, World};
+use super::world::{Outage, SimulatedWorld};
 
 /// How a task ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub struct ProviderTask {
 }
 
 /// A request to do work, as the provider reads it.
-struct Order<'a> {
+struct ProviderOrder<'a> {
     provider: &'static str,
     webhook: &'a str,
     input: Value,
@@ -77,7 +77,7 @@ impl ProviderTask {
     }
 }
 
-impl World {
+impl SimulatedWorld {
     pub async fn provider(self: &Rc<Self>, actor: &Rc<Actor>, request: &HttpRequest) -> HttpResult {
         let ms = actor.between(30, 400);
         self.scheduler.sleep(ms).await;
@@ -156,7 +156,7 @@ impl World {
         let life = self.life(job);
         let faulty_step = life.map_or(1, |life| 1 + life.number % life.steps.max(1));
         let is_faulty = i64::from(step) == i64::from(faulty_step);
-        let order = Order { provider, webhook, input, job, step, run, life, is_faulty };
+        let order = ProviderOrder { provider, webhook, input, job, step, run, life, is_faulty };
         self.tell(format!("{provider} is asked for {job}/{step} run {run}"));
         if let Some(refused) = self.refuse(&order) {
             return refused;
@@ -179,7 +179,7 @@ impl World {
     }
 
     /// What a provider answers that takes no work.
-    fn refuse(&self, order: &Order<'_>) -> Option<HttpResult> {
+    fn refuse(&self, order: &ProviderOrder<'_>) -> Option<HttpResult> {
         let is_runninghub = order.provider == "runninghub";
         if order.is_first(self, "submit lost", |fault| *fault == LifeFault::SubmitLost) {
             return Some(unknown("the request was lost"));
@@ -217,8 +217,8 @@ impl World {
     }
 
     /// Takes the work, and plans what becomes of it.
-    fn take(self: &Rc<Self>, order: &Order<'_>) -> String {
-        let &Order { provider, job, step, run, .. } = order;
+    fn take(self: &Rc<Self>, order: &ProviderOrder<'_>) -> String {
+        let &ProviderOrder { provider, job, step, run, .. } = order;
         self.check_twice(order);
         self.check_previous(order);
         let is = |name, wanted: LifeFault| order.is_first(self, name, |fault| *fault == wanted);
@@ -254,7 +254,7 @@ impl World {
         id
     }
 
-    fn plan_webhooks(self: &Rc<Self>, order: &Order<'_>, id: &str) {
+    fn plan_webhooks(self: &Rc<Self>, order: &ProviderOrder<'_>, id: &str) {
         let ends_in_ms = self.state.borrow().tasks[id].ends_at_ms - self.now_ms();
         let is = |name, wanted: LifeFault| order.is_first(self, name, |fault| *fault == wanted);
         let own = order.webhook.to_owned();
@@ -298,7 +298,7 @@ impl World {
     }
 
     /// No step may be at work twice, unless an admin or a proven end began it anew.
-    fn check_twice(&self, order: &Order<'_>) {
+    fn check_twice(&self, order: &ProviderOrder<'_>) {
         let now_ms = self.now_ms();
         let twin = self.state.borrow().tasks.iter().find_map(|(id, task)| {
             let is_same = task.job == order.job && task.step == order.step;
@@ -306,7 +306,7 @@ impl World {
         });
         let is_excused = self.state.borrow().interfered.contains(&order.job);
         if let Some((id, run)) = twin.filter(|_| !is_excused) {
-            let Order { job, step, run: new, .. } = order;
+            let ProviderOrder { job, step, run: new, .. } = order;
             self.offend(format!(
                 "{job}/{step} run {new} is submitted while {id} of run {run} works"
             ));
@@ -314,7 +314,7 @@ impl World {
     }
 
     /// A later step of a chain works on what the step before made.
-    fn check_previous(&self, order: &Order<'_>) {
+    fn check_previous(&self, order: &ProviderOrder<'_>) {
         let Some(from) = order.input["human_img"].as_str().filter(|_| order.step > 1) else {
             return;
         };
@@ -454,11 +454,11 @@ impl World {
     }
 }
 
-impl Order<'_> {
+impl ProviderOrder<'_> {
     /// Whether a fault of the life comes now, for the first and only time.
     fn is_first(
         &self,
-        world: &World,
+        world: &SimulatedWorld,
         name: &'static str,
         is_it: impl Fn(&LifeFault) -> bool,
     ) -> bool {

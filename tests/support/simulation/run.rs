@@ -15,7 +15,7 @@ use super::functions::{self, Cron, UserCall};
 use super::plan::{Life, LifeFault, Plan, Scene, USERS, WorldEvent};
 use super::server::{Ending, SimulationServer};
 use super::transport::within;
-use super::world::{ClientAnswer, Outage, World, job_of, user_of};
+use super::world::{ClientAnswer, Outage, SimulatedWorld, job_of, user_of};
 
 const MINUTE_MS: u64 = 60_000;
 /// How often the auditor reads.
@@ -31,7 +31,7 @@ const CREDITS: u64 = 600;
 
 /// What became of a plan.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct PlanOutcome {
     pub violations: Vec<String>,
     /// What happened, in order.
     pub story: Vec<String>,
@@ -41,7 +41,7 @@ pub struct Outcome {
     pub rescues_ms: Vec<i64>,
 }
 
-impl Outcome {
+impl PlanOutcome {
     /// What kind of violation came first, without names and times.
     pub fn kind(&self) -> Option<String> {
         self.violations
@@ -51,8 +51,8 @@ impl Outcome {
 }
 
 /// Runs a plan on a new database with `changes` applied to it.
-pub fn run(server: &Rc<SimulationServer>, plan: &Plan, changes: &[String]) -> Result<Outcome> {
-    let world = World::new(plan.clone(), server.database(changes)?);
+pub fn run(server: &Rc<SimulationServer>, plan: &Plan, changes: &[String]) -> Result<PlanOutcome> {
+    let world = SimulatedWorld::new(plan.clone(), server.database(changes)?);
     world.database.set_clock(world.database_clock_ms());
     begin(&world);
     let auditor = RefCell::new(Auditor::default());
@@ -80,7 +80,7 @@ pub fn run(server: &Rc<SimulationServer>, plan: &Plan, changes: &[String]) -> Re
     world.scheduler.clear();
     let shown = |lines: &[String]| lines.iter().map(|line| named(&world, line)).collect();
     let state = world.state.borrow();
-    Ok(Outcome {
+    Ok(PlanOutcome {
         violations: shown(&auditor.violations),
         story: shown(&state.story),
         ends: shown(&auditor.ends),
@@ -98,7 +98,7 @@ fn crons_killed(plan: &Plan) -> BTreeMap<u64, (u32, bool)> {
     killed.collect()
 }
 
-fn begin(world: &Rc<World>) {
+fn begin(world: &Rc<SimulatedWorld>) {
     let seed = world.plan.seed;
     for user in 0..USERS {
         let args = json!({"p_user_id": user_of(seed, user), "p_amount": CREDITS,
@@ -124,7 +124,7 @@ fn begin(world: &Rc<World>) {
 }
 
 /// The schedulers: the edge's and pg_cron.
-fn begin_crons(world: &Rc<World>) {
+fn begin_crons(world: &Rc<SimulatedWorld>) {
     let (there, killed) = (Rc::clone(world), crons_killed(&world.plan));
     world.scheduler.spawn(&world.actor("the schedulers"), async move {
         for minute in 0.. {
@@ -135,7 +135,7 @@ fn begin_crons(world: &Rc<World>) {
     });
 }
 
-fn begin_life(world: &Rc<World>, life: &Life) {
+fn begin_life(world: &Rc<SimulatedWorld>, life: &Life) {
     let number = life.number;
     later(
         world,
@@ -204,10 +204,10 @@ fn begin_life(world: &Rc<World>, life: &Life) {
 
 /// Somebody does something at a time.
 fn later(
-    world: &Rc<World>,
+    world: &Rc<SimulatedWorld>,
     name: String,
     at_ms: u64,
-    act: impl AsyncFnOnce(Rc<World>, Life) + 'static,
+    act: impl AsyncFnOnce(Rc<SimulatedWorld>, Life) + 'static,
     life: &Life,
 ) {
     world.state.borrow_mut().clients += 1;
@@ -220,7 +220,7 @@ fn later(
 }
 
 /// Orders until there is an answer, with the same id.
-async fn order(world: &Rc<World>, life: &Life, first_try: u32) {
+async fn order(world: &Rc<SimulatedWorld>, life: &Life, first_try: u32) {
     let job = job_of(world.plan.seed, life.number);
     world.tell(format!("{life}"));
     for number in first_try..first_try + CLIENT_TRIES {
@@ -260,7 +260,7 @@ fn is_passing(error: &ApiError) -> bool {
     matches!(error.code, ErrorCode::UpstreamUnavailable | ErrorCode::Internal)
 }
 
-async fn cancel(world: &Rc<World>, life: &Life, is_admin: bool) {
+async fn cancel(world: &Rc<SimulatedWorld>, life: &Life, is_admin: bool) {
     let user = if is_admin { USERS } else { life.user };
     let user = user_of(world.plan.seed, user);
     let actor = world.actor(format!("cancel {} {is_admin}", life.number));
@@ -274,7 +274,7 @@ async fn cancel(world: &Rc<World>, life: &Life, is_admin: bool) {
     }
 }
 
-async fn restart(world: &Rc<World>, life: &Life) {
+async fn restart(world: &Rc<SimulatedWorld>, life: &Life) {
     let actor = world.actor(format!("restart {}", life.number));
     let call = UserCall::new(world, actor, user_of(world.plan.seed, USERS), true);
     let job = job_of(world.plan.seed, life.number);
@@ -288,7 +288,7 @@ async fn restart(world: &Rc<World>, life: &Life) {
     }
 }
 
-impl World {
+impl SimulatedWorld {
     fn adopt(&self, job: JobId, life: u32) {
         let mut state = self.state.borrow_mut();
         state.life_of.insert(job, life);

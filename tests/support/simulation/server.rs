@@ -131,7 +131,7 @@ async fn make_template(base: &str) -> Result<()> {
 }
 
 /// How a function is called.
-struct Prepared {
+struct PreparedCall {
     statement: Statement,
     /// It answers with one value in place of rows.
     is_scalar: bool,
@@ -151,7 +151,7 @@ pub struct SimulationDatabase {
     owner: Client,
     api: Client,
     is_healer: Cell<bool>,
-    statements: RefCell<BTreeMap<String, Prepared>>,
+    statements: RefCell<BTreeMap<String, PreparedCall>>,
 }
 
 impl SimulationDatabase {
@@ -214,7 +214,7 @@ impl SimulationDatabase {
              select f.* from {from} lateral unstuck.{function}({passed}) as {alias}) r"
         );
         let statement = self.api.prepare(&sql).await?;
-        self.statements.borrow_mut().insert(key.clone(), Prepared { statement, is_scalar });
+        self.statements.borrow_mut().insert(key.clone(), PreparedCall { statement, is_scalar });
         Ok(key)
     }
 

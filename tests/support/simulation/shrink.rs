@@ -5,7 +5,7 @@ use std::rc::Rc;
 use anyhow::Result;
 
 use super::plan::Plan;
-use super::run::{Outcome, run};
+use super::run::{PlanOutcome, run};
 use super::server::SimulationServer;
 
 /// How many plans are tried.
@@ -16,22 +16,23 @@ pub fn shrink(
     server: &Rc<SimulationServer>,
     plan: &Plan,
     changes: &[String],
-    failed: Outcome,
-) -> Result<(Plan, Outcome)> {
+    failed: PlanOutcome,
+) -> Result<(Plan, PlanOutcome)> {
     let (mut best, mut outcome) = (plan.clone(), failed);
     let (wanted, mut tries) = (outcome.kind(), 0);
-    let mut attempt = |candidate: Plan, best: &mut Plan, outcome: &mut Outcome| -> Result<bool> {
-        tries += 1;
-        if tries > TRIES {
-            return Ok(false);
-        }
-        let found = run(server, &candidate, changes)?;
-        let is_same = found.kind() == wanted;
-        if is_same {
-            (*best, *outcome) = (candidate, found);
-        }
-        Ok(is_same)
-    };
+    let mut attempt =
+        |candidate: Plan, best: &mut Plan, outcome: &mut PlanOutcome| -> Result<bool> {
+            tries += 1;
+            if tries > TRIES {
+                return Ok(false);
+            }
+            let found = run(server, &candidate, changes)?;
+            let is_same = found.kind() == wanted;
+            if is_same {
+                (*best, *outcome) = (candidate, found);
+            }
+            Ok(is_same)
+        };
     let mut size = best.lives.len().div_ceil(2);
     while size > 0 {
         let mut at = 0;

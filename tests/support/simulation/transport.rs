@@ -16,13 +16,13 @@ use super::functions;
 use super::plan::LifeFault;
 use super::scheduler::Actor;
 use super::server::Ending;
-use super::world::{Outage, World};
+use super::world::{Outage, SimulatedWorld};
 use crate::session::SqlError;
 
 /// One invocation of one of our functions.
 #[derive(Clone)]
 pub struct Worker {
-    pub world: Rc<World>,
+    pub world: Rc<SimulatedWorld>,
     pub actor: Rc<Actor>,
 }
 
@@ -257,7 +257,11 @@ impl FunctionCalls for Worker {
 }
 
 /// What a future gives within that time.
-pub async fn within<T>(world: &World, ms: u64, work: impl Future<Output = T>) -> Option<T> {
+pub async fn within<T>(
+    world: &SimulatedWorld,
+    ms: u64,
+    work: impl Future<Output = T>,
+) -> Option<T> {
     let (work, limit) = (std::pin::pin!(work), std::pin::pin!(world.scheduler.sleep(ms)));
     match select(work, limit).await {
         Either::Left((given, _)) => Some(given),

@@ -57,7 +57,7 @@ pub struct WorldState {
     pub offences: Vec<String>,
 }
 
-pub struct World {
+pub struct SimulatedWorld {
     pub plan: Plan,
     pub config: Config,
     pub scheduler: Scheduler,
@@ -65,7 +65,7 @@ pub struct World {
     pub state: RefCell<WorldState>,
 }
 
-impl World {
+impl SimulatedWorld {
     pub fn new(plan: Plan, database: SimulationDatabase) -> Rc<Self> {
         let mut state = WorldState::default();
         for life in &plan.lives {
