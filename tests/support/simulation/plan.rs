@@ -213,7 +213,7 @@ impl Life {
         let count = [0, 0, 1, 1, 1, 2, 3][usize::try_from(chance.between(0, 6)).unwrap()];
         let own = if tool == Cards { SYNCHRONOUS } else { ASYNCHRONOUS };
         let faults = (0..count).map(|_| {
-            let list = if chance.one_in(4) { ANY } else { own };
+            let list = if chance.one_in(3) { ANY } else { own };
             chance.pick(list)(chance)
         });
         Self {
