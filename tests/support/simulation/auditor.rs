@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use shared::core::id::JobId;
 
+use super::plan::Life;
 use super::providers::TaskEnd;
 use super::server::BEGIN_MS;
 use super::world::{ClientAnswer, SimulatedWorld, job_of};
@@ -338,12 +338,22 @@ impl SimulatedWorld {
     }
 }
 
-/// The job ids of lives, for stories that name lives.
-pub fn named(world: &SimulatedWorld, text: &str) -> String {
-    let mut text = text.to_owned();
-    for life in &world.plan.lives {
-        let job: JobId = job_of(world.plan.seed, life.number);
-        text = text.replace(&job.to_string(), &format!("life {}", life.number));
-    }
-    text
+/// Lines in which lives are named, in place of their jobs' ids.
+pub fn named(world: &SimulatedWorld, lines: &[String]) -> Vec<String> {
+    let name = |life: &Life| {
+        let job = job_of(world.plan.seed, life.number).to_string();
+        (job, format!("life {}", life.number))
+    };
+    let names: BTreeMap<String, String> = world.plan.lives.iter().map(name).collect();
+    let is_of_id = |letter: char| letter.is_ascii_hexdigit() || letter == '-';
+    let with_names = |line: &String| -> String {
+        let parts = line.split_inclusive(|letter| !is_of_id(letter));
+        parts
+            .map(|part| {
+                let id = part.trim_end_matches(|letter| !is_of_id(letter));
+                names.get(id).map_or_else(|| part.to_owned(), |name| part.replace(id, name))
+            })
+            .collect()
+    };
+    lines.iter().map(with_names).collect()
 }

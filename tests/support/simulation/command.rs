@@ -14,7 +14,7 @@ use super::server::SimulationServer;
 use super::shrink::shrink;
 
 /// Lives of one plan: few enough to read, many enough to meet each other.
-pub const LIVES: u32 = 40;
+pub const LIVES: u32 = 200;
 
 /// The arguments of the command.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::chance::Chance;
 
-pub const USERS: u32 = 6;
+pub const USERS: u32 = 24;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {

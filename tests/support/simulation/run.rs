@@ -78,12 +78,11 @@ pub fn run(server: &Rc<SimulationServer>, plan: &Plan, changes: &[String]) -> Re
     let mut auditor = auditor.into_inner();
     auditor.conclude(&world);
     world.scheduler.clear();
-    let shown = |lines: &[String]| lines.iter().map(|line| named(&world, line)).collect();
     let state = world.state.borrow();
     Ok(PlanOutcome {
-        violations: shown(&auditor.violations),
-        story: shown(&state.story),
-        ends: shown(&auditor.ends),
+        violations: named(&world, &auditor.violations),
+        story: named(&world, &state.story),
+        ends: named(&world, &auditor.ends),
         faults: state.faults.clone(),
         rescues_ms: auditor.rescues_ms,
     })
@@ -247,8 +246,11 @@ async fn order(world: &Rc<SimulatedWorld>, life: &Life, first_try: u32) {
         };
         if said != ClientAnswer::Lost {
             let mut state = world.state.borrow_mut();
-            // A second press of the button may be refused where the first was accepted.
-            state.answers.entry(life.number).or_insert(said);
+            // Of two presses of the button one may be refused where the other was accepted.
+            let before = state.answers.insert(life.number, said);
+            if before == Some(ClientAnswer::Accepted) {
+                state.answers.insert(life.number, ClientAnswer::Accepted);
+            }
             return;
         }
         world.met("order without an answer");

@@ -32,6 +32,8 @@ pub struct SimulationServer {
     base: String,
     clock: File,
     count: Cell<u32>,
+    /// The database of the plan before, for the next plan.
+    used: RefCell<Option<OpenDatabase>>,
     home: PathBuf,
     _postgres: Postgres,
 }
@@ -55,36 +57,48 @@ impl SimulationServer {
         let (port, postgres) = runtime.block_on(embedded(env))?;
         let base = format!("postgres://postgres:postgres@127.0.0.1:{port}");
         runtime.block_on(make_template(&base))?;
-        Ok(Self { runtime, base, clock, count: Cell::new(0), home, _postgres: postgres })
+        let (count, used) = (Cell::new(0), RefCell::new(None));
+        Ok(Self { runtime, base, clock, count, used, home, _postgres: postgres })
     }
 
-    /// A new database, with `changes` applied to it.
+    /// A database without jobs, with `changes` applied to it.
     pub fn database(self: &Rc<Self>, changes: &[String]) -> Result<SimulationDatabase> {
+        self.set_clock(BEGIN_MS);
+        let used = self.used.take().filter(|used| used.changes == changes);
+        let open = self.runtime.block_on(async {
+            match used {
+                Some(used) => {
+                    used.owner.batch_execute("select auditor.begin_anew()").await?;
+                    anyhow::Ok(used)
+                }
+                None => self.open(changes).await,
+            }
+        })?;
+        Ok(SimulationDatabase { server: Rc::clone(self), open: Some(open) })
+    }
+
+    async fn open(&self, changes: &[String]) -> Result<OpenDatabase> {
         self.count.set(self.count.get() + 1);
         let name = format!("simulation_{}", self.count.get());
-        self.set_clock(BEGIN_MS);
-        self.runtime.block_on(async {
-            let admin = postgres::connect(&format!("{}/postgres", self.base)).await?;
-            admin.batch_execute(&format!("create database {name} template {TEMPLATE}")).await?;
-            let url = format!("{}/{name}", self.base);
-            let owner = postgres::connect(&url).await?;
-            for change in changes {
-                owner.batch_execute(change).await.with_context(|| change.clone())?;
-            }
-            let api = postgres::connect(&url).await?;
-            api.batch_execute(
-                "set role service_role;
-                select set_config('request.jwt.claims', '{\"role\": \"service_role\"}', false)",
-            )
-            .await?;
-            Ok(SimulationDatabase {
-                server: Rc::clone(self),
-                name,
-                owner,
-                api,
-                is_healer: Cell::new(false),
-                statements: RefCell::default(),
-            })
+        let admin = postgres::connect(&format!("{}/postgres", self.base)).await?;
+        admin.batch_execute(&format!("create database {name} template {TEMPLATE}")).await?;
+        let url = format!("{}/{name}", self.base);
+        let owner = postgres::connect(&url).await?;
+        for change in changes {
+            owner.batch_execute(change).await.with_context(|| change.clone())?;
+        }
+        let api = postgres::connect(&url).await?;
+        api.batch_execute(
+            "set role service_role;
+            select set_config('request.jwt.claims', '{\"role\": \"service_role\"}', false)",
+        )
+        .await?;
+        Ok(OpenDatabase {
+            changes: changes.to_vec(),
+            owner,
+            api,
+            is_healer: Cell::new(false),
+            statements: RefCell::default(),
         })
     }
 
@@ -145,45 +159,16 @@ pub enum Ending {
     RollBack,
 }
 
-pub struct SimulationDatabase {
-    server: Rc<SimulationServer>,
-    name: String,
+/// A database with its connections, which know the functions that they have called.
+struct OpenDatabase {
+    changes: Vec<String>,
     owner: Client,
     api: Client,
     is_healer: Cell<bool>,
     statements: RefCell<BTreeMap<String, PreparedCall>>,
 }
 
-impl SimulationDatabase {
-    /// Calls a function as the service role. The answer is what PostgREST answers.
-    pub fn call(
-        &self,
-        function: &str,
-        args: &Value,
-        is_healer: bool,
-        ending: Ending,
-    ) -> Result<Value, SqlError> {
-        self.server.runtime.block_on(async {
-            if self.is_healer.replace(is_healer) != is_healer {
-                let caller = if is_healer { "{\"x-unstuck-caller\": \"healer\"}" } else { "" };
-                let sql = format!("select set_config('request.headers', '{caller}', false)");
-                self.api.batch_execute(&sql).await?;
-            }
-            let key = self.prepare(function, args).await?;
-            let statements = self.statements.borrow();
-            let prepared = &statements[&key];
-            if ending == Ending::RollBack {
-                self.api.batch_execute("begin").await?;
-            }
-            let rows = self.api.query(&prepared.statement, &[&Json(args)]).await;
-            if ending == Ending::RollBack {
-                self.api.batch_execute("rollback").await?;
-            }
-            let answer: Value = rows?[0].get(0);
-            Ok(if prepared.is_scalar { answer[0]["value"].clone() } else { answer })
-        })
-    }
-
+impl OpenDatabase {
     /// Prepares the call of a function with arguments of these names, once.
     async fn prepare(&self, function: &str, args: &Value) -> Result<String, SqlError> {
         let names: Vec<&String> = args.as_object().map(|args| args.keys().collect()).unwrap();
@@ -217,10 +202,52 @@ impl SimulationDatabase {
         self.statements.borrow_mut().insert(key.clone(), PreparedCall { statement, is_scalar });
         Ok(key)
     }
+}
+
+/// The database of one plan. The next plan uses it, too.
+pub struct SimulationDatabase {
+    server: Rc<SimulationServer>,
+    open: Option<OpenDatabase>,
+}
+
+impl SimulationDatabase {
+    fn open(&self) -> &OpenDatabase {
+        self.open.as_ref().expect("it is open until it is dropped")
+    }
+
+    /// Calls a function as the service role. The answer is what PostgREST answers.
+    pub fn call(
+        &self,
+        function: &str,
+        args: &Value,
+        is_healer: bool,
+        ending: Ending,
+    ) -> Result<Value, SqlError> {
+        let open = self.open();
+        self.server.runtime.block_on(async {
+            if open.is_healer.replace(is_healer) != is_healer {
+                let caller = if is_healer { "{\"x-unstuck-caller\": \"healer\"}" } else { "" };
+                let sql = format!("select set_config('request.headers', '{caller}', false)");
+                open.api.batch_execute(&sql).await?;
+            }
+            let key = open.prepare(function, args).await?;
+            let statements = open.statements.borrow();
+            let prepared = &statements[&key];
+            if ending == Ending::RollBack {
+                open.api.batch_execute("begin").await?;
+            }
+            let rows = open.api.query(&prepared.statement, &[&Json(args)]).await;
+            if ending == Ending::RollBack {
+                open.api.batch_execute("rollback").await?;
+            }
+            let answer: Value = rows?[0].get(0);
+            Ok(if prepared.is_scalar { answer[0]["value"].clone() } else { answer })
+        })
+    }
 
     /// Runs a statement as the owner.
     pub fn exec(&self, sql: &str) {
-        let run = self.server.runtime.block_on(self.owner.batch_execute(sql));
+        let run = self.server.runtime.block_on(self.open().owner.batch_execute(sql));
         if let Err(error) = run {
             panic!("{}\n{sql}", SqlError::from(error));
         }
@@ -229,7 +256,7 @@ impl SimulationDatabase {
     /// The rows of a query as JSON objects, as the owner.
     pub fn rows(&self, sql: &str) -> Vec<Value> {
         let sql = format!("select to_jsonb(r) from ({sql}) r");
-        let rows = self.server.runtime.block_on(self.owner.query(&sql, &[]));
+        let rows = self.server.runtime.block_on(self.open().owner.query(&sql, &[]));
         let rows = rows.unwrap_or_else(|error| panic!("{}\n{sql}", SqlError::from(error)));
         rows.iter().map(|row| row.get(0)).collect()
     }
@@ -241,11 +268,6 @@ impl SimulationDatabase {
 
 impl Drop for SimulationDatabase {
     fn drop(&mut self) {
-        let drop = format!("drop database if exists {} with (force)", self.name);
-        let url = format!("{}/postgres", self.server.base);
-        let _ = self.server.runtime.block_on(async {
-            postgres::connect(&url).await?.batch_execute(&drop).await?;
-            anyhow::Ok(())
-        });
+        self.server.used.replace(self.open.take());
     }
 }
