@@ -10,10 +10,10 @@ use unstuck_tests::simulation::plan::Plan;
 use unstuck_tests::simulation::run::run;
 use unstuck_tests::simulation::server::SimulationServer;
 
-/// Plans with the seeds 1, 2, …: 1,000 lives.
-const FIXED: u64 = 25;
-/// Plans with new seeds, which the output names: 240 lives.
-const FRESH: u64 = 6;
+/// Plans with the seeds 1, 2, …: 4,000 lives.
+const FIXED: u64 = 20;
+/// Plans with new seeds, which the output names: 1,000 lives.
+const FRESH: u64 = 5;
 const MUTATIONS_IN_CI: usize = 3;
 
 fn server() -> Rc<SimulationServer> {

@@ -110,6 +110,25 @@ pub const MUTATIONS: &[SqlMutation] = &[
         "coalesce(s.lease_until, '-infinity') <= p_now - interval '1 hour'\n",
     ),
     of("sweep/jobs_due", "when j.deadline_at > p_now then false", "when true then false"),
+    of("sweep/jobs_due", "when j.working = 0 then true", "when j.working = 0 then false"),
+    of("sweep/steps_requeue", "    perform unstuck_private.job_sync_from_steps(v_jobs);\n", ""),
+    // What is written.
+    of("step/step_complete_v2", "    output_url = p_output_url,\n", ""),
+    of("credit/jobs_refund", "set balance = a.balance + t.total", "set balance = a.balance"),
+    of(
+        "step/step_fail",
+        "when bool_or(s.status = 'completed') then 'completed'",
+        "when bool_or(s.status = 'completed') then 'failed'",
+    ),
+    of("order/order_debit", "p_job_id, 'debit', -v_debit.taken,", "p_job_id, 'debit', -p_balance,"),
+    of("webhook/webhook_record_v2", "  on conflict (provider, dedup_key) do nothing\n", ""),
+    of("admin/job_restart", "    run = s.run + 1,\n", ""),
     // The outside.
+    of(
+        "step/step_started_v1",
+        "\n      || jsonb_build_object('task_id', p_task_id, 'run', p_run)",
+        "",
+    ),
+    of("step/cancel_debt_without", "is distinct from", "is not distinct from"),
     of("step/cancel_debt_with", "when p_step.sent_at is not null", "when false"),
 ];

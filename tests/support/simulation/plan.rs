@@ -53,8 +53,12 @@ pub enum LifeFault {
     SubmitAnswerLost,
     SubmitLost,
     SubmitNotSent,
-    SubmitSlow { ms: u64 },
-    SubmitFull { times: u32 },
+    SubmitSlow {
+        ms: u64,
+    },
+    SubmitFull {
+        times: u32,
+    },
     SubmitBroken,
     SubmitRejected,
     WorkFails,
@@ -62,23 +66,59 @@ pub enum LifeFault {
     WorkSilent,
     NoFiles,
     WebhookLost,
-    WebhookTwice { after_ms: u64 },
+    WebhookTwice {
+        after_ms: u64,
+    },
     WebhookEarly,
-    WebhookLate { ms: u64 },
+    WebhookLate {
+        ms: u64,
+    },
     WebhookLies,
     WebhookForged,
     WebhookMisrouted,
-    QueryUnanswered { times: u32 },
-    SourceMissing { ms: u64 },
-    UploadFails { times: u32 },
-    Killed { scene: Scene, call: u32, after: bool },
-    ConnectionBroken { scene: Scene, call: u32, committed: bool },
+    QueryUnanswered {
+        times: u32,
+    },
+    SourceMissing {
+        ms: u64,
+    },
+    UploadFails {
+        times: u32,
+    },
+    Killed {
+        scene: Scene,
+        call: u32,
+        after: bool,
+    },
+    ConnectionBroken {
+        scene: Scene,
+        call: u32,
+        committed: bool,
+    },
+    /// A call reaches the database when its worker has given it up.
+    CallLate {
+        scene: Scene,
+        call: u32,
+        ms: u64,
+    },
+    /// A copy of a result takes so long, or as long as it may.
+    CopySlow {
+        ms: u64,
+    },
     MessageLost,
     MessageTwice,
-    CancelledByUser { after_ms: u64 },
-    CancelledByAdmin { after_ms: u64 },
-    RestartedByAdmin { after_ms: u64 },
-    OrderedTwice { after_ms: u64 },
+    CancelledByUser {
+        after_ms: u64,
+    },
+    CancelledByAdmin {
+        after_ms: u64,
+    },
+    RestartedByAdmin {
+        after_ms: u64,
+    },
+    OrderedTwice {
+        after_ms: u64,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,6 +170,7 @@ const ASYNCHRONOUS: &[fn(&mut Chance) -> LifeFault] = &[
     killed,
     killed,
     broken,
+    late,
     |_| LifeFault::MessageLost,
     |_| LifeFault::MessageTwice,
 ];
@@ -140,8 +181,11 @@ const ANY: &[fn(&mut Chance) -> LifeFault] = &[
     |chance| LifeFault::CancelledByAdmin { after_ms: chance.between(0, 120_000) },
     |chance| LifeFault::RestartedByAdmin { after_ms: chance.between(1_000, 900_000) },
     |chance| LifeFault::OrderedTwice { after_ms: chance.between(0, 3_000) },
+    |chance| LifeFault::CopySlow { ms: chance.between(10_000, 200_000) },
     killed,
     broken,
+    late,
+    late,
 ];
 
 const SYNCHRONOUS: &[fn(&mut Chance) -> LifeFault] = &[
@@ -172,6 +216,11 @@ fn killed(chance: &mut Chance) -> LifeFault {
 fn broken(chance: &mut Chance) -> LifeFault {
     let (scene, call) = (scene(chance), call(chance));
     LifeFault::ConnectionBroken { scene, call, committed: chance.one_in(2) }
+}
+
+fn late(chance: &mut Chance) -> LifeFault {
+    let (scene, call) = (scene(chance), call(chance));
+    LifeFault::CallLate { scene, call, ms: chance.between(10_000, 400_000) }
 }
 
 impl Plan {

@@ -23,6 +23,8 @@ pub struct Actor {
     pub dies_at: Cell<Option<(u32, bool)>>,
     /// The database call whose connection breaks, and whether it was committed before.
     pub breaks_at: Cell<Option<(u32, bool)>>,
+    /// The database call that arrives late, and by how many milliseconds.
+    pub late_at: Cell<Option<(u32, u64)>>,
     pub calls: Cell<u32>,
     pub database_calls: Cell<u32>,
 }
@@ -35,6 +37,7 @@ impl Actor {
             is_dead: Cell::new(false),
             dies_at: Cell::new(None),
             breaks_at: Cell::new(None),
+            late_at: Cell::new(None),
             calls: Cell::new(0),
             database_calls: Cell::new(0),
         })

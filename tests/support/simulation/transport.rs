@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use futures::future::{Either, select};
 use serde_json::{Value, json};
+use shared::core::id::JobId;
 use shared::core::media::MediaType;
 use shared::core::transport::{
     CopyError, FileCopy, FileInMemory, FunctionCalls, HttpRequest, HttpResponse, HttpResult,
@@ -26,6 +27,8 @@ pub struct Worker {
     pub actor: Rc<Actor>,
 }
 
+/// When a worker gives up a call that the network holds back.
+const GIVEN_UP_MS: u64 = 8_000;
 const STORAGE: &str = "https://p.test/storage/v1/object/";
 
 pub fn answer(status: u16, body: &Value) -> HttpResponse {
@@ -80,6 +83,11 @@ impl Worker {
         let is_healer = request.headers.iter().any(|(name, _)| name == "x-unstuck-caller");
         let number = self.actor.database_calls.get();
         self.actor.database_calls.set(number + 1);
+        if let Some((_, ms)) = self.actor.late_at.get().filter(|(at, _)| *at == number) {
+            self.arrive_later(function, args, is_healer, ms);
+            self.world.scheduler.sleep(GIVEN_UP_MS).await;
+            return Err(no_answer("no answer"));
+        }
         let broken = self.actor.breaks_at.get().filter(|(at, _)| *at == number);
         let ending = match broken {
             Some((_, false)) => Ending::RollBack,
@@ -99,6 +107,26 @@ impl Worker {
             Ok(value) => answer(200, &value),
             Err(error) => self.refusal(function, &error),
         })
+    }
+
+    /// The network holds a call back; its worker is not there any more when it arrives.
+    fn arrive_later(&self, function: &str, args: Value, is_healer: bool, ms: u64) {
+        self.world.met("call late");
+        let (stray, function) = (self.clone(), function.to_owned());
+        let name = format!("{}: {function} on its way", self.actor.name);
+        self.world.scheduler.spawn(&self.world.actor(name), async move {
+            let world = &stray.world;
+            world.scheduler.sleep(ms).await;
+            if world.is_away(Outage::Database) {
+                return;
+            }
+            world.tell(format!("{}: {function} arrives late", stray.actor.name));
+            world.database.set_clock(world.database_clock_ms());
+            let called = world.database.call(&function, &args, is_healer, Ending::Commit);
+            if let Err(error) = called {
+                stray.refusal(&function, &error);
+            }
+        });
     }
 
     fn refusal(&self, function: &str, error: &SqlError) -> HttpResponse {
@@ -128,13 +156,24 @@ impl Worker {
         Ok(answer(200, &names.map(|name| json!({"name": name})).collect()))
     }
 
+    /// How long the first copy of a life takes that is slow.
+    fn slow_copy(&self, url: &str) -> Option<u64> {
+        let job = url.strip_prefix(STORAGE)?.split('/').nth(2).and_then(JobId::parse)?;
+        let life = self.world.life(job)?;
+        let ms = life.faults.iter().find_map(|fault| match fault {
+            LifeFault::CopySlow { ms } => Some(*ms),
+            _ => None,
+        })?;
+        self.world.comes(life.number, "copy slow", 1).then_some(ms)
+    }
+
     /// Whether storage takes a file of this job now.
     fn stores(&self, path: &str) -> bool {
         if self.world.is_away(Outage::Storage) {
             self.world.met("storage away");
             return false;
         }
-        let job = path.split('/').nth(2).and_then(shared::core::id::JobId::parse);
+        let job = path.split('/').nth(2).and_then(JobId::parse);
         let Some(life) = job.and_then(|job| self.world.life(job)) else { return true };
         let fails = life.faults.iter().any(|fault| match fault {
             LifeFault::UploadFails { times } => self.world.comes(life.number, "upload", *times),
@@ -179,6 +218,15 @@ impl Transport for Worker {
     async fn copy(&self, copy: FileCopy) -> Result<&'static MediaType, CopyError> {
         let number = self.enter().await;
         self.wait(200, 3_000).await;
+        if let Some(ms) = self.slow_copy(&copy.to.url) {
+            let limit = u64::from(copy.to.timeout_ms);
+            self.world.met("copy slow");
+            self.world.scheduler.sleep(ms.min(limit)).await;
+            if ms >= limit {
+                self.leave(number).await;
+                return Err(CopyError::Transient("too late".to_owned()));
+            }
+        }
         let path = copy.to.url.strip_prefix(STORAGE).unwrap().to_owned();
         let found = self.world.result_at(&copy.from);
         let stored = match found {

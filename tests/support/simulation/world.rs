@@ -95,6 +95,9 @@ impl SimulatedWorld {
                 LifeFault::ConnectionBroken { scene: at, call, committed } if at == scene => {
                     actor.breaks_at.set(Some((call, committed)));
                 }
+                LifeFault::CallLate { scene: at, call, ms } if at == scene => {
+                    actor.late_at.set(Some((call, ms)));
+                }
                 _ => {}
             }
         }
