@@ -231,7 +231,7 @@ impl Plan {
         let mut lives: Vec<Life> =
             (0..lives).map(|number| Life::new(&mut chance, number, minutes * 60_000)).collect();
         lives.sort_by_key(|life| life.at_ms);
-        let count = chance.between(0, 4);
+        let count = chance.between(0, 8);
         let events = (0..count).map(|_| PlannedEvent {
             at_ms: chance.between(0, minutes * 60_000),
             what: WorldEvent::new(&mut chance),
@@ -259,7 +259,7 @@ impl Life {
             Upscale | Video => 1,
             TryOn | Cards => u32::try_from(chance.between(1, 3)).unwrap(),
         };
-        let count = [0, 0, 1, 1, 1, 2, 3][usize::try_from(chance.between(0, 6)).unwrap()];
+        let count = [0, 1, 1, 2, 2, 3, 4][usize::try_from(chance.between(0, 6)).unwrap()];
         let own = if tool == Cards { SYNCHRONOUS } else { ASYNCHRONOUS };
         let faults = (0..count).map(|_| {
             let list = if chance.one_in(3) { ANY } else { own };
