@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::plan::Life;
 use super::providers::TaskEnd;
 use super::server::BEGIN_MS;
-use super::world::{ClientAnswer, SimulatedWorld, job_of};
+use super::world::{ClientAnswer, SimulatedWorld, job_of, user_of};
 
 /// The longest that a live row outlasts its deadline: three minutes that SQL leaves to the edge,
 /// a minute between two runs of a healer, and one for the run itself.
@@ -276,6 +276,27 @@ impl Auditor {
         drop(state);
         self.check_results(world);
         self.check_tasks(world);
+        self.check_payments(world);
+    }
+
+    /// Each payment gave what is due of it, less what is still owed.
+    fn check_payments(&mut self, world: &SimulatedWorld) {
+        let sql = "select keys[1] as id, user_id,
+            coalesce((select sum(amount) from unstuck.credit_entries e
+              where e.purchase_id = p.id), 0)
+            - coalesce((select sum(amount - settled) from unstuck.credit_debts d
+              where d.purchase_id = p.id), 0) as given
+          from unstuck.purchases p";
+        let rows = world.database.rows(sql);
+        for payment in &world.plan.payments {
+            let row = rows.iter().find(|row| row["id"] == payment.id().as_str());
+            let user = user_of(world.plan.seed, payment.user).to_string();
+            let (due, given) = (payment.due(), row.and_then(|row| row["given"].as_i64()));
+            if given != Some(due) || row.is_some_and(|row| row["user_id"] != user.as_str()) {
+                self.violations
+                    .push(format!("4 {}: {due} are due, {given:?} are given", payment.id()));
+            }
+        }
     }
 
     /// Each delivered result was made for its step.

@@ -35,7 +35,7 @@ use super::transport::{Worker, answer, within};
 use super::world::{Outage, SimulatedWorld};
 
 /// The platform ends what a request does after its answer, and a cron or a consumer.
-const BACKGROUND_MS: u64 = 30_000;
+pub const BACKGROUND_MS: u64 = 30_000;
 const EVENT_MS: u64 = 900_000;
 const MESSAGE_RETRY_MS: u64 = 10_000;
 const MESSAGE_TRIES: u32 = 10;

@@ -6,14 +6,18 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::chance::Chance;
+use super::seller::Payment;
 
 pub const USERS: u32 = 24;
+const LIVES_PER_PAYMENT: u32 = 8;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     pub seed: u64,
     pub lives: Vec<Life>,
     pub events: Vec<PlannedEvent>,
+    #[serde(default)]
+    pub payments: Vec<Payment>,
 }
 
 /// One order and what becomes of it.
@@ -239,7 +243,19 @@ impl Plan {
         let mut events: Vec<PlannedEvent> = events.collect();
         events.sort_by_key(|event| event.at_ms);
         keep_a_healer(&mut events);
-        Self { seed, lives, events }
+        let count = u32::try_from(lives.len()).unwrap() / LIVES_PER_PAYMENT;
+        let payments =
+            (0..count).map(|number| Payment::new(&mut chance, number, minutes * 60_000)).collect();
+        Self { seed, lives, events, payments }
+    }
+}
+
+impl Plan {
+    /// When the last order or event of a seller begins.
+    pub fn last_ms(&self) -> u64 {
+        let events = self.payments.iter().flat_map(|payment| &payment.events);
+        let events = events.map(|event| event.at_ms);
+        self.lives.iter().map(|life| life.at_ms).chain(events).max().unwrap_or(0)
     }
 }
 
@@ -314,6 +330,14 @@ impl fmt::Display for Plan {
         }
         for life in &self.lives {
             writeln!(f, "{}  {life}", clock(life.at_ms))?;
+        }
+        for payment in &self.payments {
+            let Payment { user, hundreds, .. } = payment;
+            let (id, credits) = (payment.id(), hundreds * 100);
+            writeln!(f, "{id}: user {user} buys {credits} credits")?;
+            for event in &payment.events {
+                writeln!(f, "{}  {:?} of {id}", clock(event.at_ms), event.what)?;
+            }
         }
         Ok(())
     }

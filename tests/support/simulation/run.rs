@@ -13,6 +13,7 @@ use shared::core::id::JobId;
 use super::auditor::{Auditor, named};
 use super::functions::{self, Cron, UserCall};
 use super::plan::{Life, LifeFault, Plan, Scene, USERS, WorldEvent};
+use super::seller::begin_payment;
 use super::server::{Ending, SimulationServer};
 use super::transport::within;
 use super::world::{ClientAnswer, Outage, SimulatedWorld, job_of, user_of};
@@ -56,7 +57,7 @@ pub fn run(server: &Rc<SimulationServer>, plan: &Plan, changes: &[String]) -> Re
     world.database.set_clock(world.database_clock_ms());
     begin(&world);
     let auditor = RefCell::new(Auditor::default());
-    let last_ms = plan.lives.iter().map(|life| life.at_ms).max().unwrap_or(0);
+    let last_ms = plan.last_ms();
     let mut quiet_since_ms = None;
     let mut audited_ms = 0;
     world.scheduler.run(|next_ms| {
@@ -111,6 +112,7 @@ fn begin(world: &Rc<SimulatedWorld>) {
     for life in &world.plan.lives {
         begin_life(world, life);
     }
+    world.plan.payments.iter().for_each(|payment| begin_payment(world, payment));
     begin_crons(world);
     for (number, event) in world.plan.events.iter().enumerate() {
         let (there, event) = (Rc::clone(world), *event);

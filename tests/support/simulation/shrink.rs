@@ -50,6 +50,11 @@ pub fn shrink(
         candidate.events.remove(at);
         attempt(candidate, &mut best, &mut outcome)?;
     }
+    for at in (0..best.payments.len()).rev() {
+        let mut candidate = best.clone();
+        candidate.payments.remove(at);
+        attempt(candidate, &mut best, &mut outcome)?;
+    }
     for life in 0..best.lives.len() {
         for fault in (0..best.lives[life].faults.len()).rev() {
             let mut candidate = best.clone();

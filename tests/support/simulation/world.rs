@@ -14,6 +14,7 @@ use super::plan::{Life, LifeFault, Plan, Scene, clock};
 use super::providers::ProviderTask;
 use super::scheduler::{Actor, Scheduler};
 use super::server::{BEGIN_MS, SimulationDatabase};
+use crate::e2e::purchase::generic_secret;
 
 /// Parts of the world that are away until a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -193,6 +194,7 @@ fn config() -> Config {
         gemini_base_url: text("https://gem.test"),
         gemini_api_key: text("key"),
         gemini_model: text("model"),
+        purchase_generic_secrets: vec![generic_secret()],
         ..Config::default()
     }
 }
