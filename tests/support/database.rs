@@ -136,7 +136,7 @@ async fn start() -> Result<Server> {
     let (base, postgres) = match std::env::var("UNSTUCK_TEST_DATABASE") {
         Ok(base) => (base.trim_end_matches('/').to_owned(), None),
         Err(_) => {
-            let (port, postgres) = embedded().await?;
+            let (port, postgres) = embedded(Vec::new()).await?;
             (format!("postgres://postgres:postgres@127.0.0.1:{port}"), Some(postgres))
         }
     };
@@ -166,7 +166,7 @@ pub(crate) fn discard(admin: &str, database: &str) {
 }
 
 /// The port is free when asked; somebody may take it before the server does, so a few are tried.
-pub(crate) async fn embedded() -> Result<(u16, Postgres)> {
+pub(crate) async fn embedded(env: Vec<(String, String)>) -> Result<(u16, Postgres)> {
     let log_dir = xtask::paths::target_host().join("unstuck-tests");
     let mut failure = None;
     for _ in 0..3 {
@@ -175,6 +175,7 @@ pub(crate) async fn embedded() -> Result<(u16, Postgres)> {
             port,
             fsync: false,
             installed: None,
+            env: env.clone(),
             log_dir: log_dir.clone(),
         })
         .await

@@ -304,7 +304,7 @@ async fn start() -> Result<HostServer> {
 /// A server with the platform's roles and its superuser. The embedded server's first one is called
 /// `postgres`: another one renames it, and the name is the app's.
 pub(crate) async fn platform_server() -> Result<(u16, Postgres)> {
-    let (port, postgres) = embedded().await?;
+    let (port, postgres) = embedded(Vec::new()).await?;
     let at = |role: &str| format!("postgres://{role}:{role}@127.0.0.1:{port}/postgres");
     run(&at("postgres"), "create role namer superuser login").await?;
     run(&at("namer"), &format!("alter role postgres rename to {PLATFORM}")).await?;

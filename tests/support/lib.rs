@@ -11,6 +11,7 @@
 //! * [`pg_cron`]: a PostgreSQL with pg_cron, where one is installed
 //! * [`session`]: one connection that speaks SQL and RPC in JSON, and can become another caller
 //! * [`shop`]: orders, workers' calls, the passage of time, and what must hold afterwards
+//! * [`simulation`]: many job lives under a clock of their own: `cargo xtask simulate`
 //! * [`sources`]: the checkout's files, for the rules about the repository itself
 //! * [`wire_cut`]: a proxy before Postgres that breaks a connection off after so many statements
 //!
@@ -27,6 +28,7 @@ pub mod hosts;
 pub mod pg_cron;
 pub mod session;
 pub mod shop;
+pub mod simulation;
 pub mod sources;
 pub mod wire_cut;
 

@@ -25,6 +25,12 @@ enum Task {
     Dev,
     /// Run the stories of the first tool and print their receipts
     Demo,
+    /// Live many job lives with everything going wrong, under a clock of their own:
+    /// `[--seed S] [--lives N] [--story] [--part i/n] [--mutations]`
+    Simulate {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Set up, build, and run every test; further arguments go to `cargo test`
     Test {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -149,6 +155,12 @@ async fn perform(task: Task) -> Result<()> {
             tools::setup()?;
             let mut demo = cargo(&["run", "-p", "unstuck-tests", "--bin", "demo"]);
             run("the demo", &mut demo, "a failed story says above what it expected")
+        }
+        Task::Simulate { args } => {
+            tools::setup()?;
+            let mut simulate = cargo(&["run", "-p", "unstuck-tests", "--bin", "simulate", "--"]);
+            simulate.args(args);
+            run("the simulation", &mut simulate, "its story above says what went wrong")
         }
         Task::Test { args } => test(&args),
         Task::Ci => {

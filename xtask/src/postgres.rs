@@ -29,6 +29,8 @@ pub struct Options {
     pub log_dir: PathBuf,
     /// A server to start in place of npm's.
     pub installed: Option<Installed>,
+    /// Variables of its environment.
+    pub env: Vec<(String, String)>,
 }
 
 /// A server that the machine has, at least version 15.
@@ -49,6 +51,7 @@ impl Options {
             fsync: false,
             log_dir: paths::local().join(format!("stack-{base}/log")),
             installed: None,
+            env: Vec::new(),
         })
     }
 }
@@ -78,6 +81,7 @@ impl Postgres {
             name: "postgres",
             program: "/bin/sh".into(),
             args: command_line(&bin, &data, &options),
+            env: options.env,
             log: options.log_dir.join("postgres.log"),
             stop: Some("INT"),
             remove: Some(home),

@@ -260,6 +260,7 @@ async fn database(options: &StackOptions, log_dir: PathBuf) -> Result<(Option<Po
         fsync: options.fsync,
         log_dir,
         installed: None,
+        env: Vec::new(),
     })
     .await?;
     let url = postgres.url("postgres");

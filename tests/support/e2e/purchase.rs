@@ -27,6 +27,16 @@ pub fn stripe_signature(secret: &str, sent_s: i64, body: &str) -> String {
     format!("t={sent_s},v1={hex}")
 }
 
+/// The signature of a body by Standard Webhooks with the local secret.
+pub fn generic_signature(id: &str, sent_s: i64, body: &str) -> String {
+    format!("v1,{}", STANDARD.encode(mac(GENERIC_KEY, &format!("{id}.{sent_s}.{body}"))))
+}
+
+/// The local secret of [`generic_signature`] as the functions have it.
+pub fn generic_secret() -> String {
+    format!("whsec_{}", STANDARD.encode(GENERIC_KEY))
+}
+
 impl World {
     /// The packs that the stand-in of Stripe has prices for.
     pub async fn stock(&self) {
@@ -104,10 +114,10 @@ impl World {
     pub async fn generic_event(&self, kind: &str, data: Value) -> super::call::FunctionAnswer {
         let body = json!({ "type": kind, "data": data }).to_string();
         let (id, sent_s) = (format!("msg_{}", Uuid::new_v4()), now_s());
-        let entry = STANDARD.encode(mac(GENERIC_KEY, &format!("{id}.{sent_s}.{body}")));
+        let signature = generic_signature(&id, sent_s, &body);
         let call = self.call("purchase-webhook/generic").header("webhook-id", &id);
         let call = call.header("webhook-timestamp", &sent_s.to_string());
-        call.header("webhook-signature", &format!("v1,{entry}")).body(body).send().await
+        call.header("webhook-signature", &signature).body(body).send().await
     }
 
     /// A browser that shows where it is led.

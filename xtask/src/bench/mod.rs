@@ -42,6 +42,7 @@ pub async fn run(name: &str) -> Result<()> {
         port,
         fsync: true,
         installed: None,
+        env: Vec::new(),
         log_dir: paths::local().join("bench"),
     })
     .await?;

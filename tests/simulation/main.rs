@@ -1,0 +1,91 @@
+//! Job lives under a clock of their own: see tests/support/simulation. What the simulation found
+//! once stays in tests/simulation/found.
+
+use std::rc::Rc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use unstuck_tests::simulation::command::{self, LIVES, SimulationFigures};
+use unstuck_tests::simulation::mutations::MUTATIONS;
+use unstuck_tests::simulation::plan::Plan;
+use unstuck_tests::simulation::run::run;
+use unstuck_tests::simulation::server::SimulationServer;
+
+/// Plans with the seeds 1, 2, …: 4,000 lives.
+const FIXED: u64 = 20;
+/// Plans with new seeds, which the output names: 1,000 lives.
+const FRESH: u64 = 5;
+const MUTATIONS_IN_CI: usize = 3;
+
+fn server() -> Rc<SimulationServer> {
+    Rc::new(SimulationServer::start().expect("the simulation's server starts"))
+}
+
+/// `UNSTUCK_SIMULATION_PLANS` runs that many instead.
+fn count(plans: u64) -> u64 {
+    let named = std::env::var("UNSTUCK_SIMULATION_PLANS").ok();
+    named.map_or(plans, |number| number.parse().expect("a number"))
+}
+
+fn all_hold(first: u64, plans: u64) {
+    let (server, mut figures) = (server(), SimulationFigures::default());
+    for seed in first..first + plans {
+        let plan = Plan::new(seed, LIVES);
+        let outcome = run(&server, &plan, &[]).expect("a simulation runs");
+        if !outcome.violations.is_empty() {
+            command::tell(&server, &plan, outcome).expect("the plan is shrunk");
+            panic!("seed {seed} fails: `cargo xtask simulate --seed {seed} --lives {LIVES}`");
+        }
+        figures.add(&plan, &outcome);
+    }
+    println!("{} lives, faults {:?}", figures.lives, figures.faults);
+}
+
+#[test]
+fn no_life_of_the_fixed_seeds_is_stuck_or_wrong() {
+    all_hold(1, count(FIXED));
+}
+
+#[test]
+fn no_life_of_a_new_seed_is_stuck_or_wrong() {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    println!("the new seeds begin at {now}");
+    all_hold(now, count(FRESH));
+}
+
+#[test]
+fn a_seed_gives_the_same_ends_each_time() {
+    let (server, plan) = (server(), Plan::new(3, LIVES));
+    let [first, second] = [(); 2].map(|()| run(&server, &plan, &[]).expect("a simulation runs"));
+    assert_eq!(first.ends, second.ends);
+    assert_eq!(first.story, second.story);
+    assert!(!first.ends.is_empty());
+}
+
+#[test]
+fn what_was_found_once_holds() {
+    let folder = xtask::paths::root().join("tests/simulation/found");
+    let server = server();
+    for entry in std::fs::read_dir(folder).expect("the folder is there") {
+        let path = entry.expect("a file").path();
+        if path.extension().is_none_or(|ending| ending != "json") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).expect("a plan");
+        let plan: Plan = serde_json::from_str(&text).expect("a plan");
+        let outcome = run(&server, &plan, &[]).expect("a simulation runs");
+        assert!(outcome.violations.is_empty(), "{}: {outcome:#?}", path.display());
+    }
+}
+
+/// `cargo xtask simulate --mutations` looks for all of them.
+#[test]
+fn mutations_of_the_sql_name_one_place_and_are_found() {
+    let server = server();
+    for mutation in MUTATIONS {
+        mutation.sql().expect("the place is there");
+    }
+    for mutation in MUTATIONS.iter().take(MUTATIONS_IN_CI) {
+        let found = mutation.find(&server).expect("a simulation runs");
+        assert!(found.is_some(), "{mutation:?}");
+    }
+}

@@ -1,0 +1,148 @@
+//! What `cargo xtask simulate` does: many plans, their figures, and the story of what fails.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+use super::auditor::BOUND_MS;
+use super::mutations::MUTATIONS;
+use super::plan::Plan;
+use super::run::{PlanOutcome, run};
+use super::server::SimulationServer;
+use super::shrink::shrink;
+
+/// Lives of one plan: few enough to read, many enough to meet each other.
+pub const LIVES: u32 = 200;
+
+/// The arguments of the command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SimulateOptions {
+    pub seed: u64,
+    pub lives: u64,
+    /// Prints what happened in the first plan, failing or not.
+    pub story: bool,
+    /// Looks for the faults of [`MUTATIONS`] in place of running lives.
+    pub mutations: bool,
+    /// The part to run, from 1, and how many parts there are.
+    pub part: (u64, u64),
+}
+
+impl SimulateOptions {
+    pub fn parse(mut args: impl Iterator<Item = String>) -> Result<Self> {
+        let mut options =
+            Self { seed: 1, lives: 20_000, story: false, mutations: false, part: (1, 1) };
+        while let Some(name) = args.next() {
+            if name == "--story" || name == "--mutations" {
+                options.story |= name == "--story";
+                options.mutations |= name == "--mutations";
+                continue;
+            }
+            let value = args.next().with_context(|| format!("{name} wants a value"))?;
+            match name.as_str() {
+                "--seed" => options.seed = value.parse()?,
+                "--lives" => options.lives = value.parse()?,
+                "--part" => {
+                    let (part, of) = value.split_once('/').context("--part is written 1/8")?;
+                    options.part = (part.parse()?, of.parse()?);
+                }
+                _ => bail!(
+                    "usage: simulate [--seed S] [--lives N] [--story] [--part i/n] [--mutations]"
+                ),
+            }
+        }
+        Ok(options)
+    }
+
+    /// The seeds of the plans of this part.
+    fn seeds(&self) -> impl Iterator<Item = u64> + use<> {
+        let plans = self.lives.div_ceil(u64::from(LIVES));
+        let ((part, of), first) = (self.part, self.seed);
+        (0..plans).filter(move |number| number % of == part - 1).map(move |number| first + number)
+    }
+}
+
+/// What many plans were and became.
+#[derive(Default)]
+pub struct SimulationFigures {
+    pub lives: u64,
+    pub ended: u64,
+    pub faults: BTreeMap<String, u64>,
+    pub rescues_ms: Vec<i64>,
+}
+
+impl SimulationFigures {
+    pub fn add(&mut self, plan: &Plan, outcome: &PlanOutcome) {
+        self.lives += plan.lives.len() as u64;
+        self.ended += outcome.ends.len() as u64;
+        for (fault, count) in &outcome.faults {
+            *self.faults.entry(fault.clone()).or_default() += count;
+        }
+        self.rescues_ms.extend(&outcome.rescues_ms);
+    }
+
+    /// Rows of a table: the share of the bound, and how many jobs were ended within it.
+    pub fn histogram(&self) -> String {
+        let limits = [15_000, 30_000, 60_000, 120_000, 180_000, 240_000, BOUND_MS];
+        let mut lines = String::new();
+        for limit in limits {
+            let within = self.rescues_ms.iter().filter(|ms| **ms <= limit).count();
+            lines.push_str(&format!("| {} s | {within} |\n", limit / 1_000));
+        }
+        lines
+    }
+}
+
+/// Returns whether everything held.
+pub fn main(args: impl Iterator<Item = String>) -> Result<bool> {
+    let options = SimulateOptions::parse(args)?;
+    let server = Rc::new(SimulationServer::start()?);
+    if options.mutations {
+        return find_mutations(&server, options.part);
+    }
+    let (began, mut figures) = (Instant::now(), SimulationFigures::default());
+    for seed in options.seeds() {
+        let lives = u32::try_from(options.lives.min(u64::from(LIVES)))?;
+        let plan = Plan::new(seed, lives);
+        let outcome = run(&server, &plan, &[])?;
+        if options.story {
+            println!("{}\n", outcome.story.join("\n"));
+        }
+        if !outcome.violations.is_empty() {
+            tell(&server, &plan, outcome)?;
+            return Ok(false);
+        }
+        figures.add(&plan, &outcome);
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    println!(
+        "{} lives, {} jobs ended, {:.0} lives a second\n{:#?}\nended after a deadline:\n{}",
+        figures.lives,
+        figures.ended,
+        figures.lives as f64 / seconds,
+        figures.faults,
+        figures.histogram()
+    );
+    Ok(true)
+}
+
+/// Returns whether every fault of the SQL is found.
+fn find_mutations(server: &Rc<SimulationServer>, (part, of): (u64, u64)) -> Result<bool> {
+    let mut missed = 0;
+    for (number, mutation) in (0..).zip(MUTATIONS).filter(|(number, _)| number % of == part - 1) {
+        let found = mutation.find(server)?;
+        missed += u32::from(found.is_none());
+        println!("{number} {}: {found:?}", mutation.file);
+    }
+    Ok(missed == 0)
+}
+
+/// Prints the smallest plan that fails so, and its story.
+pub fn tell(server: &Rc<SimulationServer>, plan: &Plan, outcome: PlanOutcome) -> Result<()> {
+    println!("seed {} fails:\n{}\n", plan.seed, outcome.violations.join("\n"));
+    let (plan, outcome) = shrink(server, plan, &[], outcome)?;
+    println!("the smallest plan that fails so:\n\n{plan}\n{}\n", outcome.story.join("\n"));
+    println!("{}\n\n{}", outcome.violations.join("\n"), serde_json::to_string_pretty(&plan)?);
+    Ok(())
+}

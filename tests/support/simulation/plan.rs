@@ -1,0 +1,352 @@
+//! Everything that is chosen beforehand in one simulation: who orders what and when, and what goes
+//! wrong. A plan follows from its seed; shrinking leaves parts of it out; a kept one is a file.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::chance::Chance;
+use super::seller::Payment;
+
+pub const USERS: u32 = 24;
+const LIVES_PER_PAYMENT: u32 = 8;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    pub seed: u64,
+    pub lives: Vec<Life>,
+    pub events: Vec<PlannedEvent>,
+    #[serde(default)]
+    pub payments: Vec<Payment>,
+}
+
+/// One order and what becomes of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Life {
+    pub number: u32,
+    pub at_ms: u64,
+    pub user: u32,
+    pub tool: LifeTool,
+    pub steps: u32,
+    pub work_ms: u64,
+    pub faults: Vec<LifeFault>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LifeTool {
+    Upscale,
+    Video,
+    TryOn,
+    Cards,
+}
+
+/// Where something goes wrong: in the order, or in what a webhook or a message sets off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scene {
+    Order,
+    Webhook,
+    Message,
+}
+
+/// What goes wrong in one life. What a provider does, it does to the first try of one step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LifeFault {
+    SubmitAnswerLost,
+    SubmitLost,
+    SubmitNotSent,
+    SubmitSlow {
+        ms: u64,
+    },
+    SubmitFull {
+        times: u32,
+    },
+    SubmitBroken,
+    SubmitRejected,
+    WorkFails,
+    WorkInterrupted,
+    WorkSilent,
+    NoFiles,
+    WebhookLost,
+    WebhookTwice {
+        after_ms: u64,
+    },
+    WebhookEarly,
+    WebhookLate {
+        ms: u64,
+    },
+    WebhookLies,
+    WebhookForged,
+    WebhookMisrouted,
+    QueryUnanswered {
+        times: u32,
+    },
+    SourceMissing {
+        ms: u64,
+    },
+    UploadFails {
+        times: u32,
+    },
+    Killed {
+        scene: Scene,
+        call: u32,
+        after: bool,
+    },
+    ConnectionBroken {
+        scene: Scene,
+        call: u32,
+        committed: bool,
+    },
+    /// A call reaches the database when its worker has given it up.
+    CallLate {
+        scene: Scene,
+        call: u32,
+        ms: u64,
+    },
+    /// A copy of a result takes so long, or as long as it may.
+    CopySlow {
+        ms: u64,
+    },
+    MessageLost,
+    MessageTwice,
+    CancelledByUser {
+        after_ms: u64,
+    },
+    CancelledByAdmin {
+        after_ms: u64,
+    },
+    RestartedByAdmin {
+        after_ms: u64,
+    },
+    OrderedTwice {
+        after_ms: u64,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedEvent {
+    pub at_ms: u64,
+    pub what: WorldEvent,
+}
+
+/// What happens to everybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WorldEvent {
+    EdgeOff { ms: u64 },
+    SqlHealerOff { ms: u64 },
+    CheckerOff { ms: u64 },
+    StorageDown { ms: u64 },
+    DatabaseDown { ms: u64 },
+    RunningHubDown { ms: u64 },
+    ReplicateDown { ms: u64 },
+    DatabaseClock { by_s: i64, ms: u64 },
+    WorkerClock { by_s: i64, ms: u64 },
+    Slots { runninghub: u32 },
+    CronKilled { call: u32 },
+}
+
+/// Which faults a tool can meet, and how often each is drawn.
+const ASYNCHRONOUS: &[fn(&mut Chance) -> LifeFault] = &[
+    |_| LifeFault::SubmitAnswerLost,
+    |_| LifeFault::SubmitLost,
+    |_| LifeFault::SubmitNotSent,
+    |chance| LifeFault::SubmitSlow { ms: chance.between(2_000, 30_000) },
+    |chance| LifeFault::SubmitFull { times: u32::try_from(chance.between(1, 3)).unwrap() },
+    |_| LifeFault::SubmitBroken,
+    |_| LifeFault::SubmitRejected,
+    |_| LifeFault::WorkFails,
+    |_| LifeFault::WorkInterrupted,
+    |_| LifeFault::WorkSilent,
+    |_| LifeFault::NoFiles,
+    |_| LifeFault::WebhookLost,
+    |_| LifeFault::WebhookLost,
+    |chance| LifeFault::WebhookTwice { after_ms: chance.between(0, 5_000) },
+    |_| LifeFault::WebhookEarly,
+    |chance| LifeFault::WebhookLate { ms: chance.between(20_000, 1_200_000) },
+    |_| LifeFault::WebhookLies,
+    |_| LifeFault::WebhookForged,
+    |_| LifeFault::WebhookMisrouted,
+    |chance| LifeFault::QueryUnanswered { times: u32::try_from(chance.between(1, 20)).unwrap() },
+    |chance| LifeFault::SourceMissing { ms: chance.between(500, 60_000) },
+    killed,
+    killed,
+    broken,
+    late,
+    |_| LifeFault::MessageLost,
+    |_| LifeFault::MessageTwice,
+];
+
+const ANY: &[fn(&mut Chance) -> LifeFault] = &[
+    |chance| LifeFault::UploadFails { times: u32::try_from(chance.between(1, 4)).unwrap() },
+    |chance| LifeFault::CancelledByUser { after_ms: chance.between(0, 60_000) },
+    |chance| LifeFault::CancelledByAdmin { after_ms: chance.between(0, 120_000) },
+    |chance| LifeFault::RestartedByAdmin { after_ms: chance.between(1_000, 900_000) },
+    |chance| LifeFault::OrderedTwice { after_ms: chance.between(0, 3_000) },
+    |chance| LifeFault::CopySlow { ms: chance.between(10_000, 200_000) },
+    killed,
+    broken,
+    late,
+    late,
+];
+
+const SYNCHRONOUS: &[fn(&mut Chance) -> LifeFault] = &[
+    |_| LifeFault::SubmitAnswerLost,
+    |_| LifeFault::SubmitNotSent,
+    |chance| LifeFault::SubmitSlow { ms: chance.between(20_000, 150_000) },
+    |_| LifeFault::SubmitBroken,
+    |_| LifeFault::SubmitRejected,
+    |_| LifeFault::NoFiles,
+    |_| LifeFault::MessageLost,
+    killed,
+    killed,
+    broken,
+];
+
+fn scene(chance: &mut Chance) -> Scene {
+    chance.pick(&[Scene::Order, Scene::Webhook, Scene::Message])
+}
+
+fn call(chance: &mut Chance) -> u32 {
+    u32::try_from(chance.between(0, 9)).unwrap()
+}
+
+fn killed(chance: &mut Chance) -> LifeFault {
+    LifeFault::Killed { scene: scene(chance), call: call(chance), after: chance.one_in(2) }
+}
+
+fn broken(chance: &mut Chance) -> LifeFault {
+    let (scene, call) = (scene(chance), call(chance));
+    LifeFault::ConnectionBroken { scene, call, committed: chance.one_in(2) }
+}
+
+fn late(chance: &mut Chance) -> LifeFault {
+    let (scene, call) = (scene(chance), call(chance));
+    LifeFault::CallLate { scene, call, ms: chance.between(10_000, 400_000) }
+}
+
+impl Plan {
+    /// So many lives, which begin within some minutes.
+    pub fn new(seed: u64, lives: u32) -> Self {
+        let mut chance = Chance::new(seed, "plan");
+        let minutes = u64::from(lives).div_ceil(4).clamp(4, 30);
+        let mut lives: Vec<Life> =
+            (0..lives).map(|number| Life::new(&mut chance, number, minutes * 60_000)).collect();
+        lives.sort_by_key(|life| life.at_ms);
+        let count = chance.between(0, 8);
+        let events = (0..count).map(|_| PlannedEvent {
+            at_ms: chance.between(0, minutes * 60_000),
+            what: WorldEvent::new(&mut chance),
+        });
+        let mut events: Vec<PlannedEvent> = events.collect();
+        events.sort_by_key(|event| event.at_ms);
+        keep_a_healer(&mut events);
+        let count = u32::try_from(lives.len()).unwrap() / LIVES_PER_PAYMENT;
+        let payments =
+            (0..count).map(|number| Payment::new(&mut chance, number, minutes * 60_000)).collect();
+        Self { seed, lives, events, payments }
+    }
+}
+
+impl Plan {
+    /// When the last order or event of a seller begins.
+    pub fn last_ms(&self) -> u64 {
+        let events = self.payments.iter().flat_map(|payment| &payment.events);
+        let events = events.map(|event| event.at_ms);
+        self.lives.iter().map(|life| life.at_ms).chain(events).max().unwrap_or(0)
+    }
+}
+
+/// Either of the two healers is enough, and one there must be.
+fn keep_a_healer(events: &mut Vec<PlannedEvent>) {
+    let is_edge = |event: &PlannedEvent| matches!(event.what, WorldEvent::EdgeOff { .. });
+    if events.iter().any(is_edge) {
+        events.retain(|event| !matches!(event.what, WorldEvent::SqlHealerOff { .. }));
+    }
+}
+
+impl Life {
+    fn new(chance: &mut Chance, number: u32, within_ms: u64) -> Self {
+        use LifeTool::{Cards, TryOn, Upscale, Video};
+        let tool = chance.pick(&[Upscale, Upscale, Upscale, Video, TryOn, TryOn, Cards]);
+        let steps = match tool {
+            Upscale | Video => 1,
+            TryOn | Cards => u32::try_from(chance.between(1, 3)).unwrap(),
+        };
+        let count = [0, 1, 1, 2, 2, 3, 4][usize::try_from(chance.between(0, 6)).unwrap()];
+        let own = if tool == Cards { SYNCHRONOUS } else { ASYNCHRONOUS };
+        let faults = (0..count).map(|_| {
+            let list = if chance.one_in(3) { ANY } else { own };
+            chance.pick(list)(chance)
+        });
+        Self {
+            number,
+            tool,
+            steps,
+            faults: faults.collect(),
+            at_ms: chance.between(0, within_ms),
+            user: u32::try_from(chance.between(0, u64::from(USERS) - 1)).unwrap(),
+            work_ms: chance.between(2_000, 45_000),
+        }
+    }
+
+    pub fn has(&self, is_it: impl Fn(&LifeFault) -> bool) -> bool {
+        self.faults.iter().any(is_it)
+    }
+}
+
+impl WorldEvent {
+    fn new(chance: &mut Chance) -> Self {
+        let ms = chance.between(30_000, 900_000);
+        let short = chance.between(2_000, 90_000);
+        let by_s = chance.pick(&[-600, -300, -60, 60, 300, 600]);
+        match chance.between(0, 10) {
+            0 | 1 => Self::EdgeOff { ms },
+            2 => Self::SqlHealerOff { ms },
+            3 => Self::CheckerOff { ms },
+            4 => Self::StorageDown { ms: short },
+            5 => Self::DatabaseDown { ms: short },
+            6 => Self::RunningHubDown { ms: short },
+            7 => Self::ReplicateDown { ms: short },
+            8 => Self::WorkerClock { by_s, ms },
+            9 => Self::Slots { runninghub: u32::try_from(chance.between(1, 4)).unwrap() },
+            _ => Self::CronKilled { call: call(chance) },
+        }
+    }
+}
+
+/// Minutes and seconds of a time since the beginning.
+pub fn clock(ms: u64) -> String {
+    format!("{:02}:{:06.3}", ms / 60_000, (ms % 60_000) as f64 / 1_000.0)
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "seed {}", self.seed)?;
+        for event in &self.events {
+            writeln!(f, "{}  {:?}", clock(event.at_ms), event.what)?;
+        }
+        for life in &self.lives {
+            writeln!(f, "{}  {life}", clock(life.at_ms))?;
+        }
+        for payment in &self.payments {
+            let Payment { user, hundreds, .. } = payment;
+            let (id, credits) = (payment.id(), hundreds * 100);
+            writeln!(f, "{id}: user {user} buys {credits} credits")?;
+            for event in &payment.events {
+                writeln!(f, "{}  {:?} of {id}", clock(event.at_ms), event.what)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Life {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { number, user, tool, steps, work_ms, faults, .. } = self;
+        write!(f, "life {number}: user {user} orders {tool:?}, {steps} steps of {work_ms} ms")?;
+        faults.iter().try_for_each(|fault| write!(f, "; {fault:?}"))
+    }
+}

@@ -1,0 +1,273 @@
+//! A Postgres whose clock is the simulation's, and a database of it that is called as PostgREST
+//! calls one.
+//!
+//! `clock.c` is preloaded into the server and reads the time from a file. Everything runs on one
+//! connection, one call after the other, so that a seed gives the same times.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::PathBuf;
+use std::process::Command;
+use std::rc::Rc;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use tokio::runtime::Runtime;
+use tokio_postgres::types::Json;
+use tokio_postgres::{Client, Statement};
+use xtask::postgres::{self, Postgres};
+
+use crate::database::{close, embedded};
+use crate::session::SqlError;
+
+/// When every simulation begins: 2030-01-01, in milliseconds since 1970.
+pub const BEGIN_MS: u64 = 1_893_456_000_000;
+const TEMPLATE: &str = "simulation";
+
+/// A server with a template of our database, at the simulation's time.
+pub struct SimulationServer {
+    runtime: Runtime,
+    base: String,
+    clock: File,
+    count: Cell<u32>,
+    /// The database of the plan before, for the next plan.
+    used: RefCell<Option<OpenDatabase>>,
+    home: PathBuf,
+    _postgres: Postgres,
+}
+
+impl SimulationServer {
+    pub fn start() -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let name = format!("unstuck-clock-{}", xtask::keys::random_hex(6)?);
+        let home = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&home)?;
+        std::fs::set_permissions(&home, PermissionsExt::from_mode(0o755))?;
+        let (library, path) = (home.join("clock.so"), home.join("now"));
+        compile(&library)?;
+        let clock = File::create(&path)?;
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644))?;
+        write_clock(&clock, BEGIN_MS)?;
+        let env = vec![
+            ("LD_PRELOAD".to_owned(), library.display().to_string()),
+            ("UNSTUCK_CLOCK".to_owned(), path.display().to_string()),
+        ];
+        let (port, postgres) = runtime.block_on(embedded(env))?;
+        let base = format!("postgres://postgres:postgres@127.0.0.1:{port}");
+        runtime.block_on(make_template(&base))?;
+        let (count, used) = (Cell::new(0), RefCell::new(None));
+        Ok(Self { runtime, base, clock, count, used, home, _postgres: postgres })
+    }
+
+    /// A database without jobs, with `changes` applied to it.
+    pub fn database(self: &Rc<Self>, changes: &[String]) -> Result<SimulationDatabase> {
+        self.set_clock(BEGIN_MS);
+        let used = self.used.take().filter(|used| used.changes == changes);
+        let open = self.runtime.block_on(async {
+            match used {
+                Some(used) => {
+                    used.owner.batch_execute("select auditor.begin_anew()").await?;
+                    anyhow::Ok(used)
+                }
+                None => self.open(changes).await,
+            }
+        })?;
+        Ok(SimulationDatabase { server: Rc::clone(self), open: Some(open) })
+    }
+
+    async fn open(&self, changes: &[String]) -> Result<OpenDatabase> {
+        self.count.set(self.count.get() + 1);
+        let name = format!("simulation_{}", self.count.get());
+        let admin = postgres::connect(&format!("{}/postgres", self.base)).await?;
+        admin.batch_execute(&format!("create database {name} template {TEMPLATE}")).await?;
+        let url = format!("{}/{name}", self.base);
+        let owner = postgres::connect(&url).await?;
+        for change in changes {
+            owner.batch_execute(change).await.with_context(|| change.clone())?;
+        }
+        let api = postgres::connect(&url).await?;
+        api.batch_execute(
+            "set role service_role;
+            select set_config('request.jwt.claims', '{\"role\": \"service_role\"}', false)",
+        )
+        .await?;
+        Ok(OpenDatabase {
+            changes: changes.to_vec(),
+            owner,
+            api,
+            is_healer: Cell::new(false),
+            statements: RefCell::default(),
+        })
+    }
+
+    /// Sets the time of the database, in milliseconds since 1970.
+    pub fn set_clock(&self, ms: u64) {
+        write_clock(&self.clock, ms).expect("the clock's file is ours");
+    }
+}
+
+impl Drop for SimulationServer {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.home);
+    }
+}
+
+fn write_clock(clock: &File, ms: u64) -> Result<()> {
+    Ok(clock.write_all_at(&(ms * 1_000).to_ne_bytes(), 0)?)
+}
+
+fn compile(library: &std::path::Path) -> Result<()> {
+    let source = xtask::paths::root().join("tests/support/simulation/clock.c");
+    let status = Command::new("cc")
+        .args(["-O2", "-shared", "-fPIC", "-o"])
+        .args([library, &source])
+        .status()
+        .context("the simulation needs a C compiler (`cc`) for Postgres' clock")?;
+    anyhow::ensure!(status.success(), "cc cannot compile {}", source.display());
+    Ok(())
+}
+
+async fn make_template(base: &str) -> Result<()> {
+    let admin_url = format!("{base}/postgres");
+    let admin = postgres::connect(&admin_url).await?;
+    for setting in ["autovacuum", "synchronous_commit"] {
+        admin.batch_execute(&format!("alter system set {setting} = off")).await?;
+    }
+    admin.batch_execute("select pg_reload_conf()").await?;
+    admin.batch_execute(&format!("create database {TEMPLATE}")).await?;
+    let client = postgres::connect(&format!("{base}/{TEMPLATE}")).await?;
+    postgres::install(&client, false).await?;
+    client.batch_execute(include_str!("changes.sql")).await?;
+    drop(client);
+    close(&admin_url, TEMPLATE).await
+}
+
+/// How a function is called.
+struct PreparedCall {
+    statement: Statement,
+    /// It answers with one value in place of rows.
+    is_scalar: bool,
+}
+
+/// What becomes of the transaction of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    Commit,
+    /// The connection broke before the commit.
+    RollBack,
+}
+
+/// A database with its connections, which know the functions that they have called.
+struct OpenDatabase {
+    changes: Vec<String>,
+    owner: Client,
+    api: Client,
+    is_healer: Cell<bool>,
+    statements: RefCell<BTreeMap<String, PreparedCall>>,
+}
+
+impl OpenDatabase {
+    /// Prepares the call of a function with arguments of these names, once.
+    async fn prepare(&self, function: &str, args: &Value) -> Result<String, SqlError> {
+        let names: Vec<&String> = args.as_object().map(|args| args.keys().collect()).unwrap();
+        let key = format!("{function}({names:?})");
+        if self.statements.borrow().contains_key(&key) {
+            return Ok(key);
+        }
+        let sql = "select not proretset and prorettype::regtype::oid not in (
+              select oid from pg_type where typtype in ('c', 'p') and typname <> 'void'),
+            coalesce((select jsonb_object_agg(n, format_type(t, null))
+              from unnest(p.proargnames, coalesce(p.proallargtypes, p.proargtypes::oid[])) a (n, t)
+            ), '{}')
+          from pg_proc p where pronamespace = 'unstuck'::regnamespace and proname = $1";
+        let row = self.owner.query_one(sql, &[&function]).await?;
+        let (is_scalar, types): (bool, Value) = (row.get(0), row.get(1));
+        let columns: Vec<String> =
+            names.iter().map(|name| format!("{name} {}", types[*name].as_str().unwrap())).collect();
+        let passed: Vec<String> = names.iter().map(|name| format!("{name} => a.{name}")).collect();
+        let (from, passed) = match names.is_empty() {
+            true => (String::new(), String::new()),
+            false => {
+                (format!("jsonb_to_record($1) as a({}),", columns.join(", ")), passed.join(", "))
+            }
+        };
+        let alias = if is_scalar { "f(value)" } else { "f" };
+        let sql = format!(
+            "select coalesce(jsonb_agg(to_jsonb(r)), '[]'), $1::jsonb is null from (
+             select f.* from {from} lateral unstuck.{function}({passed}) as {alias}) r"
+        );
+        let statement = self.api.prepare(&sql).await?;
+        self.statements.borrow_mut().insert(key.clone(), PreparedCall { statement, is_scalar });
+        Ok(key)
+    }
+}
+
+/// The database of one plan. The next plan uses it, too.
+pub struct SimulationDatabase {
+    server: Rc<SimulationServer>,
+    open: Option<OpenDatabase>,
+}
+
+impl SimulationDatabase {
+    fn open(&self) -> &OpenDatabase {
+        self.open.as_ref().expect("it is open until it is dropped")
+    }
+
+    /// Calls a function as the service role. The answer is what PostgREST answers.
+    pub fn call(
+        &self,
+        function: &str,
+        args: &Value,
+        is_healer: bool,
+        ending: Ending,
+    ) -> Result<Value, SqlError> {
+        let open = self.open();
+        self.server.runtime.block_on(async {
+            if open.is_healer.replace(is_healer) != is_healer {
+                let caller = if is_healer { "{\"x-unstuck-caller\": \"healer\"}" } else { "" };
+                let sql = format!("select set_config('request.headers', '{caller}', false)");
+                open.api.batch_execute(&sql).await?;
+            }
+            let key = open.prepare(function, args).await?;
+            let statements = open.statements.borrow();
+            let prepared = &statements[&key];
+            if ending == Ending::RollBack {
+                open.api.batch_execute("begin").await?;
+            }
+            let rows = open.api.query(&prepared.statement, &[&Json(args)]).await;
+            if ending == Ending::RollBack {
+                open.api.batch_execute("rollback").await?;
+            }
+            let answer: Value = rows?[0].get(0);
+            Ok(if prepared.is_scalar { answer[0]["value"].clone() } else { answer })
+        })
+    }
+
+    /// Runs a statement as the owner.
+    pub fn exec(&self, sql: &str) {
+        let run = self.server.runtime.block_on(self.open().owner.batch_execute(sql));
+        if let Err(error) = run {
+            panic!("{}\n{sql}", SqlError::from(error));
+        }
+    }
+
+    /// The rows of a query as JSON objects, as the owner.
+    pub fn rows(&self, sql: &str) -> Vec<Value> {
+        let sql = format!("select to_jsonb(r) from ({sql}) r");
+        let rows = self.server.runtime.block_on(self.open().owner.query(&sql, &[]));
+        let rows = rows.unwrap_or_else(|error| panic!("{}\n{sql}", SqlError::from(error)));
+        rows.iter().map(|row| row.get(0)).collect()
+    }
+
+    pub fn set_clock(&self, ms: u64) {
+        self.server.set_clock(ms);
+    }
+}
+
+impl Drop for SimulationDatabase {
+    fn drop(&mut self) {
+        self.server.used.replace(self.open.take());
+    }
+}
