@@ -12,6 +12,7 @@ use super::deployment::{
     PLACEMENT_REGION, SUPABASE_TOKEN,
 };
 use super::files::{OwnFile, Secrets};
+use crate::address::DatabaseAddress;
 use crate::function::Function;
 
 /// Cloudflare's longest name of a Worker that has an address on workers.dev, and of a queue.
@@ -235,21 +236,14 @@ fn malformed(name: &str, value: &str) -> Option<String> {
 }
 
 fn database_url(value: &str) -> Option<String> {
-    let Ok(config) = value.parse::<tokio_postgres::Config>() else {
-        let form = "postgresql://user:password@host:5432/…";
-        return Some(format!("is no connection string ({form})"));
+    let address = match DatabaseAddress::parse(value) {
+        Ok(address) => address,
+        Err(fault) => return Some(format!("{fault:#}")),
     };
-    if config.get_password().is_none() {
+    if address.config.get_password().is_none() {
         return Some("holds no password".to_owned());
     }
-    if config.get_ports().contains(&6543) {
-        return Some(
-            "names the transaction pooler (port 6543); take the session pooler or the direct \
-             connection (port 5432)"
-                .to_owned(),
-        );
-    }
-    None
+    address.connector().err().map(|fault| format!("{fault:#}"))
 }
 
 fn functions_url(value: &str) -> Option<String> {
@@ -287,16 +281,8 @@ fn project_of(url: &str) -> Option<String> {
     host.strip_suffix(".supabase.co").map(str::to_owned)
 }
 
-/// The project that a connection string names, by its host or by the pooler's user.
 fn project_of_database(url: &str) -> Option<String> {
-    let config: tokio_postgres::Config = url.parse().ok()?;
-    let of_host = config.get_hosts().iter().find_map(|host| match host {
-        tokio_postgres::config::Host::Tcp(host) => {
-            host.strip_prefix("db.")?.strip_suffix(".supabase.co").map(str::to_owned)
-        }
-        tokio_postgres::config::Host::Unix(_) => None,
-    });
-    of_host.or_else(|| config.get_user()?.strip_prefix("postgres.").map(str::to_owned))
+    DatabaseAddress::parse(url).ok()?.project()
 }
 
 fn contradictions(file: &OwnFile, secrets: &Secrets) -> Vec<String> {

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use crate::address::DatabaseAddress;
 use crate::deploy::deployment::Deployment;
 
 pub(super) const ADDRESS: &str = "https://api.supabase.com";
@@ -79,13 +80,9 @@ fn of_url(deployment: &Deployment) -> Option<String> {
     is_project(url.host_str()?.strip_suffix(HOSTED)?)
 }
 
-/// The project of `db.<project>.supabase.co`, or of the pooler's user `postgres.<project>`.
+/// The project that the connection string names.
 fn of_database(deployment: &Deployment) -> Option<String> {
-    let url = reqwest::Url::parse(&deployment.access.database_url).ok()?;
-    let host = url.host_str()?;
-    let direct = host.strip_prefix("db.").and_then(|host| host.strip_suffix(HOSTED));
-    let pooled = || host.ends_with(".pooler.supabase.com").then(|| url.username().split_once('.'));
-    is_project(direct.or_else(|| pooled().flatten().map(|(_, project)| project))?)
+    DatabaseAddress::parse(&deployment.access.database_url).ok()?.project()
 }
 
 fn is_project(name: &str) -> Option<String> {
