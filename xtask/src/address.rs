@@ -21,7 +21,7 @@ use crate::tls::{self, Trust};
 
 /// The port at which Supabase's pooler gives a connection away after each transaction.
 const TRANSACTION_POOLER: u16 = 6543;
-const FORM: &str = "is no connection string (postgresql://user:password@host:5432/database)";
+const FORM: &str = "is no address of a database (postgresql://user:password@host:5432/database)";
 
 pub struct DatabaseAddress {
     pub config: Config,
@@ -267,7 +267,7 @@ mod tests {
     fn an_address_without_a_session_is_refused_in_words() {
         let pooler = "aws-0-eu-west-1.pooler.supabase.com";
         for (url, words) in [
-            ("https://db.example.org", "is no connection string"),
+            ("https://db.example.org", "is no address of a database"),
             ("postgresql://u:secret@h:port/d", "invalid value for option `port`"),
             ("postgresql://u:secret@h/d?colour=red", "unknown option `colour`"),
             ("postgresql://u:sec@ret@h/d", "%40"),

@@ -2,16 +2,17 @@
 //! No fault shows a secret's value.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use base64::Engine as _;
 use shared::core::config::{Config, GROUPS, Setting};
 
 use super::deployment::{
-    CLOUDFLARE_TOKEN, DATABASE_URL, DEPLOYMENT_ID, DERIVED, FUNCTIONS_URL, MADE_SECRETS,
-    PLACEMENT_REGION, SUPABASE_TOKEN,
+    ACCOUNT_ID, ANON_KEY, CLOUDFLARE_TOKEN, DATABASE_URL, DEPLOYMENT_ID, DERIVED, FUNCTIONS_URL,
+    MADE_SECRETS, PLACEMENT_REGION, REPLICATE_SECRET, SERVICE_KEY, SUPABASE_TOKEN, default_vars,
 };
-use super::files::{OwnFile, Secrets};
+use super::files::{LACK, OwnFile, Secrets, SettingFault};
 use crate::address::DatabaseAddress;
 use crate::function::Function;
 
@@ -20,6 +21,22 @@ const NAME_LENGTH: usize = 63;
 /// Cloudflare's longest value of a variable.
 const VALUE_LENGTH: usize = 5 * 1024;
 const SECRET_LENGTH: usize = 24;
+/// What stands above [settings].
+const HEAD: [&str; 3] = ["prefix", ACCOUNT_ID, "admin_email"];
+/// The numbers with which a function still works. A plan of Cloudflare allows 50 to 10,000
+/// subrequests, and a consumer of a queue runs for 15 minutes.
+const BOUNDS: [(&str, RangeInclusive<u32>); 3] = [
+    ("SUBREQUEST_BUDGET", 50..=10_000),
+    ("LLM_STALL_MS", 1_000..=900_000),
+    ("LLM_MAX_TOKENS", 256..=1_000_000),
+];
+/// Secrets that are not the same one.
+const TWO_SECRETS: [(&str, &str); 4] = [
+    ("WEBHOOK_SECRET_PREVIOUS", "WEBHOOK_SECRET"),
+    ("CRON_SECRET", "WEBHOOK_SECRET"),
+    ("CRON_SECRET", SERVICE_KEY),
+    ("GEMINI_API_KEY_2", "GEMINI_API_KEY"),
+];
 
 /// Whether a character may stand in the name of a Worker and of a queue.
 pub(super) fn is_plain(letter: char) -> bool {
@@ -30,26 +47,28 @@ fn is_id(letter: char) -> bool {
     letter.is_ascii_alphanumeric() || ".-_".contains(letter)
 }
 
-/// Every fault of the two files.
+/// Every fault of the two files, but that a value is missing which is `to_come`.
 pub(super) fn file(
     file: &OwnFile,
     secrets: &Secrets,
     functions: &[Function],
-    defaults: &BTreeMap<String, String>,
-) -> Vec<String> {
+    to_come: &BTreeSet<&str>,
+) -> Vec<SettingFault> {
     let mut faults = names(file, functions);
     faults.extend(unknown(file, secrets));
-    faults.extend(missing(file, secrets, functions, defaults));
+    faults.extend(missing(file, secrets, functions));
+    faults.retain(|fault| !to_come.iter().any(|name| fault.is_lack_of(name)));
     let written = file.settings.iter().chain(&secrets.values);
     for (name, value) in written.filter(|(_, value)| !value.is_empty()) {
-        faults.extend(wrong(name, value).map(|fault| format!("{name}: {fault}")));
+        faults.extend(wrong(name, value).map(|words| SettingFault::of(name, words)));
     }
     faults.extend(contradictions(file, secrets));
-    faults
+    faults.into_iter().map(|fault| fault.found_in([&secrets.places, &file.places])).collect()
 }
 
-/// Another deployment in the same account with the same prefix has the same Workers.
-pub(super) fn siblings(dir: &Path, name: &str, file: &OwnFile) -> Vec<String> {
+/// Another deployment in the same account with the same prefix has the same Workers. An account
+/// that is not written may be any.
+pub(super) fn siblings(dir: &Path, name: &str, file: &OwnFile) -> Vec<SettingFault> {
     let Ok(entries) = dir.read_dir() else {
         return Vec::new();
     };
@@ -61,40 +80,66 @@ pub(super) fn siblings(dir: &Path, name: &str, file: &OwnFile) -> Vec<String> {
         })
         .collect();
     names.sort();
+    let may_be_same = |one: &str, other: &str| one == other || one.is_empty() || other.is_empty();
     names.retain(|other| {
         OwnFile::read(dir, other).is_ok_and(|(other, _)| {
-            other.account_id == file.account_id && other.prefix == file.prefix
+            may_be_same(&other.account_id, &file.account_id) && other.prefix == file.prefix
         })
     });
     let fault = |other: String| {
-        format!("prefix: the deployment {other} has the same one in the same account")
+        let words = format!(
+            "the deployment {other} has the same one in the same account; where it is another \
+             account, write both account_id"
+        );
+        SettingFault::of("prefix", words).found_in([&file.places, &file.places])
     };
     names.into_iter().map(fault).collect()
 }
 
-fn names(file: &OwnFile, functions: &[Function]) -> Vec<String> {
+fn names(file: &OwnFile, functions: &[Function]) -> Vec<SettingFault> {
     let mut faults = Vec::new();
+    let mut say = |name: &str, words: String| faults.push(SettingFault::of(name, words));
     let id = &file.account_id;
     if id.is_empty() {
-        faults.push("account_id: missing; the dashboard of Workers shows it".to_owned());
+        say(ACCOUNT_ID, format!("{LACK} The dashboard of Workers shows it."));
     } else if let Some(fault) = placeholder(id) {
-        faults.push(format!("account_id: {fault}"));
+        say(ACCOUNT_ID, fault);
     } else if id.len() != 32 || !id.chars().all(|letter| letter.is_ascii_hexdigit()) {
-        faults.push("account_id: is not 32 hexadecimal digits".to_owned());
+        say(ACCOUNT_ID, "is not 32 hexadecimal digits".to_owned());
     }
-    let longest = functions.iter().map(|function| function.name.len()).max().unwrap_or_default();
+    let longest = functions.iter().max_by_key(|function| function.name.len());
+    let longest = longest.map(|function| function.name.as_str()).unwrap_or_default();
     if !file.prefix.chars().all(is_plain) || file.prefix.starts_with('-') {
-        faults.push("prefix: has small letters, digits and `-`, and starts with no `-`".to_owned());
-    } else if file.prefix.len() + longest > NAME_LENGTH {
-        faults.push(format!("prefix: is longer than {} letters", NAME_LENGTH - longest));
+        let words = "has small letters, digits and `-`, and starts with no `-`";
+        say("prefix", words.to_owned());
+    } else if file.prefix.len() + longest.len() > NAME_LENGTH {
+        let most = NAME_LENGTH - longest.len();
+        say(
+            "prefix",
+            format!("is longer than {most} letters, and {longest} would be over {NAME_LENGTH}"),
+        );
     }
     let email = file.admin_email.as_deref();
     if let Some(fault) = email.and_then(placeholder) {
-        faults.push(format!("admin_email: {fault}"));
-    } else if email.is_some_and(|email| !email.contains('@') || email.contains(' ')) {
-        faults.push("admin_email: is no address".to_owned());
+        say("admin_email", fault);
+    } else if email.is_some_and(|email| !is_email(email)) {
+        say("admin_email", "is no e-mail address".to_owned());
     }
     faults
+}
+
+fn is_email(text: &str) -> bool {
+    let Some((user, host)) = text.split_once('@') else {
+        return false;
+    };
+    let is_label =
+        |label: &str| !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || c == '-');
+    let is_of_user = |c: char| !c.is_whitespace() && !",;<>()\"".contains(c);
+    let labels: Vec<&str> = host.split('.').collect();
+    !user.is_empty()
+        && user.chars().all(is_of_user)
+        && labels.len() > 1
+        && labels.into_iter().all(is_label)
 }
 
 fn find(name: &str) -> Option<&'static Setting> {
@@ -102,23 +147,36 @@ fn find(name: &str) -> Option<&'static Setting> {
 }
 
 /// Names that mean nothing, and settings in the wrong file.
-fn unknown(file: &OwnFile, secrets: &Secrets) -> Vec<String> {
+fn unknown(file: &OwnFile, secrets: &Secrets) -> Vec<SettingFault> {
     let mut faults = Vec::new();
     for name in file.settings.keys().filter(|name| *name != PLACEMENT_REGION) {
-        match find(name).map(|setting| setting.example.is_some()) {
-            Some(true) => {}
-            Some(false) => faults.push(format!("{name}: is a secret; it belongs into the secrets")),
-            None if is_of_deploying(name) => {
-                faults.push(format!("{name}: is a secret; it belongs into the secrets"));
+        let is_public = find(name).map(|setting| setting.example.is_some());
+        let words = match is_public.or(is_of_deploying(name).then_some(false)) {
+            Some(true) => continue,
+            Some(false) if secrets.values.contains_key(name) => {
+                "is a secret, and stands in the secrets; remove it here, and make a new one if \
+                 others have seen it"
+                    .to_owned()
             }
-            None => faults.push(format!("{name}: no function reads it{}", near(name))),
-        }
+            Some(false) => "is a secret; it belongs into the secrets".to_owned(),
+            None if HEAD.contains(&name.as_str()) => "belongs above [settings]".to_owned(),
+            None => format!("no function reads it{}", near(name)),
+        };
+        let fault = SettingFault::of(name, words);
+        faults.push(fault.found_in([&file.places, &secrets.places]));
     }
     for name in secrets.values.keys().filter(|name| !is_of_deploying(name)) {
         match find(name).map(|setting| setting.example.is_some()) {
             Some(false) => {}
-            Some(true) => faults.push(format!("{name}: is no secret; it belongs under [settings]")),
-            None => faults.push(format!("{name}: no function reads it{}", near(name))),
+            Some(true) if file.settings.contains_key(name) => {
+                faults.push(SettingFault::of(name, "stands under [settings], too; remove it here"));
+            }
+            Some(true) => {
+                faults.push(SettingFault::of(name, "is no secret; it belongs under [settings]"))
+            }
+            None => {
+                faults.push(SettingFault::of(name, format!("no function reads it{}", near(name))))
+            }
         }
     }
     faults
@@ -128,49 +186,72 @@ fn is_of_deploying(name: &str) -> bool {
     [CLOUDFLARE_TOKEN, DATABASE_URL, SUPABASE_TOKEN].contains(&name)
 }
 
-/// A setting that has all but a few letters of the name.
+/// The name that differs by the fewest letters.
 fn near(name: &str) -> String {
-    let letters = |name: &str| name.chars().collect::<BTreeSet<_>>();
+    const MOST: usize = 3;
     let settings = GROUPS.iter().flat_map(|group| group.settings).map(|setting| setting.name);
-    let close = settings.filter(|known| {
-        let same = known.len().abs_diff(name.len()) <= 2;
-        same && letters(known).symmetric_difference(&letters(name)).count() <= 2
-    });
-    let close: Vec<&str> = close.collect();
-    match close.first() {
-        Some(known) => format!("; is {known} meant?"),
+    let all = settings.chain([CLOUDFLARE_TOKEN, DATABASE_URL, SUPABASE_TOKEN]).chain(HEAD);
+    let closest = all.map(|known| (distance(known, name), known)).min();
+    match closest.filter(|(letters, _)| *letters <= MOST) {
+        Some((_, known)) => format!("; is {known} meant?"),
         None => String::new(),
     }
 }
 
-fn missing(
+/// How many letters must be put, removed or replaced to make one text of the other.
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.chars().count()).collect();
+    for (at, letter) in one.chars().enumerate() {
+        let mut last = at + 1;
+        let mut next = vec![last];
+        for ((same, above), here) in other.chars().zip(&row).zip(row.iter().skip(1)) {
+            let replaced = above + usize::from(same != letter);
+            last = replaced.min(here + 1).min(last + 1);
+            next.push(last);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+/// The needed values that nobody wrote.
+pub(super) fn lacking(
     file: &OwnFile,
     secrets: &Secrets,
     functions: &[Function],
-    defaults: &BTreeMap<String, String>,
-) -> Vec<String> {
-    let mut names: BTreeSet<&str> =
-        functions.iter().flat_map(|function| &function.secrets_required).map(|s| &**s).collect();
-    names.extend([CLOUDFLARE_TOKEN, DATABASE_URL]);
-    names.retain(|name| !MADE_SECRETS.contains(name) && !secrets.values.contains_key(*name));
-    let mut faults: Vec<String> = names.into_iter().map(lacking).collect();
-    for (name, value) in defaults {
-        let given = file.settings.get(name).is_some_and(|value| !value.is_empty());
-        let derived = DERIVED.contains(&name.as_str());
-        if !given && !derived && placeholder(value).is_some() {
-            faults.push(lacking(name));
+) -> BTreeSet<String> {
+    let required = functions.iter().flat_map(|function| &function.secrets_required).cloned();
+    let mut names: BTreeSet<String> = required.collect();
+    names.extend([CLOUDFLARE_TOKEN, DATABASE_URL].map(str::to_owned));
+    names.retain(|name| {
+        !MADE_SECRETS.contains(&name.as_str()) && !secrets.values.contains_key(name)
+    });
+    for (name, value) in default_vars(functions) {
+        let given = file.settings.get(&name).is_some_and(|value| !value.is_empty());
+        if !given && !DERIVED.contains(&name.as_str()) && placeholder(&value).is_some() {
+            names.insert(name);
         }
     }
-    faults
+    names
 }
 
-fn lacking(name: &str) -> String {
-    let words = match name {
-        CLOUDFLARE_TOKEN => "a token of Cloudflare that may edit Workers and queues",
-        DATABASE_URL => "the connection string of the project's database",
-        _ => find(name).map_or("", |setting| setting.words.trim()),
+fn missing(file: &OwnFile, secrets: &Secrets, functions: &[Function]) -> Vec<SettingFault> {
+    let fault = |name: String| {
+        let words = match name.as_str() {
+            CLOUDFLARE_TOKEN => "A token of Cloudflare that may edit Workers and queues.",
+            DATABASE_URL => "The connection string of the project's database.",
+            _ => find(&name).map_or("", |setting| setting.words.trim()),
+        };
+        let other = match name.as_str() {
+            SERVICE_KEY | ANON_KEY => {
+                " It is fetched where SUPABASE_ACCESS_TOKEN is given and SUPABASE_URL or \
+                 DATABASE_URL names the project."
+            }
+            _ => "",
+        };
+        SettingFault::of(&name, format!("{LACK} {words}{other}"))
     };
-    format!("{name}: missing. {words}")
+    lacking(file, secrets, functions).into_iter().map(fault).collect()
 }
 
 /// What of a text was never replaced.
@@ -188,25 +269,20 @@ pub(crate) fn placeholder(value: &str) -> Option<String> {
 
 /// The fault of one value.
 fn wrong(name: &str, value: &str) -> Option<String> {
-    if let Some(fault) = placeholder(value) {
+    if let Some(fault) = placeholder(value).or_else(|| spelling(name, value)) {
         return Some(fault);
     }
-    if value.len() > VALUE_LENGTH {
-        return Some("is longer than 5 KB".to_owned());
-    }
-    if value.chars().any(|letter| letter.is_control() && letter != '\n') {
-        return Some("holds a control character".to_owned());
-    }
     match name {
-        CLOUDFLARE_TOKEN | SUPABASE_TOKEN if value.contains(' ') => {
-            Some("holds a space".to_owned())
-        }
         DATABASE_URL => database_url(value),
         FUNCTIONS_URL => functions_url(value),
-        "SUPABASE_SERVICE_ROLE_KEY" => key(value, "service_role", "sb_secret_"),
-        "SUPABASE_ANON_KEY" => key(value, "anon", "sb_publishable_"),
-        "REPLICATE_WEBHOOK_SECRET" if !value.starts_with("whsec_") => {
-            Some("does not start with whsec_".to_owned())
+        "SUPABASE_URL" => supabase_url(value),
+        SERVICE_KEY => key(value, "service_role", "sb_secret_"),
+        ANON_KEY => key(value, "anon", "sb_publishable_"),
+        SUPABASE_TOKEN => starts(value, &["sbp_"]),
+        REPLICATE_SECRET => starts(value, &["whsec_"]),
+        "STRIPE_API_KEY" => starts(value, &["rk_live_", "rk_test_", "sk_live_", "sk_test_"]),
+        "PURCHASE_STRIPE_SECRETS" => {
+            value.split(',').find_map(|secret| starts(secret.trim(), &["whsec_"]))
         }
         _ if MADE_SECRETS.contains(&name) && value.len() < SECRET_LENGTH => Some(format!(
             "is shorter than {SECRET_LENGTH} letters; remove the line to have one made"
@@ -218,8 +294,38 @@ fn wrong(name: &str, value: &str) -> Option<String> {
         PLACEMENT_REGION if !value.contains(':') => {
             Some("is not `<cloud>:<region>`, as aws:us-east-1".to_owned())
         }
+        "BUY_URL" if !value.starts_with("https://") => {
+            Some("does not start with https://".to_owned())
+        }
         _ => malformed(name, value),
     }
+}
+
+/// Letters that no value of that form has.
+fn spelling(name: &str, value: &str) -> Option<String> {
+    let form = find(name).map_or("text", |setting| setting.form);
+    let is_json = form.starts_with("JSON");
+    let is_one = !is_json && !form.contains("separated");
+    let quoted = ['"', '\'', '`'].iter().any(|quote| value.starts_with(*quote));
+    let words = if value.len() > VALUE_LENGTH {
+        "is longer than 5 KB"
+    } else if value.chars().any(|c| c.is_control() && !(is_json && c.is_ascii_whitespace())) {
+        "holds a control character, as the end of a line"
+    } else if !is_json && quoted {
+        "has quotes inside its quotes"
+    } else if is_one && value.contains(char::is_whitespace) {
+        "holds a space"
+    } else if is_one && !value.is_ascii() {
+        "holds a letter that is not ASCII"
+    } else {
+        return None;
+    };
+    Some(words.to_owned())
+}
+
+fn starts(value: &str, with: &[&str]) -> Option<String> {
+    let fits = with.iter().any(|start| value.starts_with(start));
+    (!fits).then(|| format!("does not start with {}", with.join(" or ")))
 }
 
 /// What a function would say of the value.
@@ -232,7 +338,22 @@ fn malformed(name: &str, value: &str) -> Option<String> {
     if setting.form == "URL" && !value.starts_with("https://") {
         return Some("does not start with https://".to_owned());
     }
-    None
+    let (_, range) = BOUNDS.iter().find(|(bounded, _)| *bounded == name)?;
+    let within = value.parse().is_ok_and(|number: u32| range.contains(&number));
+    (!within).then(|| format!("is not between {} and {}", range.start(), range.end()))
+}
+
+fn supabase_url(value: &str) -> Option<String> {
+    let Some(rest) = value.strip_prefix("https://") else {
+        return Some("does not start with https://".to_owned());
+    };
+    let (host, path) = rest.trim_end_matches('/').split_once('/').unwrap_or((rest, ""));
+    let host = host.trim_end_matches('/');
+    if host == "supabase.com" || host.starts_with("db.") {
+        return Some("is not the project's address, https://<ref>.supabase.co".to_owned());
+    }
+    (!path.is_empty() || host.contains(['?', '#', '@']))
+        .then(|| "has something behind the host; it is https://<ref>.supabase.co alone".to_owned())
 }
 
 fn database_url(value: &str) -> Option<String> {
@@ -276,16 +397,16 @@ fn claim(token: &str, name: &str) -> Option<String> {
 }
 
 /// The project that an address of Supabase names.
-fn project_of(url: &str) -> Option<String> {
+pub(super) fn project_of(url: &str) -> Option<String> {
     let host = url.strip_prefix("https://")?.split(['/', ':']).next()?;
     host.strip_suffix(".supabase.co").map(str::to_owned)
 }
 
-fn project_of_database(url: &str) -> Option<String> {
+pub(super) fn project_of_database(url: &str) -> Option<String> {
     DatabaseAddress::parse(url).ok()?.project()
 }
 
-fn contradictions(file: &OwnFile, secrets: &Secrets) -> Vec<String> {
+fn contradictions(file: &OwnFile, secrets: &Secrets) -> Vec<SettingFault> {
     // A placeholder is a fault of its own.
     let of = |values: &BTreeMap<String, String>, name: &str| {
         values.get(name).filter(|value| placeholder(value).is_none()).cloned().unwrap_or_default()
@@ -296,26 +417,29 @@ fn contradictions(file: &OwnFile, secrets: &Secrets) -> Vec<String> {
     if let Some(project) = project_of(&setting("SUPABASE_URL")) {
         let others = [
             (DATABASE_URL, project_of_database(&secret(DATABASE_URL))),
-            ("SUPABASE_SERVICE_ROLE_KEY", claim(&secret("SUPABASE_SERVICE_ROLE_KEY"), "ref")),
-            ("SUPABASE_ANON_KEY", claim(&setting("SUPABASE_ANON_KEY"), "ref")),
+            (SERVICE_KEY, claim(&secret(SERVICE_KEY), "ref")),
+            (ANON_KEY, claim(&setting(ANON_KEY), "ref")),
         ];
         for (name, other) in others {
             if let Some(other) = other.filter(|other| *other != project) {
-                let words = "SUPABASE_URL is that of";
-                faults.push(format!("{name}: is of the project {other}; {words} {project}"));
+                let words = format!("is of the project {other}; SUPABASE_URL is that of {project}");
+                faults.push(SettingFault::of(name, words));
             }
         }
     }
-    let previous = secret("WEBHOOK_SECRET_PREVIOUS");
-    if !previous.is_empty() && previous == secret("WEBHOOK_SECRET") {
-        faults.push("WEBHOOK_SECRET_PREVIOUS: is the same as WEBHOOK_SECRET".to_owned());
+    for (name, other) in TWO_SECRETS {
+        if !secret(name).is_empty() && secret(name) == secret(other) {
+            faults.push(SettingFault::of(name, format!("is the same as {other}")));
+        }
     }
     let (stripe, live) = (secret("STRIPE_API_KEY"), setting("PURCHASE_LIVE") == "true");
-    if stripe.contains("_live_") && !live {
-        faults.push("PURCHASE_LIVE: is not true, and STRIPE_API_KEY is a live one".to_owned());
-    }
-    if stripe.contains("_test_") && live {
-        faults.push("PURCHASE_LIVE: is true, and STRIPE_API_KEY is of the test mode".to_owned());
-    }
+    let words = if stripe.contains("_live_") && !live {
+        "is not true, and STRIPE_API_KEY is a live one"
+    } else if stripe.contains("_test_") && live {
+        "is true, and STRIPE_API_KEY is of the test mode"
+    } else {
+        return faults;
+    };
+    faults.push(SettingFault::of("PURCHASE_LIVE", words));
     faults
 }

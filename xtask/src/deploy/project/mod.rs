@@ -9,7 +9,7 @@ mod admin;
 mod exposure;
 mod identity;
 mod limits;
-mod management;
+pub(super) mod management;
 mod storage;
 
 use std::sync::{Arc, Mutex};
@@ -38,12 +38,7 @@ pub struct BringUp {
 
 impl Default for BringUp {
     fn default() -> Self {
-        let management_url = std::env::var("SUPABASE_API_URL");
-        Self {
-            plan_only: false,
-            take_over: false,
-            management_url: management_url.unwrap_or_else(|_| management::ADDRESS.to_owned()),
-        }
+        Self { plan_only: false, take_over: false, management_url: management::address() }
     }
 }
 
