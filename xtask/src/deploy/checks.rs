@@ -63,7 +63,15 @@ pub(super) fn file(
         faults.extend(wrong(name, value).map(|words| SettingFault::of(name, words)));
     }
     faults.extend(contradictions(file, secrets));
-    faults.into_iter().map(|fault| fault.found_in([&secrets.places, &file.places])).collect()
+    let found = |fault: SettingFault| {
+        let is_secret = find(fault.name()).map(|setting| setting.example.is_none());
+        let places = match is_secret.unwrap_or_else(|| is_of_deploying(fault.name())) {
+            true => [&secrets.places, &file.places],
+            false => [&file.places, &secrets.places],
+        };
+        fault.found_in(places)
+    };
+    faults.into_iter().map(found).collect()
 }
 
 /// Another deployment in the same account with the same prefix has the same Workers. An account
@@ -148,7 +156,11 @@ fn find(name: &str) -> Option<&'static Setting> {
 
 /// Names that mean nothing, and settings in the wrong file.
 fn unknown(file: &OwnFile, secrets: &Secrets) -> Vec<SettingFault> {
-    let mut faults = Vec::new();
+    let above = |name: &String| match find(name) {
+        Some(_) => SettingFault::of(name, "a setting of a function stands below [settings]"),
+        None => SettingFault::of(name, format!("is unknown here{}", near(name))),
+    };
+    let mut faults: Vec<SettingFault> = file.unknown.iter().map(above).collect();
     for name in file.settings.keys().filter(|name| *name != PLACEMENT_REGION) {
         let is_public = find(name).map(|setting| setting.example.is_some());
         let words = match is_public.or(is_of_deploying(name).then_some(false)) {
@@ -169,7 +181,8 @@ fn unknown(file: &OwnFile, secrets: &Secrets) -> Vec<SettingFault> {
         match find(name).map(|setting| setting.example.is_some()) {
             Some(false) => {}
             Some(true) if file.settings.contains_key(name) => {
-                faults.push(SettingFault::of(name, "stands under [settings], too; remove it here"));
+                let fault = SettingFault::of(name, "stands under [settings], too; remove it here");
+                faults.push(fault.found_in([&secrets.places, &file.places]));
             }
             Some(true) => {
                 faults.push(SettingFault::of(name, "is no secret; it belongs under [settings]"))
@@ -433,9 +446,13 @@ fn contradictions(file: &OwnFile, secrets: &Secrets) -> Vec<SettingFault> {
         }
     }
     let (stripe, live) = (secret("STRIPE_API_KEY"), setting("PURCHASE_LIVE") == "true");
-    let words = if stripe.contains("_live_") && !live {
+    let is_of = |mode: &str| {
+        let kinds = ["rk", "sk"].iter();
+        kinds.filter_map(|kind| stripe.strip_prefix(kind)).any(|rest| rest.starts_with(mode))
+    };
+    let words = if is_of("_live_") && !live {
         "is not true, and STRIPE_API_KEY is a live one"
-    } else if stripe.contains("_test_") && live {
+    } else if is_of("_test_") && live {
         "is true, and STRIPE_API_KEY is of the test mode"
     } else {
         return faults;

@@ -132,8 +132,10 @@ impl Draft {
 
     /// Fails for every fault, but for the lack of what is `to_come`.
     pub(super) fn check(&self, to_come: &BTreeSet<&str>) -> Result<()> {
-        let mut faults = self.form.clone();
-        faults.extend(checks::file(&self.file, &self.secrets, &self.functions, to_come));
+        let mut faults = checks::file(&self.file, &self.secrets, &self.functions, to_come);
+        // A value of a wrong form has no second fault.
+        faults.retain(|fault| !self.form.iter().any(|other| fault.name() == other.name()));
+        faults.extend(self.form.iter().cloned());
         if faults.is_empty() {
             return Ok(());
         }

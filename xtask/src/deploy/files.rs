@@ -26,6 +26,10 @@ impl SettingFault {
         Self { name: name.to_owned(), words: words.into(), place: None }
     }
 
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Whether it says that nobody wrote the value of that name.
     pub(super) fn is_lack_of(&self, name: &str) -> bool {
         self.name == name && self.words.starts_with(LACK)
@@ -36,13 +40,16 @@ impl SettingFault {
         self
     }
 
-    /// With the file and the line where the name stands; first of `places` that has it.
+    /// With the file and the line where the name stands, first of all in the first; without a line
+    /// where it stands in neither.
     pub(super) fn found_in(self, places: [&Places; 2]) -> Self {
-        let known = places.iter().find_map(|places| places.of(&self.name));
-        match known.filter(|_| self.place.is_none()) {
-            Some(place) => self.at(place),
-            None => self,
+        if self.place.is_some() {
+            return self;
         }
+        let known = places.iter().find_map(|places| places.of(&self.name));
+        let [first, _] = places;
+        let place = known.unwrap_or_else(|| first.file.clone());
+        self.at(place)
     }
 }
 
@@ -77,6 +84,8 @@ pub(super) struct OwnFile {
     pub(super) account_id: String,
     pub(super) admin_email: Option<String>,
     pub(super) settings: BTreeMap<String, String>,
+    /// Names above [settings] that mean nothing there.
+    pub(super) unknown: Vec<String>,
     pub(super) places: Places,
 }
 
@@ -109,13 +118,12 @@ impl OwnFile {
                 ("prefix" | "account_id" | "admin_email", _) => {
                     faults.push(SettingFault::of(&key, "write its value as a text"));
                 }
-                _ => faults.push(SettingFault::of(
-                    &key,
-                    "unknown here; a setting of a function stands below [settings]",
-                )),
+                _ => file.unknown.push(key.clone().into_owned()),
             }
             file.places.lines.insert(key.into_owned(), line);
         }
+        let places = [&file.places, &file.places];
+        let faults = faults.into_iter().map(|fault| fault.found_in(places)).collect();
         Ok((file, faults))
     }
 
