@@ -107,11 +107,11 @@ impl DatabaseAddress {
                 None => lost,
             };
         };
-        let cure = match db.code() {
-            &SqlState::INVALID_PASSWORD => {
+        let cure = match *db.code() {
+            SqlState::INVALID_PASSWORD => {
                 "; the password in the address is wrong, or a sign in it is not written as %XX"
             }
-            &SqlState::INVALID_AUTHORIZATION_SPECIFICATION if !self.asks_for_tls() => {
+            SqlState::INVALID_AUTHORIZATION_SPECIFICATION if !self.asks_for_tls() => {
                 "; where the server wants TLS, add `?sslmode=require` to the address"
             }
             _ if db.message().contains("Tenant or user not found") => {

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use super::checks;
 use super::files::{OwnFile, Secrets, SettingFault};
+use super::{checks, values};
 use crate::function::{self, Function};
 
 /// What `deploy` makes and writes into the secrets where it is absent.
@@ -94,7 +94,7 @@ impl Draft {
         let (functions, fetched) = (function::all()?, Vec::new());
         let mut draft = Self { name: name.to_owned(), file, secrets, fetched, functions, form };
         let database = draft.secrets.values.get(DATABASE_URL);
-        let project = database.and_then(|url| checks::project_of_database(url));
+        let project = database.and_then(|url| values::project_of_database(url));
         if let Some(project) = project.filter(|_| draft.lacks(SUPABASE_URL)) {
             let url = format!("https://{project}.supabase.co");
             draft.give(SUPABASE_URL, url, "follows from DATABASE_URL");

@@ -14,13 +14,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use serde::Deserialize;
 
-use super::checks;
 use super::cloudflare::{API, API_VARIABLE};
 use super::deployment::{
     ACCOUNT_ID, ANON_KEY, CLOUDFLARE_TOKEN, DATABASE_URL, Deployment, Draft, JWT_SECRET,
     REPLICATE_SECRET, SERVICE_KEY, SUPABASE_TOKEN, SUPABASE_URL,
 };
 use super::project::management::{self, Management};
+use super::{checks, values};
 use crate::command::say;
 
 const REPLICATE_TOKEN: &str = "REPLICATE_API_TOKEN";
@@ -77,7 +77,7 @@ impl Draft {
     fn to_come(&self) -> BTreeSet<&'static str> {
         let has = |name: &str| self.secrets.values.contains_key(name);
         // Where the database's address has a fault, what follows from it is no second one.
-        let is_faulty = checks::placeholder(self.secret(DATABASE_URL)).is_some();
+        let is_faulty = values::placeholder(self.secret(DATABASE_URL)).is_some();
         let of_project = has(SUPABASE_TOKEN) && (is_faulty || self.project().is_some());
         [
             (ACCOUNT_ID, has(CLOUDFLARE_TOKEN)),
@@ -94,8 +94,8 @@ impl Draft {
 
     /// The Supabase project that the addresses name.
     fn project(&self) -> Option<String> {
-        let of_url = self.var(SUPABASE_URL).and_then(|url| checks::project_of(&url));
-        of_url.or_else(|| checks::project_of_database(self.secrets.values.get(DATABASE_URL)?))
+        let of_url = self.var(SUPABASE_URL).and_then(|url| values::project_of(&url));
+        of_url.or_else(|| values::project_of_database(self.secrets.values.get(DATABASE_URL)?))
     }
 
     fn secret(&self, name: &str) -> &str {

@@ -1,14 +1,15 @@
 //! `cargo xtask deploy <name>` brings a deployment up, or changes what differs, and `--rollback`
 //! goes back.
 //!
-//! * settings: [`deployment`] reads the two files, [`checks`] finds their faults, [`fetch`] asks the
+//! * settings: [`deployment`] reads the two files, [`checks`] finds their faults
+//!   (of one value: [`values`]), [`fetch`] asks the
 //!   services for what is absent
 //! * database: [`project`] brings it up
 //! * Workers: [`plan`] compares and acts, [`wrangler`] deploys one function, [`triggers`] is what
 //!   starts it, [`cloudflare`] is the API
 //! * history: [`journal`] is what is noted beside versions, [`rollback`] goes back by it
 
-pub(crate) mod checks;
+mod checks;
 pub mod cloudflare;
 pub mod deployment;
 pub mod fetch;
@@ -18,6 +19,7 @@ pub mod plan;
 pub mod project;
 pub mod rollback;
 mod triggers;
+pub(crate) mod values;
 mod wrangler;
 
 use std::path::PathBuf;

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use shared::core::config::{GROUPS, Presence, Setting};
 
-use crate::deploy::checks::placeholder;
 use crate::deploy::deployment::{DERIVED, FETCHED, MADE_SECRETS};
+use crate::deploy::values::placeholder;
 use crate::function::Function;
 
 /// The table: function, who may call it, what it is for.
