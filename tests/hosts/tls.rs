@@ -35,12 +35,12 @@ impl Authority {
     }
 }
 
-struct Server {
+struct TlsServer {
     postgres: Postgres,
     port: u16,
 }
 
-impl Server {
+impl TlsServer {
     async fn start() -> Self {
         let options = Options::for_tests().unwrap();
         let port = options.port;
@@ -98,7 +98,7 @@ async fn session(url: &str) -> Result<bool, String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_without_tls_gets_a_password_only_where_the_address_says_so() {
-    let server = Server::start().await;
+    let server = TlsServer::start().await;
     let elsewhere = "db.example.org";
     for (host, says) in [
         ("127.0.0.1", ""),
@@ -127,7 +127,7 @@ async fn a_server_without_tls_gets_a_password_only_where_the_address_says_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_servers_certificate_is_judged_as_the_address_asks() {
-    let server = Server::start().await;
+    let server = TlsServer::start().await;
     let folder = TempDir::new().unwrap();
     let file = |name: &str, authority: &Authority| {
         let path = folder.path().join(name);
@@ -168,7 +168,7 @@ async fn a_servers_certificate_is_judged_as_the_address_asks() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_is_bound_to_the_encrypted_channel() {
-    let server = Server::start().await;
+    let server = TlsServer::start().await;
     server.encrypt(&Authority::of("localhost")).await;
     let url = |says: &str| server.url("localhost", says).replace("postgres:hush", "sworn:hush");
     assert_eq!(session(&url("channel_binding=require")).await, Ok(true));

@@ -30,7 +30,7 @@ pub struct DatabaseAddress {
 
 /// What the address says of TLS.
 #[derive(Default)]
-struct Asked {
+struct TlsWish {
     mode: Option<String>,
     root: Option<String>,
 }
@@ -146,7 +146,7 @@ impl DatabaseAddress {
         Ok(())
     }
 
-    fn set_tls(&mut self, asked: Asked) -> Result<()> {
+    fn set_tls(&mut self, asked: TlsWish) -> Result<()> {
         let local = self.is_local();
         let default = if local { "prefer" } else { "require" };
         let public = asked.root.as_deref() == Some("system");
@@ -176,13 +176,13 @@ fn is_direct(name: &str) -> bool {
 
 fn transaction_pooler() -> anyhow::Error {
     anyhow!(
-        "names the transaction pooler (port {TRANSACTION_POOLER}), which keeps no session for locks \
-         and prepared statements; take the session pooler or the direct connection (port 5432)"
+        "names the transaction pooler (port {TRANSACTION_POOLER}), which keeps no session for \
+         locks and prepared statements; take the session pooler or the direct connection (port 5432)"
     )
 }
 
 /// The address without what it says of TLS: tokio-postgres knows less of it than libpq.
-fn take_tls(url: &str) -> Result<(Cow<'_, str>, Asked)> {
+fn take_tls(url: &str) -> Result<(Cow<'_, str>, TlsWish)> {
     let schemes = ["postgres://", "postgresql://"];
     let Some(rest) = schemes.iter().find_map(|scheme| url.strip_prefix(scheme)) else {
         bail!("{FORM}");
@@ -193,10 +193,10 @@ fn take_tls(url: &str) -> Result<(Cow<'_, str>, Asked)> {
         bail!("has `@` in its password: write it as %40");
     }
     let Some((path, query)) = behind.split_once('?') else {
-        return Ok((Cow::Borrowed(url), Asked::default()));
+        return Ok((Cow::Borrowed(url), TlsWish::default()));
     };
     let head = url.len() - behind.len() + path.len();
-    let (mut asked, mut others) = (Asked::default(), Vec::new());
+    let (mut asked, mut others) = (TlsWish::default(), Vec::new());
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let text = percent_encoding::percent_decode_str(value).decode_utf8_lossy().into_owned();

@@ -80,7 +80,7 @@ pub(super) struct Draft {
     pub(super) fetched: Vec<FetchedSetting>,
     functions: Vec<Function>,
     /// What is wrong with the form of the files, and with them beside others.
-    pub(super) form: Vec<SettingFault>,
+    form: Vec<SettingFault>,
 }
 
 impl Draft {

@@ -20,7 +20,7 @@ use super::deployment::{
     REPLICATE_SECRET, SERVICE_KEY, SUPABASE_TOKEN, SUPABASE_URL,
 };
 use super::project::management::{self, Management};
-use super::{checks, values};
+use super::values;
 use crate::command::say;
 
 const REPLICATE_TOKEN: &str = "REPLICATE_API_TOKEN";
@@ -65,9 +65,6 @@ impl Deployment {
                 format!("{REPLICATE_SECRET}: not fetched; write it into {name}.secrets")
             })?;
         }
-        // The account is known by now, and may be that of another deployment.
-        let siblings = checks::siblings(dir, name, &draft.file);
-        draft.form.extend(siblings.into_iter().filter(|_| to_come.contains(ACCOUNT_ID)));
         draft.deployment()
     }
 }
