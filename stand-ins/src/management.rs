@@ -10,7 +10,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -20,6 +20,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use crate::clock::now_ms;
 use crate::serve::serve;
 
 const FIELDS: [&str; 5] =
@@ -46,29 +47,31 @@ struct HostedState {
 /// How many calls are taken until a window is over.
 struct CallRate {
     most: u32,
-    window: Duration,
-    begun: Instant,
+    window_ms: u64,
+    begun_ms: u64,
     taken: u32,
     refused: u32,
 }
 
 impl CallRate {
     fn new(most: u32, window: Duration) -> Self {
-        Self { most, window, begun: Instant::now(), taken: 0, refused: 0 }
+        let window_ms = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
+        Self { most, window_ms, begun_ms: now_ms(), taken: 0, refused: 0 }
     }
 
     /// Takes a call, or returns the seconds until one is taken.
     fn take(&mut self) -> Option<u64> {
-        if self.begun.elapsed() >= self.window {
-            (self.begun, self.taken) = (Instant::now(), 0);
+        let end_ms = self.begun_ms.saturating_add(self.window_ms);
+        let left_ms = end_ms.saturating_sub(now_ms());
+        if left_ms == 0 {
+            (self.begun_ms, self.taken) = (now_ms(), 0);
         }
         if self.taken < self.most {
             self.taken += 1;
             return None;
         }
         self.refused += 1;
-        let left = self.window.saturating_sub(self.begun.elapsed());
-        Some(left.as_secs() + u64::from(left.subsec_nanos() > 0))
+        Some(left_ms.div_ceil(1000))
     }
 }
 

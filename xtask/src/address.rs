@@ -177,7 +177,8 @@ fn is_direct(name: &str) -> bool {
 fn transaction_pooler() -> anyhow::Error {
     anyhow!(
         "names the transaction pooler (port {TRANSACTION_POOLER}), which keeps no session for \
-         locks and prepared statements; take the session pooler or the direct connection (port 5432)"
+         locks and prepared statements; take the session pooler or the direct connection (port \
+         5432)"
     )
 }
 
