@@ -1,14 +1,18 @@
-//! Supabase's Management API as far as a deployment uses it, `/v1/projects/<ref>/postgrest`, and
-//! what the project's own API tells of the same list.
+//! Supabase's Management API as far as a deployment uses it, `/v1/projects/<ref>/postgrest`, the
+//! project's keys, and what the project's own API tells of the list of schemas.
 //!
 //! As strict as the service: a wrong token is 401, another project 404, a field that it does not
-//! know 400; `db_schema` replaces the whole list. The project's API answers every request as
-//! PostgREST does one for a schema that is not in the list. Sources: the service's OpenAPI document
-//! (`UpdatePostgrestConfigBody`); PostgREST, src/library/PostgREST/Error.hs.
+//! know 400; `db_schema` replaces the whole list; a secret key is masked unless it is revealed.
+//! After 60 calls in a minute it answers 429 until the minute is over. The project's API answers
+//! every request as PostgREST does one for a schema that is not in the list. Sources: the service's
+//! OpenAPI document (`UpdatePostgrestConfigBody`, `ApiKeyResponse`, `SigningKeysResponse`) and
+//! introduction ("Rate limits"); PostgREST, src/library/PostgREST/Error.hs.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
@@ -16,6 +20,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use crate::clock::now_ms;
 use crate::serve::serve;
 
 const FIELDS: [&str; 5] =
@@ -33,13 +38,55 @@ pub struct HostedApi {
 struct HostedState {
     schemas: String,
     changes: Vec<Value>,
+    keys: Value,
+    signing_keys: Value,
+    jwt_secret: String,
+    rate: CallRate,
+}
+
+/// How many calls are taken until a window is over.
+struct CallRate {
+    most: u32,
+    window_ms: u64,
+    begun_ms: u64,
+    taken: u32,
+    refused: u32,
+}
+
+impl CallRate {
+    fn new(most: u32, window: Duration) -> Self {
+        let window_ms = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
+        Self { most, window_ms, begun_ms: now_ms(), taken: 0, refused: 0 }
+    }
+
+    /// Takes a call, or returns the seconds until one is taken.
+    fn take(&mut self) -> Option<u64> {
+        let end_ms = self.begun_ms.saturating_add(self.window_ms);
+        let left_ms = end_ms.saturating_sub(now_ms());
+        if left_ms == 0 {
+            (self.begun_ms, self.taken) = (now_ms(), 0);
+        }
+        if self.taken < self.most {
+            self.taken += 1;
+            return None;
+        }
+        self.refused += 1;
+        Some(left_ms.div_ceil(1000))
+    }
 }
 
 impl HostedApi {
     /// Serves the project until the runtime ends. `schemas` is its list of exposed schemas.
     pub async fn start(project: &str, token: &str, schemas: &str) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let state = HostedState { schemas: schemas.to_owned(), changes: Vec::new() };
+        let state = HostedState {
+            schemas: schemas.to_owned(),
+            changes: Vec::new(),
+            keys: json!([]),
+            signing_keys: json!([{ "algorithm": "ES256", "status": "in_use" }]),
+            jwt_secret: String::new(),
+            rate: CallRate::new(60, Duration::from_secs(60)),
+        };
         let api = Self {
             project: project.to_owned(),
             token: token.to_owned(),
@@ -48,6 +95,8 @@ impl HostedApi {
         };
         let router = Router::new()
             .route("/v1/projects/{project}/postgrest", get(show).patch(change))
+            .route("/v1/projects/{project}/api-keys", get(keys))
+            .route("/v1/projects/{project}/config/auth/signing-keys", get(signing_keys))
             .route("/rest/v1/{*path}", any(refuse_schema))
             .with_state(api.clone());
         tokio::spawn(serve(listener, router));
@@ -61,6 +110,29 @@ impl HostedApi {
     /// The list of exposed schemas now.
     pub fn schemas(&self) -> String {
         self.with(|state| state.schemas.clone())
+    }
+
+    /// The project's keys, as the service lists them whole.
+    pub fn set_keys(&self, keys: Value) {
+        self.with(|state| state.keys = keys);
+    }
+
+    /// The keys that sign its tokens, and the secret of those that are HS256.
+    pub fn set_signing(&self, keys: Value, secret: &str) {
+        self.with(|state| {
+            state.signing_keys = keys;
+            secret.clone_into(&mut state.jwt_secret);
+        });
+    }
+
+    /// From now on so many calls are taken in a window.
+    pub fn set_rate(&self, most: u32, window: Duration) {
+        self.with(|state| state.rate = CallRate::new(most, window));
+    }
+
+    /// How many calls were refused because there were too many.
+    pub fn refused(&self) -> u32 {
+        self.with(|state| state.rate.refused)
     }
 
     /// The bodies of all changes that were taken.
@@ -77,12 +149,18 @@ impl HostedApi {
         if token != Some(&format!("Bearer {}", self.token)) {
             return Some(problem(StatusCode::UNAUTHORIZED, "Unauthorized"));
         }
+        if let Some(seconds) = self.with(|state| state.rate.take()) {
+            let words = "ThrottlerException: Too Many Requests";
+            let refusal = problem(StatusCode::TOO_MANY_REQUESTS, words);
+            return Some(([("retry-after", seconds.to_string())], refusal).into_response());
+        }
         (project != self.project).then(|| problem(StatusCode::NOT_FOUND, "Project not found"))
     }
 
     fn shown(&self) -> Response {
         Json(json!({"db_schema": self.schemas(), "max_rows": 1000, "db_pool": null,
-            "db_extra_search_path": "public, extensions", "db_pool_acquisition_timeout": null}))
+            "db_extra_search_path": "public, extensions", "db_pool_acquisition_timeout": null,
+            "jwt_secret": self.with(|state| state.jwt_secret.clone())}))
         .into_response()
     }
 }
@@ -120,6 +198,35 @@ async fn change(
         state.changes.push(body.clone());
     });
     api.shown()
+}
+
+async fn keys(
+    State(api): State<HostedApi>,
+    Path(project): Path<String>,
+    Query(query): Query<HashMap<String, String>>,
+    headers: HeaderMap,
+) -> Response {
+    if let Some(refusal) = api.refusal(&project, &headers) {
+        return refusal;
+    }
+    let mut keys = api.with(|state| state.keys.clone());
+    if query.get("reveal").map(String::as_str) != Some("true") {
+        for key in keys.as_array_mut().into_iter().flatten() {
+            if key["type"] == "secret" {
+                key["api_key"] = json!("sb_secret_abcde··········");
+            }
+        }
+    }
+    Json(keys).into_response()
+}
+
+async fn signing_keys(
+    State(api): State<HostedApi>,
+    Path(project): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    let shown = || Json(json!({ "keys": api.with(|state| state.signing_keys.clone()) }));
+    api.refusal(&project, &headers).unwrap_or_else(|| shown().into_response())
 }
 
 /// The gateway refuses who brings no key; PostgREST names its list to everybody else.

@@ -74,7 +74,7 @@ impl Values {
             (String::new(), "[settings]\n".to_owned(), String::new());
         for (name, value) in &self.0 {
             let is_secret = SECRETS.iter().any(|(known, _)| known == name)
-                || ["_KEY", "_KEY_2", "_SECRET", "_SECRETS", "_PREVIOUS"]
+                || ["_KEY", "_KEY_2", "_SECRET", "_SECRETS", "_PREVIOUS", "_TOKEN"]
                     .iter()
                     .any(|end| name.ends_with(end) && name != "SUPABASE_ANON_KEY");
             let line = format!("{name} = {}\n", toml::Value::from(value.as_str()));

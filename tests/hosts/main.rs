@@ -15,6 +15,7 @@ mod projections;
 mod returned_once;
 mod rights;
 mod storage;
+mod tls;
 mod uninstall;
 mod wallet_faults;
 mod wallets;

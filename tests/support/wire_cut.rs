@@ -3,7 +3,7 @@
 //!
 //! It reads the wire protocol, version 3. A text of several statements is sent on as several
 //! messages, and the client sees one end of all their answers. The answer to the last statement
-//! that is sent on is withheld, as by a network that fails at that moment.
+//! that is sent on is withheld, as by a network that fails at that moment. It offers no TLS.
 
 use std::io::{Error, ErrorKind, Result};
 
@@ -13,6 +13,9 @@ use tokio::task::JoinHandle;
 use xtask::migration::text;
 
 type Stream = BufStream<TcpStream>;
+
+/// Stands in the place of a version.
+const SSL_REQUEST: u32 = 80_877_103;
 
 /// One connection, which breaks off after `most` statements.
 pub struct WireCut {
@@ -61,7 +64,12 @@ type Message = (u8, Vec<u8>);
 
 impl Relay {
     async fn run(mut self, sent: &mut Vec<String>) -> Result<()> {
-        let startup = body(&mut self.client).await?;
+        let mut startup = body(&mut self.client).await?;
+        if startup == SSL_REQUEST.to_be_bytes() {
+            self.client.write_all(b"N").await?;
+            self.client.flush().await?;
+            startup = body(&mut self.client).await?;
+        }
         self.server.write_u32(length(&startup)).await?;
         self.server.write_all(&startup).await?;
         self.server.flush().await?;

@@ -46,8 +46,8 @@ pub struct Adoption {
 }
 
 pub async fn task(url: &str, step: AdoptionStep, adoption: &Adoption) -> Result<()> {
-    let client =
-        postgres::connect_with(url, |warning| say(format_args!("warning: {warning}"))).await?;
+    let warn = |warning| say(format_args!("warning: {warning}"));
+    let client = postgres::connect_with(url, warn).await.context("URL")?;
     for line in adoption.perform(&client, step).await? {
         say(line);
     }

@@ -5,6 +5,7 @@
 //! * build: [`function`] (reads what functions declare), [`generate`] (writes what follows from
 //!   it), [`build`], [`size`], [`scaffold`]
 //! * local stack: [`process`], [`postgres`], [`keys`], [`workers`], [`stack`]
+//! * a database's address: [`address`], `tls` (how far its server is trusted)
 //! * SQL: [`migration`] (makes numbered files from sources), [`schema`] (the golden dump),
 //!   [`fingerprint`] (a database's other objects)
 //! * apps that are already there: [`adopt`]
@@ -13,6 +14,7 @@
 //!
 //! No function and no part of `shared` depends on this crate.
 
+pub mod address;
 pub mod adopt;
 pub mod bench;
 pub mod build;
@@ -31,5 +33,6 @@ pub mod scaffold;
 pub mod schema;
 pub mod size;
 pub mod stack;
+mod tls;
 pub mod tools;
 pub mod workers;

@@ -11,10 +11,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use tokio_postgres::config::Host;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{AsyncMessage, Client, Config, NoTls};
+use tokio_postgres::{AsyncMessage, Client};
 
+use crate::address::DatabaseAddress;
 use crate::command::run_quiet;
 use crate::process::{Process, ProcessSpec};
 use crate::{keys, migration, paths};
@@ -117,13 +117,12 @@ pub async fn connect_with(
     url: &str,
     on_warning: impl Fn(String) + Send + 'static,
 ) -> Result<Client> {
-    // Neither error shows the password.
-    let mut config: Config = url.parse().map_err(|_| anyhow::anyhow!("not a database URL"))?;
-    config.connect_timeout(Duration::from_secs(5));
-    let (client, mut connection) = config
-        .connect(NoTls)
-        .await
-        .with_context(|| format!("cannot connect to {}", server(&config)))?;
+    let mut address = DatabaseAddress::parse(url)?;
+    address.config.connect_timeout(Duration::from_secs(5));
+    let connecting = address.config.connect(address.connector()?).await;
+    let (client, mut connection) = connecting.map_err(|error| {
+        anyhow::anyhow!("cannot connect to {}: {}", address.server(), address.explain(&error))
+    })?;
     tokio::spawn(async move {
         while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
             match message {
@@ -136,16 +135,6 @@ pub async fn connect_with(
         }
     });
     Ok(client)
-}
-
-/// The servers that a configuration names.
-fn server(config: &Config) -> String {
-    let host = |host: &Host| match host {
-        Host::Tcp(name) => name.clone(),
-        Host::Unix(path) => path.display().to_string(),
-    };
-    let hosts: Vec<String> = config.get_hosts().iter().map(host).collect();
-    format!("{}, database {}", hosts.join(", "), config.get_dbname().unwrap_or("of the user"))
 }
 
 /// Installs the platform's part, the migrations and, if wanted, the seed into an empty database.

@@ -35,6 +35,8 @@ pub(super) struct CloudState {
     counter: u32,
     /// Every call that changes something, in order.
     writes: Vec<String>,
+    /// What else the token is good for.
+    pub(super) other_accounts: Vec<String>,
     unknown: Vec<String>,
     /// After how many more writes nothing is answered any longer.
     stop_after: Option<usize>,
@@ -159,6 +161,17 @@ impl CloudAccount {
         let mut state = self.state();
         state.stop_after = None;
         state.is_stopped = false;
+    }
+
+    /// The token is good for another account, too.
+    pub fn add_account(&self, id: &str) {
+        self.state().other_accounts.push(id.to_owned());
+    }
+
+    pub(super) fn accounts(&self, others: &[String]) -> Value {
+        let ids = [&self.options.account_id].into_iter().chain(others);
+        ids.map(|id| json!({ "id": id, "name": format!("Account {id}"), "type": "standard" }))
+            .collect()
     }
 
     /// A Worker that somebody else made.

@@ -91,6 +91,14 @@ async fn read(
             }
             below.to_vec()
         }
+        [client, version, accounts]
+            if client == "client" && version == "v4" && accounts == "accounts" =>
+        {
+            if bearer != account.options.token {
+                return Err(forbidden(10000, "Authentication error"));
+            }
+            vec![accounts.clone()]
+        }
         _ => return Err(missing(7000, "No route for that URI")),
     };
     let (mut json, mut parts) = (Value::Null, Vec::new());
@@ -129,6 +137,7 @@ fn dispatch(account: &CloudAccount, call: &CloudCall, shown: &str) -> CloudAnswe
     let path: Vec<&str> = call.path.iter().map(String::as_str).collect();
     let state = &mut *account.state();
     match (call.method.as_str(), &*path) {
+        ("GET", ["accounts"]) => Ok(account.accounts(&state.other_accounts)),
         ("GET", ["workers", "subdomain"]) => match &account.options.subdomain {
             Some(subdomain) => Ok(serde_json::json!({ "subdomain": subdomain })),
             None => Err(missing(10007, "You do not have a workers.dev subdomain.")),

@@ -6,6 +6,7 @@ mod cloudflare;
 mod database;
 mod finish;
 mod llm;
+mod management;
 mod proxy;
 mod realtime;
 mod replicate;

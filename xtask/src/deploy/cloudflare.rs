@@ -10,7 +10,7 @@ use crate::function::Consumer;
 
 /// Cloudflare's own address; `wrangler` reads the same variable.
 pub const API_VARIABLE: &str = "CLOUDFLARE_API_BASE_URL";
-const API: &str = "https://api.cloudflare.com/client/v4";
+pub(super) const API: &str = "https://api.cloudflare.com/client/v4";
 /// What the API says of a Worker that does not exist, and of an account without an address.
 const NOT_FOUND: u64 = 10007;
 /// Queues on one page.

@@ -1,13 +1,13 @@
 //! Reads the two settings files of a deployment, `deploy/<name>.toml` and `deploy/<name>.secrets`,
 //! and names every fault in them at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use super::checks;
-use super::files::{OwnFile, Secrets};
+use super::files::{OwnFile, Secrets, SettingFault};
+use super::{checks, values};
 use crate::function::{self, Function};
 
 /// What `deploy` makes and writes into the secrets where it is absent.
@@ -23,6 +23,16 @@ pub(super) const FUNCTIONS_URL: &str = "FUNCTIONS_URL";
 /// The operator's value in place of a placed function's region; no function reads it.
 pub(super) const PLACEMENT_REGION: &str = "PLACEMENT_REGION";
 pub(super) const DEPLOYMENT_ID: &str = "DEPLOYMENT_ID";
+/// What a service knows, where nobody wrote it.
+pub(super) const ACCOUNT_ID: &str = "account_id";
+pub(super) const SUPABASE_URL: &str = "SUPABASE_URL";
+pub(super) const ANON_KEY: &str = "SUPABASE_ANON_KEY";
+pub(super) const SERVICE_KEY: &str = "SUPABASE_SERVICE_ROLE_KEY";
+pub(super) const JWT_SECRET: &str = "SUPABASE_JWT_SECRET";
+pub(super) const REPLICATE_SECRET: &str = "REPLICATE_WEBHOOK_SECRET";
+/// The settings among them.
+pub(crate) const FETCHED: [&str; 5] =
+    [SUPABASE_URL, ANON_KEY, SERVICE_KEY, JWT_SECRET, REPLICATE_SECRET];
 /// The function that has the deployment's address.
 pub(super) const GATEWAY: &str = "gateway";
 
@@ -42,6 +52,16 @@ pub struct Deployment {
     /// Every secret setting that is given.
     pub secrets: BTreeMap<String, String>,
     pub access: Access,
+    /// What stands in neither file and was found elsewhere.
+    pub fetched: Vec<FetchedSetting>,
+}
+
+/// The name of a value that nobody wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FetchedSetting {
+    pub name: &'static str,
+    /// In words, where the value is from.
+    pub from: &'static str,
 }
 
 /// What deploying itself needs.
@@ -52,32 +72,90 @@ pub struct Access {
     pub supabase_token: Option<String>,
 }
 
-impl Deployment {
-    /// Reads and checks both files in `dir`. The error lists every fault.
-    pub fn read(dir: &Path, name: &str) -> Result<Self> {
+/// The two files as they are read; some values may be absent that a service knows.
+pub(super) struct Draft {
+    pub(super) name: String,
+    pub(super) file: OwnFile,
+    pub(super) secrets: Secrets,
+    pub(super) fetched: Vec<FetchedSetting>,
+    functions: Vec<Function>,
+    /// What is wrong with the form of the files, and with them beside others.
+    form: Vec<SettingFault>,
+}
+
+impl Draft {
+    pub(super) fn read(dir: &Path, name: &str) -> Result<Self> {
         if name.is_empty() || !name.chars().all(checks::is_plain) {
             bail!("a deployment's name has small letters, digits and `-`, not {name:?}");
         }
-        let (file, mut faults) = OwnFile::read(dir, name)?;
+        let (file, mut form) = OwnFile::read(dir, name)?;
         let (secrets, more) = Secrets::read(dir, name)?;
-        faults.extend(more);
-        let functions = function::all()?;
-        let mut vars = default_vars(&functions);
-        faults.extend(checks::file(&file, &secrets, &functions, &vars));
-        faults.extend(checks::siblings(dir, name, &file));
-        if !faults.is_empty() {
-            let list = faults.iter().map(|fault| format!("\n  - {fault}")).collect::<String>();
-            let files = format!("deploy/{name}.toml and deploy/{name}.secrets");
-            let (count, s) = (faults.len(), if faults.len() == 1 { "" } else { "s" });
-            bail!("{files} have {count} fault{s}; nothing was changed:{list}");
+        form.extend(more.into_iter().chain(checks::siblings(dir, name, &file)));
+        let (functions, fetched) = (function::all()?, Vec::new());
+        let mut draft = Self { name: name.to_owned(), file, secrets, fetched, functions, form };
+        let database = draft.secrets.values.get(DATABASE_URL);
+        let project = database.and_then(|url| values::project_of_database(url));
+        if let Some(project) = project.filter(|_| draft.lacks(SUPABASE_URL)) {
+            let url = format!("https://{project}.supabase.co");
+            draft.give(SUPABASE_URL, url, "follows from DATABASE_URL");
         }
+        Ok(draft)
+    }
+
+    /// Whether a needed value, or the account, is written nowhere.
+    pub(super) fn lacks(&self, name: &str) -> bool {
+        match name {
+            ACCOUNT_ID => self.file.account_id.is_empty(),
+            _ => checks::lacking(&self.file, &self.secrets, &self.functions).contains(name),
+        }
+    }
+
+    /// The value of a variable, its default included.
+    pub(super) fn var(&self, name: &str) -> Option<String> {
+        let given = self.file.settings.get(name).filter(|value| !value.is_empty()).cloned();
+        given.or_else(|| default_vars(&self.functions).remove(name))
+    }
+
+    /// Puts a value that was not written.
+    pub(super) fn give(&mut self, name: &'static str, value: String, from: &'static str) {
+        let values = match name {
+            ACCOUNT_ID => {
+                self.file.account_id = value;
+                return self.fetched.push(FetchedSetting { name, from });
+            }
+            SUPABASE_URL | ANON_KEY => &mut self.file.settings,
+            _ => &mut self.secrets.values,
+        };
+        values.insert(name.to_owned(), value);
+        self.fetched.push(FetchedSetting { name, from });
+    }
+
+    /// Fails for every fault, but for the lack of what is `to_come`.
+    pub(super) fn check(&self, to_come: &BTreeSet<&str>) -> Result<()> {
+        let mut faults = checks::file(&self.file, &self.secrets, &self.functions, to_come);
+        // A value of a wrong form has no second fault.
+        faults.retain(|fault| !self.form.iter().any(|other| fault.name() == other.name()));
+        faults.extend(self.form.iter().cloned());
+        if faults.is_empty() {
+            return Ok(());
+        }
+        let list = faults.iter().map(|fault| format!("\n  - {fault}")).collect::<String>();
+        let files = format!("deploy/{0}.toml and deploy/{0}.secrets", self.name);
+        let (count, s) = (faults.len(), if faults.len() == 1 { "" } else { "s" });
+        bail!("{files} have {count} fault{s}; nothing was changed:{list}")
+    }
+
+    pub(super) fn deployment(self) -> Result<Deployment> {
+        self.check(&BTreeSet::new())?;
+        let Self { name, file, secrets, fetched, functions, .. } = self;
+        let mut vars = default_vars(&functions);
         // The example is no address, and an empty name is none.
         vars.remove(FUNCTIONS_URL);
-        vars.insert(DEPLOYMENT_ID.to_owned(), name.to_owned());
+        vars.insert(DEPLOYMENT_ID.to_owned(), name.clone());
         vars.extend(file.settings);
         let taken = |name: &str| secrets.values.get(name).cloned();
-        Ok(Self {
-            name: name.to_owned(),
+        Ok(Deployment {
+            name,
             prefix: file.prefix,
             account_id: file.account_id,
             admin_email: file.admin_email,
@@ -88,7 +166,16 @@ impl Deployment {
                 supabase_token: taken(SUPABASE_TOKEN),
             },
             secrets: secrets.of_functions(),
+            fetched,
         })
+    }
+}
+
+impl Deployment {
+    /// Reads and checks both files in `dir`, in which every needed value stands. The error lists
+    /// every fault.
+    pub fn read(dir: &Path, name: &str) -> Result<Self> {
+        Draft::read(dir, name)?.deployment()
     }
 
     /// The name of a function's Worker.

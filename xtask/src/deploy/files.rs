@@ -1,11 +1,81 @@
 //! The texts of a deployment's two files, with the faults of their form.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use super::deployment::{CLOUDFLARE_TOKEN, DATABASE_URL, SUPABASE_TOKEN};
+
+/// How a fault begins that names a value which nobody wrote.
+pub(super) const LACK: &str = "missing.";
+
+/// What is wrong with a value. No fault shows a secret's.
+#[derive(Clone, Debug)]
+pub(super) struct SettingFault {
+    name: String,
+    words: String,
+    place: Option<String>,
+}
+
+impl SettingFault {
+    pub(super) fn of(name: &str, words: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), words: words.into(), place: None }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it says that nobody wrote the value of that name.
+    pub(super) fn is_lack_of(&self, name: &str) -> bool {
+        self.name == name && self.words.starts_with(LACK)
+    }
+
+    fn at(mut self, place: String) -> Self {
+        self.place = Some(place);
+        self
+    }
+
+    /// With the file and the line where the name stands, first of all in the first; without a line
+    /// where it stands in neither.
+    pub(super) fn found_in(self, places: [&Places; 2]) -> Self {
+        if self.place.is_some() {
+            return self;
+        }
+        let known = places.iter().find_map(|places| places.of(&self.name));
+        let [first, _] = places;
+        let place = known.unwrap_or_else(|| first.file.clone());
+        self.at(place)
+    }
+}
+
+impl fmt::Display for SettingFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, self.words)?;
+        self.place.as_ref().map_or(Ok(()), |place| write!(f, " ({place})"))
+    }
+}
+
+/// The lines of one file at which names stand.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Places {
+    file: String,
+    lines: BTreeMap<String, usize>,
+}
+
+impl Places {
+    fn of(&self, name: &str) -> Option<String> {
+        Some(self.line(*self.lines.get(name)?))
+    }
+
+    fn line(&self, number: usize) -> String {
+        format!("{}, line {number}", self.file)
+    }
+}
 
 /// `<name>.toml`, which holds what anybody may read.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +84,9 @@ pub(super) struct OwnFile {
     pub(super) account_id: String,
     pub(super) admin_email: Option<String>,
     pub(super) settings: BTreeMap<String, String>,
+    /// Names above [settings] that mean nothing there.
+    pub(super) unknown: Vec<String>,
+    pub(super) places: Places,
 }
 
 impl OwnFile {
@@ -22,47 +95,71 @@ impl OwnFile {
     }
 
     /// The file with the faults of its form. Fails where it cannot be read at all.
-    pub(super) fn read(dir: &Path, name: &str) -> Result<(Self, Vec<String>)> {
+    pub(super) fn read(dir: &Path, name: &str) -> Result<(Self, Vec<SettingFault>)> {
         let path = Self::path(dir, name);
-        let text = std::fs::read_to_string(&path).with_context(|| {
-            format!("no file {}; start from deploy/example.toml", path.display())
-        })?;
-        let table: toml::Table =
-            toml::from_str(&text).with_context(|| format!("{} is no TOML", path.display()))?;
+        let text = text(&path, "example.toml")?;
+        let table =
+            DeTable::parse(&text).with_context(|| format!("{} is no TOML", path.display()))?;
         let (mut file, mut faults) = (Self::default(), Vec::new());
-        for (key, value) in table {
-            match (key.as_str(), value) {
-                ("prefix", toml::Value::String(text)) => file.prefix = text,
-                ("account_id", toml::Value::String(text)) => file.account_id = text,
-                ("admin_email", toml::Value::String(text)) => {
-                    file.admin_email = Some(text).filter(|text| !text.is_empty());
+        file.places.file = format!("{name}.toml");
+        for (key, value) in table.into_inner() {
+            let (line, value) = (line_of(&text, &key), value.into_inner());
+            let key = key.into_inner();
+            match (&*key, value) {
+                ("settings", DeValue::Table(settings)) => {
+                    faults.extend(file.take_settings(&text, settings));
+                    continue;
                 }
-                ("settings", toml::Value::Table(settings)) => {
-                    for (name, value) in settings {
-                        match setting(&value) {
-                            Some(text) => drop(file.settings.insert(name, text)),
-                            None => faults.push(format!("{name}: write its value as a text")),
-                        }
-                    }
+                ("prefix", DeValue::String(text)) => file.prefix = text.into_owned(),
+                ("account_id", DeValue::String(text)) => file.account_id = text.into_owned(),
+                ("admin_email", DeValue::String(text)) => {
+                    file.admin_email = Some(text.into_owned()).filter(|text| !text.is_empty());
                 }
                 ("prefix" | "account_id" | "admin_email", _) => {
-                    faults.push(format!("{key}: write its value as a text"));
+                    faults.push(SettingFault::of(&key, "write its value as a text"));
                 }
-                _ => faults.push(format!(
-                    "{key}: unknown; a setting of a function stands under [settings]"
-                )),
+                _ => file.unknown.push(key.clone().into_owned()),
+            }
+            file.places.lines.insert(key.into_owned(), line);
+        }
+        let places = [&file.places, &file.places];
+        let faults = faults.into_iter().map(|fault| fault.found_in(places)).collect();
+        Ok((file, faults))
+    }
+
+    fn take_settings(&mut self, text: &str, settings: DeTable<'_>) -> Vec<SettingFault> {
+        let mut faults = Vec::new();
+        for (name, value) in settings {
+            let line = line_of(text, &name);
+            let name = name.into_inner().into_owned();
+            self.places.lines.insert(name.clone(), line);
+            match setting(value.get_ref()) {
+                Some(text) => drop(self.settings.insert(name, text)),
+                None => faults.push(SettingFault::of(&name, "write its value as a text")),
             }
         }
-        Ok((file, faults))
+        faults
     }
 }
 
+/// The text of a file of ours, without the mark that some editors put before it.
+fn text(path: &Path, example: &str) -> Result<String> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("no file {}; start from deploy/{example}", path.display()))?;
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned())
+}
+
+fn line_of<T>(text: &str, spanned: &Spanned<T>) -> usize {
+    let before = text.get(..spanned.span().start).unwrap_or_default();
+    before.matches('\n').count() + 1
+}
+
 /// The text of a setting; a number or a flag may be written bare. An empty one is not set.
-fn setting(value: &toml::Value) -> Option<String> {
+fn setting(value: &DeValue<'_>) -> Option<String> {
     match value {
-        toml::Value::String(text) => Some(text.trim().to_owned()),
-        toml::Value::Integer(number) => Some(number.to_string()),
-        toml::Value::Boolean(flag) => Some(flag.to_string()),
+        DeValue::String(text) => Some(text.trim().to_owned()),
+        DeValue::Integer(number) => Some(number.to_string()),
+        DeValue::Boolean(flag) => Some(flag.to_string()),
         _ => None,
     }
 }
@@ -71,6 +168,7 @@ fn setting(value: &toml::Value) -> Option<String> {
 #[derive(Clone, Default)]
 pub(super) struct Secrets {
     pub(super) values: BTreeMap<String, String>,
+    pub(super) places: Places,
 }
 
 impl Secrets {
@@ -78,31 +176,36 @@ impl Secrets {
         dir.join(format!("{name}.secrets"))
     }
 
-    /// The secrets with the faults of the file's form; no fault shows a value.
-    pub(super) fn read(dir: &Path, name: &str) -> Result<(Self, Vec<String>)> {
-        let path = Self::path(dir, name);
-        let text = std::fs::read_to_string(&path).with_context(|| {
-            format!("no file {}; start from deploy/example.secrets", path.display())
-        })?;
-        let (mut values, mut faults) = (BTreeMap::new(), Vec::new());
+    /// The secrets with the faults of the file's form.
+    pub(super) fn read(dir: &Path, name: &str) -> Result<(Self, Vec<SettingFault>)> {
+        let text = text(&Self::path(dir, name), "example.secrets")?;
+        let (mut secrets, mut faults) = (Self::default(), Vec::new());
+        secrets.places.file = format!("{name}.secrets");
         for (number, line) in text.lines().enumerate() {
-            let line = line.trim();
+            let (number, line) = (number + 1, line.trim());
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let Some((name, value)) = line.split_once('=') else {
-                faults.push(format!("line {} of the secrets is not NAME=value", number + 1));
+            let place = secrets.places.line(number);
+            let (variable, value) = line.split_once('=').unwrap_or_default();
+            let variable = variable.trim();
+            if variable.is_empty() || !variable.chars().all(is_of_name) {
+                faults.push(SettingFault::of("a line", "is not NAME=value").at(place));
                 continue;
-            };
-            let (name, value) = (name.trim().to_owned(), unquoted(value.trim()).to_owned());
+            }
+            let (value, fault) = unquoted(value.trim());
+            faults.extend(fault.map(|words| SettingFault::of(variable, words).at(place.clone())));
             if value.is_empty() {
                 continue;
             }
-            if values.insert(name.clone(), value).is_some() {
-                faults.push(format!("{name}: stands twice in the secrets"));
+            if let Some(first) = secrets.places.of(variable) {
+                let words = format!("stands twice; the other one: {first}");
+                faults.push(SettingFault::of(variable, words).at(place));
             }
+            secrets.values.insert(variable.to_owned(), value.to_owned());
+            secrets.places.lines.insert(variable.to_owned(), number);
         }
-        Ok((Self { values }, faults))
+        Ok((secrets, faults))
     }
 
     /// Adds lines to the file, all or none.
@@ -134,7 +237,22 @@ impl Secrets {
     }
 }
 
-fn unquoted(value: &str) -> &str {
-    let inside = |quote: char| value.strip_prefix(quote)?.strip_suffix(quote);
-    inside('"').or_else(|| inside('\'')).unwrap_or(value)
+fn is_of_name(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || letter == '_'
+}
+
+/// The value without quotes around it, and what is wrong with how it is written.
+fn unquoted(value: &str) -> (&str, Option<&'static str>) {
+    for quote in ['"', '\''] {
+        let inside = value.strip_prefix(quote);
+        match inside.and_then(|inside| inside.strip_suffix(quote)) {
+            Some(inside) => return (inside, None),
+            None if inside.is_some() || value.ends_with(quote) => {
+                return (value, Some("has a quote at one end only; it needs none"));
+            }
+            None => {}
+        }
+    }
+    let commented = value.contains(" #") || value.contains("\t#");
+    (value, commented.then_some("has a comment behind it; write that on a line of its own"))
 }

@@ -2,20 +2,24 @@
 //! goes back.
 //!
 //! * settings: [`deployment`] reads the two files, [`checks`] finds their faults
+//!   (of one value: [`values`]), [`fetch`] asks the
+//!   services for what is absent
 //! * database: [`project`] brings it up
 //! * Workers: [`plan`] compares and acts, [`wrangler`] deploys one function, [`triggers`] is what
 //!   starts it, [`cloudflare`] is the API
 //! * history: [`journal`] is what is noted beside versions, [`rollback`] goes back by it
 
-pub(crate) mod checks;
+mod checks;
 pub mod cloudflare;
 pub mod deployment;
+pub mod fetch;
 mod files;
 mod journal;
 pub mod plan;
 pub mod project;
 pub mod rollback;
 mod triggers;
+pub(crate) mod values;
 mod wrangler;
 
 use std::path::PathBuf;
@@ -27,7 +31,8 @@ use crate::command::say;
 use crate::doctor::{self, DoctorTarget};
 use crate::{build, function, paths};
 use cloudflare::Cloudflare;
-use deployment::Deployment;
+use deployment::{Deployment, FetchedSetting};
+use fetch::ServiceAddresses;
 use plan::CloudPlan;
 use project::{BringUp, ProjectAct, bring_up};
 
@@ -58,7 +63,11 @@ pub fn folder() -> PathBuf {
 
 /// The whole task. Everything is checked before anything is changed.
 pub async fn task(name: &str, wish: DeployWish) -> Result<()> {
-    let mut deployment = Deployment::read(&folder(), name)?;
+    let services = ServiceAddresses::default();
+    let mut deployment = Deployment::complete(&folder(), name, &services).await?;
+    for FetchedSetting { name, from } in &deployment.fetched {
+        say(format_args!("{name}: {from}"));
+    }
     let cloud = Cloudflare::connect_for(&mut deployment).await?;
     let functions = function::all()?;
     if wish == DeployWish::RollBack {

@@ -23,6 +23,7 @@ use crate::command::say;
 use crate::deploy;
 use crate::deploy::cloudflare::Cloudflare;
 use crate::deploy::deployment::Deployment;
+use crate::deploy::fetch::ServiceAddresses;
 use crate::function::{self, Function};
 
 pub use findings::findings;
@@ -81,7 +82,9 @@ impl DoctorTarget {
         if name_or_url.starts_with("http://") || name_or_url.starts_with("https://") {
             return Self::at(name_or_url);
         }
-        let mut deployment = Deployment::read(&deploy::folder(), name_or_url)?;
+        let services = ServiceAddresses::default();
+        let mut deployment =
+            Deployment::complete(&deploy::folder(), name_or_url, &services).await?;
         // It knows the address of a gateway that has no domain of its own.
         Cloudflare::connect_for(&mut deployment).await?;
         Self::of_deployment(&deployment)

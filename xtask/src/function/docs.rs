@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use shared::core::config::{GROUPS, Presence, Setting};
 
-use crate::deploy::checks::placeholder;
-use crate::deploy::deployment::{DERIVED, MADE_SECRETS};
+use crate::deploy::deployment::{DERIVED, FETCHED, MADE_SECRETS};
+use crate::deploy::values::placeholder;
 use crate::function::Function;
 
 /// The table: function, who may call it, what it is for.
@@ -67,7 +67,12 @@ fn needed(functions: &[Function]) -> String {
     }
     let made: Vec<String> = made().map(|name| format!("`{name}`")).collect();
     let made = made.join(", ");
-    let rest = format!("A deploy makes or derives {made}. All else has a value to start with.");
+    let fetched = FETCHED.map(|name| format!("`{name}`")).join(", ");
+    let rest = format!(
+        "A deploy makes or derives {made}, and asks the services for {fetched} where they are not \
+         written ([deploying.md](deploying.md#what-a-deploy-finds-by-itself)). All else has a \
+         value to start with."
+    );
     let _ = write!(text, "\n{}\n\n", wrapped(&rest));
     text
 }

@@ -15,8 +15,8 @@ const TRIES: u32 = 10;
 const BUSY: [SqlState; 2] = [SqlState::LOCK_NOT_AVAILABLE, SqlState::T_R_DEADLOCK_DETECTED];
 
 pub async fn task(url: &str) -> Result<()> {
-    let client =
-        postgres::connect_with(url, |warning| say(format_args!("warning: {warning}"))).await?;
+    let warn = |warning| say(format_args!("warning: {warning}"));
+    let client = postgres::connect_with(url, warn).await.context("URL")?;
     let say_so = |file: &str| say(format_args!("applied {file}"));
     if migrate(&client, &Project::here(), say_so).await? == 0 {
         say("nothing to apply");

@@ -1,39 +1,61 @@
-//! Supabase's Management API, as far as it says which schemas a project exposes:
-//! `GET` and `PATCH /v1/projects/<ref>/postgrest`, whose `db_schema` is one comma-separated list.
+//! Supabase's Management API, as far as it says which schemas a project exposes
+//! (`GET` and `PATCH /v1/projects/<ref>/postgrest`, whose `db_schema` is one comma-separated list)
+//! and knows the project's keys.
+//!
+//! It takes 60 calls a minute, and after those none for a minute. Source: its introduction, "Rate
+//! limits".
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use reqwest::{Method, StatusCode};
+use reqwest::header::RETRY_AFTER;
+use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
+use crate::address::DatabaseAddress;
+use crate::command::say;
 use crate::deploy::deployment::Deployment;
+use crate::deploy::fetch::ProjectKey;
 
-pub(super) const ADDRESS: &str = "https://api.supabase.com";
 const HOSTED: &str = ".supabase.co";
+/// How often one call is made.
+const TRIES: u32 = 3;
+/// How long nothing is taken after too many calls.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// The API's address; a variable may name another.
+pub(in crate::deploy) fn address() -> String {
+    std::env::var("SUPABASE_API_URL").unwrap_or_else(|_| "https://api.supabase.com".to_owned())
+}
 
 /// One project at the Management API.
-pub(super) struct Management {
+pub(in crate::deploy) struct Management {
     url: String,
     token: String,
 }
 
 impl Management {
+    pub(in crate::deploy) fn new(address: &str, project: &str, token: String) -> Self {
+        Self { url: format!("{}/v1/projects/{project}", address.trim_end_matches('/')), token }
+    }
+
     /// `None` without a token, or where the project is not Supabase's.
     pub(super) fn of(deployment: &Deployment, address: &str) -> Option<Self> {
         let token = deployment.access.supabase_token.clone()?;
         let project = of_url(deployment).or_else(|| of_database(deployment))?;
-        let address = address.trim_end_matches('/');
-        Some(Self { url: format!("{address}/v1/projects/{project}/postgrest"), token })
+        Some(Self::new(address, &project, token))
     }
 
     pub(super) async fn exposed(&self) -> Result<String> {
-        self.ask(Method::GET, None).await
+        let answer = self.ask(Method::GET, "postgrest", None).await?;
+        self.list(&answer)
     }
 
     /// Replaces the list.
     pub(super) async fn expose(&self, schemas: &str) -> Result<()> {
-        let answered = self.ask(Method::PATCH, Some(json!({ "db_schema": schemas }))).await?;
+        let body = json!({ "db_schema": schemas });
+        let answer = self.ask(Method::PATCH, "postgrest", Some(&body)).await?;
+        let answered = self.list(&answer)?;
         if answered != schemas {
             bail!("the Management API exposes {answered:?} and not {schemas:?}");
         }
@@ -41,26 +63,73 @@ impl Management {
     }
 
     /// The list in the answer.
-    async fn ask(&self, method: Method, body: Option<Value>) -> Result<String> {
-        let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build()?;
-        let mut request = client.request(method, &self.url).bearer_auth(&self.token);
-        if let Some(body) = body {
-            request = request.json(&body);
-        }
-        let response = request.send().await.map_err(|error| anyhow!("{}: {error}", self.url))?;
-        let status = response.status();
-        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-            bail!("{}: SUPABASE_ACCESS_TOKEN is refused ({status})", self.url);
-        }
-        let text = response.text().await.unwrap_or_default();
-        let json: Value = serde_json::from_str(&text).unwrap_or_default();
-        if !status.is_success() {
-            let why = json["message"].as_str().unwrap_or("no reason given");
-            bail!("{}: {status}: {why}", self.url);
-        }
-        let list = json["db_schema"].as_str().map(str::to_owned);
-        list.with_context(|| format!("{}: the answer has no db_schema", self.url))
+    fn list(&self, answer: &Value) -> Result<String> {
+        let list = answer["db_schema"].as_str().map(str::to_owned);
+        list.with_context(|| format!("{}/postgrest: the answer has no db_schema", self.url))
     }
+
+    /// The project's keys of both kinds, whole.
+    pub(in crate::deploy) async fn keys(&self) -> Result<Vec<ProjectKey>> {
+        let answer = self.ask(Method::GET, "api-keys?reveal=true", None).await?;
+        let read = serde_json::from_value(answer);
+        read.with_context(|| format!("{}/api-keys: an answer of another form", self.url))
+    }
+
+    /// The HS256 secret, where the project still takes tokens that it signed.
+    pub(in crate::deploy) async fn legacy_secret(&self) -> Result<Option<String>> {
+        let answer = self.ask(Method::GET, "config/auth/signing-keys", None).await?;
+        let keys = answer["keys"].as_array().cloned().unwrap_or_default();
+        let is_taken = |key: &Value| {
+            key["algorithm"] == "HS256"
+                && ["in_use", "previously_used"].iter().any(|status| key["status"] == **status)
+        };
+        // A project that never moved to signing keys has none.
+        if !keys.is_empty() && !keys.iter().any(is_taken) {
+            return Ok(None);
+        }
+        let answer = self.ask(Method::GET, "postgrest", None).await?;
+        Ok(answer["jwt_secret"].as_str().filter(|secret| !secret.is_empty()).map(str::to_owned))
+    }
+
+    /// Sends one call, and once more after the wait that is asked for where there were too many.
+    async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
+        let url = format!("{}/{path}", self.url);
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build()?;
+        for attempt in 1.. {
+            let mut request = client.request(method.clone(), &url).bearer_auth(&self.token);
+            if let Some(body) = body {
+                request = request.json(body);
+            }
+            let answer = request.send().await.map_err(|error| anyhow!("{url}: {error}"))?;
+            if answer.status() != StatusCode::TOO_MANY_REQUESTS || attempt == TRIES {
+                return read(&url, answer).await;
+            }
+            let wait = wait(&answer);
+            say(format_args!("Supabase takes 60 calls a minute; waiting for {} s", wait.as_secs()));
+            tokio::time::sleep(wait).await;
+        }
+        Ok(Value::Null)
+    }
+}
+
+fn wait(answer: &Response) -> Duration {
+    let asked =
+        answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    asked.map_or(LONGEST_WAIT, Duration::from_secs).min(LONGEST_WAIT)
+}
+
+async fn read(url: &str, answer: Response) -> Result<Value> {
+    let status = answer.status();
+    if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+        bail!("{url}: SUPABASE_ACCESS_TOKEN is refused ({status})");
+    }
+    let text = answer.text().await.unwrap_or_default();
+    let json: Value = serde_json::from_str(&text).unwrap_or_default();
+    if !status.is_success() {
+        let why = json["message"].as_str().unwrap_or("no reason given");
+        bail!("{url}: {status}: {why}");
+    }
+    Ok(json)
 }
 
 /// Fails where both addresses are Supabase's, and of two projects.
@@ -79,13 +148,9 @@ fn of_url(deployment: &Deployment) -> Option<String> {
     is_project(url.host_str()?.strip_suffix(HOSTED)?)
 }
 
-/// The project of `db.<project>.supabase.co`, or of the pooler's user `postgres.<project>`.
+/// The project that the connection string names.
 fn of_database(deployment: &Deployment) -> Option<String> {
-    let url = reqwest::Url::parse(&deployment.access.database_url).ok()?;
-    let host = url.host_str()?;
-    let direct = host.strip_prefix("db.").and_then(|host| host.strip_suffix(HOSTED));
-    let pooled = || host.ends_with(".pooler.supabase.com").then(|| url.username().split_once('.'));
-    is_project(direct.or_else(|| pooled().flatten().map(|(_, project)| project))?)
+    DatabaseAddress::parse(&deployment.access.database_url).ok()?.project()
 }
 
 fn is_project(name: &str) -> Option<String> {

@@ -9,12 +9,12 @@ mod admin;
 mod exposure;
 mod identity;
 mod limits;
-mod management;
+pub(super) mod management;
 mod storage;
 
 use std::sync::{Arc, Mutex};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result};
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
@@ -23,8 +23,6 @@ use crate::migration::{self, apply};
 use crate::postgres;
 use identity::Owner;
 
-/// The port at which Supabase's pooler gives a connection away after each transaction.
-const TRANSACTION_POOLER: u16 = 6543;
 const REMOVE_ALL: &str = "psql \"$DATABASE_URL\" -f supabase/uninstall.sql";
 
 /// How a project is brought up.
@@ -40,12 +38,7 @@ pub struct BringUp {
 
 impl Default for BringUp {
     fn default() -> Self {
-        let management_url = std::env::var("SUPABASE_API_URL");
-        Self {
-            plan_only: false,
-            take_over: false,
-            management_url: management_url.unwrap_or_else(|_| management::ADDRESS.to_owned()),
-        }
+        Self { plan_only: false, take_over: false, management_url: management::address() }
     }
 }
 
@@ -101,14 +94,6 @@ struct HostedProject<'a> {
 impl<'a> HostedProject<'a> {
     async fn connect(deployment: &'a Deployment, how: BringUp) -> Result<Self> {
         let url = &deployment.access.database_url;
-        let config: tokio_postgres::Config =
-            url.parse().map_err(|_| anyhow!("DATABASE_URL is no address of a database"))?;
-        if config.get_ports().contains(&TRANSACTION_POOLER) {
-            bail!(
-                "DATABASE_URL names the transaction pooler (port {TRANSACTION_POOLER}): take the \
-                 session pooler's or the direct address (port 5432)"
-            );
-        }
         let warnings: Arc<Mutex<Vec<String>>> = Arc::default();
         let heard = warnings.clone();
         let hear = move |warning| {
