@@ -6,4 +6,5 @@ mod foreign;
 mod kills;
 mod rollback;
 mod settings;
+mod whole;
 mod world;

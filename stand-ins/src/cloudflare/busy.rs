@@ -1,0 +1,61 @@
+//! How often a token may call: 1,200 times in five minutes, then not at all for five minutes.
+//! (Cloudflare's documentation: Fundamentals, API, limits.)
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use axum::Json;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+const CALLS: usize = 1200;
+const WINDOW: Duration = Duration::from_secs(300);
+
+#[derive(Default)]
+pub(super) struct CallCount {
+    by_token: BTreeMap<String, TokenCalls>,
+    count: usize,
+    refuse_every: usize,
+}
+
+#[derive(Default)]
+struct TokenCalls {
+    recent: Vec<Instant>,
+    blocked_until: Option<Instant>,
+}
+
+impl CallCount {
+    pub(super) fn refuse_every(&mut self, calls: usize) {
+        self.refuse_every = calls;
+    }
+
+    /// Counts a call, and refuses it where it is one too many.
+    pub(super) fn count(&mut self, token: &str) -> Option<Response> {
+        self.count += 1;
+        if self.refuse_every > 0 && self.count.is_multiple_of(self.refuse_every) {
+            return Some(refusal(Duration::from_secs(1)));
+        }
+        let now = Instant::now();
+        let calls = self.by_token.entry(token.to_owned()).or_default();
+        if let Some(until) = calls.blocked_until.filter(|until| *until > now) {
+            return Some(refusal(until - now));
+        }
+        calls.recent.retain(|at| now.duration_since(*at) < WINDOW);
+        calls.recent.push(now);
+        if calls.recent.len() > CALLS {
+            calls.blocked_until = Some(now + WINDOW);
+            return Some(refusal(WINDOW));
+        }
+        None
+    }
+}
+
+fn refusal(wait: Duration) -> Response {
+    let message = "More than 1200 requests per 300 seconds reached. Please wait and consider \
+                   throttling your request speed";
+    let errors = json!([{ "code": 971, "message": message }]);
+    let body = json!({ "success": false, "errors": errors, "messages": [], "result": null });
+    let seconds = wait.as_secs_f64().ceil().to_string();
+    (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, seconds)], Json(body)).into_response()
+}

@@ -1,0 +1,197 @@
+//! The whole: `cargo xtask deploy` and `cargo xtask doctor` as programs, from a fresh checkout with
+//! two files, against an account whose Workers run and a project that is served.
+
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use unstuck_tests::bare_project::BareProject;
+use unstuck_tests::hosted_project::{HostedProject, SignedUp};
+use xtask::process::{Process, ProcessSpec};
+use xtask::{command, function, paths};
+
+use crate::world::{Cloud, Values};
+
+const GATEWAY: &str = "gateway.somebody.workers.dev";
+const PROJECT: &str = "abcdefghijklmnopqrst.supabase.co";
+const OPERATOR: SignedUp = SignedUp {
+    id: "00000000-0000-4000-8000-0000000000f1",
+    email: "operator@house.test",
+    password: "password-1234",
+};
+
+/// The internet as the command sees it: the account with its Workers, the project, the providers.
+struct Internet {
+    cloud: Cloud,
+    checkout: TempDir,
+    port: u16,
+    _edge: Process,
+}
+
+impl Internet {
+    async fn start(hosted: &HostedProject) -> Self {
+        let cloud = Cloud::start().await;
+        let checkout = fresh_checkout();
+        let hosts = ["*.somebody.workers.dev", PROJECT];
+        let providers = [
+            ("www.runninghub.ai", "runninghub"),
+            ("api.replicate.com", "replicate"),
+            ("generativelanguage.googleapis.com", "gemini"),
+            ("api.anthropic.com", "llm"),
+            ("api.stripe.com", "stripe"),
+        ];
+        let mut sites: serde_json::Map<String, Value> = providers
+            .map(|(host, provider)| (host.to_owned(), json!(hosted.provider(provider))))
+            .into_iter()
+            .collect();
+        sites.insert(PROJECT.to_owned(), json!(hosted.origin()));
+        let names = hosts.iter().chain(providers.iter().map(|(host, _)| host));
+        let names: Vec<String> = names.map(|name| (*name).to_owned()).collect();
+        let identity = rcgen::generate_simple_self_signed(names).unwrap();
+        let folder = checkout.path();
+        std::fs::write(folder.join("authority.pem"), identity.cert.pem()).unwrap();
+        let config = json!({
+            "api": cloud.base.trim_end_matches("/client/v4"),
+            "port": hosted.free_port(),
+            "log": folder.join("edge-workers.log"),
+            "key": identity.signing_key.serialize_pem(),
+            "cert": identity.cert.pem(),
+            "sites": sites,
+        });
+        let file = folder.join("edge.json");
+        std::fs::write(&file, config.to_string()).unwrap();
+        let mut edge = Process::spawn(ProcessSpec {
+            name: "edge",
+            program: paths::node_bin("node"),
+            args: vec![
+                paths::root().join("stand-ins/src/cloudflare/edge.mjs").into(),
+                file.into(),
+            ],
+            log: folder.join("edge.log"),
+            ..ProcessSpec::default()
+        })
+        .unwrap();
+        let port = hosted.free_port();
+        let listens = || async { tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() };
+        edge.wait_ready(std::time::Duration::from_secs(30), listens).await.unwrap();
+        Self { cloud, checkout, port, _edge: edge }
+    }
+
+    fn write(&self, values: &Values) {
+        let (settings, secrets) = values.texts();
+        let folder = self.checkout.path().join("deploy");
+        std::fs::write(folder.join("whole.toml"), settings).unwrap();
+        // The first deploy writes two more into it.
+        let path = folder.join("whole.secrets");
+        let before = std::fs::read_to_string(&path).unwrap_or_default();
+        let made = before.lines().filter(|line| {
+            line.starts_with("WEBHOOK_SECRET=") || line.starts_with("CRON_SECRET=")
+        });
+        let made: String = made.map(|line| format!("{line}\n")).collect();
+        std::fs::write(path, secrets + &made).unwrap();
+    }
+
+    /// Runs a task of the checkout as a person does, and returns whether it ended well and what it
+    /// said.
+    async fn xtask(&self, args: &[&str]) -> (bool, String) {
+        let began = std::time::Instant::now();
+        let mut command = tokio::process::Command::new(paths::target_host().join("debug/xtask"));
+        command
+            .args(args)
+            .current_dir(self.checkout.path())
+            .env("CARGO_MANIFEST_DIR", self.checkout.path().join("xtask"))
+            .env("CLOUDFLARE_API_BASE_URL", &self.cloud.base)
+            .env("HTTPS_PROXY", format!("http://127.0.0.1:{}", self.port))
+            .env("SSL_CERT_FILE", self.checkout.path().join("authority.pem"))
+            .env("UNSTUCK_SKIP_BUILD", "1")
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        for name in ["HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "all_proxy", "no_proxy"] {
+            command.env_remove(name);
+        }
+        let output = command.output().await.unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        println!("$ {} ({:?})\n{said}", args.join(" "), began.elapsed());
+        (output.status.success(), said)
+    }
+
+    async fn deploys(&self) -> String {
+        let (well, said) = self.xtask(&["deploy", "whole"]).await;
+        assert!(well, "{said}");
+        assert!(!said.contains("LACKING"), "{said}");
+        said
+    }
+
+    /// What the doctor finds lacking.
+    async fn lacks(&self) -> Vec<Value> {
+        let (well, said) = self.xtask(&["doctor", "whole", "--json"]).await;
+        let document = &said[said.find('{').unwrap()..=said.rfind('}').unwrap()];
+        let document: Value = serde_json::from_str(document).unwrap();
+        assert_eq!(document["ok"], well);
+        let found = document["findings"].as_array().unwrap();
+        assert!(found.len() >= 20, "{found:#?}");
+        found.iter().filter(|finding| finding["ok"] == false).cloned().collect()
+    }
+}
+
+/// A checkout whose code is this one's, with neither files of a deployment nor anything made.
+fn fresh_checkout() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    for entry in paths::root().read_dir().unwrap().flatten() {
+        let name = entry.file_name();
+        let own = [".git", ".local", "deploy", "target"].iter().any(|own| name == *own);
+        if !own {
+            std::os::unix::fs::symlink(entry.path(), folder.path().join(&name)).unwrap();
+        }
+    }
+    let deploy = folder.path().join("deploy");
+    std::fs::create_dir(&deploy).unwrap();
+    for file in ["example.toml", "example.secrets"] {
+        std::fs::copy(paths::root().join("deploy").join(file), deploy.join(file)).unwrap();
+    }
+    folder
+}
+
+fn build_xtask() {
+    let mut build = command::cargo(&["build", "--quiet", "--package", "xtask"]);
+    command::run_quiet("compile xtask", &mut build, "fix the error below").unwrap();
+    if std::env::var_os("UNSTUCK_SKIP_BUILD").is_none() {
+        xtask::build::functions(&xtask::build::all().unwrap()).unwrap();
+    }
+}
+
+/// The twelve values of an operator, and who is the first admin.
+fn values(hosted: &HostedProject, database: &str) -> Values {
+    let values = Values::needed()
+        .with("DATABASE_URL", database)
+        .with("SUPABASE_ANON_KEY", &hosted.keys.publishable_key)
+        .with("SUPABASE_SERVICE_ROLE_KEY", &hosted.keys.secret_key)
+        .with("RUNNINGHUB_API_KEY", "rh-local-key")
+        .with("REPLICATE_API_TOKEN", "r8_local_token")
+        .with("GEMINI_API_KEY", "gemini-local-key")
+        .with("LLM_API_KEY", "llm-local-key");
+    assert_eq!(values.len(), 12);
+    values.with("admin_email", OPERATOR.email)
+}
+
+fn uploads(said: &str) -> Vec<&str> {
+    said.lines().filter(|line| line.contains("done: ") && line.contains("deploy it")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fresh_checkout_with_twelve_values_comes_up_changes_heals_and_goes_back() {
+    build_xtask();
+    let bare = BareProject::start().await;
+    let database = bare.database().await;
+    let state = TempDir::new().unwrap();
+    let hosted = HostedProject::start(&database, state.path(), &OPERATOR).await;
+    let internet = Internet::start(&hosted).await;
+    let values = values(&hosted, &database.url());
+    internet.write(&values);
+    let said = internet.deploys().await;
+    let functions = function::all().unwrap();
+    assert_eq!(uploads(&said).len(), functions.len(), "{said}");
+    assert!(said.contains(&format!("whole is at https://{GATEWAY}/")), "{said}");
+    assert_eq!(internet.lacks().await, Vec::<Value>::new());
+}
