@@ -2,6 +2,7 @@
 //! are those that are built.
 
 mod bring_up;
+mod busy;
 mod foreign;
 mod kills;
 mod rollback;

@@ -20,6 +20,8 @@ const OPERATOR: SignedUp = SignedUp {
     password: "password-1234",
 };
 
+const NOTHING: Vec<Value> = Vec::new();
+
 /// The internet as the command sees it: the account with its Workers, the project, the providers.
 struct Internet {
     cloud: Cloud,
@@ -63,16 +65,14 @@ impl Internet {
         let mut edge = Process::spawn(ProcessSpec {
             name: "edge",
             program: paths::node_bin("node"),
-            args: vec![
-                paths::root().join("stand-ins/src/cloudflare/edge.mjs").into(),
-                file.into(),
-            ],
+            args: vec![paths::root().join("stand-ins/src/cloudflare/edge.mjs").into(), file.into()],
             log: folder.join("edge.log"),
             ..ProcessSpec::default()
         })
         .unwrap();
         let port = hosted.free_port();
-        let listens = || async { tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() };
+        let listens =
+            || async { tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() };
         edge.wait_ready(std::time::Duration::from_secs(30), listens).await.unwrap();
         Self { cloud, checkout, port, _edge: edge }
     }
@@ -84,9 +84,9 @@ impl Internet {
         // The first deploy writes two more into it.
         let path = folder.join("whole.secrets");
         let before = std::fs::read_to_string(&path).unwrap_or_default();
-        let made = before.lines().filter(|line| {
-            line.starts_with("WEBHOOK_SECRET=") || line.starts_with("CRON_SECRET=")
-        });
+        let made = before
+            .lines()
+            .filter(|line| line.starts_with("WEBHOOK_SECRET=") || line.starts_with("CRON_SECRET="));
         let made: String = made.map(|line| format!("{line}\n")).collect();
         std::fs::write(path, secrets + &made).unwrap();
     }
@@ -112,6 +112,8 @@ impl Internet {
         let output = command.output().await.unwrap();
         let said = [output.stdout, output.stderr].concat();
         let said = String::from_utf8_lossy(&said).into_owned();
+        std::fs::copy(self.checkout.path().join("edge-workers.log"), "/tmp/whole-edge.log").ok();
+        std::fs::copy(self.checkout.path().join("edge.log"), "/tmp/whole-edge2.log").ok();
         println!("$ {} ({:?})\n{said}", args.join(" "), began.elapsed());
         (output.status.success(), said)
     }
@@ -189,9 +191,73 @@ async fn a_fresh_checkout_with_twelve_values_comes_up_changes_heals_and_goes_bac
     let internet = Internet::start(&hosted).await;
     let values = values(&hosted, &database.url());
     internet.write(&values);
+    internet.cloud.account.refuse_every(89, 429);
     let said = internet.deploys().await;
     let functions = function::all().unwrap();
     assert_eq!(uploads(&said).len(), functions.len(), "{said}");
     assert!(said.contains(&format!("whole is at https://{GATEWAY}/")), "{said}");
-    assert_eq!(internet.lacks().await, Vec::<Value>::new());
+    assert_eq!(internet.lacks().await, NOTHING);
+
+    // Deployed once more, nothing changes.
+    let before = internet.cloud.account.view();
+    let said = internet.deploys().await;
+    assert!(said.contains("nothing differed, nothing was changed"), "{said}");
+    assert!(!said.contains("xtask: done: "), "{said}");
+    assert_eq!(internet.cloud.account.view(), before);
+
+    // One value: only what reads it.
+    let values = values.with("PURCHASE_RETURN_HOSTS", "shop.house.test");
+    internet.write(&values);
+    let said = internet.deploys().await;
+    let changed = uploads(&said);
+    assert!(changed.len() == 1 && changed[0].contains("purchase-checkout: "), "{said}");
+
+    faults_are_named_and_a_deploy_mends_them(&internet).await;
+    a_bad_deploy_is_told_and_taken_back(&internet, values).await;
+    assert_eq!(internet.cloud.account.unknown(), Vec::<String>::new());
+}
+
+/// At Cloudflare somebody changes a secret and removes a cron, and a Worker is left over.
+async fn faults_are_named_and_a_deploy_mends_them(internet: &Internet) {
+    let account = &internet.cloud.account;
+    account.change_secret("replicate-async-worker", "WEBHOOK_SECRET", "of-another-deployment");
+    account.remove_crons("cleanup-stale-jobs");
+    account.add_copy("purchase-webhook", "retired-tool");
+    let lacks = internet.lacks().await;
+    for (subject, words) in [
+        ("WEBHOOK_SECRET", "another value than yours in replicate-async-worker"),
+        ("Worker replicate-async-worker", "somebody else made the version"),
+        ("Worker cleanup-stale-jobs", "not as its version says: crons"),
+    ] {
+        let told = lacks.iter().find(|lack| lack["subject"] == subject);
+        let told = told.unwrap_or_else(|| panic!("{subject}: {lacks:#?}"));
+        assert!(told["words"].as_str().unwrap().contains(words), "{told}");
+        assert_eq!(told["cure"], "cargo xtask deploy whole");
+    }
+    // The webhook that it would give out is refused, and nothing else is told.
+    assert!(lacks.len() <= 4, "{lacks:#?}");
+
+    let said = internet.deploys().await;
+    let changed = uploads(&said);
+    assert!(changed.len() == 1 && changed[0].contains("replicate-async-worker: "), "{said}");
+    assert!(said.contains("done: cleanup-stale-jobs: set crons"), "{said}");
+    assert!(said.contains("the Worker retired-tool is of this deployment"), "{said}");
+    assert!(account.view()["scripts"]["retired-tool"].is_object());
+    assert_eq!(internet.lacks().await, NOTHING);
+}
+
+/// A value that is good in form and wrong: the deploy ends with an error, and the one before comes
+/// back, which the doctor finds good although the file still holds the wrong value.
+async fn a_bad_deploy_is_told_and_taken_back(internet: &Internet, values: Values) {
+    let good = internet.cloud.account.view();
+    internet.write(&values.with("SUPABASE_ANON_KEY", "sb_publishable_of_nobody"));
+    let (well, said) = internet.xtask(&["deploy", "whole"]).await;
+    assert!(!well && said.contains("LACKING  SUPABASE_ANON_KEY: it is no key"), "{said}");
+
+    let (well, said) = internet.xtask(&["deploy", "whole", "--rollback"]).await;
+    assert!(well && !said.contains("LACKING"), "{said}");
+    let newer = "your files hold other ones of SUPABASE_ANON_KEY, and cargo xtask deploy whole";
+    assert!(said.contains(newer), "{said}");
+    assert_eq!(internet.cloud.account.view(), good);
+    assert_eq!(internet.lacks().await, NOTHING);
 }

@@ -42,7 +42,7 @@ fn target(world: &World) -> DoctorTarget {
         name: Some("local".to_owned()),
         gateway: world.stack().gateway_url(),
         known: known.map(|(name, value)| (name.to_owned(), value)).into(),
-        order: None,
+        ..DoctorTarget::default()
     }
 }
 

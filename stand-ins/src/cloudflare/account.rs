@@ -173,9 +173,14 @@ impl CloudAccount {
         state.is_stopped = false;
     }
 
-    /// Every so many calls one is answered as of somebody who calls too often; 0: none.
-    pub fn refuse_every(&self, calls: usize) {
-        self.state().calls.refuse_every(calls);
+    /// Of so many calls the last is not looked at, and answered 429 or 502; 0: none.
+    pub fn refuse_every(&self, calls: usize, status: u16) {
+        self.state().calls.refuse_every(calls, status);
+    }
+
+    /// How many calls came since then.
+    pub fn calls(&self) -> usize {
+        self.state().calls.count()
     }
 
     /// What runs now, for whoever runs it; nothing where that is the revision already known.
@@ -223,11 +228,8 @@ impl CloudAccount {
             versions: json!([{ "version_id": version, "percentage": 100 }]),
             annotations: json!({}),
         };
-        let script = CloudScript {
-            versions: vec![copy],
-            releases: vec![release],
-            ..CloudScript::default()
-        };
+        let script =
+            CloudScript { versions: vec![copy], releases: vec![release], ..CloudScript::default() };
         state.scripts.insert(name.to_owned(), script);
     }
 

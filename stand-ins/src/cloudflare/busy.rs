@@ -1,5 +1,6 @@
 //! How often a token may call: 1,200 times in five minutes, then not at all for five minutes.
-//! (Cloudflare's documentation: Fundamentals, API, limits.)
+//! (Cloudflare's documentation: Fundamentals, API, limits.) A test may have every so many calls
+//! refused beside that.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ pub(super) struct CallCount {
     by_token: BTreeMap<String, TokenCalls>,
     count: usize,
     refuse_every: usize,
+    status: u16,
 }
 
 #[derive(Default)]
@@ -26,15 +28,22 @@ struct TokenCalls {
 }
 
 impl CallCount {
-    pub(super) fn refuse_every(&mut self, calls: usize) {
-        self.refuse_every = calls;
+    pub(super) fn refuse_every(&mut self, calls: usize, status: u16) {
+        (self.refuse_every, self.status, self.count) = (calls, status, 0);
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.count
     }
 
     /// Counts a call, and refuses it where it is one too many.
-    pub(super) fn count(&mut self, token: &str) -> Option<Response> {
+    pub(super) fn admit(&mut self, token: &str) -> Option<Response> {
         self.count += 1;
         if self.refuse_every > 0 && self.count.is_multiple_of(self.refuse_every) {
-            return Some(refusal(Duration::from_secs(1)));
+            return Some(match self.status {
+                429 => refusal(Duration::from_secs(1)),
+                _ => (StatusCode::BAD_GATEWAY, "error code: 502").into_response(),
+            });
         }
         let now = Instant::now();
         let calls = self.by_token.entry(token.to_owned()).or_default();

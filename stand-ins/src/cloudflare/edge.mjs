@@ -183,7 +183,13 @@ let origin;
 async function takeOver() {
   const answer = await fetch(`${config.api}/__running/${running.revision}`);
   if (answer.status === 204 && mf) return;
-  if (answer.status === 200) running = await answer.json();
+  if (answer.status === 200) {
+    const next = await answer.json();
+    const same = JSON.stringify(next.workers) === JSON.stringify(running.workers);
+    running = next;
+    // The platform cuts nothing off, this does.
+    if (same && mf) return;
+  }
   const began = Date.now();
   const options = await optionsOf(running);
   if (mf) await mf.setOptions(options);

@@ -65,7 +65,7 @@ async fn serve(State(account): State<CloudAccount>, request: Request) -> Respons
     if !account.admit() {
         return std::future::pending().await;
     }
-    if let Some(refusal) = account.state().calls.count(&header_of(&request, header::AUTHORIZATION))
+    if let Some(refusal) = account.state().calls.admit(&header_of(&request, header::AUTHORIZATION))
     {
         return refusal;
     }

@@ -19,9 +19,9 @@ pub(super) fn describe(state: &CloudState, subdomain: Option<&str>, known: u64) 
 /// A Worker without code, which somebody else has, does not run.
 fn worker(state: &CloudState, name: &str, script: &CloudScript) -> Option<Value> {
     let live = script.live().filter(|version| !version.modules.is_empty())?;
-    let modules = live.modules.iter().map(|(name, digest)| {
-        json!({ "name": name, "digest": digest, "kind": live.kinds.get(name) })
-    });
+    let modules = live.modules.iter().map(
+        |(name, digest)| json!({ "name": name, "digest": digest, "kind": live.kinds.get(name) }),
+    );
     let consumed = state.queues.iter().filter_map(|(queue, stored)| {
         let consumer = stored.consumer.as_ref().filter(|consumer| consumer.script == name)?;
         Some(json!({ "queue": queue, "settings": consumer.settings }))

@@ -178,7 +178,16 @@ fn upload(
     }
     let number = state.scripts.get(name).map_or(1, |script| script.versions.len() + 1);
     let id = state.new_id();
-    Ok(StoredVersion { id, number, bindings, annotations, runtime: metadata, modules, kinds, pages })
+    Ok(StoredVersion {
+        id,
+        number,
+        bindings,
+        annotations,
+        runtime: metadata,
+        modules,
+        kinds,
+        pages,
+    })
 }
 
 fn annotations(annotations: &Value) -> Result<(), CloudRefusal> {

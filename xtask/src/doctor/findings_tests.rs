@@ -104,6 +104,8 @@ fn healthy() -> (Observed, Expected) {
         supabase_key: "sb_publishable_a".to_owned(),
     };
     let observed = Observed {
+        account: None,
+        rolled_back: false,
         page: Ok(page),
         reports,
         database: Ok(database),
