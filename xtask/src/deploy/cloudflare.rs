@@ -1,5 +1,7 @@
 //! Asks and tells Cloudflare's API what `wrangler` has no command for, or only one a Worker.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
@@ -43,6 +45,8 @@ pub struct Cloudflare {
     pub(super) base: String,
     account: String,
     token: String,
+    /// Whether it was said that Cloudflare lets us wait: many calls wait side by side.
+    told: Arc<AtomicBool>,
 }
 
 /// What was put in force at once, newest first in a list.
@@ -142,6 +146,7 @@ impl Cloudflare {
             base: base.trim_end_matches('/').to_owned(),
             account: deployment.account_id.clone(),
             token: deployment.access.cloudflare_token.clone(),
+            told: Arc::default(),
         }
     }
 
@@ -189,7 +194,7 @@ impl Cloudflare {
                 CallEnd::Broken(why) => (why, pause),
                 CallEnd::TooMany(why, wait) => (why, wait.unwrap_or(pause)),
             };
-            if wait > SILENT_WAIT {
+            if wait > SILENT_WAIT && !self.told.swap(true, Ordering::Relaxed) {
                 say(format_args!("{why:#}; waiting for {} s", wait.as_secs()));
             }
             tokio::time::sleep(wait).await;
