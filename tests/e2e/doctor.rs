@@ -310,7 +310,8 @@ fn a_trial_order_of_each_tool_is_carried_through_and_its_price_comes_back() {
         let user = world.user(1).await;
         let before = world.balance(&user).await;
         let info = &world.stack().info().users[0];
-        let tools = world.db().value("select json_agg(tool order by tool) from unstuck.tools").await;
+        let tools =
+            world.db().value("select json_agg(tool order by tool) from unstuck.tools").await;
         let tools = tools.as_array().unwrap().clone();
         assert!(tools.len() >= 9, "{tools:?}");
         for tool in tools.iter().map(|tool| tool.as_str().unwrap()) {

@@ -29,7 +29,10 @@ const config = JSON.parse(readFileSync(process.argv[2], "utf8"));
 const log = createWriteStream(config.log, { flags: "a" });
 const note = (event) => log.write(`${JSON.stringify({ edge: event })}\n`);
 const folder = await mkdtemp(path.join(tmpdir(), "unstuck-edge-"));
-const PLATFORM = readFileSync(new URL("../../../xtask/local/platform.mjs", import.meta.url), "utf8");
+const PLATFORM = readFileSync(
+  new URL("../../../xtask/local/platform.mjs", import.meta.url),
+  "utf8",
+);
 const DATE = "2026-07-30";
 process.env.MINIFLARE_WORKERD_V8_FLAGS = "--max-heap-size=128 --wasm-max-mem-pages=2048";
 
@@ -159,9 +162,7 @@ async function optionsOf(running) {
         modules: true,
         script: ENTRY,
         compatibilityDate: DATE,
-        serviceBindings: Object.fromEntries(
-          addresses.map((worker) => [host(worker), worker.name]),
-        ),
+        serviceBindings: Object.fromEntries(addresses.map((worker) => [host(worker), worker.name])),
       },
       {
         name: "internet",
@@ -247,9 +248,7 @@ function forward(host, request, response) {
   request.pipe(outgoing);
 }
 
-const site = createServer((request, response) =>
-  forward(request.socket.host, request, response),
-);
+const site = createServer((request, response) => forward(request.socket.host, request, response));
 
 const proxy = createServer((_, response) => response.writeHead(405).end());
 proxy.on("connect", async (request, socket) => {
