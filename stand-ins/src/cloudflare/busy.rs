@@ -3,12 +3,13 @@
 //! refused beside that.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Json;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
+use tokio::time::Instant;
 
 const CALLS: usize = 1200;
 const WINDOW: Duration = Duration::from_secs(300);
