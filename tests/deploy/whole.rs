@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use unstuck_tests::bare_project::BareProject;
-use unstuck_tests::hosted_project::{HostedProject, SignedUp};
+use unstuck_tests::served_project::{ServedProject, SignedUp};
 use xtask::process::{Process, ProcessSpec};
 use xtask::{command, function, paths};
 
@@ -32,7 +32,7 @@ struct Internet {
 }
 
 impl Internet {
-    async fn start(hosted: &HostedProject) -> Self {
+    async fn start(hosted: &ServedProject) -> Self {
         let cloud = Cloud::start().await;
         let checkout = fresh_checkout();
         let hosts = ["*.somebody.workers.dev", PROJECT];
@@ -179,7 +179,7 @@ fn build_xtask() {
 }
 
 /// The twelve values of an operator, and who is the first admin.
-fn values(hosted: &HostedProject, database: &str) -> Values {
+fn values(hosted: &ServedProject, database: &str) -> Values {
     let values = Values::needed()
         .with("DATABASE_URL", database)
         .with("SUPABASE_ANON_KEY", &hosted.keys.publishable_key)
@@ -202,7 +202,7 @@ async fn a_fresh_checkout_with_twelve_values_comes_up_changes_heals_and_goes_bac
     let bare = BareProject::start().await;
     let database = bare.database().await;
     let state = TempDir::new().unwrap();
-    let hosted = HostedProject::start(&database, state.path(), &OPERATOR).await;
+    let hosted = ServedProject::start(&database, state.path(), &OPERATOR).await;
     let internet = Internet::start(&hosted).await;
     let values = values(&hosted, &database.url());
     internet.write(&values);

@@ -7,9 +7,9 @@
 //! * [`demo`]: the stories that `cargo xtask demo` shows
 //! * [`e2e`]: the whole local stack, one per run, and a client of it
 //! * [`host_state`]: what an app's database holds beside what is ours
-//! * [`hosted_project`]: a bare database served as a Supabase project
 //! * [`hosts`]: databases of apps that are already there, with and without us
 //! * [`pg_cron`]: a PostgreSQL with pg_cron, where one is installed
+//! * [`served_project`]: a bare database served as a Supabase project
 //! * [`session`]: one connection that speaks SQL and RPC in JSON, and can become another caller
 //! * [`shop`]: orders, workers' calls, the passage of time, and what must hold afterwards
 //! * [`sources`]: the checkout's files, for the rules about the repository itself
@@ -24,9 +24,9 @@ pub mod database;
 pub mod demo;
 pub mod e2e;
 pub mod host_state;
-pub mod hosted_project;
 pub mod hosts;
 pub mod pg_cron;
+pub mod served_project;
 pub mod session;
 pub mod shop;
 pub mod sources;

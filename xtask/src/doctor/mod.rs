@@ -3,7 +3,8 @@
 //! * [`observed`]: what can be seen of a deployment from outside
 //! * [`look`]: sees it, over HTTP with the service key; no value of a setting comes back
 //! * [`providers`]: free calls of the providers whose keys are known here
-//! * [`findings`], [`account_findings`], [`storage_findings`]: judge what was seen, as pure functions
+//! * [`findings`], [`account_findings`], [`storage_findings`]: judge what was seen, as pure
+//!   functions
 //! * [`trial`]: one real order, its price given back
 
 mod account_findings;

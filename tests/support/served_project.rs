@@ -35,19 +35,20 @@ pub struct SignedUp {
     pub password: &'static str,
 }
 
-pub struct HostedProject {
+pub struct ServedProject {
     port_base: u16,
     pub keys: LocalKeys,
 }
 
-impl HostedProject {
+impl ServedProject {
     /// Serves until the runtime ends. Its files go into `folder`.
     pub async fn start(database: &BareDatabase<'_>, folder: &Path, user: &SignedUp) -> Self {
         let port_base = stack::free_port_base().expect("free ports");
         let keys = LocalKeys::load(folder).expect("keys");
         let SignedUp { id, email, password } = user;
         let sign_up = format!(
-            "insert into auth.users (id, email, email_confirmed_at) values ('{id}', '{email}', now())"
+            "insert into auth.users (id, email, email_confirmed_at)
+            values ('{id}', '{email}', now())"
         );
         database.platform().await.exec(&sign_up).await;
         let authenticator =
