@@ -105,9 +105,10 @@ impl Internet {
             .env("UNSTUCK_SKIP_BUILD", "1")
             .stdin(Stdio::null())
             .kill_on_drop(true);
-        for name in ["HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "all_proxy", "no_proxy"] {
-            command.env_remove(name);
+        for name in ["HTTP_PROXY", "ALL_PROXY", "NO_PROXY"] {
+            command.env_remove(name).env_remove(name.to_lowercase());
         }
+        command.env_remove("https_proxy");
         command
     }
 
@@ -152,7 +153,8 @@ impl Internet {
     }
 }
 
-/// A checkout whose code is this one's, with neither files of a deployment nor anything made.
+/// A checkout whose code is this one's, the built wasm with it, and which knows no deployment: no
+/// files of one, no keys, no state.
 fn fresh_checkout() -> TempDir {
     let folder = TempDir::new().unwrap();
     for entry in paths::root().read_dir().unwrap().flatten() {

@@ -16,7 +16,7 @@
 // * Crons fire on the minute: those that are set at the API, and no others.
 
 import { createWriteStream, readFileSync } from "node:fs";
-import { mkdir, mkdtemp, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer, request as httpRequest } from "node:http";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -272,6 +272,7 @@ proxy.listen(config.port, "127.0.0.1", () => console.log("ready"));
 
 async function stop() {
   await mf?.dispose();
+  await rm(folder, { recursive: true, force: true });
   process.exit(0);
 }
 process.on("SIGTERM", stop);
