@@ -100,7 +100,7 @@ pub async fn task(name: &str, wish: DeployWish) -> Result<()> {
 /// Ends with `doctor`. A new version needs some seconds to be everywhere; what a Worker does by
 /// itself, such as a cron, needs minutes.
 async fn be_examined(deployment: &Deployment, rolled_back: bool) -> Result<()> {
-    const UNTIL_EVERYWHERE: Duration = Duration::from_secs(20);
+    const UNTIL_EVERYWHERE: Duration = Duration::from_secs(40);
     const PATIENCE: Duration = Duration::from_secs(180);
     const PAUSE: Duration = Duration::from_secs(10);
     let target = DoctorTarget { rolled_back, ..DoctorTarget::of_deployment(deployment)? };
