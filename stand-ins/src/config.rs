@@ -36,6 +36,9 @@ pub struct StandInConfig {
     /// How long an upload in chunks may take.
     #[serde(default = "default_upload_lifetime_s")]
     pub upload_lifetime_s: u64,
+    /// Apps at RunningHub that the account has, beside those of the examples.
+    #[serde(default)]
+    pub runninghub_apps: Vec<String>,
     /// Accepted keys by provider; a provider without an entry takes the stack's usual local key.
     #[serde(default)]
     pub provider_keys: BTreeMap<String, Vec<String>>,

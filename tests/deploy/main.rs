@@ -2,9 +2,11 @@
 //! are those that are built.
 
 mod bring_up;
+mod busy;
 mod fetch;
 mod foreign;
 mod kills;
 mod rollback;
 mod settings;
+mod whole;
 mod world;

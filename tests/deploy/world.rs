@@ -69,7 +69,7 @@ impl Values {
     }
 
     /// The texts of the two files.
-    fn texts(&self) -> (String, String) {
+    pub fn texts(&self) -> (String, String) {
         let (mut head, mut settings, mut secrets) =
             (String::new(), "[settings]\n".to_owned(), String::new());
         for (name, value) in &self.0 {

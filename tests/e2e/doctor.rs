@@ -42,7 +42,7 @@ fn target(world: &World) -> DoctorTarget {
         name: Some("local".to_owned()),
         gateway: world.stack().gateway_url(),
         known: known.map(|(name, value)| (name.to_owned(), value)).into(),
-        order: None,
+        ..DoctorTarget::default()
     }
 }
 
@@ -304,26 +304,45 @@ fn the_settings_are_shown_to_the_service_alone_and_hold_no_value() {
 }
 
 #[test]
-fn a_trial_order_is_carried_through_and_its_price_comes_back() {
+fn a_trial_order_of_each_tool_is_carried_through_and_its_price_comes_back() {
     e2e::run(async |world| {
         fire_all(world).await;
         let user = world.user(1).await;
         let before = world.balance(&user).await;
         let info = &world.stack().info().users[0];
+        let tools =
+            world.db().value("select json_agg(tool order by tool) from unstuck.tools").await;
+        let tools = tools.as_array().unwrap().clone();
+        assert!(tools.len() >= 9, "{tools:?}");
+        for tool in tools.iter().map(|tool| tool.as_str().unwrap()) {
+            let mut target = target(world);
+            target.order = Some(TrialOrder {
+                tool: tool.to_owned(),
+                email: info.email.clone(),
+                password: info.password.clone(),
+            });
+            let found = check(&target).await.unwrap();
+            let order = found.iter().find(|found| found.subject == format!("order {tool}"));
+            let order = order.unwrap();
+            assert!(order.ok && order.words.contains(" credits given back"), "{order:#?}");
+            assert!(!order.words.contains(" 0 credits"), "{order:#?}");
+            assert_eq!(world.balance(&user).await, before, "{tool}");
+        }
+    });
+}
+
+#[test]
+fn a_trial_order_of_no_tool_is_refused_before_anything_is_charged() {
+    e2e::run(async |world| {
+        let info = &world.stack().info().users[0];
         let mut target = target(world);
         target.order = Some(TrialOrder {
-            tool: "runninghub-upscaler".to_owned(),
+            tool: "no-tool".to_owned(),
             email: info.email.clone(),
             password: info.password.clone(),
         });
         let found = check(&target).await.unwrap();
-        let order = found.iter().find(|found| found.subject == "order runninghub-upscaler");
-        let order = order.unwrap();
-        assert!(order.ok && order.words.contains("60 credits given back"), "{order:#?}");
-        assert_eq!(world.balance(&user).await, before);
-        let kinds = "select array_agg(kind::text order by id) from unstuck.credit_entries
-            where user_id = '00000000-0000-4000-8000-000000000001' and kind::text <> 'adjustment'";
-        let kinds = world.db().value(kinds).await;
-        assert!(kinds.to_string().contains("debit"), "{kinds}");
+        let order = found.iter().find(|found| found.subject == "order no-tool").unwrap();
+        assert!(!order.ok && order.words.contains("no such tool"), "{order:#?}");
     });
 }

@@ -9,6 +9,7 @@
 //! * [`host_state`]: what an app's database holds beside what is ours
 //! * [`hosts`]: databases of apps that are already there, with and without us
 //! * [`pg_cron`]: a PostgreSQL with pg_cron, where one is installed
+//! * [`served_project`]: a bare database served as a Supabase project
 //! * [`session`]: one connection that speaks SQL and RPC in JSON, and can become another caller
 //! * [`shop`]: orders, workers' calls, the passage of time, and what must hold afterwards
 //! * [`simulation`]: many job lives under a clock of their own: `cargo xtask simulate`
@@ -26,6 +27,7 @@ pub mod e2e;
 pub mod host_state;
 pub mod hosts;
 pub mod pg_cron;
+pub mod served_project;
 pub mod session;
 pub mod shop;
 pub mod simulation;

@@ -19,6 +19,7 @@ import path from "node:path";
 import process from "node:process";
 import workerdPath from "workerd";
 import { Log, LogLevel, Miniflare, Response } from "miniflare";
+import { matchesCron } from "./crons.mjs";
 
 const config = JSON.parse(readFileSync(process.argv[2], "utf8"));
 const log = createWriteStream(config.log, { flags: "a" });
@@ -122,27 +123,6 @@ async function control(method, pathname) {
     return json(200, { killed: true });
   }
   return json(404, { error: `no control ${pathname}`, code: "not_found" });
-}
-
-// The platform's five fields: minute hour day month weekday, in UTC; 1 is Sunday.
-function matchesField(field, value, lowest) {
-  return field.split(",").some((part) => {
-    const [range, step = "1"] = part.split("/");
-    const [from, to = part.includes("/") ? Infinity : from] =
-      range === "*" ? [lowest, Infinity] : range.split("-").map(Number);
-    return value >= from && value <= to && (value - from) % Number(step) === 0;
-  });
-}
-
-export function matchesCron(cron, at) {
-  const [minute, hour, day, month, weekday] = cron.trim().split(/\s+/);
-  return (
-    matchesField(minute, at.getUTCMinutes(), 0) &&
-    matchesField(hour, at.getUTCHours(), 0) &&
-    matchesField(day, at.getUTCDate(), 1) &&
-    matchesField(month, at.getUTCMonth() + 1, 1) &&
-    matchesField(weekday, at.getUTCDay() + 1, 1)
-  );
 }
 
 function onTheMinute() {

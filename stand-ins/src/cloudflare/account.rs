@@ -1,13 +1,14 @@
 //! What the account has, and what a test asks and arranges.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
+use axum::body::Bytes;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::routes;
+use super::{busy, routes, running};
 
 /// Which account this is.
 #[derive(Clone, Debug)]
@@ -30,9 +31,15 @@ pub struct CloudAccount {
 pub(super) struct CloudState {
     pub(super) scripts: BTreeMap<String, CloudScript>,
     pub(super) queues: BTreeMap<String, StoredQueue>,
-    pub(super) assets: BTreeSet<String>,
+    /// Hash of a page → its bytes.
+    pub(super) assets: BTreeMap<String, Bytes>,
+    /// Digest of a module → its bytes.
+    pub(super) code: BTreeMap<String, Bytes>,
     pub(super) sessions: BTreeMap<String, super::assets::AssetSession>,
     counter: u32,
+    /// Changes with everything that is in force.
+    pub(super) revision: u64,
+    pub(super) calls: busy::CallCount,
     /// Every call that changes something, in order.
     writes: Vec<String>,
     /// What else the token is good for.
@@ -65,6 +72,10 @@ pub(super) struct StoredVersion {
     pub(super) runtime: Value,
     /// Module → digest.
     pub(super) modules: BTreeMap<String, String>,
+    /// Module → content type.
+    pub(super) kinds: BTreeMap<String, String>,
+    /// Page → hash.
+    pub(super) pages: BTreeMap<String, String>,
 }
 
 #[derive(Clone)]
@@ -124,6 +135,7 @@ impl CloudAccount {
     pub(super) fn wrote(&self, call: String) -> bool {
         let mut state = self.state();
         state.writes.push(call);
+        state.revision += 1;
         if let Some(left) = state.stop_after.as_mut() {
             *left = left.saturating_sub(1);
             if *left == 0 && !state.is_stopped {
@@ -174,6 +186,66 @@ impl CloudAccount {
             .collect()
     }
 
+    /// Of so many calls the last is not looked at, and answered 429 or 502; 0: none.
+    pub fn refuse_every(&self, calls: usize, status: u16) {
+        self.state().calls.refuse_every(calls, status);
+    }
+
+    /// How many calls came since then.
+    pub fn calls(&self) -> usize {
+        self.state().calls.count()
+    }
+
+    /// What runs now, for whoever runs it; nothing where that is the revision already known.
+    pub fn running(&self, known: u64) -> Option<Value> {
+        running::describe(&self.state(), self.options.subdomain.as_deref(), known)
+    }
+
+    /// Somebody changes one secret of a Worker, as the dashboard and `wrangler secret put` do.
+    pub fn change_secret(&self, worker: &str, name: &str, text: &str) {
+        let state = &mut *self.state();
+        let (version, release) = (state.new_id(), state.new_id());
+        state.revision += 1;
+        let script = state.scripts.get_mut(worker).expect("a Worker");
+        let mut changed = script.live().expect("a version").clone();
+        (changed.id, changed.number) = (version.clone(), script.versions.len() + 1);
+        changed.annotations = json!({ "workers/triggered_by": "secret" });
+        let secrets = changed.bindings.iter_mut();
+        let secret = secrets.into_iter().find(|binding| binding["name"] == *name);
+        secret.expect("a secret")["text"] = json!(text);
+        script.versions.push(changed);
+        script.releases.push(StoredRelease {
+            id: release,
+            versions: json!([{ "version_id": version, "percentage": 100 }]),
+            annotations: json!({}),
+        });
+    }
+
+    /// Somebody removes a Worker's crons.
+    pub fn remove_crons(&self, worker: &str) {
+        let state = &mut *self.state();
+        state.revision += 1;
+        state.scripts.get_mut(worker).expect("a Worker").crons.clear();
+    }
+
+    /// A Worker that was deployed beside another one, by the same deployment, and whose function
+    /// is in no checkout any more.
+    pub fn add_copy(&self, worker: &str, name: &str) {
+        let state = &mut *self.state();
+        let (version, release) = (state.new_id(), state.new_id());
+        state.revision += 1;
+        let mut copy = state.scripts[worker].live().expect("a version").clone();
+        copy.id = version.clone();
+        let release = StoredRelease {
+            id: release,
+            versions: json!([{ "version_id": version, "percentage": 100 }]),
+            annotations: json!({}),
+        };
+        let script =
+            CloudScript { versions: vec![copy], releases: vec![release], ..CloudScript::default() };
+        state.scripts.insert(name.to_owned(), script);
+    }
+
     /// A Worker that somebody else made.
     pub fn add_foreign_worker(&self, name: &str) {
         let mut state = self.state();
@@ -185,6 +257,8 @@ impl CloudAccount {
             annotations: json!({}),
             runtime: json!({}),
             modules: BTreeMap::new(),
+            kinds: BTreeMap::new(),
+            pages: BTreeMap::new(),
         };
         let release = StoredRelease {
             id: state.new_id(),

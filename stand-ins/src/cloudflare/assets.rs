@@ -15,6 +15,8 @@ const FILE_BYTES: u64 = 25 * 1024 * 1024;
 
 pub(super) struct AssetSession {
     script: String,
+    /// Path → hash.
+    files: BTreeMap<String, String>,
     /// Hash → bytes.
     sizes: BTreeMap<String, u64>,
     missing: BTreeSet<String>,
@@ -28,7 +30,7 @@ fn token(id: &str) -> String {
 
 pub(super) fn begin(state: &mut CloudState, script: &str, body: &Value) -> CloudAnswer {
     let manifest = body["manifest"].as_object().cloned().unwrap_or_default();
-    let mut sizes = BTreeMap::new();
+    let (mut files, mut sizes) = (BTreeMap::new(), BTreeMap::new());
     for (path, file) in &manifest {
         let (hash, size) = (file["hash"].as_str().unwrap_or_default(), file["size"].as_u64());
         let Some(size) = size.filter(|size| *size <= FILE_BYTES) else {
@@ -37,17 +39,18 @@ pub(super) fn begin(state: &mut CloudState, script: &str, body: &Value) -> Cloud
         if !path.starts_with('/') || hash.len() != 32 {
             return Err(refused(100_126, format!("{path} is no path with a hash of 32 digits")));
         }
+        files.insert(path.clone(), hash.to_owned());
         sizes.insert(hash.to_owned(), size);
     }
     let missing: BTreeSet<String> =
-        sizes.keys().filter(|hash| !state.assets.contains(*hash)).cloned().collect();
+        sizes.keys().filter(|hash| !state.assets.contains_key(*hash)).cloned().collect();
     let jwt = token(&state.new_id());
     let buckets: Vec<Vec<&String>> = match missing.is_empty() {
         true => Vec::new(),
         false => vec![missing.iter().collect()],
     };
     let answer = json!({ "jwt": jwt, "buckets": buckets });
-    state.sessions.insert(jwt, AssetSession { script: script.to_owned(), sizes, missing });
+    state.sessions.insert(jwt, AssetSession { script: script.to_owned(), files, sizes, missing });
     Ok(answer)
 }
 
@@ -63,7 +66,7 @@ pub(super) fn upload(state: &mut CloudState, call: &CloudCall) -> CloudAnswer {
             return Err(refused(100_128, format!("{} is not of the manifest", part.name)));
         }
         session.missing.remove(&part.name);
-        state.assets.insert(part.name.clone());
+        state.assets.insert(part.name.clone(), bytes.into());
     }
     match session.missing.is_empty() {
         true => Ok(json!({ "jwt": call.bearer })),
@@ -71,11 +74,15 @@ pub(super) fn upload(state: &mut CloudState, call: &CloudCall) -> CloudAnswer {
     }
 }
 
-/// Whether the token is that of a complete session of this Worker.
-pub(super) fn check(state: &CloudState, script: &str, jwt: &str) -> Result<usize, CloudRefusal> {
+/// The pages, path → hash, of the complete session of this Worker that the token is of.
+pub(super) fn check(
+    state: &CloudState,
+    script: &str,
+    jwt: &str,
+) -> Result<BTreeMap<String, String>, CloudRefusal> {
     let session = state.sessions.get(jwt).filter(|session| session.script == script);
     match session {
-        Some(session) if session.missing.is_empty() => Ok(session.sizes.len()),
+        Some(session) if session.missing.is_empty() => Ok(session.files.clone()),
         Some(_) => Err(refused(100_129, "not all files of the manifest were sent")),
         None => Err(refused(100_130, "the token of the assets is of no session of this Worker")),
     }

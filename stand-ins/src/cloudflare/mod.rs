@@ -7,13 +7,17 @@
 //! * [`scripts`] uploads, versions, releases, triggers
 //! * [`bindings`] checks what a version is bound to
 //! * [`queues`], [`assets`]
+//! * [`busy`] refuses who calls too often
+//! * [`running`] tells `edge.mjs`, which runs the Workers, what is in force
 
 mod account;
 mod answer;
 mod assets;
 mod bindings;
+mod busy;
 mod queues;
 mod routes;
+mod running;
 mod scripts;
 
 pub use account::{CloudAccount, CloudOptions};

@@ -1,10 +1,11 @@
 //! Tells the calls apart: who calls, which account, what for.
 
-use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Request, State};
-use axum::http::{Method, header};
-use axum::response::Response;
+use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Path, Request, State};
+use axum::http::{Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
 use serde_json::Value;
 
 use super::account::CloudAccount;
@@ -37,12 +38,36 @@ impl CloudCall {
 }
 
 pub(super) fn router(account: CloudAccount) -> Router {
-    Router::new().fallback(serve).layer(DefaultBodyLimit::disable()).with_state(account)
+    Router::new()
+        .route("/__running/{known}", get(running))
+        .route("/__files/{digest}", get(file))
+        .fallback(serve)
+        .layer(DefaultBodyLimit::disable())
+        .with_state(account)
+}
+
+/// What runs now, for who runs it: 204 where nothing changed since the known revision.
+async fn running(State(account): State<CloudAccount>, Path(known): Path<u64>) -> Response {
+    match account.running(known) {
+        Some(running) => Json(running).into_response(),
+        None => StatusCode::NO_CONTENT.into_response(),
+    }
+}
+
+/// An uploaded module or page.
+async fn file(State(account): State<CloudAccount>, Path(digest): Path<String>) -> Response {
+    let state = account.state();
+    let bytes = state.code.get(&digest).or_else(|| state.assets.get(&digest)).cloned();
+    bytes.map_or_else(|| StatusCode::NOT_FOUND.into_response(), IntoResponse::into_response)
 }
 
 async fn serve(State(account): State<CloudAccount>, request: Request) -> Response {
     if !account.admit() {
         return std::future::pending().await;
+    }
+    if let Some(refusal) = account.state().calls.admit(&header_of(&request, header::AUTHORIZATION))
+    {
+        return refusal;
     }
     let shown = format!("{} {}", request.method(), request.uri());
     // A session of assets changes nothing by itself.

@@ -145,14 +145,16 @@ fn upload(
     let metadata = metadata.ok_or_else(|| refused(10021, "there is no metadata"))?;
     let mut metadata: Value = serde_json::from_slice(&metadata.bytes)
         .map_err(|error| refused(10021, format!("metadata: {error}")))?;
-    let mut modules = BTreeMap::new();
+    let (mut modules, mut kinds) = (BTreeMap::new(), BTreeMap::new());
     for part in call.parts.iter().filter(|part| part.name != "metadata") {
         let is_wasm = part.kind == "application/wasm";
         if part.bytes.is_empty() || is_wasm && !part.bytes.starts_with(WASM) {
             return Err(refused(10021, format!("the module {} is not what it says", part.name)));
         }
         let digest = base16ct::lower::encode_string(&Sha256::digest(&part.bytes));
+        state.code.insert(digest.clone(), part.bytes.clone());
         modules.insert(part.name.clone(), digest);
+        kinds.insert(part.name.clone(), part.kind.clone());
     }
     let main = metadata["main_module"].as_str().unwrap_or_default();
     if !modules.contains_key(main) {
@@ -163,8 +165,10 @@ fn upload(
     }
     annotations(&metadata["annotations"])?;
     let bindings = bindings::resolve(state, name, &metadata)?;
+    let mut pages = BTreeMap::new();
     if let Some(jwt) = metadata["assets"]["jwt"].as_str() {
-        metadata["assets"]["jwt"] = json!(assets::check(state, name, jwt)?);
+        pages = assets::check(state, name, jwt)?;
+        metadata["assets"]["jwt"] = json!(pages.len());
     }
     let annotations = metadata["annotations"].take();
     if let Some(rest) = metadata.as_object_mut() {
@@ -174,7 +178,16 @@ fn upload(
     }
     let number = state.scripts.get(name).map_or(1, |script| script.versions.len() + 1);
     let id = state.new_id();
-    Ok(StoredVersion { id, number, bindings, annotations, runtime: metadata, modules })
+    Ok(StoredVersion {
+        id,
+        number,
+        bindings,
+        annotations,
+        runtime: metadata,
+        modules,
+        kinds,
+        pages,
+    })
 }
 
 fn annotations(annotations: &Value) -> Result<(), CloudRefusal> {

@@ -110,3 +110,20 @@ async fn a_release_names_versions_that_exist_and_triggers_are_well_formed() {
     let open = json!({ "enabled": true, "previews_enabled": false });
     assert_eq!(cloud.post("workers/scripts/worker/subdomain", open).await, Err(10063));
 }
+
+#[tokio::test]
+async fn who_calls_too_often_is_refused_for_five_minutes() {
+    let client = CloudClient::start().await;
+    let ask = || async {
+        let request = client.http.get(format!("{}/queues", client.base));
+        let answer = request.bearer_auth("token").send().await.unwrap();
+        let wait = answer.headers().get("retry-after");
+        (answer.status().as_u16(), wait.map(|wait| wait.to_str().unwrap().to_owned()))
+    };
+    for _ in 0..1200 {
+        assert_eq!(ask().await, (200, None));
+    }
+    for _ in 0..2 {
+        assert_eq!(ask().await, (429, Some("300".to_owned())));
+    }
+}

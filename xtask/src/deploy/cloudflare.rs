@@ -1,11 +1,17 @@
 //! Asks and tells Cloudflare's API what `wrangler` has no command for, or only one a Worker.
 
-use anyhow::{Context, Result, bail};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
 use reqwest::Method;
+use reqwest::header::RETRY_AFTER;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::deployment::{CLOUDFLARE_TOKEN, Deployment, FUNCTIONS_URL, GATEWAY};
+use crate::command::say;
 use crate::function::Consumer;
 
 /// Cloudflare's own address; `wrangler` reads the same variable.
@@ -15,6 +21,22 @@ pub(super) const API: &str = "https://api.cloudflare.com/client/v4";
 const NOT_FOUND: u64 = 10007;
 /// Queues on one page.
 const PAGE: usize = 100;
+/// How often one call is made.
+const TRIES: u32 = 5;
+/// Who called too often waits for five minutes.
+const LONGEST_WAIT: Duration = Duration::from_secs(310);
+/// A wait of which nothing is said.
+const SILENT_WAIT: Duration = Duration::from_secs(5);
+
+/// How one call ended.
+enum CallEnd {
+    Answered(Option<Value>),
+    Refused(anyhow::Error),
+    /// Cloudflare failed, and may have done what it was asked for.
+    Broken(anyhow::Error),
+    /// Nothing was done, because there were too many calls; how long to wait.
+    TooMany(anyhow::Error, Option<Duration>),
+}
 
 /// One account, by one token.
 #[derive(Clone)]
@@ -23,6 +45,8 @@ pub struct Cloudflare {
     pub(super) base: String,
     account: String,
     token: String,
+    /// Whether it was said that Cloudflare lets us wait: many calls wait side by side.
+    told: Arc<AtomicBool>,
 }
 
 /// What was put in force at once, newest first in a list.
@@ -122,6 +146,7 @@ impl Cloudflare {
             base: base.trim_end_matches('/').to_owned(),
             account: deployment.account_id.clone(),
             token: deployment.access.cloudflare_token.clone(),
+            told: Arc::default(),
         }
     }
 
@@ -149,39 +174,78 @@ impl Cloudflare {
         Ok(cloud)
     }
 
-    /// Sends one call. `None` is a Worker, or a version, that does not exist.
+    /// Sends one call, and once more where Cloudflare is busy or down. `None` is a Worker, or a
+    /// version, that does not exist.
     async fn call(
         &self,
         method: Method,
         path: &str,
         body: Option<&Value>,
     ) -> Result<Option<Value>> {
+        let mut pause = Duration::from_secs(1);
+        for _ in 1..TRIES {
+            let (why, wait) = match self.attempt(&method, path, body).await {
+                CallEnd::Answered(answer) => return Ok(answer),
+                CallEnd::Refused(why) => return Err(why),
+                // It may have been done, and not every call may be done twice.
+                CallEnd::Broken(why) if method != Method::GET && method != Method::PUT => {
+                    return Err(why);
+                }
+                CallEnd::Broken(why) => (why, pause),
+                CallEnd::TooMany(why, wait) => (why, wait.unwrap_or(pause)),
+            };
+            if wait > SILENT_WAIT && !self.told.swap(true, Ordering::Relaxed) {
+                say(format_args!("{why:#}; waiting for {} s", wait.as_secs()));
+            }
+            tokio::time::sleep(wait).await;
+            pause *= 2;
+        }
+        match self.attempt(&method, path, body).await {
+            CallEnd::Answered(answer) => Ok(answer),
+            CallEnd::Refused(why) | CallEnd::Broken(why) | CallEnd::TooMany(why, _) => Err(why),
+        }
+    }
+
+    async fn attempt(&self, method: &Method, path: &str, body: Option<&Value>) -> CallEnd {
         let url = format!("{}/accounts/{}/{path}", self.base, self.account);
         let mut request = self.http.request(method.clone(), url).bearer_auth(&self.token);
         if let Some(body) = body {
             request = request.json(body);
         }
         let shown = || format!("Cloudflare: {method} {path}");
-        let answer = request.send().await.with_context(shown)?;
+        let broken = |error| CallEnd::Broken(anyhow::Error::new(error).context(shown()));
+        let answer = match request.send().await {
+            Ok(answer) => answer,
+            Err(error) => return broken(error),
+        };
         let status = answer.status();
-        let answer: Value = answer.json().await.with_context(shown)?;
+        let wait = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let wait = wait.and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
+        let answer: Value = match answer.text().await {
+            Ok(text) => serde_json::from_str(&text).unwrap_or_default(),
+            Err(error) => return broken(error),
+        };
         if status.is_success() && answer["success"] == true {
-            return Ok(Some(answer["result"].clone()));
+            return CallEnd::Answered(Some(answer["result"].clone()));
         }
         let errors = answer["errors"].as_array().cloned().unwrap_or_default();
         if errors.iter().any(|error| error["code"] == NOT_FOUND) {
-            return Ok(None);
+            return CallEnd::Answered(None);
         }
         let words = |error: &Value| format!("{} [{}]", error["message"], error["code"]);
-        let words: Vec<String> = errors.iter().map(words).collect();
+        let words = errors.iter().map(words).collect::<Vec<_>>().join(", ");
         if [401, 403].contains(&status.as_u16()) {
-            bail!(
-                "{CLOUDFLARE_TOKEN} or account_id: Cloudflare refuses `{method} {path}`: {}; make \
-                 a token of this account that may edit Workers Scripts and Queues",
-                words.join(", ")
-            );
+            return CallEnd::Refused(anyhow!(
+                "{CLOUDFLARE_TOKEN} or account_id: Cloudflare refuses `{method} {path}`: {words}; \
+                 make a token of this account that may edit Workers Scripts and Queues"
+            ));
         }
-        bail!("{}: {status}: {}", shown(), words.join(", "))
+        let why = anyhow!("{}: {status}: {words}", shown());
+        match status.as_u16() {
+            429 => CallEnd::TooMany(why, wait.map(|wait| wait.min(LONGEST_WAIT))),
+            500.. => CallEnd::Broken(why),
+            _ => CallEnd::Refused(why),
+        }
     }
 
     async fn get<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<Option<T>> {

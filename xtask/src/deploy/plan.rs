@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use tokio::task::JoinSet;
 
 use super::Deed;
+use super::account::{removal, strays};
 use super::cloudflare::{CloudQueue, Cloudflare, Release};
 use super::deployment::Deployment;
 use super::journal::VersionTag;
@@ -40,6 +41,8 @@ pub struct CloudPlan {
     acts: Vec<CloudAct>,
     /// How many Workers are already so.
     pub unchanged: usize,
+    /// Workers of this deployment that are of no function of the checkout. They are left alone.
+    pub strays: Vec<String>,
 }
 
 /// What is in force of one Worker.
@@ -64,7 +67,8 @@ impl CloudPlan {
             uploads.push(Upload::of(function, deployment, functions)?);
         }
         let queues = cloud.queues().await?;
-        let mut in_force = survey(cloud, &queues, &uploads).await?;
+        let existing = cloud.workers().await?;
+        let mut in_force = survey(cloud, &queues, &uploads, &existing).await?;
         let faults = foreign(&uploads, &in_force, &queues);
         if !faults.is_empty() {
             let list = faults.iter().map(|fault| format!("\n  - {fault}")).collect::<String>();
@@ -83,7 +87,8 @@ impl CloudPlan {
         let before = acts.len();
         acts.extend(changed);
         let unchanged = count - (acts.len() - before);
-        Ok(Self { acts, unchanged })
+        let strays = strays(cloud, deployment, functions, &existing).await?;
+        Ok(Self { acts, unchanged, strays })
     }
 
     pub fn is_empty(&self) -> bool {
@@ -93,6 +98,18 @@ impl CloudPlan {
     /// The acts in words.
     pub fn words(&self) -> Vec<String> {
         self.acts.iter().map(ToString::to_string).collect()
+    }
+
+    /// What is told of the Workers that are left alone.
+    pub fn words_of_strays(&self) -> Vec<String> {
+        let words = |name: &String| {
+            format!(
+                "the Worker {name} is of this deployment and of no function of this checkout; it \
+                 is left alone (to remove it: {})",
+                removal(name)
+            )
+        };
+        self.strays.iter().map(words).collect()
     }
 
     /// Does all of it and returns what was done. Progress is said as it is made.
@@ -150,8 +167,8 @@ async fn survey(
     cloud: &Cloudflare,
     queues: &[CloudQueue],
     uploads: &[Upload],
+    existing: &[String],
 ) -> Result<BTreeMap<String, InForce>> {
-    let existing: BTreeSet<String> = cloud.workers().await?.into_iter().collect();
     let mut asked = JoinSet::new();
     for upload in uploads.iter().filter(|upload| existing.contains(&upload.worker)) {
         let (cloud, queues) = (cloud.clone(), queues.to_vec());

@@ -4,6 +4,7 @@
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use hmac::{Hmac, Mac as _};
@@ -14,9 +15,16 @@ use super::cloudflare::API_VARIABLE;
 use super::deployment::{CLOUDFLARE_TOKEN, DEPLOYMENT_ID, Deployment, PLACEMENT_REGION};
 use super::journal::{self, VersionTag};
 use super::triggers::Triggers;
+use crate::command::say;
 use crate::function::wrangler::COMPATIBILITY_DATE;
 use crate::function::{Function, Ratelimit};
 use crate::paths;
+
+/// How long to wait where Cloudflare has too many calls: for a moment, then for its five minutes.
+const PAUSES: [Duration; 3] =
+    [Duration::from_secs(2), Duration::from_secs(30), Duration::from_secs(300)];
+/// What wrangler says then.
+const TOO_MANY: [&str; 2] = ["throttling your request speed", "429 Too Many Requests"];
 
 /// Everything that one Worker is made of.
 pub(super) struct Upload {
@@ -50,8 +58,23 @@ impl Upload {
         })
     }
 
-    /// Runs `wrangler deploy`: code, settings and secrets become one version, then the triggers.
+    /// Runs `wrangler deploy`, and once more where Cloudflare had too many calls.
     pub(super) async fn run(&self, deployment: &Deployment, base: &str) -> Result<()> {
+        for wait in PAUSES {
+            match self.run_once(deployment, base).await {
+                Err(error) if TOO_MANY.iter().any(|words| error.to_string().contains(words)) => {
+                    let (worker, s) = (&self.worker, wait.as_secs());
+                    say(format_args!("{worker}: Cloudflare had too many calls, waiting for {s} s"));
+                    tokio::time::sleep(wait).await;
+                }
+                ended => return ended,
+            }
+        }
+        self.run_once(deployment, base).await
+    }
+
+    /// Code, settings and secrets become one version, then the triggers.
+    async fn run_once(&self, deployment: &Deployment, base: &str) -> Result<()> {
         let folder = made(deployment);
         std::fs::create_dir_all(&folder)
             .with_context(|| format!("cannot make {}", folder.display()))?;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use shared::core::config::{GROUPS, Presence, fingerprint};
 
 use super::observed::{DatabaseState, Expected, NoAnswer, Observed, ToldSettings};
-use super::{Finding, SERVICE_KEY, readers, storage_findings::storage};
+use super::{Finding, SERVICE_KEY, account_findings::account, readers, storage_findings::storage};
 use crate::function::Function;
 
 /// Two periods of a cron, and the time that a run takes.
@@ -24,6 +24,7 @@ pub fn findings(observed: &Observed, expected: &Expected) -> Vec<Finding> {
         found.extend(storage(state, expected));
         found.push(admins(state));
     }
+    found.extend(account(observed, expected));
     found.extend(functions(observed, expected));
     found.extend(settings(observed, expected));
     found.push(deployments(observed, expected));
@@ -42,7 +43,8 @@ pub fn findings(observed: &Observed, expected: &Expected) -> Vec<Finding> {
 }
 
 pub(super) fn good(subject: impl Into<String>, words: impl Into<String>) -> Finding {
-    Finding { subject: subject.into(), ok: true, words: words.into(), cure: None }
+    let (subject, words) = (subject.into(), words.into());
+    Finding { subject, ok: true, words, cure: None, may_pass: false }
 }
 
 pub(super) fn lack(
@@ -51,7 +53,16 @@ pub(super) fn lack(
     cure: impl Into<String>,
 ) -> Finding {
     let (subject, words) = (subject.into(), words.into());
-    Finding { subject, ok: false, words, cure: Some(cure.into()) }
+    Finding { subject, ok: false, words, cure: Some(cure.into()), may_pass: false }
+}
+
+/// A lack that may be well by itself soon.
+fn passing(
+    subject: impl Into<String>,
+    words: impl Into<String>,
+    cure: impl Into<String>,
+) -> Finding {
+    Finding { may_pass: true, ..lack(subject, words, cure) }
 }
 
 impl Expected {
@@ -182,15 +193,54 @@ fn told<'a>(observed: &'a Observed, expected: &'a Expected) -> Vec<SettingEveryw
 /// Whether each setting is there, is the same everywhere, and is that of the files.
 fn settings(observed: &Observed, expected: &Expected) -> Vec<Finding> {
     let told = told(observed, expected);
-    let mut found: Vec<Finding> = told.iter().filter_map(|told| setting(told, expected)).collect();
+    let rolled_back = observed.rolled_back;
+    let found = told.iter().filter_map(|told| setting(told, expected, rolled_back));
+    let mut found: Vec<Finding> = found.collect();
     if found.is_empty() {
         let count = told.len();
         found.push(good("settings", format!("{count} are there and the same in all functions")));
     }
+    if rolled_back {
+        found.push(since_rollback(&told, expected));
+    }
     found
 }
 
-fn setting(told: &SettingEverywhere<'_>, expected: &Expected) -> Option<Finding> {
+/// What a rollback took back: the files still hold it.
+fn since_rollback(told: &[SettingEverywhere<'_>], expected: &Expected) -> Finding {
+    let newer = told.iter().filter(|told| {
+        let own = own_digits(told.name, expected);
+        expected.known.contains_key(told.name)
+            && told.name != SERVICE_KEY
+            && !told.differs
+            && own.as_deref() != most_common(&told.values)
+    });
+    let newer: Vec<&str> = newer.map(|told| told.name).collect();
+    let words = match newer.is_empty() {
+        true => {
+            "the functions are those that it went back to, with the values of your files".into()
+        }
+        false => format!(
+            "the functions have the values of then; your files hold other ones of {}, and {} \
+             brings those",
+            newer.join(", "),
+            expected.deploy()
+        ),
+    };
+    good("rollback", words)
+}
+
+/// The digits that the files' value would have.
+fn own_digits(name: &str, expected: &Expected) -> Option<String> {
+    let key = expected.known(SERVICE_KEY).unwrap_or_default();
+    expected.known(name).and_then(|value| fingerprint(key, name, value))
+}
+
+fn setting(
+    told: &SettingEverywhere<'_>,
+    expected: &Expected,
+    rolled_back: bool,
+) -> Option<Finding> {
     let SettingEverywhere { name, presence, values, differs } = told;
     let missing = functions_with(values, None);
     if matches!(presence, Presence::Required | Presence::Deployed) && !missing.is_empty() {
@@ -200,10 +250,9 @@ fn setting(told: &SettingEverywhere<'_>, expected: &Expected) -> Option<Finding>
     if *differs {
         return None;
     }
-    let key = expected.known(SERVICE_KEY).unwrap_or_default();
-    let own = expected.known(name).and_then(|value| fingerprint(key, name, value));
+    let own = own_digits(name, expected);
     // Digits can be compared with a value only where the function has the same key.
-    let ours = expected.known.contains_key(*name) && *name != SERVICE_KEY;
+    let ours = expected.known.contains_key(*name) && *name != SERVICE_KEY && !rolled_back;
     let usual = if ours { own.as_deref() } else { most_common(values) };
     let other: Vec<&str> = values
         .iter()
@@ -419,7 +468,7 @@ fn crons(state: &DatabaseState, expected: &Expected) -> Vec<Finding> {
             None => "its cron has never fired".to_owned(),
         };
         let cure = "wait three minutes after the first deploy; then";
-        lack(format!("cron {name}"), words, format!("{cure} {}", expected.deploy()))
+        passing(format!("cron {name}"), words, format!("{cure} {}", expected.deploy()))
     };
     late.into_iter().map(finding).collect()
 }
@@ -438,7 +487,7 @@ fn queues(observed: &Observed, state: &DatabaseState, expected: &Expected) -> Ve
     let consumers = expected.functions.iter().filter(|function| function.consumer.is_some());
     for consumer in consumers {
         if !state.has_seen(&consumer.name, "queue", observed.probed_seconds) {
-            found.push(lack(
+            found.push(passing(
                 format!("queue {}", consumer.name),
                 "what is sent to it does not arrive: it has no consumer, or it is held up",
                 format!("{} makes the consumer", expected.deploy()),
@@ -456,9 +505,9 @@ fn health(state: &DatabaseState) -> Finding {
     let runbook = "docs/operations.md answers what to do";
     match (counts.last_sweep_seconds, counts.stuck, counts.violations) {
         (Some(age), Some(0), Some(0)) if age <= 120 => good("health", "nothing is stuck"),
-        (None, ..) => lack("health", "no sweep has ever ended", "mend the crons"),
+        (None, ..) => passing("health", "no sweep has ever ended", "mend the crons"),
         (Some(age), ..) if age > 120 => {
-            lack("health", format!("the last sweep ended {age} s ago"), "mend the crons")
+            passing("health", format!("the last sweep ended {age} s ago"), "mend the crons")
         }
         (_, stuck, violations) => {
             let count = |count: Option<i64>| count.map_or("?".to_owned(), |it| it.to_string());

@@ -8,6 +8,7 @@ use super::super::observed::{
 };
 use super::super::{Finding, SERVICE_KEY};
 use super::{findings, fingerprint};
+use crate::deploy::account::AccountState;
 use crate::function;
 
 const KEY: &str = "a.service.key";
@@ -104,6 +105,8 @@ fn healthy() -> (Observed, Expected) {
         supabase_key: "sb_publishable_a".to_owned(),
     };
     let observed = Observed {
+        account: Some(Ok(AccountState::default())),
+        rolled_back: false,
         page: Ok(page),
         reports,
         database: Ok(database),
@@ -140,6 +143,10 @@ impl Observed {
 
     fn state(&mut self) -> &mut DatabaseState {
         self.database.as_mut().unwrap()
+    }
+
+    fn at_cloudflare(&mut self) -> &mut AccountState {
+        self.account.as_mut().unwrap().as_mut().unwrap()
     }
 
     fn bucket(&mut self, id: &str) -> &mut SeenBucket {
@@ -234,6 +241,12 @@ const FAULTS: &[PutFault] = &[
     (|seen| drop(seen.providers.insert("app runninghub-upscaler pro".into(),
         Err("901 WEBAPP_NOT_EXISTS".into()))),
         "app runninghub-upscaler pro", "WEBAPP_NOT_EXISTS", "RUNNINGHUB_APPS"),
+    (|seen| seen.at_cloudflare().changed.push("gateway".into()),
+        "Worker gateway", "somebody else made the version", "deploy live"),
+    (|seen| drop(seen.at_cloudflare().lacking.insert("placed-run".into(), vec!["crons"])),
+        "Worker placed-run", "not as its version says: crons", "deploy live"),
+    (|seen| seen.account = Some(Err("Authentication error".into())),
+        "Cloudflare", "Authentication error", "CLOUDFLARE_API_TOKEN"),
 ];
 
 fn lacks(observed: &Observed, expected: &Expected) -> Vec<Finding> {
@@ -299,4 +312,44 @@ fn a_switch_that_the_files_turn_off_is_no_lack() {
     expected.known.insert("PROJECT_PASS_THROUGH".to_owned(), "false".to_owned());
     observed.set("gateway", "PROJECT_PASS_THROUGH", Some("false"));
     assert_eq!(lacks(&observed, &expected), []);
+}
+
+#[test]
+fn a_worker_of_no_function_is_told_with_its_removal_and_is_no_lack() {
+    let (mut observed, expected) = healthy();
+    observed.at_cloudflare().strays.push("live-old".to_owned());
+    assert_eq!(lacks(&observed, &expected), []);
+    let found = findings(&observed, &expected);
+    let told = found.iter().find(|finding| finding.subject == "Worker live-old").unwrap();
+    assert_eq!(told.cure.as_deref(), Some("npx wrangler delete --name live-old"));
+}
+
+#[test]
+fn after_a_rollback_newer_values_in_the_files_are_told_and_are_no_lack() {
+    let (mut observed, mut expected) = healthy();
+    expected.known.insert("BUY_URL".to_owned(), "a newer one".to_owned());
+    let told = lacks(&observed, &expected);
+    assert!(told.len() == 1 && told[0].subject == "BUY_URL", "{told:#?}");
+
+    observed.rolled_back = true;
+    assert_eq!(lacks(&observed, &expected), []);
+    let found = findings(&observed, &expected);
+    let told = found.iter().find(|finding| finding.subject == "rollback").unwrap();
+    assert!(told.words.contains("other ones of BUY_URL, and cargo xtask deploy live"), "{told:?}");
+    // One function that differs from the others is a lack nevertheless.
+    observed.set("replicate-async-worker", "WEBHOOK_SECRET", Some("another"));
+    let told = lacks(&observed, &expected);
+    assert!(told.len() == 1 && told[0].subject == "WEBHOOK_SECRET", "{told:#?}");
+}
+
+#[test]
+fn only_what_comes_by_itself_is_worth_waiting_for() {
+    let (mut observed, expected) = healthy();
+    observed.state().events.clear();
+    observed.state().health = None;
+    let told = lacks(&observed, &expected);
+    assert!(told.len() > 6 && told.iter().all(|lack| lack.may_pass), "{told:#?}");
+    let (mut observed, expected) = healthy();
+    observed.state().admins = Some(0);
+    assert!(!lacks(&observed, &expected)[0].may_pass);
 }

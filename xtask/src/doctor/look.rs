@@ -109,7 +109,16 @@ pub(super) async fn look(target: &DoctorTarget, expected: &Expected) -> Result<O
     for address in addresses {
         webhooks.insert(address.clone(), webhook(&doctor, &address).await);
     }
+    let account = match &target.account {
+        Some(account) => Some(account.look(&expected.functions).await),
+        None => None,
+    };
+    let account = account.map(|seen| seen.map_err(|error| format!("{error:#}")));
+    let seen = account.as_ref().and_then(|seen| seen.as_ref().ok());
+    let rolled_back = target.rolled_back || seen.is_some_and(|seen| seen.rolled_back);
     Ok(Observed {
+        account,
+        rolled_back,
         public_key: public_key(&doctor, &project, page.as_ref().ok()).await,
         key_ids: key_ids(&doctor, &project).await,
         pass_through: pass_through(&doctor).await,

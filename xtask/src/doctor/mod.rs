@@ -3,9 +3,11 @@
 //! * [`observed`]: what can be seen of a deployment from outside
 //! * [`look`]: sees it, over HTTP with the service key; no value of a setting comes back
 //! * [`providers`]: free calls of the providers whose keys are known here
-//! * [`findings`], [`storage_findings`]: judge what was seen, as pure functions
+//! * [`findings`], [`account_findings`], [`storage_findings`]: judge what was seen, as pure
+//!   functions
 //! * [`trial`]: one real order, its price given back
 
+mod account_findings;
 mod findings;
 mod look;
 mod observed;
@@ -21,6 +23,7 @@ use shared::core::config::GROUPS;
 
 use crate::command::say;
 use crate::deploy;
+use crate::deploy::account::DeploymentAccount;
 use crate::deploy::cloudflare::Cloudflare;
 use crate::deploy::deployment::Deployment;
 use crate::deploy::fetch::ServiceAddresses;
@@ -43,6 +46,9 @@ pub struct Finding {
     pub words: String,
     /// The command or the act that mends it.
     pub cure: Option<String>,
+    /// Whether it may be well by itself soon, as a cron that has not fired yet.
+    #[serde(skip)]
+    pub may_pass: bool,
 }
 
 /// Which deployment is looked at, and what is known of it here.
@@ -54,6 +60,10 @@ pub struct DoctorTarget {
     pub gateway: String,
     /// The settings whose values are known here, by name; the service key is one of them.
     pub known: BTreeMap<String, String>,
+    /// Where it is looked for at Cloudflare too.
+    pub account: Option<DeploymentAccount>,
+    /// Whether the functions are older than the files.
+    pub rolled_back: bool,
     pub order: Option<TrialOrder>,
 }
 
@@ -86,8 +96,9 @@ impl DoctorTarget {
         let mut deployment =
             Deployment::complete(&deploy::folder(), name_or_url, &services).await?;
         // It knows the address of a gateway that has no domain of its own.
-        Cloudflare::connect_for(&mut deployment).await?;
-        Self::of_deployment(&deployment)
+        let cloud = Cloudflare::connect_for(&mut deployment).await?;
+        let target = Self::of_deployment(&deployment)?;
+        Ok(Self { account: Some(DeploymentAccount { cloud, deployment }), ..target })
     }
 
     pub fn of_deployment(deployment: &Deployment) -> Result<Self> {
@@ -97,7 +108,7 @@ impl DoctorTarget {
             name: Some(deployment.name.clone()),
             gateway: origin(&deployment.gateway_url()?),
             known,
-            order: None,
+            ..Self::default()
         })
     }
 
@@ -167,7 +178,7 @@ pub fn refuse_lacks(found: &[Finding]) -> Result<()> {
 
 /// Says what was found.
 pub fn report(found: &[Finding]) {
-    for Finding { subject, ok, words, cure } in found {
+    for Finding { subject, ok, words, cure, .. } in found {
         let mark = if *ok { "ok" } else { "LACKING" };
         say(format_args!("{mark:>7}  {subject}: {words}"));
         if let Some(cure) = cure {

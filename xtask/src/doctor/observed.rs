@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use super::DoctorTarget;
+use crate::deploy::account::AccountState;
 use crate::function::Function;
 use crate::paths;
 
@@ -128,6 +129,10 @@ pub struct Observed {
     pub probes: BTreeMap<(String, String), Result<(), NoAnswer>>,
     /// How long ago the first probe was sent.
     pub probed_seconds: f64,
+    /// What Cloudflare has of it; none where nobody asked.
+    pub account: Option<Result<AccountState, String>>,
+    /// Whether the functions are older than the files.
+    pub rolled_back: bool,
     /// Provider or app → what a free call of it said.
     pub providers: BTreeMap<String, Result<(), String>>,
 }

@@ -12,11 +12,13 @@ use super::look::{Doctor, answer};
 use super::observed::{NoAnswer, Observed, PageState};
 use super::{DoctorTarget, Finding, TrialOrder};
 
-/// How long an order may take.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// How long an order may take: a video takes up to a quarter of an hour, and may wait before.
+const PATIENCE: Duration = Duration::from_secs(1200);
 const POLL: Duration = Duration::from_secs(2);
 /// A picture that every tool takes: 512 by 512 pixels.
 const PICTURE: &[u8] = include_bytes!("trial.png");
+/// A second of 64 by 64 pixels.
+const VIDEO: &[u8] = include_bytes!("trial.mp4");
 
 /// Orders the tool once. Every failure is a finding, and whatever was charged is given back.
 pub(super) async fn place(
@@ -80,9 +82,7 @@ impl<'a> Trial<'a> {
 
     async fn balance_now(&self) -> TrialResult<i64> {
         // Whoever holds the balance: us, or the app's own wallet.
-        let url = self.project("rest/v1/my_balance?select=balance");
-        let request = self.doctor.http.get(url).header("accept-profile", "unstuck");
-        let rows: Value = answer(self.as_user(request)).await.map_err(failed("balance"))?;
+        let rows = self.row("rest/v1/my_balance?select=balance", "balance").await?;
         rows[0]["balance"]
             .as_i64()
             .ok_or_else(|| "the project does not tell the user's balance".to_owned())
@@ -100,49 +100,114 @@ impl<'a> Trial<'a> {
     /// charged.
     async fn run(&self, taken: &mut Option<String>) -> TrialResult<String> {
         let job = uuid::Uuid::new_v4().to_string();
-        let picture = self.upload(&job).await?;
-        let body = json!({
-            "jobId": job, "imageUrl": picture, "personImageUrl": picture,
-            "referenceImageUrl": picture, "clothingImageUrl": picture, "resolution": 512,
-        });
-        let url = self.doctor.function(&format!("{}/run", self.tool));
+        let (path, body) = self.order(&job).await?;
+        let url = self.doctor.function(&path);
         *taken = Some(job.clone());
         let request = self.doctor.http.post(url).json(&body);
         let _: Value = answer(self.as_user(request)).await.map_err(failed("the order"))?;
         let began = Instant::now();
         loop {
-            let url = self.doctor.function(&format!("{}/queue-status?jobId={job}", self.tool));
-            let request = self.as_user(self.doctor.http.get(url));
-            let state: Value = answer(request).await.map_err(failed("its status"))?;
-            match state["status"].as_str() {
-                Some("completed") => return self.completed(&state, began).await,
-                Some("queued" | "running") if began.elapsed() < PATIENCE => {
+            let of = format!("rest/v1/jobs?id=eq.{job}&select=status,error_message");
+            let state = self.row(&of, "its status").await?;
+            match state[0]["status"].as_str() {
+                Some("completed") => return self.completed(&job, began).await,
+                Some("pending" | "queued" | "starting" | "running")
+                    if began.elapsed() < PATIENCE =>
+                {
                     tokio::time::sleep(POLL).await;
                 }
                 _ => {
-                    let told = state["errorMessage"].as_str().unwrap_or("it does not end");
+                    let told = state[0]["error_message"].as_str().unwrap_or("it does not end");
                     return Err(format!("the order failed: {told}"));
                 }
             }
         }
     }
 
-    async fn upload(&self, job: &str) -> TrialResult<String> {
-        let path = format!("uploads/{}/{job}/doctor.png", self.user);
+    /// The operation that takes orders of the tool, and the smallest order. Every tool of a
+    /// provider is ordered in one way.
+    async fn order(&self, job: &str) -> TrialResult<(String, Value)> {
+        let tool = self.tool;
+        let of = format!("rest/v1/tools?tool=eq.{tool}&select=provider");
+        let row = self.row(&of, "the tool").await?;
+        match row[0]["provider"].as_str() {
+            Some("runninghub") => {
+                let picture = self.upload(job, "doctor.png", "image/png", PICTURE).await?;
+                let video = self.upload(job, "doctor.mp4", "video/mp4", VIDEO).await?;
+                let body = json!({
+                    "jobId": job, "imageUrl": picture, "personImageUrl": picture,
+                    "referenceImageUrl": picture, "clothingImageUrl": picture, "resolution": 512,
+                    "videoUrl": video,
+                });
+                Ok((format!("{tool}/run"), body))
+            }
+            Some("replicate") => {
+                let picture = self.upload(job, "doctor.png", "image/png", PICTURE).await?;
+                let garment = json!({ "image": picture, "category": "upper_body" });
+                let body = json!({ "job_id": job, "person_image": picture, "garments": [garment] });
+                Ok((tool.to_owned(), body))
+            }
+            Some("gemini") => {
+                let picture = self.upload(job, "doctor.png", "image/png", PICTURE).await?;
+                let body = json!({
+                    "jobId": job, "productName": "Bottle", "selectedCards": [1],
+                    "productImages": [{ "url": picture }],
+                });
+                Ok((tool.to_owned(), body))
+            }
+            Some("llm") => {
+                let prompt = "A page with one heading: Hello.";
+                Ok((tool.to_owned(), json!({ "jobId": job, "prompt": prompt })))
+            }
+            _ => Err("the catalogue has no such tool".to_owned()),
+        }
+    }
+
+    /// Rows of ours, as the user may read them.
+    async fn row(&self, path: &str, what: &str) -> TrialResult<Value> {
+        let request = self.doctor.http.get(self.project(path)).header("accept-profile", "unstuck");
+        answer(self.as_user(request)).await.map_err(failed(what))
+    }
+
+    async fn upload(
+        &self,
+        job: &str,
+        name: &str,
+        kind: &str,
+        bytes: &'static [u8],
+    ) -> TrialResult<String> {
+        let path = format!("uploads/{}/{job}/{name}", self.user);
         let request = self.doctor.http.post(self.project(&format!("storage/v1/object/{path}")));
-        let request = request.header("content-type", "image/png").body(PICTURE);
+        let request = request.header("content-type", kind).body(bytes);
         let _: Value = answer(self.as_user(request)).await.map_err(failed("the upload"))?;
         Ok(self.project(&format!("storage/v1/object/public/{path}")))
     }
 
-    async fn completed(&self, state: &Value, began: Instant) -> TrialResult<String> {
-        let url = state["outputUrl"].as_str().unwrap_or_default();
-        let shown = self.doctor.http.get(url).send().await;
-        let status = shown.map_err(|error| error.without_url().to_string())?.status();
-        if !status.is_success() {
-            return Err(format!("the result cannot be opened: {status}"));
+    /// Opens every result.
+    async fn completed(&self, job: &str, began: Instant) -> TrialResult<String> {
+        let seconds = began.elapsed().as_secs();
+        // What a user reads of its results differs from tool to tool.
+        let url = self.project(&format!("rest/v1/job_steps?job_id=eq.{job}&select=output_url"));
+        let request = self.doctor.http.get(url).header("accept-profile", "unstuck");
+        let steps: Value =
+            answer(self.doctor.as_service(request)).await.map_err(failed("its results"))?;
+        let urls: Vec<&str> = steps
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|step| step["output_url"].as_str())
+            .collect();
+        if urls.is_empty() {
+            return Err("it is completed and has no result".to_owned());
         }
-        Ok(format!("completed in {} s", began.elapsed().as_secs()))
+        for url in urls {
+            let shown = self.doctor.http.get(url).send().await;
+            let status = shown.map_err(|error| error.without_url().to_string())?.status();
+            if !status.is_success() {
+                return Err(format!("a result cannot be opened: {status}"));
+            }
+        }
+        Ok(format!("completed in {seconds} s"))
     }
 
     /// Gives back what the job still holds of the balance, and compares it with the one before.

@@ -85,7 +85,7 @@ pub(super) fn call_demo(hub: &RunningHubShared, arrival: &Arrival) -> ProviderAn
         return refused(&RunningHubRefusal::named(802));
     }
     let app = value("webappId");
-    if !app.starts_with(OWN_APPS) {
+    if !app.starts_with(OWN_APPS) && !hub.apps.iter().any(|own| own == app) {
         return refused(&RunningHubRefusal::named(901));
     }
     let nodes = OWN_NODES.map(|(node, field)| {

@@ -41,6 +41,7 @@ const LOCAL_KEY: &str = "rh-local-key";
 pub(super) struct RunningHubShared {
     tasks: Tasks,
     keys: Vec<String>,
+    apps: Vec<String>,
     client: Client,
     files: ProviderFiles,
     log: Arc<Log>,
@@ -58,6 +59,7 @@ impl RunningHub {
         Self(Arc::new(RunningHubShared {
             tasks: Tasks::default(),
             keys,
+            apps: config.runninghub_apps.clone(),
             client,
             files,
             log,

@@ -1,0 +1,106 @@
+//! What the account has of a deployment beside the settings of its functions, which those tell
+//! themselves: as `doctor` asks for it, and what no function of the checkout stands behind.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use tokio::task::JoinSet;
+
+use super::cloudflare::Cloudflare;
+use super::deployment::{DEPLOYMENT_ID, Deployment, GATEWAY};
+use super::journal::{self, VersionTag};
+use super::plan::current;
+use super::triggers::Triggers;
+use crate::function::Function;
+
+/// A deployment with the account that it is looked for in.
+#[derive(Clone)]
+pub struct DeploymentAccount {
+    pub cloud: Cloudflare,
+    pub deployment: Deployment,
+}
+
+/// What was seen there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccountState {
+    /// Workers whose version in force was made by somebody else.
+    pub changed: Vec<String>,
+    /// Worker → what starts it otherwise than its version says.
+    pub lacking: BTreeMap<String, Vec<&'static str>>,
+    /// Workers of the deployment that are of no function of the checkout.
+    pub strays: Vec<String>,
+    /// Whether a rollback is the last thing that happened.
+    pub rolled_back: bool,
+}
+
+impl DeploymentAccount {
+    pub async fn look(&self, functions: &[Function]) -> Result<AccountState> {
+        let Self { cloud, deployment } = self;
+        let existing = cloud.workers().await?;
+        let queues = cloud.queues().await?;
+        let mut asked = JoinSet::new();
+        for function in functions {
+            let worker = deployment.worker(&function.name);
+            if !existing.contains(&worker) {
+                continue;
+            }
+            let (cloud, queues) = (cloud.clone(), queues.clone());
+            let of_checkout = Triggers::of(function, deployment);
+            asked.spawn(async move {
+                let releases = cloud.releases(&worker).await?;
+                let version = match current(&releases) {
+                    Some(id) => Some(cloud.version(&worker, id).await?),
+                    None => None,
+                };
+                let ours = version.filter(|version| VersionTag::of(version).is_some());
+                let noted = ours.as_ref().and_then(|version| journal::triggers(version).ok());
+                let triggers = noted.unwrap_or(of_checkout);
+                let lacking = triggers.lacking(&cloud, &queues, &worker).await?;
+                Ok::<_, anyhow::Error>((worker, ours.is_some(), lacking, releases))
+            });
+        }
+        let mut state = AccountState {
+            strays: strays(cloud, deployment, functions, &existing).await?,
+            ..AccountState::default()
+        };
+        while let Some(answer) = asked.join_next().await {
+            let (worker, ours, lacking, releases) = answer.context("asking Cloudflare")??;
+            if worker == deployment.worker(GATEWAY) {
+                state.rolled_back = journal::begun(&releases).is_some();
+            }
+            if !ours {
+                state.changed.push(worker.clone());
+            }
+            if !lacking.is_empty() {
+                state.lacking.insert(worker, lacking);
+            }
+        }
+        state.changed.sort();
+        Ok(state)
+    }
+}
+
+/// The Workers that this deployment made and that are of no function of the checkout.
+pub(super) async fn strays(
+    cloud: &Cloudflare,
+    deployment: &Deployment,
+    functions: &[Function],
+    existing: &[String],
+) -> Result<Vec<String>> {
+    let own = |name: &String| functions.iter().any(|own| deployment.worker(&own.name) == *name);
+    let id = deployment.vars.get(DEPLOYMENT_ID).unwrap_or(&deployment.name);
+    let mut strays = Vec::new();
+    for name in existing.iter().filter(|name| name.starts_with(&deployment.prefix) && !own(name)) {
+        let versions = cloud.versions(name).await?;
+        let mut tags = versions.iter().filter_map(VersionTag::of);
+        if tags.any(|tag| tag.deployment == *id) {
+            strays.push(name.clone());
+        }
+    }
+    Ok(strays)
+}
+
+/// How a Worker that no function stands behind is removed.
+pub fn removal(stray: &str) -> String {
+    format!("npx wrangler delete --name {stray}")
+}
