@@ -68,7 +68,7 @@ fn at(port: u16, role: &str, database: &str) -> String {
 async fn start() -> ProjectServer {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let log_dir = paths::target_host().join("stand-ins");
-    let options = Options { port, fsync: false, installed: None, log_dir };
+    let options = Options { port, fsync: false, installed: None, env: Vec::new(), log_dir };
     let server = Postgres::start(options).await.unwrap();
     let admin = postgres::connect(&server.url("postgres")).await.unwrap();
     admin.batch_execute(&format!("create database {TEMPLATE}")).await.unwrap();
