@@ -114,18 +114,22 @@ async fn be_examined(deployment: &Deployment, rolled_back: bool) -> Result<()> {
     const PAUSE: Duration = Duration::from_secs(10);
     let target = DoctorTarget { rolled_back, ..DoctorTarget::of_deployment(deployment)? };
     let begin = Instant::now();
+    // Whatever the first look was too early for, a second one is not.
+    let mut is_first = true;
     loop {
         let found = doctor::check(&target).await?;
         let lacking: Vec<_> = found.iter().filter(|finding| !finding.ok).collect();
         let may_pass = lacking.iter().all(|finding| finding.may_pass);
         let patience = if may_pass { PATIENCE } else { UNTIL_EVERYWHERE };
-        if lacking.is_empty() || begin.elapsed() + PAUSE > patience {
+        let is_late = !is_first && begin.elapsed() + PAUSE > patience;
+        if lacking.is_empty() || is_late {
             doctor::report(&found);
             return doctor::refuse_lacks(&found);
         }
         let (count, pause) = (lacking.len(), PAUSE.as_secs());
         say(format_args!("doctor: {count} lacking so far, asking once more in {pause} s"));
         tokio::time::sleep(PAUSE).await;
+        is_first = false;
     }
 }
 

@@ -70,7 +70,7 @@ fn with_key(request: RequestBuilder, key: &str) -> RequestBuilder {
 /// The JSON of a good answer.
 pub(super) async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, NoAnswer> {
     let silent = |error: reqwest::Error| NoAnswer {
-        message: error.without_url().to_string(),
+        message: format!("{:#}", anyhow::Error::new(error.without_url())),
         ..NoAnswer::default()
     };
     let response = request.send().await.map_err(silent)?;
