@@ -178,5 +178,6 @@ rpc! {
         job_id: JobId,
         charge: bool,
         new_job_id: JobId,
+        reason: Option<&str> as ?,
     ) -> RequeuedJob;
 }

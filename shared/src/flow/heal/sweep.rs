@@ -80,6 +80,9 @@ pub async fn pass<T: Transport>(
     if let Some(ended) = faults.keep(cx, "sweep_end", ended.map_err(ApiError::from)) {
         // Counted at the end, because settling also closes jobs that were beyond the limit.
         report.remaining = ended.remaining + all.skipped;
+        if ended.ping_queues {
+            wake::probe_queues(cx).await;
+        }
     }
     report.duration_ms = cx.transport.now_ms().saturating_sub(began);
     match faults.first {
