@@ -202,9 +202,6 @@ begin
         jsonb_build_array(jsonb_build_object('name', p_user || '/' || v_job.id || '/a.png')),
         p_user);
     when 'files_deleted_v1' then perform files_deleted_v1('erased', 0, 1, p_user);
-    when 'event_seen_v1' then perform event_seen_v1('generate-website', 'queue');
-    when 'doctor_v1' then perform doctor_v1();
-    when 'deployment_alarm_v1' then perform deployment_alarm_v1();
   end case;
   return v_call;
 exception when others then
