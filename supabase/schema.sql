@@ -278,7 +278,8 @@ create table unstuck.tools (
   circuit_open_until timestamp with time zone,
   circuit_opened_at timestamp with time zone,
   circuit_reason text,
-  circuit_closed_at timestamp with time zone not null default '-infinity'::timestamp with time zone
+  circuit_closed_at timestamp with time zone not null default '-infinity'::timestamp with time zone,
+  provider_cost numeric
 );
 create table unstuck.user_roles (
   user_id uuid not null,
@@ -318,6 +319,12 @@ create table unstuck_private.alert_states (
 create table unstuck_private.audit_lock (
   only_one boolean not null default true,
   audited_at timestamp with time zone
+);
+create table unstuck_private.costs_by_day (
+  day date not null,
+  tool text not null,
+  attempts bigint not null,
+  cost numeric not null
 );
 create table unstuck_private.counted_until (
   only_row boolean not null default true,
@@ -371,6 +378,11 @@ create table unstuck_private.migrations (
   hash text not null,
   at timestamp with time zone not null default clock_timestamp()
 );
+create table unstuck_private.provider_balances (
+  provider text not null,
+  amounts jsonb not null,
+  told_at timestamp with time zone not null
+);
 create table unstuck_private.removals (
   user_id uuid not null,
   jobs_removed_at timestamp with time zone not null default '-infinity'::timestamp with time zone,
@@ -383,6 +395,9 @@ create table unstuck_private.retention_progress (
   "position" bigint,
   error text,
   error_at timestamp with time zone
+);
+create table unstuck_private.settings_differing (
+  name text not null
 );
 create table unstuck_private.turns_owed (
   provider text not null,
@@ -489,6 +504,7 @@ alter table unstuck.tools add constraint tools_attempt_max_check CHECK ((attempt
 alter table unstuck.tools add constraint tools_credit_cost_check CHECK ((credit_cost >= 0));
 alter table unstuck.tools add constraint tools_pkey PRIMARY KEY (tool);
 alter table unstuck.tools add constraint tools_priced_per_check CHECK ((priced_per = ANY (ARRAY['job'::text, 'step'::text])));
+alter table unstuck.tools add constraint tools_provider_cost_check CHECK ((provider_cost >= (0)::numeric));
 alter table unstuck.tools add constraint tools_provider_fkey FOREIGN KEY (provider) REFERENCES unstuck.providers(provider);
 alter table unstuck.tools add constraint tools_queue_ttl_check CHECK ((queue_ttl > '00:00:00'::interval));
 alter table unstuck.tools add constraint tools_refund_rule_check CHECK ((refund_rule = ANY (ARRAY['all'::text, 'per_step'::text])));
@@ -504,6 +520,7 @@ alter table unstuck.webhook_inbox add constraint webhook_inbox_provider_dedup_ke
 alter table unstuck_private.alert_states add constraint alert_states_pkey PRIMARY KEY (subject);
 alter table unstuck_private.audit_lock add constraint audit_lock_only_one_check CHECK (only_one);
 alter table unstuck_private.audit_lock add constraint audit_lock_pkey PRIMARY KEY (only_one);
+alter table unstuck_private.costs_by_day add constraint costs_by_day_pkey PRIMARY KEY (day, tool);
 alter table unstuck_private.counted_until add constraint counted_until_only_row_check CHECK (only_row);
 alter table unstuck_private.counted_until add constraint counted_until_pkey PRIMARY KEY (only_row);
 alter table unstuck_private.counters add constraint counters_pkey PRIMARY KEY (name, labels);
@@ -516,8 +533,11 @@ alter table unstuck_private.file_walks add constraint file_walks_pkey PRIMARY KE
 alter table unstuck_private.healer_marks add constraint healer_marks_pkey PRIMARY KEY (healer);
 alter table unstuck_private.installed add constraint installed_pkey PRIMARY KEY (adapter);
 alter table unstuck_private.migrations add constraint migrations_pkey PRIMARY KEY (number);
+alter table unstuck_private.provider_balances add constraint provider_balances_pkey PRIMARY KEY (provider);
+alter table unstuck_private.provider_balances add constraint provider_balances_provider_fkey FOREIGN KEY (provider) REFERENCES unstuck.providers(provider);
 alter table unstuck_private.removals add constraint removals_pkey PRIMARY KEY (user_id);
 alter table unstuck_private.retention_progress add constraint retention_progress_pkey PRIMARY KEY (kind);
+alter table unstuck_private.settings_differing add constraint settings_differing_pkey PRIMARY KEY (name);
 alter table unstuck_private.turns_owed add constraint turns_owed_pkey PRIMARY KEY (provider, user_id);
 alter table unstuck_private.turns_owed add constraint turns_owed_provider_fkey FOREIGN KEY (provider) REFERENCES unstuck.providers(provider);
 alter table unstuck_private.unaudited add constraint unaudited_pkey PRIMARY KEY (id);
@@ -1044,8 +1064,10 @@ create view unstuck.provider_load with (security_invoker=true) as
     circuit_open_until,
     circuit_reason,
     circuits_of_tools,
-    learned_limit
-   FROM unstuck_private.visible_load() l(provider, enabled, max_concurrent, running, waiting, oldest_waiting_seconds, circuit_open_until, circuit_reason, circuits_of_tools, learned_limit);
+    learned_limit,
+    balance,
+    balance_at
+   FROM unstuck_private.visible_load() l(provider, enabled, max_concurrent, running, waiting, oldest_waiting_seconds, circuit_open_until, circuit_reason, circuits_of_tools, learned_limit, balance, balance_at);
 create view unstuck.provider_outcomes with (security_invoker=true) as
  SELECT provider,
     tool,
@@ -1101,6 +1123,12 @@ create view unstuck.replicate_tasks with (security_invoker=true) as
   WHERE (j.tool IN ( SELECT t.tool
            FROM unstuck.tools t
           WHERE t.table_name = 'replicate_tasks'::text));
+create view unstuck.tool_costs with (security_invoker=true) as
+ SELECT tool,
+    provider_cost,
+    attempts,
+    cost
+   FROM unstuck_private.visible_costs() c(tool, provider_cost, attempts, cost);
 create view unstuck.upscaler_jobs with (security_invoker=true) as
  SELECT id,
     user_id,
@@ -2518,6 +2546,24 @@ begin
   end if;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck.provider_balance_v1(p_provider text, p_amounts jsonb)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select unstuck_private.refuse_other_deployment();
+
+  insert into unstuck_private.provider_balances as b (provider, amounts, told_at)
+  select p.provider, p_amounts, clock_timestamp()
+  from unstuck.providers p
+  where p.provider = p_provider
+    and jsonb_typeof(p_amounts) = 'object'
+  on conflict (provider) do update
+  set amounts = excluded.amounts,
+    told_at = excluded.told_at
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck.providers_change_v1(p_actor uuid, p_change jsonb DEFAULT NULL::jsonb, p_reason text DEFAULT NULL::text)
  RETURNS TABLE(provider text, settings jsonb)
  LANGUAGE plpgsql
@@ -2764,6 +2810,22 @@ begin
   ) c
   join unstuck.tools t using (tool);
 end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.settings_compared_v1(p_differing text[])
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select unstuck_private.refuse_other_deployment();
+
+  delete from unstuck_private.settings_differing d
+  where d.name <> all (p_differing);
+
+  insert into unstuck_private.settings_differing (name)
+  select unnest(p_differing)
+  on conflict do nothing
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.step_cancelled_v1(p_job_id uuid, p_step integer, p_task_id text)
  RETURNS TABLE(remaining integer)
@@ -3484,7 +3546,7 @@ AS $function$
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.sweep_end_v1(p_sweep_id bigint, p_delivered integer, p_cleaned integer, p_refunded_credits bigint)
- RETURNS TABLE(stuck integer, violations integer, remaining integer, ping_queues boolean)
+ RETURNS TABLE(stuck integer, violations integer, remaining integer, ping_queues boolean, ask_balances boolean)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
@@ -4354,6 +4416,27 @@ exception when others then
   return unstuck_private.balance_last(p_user_id);
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.balances_ask(p_now timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  insert into unstuck_private.healer_marks (healer)
+  values ('balances')
+  on conflict do nothing;
+  update unstuck_private.healer_marks m
+  set pinged_at = p_now
+  where m.ctid = any (array(
+    select h.ctid
+    from unstuck_private.healer_marks h
+    where h.healer = 'balances'
+      and coalesce(h.pinged_at, '-infinity') < p_now - interval '10 minutes'
+    for update skip locked
+  ));
+  return found;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.caller_balance(OUT balance bigint, OUT debt bigint)
  RETURNS record
  LANGUAGE sql
@@ -4675,6 +4758,24 @@ AS $function$
   )
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.costs_fold(p_from timestamp with time zone, p_to timestamp with time zone)
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO ''
+AS $function$
+  insert into unstuck_private.costs_by_day as d (day, tool, attempts, cost)
+  select (s.ended_at at time zone 'UTC')::date, s.tool, sum(s.attempts),
+    sum(s.attempts * t.provider_cost)
+  from unstuck_private.steps_ended(p_from, p_to) s
+  join unstuck.tools t using (tool)
+  where s.ended_at is not null
+    and t.provider_cost is not null
+  group by 1, 2
+  on conflict (day, tool) do update
+  set attempts = d.attempts + excluded.attempts,
+    cost = d.cost + excluded.cost
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.count_due(p_now timestamp with time zone)
  RETURNS integer
  LANGUAGE plpgsql
@@ -4779,6 +4880,7 @@ begin
   group by l.name, l.labels
   on conflict (name, labels) do update
   set value = c.value + excluded.value;
+  perform unstuck_private.costs_fold(v_from, v_to);
   insert into unstuck_private.ended_by_minute as m (minute, provider, done, failed)
   select date_trunc('minute', e.ended_at), e.provider,
     count(*) filter (where e.class = 'completed'),
@@ -5071,6 +5173,12 @@ AS $function$
       ('unstuck_violations', s.violations)
   ) as g (name, value)
   where g.value is not null
+  union all
+  select 'unstuck_provider_balance', jsonb_build_object('provider', b.provider, 'unit', a.key),
+    a.value::text::double precision
+  from unstuck_private.provider_balances b
+  cross join lateral jsonb_each(b.amounts) a
+  where jsonb_typeof(a.value) = 'number'
   union all
   select 'unstuck_messages_owed', '{}', count(*)
   from unstuck.messages_owed m
@@ -10644,7 +10752,7 @@ begin
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.steps_ended(p_from timestamp with time zone, p_to timestamp with time zone)
- RETURNS TABLE(provider text, class text, is_failure boolean, attempts integer, ended_at timestamp with time zone)
+ RETURNS TABLE(provider text, class text, is_failure boolean, attempts integer, ended_at timestamp with time zone, tool text)
  LANGUAGE sql
  STABLE
  SET search_path TO ''
@@ -10659,7 +10767,8 @@ AS $function$
         'TIMEOUT', 'PROVIDER_REJECTED', 'PROVIDER_FAILED', 'DELIVERY_FAILED'
       ),
     s.attempts,
-    s.completed_at
+    s.completed_at,
+    j.tool
   from unstuck_private.jobs_ended(p_from, p_to) j
   join unstuck.job_steps s on s.job_id = j.id
 $function$
@@ -11105,7 +11214,7 @@ begin
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.sweep_finish(p_sweep_id bigint)
- RETURNS TABLE(stuck integer, violations integer, remaining integer, ping_queues boolean)
+ RETURNS TABLE(stuck integer, violations integer, remaining integer, ping_queues boolean, ask_balances boolean)
  LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
@@ -11142,7 +11251,8 @@ begin
     case v_source when 'sql' then 'sql' else 'edge' end, clock_timestamp());
   return query
   select v_stuck, v_violations, v_remaining,
-    v_source <> 'sql' and unstuck_private.queues_ask(clock_timestamp());
+    v_source <> 'sql' and unstuck_private.queues_ask(clock_timestamp()),
+    v_source <> 'sql' and unstuck_private.balances_ask(clock_timestamp());
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.sweep_newest()
@@ -11298,7 +11408,8 @@ begin
     queue_ttl = coalesce((p_change ->> 'queueTtlSeconds')::int * interval '1 second', t.queue_ttl),
     attempt_max = coalesce((p_change ->> 'attemptMax')::int, t.attempt_max),
     user_cancel_running = coalesce(
-      (p_change ->> 'userCancelRunning')::boolean, t.user_cancel_running)
+      (p_change ->> 'userCancelRunning')::boolean, t.user_cancel_running),
+    provider_cost = coalesce((p_change ->> 'providerCost')::numeric, t.provider_cost)
   where t.tool = p_tool.tool;
   if (p_change ->> 'closeCircuit')::boolean and p_tool.circuit_open_until is not null then
     update unstuck.tools t
@@ -11341,7 +11452,8 @@ AS $function$
     'attemptMax', p_tool.attempt_max,
     'userCancelRunning', p_tool.user_cancel_running,
     'circuitOpenUntil', p_tool.circuit_open_until,
-    'circuitReason', p_tool.circuit_reason
+    'circuitReason', p_tool.circuit_reason,
+    'providerCost', p_tool.provider_cost
   )
 $function$
 ;
@@ -12132,6 +12244,21 @@ AS $function$
     and d.granted - d.taken <> g.given
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.visible_costs()
+ RETURNS TABLE(tool text, provider_cost numeric, attempts bigint, cost numeric)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select t.tool, t.provider_cost, coalesce(sum(d.attempts), 0)::bigint, coalesce(sum(d.cost), 0)
+  from unstuck.tools t
+  left join unstuck_private.costs_by_day d
+    on d.tool = t.tool
+    and d.day >= (clock_timestamp() at time zone 'UTC')::date - 61
+  where (select unstuck_private.may_see(null))
+  group by t.tool
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.visible_errors()
  RETURNS TABLE(provider text, error_code text, failures bigint, last_at timestamp with time zone, last_job_id uuid, last_message text)
  LANGUAGE sql
@@ -12194,7 +12321,7 @@ AS $function$
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.visible_load()
- RETURNS TABLE(provider text, enabled boolean, max_concurrent integer, running integer, waiting integer, oldest_waiting_seconds integer, circuit_open_until timestamp with time zone, circuit_reason text, circuits_of_tools text[], learned_limit integer)
+ RETURNS TABLE(provider text, enabled boolean, max_concurrent integer, running integer, waiting integer, oldest_waiting_seconds integer, circuit_open_until timestamp with time zone, circuit_reason text, circuits_of_tools text[], learned_limit integer, balance jsonb, balance_at timestamp with time zone)
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO ''
@@ -12209,8 +12336,11 @@ AS $function$
       where t.provider = p.provider and t.circuit_open_until is not null
       order by t.tool
     ),
-    p.learned_limit
+    p.learned_limit,
+    b.amounts,
+    b.told_at
   from unstuck.providers p
+  left join unstuck_private.provider_balances b using (provider)
   cross join lateral (
     select count(*)::int as steps
     from unstuck.job_steps s
@@ -12585,6 +12715,13 @@ AS $function$
     end
   from unstuck_private.sweep_newest() s
   union all
+  select 'settings', 'settings_differ', count(*) > 0,
+    case count(*)
+      when 0 then 'All functions have the same settings.'
+      else format('Not the same in all functions: %s.', string_agg(d.name, ', ' order by d.name))
+    end
+  from unstuck_private.settings_differing d
+  union all
   select *
   from unstuck_private.watched_healers(p_now)
   union all
@@ -12821,7 +12958,7 @@ CREATE TRIGGER tool_prices_log AFTER INSERT OR DELETE OR UPDATE ON unstuck.tool_
 CREATE TRIGGER circuit_owes_turns AFTER UPDATE OF circuit_open_until ON unstuck.tools FOR EACH ROW WHEN (old.circuit_open_until IS NULL AND new.circuit_open_until IS NOT NULL) EXECUTE FUNCTION unstuck_private.circuit_owes_turns();
 CREATE TRIGGER tools_circuit_closed BEFORE UPDATE ON unstuck.tools FOR EACH ROW WHEN (old.circuit_open_until IS NOT NULL AND new.circuit_open_until IS NULL) EXECUTE FUNCTION unstuck_private.circuit_before_update();
 CREATE TRIGGER tools_price_log AFTER UPDATE ON unstuck.tools FOR EACH ROW WHEN (old.credit_cost <> new.credit_cost OR old.priced_per <> new.priced_per) EXECUTE FUNCTION unstuck_private.price_log('credit_cost', 'priced_per');
-CREATE TRIGGER tools_settings_log AFTER UPDATE OF enabled, run_timeout, queue_ttl, attempt_max, user_cancel_running ON unstuck.tools FOR EACH ROW EXECUTE FUNCTION unstuck_private.settings_log('tool_changed', 'tool', 'enabled', 'run_timeout', 'queue_ttl', 'attempt_max', 'user_cancel_running');
+CREATE TRIGGER tools_settings_log AFTER UPDATE OF enabled, run_timeout, queue_ttl, attempt_max, user_cancel_running, provider_cost ON unstuck.tools FOR EACH ROW EXECUTE FUNCTION unstuck_private.settings_log('tool_changed', 'tool', 'enabled', 'run_timeout', 'queue_ttl', 'attempt_max', 'user_cancel_running', 'provider_cost');
 CREATE TRIGGER legacy_job_delete INSTEAD OF DELETE ON unstuck.upscaler_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_write_refuse();
 CREATE TRIGGER legacy_job_insert INSTEAD OF INSERT ON unstuck.upscaler_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_insert();
 CREATE TRIGGER legacy_job_update INSTEAD OF UPDATE ON unstuck.upscaler_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_update();
@@ -13260,6 +13397,16 @@ Refuses: bad_request (no such provider, no code).
 
 Replay: counts once more.
 ';
+comment on function unstuck.provider_balance_v1(text,jsonb) is
+'
+Caller: an edge healer that asked the provider, where sweep_end_v1 said ask_balances.
+
+Effect: keeps what is left on our account, an amount by unit, for the admin page and metrics.
+
+Refuses: nothing; an unknown provider changes nothing.
+
+Replay: keeps the same.
+';
 comment on function unstuck.providers_change_v1(uuid,jsonb,text) is
 '
 Caller: admin-settings. The role of p_actor is read in the same transaction.
@@ -13335,6 +13482,16 @@ Refuses: bad_request (also more than 100 ids), rate_limited (1,000 orders that w
 they arrived are kept per user, a day each).
 
 Replay: no rows.
+';
+comment on function unstuck.settings_compared_v1(text[]) is
+'
+Caller: the gateway, which compares the fingerprints of all functions'' settings.
+
+Effect: keeps the names of those with more than one value, for health and alerts.
+
+Refuses: nothing.
+
+Replay: keeps the same.
 ';
 comment on function unstuck.step_cancelled_v1(uuid,integer,text) is
 '
@@ -13554,7 +13711,8 @@ Effect: adds what the pass did, audits what changed since the last audit, for ab
 most, and stores what health reads: stuck jobs and violations. A count that failed is stored as
 null, which is not healthy; the pass is finished all the same. It also adds what ended to the
 counters of metrics. remaining: jobs that are due after all the pass did; ping_queues: no probe
-came through the queues for a while, and the caller shall send some.
+came through the queues for a while, and the caller shall send some. ask_balances: the caller shall
+ask the providers what is left on our accounts.
 
 Refuses: nothing; no row where there is no such pass.
 
@@ -13565,8 +13723,8 @@ comment on function unstuck.tools_change_v1(uuid,jsonb,text) is
 Caller: admin-settings. The role of p_actor is read in the same transaction.
 
 Effect: changes the settings of a tool that p_change names beside `tool` (enabled, creditCost,
-pricedPer, runTimeoutSeconds, queueTtlSeconds, attemptMax, userCancelRunning; closeCircuit: true),
-and writes what changed to admin_log. Orders that are under way keep what they were told. Returns
+pricedPer, runTimeoutSeconds, queueTtlSeconds, attemptMax, userCancelRunning, providerCost;
+closeCircuit: true), and writes what changed to admin_log. Orders that are under way keep what they were told. Returns
 all tools as they now are; without p_change it only reads.
 
 Refuses: forbidden, not_found, bad_request (a value that the table refuses; a price without a
@@ -13869,8 +14027,8 @@ them. For the service and admins.
 ';
 comment on view unstuck.provider_load is
 '
-Each provider''s slots, as configured and as learned, its queue and open circuits, for the admin
-page.
+Each provider''s slots, as configured and as learned, its queue, open circuits, and what it last told
+of our account there, for the admin page.
 ';
 comment on view unstuck.provider_outcomes is
 '
@@ -13884,6 +14042,11 @@ The position of each waiting job and the seconds until it starts; for the servic
 comment on view unstuck.replicate_tasks is
 '
 Jobs under the name that older pages read: the try-on of several garments.
+';
+comment on view unstuck.tool_costs is
+'
+What an attempt of each tool costs at its provider, in credits (null: nobody has said), and the
+attempts and costs of the steps that ended in the last 62 days of UTC, for the service and admins.
 ';
 comment on view unstuck.upscaler_jobs is
 '
@@ -13944,6 +14107,7 @@ alter table unstuck.violations_found enable row level security;
 alter table unstuck.webhook_inbox enable row level security;
 alter table unstuck_private.alert_states enable row level security;
 alter table unstuck_private.audit_lock enable row level security;
+alter table unstuck_private.costs_by_day enable row level security;
 alter table unstuck_private.counted_until enable row level security;
 alter table unstuck_private.counters enable row level security;
 alter table unstuck_private.deployment enable row level security;
@@ -13954,8 +14118,10 @@ alter table unstuck_private.file_walks enable row level security;
 alter table unstuck_private.healer_marks enable row level security;
 alter table unstuck_private.installed enable row level security;
 alter table unstuck_private.migrations enable row level security;
+alter table unstuck_private.provider_balances enable row level security;
 alter table unstuck_private.removals enable row level security;
 alter table unstuck_private.retention_progress enable row level security;
+alter table unstuck_private.settings_differing enable row level security;
 alter table unstuck_private.turns_owed enable row level security;
 alter table unstuck_private.unaudited enable row level security;
 alter table unstuck_private.unhealed enable row level security;
@@ -13984,20 +14150,39 @@ grant select on column unstuck.job_steps.share to authenticated;
 grant select on column unstuck.job_steps.started_at to authenticated;
 grant select on column unstuck.job_steps.status to authenticated;
 grant select on column unstuck.job_steps.step to authenticated;
+grant select on column unstuck.tools.account_faults to authenticated;
 grant select on column unstuck.tools.attempt_max to anon;
+grant select on column unstuck.tools.attempt_max to authenticated;
+grant select on column unstuck.tools.circuit_closed_at to authenticated;
+grant select on column unstuck.tools.circuit_open_until to authenticated;
+grant select on column unstuck.tools.circuit_opened_at to authenticated;
+grant select on column unstuck.tools.circuit_reason to authenticated;
 grant select on column unstuck.tools.credit_cost to anon;
+grant select on column unstuck.tools.credit_cost to authenticated;
 grant select on column unstuck.tools.enabled to anon;
+grant select on column unstuck.tools.enabled to authenticated;
 grant select on column unstuck.tools.exclusive_group to anon;
+grant select on column unstuck.tools.exclusive_group to authenticated;
 grant select on column unstuck.tools.priced_per to anon;
+grant select on column unstuck.tools.priced_per to authenticated;
 grant select on column unstuck.tools.provider to anon;
+grant select on column unstuck.tools.provider to authenticated;
 grant select on column unstuck.tools.queue_ttl to anon;
+grant select on column unstuck.tools.queue_ttl to authenticated;
 grant select on column unstuck.tools.refund_rule to anon;
+grant select on column unstuck.tools.refund_rule to authenticated;
 grant select on column unstuck.tools.run_timeout to anon;
+grant select on column unstuck.tools.run_timeout to authenticated;
 grant select on column unstuck.tools.start_timeout to anon;
+grant select on column unstuck.tools.start_timeout to authenticated;
 grant select on column unstuck.tools.step_order to anon;
+grant select on column unstuck.tools.step_order to authenticated;
 grant select on column unstuck.tools.table_name to anon;
+grant select on column unstuck.tools.table_name to authenticated;
 grant select on column unstuck.tools.tool to anon;
+grant select on column unstuck.tools.tool to authenticated;
 grant select on column unstuck.tools.user_cancel_running to anon;
+grant select on column unstuck.tools.user_cancel_running to authenticated;
 grant execute on function public.cleanup_all_stale_ai_jobs() to service_role;
 grant execute on function public.consume_upscaler_credits(uuid,bigint,text) to service_role;
 grant execute on function public.credit_grant_v1(uuid,bigint,text,text) to service_role;
@@ -14038,12 +14223,14 @@ grant execute on function unstuck.metrics_v1() to service_role;
 grant execute on function unstuck.order_quote_v1(text,jsonb,integer,uuid,jsonb) to service_role;
 grant execute on function unstuck.prices_change_v1(uuid,jsonb,text) to service_role;
 grant execute on function unstuck.provider_alarm_v1(text,text,text,text,text) to service_role;
+grant execute on function unstuck.provider_balance_v1(text,jsonb) to service_role;
 grant execute on function unstuck.providers_change_v1(uuid,jsonb,text) to service_role;
 grant execute on function unstuck.purchase_checkout_v1(uuid,text) to service_role;
 grant execute on function unstuck.purchase_record_v1(text,jsonb) to service_role;
 grant execute on function unstuck.queue_check_v1(text) to service_role;
 grant execute on function unstuck.refund_upscaler_credits(uuid,bigint,text) to service_role;
 grant execute on function unstuck.session_cancel_v1(uuid,text,uuid[]) to service_role;
+grant execute on function unstuck.settings_compared_v1(text[]) to service_role;
 grant execute on function unstuck.step_cancelled_v1(uuid,integer,text) to service_role;
 grant execute on function unstuck.step_checked_v1(uuid,integer,bigint,text) to service_role;
 grant execute on function unstuck.step_claim_v1(text,integer) to service_role;
@@ -14089,6 +14276,8 @@ grant execute on function unstuck_private.seconds_between(timestamp with time zo
 grant execute on function unstuck_private.seconds_between(timestamp with time zone,timestamp with time zone) to service_role;
 grant execute on function unstuck_private.status_word(text,text) to authenticated;
 grant execute on function unstuck_private.status_word(text,text) to service_role;
+grant execute on function unstuck_private.visible_costs() to authenticated;
+grant execute on function unstuck_private.visible_costs() to service_role;
 grant execute on function unstuck_private.visible_errors() to authenticated;
 grant execute on function unstuck_private.visible_errors() to service_role;
 grant execute on function unstuck_private.visible_hours() to authenticated;
@@ -14194,10 +14383,11 @@ grant select on table unstuck.replicate_tasks to service_role;
 grant select on table unstuck.retention to service_role;
 grant select on table unstuck.signup_bonus to service_role;
 grant select on table unstuck.sweeps to service_role;
+grant select on table unstuck.tool_costs to authenticated;
+grant select on table unstuck.tool_costs to service_role;
 grant select on table unstuck.tool_prices to anon;
 grant select on table unstuck.tool_prices to authenticated;
 grant select on table unstuck.tool_prices to service_role;
-grant select on table unstuck.tools to authenticated;
 grant select on table unstuck.tools to service_role;
 grant delete, insert, select, update on table unstuck.upscaler_jobs to authenticated;
 grant select on table unstuck.upscaler_jobs to service_role;

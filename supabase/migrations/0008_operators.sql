@@ -36,9 +36,22 @@ $c$;
 create index credit_entries_by_day on unstuck.credit_entries
 using brin (created_at);
 
+alter table unstuck.tools add column provider_cost numeric
+check (provider_cost >= 0);
+
+revoke select on unstuck.tools from authenticated;
+
+grant select (
+  tool, table_name, provider, credit_cost, priced_per, step_order, refund_rule, exclusive_group,
+  start_timeout, run_timeout, queue_ttl, attempt_max, user_cancel_running, enabled,
+  account_faults, circuit_open_until, circuit_opened_at, circuit_reason, circuit_closed_at
+) on unstuck.tools to authenticated;
+
 --: recreated below, or removed
+drop view unstuck.provider_load;
 drop function unstuck_private.sweep_finish;
 drop function unstuck.sweep_end_v1;
+drop function unstuck_private.visible_load;
 drop function unstuck.job_requeue_v1;
 
 --: source admin/admin_log.sql 1631add0e1c6 by hand
@@ -61,10 +74,10 @@ create table unstuck_private.alert_states (
 alter table unstuck_private.alert_states enable row level security;
 revoke all on unstuck_private.alert_states from public, anon, authenticated, service_role;
 
---: source alert/healer_marks.sql 9e0a9d748028
+--: source alert/healer_marks.sql 0f6b6b5fd68f
 -- When each healer was last seen: `edge`, `sql`, `queues`, and when each provider's webhooks were
 -- (`webhook:` and the provider). `asked_at`: since when the queues owe an answer to a probe,
--- `pinged_at`: when the last one was sent.
+-- `pinged_at`: when the last one was sent. `balances`: when the providers were asked for ours.
 create table unstuck_private.healer_marks (
   healer text primary key,
   seen_at timestamptz,
@@ -104,7 +117,30 @@ alter table unstuck.messages_owed enable row level security;
 revoke all on unstuck.messages_owed from public, anon, authenticated, service_role;
 grant select on unstuck.messages_owed to service_role;
 
+--: source alert/settings_differing.sql 4daf4fc1ef6b
+-- The settings that had more than one value among the functions when they were last compared.
+create table unstuck_private.settings_differing (
+  name text primary key
+);
+
+alter table unstuck_private.settings_differing enable row level security;
+revoke all on unstuck_private.settings_differing from public, anon, authenticated, service_role;
+
 --: source credit/credit_entries.sql 2b73c8695910 by hand
+
+--: source metric/costs_by_day.sql 6ff14b6a9a25
+-- What the steps that ended on a day of UTC cost at the provider, in credits, by tool: each attempt
+-- at the cost that the tool had when it was counted.
+create table unstuck_private.costs_by_day (
+  day date not null,
+  tool text not null,
+  attempts bigint not null,
+  cost numeric not null,
+  primary key (day, tool)
+);
+
+alter table unstuck_private.costs_by_day enable row level security;
+revoke all on unstuck_private.costs_by_day from public, anon, authenticated, service_role;
 
 --: source metric/counted_until.sql 3ac36ce40e76
 -- Up to when the jobs that ended are counted. One row.
@@ -146,6 +182,19 @@ create table unstuck_private.ended_by_minute (
 
 alter table unstuck_private.ended_by_minute enable row level security;
 revoke all on unstuck_private.ended_by_minute from public, anon, authenticated, service_role;
+
+--: source alert/provider_balances.sql ebb344c6d874
+-- What a provider last told of our account there: an amount by unit (`coins`, a currency).
+create table unstuck_private.provider_balances (
+  provider text primary key references unstuck.providers,
+  amounts jsonb not null,
+  told_at timestamptz not null
+);
+
+alter table unstuck_private.provider_balances enable row level security;
+revoke all on unstuck_private.provider_balances from public, anon, authenticated, service_role;
+
+--: source tool/tools.sql 2a0db154ca35 by hand
 
 --: source job/jobs.sql 24540891924b by hand
 
@@ -1187,7 +1236,7 @@ end $$;
 revoke all on function unstuck_private.refuse_without_reason
 from public, anon, authenticated, service_role;
 
---: source admin/tool_change.sql a567d3a4a13e
+--: source admin/tool_change.sql 9ae41fd59c48
 -- Writes the settings that an admin changes of a locked tool; triggers write `admin_log`. A circuit
 -- that is closed is an act of its own.
 create or replace function unstuck_private.tool_change(p_tool unstuck.tools, p_change jsonb)
@@ -1206,7 +1255,8 @@ begin
     queue_ttl = coalesce((p_change ->> 'queueTtlSeconds')::int * interval '1 second', t.queue_ttl),
     attempt_max = coalesce((p_change ->> 'attemptMax')::int, t.attempt_max),
     user_cancel_running = coalesce(
-      (p_change ->> 'userCancelRunning')::boolean, t.user_cancel_running)
+      (p_change ->> 'userCancelRunning')::boolean, t.user_cancel_running),
+    provider_cost = coalesce((p_change ->> 'providerCost')::numeric, t.provider_cost)
   where t.tool = p_tool.tool;
   if (p_change ->> 'closeCircuit')::boolean and p_tool.circuit_open_until is not null then
     update unstuck.tools t
@@ -1219,7 +1269,7 @@ end $$;
 
 revoke all on function unstuck_private.tool_change from public, anon, authenticated, service_role;
 
---: source admin/tool_settings.sql 1be30602be3c
+--: source admin/tool_settings.sql d199465dea8a
 -- A tool as the admin's page shows it.
 create or replace function unstuck_private.tool_settings(p_tool unstuck.tools) returns jsonb
 language sql
@@ -1241,13 +1291,14 @@ $$
     'attemptMax', p_tool.attempt_max,
     'userCancelRunning', p_tool.user_cancel_running,
     'circuitOpenUntil', p_tool.circuit_open_until,
-    'circuitReason', p_tool.circuit_reason
+    'circuitReason', p_tool.circuit_reason,
+    'providerCost', p_tool.provider_cost
   )
 $$;
 
 revoke all on function unstuck_private.tool_settings from public, anon, authenticated, service_role;
 
---: source admin/tools_change_v1.sql 1dd7cd6b4d4c
+--: source admin/tools_change_v1.sql 2fd0b9812c54
 create or replace function unstuck.tools_change_v1(
   p_actor uuid,
   p_change jsonb default null,
@@ -1292,8 +1343,8 @@ comment on function unstuck.tools_change_v1 is $c$
 Caller: admin-settings. The role of p_actor is read in the same transaction.
 
 Effect: changes the settings of a tool that p_change names beside `tool` (enabled, creditCost,
-pricedPer, runTimeoutSeconds, queueTtlSeconds, attemptMax, userCancelRunning; closeCircuit: true),
-and writes what changed to admin_log. Orders that are under way keep what they were told. Returns
+pricedPer, runTimeoutSeconds, queueTtlSeconds, attemptMax, userCancelRunning, providerCost;
+closeCircuit: true), and writes what changed to admin_log. Orders that are under way keep what they were told. Returns
 all tools as they now are; without p_change it only reads.
 
 Refuses: forbidden, not_found, bad_request (a value that the table refuses; a price without a
@@ -1638,6 +1689,32 @@ end $$;
 
 revoke all on function unstuck_private.alerts_owe from public, anon, authenticated, service_role;
 
+--: source alert/balances_ask.sql 8be364870151
+-- True when the edge shall ask the providers what is left on our accounts: nobody did for ten
+-- minutes.
+create or replace function unstuck_private.balances_ask(p_now timestamptz) returns boolean
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  insert into unstuck_private.healer_marks (healer)
+  values ('balances')
+  on conflict do nothing;
+  update unstuck_private.healer_marks m
+  set pinged_at = p_now
+  where m.ctid = any (array(
+    select h.ctid
+    from unstuck_private.healer_marks h
+    where h.healer = 'balances'
+      and coalesce(h.pinged_at, '-infinity') < p_now - interval '10 minutes'
+    for update skip locked
+  ));
+  return found;
+end $$;
+
+revoke all on function unstuck_private.balances_ask from public, anon, authenticated, service_role;
+
 --: source alert/healer_mark.sql b33bf1e1f4c1
 -- Records that a healer was seen. It waits for nobody: who holds the row has just seen it too.
 create or replace function unstuck_private.healer_mark(p_healer text, p_at timestamptz)
@@ -1731,6 +1808,39 @@ $c$;
 revoke all on function unstuck.message_sent_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.message_sent_v1 to service_role;
 
+--: source alert/provider_balance_v1.sql e8a62092b107
+create or replace function unstuck.provider_balance_v1(p_provider text, p_amounts jsonb)
+returns void
+language sql
+security definer
+set search_path = ''
+as
+$$
+  select unstuck_private.refuse_other_deployment();
+
+  insert into unstuck_private.provider_balances as b (provider, amounts, told_at)
+  select p.provider, p_amounts, clock_timestamp()
+  from unstuck.providers p
+  where p.provider = p_provider
+    and jsonb_typeof(p_amounts) = 'object'
+  on conflict (provider) do update
+  set amounts = excluded.amounts,
+    told_at = excluded.told_at
+$$;
+
+comment on function unstuck.provider_balance_v1 is $c$
+Caller: an edge healer that asked the provider, where sweep_end_v1 said ask_balances.
+
+Effect: keeps what is left on our account, an amount by unit, for the admin page and metrics.
+
+Refuses: nothing; an unknown provider changes nothing.
+
+Replay: keeps the same.
+$c$;
+
+revoke all on function unstuck.provider_balance_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.provider_balance_v1 to service_role;
+
 --: source alert/provider_failures.sql 2a183f1ee0ed
 -- How the steps of each provider ended within 15 minutes, as the sweeps counted them, and whether
 -- that is bad: more than half of at least twenty failed. Webhooks are overdue where five steps of
@@ -1823,7 +1933,37 @@ $$;
 
 revoke all on function unstuck_private.quiet_until from public, anon, authenticated, service_role;
 
---: source alert/watched.sql 51548756fe8a
+--: source alert/settings_compared_v1.sql 1456cb2fd2cb
+create or replace function unstuck.settings_compared_v1(p_differing text[]) returns void
+language sql
+security definer
+set search_path = ''
+as
+$$
+  select unstuck_private.refuse_other_deployment();
+
+  delete from unstuck_private.settings_differing d
+  where d.name <> all (p_differing);
+
+  insert into unstuck_private.settings_differing (name)
+  select unnest(p_differing)
+  on conflict do nothing
+$$;
+
+comment on function unstuck.settings_compared_v1 is $c$
+Caller: the gateway, which compares the fingerprints of all functions' settings.
+
+Effect: keeps the names of those with more than one value, for health and alerts.
+
+Refuses: nothing.
+
+Replay: keeps the same.
+$c$;
+
+revoke all on function unstuck.settings_compared_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.settings_compared_v1 to service_role;
+
+--: source alert/watched.sql 4250e114498d
 -- Everything that is watched, and how it is now, in words for an operator. It reads what sweeps
 -- have stored and scans nothing, so that health and alerts may ask as often as they like.
 create or replace function unstuck_private.watched(p_now timestamptz)
@@ -1848,6 +1988,13 @@ $$
       else format('%s invariants are violated.', s.violations)
     end
   from unstuck_private.sweep_newest() s
+  union all
+  select 'settings', 'settings_differ', count(*) > 0,
+    case count(*)
+      when 0 then 'All functions have the same settings.'
+      else format('Not the same in all functions: %s.', string_agg(d.name, ', ' order by d.name))
+    end
+  from unstuck_private.settings_differing d
   union all
   select *
   from unstuck_private.watched_healers(p_now)
@@ -2161,9 +2308,32 @@ execute function unstuck_private.jobs_before_insert();
 revoke all on function unstuck_private.jobs_before_insert
 from public, anon, authenticated, service_role;
 
---: source metric/counters_fold.sql 9a1360534fd3
--- Adds the jobs that ended since the last fold to `counters` and `ended_by_minute`, each once: up
--- to about 20,000 a call, and none that a transaction may still write. One transaction at a time
+--: source metric/costs_fold.sql 20572583cec8
+-- Adds the jobs that ended after p_from and up to p_to to `costs_by_day`.
+create or replace function unstuck_private.costs_fold(p_from timestamptz, p_to timestamptz)
+returns void
+language sql
+set search_path = ''
+as
+$$
+  insert into unstuck_private.costs_by_day as d (day, tool, attempts, cost)
+  select (s.ended_at at time zone 'UTC')::date, s.tool, sum(s.attempts),
+    sum(s.attempts * t.provider_cost)
+  from unstuck_private.steps_ended(p_from, p_to) s
+  join unstuck.tools t using (tool)
+  where s.ended_at is not null
+    and t.provider_cost is not null
+  group by 1, 2
+  on conflict (day, tool) do update
+  set attempts = d.attempts + excluded.attempts,
+    cost = d.cost + excluded.cost
+$$;
+
+revoke all on function unstuck_private.costs_fold from public, anon, authenticated, service_role;
+
+--: source metric/counters_fold.sql 2b1f222fc00e
+-- Adds the jobs that ended since the last fold to `counters`, `costs_by_day` and `ended_by_minute`,
+-- each once: up to about 20,000 a call, and none that a transaction may still write. One transaction at a time
 -- works here. No transition of a job writes a counter.
 create or replace function unstuck_private.counters_fold(p_now timestamptz) returns void
 language plpgsql
@@ -2199,6 +2369,7 @@ begin
   group by l.name, l.labels
   on conflict (name, labels) do update
   set value = c.value + excluded.value;
+  perform unstuck_private.costs_fold(v_from, v_to);
   insert into unstuck_private.ended_by_minute as m (minute, provider, done, failed)
   select date_trunc('minute', e.ended_at), e.provider,
     count(*) filter (where e.class = 'completed'),
@@ -2225,7 +2396,7 @@ end $$;
 revoke all on function unstuck_private.counters_fold
 from public, anon, authenticated, service_role;
 
---: source metric/gauges.sql ef34c5d4ee88
+--: source metric/gauges.sql 4a40c360acda
 -- What is so now: slots, queues, circuits, the age of healers, webhooks and of the counters.
 create or replace function unstuck_private.gauges(p_now timestamptz)
 returns table (name text, labels jsonb, value double precision)
@@ -2280,6 +2451,12 @@ $$
       ('unstuck_violations', s.violations)
   ) as g (name, value)
   where g.value is not null
+  union all
+  select 'unstuck_provider_balance', jsonb_build_object('provider', b.provider, 'unit', a.key),
+    a.value::text::double precision
+  from unstuck_private.provider_balances b
+  cross join lateral jsonb_each(b.amounts) a
+  where jsonb_typeof(a.value) = 'number'
   union all
   select 'unstuck_messages_owed', '{}', count(*)
   from unstuck.messages_owed m
@@ -2448,7 +2625,7 @@ $$;
 revoke all on function unstuck_private.settled_before
 from public, anon, authenticated, service_role;
 
---: source metric/steps_ended.sql bfca147a0f0e
+--: source metric/steps_ended.sql 7d9d83485056
 -- The steps of the jobs that ended after p_from and up to p_to, with the class of the provider's
 -- last answer: `completed`, `cancelled`, or the code of the failure in small letters. A failure is
 -- what the provider is to blame for: not a refused content, and not a wait in our own queue.
@@ -2458,7 +2635,8 @@ returns table (
   class text,
   is_failure boolean,
   attempts int,
-  ended_at timestamptz
+  ended_at timestamptz,
+  tool text
 )
 language sql
 stable
@@ -2475,12 +2653,69 @@ $$
         'TIMEOUT', 'PROVIDER_REJECTED', 'PROVIDER_FAILED', 'DELIVERY_FAILED'
       ),
     s.attempts,
-    s.completed_at
+    s.completed_at,
+    j.tool
   from unstuck_private.jobs_ended(p_from, p_to) j
   join unstuck.job_steps s on s.job_id = j.id
 $$;
 
 revoke all on function unstuck_private.steps_ended from public, anon, authenticated, service_role;
+
+--: source queue/visible_load.sql 48342ac086a9
+-- The rows of `provider_load`, for those who may see them.
+create or replace function unstuck_private.visible_load()
+returns table (
+  provider text,
+  enabled boolean,
+  max_concurrent int,
+  running int,
+  waiting int,
+  oldest_waiting_seconds int,
+  circuit_open_until timestamptz,
+  circuit_reason text,
+  circuits_of_tools text[],
+  learned_limit int,
+  balance jsonb,
+  balance_at timestamptz
+)
+language sql
+stable
+security definer
+set search_path = ''
+as
+$$
+  select p.provider, p.enabled, p.max_concurrent, r.steps, w.steps,
+    unstuck_private.seconds_between(w.since, clock_timestamp()),
+    p.circuit_open_until,
+    p.circuit_reason,
+    array(
+      select t.tool
+      from unstuck.tools t
+      where t.provider = p.provider and t.circuit_open_until is not null
+      order by t.tool
+    ),
+    p.learned_limit,
+    b.amounts,
+    b.told_at
+  from unstuck.providers p
+  left join unstuck_private.provider_balances b using (provider)
+  cross join lateral (
+    select count(*)::int as steps
+    from unstuck.job_steps s
+    where s.provider = p.provider and unstuck_private.holds_slot(s)
+  ) r
+  cross join lateral (
+    select count(*)::int as steps,
+      min(coalesce(j.queued_at, j.created_at)) as since
+    from unstuck.job_steps s
+    join unstuck.jobs j on j.id = s.job_id
+    where s.provider = p.provider and s.status = 'queued'
+  ) w
+  where (select unstuck_private.may_see(null))
+$$;
+
+revoke all on function unstuck_private.visible_load from public, anon, authenticated, service_role;
+grant execute on function unstuck_private.visible_load to authenticated, service_role;
 
 --: source retention/prune_kind.sql eb33b85f2f05
 -- Prunes up to p_limit rows of one kind, after the first p_skip of them, and returns how many.
@@ -2643,14 +2878,20 @@ $c$;
 revoke all on function unstuck.health_v2 from public, anon, authenticated, service_role;
 grant execute on function unstuck.health_v2 to service_role;
 
---: source sweep/sweep_end_v1.sql 78e0ec81e54c
+--: source sweep/sweep_end_v1.sql 133c6edaac74
 create or replace function unstuck.sweep_end_v1(
   p_sweep_id bigint,
   p_delivered int,
   p_cleaned int,
   p_refunded_credits bigint
 )
-returns table (stuck int, violations int, remaining int, ping_queues boolean)
+returns table (
+  stuck int,
+  violations int,
+  remaining int,
+  ping_queues boolean,
+  ask_balances boolean
+)
 language plpgsql
 security definer
 set search_path = ''
@@ -2682,7 +2923,8 @@ Effect: adds what the pass did, audits what changed since the last audit, for ab
 most, and stores what health reads: stuck jobs and violations. A count that failed is stored as
 null, which is not healthy; the pass is finished all the same. It also adds what ended to the
 counters of metrics. remaining: jobs that are due after all the pass did; ping_queues: no probe
-came through the queues for a while, and the caller shall send some.
+came through the queues for a while, and the caller shall send some. ask_balances: the caller shall
+ask the providers what is left on our accounts.
 
 Refuses: nothing; no row where there is no such pass.
 
@@ -2692,12 +2934,18 @@ $c$;
 revoke all on function unstuck.sweep_end_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.sweep_end_v1 to service_role;
 
---: source sweep/sweep_finish.sql b573e08a508d
+--: source sweep/sweep_finish.sql 3d5c51841bf8
 -- Finishes a pass with the counts that health reads. A count may fail, be cancelled or take long:
 -- the pass is finished all the same, without that count, and nothing that it healed is undone.
 -- Health is not good while a count is missing.
 create or replace function unstuck_private.sweep_finish(p_sweep_id bigint)
-returns table (stuck int, violations int, remaining int, ping_queues boolean)
+returns table (
+  stuck int,
+  violations int,
+  remaining int,
+  ping_queues boolean,
+  ask_balances boolean
+)
 language plpgsql
 set search_path = ''
 as
@@ -2735,7 +2983,8 @@ begin
     case v_source when 'sql' then 'sql' else 'edge' end, clock_timestamp());
   return query
   select v_stuck, v_violations, v_remaining,
-    v_source <> 'sql' and unstuck_private.queues_ask(clock_timestamp());
+    v_source <> 'sql' and unstuck_private.queues_ask(clock_timestamp()),
+    v_source <> 'sql' and unstuck_private.balances_ask(clock_timestamp());
 end $$;
 
 revoke all on function unstuck_private.sweep_finish from public, anon, authenticated, service_role;
@@ -2796,7 +3045,7 @@ execute function unstuck_private.price_log(
 
 revoke all on function unstuck_private.price_log from public, anon, authenticated, service_role;
 
---: source tool/settings_log.sql 5272adf338c6
+--: source tool/settings_log.sql 8543327a1c35
 -- Keeps each change that an operator makes to a tool or a provider in `admin_log`: those of the
 -- columns named after the act and the key that have changed, before and after.
 create or replace function unstuck_private.settings_log() returns trigger
@@ -2824,11 +3073,13 @@ begin
 end $$;
 
 create or replace trigger tools_settings_log
-after update of enabled, run_timeout, queue_ttl, attempt_max, user_cancel_running on unstuck.tools
+after update of
+  enabled, run_timeout, queue_ttl, attempt_max, user_cancel_running, provider_cost
+on unstuck.tools
 for each row
 execute function unstuck_private.settings_log(
   'tool_changed', 'tool',
-  'enabled', 'run_timeout', 'queue_ttl', 'attempt_max', 'user_cancel_running');
+  'enabled', 'run_timeout', 'queue_ttl', 'attempt_max', 'user_cancel_running', 'provider_cost');
 
 create or replace trigger providers_settings_log
 after update of enabled, max_concurrent on unstuck.providers
@@ -2837,6 +3088,28 @@ execute function unstuck_private.settings_log(
   'provider_changed', 'provider', 'enabled', 'max_concurrent');
 
 revoke all on function unstuck_private.settings_log from public, anon, authenticated, service_role;
+
+--: source view/visible_costs.sql f870c412f3a3
+-- The rows of `tool_costs`, for those who may see them.
+create or replace function unstuck_private.visible_costs()
+returns table (tool text, provider_cost numeric, attempts bigint, cost numeric)
+language sql
+stable
+security definer
+set search_path = ''
+as
+$$
+  select t.tool, t.provider_cost, coalesce(sum(d.attempts), 0)::bigint, coalesce(sum(d.cost), 0)
+  from unstuck.tools t
+  left join unstuck_private.costs_by_day d
+    on d.tool = t.tool
+    and d.day >= (clock_timestamp() at time zone 'UTC')::date - 61
+  where (select unstuck_private.may_see(null))
+  group by t.tool
+$$;
+
+revoke all on function unstuck_private.visible_costs from public, anon, authenticated, service_role;
+grant execute on function unstuck_private.visible_costs to authenticated, service_role;
 
 --: source view/visible_errors.sql 4d7079e695cf
 -- The rows of `provider_errors`, for those who may see them.
@@ -2947,6 +3220,32 @@ revoke all on function unstuck_private.visible_outcomes
 from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.visible_outcomes to authenticated, service_role;
 
+--: source queue/provider_load.sql b7769f524e47
+create view unstuck.provider_load
+with (security_invoker = true) as
+select
+  l.provider,
+  l.enabled,
+  l.max_concurrent,
+  l.running,
+  l.waiting,
+  l.oldest_waiting_seconds,
+  l.circuit_open_until,
+  l.circuit_reason,
+  l.circuits_of_tools,
+  l.learned_limit,
+  l.balance,
+  l.balance_at
+from unstuck_private.visible_load() l;
+
+comment on view unstuck.provider_load is $c$
+Each provider's slots, as configured and as learned, its queue, open circuits, and what it last told
+of our account there, for the admin page.
+$c$;
+
+revoke all on unstuck.provider_load from public, anon, authenticated, service_role;
+grant select on unstuck.provider_load to authenticated, service_role;
+
 --: source view/money_by_day.sql 39979cb5094a
 create view unstuck.money_by_day
 with (security_invoker = true) as
@@ -2995,6 +3294,20 @@ $c$;
 revoke all on unstuck.provider_outcomes from public, anon, authenticated, service_role;
 grant select on unstuck.provider_outcomes to authenticated, service_role;
 
+--: source view/tool_costs.sql 9a24ff8c6e34
+create view unstuck.tool_costs
+with (security_invoker = true) as
+select c.tool, c.provider_cost, c.attempts, c.cost
+from unstuck_private.visible_costs() c;
+
+comment on view unstuck.tool_costs is $c$
+What an attempt of each tool costs at its provider, in credits (null: nobody has said), and the
+attempts and costs of the steps that ended in the last 62 days of UTC, for the service and admins.
+$c$;
+
+revoke all on unstuck.tool_costs from public, anon, authenticated, service_role;
+grant select on unstuck.tool_costs to authenticated, service_role;
+
 --: source retention/known_kinds.sql 3dee30754e1d by hand
 
 --: history
@@ -3002,7 +3315,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   8,
   'operators',
-  '6855261955e60ac9a5c417d53b564249a2faf7fc670ecdeb487f17cb3f204a9c'
+  '3d491cb2ff61e194f46e22d819cd0dd092ecb0f375405fd525ff1b7f56ef9558'
 );
 
 notify pgrst, 'reload schema';

@@ -266,8 +266,7 @@ async fn a_rule_by_measure_has_a_least_price_until_it_is_one_of_a_job() {
         let rules = db.call("prices_change_v1", change(admin, rule, why)).await;
         rules.iter().find(|row| row["rule"]["position"] == 1).unwrap()["rule"].clone()
     };
-    let measured =
-        json!({ "credits": 2, "pricedPer": "second", "quantity": 60, "creditsMin": 30 });
+    let measured = json!({ "credits": 2, "pricedPer": "second", "quantity": 60, "creditsMin": 30 });
     assert_has!(rule(measured, "by length").await, { "quantity": 60, "creditsMin": 30 });
     assert_has!(rule(json!({ "credits": 3 }), "dearer").await, { "credits": 3, "creditsMin": 30 });
     assert_has!(rule(json!({ "creditsMin": 50 }), "dearer").await, { "creditsMin": 50 });

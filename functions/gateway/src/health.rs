@@ -12,8 +12,10 @@ use shared::core::reply::Reply;
 use shared::core::transport::Transport;
 use shared::db::sweep::StoredHealth;
 use shared::edge::{Call, Spec};
-use shared::flow::alert;
 use shared::flow::invocation::Invocation;
+use shared::flow::{alert, compare};
+
+use crate::watch;
 
 /// Two periods of the sweep: after this time it counts as stopped.
 const SWEEP_LATE_S: i32 = 120;
@@ -81,7 +83,13 @@ struct Healers {
 /// where every cron has stopped.
 async fn query(call: &Call) -> Result<Reply, ApiError> {
     let stored = call.cx().db().health_v2().await?;
-    call.background(async move |cx| alert::send_owed(&cx).await);
+    let functions = watch::due(call);
+    call.background(async move |cx| {
+        if !functions.is_empty() {
+            compare::settings(&cx, &functions).await;
+        }
+        alert::send_owed(&cx).await;
+    });
     let StoredHealth { last_sweep_seconds, stuck, violations, degraded, .. } = stored;
     let wrong_deployment = stored.wrong_deployment;
     let swept = last_sweep_seconds.is_some_and(|age| age <= SWEEP_LATE_S);

@@ -9,6 +9,7 @@ mod metrics;
 mod pages;
 mod project;
 mod quote;
+mod watch;
 
 use health::HEALTH;
 use metrics::METRICS;
@@ -66,9 +67,7 @@ async fn fetch(mut request: Request, env: Env, context: Context) -> worker::Resu
     };
     let answer = match target {
         None => return Ok(edge::answer(Err(ApiError::not_found()), &request_id)),
-        Some(assets) if is_contract => {
-            pages::file(&assets, &request, pages::CONTRACT_FILE).await
-        }
+        Some(assets) if is_contract => pages::file(&assets, &request, pages::CONTRACT_FILE).await,
         Some(assets) if pages::is_in_admin_page(&path) => {
             pages::file(&assets, &request, pages::ADMIN_PAGE).await
         }

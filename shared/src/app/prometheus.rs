@@ -26,6 +26,7 @@ pub const FAMILIES: &[(&str, &str, &str)] = &[
     ("unstuck_steps_waiting", "gauge", "Steps in the queue of the provider."),
     ("unstuck_provider_enabled", "gauge", "1 where the provider is switched on."),
     ("unstuck_circuit_open", "gauge", "1 where the circuit of the provider is open."),
+    ("unstuck_provider_balance", "gauge", "What is left on our account, by unit."),
     ("unstuck_healer_age_seconds", "gauge", "Since the healer was last seen."),
     ("unstuck_webhook_age_seconds", "gauge", "Since the last webhook of the provider."),
     ("unstuck_sweep_age_seconds", "gauge", "Since the last sweep ended."),

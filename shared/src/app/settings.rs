@@ -11,6 +11,7 @@ use crate::flow::order::input::at_most;
 const REASON_CHARS_MAX: usize = 500;
 const LOG_ROWS: u32 = 100;
 const CREDITS_MAX: u64 = 1_000_000_000_000;
+const COST_MAX: f64 = 1e9;
 const SECONDS_MAX: u32 = 7 * 24 * 60 * 60;
 
 /// What changes of a tool; what is not named stays.
@@ -26,6 +27,8 @@ pub struct ToolChange {
     attempt_max: Option<u32>,
     user_cancel_running: Option<bool>,
     close_circuit: Option<bool>,
+    /// What an attempt costs us, in credits.
+    provider_cost: Option<f64>,
     #[serde(skip_serializing)]
     reason: Option<String>,
 }
@@ -81,6 +84,7 @@ pub async fn change_tool(call: &impl Invocation, body: ToolChange) -> Result<Val
     within("runTimeoutSeconds", body.run_timeout_seconds, 10, SECONDS_MAX)?;
     within("queueTtlSeconds", body.queue_ttl_seconds, 10, SECONDS_MAX)?;
     within("attemptMax", body.attempt_max, 1, 100)?;
+    within("providerCost", body.provider_cost, 0.0, COST_MAX)?;
     let is_price = body.credit_cost.is_some() || body.priced_per.is_some();
     let reason = reason(body.reason.as_deref(), is_price)?;
     let change = json!(body);

@@ -27,4 +27,7 @@ rpc! {
     ) -> Vec<OwedMessage>;
     void message_sent_v1(id: &str, is_taken: bool, delay_ms: Option<u32> as ?);
     rows metrics_v1() -> Vec<Sample>;
+    /// An amount by unit.
+    void provider_balance_v1(provider: &str, amounts: &Map<String, Value>);
+    void settings_compared_v1(differing: &[&str]);
 }

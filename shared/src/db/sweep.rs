@@ -42,6 +42,8 @@ pub struct EndedSweep {
     pub remaining: i32,
     /// No probe came through the queues for a while: one shows whether they still work.
     pub ping_queues: bool,
+    /// Nobody asked for a while what is left on our accounts.
+    pub ask_balances: bool,
 }
 
 /// What a step needs from the edge.

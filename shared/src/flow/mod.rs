@@ -5,6 +5,7 @@
 
 pub mod alert;
 pub mod attempt;
+pub mod compare;
 pub mod finalise;
 pub mod heal;
 pub mod invocation;

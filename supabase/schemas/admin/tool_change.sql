@@ -16,7 +16,8 @@ begin
     queue_ttl = coalesce((p_change ->> 'queueTtlSeconds')::int * interval '1 second', t.queue_ttl),
     attempt_max = coalesce((p_change ->> 'attemptMax')::int, t.attempt_max),
     user_cancel_running = coalesce(
-      (p_change ->> 'userCancelRunning')::boolean, t.user_cancel_running)
+      (p_change ->> 'userCancelRunning')::boolean, t.user_cancel_running),
+    provider_cost = coalesce((p_change ->> 'providerCost')::numeric, t.provider_cost)
   where t.tool = p_tool.tool;
   if (p_change ->> 'closeCircuit')::boolean and p_tool.circuit_open_until is not null then
     update unstuck.tools t

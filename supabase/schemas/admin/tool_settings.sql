@@ -19,7 +19,8 @@ $$
     'attemptMax', p_tool.attempt_max,
     'userCancelRunning', p_tool.user_cancel_running,
     'circuitOpenUntil', p_tool.circuit_open_until,
-    'circuitReason', p_tool.circuit_reason
+    'circuitReason', p_tool.circuit_reason,
+    'providerCost', p_tool.provider_cost
   )
 $$;
 

@@ -23,6 +23,13 @@ $$
     end
   from unstuck_private.sweep_newest() s
   union all
+  select 'settings', 'settings_differ', count(*) > 0,
+    case count(*)
+      when 0 then 'All functions have the same settings.'
+      else format('Not the same in all functions: %s.', string_agg(d.name, ', ' order by d.name))
+    end
+  from unstuck_private.settings_differing d
+  union all
   select *
   from unstuck_private.watched_healers(p_now)
   union all

@@ -1,5 +1,5 @@
--- Adds the jobs that ended since the last fold to `counters` and `ended_by_minute`, each once: up
--- to about 20,000 a call, and none that a transaction may still write. One transaction at a time
+-- Adds the jobs that ended since the last fold to `counters`, `costs_by_day` and `ended_by_minute`,
+-- each once: up to about 20,000 a call, and none that a transaction may still write. One transaction at a time
 -- works here. No transition of a job writes a counter.
 create or replace function unstuck_private.counters_fold(p_now timestamptz) returns void
 language plpgsql
@@ -35,6 +35,7 @@ begin
   group by l.name, l.labels
   on conflict (name, labels) do update
   set value = c.value + excluded.value;
+  perform unstuck_private.costs_fold(v_from, v_to);
   insert into unstuck_private.ended_by_minute as m (minute, provider, done, failed)
   select date_trunc('minute', e.ended_at), e.provider,
     count(*) filter (where e.class = 'completed'),

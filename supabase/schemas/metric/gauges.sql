@@ -53,6 +53,12 @@ $$
   ) as g (name, value)
   where g.value is not null
   union all
+  select 'unstuck_provider_balance', jsonb_build_object('provider', b.provider, 'unit', a.key),
+    a.value::text::double precision
+  from unstuck_private.provider_balances b
+  cross join lateral jsonb_each(b.amounts) a
+  where jsonb_typeof(a.value) = 'number'
+  union all
   select 'unstuck_messages_owed', '{}', count(*)
   from unstuck.messages_owed m
   where m.sent_at is null

@@ -7,7 +7,8 @@ returns table (
   class text,
   is_failure boolean,
   attempts int,
-  ended_at timestamptz
+  ended_at timestamptz,
+  tool text
 )
 language sql
 stable
@@ -24,7 +25,8 @@ $$
         'TIMEOUT', 'PROVIDER_REJECTED', 'PROVIDER_FAILED', 'DELIVERY_FAILED'
       ),
     s.attempts,
-    s.completed_at
+    s.completed_at,
+    j.tool
   from unstuck_private.jobs_ended(p_from, p_to) j
   join unstuck.job_steps s on s.job_id = j.id
 $$;

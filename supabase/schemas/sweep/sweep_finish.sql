@@ -2,7 +2,13 @@
 -- the pass is finished all the same, without that count, and nothing that it healed is undone.
 -- Health is not good while a count is missing.
 create or replace function unstuck_private.sweep_finish(p_sweep_id bigint)
-returns table (stuck int, violations int, remaining int, ping_queues boolean)
+returns table (
+  stuck int,
+  violations int,
+  remaining int,
+  ping_queues boolean,
+  ask_balances boolean
+)
 language plpgsql
 set search_path = ''
 as
@@ -40,7 +46,8 @@ begin
     case v_source when 'sql' then 'sql' else 'edge' end, clock_timestamp());
   return query
   select v_stuck, v_violations, v_remaining,
-    v_source <> 'sql' and unstuck_private.queues_ask(clock_timestamp());
+    v_source <> 'sql' and unstuck_private.queues_ask(clock_timestamp()),
+    v_source <> 'sql' and unstuck_private.balances_ask(clock_timestamp());
 end $$;
 
 revoke all on function unstuck_private.sweep_finish from public, anon, authenticated, service_role;

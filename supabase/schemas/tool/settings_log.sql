@@ -25,11 +25,13 @@ begin
 end $$;
 
 create or replace trigger tools_settings_log
-after update of enabled, run_timeout, queue_ttl, attempt_max, user_cancel_running on unstuck.tools
+after update of
+  enabled, run_timeout, queue_ttl, attempt_max, user_cancel_running, provider_cost
+on unstuck.tools
 for each row
 execute function unstuck_private.settings_log(
   'tool_changed', 'tool',
-  'enabled', 'run_timeout', 'queue_ttl', 'attempt_max', 'user_cancel_running');
+  'enabled', 'run_timeout', 'queue_ttl', 'attempt_max', 'user_cancel_running', 'provider_cost');
 
 create or replace trigger providers_settings_log
 after update of enabled, max_concurrent on unstuck.providers
