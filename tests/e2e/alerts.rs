@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use unstuck_tests::assert_has;
 use unstuck_tests::e2e;
+use xtask::stack::StackOptions;
 
 /// Takes what is posted to it on a port of its own, and refuses it while `away`.
 #[derive(Clone, Default)]
@@ -44,16 +45,75 @@ impl Inbox {
     }
 }
 
+/// The functions that send what is owed.
+const SCHEDULED: [&str; 5] = [
+    "cleanup-stale-generations",
+    "cleanup-stale-jobs",
+    "process-generation-tasks-banana",
+    "replicate-async-worker",
+    "replicate-prediction-checker",
+];
+
+/// Gives these functions the address of that receiver.
+fn telling(
+    functions: &'static [&str],
+    listener: &std::net::TcpListener,
+) -> impl FnOnce(&mut StackOptions) + use<> {
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    move |options| {
+        for function in functions {
+            let own = options.overrides.entry((*function).to_owned()).or_default();
+            own.insert("ALERT_WEBHOOK_URL".to_owned(), Some(url.clone()));
+        }
+    }
+}
+
+#[test]
+fn each_scheduled_function_sends_what_is_owed() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let set = telling(&SCHEDULED, &listener);
+    e2e::run_apart(set, async |world| {
+        let inbox = Inbox::default();
+        tokio::spawn(inbox.clone().serve(listener));
+        for function in SCHEDULED {
+            let owed = format!(
+                "insert into unstuck.messages_owed (kind, \"to\", body)
+                 values ('alert', 'alerts', '{{\"state\": \"bad\", \"message\": \"{function}\"}}')"
+            );
+            world.db().exec(&owed).await;
+            world.call(function).by_service().json(&json!({})).ok().await;
+            let told = async || {
+                let messages = inbox.messages();
+                messages.iter().any(|message| message["message"] == function).then_some(())
+            };
+            world.until(function, told).await;
+        }
+        assert_eq!(inbox.messages().len(), SCHEDULED.len(), "each once");
+    });
+}
+
+#[test]
+fn a_function_with_a_setting_of_its_own_shows_in_health() {
+    let set = |options: &mut StackOptions| {
+        let own = options.overrides.entry("runninghub-pose-changer".to_owned()).or_default();
+        own.insert("WEBHOOK_SECRET".to_owned(), Some("another".repeat(6)));
+    };
+    e2e::run_apart(set, async |world| {
+        world.sweep().await;
+        world.get("health").send().await.expect(200);
+        let names = "select count(*) from unstuck_private.settings_differing
+                     where name = 'WEBHOOK_SECRET'";
+        let compared = async || (world.db().int(names).await == 1).then_some(());
+        world.until("the settings are compared", compared).await;
+        let all = "select count(*) from unstuck_private.settings_differing";
+        assert_eq!(world.db().int(all).await, 1, "and nothing else differs");
+    });
+}
+
 #[test]
 fn a_receiver_is_told_once_when_something_turns_bad_and_once_when_it_is_good_again() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/hook", listener.local_addr().unwrap());
-    let set = |options: &mut xtask::stack::StackOptions| {
-        for function in ["gateway", "cleanup-stale-jobs"] {
-            let own = options.overrides.entry(function.to_owned()).or_default();
-            own.insert("ALERT_WEBHOOK_URL".to_owned(), Some(url.clone()));
-        }
-    };
+    let set = telling(&["gateway", "cleanup-stale-jobs"], &listener);
     e2e::run_apart(set, async |world| {
         let inbox = Inbox::default();
         tokio::spawn(inbox.clone().serve(listener));

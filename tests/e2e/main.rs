@@ -1,6 +1,7 @@
 //! End to end: every function as released, in workerd, on a real Postgres, before stand-ins for
 //! Supabase and the providers.
 
+mod acts;
 mod admin_cancel_job;
 mod admin_retry_job;
 mod admin_settings;

@@ -1,6 +1,9 @@
 //! `metrics`: Prometheus reads it, and nobody else.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use unstuck_tests::e2e;
 use unstuck_tests::e2e::order::Order;
@@ -42,6 +45,34 @@ fn parsed(text: &str) -> BTreeMap<String, f64> {
     series
 }
 
+/// Prometheus' own judge, where it is: Debian's package `prometheus` has it.
+fn promtool_accepts(text: &str) {
+    let cached = xtask::paths::cache().join("promtool");
+    let path = std::env::var_os("PROMTOOL").map_or(cached, PathBuf::from);
+    let program = if path.exists() { path } else { PathBuf::from("promtool") };
+    let mut command = Command::new(program);
+    command.args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped());
+    let Ok(mut judge) = command.spawn() else {
+        eprintln!("not run: there is no promtool; the parser of this test judged alone");
+        return;
+    };
+    judge.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let judged = judge.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&judged.stderr);
+    assert!(judged.status.success() && said.is_empty(), "{said}\n{text}");
+}
+
+#[test]
+fn without_a_token_there_are_no_metrics() {
+    let set = |options: &mut xtask::stack::StackOptions| {
+        let own = options.overrides.entry("gateway".to_owned()).or_default();
+        own.insert("METRICS_TOKEN".to_owned(), None);
+    };
+    e2e::run_apart(set, async |world| {
+        world.get("metrics").bearer(TOKEN).refused(404, "not_found").await;
+    });
+}
+
 #[test]
 fn a_scrape_tells_of_an_order_and_only_its_token_opens_it() {
     e2e::run(async |world| {
@@ -52,6 +83,7 @@ fn a_scrape_tells_of_an_order_and_only_its_token_opens_it() {
         assert_eq!(answer.status, 200);
         assert!(answer.header("content-type").starts_with("text/plain; version=0.0.4"));
         let series = parsed(&answer.text);
+        promtool_accepts(&answer.text);
         let ended = "unstuck_jobs_ended_total{code=\"\",status=\"completed\",\
             tool=\"runninghub-upscaler\"}";
         assert_eq!(series.get(ended), Some(&1.0), "{series:#?}");

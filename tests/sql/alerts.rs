@@ -241,6 +241,24 @@ async fn a_provider_that_fails_more_than_half_is_named_and_so_are_lost_webhooks_
 }
 
 #[tokio::test]
+async fn settings_that_differ_are_named_until_they_agree() {
+    let db = Database::fresh().await;
+    counted(&db, 0).await;
+    let compared = async |names: Value| {
+        db.call("settings_compared_v1", json!({ "p_differing": names })).await;
+        db.ask("health_v2", json!({})).await["degraded"].clone()
+    };
+    assert_eq!(compared(json!([])).await, json!([]));
+    let said = compared(json!(["WEBHOOK_SECRET", "FUNCTIONS_URL"])).await;
+    assert_has!(said[0], { "code": "settings_disagree",
+        "message": "Not the same in all functions: FUNCTIONS_URL, WEBHOOK_SECRET." });
+    assert_eq!(states(&due(&db).await), ["bad"]);
+    let said = compared(json!(["FUNCTIONS_URL"])).await;
+    assert_has!(said[0], { "message": "Not the same in all functions: FUNCTIONS_URL." });
+    assert_eq!(compared(json!([])).await, json!([]));
+}
+
+#[tokio::test]
 async fn nothing_of_alerts_is_for_anybody_but_the_service() {
     let db = Database::fresh().await;
     for role in ["anon", "authenticated"] {

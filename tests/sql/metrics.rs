@@ -126,6 +126,58 @@ async fn each_figure_is_that_of_the_database() {
 }
 
 #[tokio::test]
+async fn each_attempt_costs_what_the_tool_said_and_only_admins_see_it() {
+    let db = Database::fresh().await;
+    db.exec("update tools set provider_cost = 12.5 where tool = 'replicate-async-start'").await;
+    busy(&db).await;
+    fold(&db).await;
+    db.exec("update tools set provider_cost = 20 where tool = 'replicate-async-start'").await;
+    fold(&db).await;
+    let attempts = db
+        .int(
+            "select sum(attempts)::int from job_steps
+             join jobs on jobs.id = job_id
+             where tool = 'replicate-async-start' and job_steps.completed_at is not null",
+        )
+        .await;
+    assert_eq!(attempts, 6);
+    let costs = "select tool, provider_cost::int, attempts::int, cost::float8 from tool_costs
+                 where attempts > 0";
+    let told = json!([{ "tool": TRY_ON, "provider_cost": 20, "attempts": 6, "cost": 75.0 }]);
+    assert_eq!(json!(db.rows(costs).await), told, "what is counted keeps its cost");
+    let changed = "admin_log where act = 'tool_changed' and \"to\" = '{\"provider_cost\": 20}'";
+    assert_eq!(db.count(changed).await, 1);
+    let (user, admin) = (db.user(0).await, db.admin().await);
+    db.become_caller("authenticated", Some(user)).await;
+    assert_eq!(db.rows(costs).await, [Value::Null; 0]);
+    let refused = db.try_rows("select provider_cost from unstuck.tools").await.unwrap_err();
+    assert_eq!(refused.state, "42501", "what we pay is nobody's business");
+    db.become_owner().await;
+    db.become_caller("authenticated", Some(admin)).await;
+    assert_eq!(db.rows(costs).await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_a_provider_told_of_our_account_is_measured_and_shown_to_admins() {
+    let db = Database::fresh().await;
+    let told = json!({ "p_provider": "runninghub", "p_amounts": { "coins": 120, "USD": 3.5 } });
+    db.call("provider_balance_v1", told).await;
+    let nobody = json!({ "p_provider": "nobody", "p_amounts": { "coins": 1 } });
+    db.call("provider_balance_v1", nobody).await;
+    let found = samples(&db).await;
+    let key = |unit: &str| {
+        let labels = json!({ "provider": "runninghub", "unit": unit });
+        format!("unstuck_provider_balance{labels}")
+    };
+    assert_eq!((found[&key("coins")], found[&key("USD")]), (120.0, 3.5));
+    let shown = "select balance from provider_load where provider = 'runninghub'";
+    assert_eq!(db.value(shown).await, json!({ "coins": 120, "USD": 3.5 }));
+    let user = db.user(0).await;
+    db.become_caller("authenticated", Some(user)).await;
+    assert_eq!(db.rows(shown).await, [Value::Null; 0]);
+}
+
+#[tokio::test]
 async fn a_job_that_is_committed_late_is_counted_once_and_never_missed() {
     let db = Database::fresh().await;
     let user = db.user(1000).await;

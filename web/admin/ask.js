@@ -36,8 +36,8 @@ export function act({ title, text, fields = [], action, danger = false, run, don
       failure.hidden = true;
       const { ok, answer } = await run(values);
       yes.disabled = false;
-      // The answer to the first sending was lost, and the job is over: this is what was asked.
-      const wasDone = wasLost && answer.code === "already_final";
+      // The answer to the first sending was lost, and the job is over, or what was to go is gone.
+      const wasDone = wasLost && ["already_final", "not_found"].includes(answer.code);
       if (ok || wasDone) {
         carriedOut = true;
         dialog.close();
@@ -74,7 +74,7 @@ export function act({ title, text, fields = [], action, danger = false, run, don
 }
 
 const doneBefore = ({ status, refundedCredits: n }) =>
-  t("done_before", { status: t(`status_${status}`), n: n ?? 0 });
+  status ? t("done_before", { status: t(`status_${status}`), n: n ?? 0 }) : t("saved");
 
 /** What a refused act says. */
 export function refusal(answer) {

@@ -101,7 +101,7 @@ const ACTS = [
   "job_retried",
   "jobs_cancelled",
   "jobs_retried",
-  "user_erased",
+  "user_erase",
 ];
 
 export function logTable(page) {

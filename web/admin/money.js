@@ -1,11 +1,11 @@
 // The money by day: what was bought, given, spent and returned, by kind and by tool; who owes.
 
-import { button, h, link } from "../elements.js";
-import { number, signed, toolName } from "../format.js";
+import { button, h, link, problem } from "../elements.js";
+import { number, signed, toolName, unread } from "../format.js";
 import { supabase } from "../project.js";
 import { language, t } from "../words.js";
 import { saveCsv } from "./download.js";
-import { userLink } from "./names.js";
+import { share, userLink } from "./names.js";
 import { address, query } from "./router.js";
 import { createView, drawn, part, row, rows, section, table } from "./view.js";
 import { inWords } from "./words.js";
@@ -26,17 +26,18 @@ const days = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeZone: 
 /** Makes the page of the money. */
 export function createMoney() {
   async function read() {
-    const [entries, debts] = await Promise.all([
+    const [entries, costs, debts] = await Promise.all([
       rows(supabase.from("money_by_day").select("*")),
+      part(supabase.from("tool_costs").select("tool, provider_cost, cost")),
       part(
         supabase.from("open_debts").select("*").order("owed", { ascending: false }).limit(DEBTS),
       ),
     ]);
     const { tool = "" } = query();
-    return { all: entries, tool, debts };
+    return { all: entries, tool, costs, debts };
   }
 
-  function draw({ all, tool, debts }) {
+  function draw({ all, tool, costs, debts }) {
     const entries = tool ? all.filter((entry) => entry.tool === tool) : all;
     const shown = KINDS.filter((kind) => entries.some((entry) => entry.kind === kind));
     const none = h("p", { class: "empty muted" }, t("no_money"));
@@ -59,7 +60,7 @@ export function createMoney() {
         h("p", { class: "muted said" }, t("money_text")),
         entries.length ? byDay(entries, shown) : none,
       ),
-      section(t("by_tool"), byTool(all)),
+      section(t("by_tool"), costs.error && problem(unread(costs.error)), byTool(all, costs.rows)),
       section(t("debts"), drawn(debts, debtTable, t("debts_good"))),
     ];
   }
@@ -97,13 +98,16 @@ function byDay(entries, kinds) {
   return table(t("by_day"), heads, h("tbody", {}, body));
 }
 
-function byTool(all) {
+/** What a tool costs us is known where an admin has said it. */
+function byTool(all, costs) {
   const heads = [
     { text: t("filter_tool") },
     { text: t("orders"), num: true },
     { text: t("spent"), num: true },
     { text: t("kind_refund"), num: true },
     { text: t("kept"), num: true },
+    { text: t("cost"), num: true },
+    { text: t("margin"), num: true },
   ];
   const tools = [...new Set(all.map(({ tool }) => tool).filter(Boolean))].sort();
   if (tools.length === 0) return h("p", { class: "muted" }, t("no_money"));
@@ -111,6 +115,9 @@ function byTool(all) {
     const of = (kind) => all.filter((entry) => entry.tool === tool && entry.kind === kind);
     const orders = of("debit").reduce((total, { entries }) => total + entries, 0);
     const [spent, returned] = [-sum(of("debit")), sum(of("refund"))];
+    const kept = spent - returned;
+    const { provider_cost: each, cost } = costs.find((row) => row.tool === tool) ?? {};
+    const isKnown = each != null || cost > 0;
     return row(
       heads,
       [
@@ -118,7 +125,9 @@ function byTool(all) {
         number(orders),
         number(spent),
         number(returned),
-        number(spent - returned),
+        number(kept),
+        isKnown ? number(cost) : "–",
+        isKnown ? [signed(kept - cost), " ", h("small", {}, share(kept - cost, kept))] : "–",
       ],
       { "data-key": tool },
     );

@@ -1,7 +1,7 @@
 // The providers: how they do, why steps failed, how many slots they have, off and on.
 
 import { button, h, link, problem, time } from "../elements.js";
-import { duration, number, toolName, unread } from "../format.js";
+import { duration, number, time as timeText, toolName, unread } from "../format.js";
 import { supabase } from "../project.js";
 import { t } from "../words.js";
 import { jobLink, moment, share } from "./names.js";
@@ -75,6 +75,7 @@ export function createProviders({ refresh }) {
         [t("slots_allowed"), limit === allowed ? null : number(allowed)],
         [t("status_queued"), waitingLink(provider, waiting)],
         [t("oldest_waiting"), waiting > 0 ? duration(load.oldest_waiting_seconds) : null],
+        [t("balance"), load.balance && left(load)],
       ]),
       h("h3", {}, t("last_errors")),
       failures.length
@@ -132,6 +133,15 @@ export function createProviders({ refresh }) {
   }
 
   return createView({ title: () => t("tab_providers"), read, draw });
+}
+
+/** What the provider last told of our account. */
+function left({ balance, balance_at: at }) {
+  const amounts = Object.entries(balance).map(
+    ([unit, amount]) => `${number(amount)} ${t.maybe(`unit_${unit}`) ?? unit}`,
+  );
+  const { exact } = timeText(at);
+  return h("span", { title: exact, "data-balance": true }, amounts.join(" · "));
 }
 
 function state({ enabled }) {

@@ -17,19 +17,20 @@ const COLUMNS =
 /** Makes the page of the tools. */
 export function createTools({ refresh }) {
   async function read() {
-    const [tools, prices, outcomes] = await Promise.all([
+    const [tools, prices, outcomes, costs] = await Promise.all([
       rows(supabase.from("tools").select(COLUMNS).order("tool")),
       part(supabase.from("tool_prices").select("*").order("tool").order("position")),
       part(supabase.from("provider_outcomes").select("*").not("tool", "is", null)),
+      part(supabase.from("tool_costs").select("tool, provider_cost")),
     ]);
-    return { tools, prices, outcomes };
+    return { tools, prices, outcomes, costs };
   }
 
-  function draw({ tools, prices, outcomes }) {
-    const errors = [prices, outcomes].map(({ error }) => error).filter(Boolean);
+  function draw({ tools, prices, outcomes, costs }) {
+    const errors = [prices, outcomes, costs].map(({ error }) => error).filter(Boolean);
     const cards = tools.map((tool) =>
       card(
-        tool,
+        { ...tool, cost: costs.rows.find((cost) => cost.tool === tool.tool)?.provider_cost },
         prices.rows.filter((rule) => rule.tool === tool.tool),
         outcomes.rows.find((outcome) => outcome.tool === tool.tool),
       ),
@@ -70,6 +71,7 @@ export function createTools({ refresh }) {
         [t("run_timeout"), duration(secondsOf(own.run_timeout))],
         [t("queue_ttl"), duration(secondsOf(own.queue_ttl))],
         [t("attempt_max"), number(own.attempt_max)],
+        [t("cost"), own.cost == null ? t("cost_unknown") : number(own.cost)],
       ]),
     );
   }
@@ -140,6 +142,7 @@ export function createTools({ refresh }) {
         refresh,
       });
     return button(t("add_rule"), ask, "quiet small", {
+      "data-rule": tool,
       "aria-label": `${t("add_rule")}: ${toolName(tool)}`,
     });
   }
@@ -173,6 +176,7 @@ export function createTools({ refresh }) {
           numberField("run_minutes", minutes(own.run_timeout), most),
           numberField("queue_minutes", minutes(own.queue_ttl), most),
           numberField("attempts", own.attempt_max, { min: 1, max: 10 }),
+          { name: "cost", type: "number", min: 0, max: CREDITS_MAX, step: "any", value: own.cost },
         ],
         list: "tools",
         what: { tool },
@@ -180,10 +184,12 @@ export function createTools({ refresh }) {
           runTimeoutSeconds: Number(values.run_minutes) * MINUTE,
           queueTtlSeconds: Number(values.queue_minutes) * MINUTE,
           attemptMax: Number(values.attempts),
+          ...(values.cost && { providerCost: Number(values.cost) }),
         }),
         refresh,
       });
     return button(t("change_limits"), ask, "quiet small", {
+      "data-limits": tool,
       "aria-label": `${t("change_limits")}: ${toolName(tool)}`,
     });
   }

@@ -23,7 +23,7 @@ $$
     end
   from unstuck_private.sweep_newest() s
   union all
-  select 'settings', 'settings_differ', count(*) > 0,
+  select 'settings', 'settings_disagree', count(*) > 0,
     case count(*)
       when 0 then 'All functions have the same settings.'
       else format('Not the same in all functions: %s.', string_agg(d.name, ', ' order by d.name))

@@ -45,6 +45,7 @@ declare
     'purchase_record_v1', 'purchase_record_v1', 'purchase_checkout_v1', 'order_quote_v1',
     'health_v1', 'steps_get_v1', 'files_due_v1', 'files_choose_v1', 'files_deleted_v1',
     'health_v2', 'metrics_v1', 'alerts_due_v1', 'message_sent_v1', 'event_seen_v1',
+    'provider_balance_v1', 'settings_compared_v1',
     'jobs_cancel_many_v1', 'jobs_requeue_many_v1', 'credit_grant_admin_v1', 'users_find_v1',
     'user_show_v1', 'tools_change_v1', 'providers_change_v1', 'prices_change_v1',
     'admin_log_read_v1', 'doctor_v1', 'deployment_alarm_v1'];
@@ -175,6 +176,9 @@ begin
     when 'health_v2' then perform health_v2();
     when 'metrics_v1' then perform metrics_v1();
     when 'alerts_due_v1' then perform alerts_due_v1();
+    when 'provider_balance_v1' then perform provider_balance_v1(v_provider, '{"coins": 5}');
+    when 'settings_compared_v1' then
+      perform settings_compared_v1(case when random() < 0.5 then array['WEBHOOK_SECRET'] else '{}' end);
     when 'message_sent_v1' then
       perform message_sent_v1((select m.id from messages_owed m limit 1), random() < 0.5);
     when 'event_seen_v1' then perform event_seen_v1('generate-website', 'queue');
