@@ -1,4 +1,4 @@
-// Every page of the admin on a phone, in every language: nothing stands out to the right, nothing
+// Every page and question of the admin on a phone, in every language: nothing stands out to the right, nothing
 // is too small to touch, and no code is left without words.
 
 import { given, open, stack, tell } from "./tab.mjs";
@@ -17,21 +17,27 @@ for (const locale of ["en-US", "pt-BR", "ru-RU", "uk-UA"]) {
   await tab.locator("form [type=submit]").click();
   await tab.locator("header.top").waitFor();
   for (const place of given.places) {
-    await tab.goto(place);
+    const [at, opens] = [place].flat();
+    await tab.goto(at);
     await tab.locator(".view > *").first().waitFor();
+    if (opens) {
+      await tab.locator(opens).first().click();
+      await tab.locator("dialog[open]").waitFor();
+    }
     looked += 1;
     const seen = await tab.evaluate(() => {
+      const shown = document.querySelector("dialog[open]") ?? document.querySelector("main");
       const isSeen = (element) => element.getClientRects().length > 0;
       const small = [...document.querySelectorAll("button, a.button, select, .tabs a")]
         .filter(isSeen)
         .map((element) => [element.textContent, element.getBoundingClientRect().height])
         .filter(([, height]) => height < 44);
-      const out = [...document.querySelectorAll("main *")]
+      const out = [...shown.querySelectorAll("*")]
         .filter((element) => isSeen(element) && !element.closest(".sr"))
         .filter((element) => element.getBoundingClientRect().right > innerWidth + 1)
         .map((element) => `${element.tagName}.${element.className}`);
       const { scrollWidth } = document.documentElement;
-      const text = document.querySelector("main").innerText;
+      const text = shown.innerText;
       const codes = text.match(/\b(job|step|act|event|code|kind|set|actor)_[a-z_]+\b/g);
       const nothing = text.match(/\b(null|undefined|NaN)\b/g);
       return { wide: scrollWidth - innerWidth, small, out: out.slice(0, 5), codes, nothing };

@@ -2,6 +2,7 @@
 //! middle of it, and a tool's prices, costs and margin are where the page says.
 
 use serde_json::{Value, json};
+use unstuck_tests::assert::differences;
 use unstuck_tests::assert_has;
 use unstuck_tests::e2e::{self, TestUser, World};
 use uuid::Uuid;
@@ -82,7 +83,7 @@ fn each_act_on_a_user_or_a_job_is_one_row_of_the_log() {
         let many = json!({ "filter": filter, "limit": 10, "reason": "an outage" });
         let row = acted(world, "admin-cancel-job/many", many.clone()).await;
         assert_has!(row, { "act": "jobs_cancelled", "subject": null, "from": filter });
-        assert_has!(row, { "to": { "matched": 1, "jobs": [made], "refused": 0 } });
+        assert_has!(row["to"], { "matched": 1, "jobs": [made], "refused": 0, "refunded": 0 });
         in_words(&row);
 
         world.script(json!({ "runninghub": { "all": true, "fail": "out of paint" } })).await;
@@ -91,7 +92,8 @@ fn each_act_on_a_user_or_a_job_is_one_row_of_the_log() {
         world.until_status(failed, "failed").await;
         let retry = json!({ "filter": { "userId": other.id }, "reason": "it is mended" });
         let row = acted(world, "admin-retry-job/many", retry).await;
-        assert_has!(row, { "act": "jobs_retried", "to": { "matched": 1 } });
+        assert_has!(row, { "act": "jobs_retried", "subject": null });
+        assert_has!(row["to"], { "matched": 1 });
         in_words(&row);
 
         let erase = json!({ "userId": user.id, "reason": "asked by mail" });
@@ -177,10 +179,9 @@ fn each_change_of_a_setting_is_one_row_of_the_log() {
             let row = acted(world, &format!("admin-settings/{op}"), body).await;
             assert_has!(row, { "act": act, "subject": name }, "{row:#}");
             for (side, told) in [("from", from), ("to", to)] {
-                match told {
-                    Value::Null => assert_eq!(row[side], Value::Null, "{row:#}"),
-                    told => assert_has!(row[side], told, "{row:#}"),
-                }
+                assert_eq!(row[side].is_null(), told.is_null(), "{row:#}");
+                let other = differences(&row[side], &told);
+                assert!(other.is_empty(), "{other:?} in {row:#}");
             }
             in_words(&row);
         }

@@ -290,9 +290,23 @@ fn the_admin_page_fits_a_phone_in_every_language() {
             "/admin/log".to_owned(),
             "/admin/violations".to_owned(),
         ];
+        let opened = [
+            (format!("/admin/users/{}", user.id), "[data-grant]"),
+            (format!("/admin/users/{}", user.id), "[data-erase]"),
+            (format!("/admin/jobs/{live}"), "[data-cancel]"),
+            (format!("/admin/jobs/{failed}"), "[data-retry]"),
+            ("/admin/jobs?status=live".to_owned(), "[data-many=cancel]"),
+            ("/admin/providers".to_owned(), "[data-slots]"),
+            ("/admin/providers".to_owned(), "[data-switch]"),
+            ("/admin/tools".to_owned(), "[data-rule]"),
+            ("/admin/tools".to_owned(), "[data-limits]"),
+            ("/admin/tools".to_owned(), "[data-price] button"),
+        ];
+        let places: Vec<Value> =
+            places.iter().map(|place| json!(place)).chain(opened.map(|pair| json!(pair))).collect();
         let seen = world.browser("widths.mjs", &json!({ "places": places }));
         assert_eq!(seen["findings"], json!([]), "{seen:#}");
-        assert_eq!(seen["looked"], 44);
+        assert_eq!(seen["looked"], 84);
     });
 }
 

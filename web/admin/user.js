@@ -77,7 +77,11 @@ export function createUser({ tools, refresh }, id) {
         drawn(purchases, (found) => purchaseTable(found, parts.rows), t("purchase_none")),
       ),
       section(t("tab_log"), drawn(log, logTable, t("no_log"))),
-      h("div", { class: "acts end" }, button(t("erase"), erase, "danger small", { "data-erase": true })),
+      h(
+        "div",
+        { class: "acts end" },
+        button(t("erase"), erase, "danger small", { "data-erase": true }),
+      ),
     ];
   }
 
