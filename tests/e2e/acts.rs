@@ -78,6 +78,7 @@ fn each_act_on_a_user_or_a_job_is_one_row_of_the_log() {
         assert_has!(row, { "act": "job_retried", "subject": made });
         assert_eq!(row["to"]["job"], json!(made), "it is put back: {row:#}");
         in_words(&row);
+        world.until_status(made, "running").await;
 
         let filter = json!({ "userId": user.id });
         let many = json!({ "filter": filter, "limit": 10, "reason": "an outage" });
@@ -180,8 +181,10 @@ fn each_change_of_a_setting_is_one_row_of_the_log() {
             assert_has!(row, { "act": act, "subject": name }, "{row:#}");
             for (side, told) in [("from", from), ("to", to)] {
                 assert_eq!(row[side].is_null(), told.is_null(), "{row:#}");
-                let other = differences(&row[side], &told);
-                assert!(other.is_empty(), "{other:?} in {row:#}");
+                if !told.is_null() {
+                    let other = differences(&row[side], &told);
+                    assert!(other.is_empty(), "{other:?} in {row:#}");
+                }
             }
             in_words(&row);
         }
@@ -203,8 +206,8 @@ fn a_rule_of_prices_is_added_changed_and_removed_on_the_page() {
             assert!(parts.iter().all(|part| text.contains(part)), "{parts:?} in {text}");
         };
         has(&seen["refused"], &["This value is not accepted"]);
-        has(&seen["added"], &["pro", "90"]);
-        has(&seen["changed"], &["pro", "95"]);
+        has(&seen["added"], &["Model = Pro", "90"]);
+        has(&seen["changed"], &["Model = Pro", "95"]);
         has(&seen["log"][2], &["90", "pro costs more", "Upscale"]);
         has(&seen["log"][1], &["90", "95", "dearer still"]);
         has(&seen["log"][0], &["95", "one price for all"]);
@@ -276,7 +279,8 @@ fn a_network_lost_while_settings_change_or_a_user_is_erased_does_nothing_twice()
         let price = "select credit_cost from unstuck.tools where tool = 'runninghub-upscaler'";
         assert_eq!(world.db().int(price).await, 75);
         assert_eq!(world.count("tool_prices where tool = 'runninghub-upscaler'").await, 0);
-        let log = world.db().rows("select * from unstuck.admin_log order by id").await;
+        let log = "select * from unstuck.admin_log where reason = 'the night' order by id";
+        let log = world.db().rows(log).await;
         let acts: Vec<&str> = log.iter().map(|row| row["act"].as_str().unwrap()).collect();
         assert_eq!(
             acts,

@@ -39,6 +39,7 @@ async fn only_the_service_calls_a_function() {
         "number_or_null",
         "seconds_between",
         "status_word",
+        "visible_costs",
         "visible_errors",
         "visible_hours",
         "visible_load",

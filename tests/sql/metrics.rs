@@ -26,6 +26,7 @@ async fn busy(db: &Database) {
     for number in 0..6 {
         db.order(user, TRY_ON, 1).await;
         let run = db.claim_one("replicate").await;
+        assert!(db.sent(run).await);
         db.started(run, &format!("t{number}")).await;
         match number {
             0 => db.fail(run, "CONTENT_REFUSED").await,

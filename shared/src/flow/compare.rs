@@ -11,6 +11,8 @@ const TIMEOUT_MS: u32 = 5_000;
 /// The key that the functions were asked with: who has another one refuses it.
 const KEY: &str = "SUPABASE_SERVICE_ROLE_KEY";
 const UNAUTHORIZED: u16 = 401;
+/// Each function names the apps of its own tool.
+const OF_ITS_OWN: &str = "RUNNINGHUB_APPS";
 
 /// Asks each function for the fingerprints of its settings, and keeps the names of those that
 /// differ. A function that gives no answer is not compared.
@@ -48,7 +50,8 @@ fn differing(reports: &[Map<String, Value>]) -> Vec<&str> {
     let mut seen: BTreeMap<&str, &Value> = BTreeMap::new();
     let mut names = Vec::new();
     for (name, value) in reports.iter().flatten().filter(|(_, value)| !value.is_null()) {
-        if *seen.entry(name).or_insert(value) != value && !names.contains(&name.as_str()) {
+        let differs = *seen.entry(name).or_insert(value) != value;
+        if differs && name != OF_ITS_OWN && !names.contains(&name.as_str()) {
             names.push(name);
         }
     }
@@ -57,14 +60,14 @@ fn differing(reports: &[Map<String, Value>]) -> Vec<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::differing;
+    use super::{OF_ITS_OWN, differing};
     use serde_json::{Map, Value, json};
 
     #[test]
     fn a_setting_differs_where_two_functions_have_a_value_and_not_the_same() {
         let report = |value: Value| -> Map<String, Value> { value.as_object().unwrap().clone() };
-        let one = report(json!({"A": "11", "B": "22", "C": null}));
-        let other = report(json!({"A": "11", "B": "23", "C": "33"}));
+        let one = report(json!({"A": "11", "B": "22", "C": null, OF_ITS_OWN: "1"}));
+        let other = report(json!({"A": "11", "B": "23", "C": "33", OF_ITS_OWN: "2"}));
         let third = report(json!({"A": null, "B": "24", "C": "33"}));
         assert_eq!(differing(&[one.clone(), other, third]), ["B"]);
         assert!(differing(&[one]).is_empty() && differing(&[]).is_empty());
