@@ -8142,7 +8142,8 @@ declare
   v_old jsonb := case when tg_op <> 'INSERT' then to_jsonb(old) end;
   v_new jsonb := case when tg_op <> 'DELETE' then to_jsonb(new) end;
 begin
-  if current_setting('unstuck.actor', true) = 'migration' then
+  -- The same sent a second time changes nothing.
+  if current_setting('unstuck.actor', true) = 'migration' or v_old = v_new then
     return null;
   end if;
   perform unstuck_private.admin_log_write(

@@ -3112,7 +3112,7 @@ $$;
 
 revoke all on function unstuck_private.sweep_newest from public, anon, authenticated, service_role;
 
---: source tool/price_log.sql cf55ad5b4c70
+--: source tool/price_log.sql 3020c4fd6e75
 -- Keeps each change of a price in `admin_log`: the columns that the trigger names, before and
 -- after. What a migration writes is no change of a price.
 create or replace function unstuck_private.price_log() returns trigger
@@ -3124,7 +3124,8 @@ declare
   v_old jsonb := case when tg_op <> 'INSERT' then to_jsonb(old) end;
   v_new jsonb := case when tg_op <> 'DELETE' then to_jsonb(new) end;
 begin
-  if current_setting('unstuck.actor', true) = 'migration' then
+  -- The same sent a second time changes nothing.
+  if current_setting('unstuck.actor', true) = 'migration' or v_old = v_new then
     return null;
   end if;
   perform unstuck_private.admin_log_write(
@@ -3421,7 +3422,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   8,
   'operators',
-  '07bb9277356d7ac8142ce1663b047ebfc5fa16e64d1d3350f935d713360a4c92'
+  'ff6842a1f77a42c5ba89f58c0905361d934a0b502676fae46f5c4ada4adb030d'
 );
 
 notify pgrst, 'reload schema';

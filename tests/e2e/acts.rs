@@ -87,6 +87,7 @@ fn each_act_on_a_user_or_a_job_is_one_row_of_the_log() {
         assert_has!(row["to"], { "matched": 1, "jobs": [made], "refused": 0, "refunded": 0 });
         in_words(&row);
 
+        world.script(json!({ "reset": true })).await;
         world.script(json!({ "runninghub": { "all": true, "fail": "out of paint" } })).await;
         let other = world.user(2).await;
         let (failed, _) = world.order(&other).await;

@@ -401,9 +401,11 @@ const A_DAY: &str = "
           when 'cancelled' then 'CANCELLED: cancelled by an admin.' end)
         returning id into v_job;
         insert into unstuck.job_steps (job_id, step, status, provider, provider_task_id, share,
-        completed_at, deadline_at)
+        attempts, sent_at, started_at, error_code, completed_at, deadline_at)
         values (v_job, 1, v_status, v_tool.provider, (1984000000000000000 + i * 7919)::text,
-        v_tool.credit_cost, v_at + interval '55 s', v_at);
+        v_tool.credit_cost, 1, v_at + interval '2 s', v_at + interval '3 s',
+        case v_status when 'failed' then 'TIMEOUT' end,
+        v_at + interval '40 s' + (i % 23) * interval '1 s', v_at);
         insert into unstuck.credit_entries (user_id, job_id, kind, amount, created_at)
         values (v_user, v_job, 'debit', -v_tool.credit_cost, v_at);
         if v_status <> 'completed' then
@@ -411,6 +413,17 @@ const A_DAY: &str = "
           values (v_user, v_job, 'refund', v_tool.credit_cost, v_at);
         end if;
       end loop;
+      perform unstuck_private.act_as('migration');
+      update unstuck.tools
+      set provider_cost = round(credit_cost * 0.3);
+      insert into unstuck_private.costs_by_day (day, tool, attempts, cost)
+      select (j.created_at at time zone 'UTC')::date, t.tool, count(*), sum(t.provider_cost)
+      from unstuck.jobs j
+      join unstuck.tools t using (tool)
+      group by 1, 2;
+      insert into unstuck_private.provider_balances (provider, amounts, told_at)
+      values ('runninghub', '{\"coins\": 48210}', clock_timestamp())
+      on conflict (provider) do update set amounts = excluded.amounts;
     end $$";
 
 /// `UNSTUCK_PICTURES=docs` keeps them; otherwise they only have to come about.
@@ -424,7 +437,7 @@ fn the_documents_pictures_are_of_the_pages() {
         let folder = kept.clone().unwrap_or_else(|| scratch.clone());
         std::fs::create_dir_all(&folder).unwrap();
         world.browser("pictures.mjs", &json!({ "folder": folder }));
-        for name in ["studio", "studio-phone", "admin", "admin-dark"] {
+        for name in ["studio", "studio-phone", "admin", "admin-dark", "admin-job", "admin-phone"] {
             let bytes = std::fs::metadata(folder.join(format!("{name}.png"))).unwrap().len();
             assert!(bytes > 20_000, "{name}: an empty page? {bytes} bytes");
         }
