@@ -3700,29 +3700,16 @@ begin
   perform unstuck_private.user_jobs_strip(p_user_id, v_kept);
   perform unstuck_private.user_purchases_strip(p_user_id);
   v_entries := unstuck_private.user_rows_delete(p_user_id, v_ids);
-  insert into unstuck.admin_log (actor, act, subject, "from", reason)
-  select
+  perform unstuck_private.erasure_record(
     p_actor,
-    'user_erase',
-    p_user_id::text,
+    p_user_id,
     jsonb_build_object(
       'jobs', cardinality(v_ids),
       'entries', v_entries,
       'balance', v_balance
     ),
     p_reason
-  where cardinality(v_ids) + v_entries > 0
-    or not exists (
-      select
-      from unstuck.erasures e
-      where e.user_id = p_user_id
-    );
-  insert into unstuck.erasures (user_id)
-  values (p_user_id)
-  on conflict (user_id) do update
-  set
-    at = clock_timestamp(),
-    files_left = null;
+  );
   return query select cardinality(v_ids)::bigint, v_files, v_entries;
 end $function$
 ;
@@ -5125,6 +5112,29 @@ CREATE OR REPLACE FUNCTION unstuck_private.erased_user()
  LANGUAGE sql
  IMMUTABLE
 AS $function$ select '00000000-0000-0000-0000-000000000000'::uuid $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.erasure_record(p_actor uuid, p_user_id uuid, p_was jsonb, p_reason text)
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO ''
+AS $function$
+  insert into unstuck.admin_log (actor, act, subject, "from", reason)
+  select p_actor, 'user_erase', p_user_id::text, p_was, p_reason
+  where p_was ->> 'jobs' <> '0'
+    or p_was ->> 'entries' <> '0'
+    or not exists (
+      select
+      from unstuck.erasures e
+      where e.user_id = p_user_id
+    );
+
+  insert into unstuck.erasures (user_id)
+  values (p_user_id)
+  on conflict (user_id) do update
+  set
+    at = clock_timestamp(),
+    files_left = null
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.gauges(p_now timestamp with time zone)
  RETURNS TABLE(name text, labels jsonb, value double precision)
@@ -13730,8 +13740,8 @@ Caller: admin-settings. The role of p_actor is read in the same transaction.
 
 Effect: changes the settings of a tool that p_change names beside `tool` (enabled, creditCost,
 pricedPer, runTimeoutSeconds, queueTtlSeconds, attemptMax, userCancelRunning, providerCost;
-closeCircuit: true), and writes what changed to admin_log. Orders that are under way keep what they were told. Returns
-all tools as they now are; without p_change it only reads.
+closeCircuit: true), and writes what changed to admin_log. Orders that are under way keep what they
+were told. Returns all tools as they now are; without p_change it only reads.
 
 Refuses: forbidden, not_found, bad_request (a value that the table refuses; a price without a
 reason).

@@ -1298,7 +1298,7 @@ $$;
 
 revoke all on function unstuck_private.tool_settings from public, anon, authenticated, service_role;
 
---: source admin/tools_change_v1.sql 2fd0b9812c54
+--: source admin/tools_change_v1.sql a9e5727f5d6f
 create or replace function unstuck.tools_change_v1(
   p_actor uuid,
   p_change jsonb default null,
@@ -1344,8 +1344,8 @@ Caller: admin-settings. The role of p_actor is read in the same transaction.
 
 Effect: changes the settings of a tool that p_change names beside `tool` (enabled, creditCost,
 pricedPer, runTimeoutSeconds, queueTtlSeconds, attemptMax, userCancelRunning, providerCost;
-closeCircuit: true), and writes what changed to admin_log. Orders that are under way keep what they were told. Returns
-all tools as they now are; without p_change it only reads.
+closeCircuit: true), and writes what changed to admin_log. Orders that are under way keep what they
+were told. Returns all tools as they now are; without p_change it only reads.
 
 Refuses: forbidden, not_found, bad_request (a value that the table refuses; a price without a
 reason).
@@ -2253,7 +2253,42 @@ $c$;
 revoke all on function unstuck.event_seen_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.event_seen_v1 to service_role;
 
---: source erase/user_erase_v1.sql ea130b57c0a2
+--: source erase/erasure_record.sql 58da9f9e394b
+-- Records that an admin erased a user, and what was there: once in `admin_log`, however often the
+-- same is asked for while nothing is left. The files are listed by the row of `erasures`.
+create or replace function unstuck_private.erasure_record(
+  p_actor uuid,
+  p_user_id uuid,
+  p_was jsonb,
+  p_reason text
+)
+returns void
+language sql
+set search_path = ''
+as
+$$
+  insert into unstuck.admin_log (actor, act, subject, "from", reason)
+  select p_actor, 'user_erase', p_user_id::text, p_was, p_reason
+  where p_was ->> 'jobs' <> '0'
+    or p_was ->> 'entries' <> '0'
+    or not exists (
+      select
+      from unstuck.erasures e
+      where e.user_id = p_user_id
+    );
+
+  insert into unstuck.erasures (user_id)
+  values (p_user_id)
+  on conflict (user_id) do update
+  set
+    at = clock_timestamp(),
+    files_left = null
+$$;
+
+revoke all on function unstuck_private.erasure_record
+from public, anon, authenticated, service_role;
+
+--: source erase/user_erase_v1.sql 0dda9bcf56cf
 create or replace function unstuck.user_erase_v1(p_actor uuid, p_user_id uuid, p_reason text)
 returns table (jobs bigint, files bigint, entries bigint)
 language plpgsql
@@ -2312,29 +2347,16 @@ begin
   perform unstuck_private.user_jobs_strip(p_user_id, v_kept);
   perform unstuck_private.user_purchases_strip(p_user_id);
   v_entries := unstuck_private.user_rows_delete(p_user_id, v_ids);
-  insert into unstuck.admin_log (actor, act, subject, "from", reason)
-  select
+  perform unstuck_private.erasure_record(
     p_actor,
-    'user_erase',
-    p_user_id::text,
+    p_user_id,
     jsonb_build_object(
       'jobs', cardinality(v_ids),
       'entries', v_entries,
       'balance', v_balance
     ),
     p_reason
-  where cardinality(v_ids) + v_entries > 0
-    or not exists (
-      select
-      from unstuck.erasures e
-      where e.user_id = p_user_id
-    );
-  insert into unstuck.erasures (user_id)
-  values (p_user_id)
-  on conflict (user_id) do update
-  set
-    at = clock_timestamp(),
-    files_left = null;
+  );
   return query select cardinality(v_ids)::bigint, v_files, v_entries;
 end $$;
 
@@ -2437,10 +2459,10 @@ $$;
 
 revoke all on function unstuck_private.costs_fold from public, anon, authenticated, service_role;
 
---: source metric/counters_fold.sql 2b1f222fc00e
+--: source metric/counters_fold.sql 40499c654862
 -- Adds the jobs that ended since the last fold to `counters`, `costs_by_day` and `ended_by_minute`,
--- each once: up to about 20,000 a call, and none that a transaction may still write. One transaction at a time
--- works here. No transition of a job writes a counter.
+-- each once: up to about 20,000 a call, and none that a transaction may still write. One
+-- transaction at a time works here. No transition of a job writes a counter.
 create or replace function unstuck_private.counters_fold(p_now timestamptz) returns void
 language plpgsql
 set search_path = ''
@@ -3422,7 +3444,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   8,
   'operators',
-  'ff6842a1f77a42c5ba89f58c0905361d934a0b502676fae46f5c4ada4adb030d'
+  '65cd7766ed0d58fede1b85e317d21a18a46e41f96759290af7799ebd8571ac92'
 );
 
 notify pgrst, 'reload schema';

@@ -1,5 +1,6 @@
-// The network goes away while many jobs are cancelled: before the first part arrives, then after the
-// second part of another try was carried out. The dialog says so, and the next try does the rest.
+// The network goes away while many jobs are cancelled: before the first part arrives, then after
+// the second part of another try was carried out. The dialog says so, and the next try does the
+// rest.
 
 import { given, open, tell } from "./tab.mjs";
 

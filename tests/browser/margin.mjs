@@ -1,5 +1,4 @@
-// What a tool costs is said on its card; the money then shows the margin, and a provider's card what
-// is left on our account.
+// What a tool costs is said on its card, and a provider's card shows what is left on our account.
 
 import { given, open, tell } from "./tab.mjs";
 

@@ -1,5 +1,5 @@
-// Every page and question of the admin on a phone, in every language: nothing stands out to the right, nothing
-// is too small to touch, and no code is left without words.
+// Every page and question of the admin on a phone, in every language: nothing stands out to the
+// right, nothing is too small to touch, and no code is left without words.
 
 import { given, open, stack, tell } from "./tab.mjs";
 

@@ -43,8 +43,8 @@ Caller: admin-settings. The role of p_actor is read in the same transaction.
 
 Effect: changes the settings of a tool that p_change names beside `tool` (enabled, creditCost,
 pricedPer, runTimeoutSeconds, queueTtlSeconds, attemptMax, userCancelRunning, providerCost;
-closeCircuit: true), and writes what changed to admin_log. Orders that are under way keep what they were told. Returns
-all tools as they now are; without p_change it only reads.
+closeCircuit: true), and writes what changed to admin_log. Orders that are under way keep what they
+were told. Returns all tools as they now are; without p_change it only reads.
 
 Refuses: forbidden, not_found, bad_request (a value that the table refuses; a price without a
 reason).

@@ -56,29 +56,16 @@ begin
   perform unstuck_private.user_jobs_strip(p_user_id, v_kept);
   perform unstuck_private.user_purchases_strip(p_user_id);
   v_entries := unstuck_private.user_rows_delete(p_user_id, v_ids);
-  insert into unstuck.admin_log (actor, act, subject, "from", reason)
-  select
+  perform unstuck_private.erasure_record(
     p_actor,
-    'user_erase',
-    p_user_id::text,
+    p_user_id,
     jsonb_build_object(
       'jobs', cardinality(v_ids),
       'entries', v_entries,
       'balance', v_balance
     ),
     p_reason
-  where cardinality(v_ids) + v_entries > 0
-    or not exists (
-      select
-      from unstuck.erasures e
-      where e.user_id = p_user_id
-    );
-  insert into unstuck.erasures (user_id)
-  values (p_user_id)
-  on conflict (user_id) do update
-  set
-    at = clock_timestamp(),
-    files_left = null;
+  );
   return query select cardinality(v_ids)::bigint, v_files, v_entries;
 end $$;
 

@@ -1,6 +1,6 @@
 -- Adds the jobs that ended since the last fold to `counters`, `costs_by_day` and `ended_by_minute`,
--- each once: up to about 20,000 a call, and none that a transaction may still write. One transaction at a time
--- works here. No transition of a job writes a counter.
+-- each once: up to about 20,000 a call, and none that a transaction may still write. One
+-- transaction at a time works here. No transition of a job writes a counter.
 create or replace function unstuck_private.counters_fold(p_now timestamptz) returns void
 language plpgsql
 set search_path = ''

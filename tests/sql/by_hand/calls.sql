@@ -178,7 +178,8 @@ begin
     when 'alerts_due_v1' then perform alerts_due_v1();
     when 'provider_balance_v1' then perform provider_balance_v1(v_provider, '{"coins": 5}');
     when 'settings_compared_v1' then
-      perform settings_compared_v1(case when random() < 0.5 then array['WEBHOOK_SECRET'] else '{}' end);
+      perform settings_compared_v1(
+        case when random() < 0.5 then array['WEBHOOK_SECRET'] else '{}' end);
     when 'message_sent_v1' then
       perform message_sent_v1((select m.id from messages_owed m limit 1), random() < 0.5);
     when 'event_seen_v1' then perform event_seen_v1('generate-website', 'queue');
