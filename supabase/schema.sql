@@ -147,7 +147,17 @@ create table unstuck.jobs (
   deadline_at timestamp with time zone not null,
   expires_at timestamp with time zone not null,
   completed_at timestamp with time zone,
-  quarantined_at timestamp with time zone
+  quarantined_at timestamp with time zone,
+  request_id text
+);
+create table unstuck.messages_owed (
+  id uuid not null default gen_random_uuid(),
+  kind text not null,
+  "to" text not null,
+  body jsonb not null,
+  due_at timestamp with time zone not null default clock_timestamp(),
+  tries integer not null default 0,
+  sent_at timestamp with time zone
 );
 create table unstuck.projection_errors (
   id bigint not null generated always as identity,
@@ -268,7 +278,8 @@ create table unstuck.tools (
   circuit_open_until timestamp with time zone,
   circuit_opened_at timestamp with time zone,
   circuit_reason text,
-  circuit_closed_at timestamp with time zone not null default '-infinity'::timestamp with time zone
+  circuit_closed_at timestamp with time zone not null default '-infinity'::timestamp with time zone,
+  provider_cost numeric
 );
 create table unstuck.user_roles (
   user_id uuid not null,
@@ -296,9 +307,33 @@ create table unstuck.webhook_inbox (
   received_at timestamp with time zone not null default clock_timestamp(),
   applied_at timestamp with time zone
 );
+create table unstuck_private.alert_states (
+  subject text not null,
+  code text not null,
+  is_bad boolean not null,
+  words text not null,
+  since timestamp with time zone not null,
+  told_bad_at timestamp with time zone,
+  told_at timestamp with time zone
+);
 create table unstuck_private.audit_lock (
   only_one boolean not null default true,
   audited_at timestamp with time zone
+);
+create table unstuck_private.costs_by_day (
+  day date not null,
+  tool text not null,
+  attempts bigint not null,
+  cost numeric not null
+);
+create table unstuck_private.counted_until (
+  only_row boolean not null default true,
+  at timestamp with time zone not null default clock_timestamp()
+);
+create table unstuck_private.counters (
+  name text not null,
+  labels jsonb not null,
+  value numeric not null
 );
 create table unstuck_private.deployment (
   id text not null,
@@ -312,6 +347,12 @@ create table unstuck_private.deployment_alarms (
   last_at timestamp with time zone not null default clock_timestamp(),
   count bigint not null default 1
 );
+create table unstuck_private.ended_by_minute (
+  minute timestamp with time zone not null,
+  provider text not null,
+  done integer not null,
+  failed integer not null
+);
 create table unstuck_private.events_seen (
   function text not null,
   event text not null,
@@ -320,6 +361,12 @@ create table unstuck_private.events_seen (
 create table unstuck_private.file_walks (
   kind text not null,
   cursor text
+);
+create table unstuck_private.healer_marks (
+  healer text not null,
+  seen_at timestamp with time zone,
+  asked_at timestamp with time zone,
+  pinged_at timestamp with time zone
 );
 create table unstuck_private.installed (
   adapter text not null,
@@ -330,6 +377,11 @@ create table unstuck_private.migrations (
   name text not null,
   hash text not null,
   at timestamp with time zone not null default clock_timestamp()
+);
+create table unstuck_private.provider_balances (
+  provider text not null,
+  amounts jsonb not null,
+  told_at timestamp with time zone not null
 );
 create table unstuck_private.removals (
   user_id uuid not null,
@@ -343,6 +395,9 @@ create table unstuck_private.retention_progress (
   "position" bigint,
   error text,
   error_at timestamp with time zone
+);
+create table unstuck_private.settings_differing (
+  name text not null
 );
 create table unstuck_private.turns_owed (
   provider text not null,
@@ -411,6 +466,7 @@ alter table unstuck.jobs add constraint jobs_retry_of_fkey FOREIGN KEY (retry_of
 alter table unstuck.jobs add constraint jobs_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'queued'::text, 'starting'::text, 'running'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])));
 alter table unstuck.jobs add constraint jobs_tool_fkey FOREIGN KEY (tool) REFERENCES unstuck.tools(tool);
 alter table unstuck.jobs add constraint jobs_total_steps_check CHECK ((total_steps >= 1));
+alter table unstuck.messages_owed add constraint messages_owed_pkey PRIMARY KEY (id);
 alter table unstuck.projection_errors add constraint projection_errors_pkey PRIMARY KEY (id);
 alter table unstuck.projections add constraint projections_check CHECK (((begun IS NULL) OR (level = 'job'::text)));
 alter table unstuck.projections add constraint projections_columns_check CHECK ((jsonb_typeof(columns) = 'object'::text));
@@ -448,6 +504,7 @@ alter table unstuck.tools add constraint tools_attempt_max_check CHECK ((attempt
 alter table unstuck.tools add constraint tools_credit_cost_check CHECK ((credit_cost >= 0));
 alter table unstuck.tools add constraint tools_pkey PRIMARY KEY (tool);
 alter table unstuck.tools add constraint tools_priced_per_check CHECK ((priced_per = ANY (ARRAY['job'::text, 'step'::text])));
+alter table unstuck.tools add constraint tools_provider_cost_check CHECK ((provider_cost >= (0)::numeric));
 alter table unstuck.tools add constraint tools_provider_fkey FOREIGN KEY (provider) REFERENCES unstuck.providers(provider);
 alter table unstuck.tools add constraint tools_queue_ttl_check CHECK ((queue_ttl > '00:00:00'::interval));
 alter table unstuck.tools add constraint tools_refund_rule_check CHECK ((refund_rule = ANY (ARRAY['all'::text, 'per_step'::text])));
@@ -460,17 +517,27 @@ alter table unstuck.violations_found add constraint violations_found_one_key CHE
 alter table unstuck.violations_found add constraint violations_found_pkey PRIMARY KEY (invariant, subject);
 alter table unstuck.webhook_inbox add constraint webhook_inbox_pkey PRIMARY KEY (id);
 alter table unstuck.webhook_inbox add constraint webhook_inbox_provider_dedup_key_key UNIQUE (provider, dedup_key);
+alter table unstuck_private.alert_states add constraint alert_states_pkey PRIMARY KEY (subject);
 alter table unstuck_private.audit_lock add constraint audit_lock_only_one_check CHECK (only_one);
 alter table unstuck_private.audit_lock add constraint audit_lock_pkey PRIMARY KEY (only_one);
+alter table unstuck_private.costs_by_day add constraint costs_by_day_pkey PRIMARY KEY (day, tool);
+alter table unstuck_private.counted_until add constraint counted_until_only_row_check CHECK (only_row);
+alter table unstuck_private.counted_until add constraint counted_until_pkey PRIMARY KEY (only_row);
+alter table unstuck_private.counters add constraint counters_pkey PRIMARY KEY (name, labels);
 alter table unstuck_private.deployment add constraint deployment_id_check CHECK ((id <> ''::text));
 alter table unstuck_private.deployment_alarms add constraint deployment_alarms_pkey PRIMARY KEY (id);
+alter table unstuck_private.ended_by_minute add constraint ended_by_minute_pkey PRIMARY KEY (provider, minute);
 alter table unstuck_private.events_seen add constraint events_seen_event_check CHECK ((event = ANY (ARRAY['cron'::text, 'queue'::text])));
 alter table unstuck_private.events_seen add constraint events_seen_pkey PRIMARY KEY (function, event);
 alter table unstuck_private.file_walks add constraint file_walks_pkey PRIMARY KEY (kind);
+alter table unstuck_private.healer_marks add constraint healer_marks_pkey PRIMARY KEY (healer);
 alter table unstuck_private.installed add constraint installed_pkey PRIMARY KEY (adapter);
 alter table unstuck_private.migrations add constraint migrations_pkey PRIMARY KEY (number);
+alter table unstuck_private.provider_balances add constraint provider_balances_pkey PRIMARY KEY (provider);
+alter table unstuck_private.provider_balances add constraint provider_balances_provider_fkey FOREIGN KEY (provider) REFERENCES unstuck.providers(provider);
 alter table unstuck_private.removals add constraint removals_pkey PRIMARY KEY (user_id);
 alter table unstuck_private.retention_progress add constraint retention_progress_pkey PRIMARY KEY (kind);
+alter table unstuck_private.settings_differing add constraint settings_differing_pkey PRIMARY KEY (name);
 alter table unstuck_private.turns_owed add constraint turns_owed_pkey PRIMARY KEY (provider, user_id);
 alter table unstuck_private.turns_owed add constraint turns_owed_provider_fkey FOREIGN KEY (provider) REFERENCES unstuck.providers(provider);
 alter table unstuck_private.unaudited add constraint unaudited_pkey PRIMARY KEY (id);
@@ -483,6 +550,7 @@ CREATE INDEX admin_log_by_time ON unstuck.admin_log USING btree (at DESC);
 CREATE INDEX cancelled_requests_by_time ON unstuck.cancelled_requests USING btree (at);
 CREATE INDEX credit_debts_by_purchase ON unstuck.credit_debts USING btree (purchase_id);
 CREATE INDEX credit_debts_open ON unstuck.credit_debts USING btree (user_id, created_at) WHERE (amount > settled);
+CREATE INDEX credit_entries_by_day ON unstuck.credit_entries USING brin (created_at);
 CREATE INDEX credit_entries_by_purchase ON unstuck.credit_entries USING btree (purchase_id) WHERE (purchase_id IS NOT NULL);
 CREATE INDEX credit_entries_by_user ON unstuck.credit_entries USING btree (user_id, id);
 CREATE UNIQUE INDEX credit_entries_once_per_job ON unstuck.credit_entries USING btree (job_id, step, kind) NULLS NOT DISTINCT WHERE ((kind = ANY (ARRAY['debit'::text, 'refund'::text])) AND (job_id IS NOT NULL));
@@ -502,6 +570,7 @@ CREATE INDEX job_steps_slots ON unstuck.job_steps USING btree (provider) WHERE (
 CREATE INDEX job_steps_with_input ON unstuck.job_steps USING btree (completed_at) WHERE ((completed_at IS NOT NULL) AND (input <> '{}'::jsonb));
 CREATE INDEX job_steps_working ON unstuck.job_steps USING btree (lease_until) WHERE (status = ANY (ARRAY['starting'::text, 'running'::text]));
 CREATE INDEX jobs_by_created ON unstuck.jobs USING btree (created_at DESC);
+CREATE INDEX jobs_by_request ON unstuck.jobs USING btree (request_id) WHERE (request_id IS NOT NULL);
 CREATE INDEX jobs_by_retried ON unstuck.jobs USING btree (retry_of) WHERE (retry_of IS NOT NULL);
 CREATE INDEX jobs_by_update ON unstuck.jobs USING btree (updated_at);
 CREATE INDEX jobs_by_user ON unstuck.jobs USING btree (user_id, created_at DESC);
@@ -512,6 +581,8 @@ CREATE INDEX jobs_never_ordered ON unstuck.jobs USING btree (completed_at) WHERE
 CREATE UNIQUE INDEX jobs_one_live_per_exclusive_key ON unstuck.jobs USING btree (exclusive_key) WHERE ((exclusive_key IS NOT NULL) AND (status = ANY (ARRAY['queued'::text, 'starting'::text, 'running'::text])));
 CREATE UNIQUE INDEX jobs_one_live_retry ON unstuck.jobs USING btree (retry_of) WHERE ((retry_of IS NOT NULL) AND (status = ANY (ARRAY['pending'::text, 'queued'::text, 'starting'::text, 'running'::text])));
 CREATE INDEX jobs_with_input ON unstuck.jobs USING btree (completed_at) WHERE ((completed_at IS NOT NULL) AND (input <> '{}'::jsonb));
+CREATE INDEX messages_owed_by_due ON unstuck.messages_owed USING btree (due_at) WHERE (sent_at IS NULL);
+CREATE INDEX messages_owed_by_sent ON unstuck.messages_owed USING btree (sent_at) WHERE (sent_at IS NOT NULL);
 CREATE INDEX projection_errors_mended ON unstuck.projection_errors USING btree (mended_at) WHERE (mended_at IS NOT NULL);
 CREATE UNIQUE INDEX projection_errors_owed ON unstuck.projection_errors USING btree (job_id, host_table) WHERE (mended_at IS NULL);
 CREATE INDEX provider_alarms_by_time ON unstuck.provider_alarms USING btree (at);
@@ -923,6 +994,13 @@ create view unstuck.jobs_by_hour with (security_invoker=true) as
     credits_charged,
     credits_refunded
    FROM unstuck_private.visible_hours() h(hour, ordered, completed, failed, cancelled, credits_charged, credits_refunded);
+create view unstuck.money_by_day with (security_invoker=true) as
+ SELECT day,
+    kind,
+    tool,
+    entries,
+    credits
+   FROM unstuck_private.visible_money() m(day, kind, tool, entries, credits);
 create view unstuck.my_balance with (security_invoker=true) as
  SELECT balance,
     debt,
@@ -969,6 +1047,14 @@ create view unstuck.pose_changer_jobs with (security_invoker=true) as
   WHERE (tool IN ( SELECT t.tool
            FROM unstuck.tools t
           WHERE t.table_name = 'pose_changer_jobs'::text));
+create view unstuck.provider_errors with (security_invoker=true) as
+ SELECT provider,
+    error_code,
+    failures,
+    last_at,
+    last_job_id,
+    last_message
+   FROM unstuck_private.visible_errors() f(provider, error_code, failures, last_at, last_job_id, last_message);
 create view unstuck.provider_load with (security_invoker=true) as
  SELECT provider,
     enabled,
@@ -979,8 +1065,18 @@ create view unstuck.provider_load with (security_invoker=true) as
     circuit_open_until,
     circuit_reason,
     circuits_of_tools,
-    learned_limit
-   FROM unstuck_private.visible_load() l(provider, enabled, max_concurrent, running, waiting, oldest_waiting_seconds, circuit_open_until, circuit_reason, circuits_of_tools, learned_limit);
+    learned_limit,
+    balance,
+    balance_at
+   FROM unstuck_private.visible_load() l(provider, enabled, max_concurrent, running, waiting, oldest_waiting_seconds, circuit_open_until, circuit_reason, circuits_of_tools, learned_limit, balance, balance_at);
+create view unstuck.provider_outcomes with (security_invoker=true) as
+ SELECT provider,
+    tool,
+    completed,
+    failed,
+    p50_seconds,
+    p95_seconds
+   FROM unstuck_private.visible_outcomes() o(provider, tool, completed, failed, p50_seconds, p95_seconds);
 create view unstuck.queue_positions with (security_invoker=true) as
  SELECT job_id,
     provider,
@@ -1028,6 +1124,12 @@ create view unstuck.replicate_tasks with (security_invoker=true) as
   WHERE (j.tool IN ( SELECT t.tool
            FROM unstuck.tools t
           WHERE t.table_name = 'replicate_tasks'::text));
+create view unstuck.tool_costs with (security_invoker=true) as
+ SELECT tool,
+    provider_cost,
+    attempts,
+    cost
+   FROM unstuck_private.visible_costs() c(tool, provider_cost, attempts, cost);
 create view unstuck.upscaler_jobs with (security_invoker=true) as
  SELECT id,
     user_id,
@@ -1193,6 +1295,62 @@ AS $function$
     from unstuck.refund_upscaler_credits(_user_id, _amount, _description)
   $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck.admin_log_read_v1(p_actor uuid, p_before bigint DEFAULT NULL::bigint, p_subject text DEFAULT NULL::text, p_act text DEFAULT NULL::text, p_limit integer DEFAULT 100)
+ RETURNS TABLE(id bigint, at timestamp with time zone, actor uuid, act text, subject text, "from" jsonb, "to" jsonb, reason text)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+begin
+  perform unstuck_private.refuse_other_deployment();
+  perform unstuck_private.act_as_admin(p_actor, null);
+  return query
+  select l.id, l.at, l.actor, l.act, l.subject, l."from", l."to", l.reason
+  from unstuck.admin_log l
+  where l.id < coalesce(p_before, 9223372036854775807)
+    and (nullif(p_subject, '') is null or l.subject = p_subject)
+    and (nullif(p_act, '') is null or l.act = p_act)
+  order by l.id desc
+  limit least(greatest(p_limit, 1), 500);
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.alerts_due_v1(p_quiet_from integer DEFAULT NULL::integer, p_quiet_to integer DEFAULT NULL::integer, p_repeat_minutes integer DEFAULT NULL::integer, p_limit integer DEFAULT 10)
+ RETURNS TABLE(id uuid, body jsonb)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '5s'
+AS $function$
+#variable_conflict use_column
+declare
+  v_now timestamptz := clock_timestamp();
+begin
+  perform unstuck_private.refuse_other_deployment();
+  perform unstuck_private.alerts_owe(
+    'alerts',
+    v_now,
+    unstuck_private.quiet_until(v_now, p_quiet_from, p_quiet_to),
+    nullif(p_repeat_minutes, 0) * interval '1 minute'
+  );
+  return query
+  update unstuck.messages_owed m
+  set tries = m.tries + 1,
+    due_at = v_now + interval '1 minute'
+  where m.id = any (array(
+    select o.id
+    from unstuck.messages_owed o
+    where o.sent_at is null
+      and o.due_at <= v_now
+      and o.kind = 'alert'
+    order by o.due_at
+    limit least(greatest(p_limit, 1), 100)
+    for update skip locked
+  ))
+  returning m.id, m.body;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck.cleanup_all_stale_ai_jobs()
  RETURNS TABLE(table_name text, cancelled_count integer, refunded_credits bigint)
  LANGUAGE plpgsql
@@ -1227,6 +1385,62 @@ AS $function$
   select a.success, a.new_balance, a.error_message
   from unstuck_private.credit_adjust(_user_id, -greatest(_amount, 0), _description) a
 $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.credit_grant_admin_v1(p_actor uuid, p_user_id uuid, p_amount bigint, p_reason text, p_idempotency_key text)
+ RETURNS TABLE(balance bigint, replayed boolean)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare
+  v_entry unstuck.credit_entries;
+  v_before bigint;
+begin
+  perform unstuck_private.refuse_other_deployment();
+  perform unstuck_private.act_as_admin(p_actor, p_reason);
+  perform unstuck_private.refuse_without_reason(p_reason);
+  if p_user_id is null
+    or p_user_id = unstuck_private.erased_user()
+    or p_amount is null
+    or p_amount not between 1 and unstuck_private.grant_max()
+    or coalesce(p_idempotency_key, '') = ''
+  then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  perform unstuck_private.account_lock(p_user_id);
+  select *
+  into v_entry
+  from unstuck.credit_entries
+  where idempotency_key = p_idempotency_key;
+  if found then
+    if v_entry.user_id <> p_user_id
+      or v_entry.amount <> p_amount
+      or v_entry.kind <> 'goodwill'
+    then
+      perform unstuck_private.refuse(409, 'idempotency_conflict');
+    end if;
+    return query select unstuck_private.balance_shown(p_user_id, null), true;
+    return;
+  end if;
+  v_before := unstuck_private.balance_shown(p_user_id, null);
+  begin
+    insert into unstuck.credit_entries (user_id, kind, amount, reason, idempotency_key)
+    values (p_user_id, 'goodwill', p_amount, trim(p_reason), p_idempotency_key);
+  exception when unique_violation then
+    -- Another transaction used the key for another user at the same moment.
+    perform unstuck_private.refuse(409, 'idempotency_conflict');
+  end;
+  balance := unstuck_private.balance_shown(p_user_id, null);
+  perform unstuck_private.admin_log_write(
+    'credits_granted',
+    p_user_id::text,
+    jsonb_build_object('balance', v_before),
+    jsonb_build_object('balance', balance, 'amount', p_amount)
+  );
+  return query select balance, false;
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.credit_grant_v1(p_user_id uuid, p_amount bigint, p_reason text, p_idempotency_key text)
  RETURNS TABLE(balance bigint, replayed boolean)
@@ -1318,7 +1532,7 @@ begin
     ),
     'health', (
       select to_jsonb(h)
-      from unstuck.health_v1() h
+      from unstuck.health_v2() h
     ),
     'published', exists (
       select from pg_catalog.pg_publication_tables t
@@ -1368,6 +1582,9 @@ AS $function$
   values (p_function, p_event)
   on conflict (function, event) do update
   set at = clock_timestamp();
+
+  select unstuck_private.healer_mark('queues', clock_timestamp())
+  where p_event = 'queue';
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.files_choose_v1(p_kind text, p_bucket text, p_objects jsonb, p_user_id uuid DEFAULT NULL::uuid)
@@ -1664,19 +1881,39 @@ CREATE OR REPLACE FUNCTION unstuck.health_v1()
  SET search_path TO ''
 AS $function$
   select unstuck_private.seconds_between(s.finished_at, clock_timestamp()), s.stuck, s.violations,
-    unstuck_private.other_deployment() is not null
-    or exists (
-      select from unstuck_private.deployment_alarms a
-      where a.last_at > clock_timestamp() - interval '10 minutes'
-    )
+    unstuck_private.is_deployment_wrong(clock_timestamp())
   from (select 1) one
-  left join lateral (
-    select *
-    from unstuck.sweeps w
-    where w.finished_at is not null
-    order by w.finished_at desc
-    limit 1
-  ) s on true
+  left join unstuck_private.sweep_newest() s on true
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck.health_v2()
+ RETURNS TABLE(last_sweep_seconds integer, stuck integer, violations integer, edge_seconds integer, sql_seconds integer, queues_seconds integer, degraded jsonb, wrong_deployment boolean)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select
+    unstuck_private.seconds_between(s.finished_at, n.at),
+    s.stuck,
+    s.violations,
+    unstuck_private.seconds_between(e.seen_at, n.at),
+    unstuck_private.seconds_between(q.seen_at, n.at),
+    unstuck_private.seconds_between(c.seen_at, n.at),
+    (
+      select coalesce(
+        jsonb_agg(
+          jsonb_build_object('code', w.code, 'subject', w.subject, 'message', w.words)
+          order by w.subject),
+        '[]')
+      from unstuck_private.watched(n.at) w
+      where w.is_bad
+    ),
+    unstuck_private.is_deployment_wrong(n.at)
+  from (select clock_timestamp() as at) n
+  left join unstuck_private.sweep_newest() s on true
+  left join unstuck_private.healer_marks e on e.healer = 'edge'
+  left join unstuck_private.healer_marks q on q.healer = 'sql'
+  left join unstuck_private.healer_marks c on c.healer = 'queues'
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.job_cancel_admin_v1(p_actor uuid, p_table text, p_job_id uuid, p_reason text)
@@ -1694,10 +1931,7 @@ declare
   v_refused text;
 begin
   perform unstuck_private.refuse_other_deployment();
-  if not unstuck.has_role(p_actor, 'admin') then
-    perform unstuck_private.refuse(403, 'forbidden');
-  end if;
-  perform unstuck_private.act_as('admin:' || p_actor);
+  perform unstuck_private.act_as_admin(p_actor, p_reason);
   v_job := unstuck_private.job_lock(p_job_id);
   perform unstuck_private.refuse_other_table(v_job, p_table);
   perform unstuck_private.refuse_final(v_job);
@@ -1718,6 +1952,16 @@ begin
     join unstuck.tools t using (tool);
   end;
   perform unstuck_private.admin_cancel_record(v_job, v_refused);
+  perform unstuck_private.admin_log_write(
+    'job_cancelled',
+    p_job_id::text,
+    jsonb_build_object('status', v_job.status, 'refunded', v_job.credits_refunded),
+    (
+      select jsonb_build_object('status', j.status, 'refunded', j.credits_refunded)
+      from unstuck.jobs j
+      where j.id = p_job_id
+    )
+  );
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.job_cancel_v1(p_user_id uuid, p_table text, p_job_id uuid)
@@ -1951,7 +2195,7 @@ begin
   where j.id = p_job_id;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck.job_requeue_v1(p_actor uuid, p_table text, p_job_id uuid, p_charge boolean, p_new_job_id uuid)
+CREATE OR REPLACE FUNCTION unstuck.job_requeue_v1(p_actor uuid, p_table text, p_job_id uuid, p_charge boolean, p_new_job_id uuid, p_reason text DEFAULT NULL::text)
  RETURNS TABLE(job_id uuid, retried boolean, retry_of uuid, provider text)
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -1961,52 +2205,148 @@ AS $function$
 #variable_conflict use_column
 declare
   v_job unstuck.jobs;
-  v_tool unstuck.tools;
-  v_live uuid;
-  v_now timestamptz;
+  v_retry record;
 begin
   perform unstuck_private.refuse_other_deployment();
-  if not unstuck.has_role(p_actor, 'admin') then
-    perform unstuck_private.refuse(403, 'forbidden');
-  end if;
-  perform unstuck_private.act_as('admin:' || p_actor);
+  perform unstuck_private.act_as_admin(p_actor, p_reason);
   v_job := unstuck_private.job_lock(p_job_id);
   perform unstuck_private.refuse_other_table(v_job, p_table);
-  select *
-  into v_tool
-  from unstuck.tools
-  where tool = v_job.tool;
-  v_now := clock_timestamp();
-  if unstuck_private.is_live(v_job.status) then
-    -- The steps of a quarantined job have ended: an admin cancels it first, then retries it.
-    if v_job.status = 'pending'
-      or v_job.quarantined_at is not null
-      or not exists (
-        select
-        from unstuck.job_steps s
-        where s.job_id = v_job.id
-          and not unstuck_private.is_final(s.status)
-          and (s.deadline_at <= v_now or s.lease_until <= v_now)
-      )
-    then
-      perform unstuck_private.refuse(
-        409, 'in_progress', jsonb_build_object('status', v_job.status));
-    end if;
-    perform unstuck_private.job_restart(v_job, v_tool, v_now);
-    return query
-    select v_job.id, true, null::uuid, v_tool.provider;
-    return;
-  end if;
-  select j.id
-  into v_live
-  from unstuck.jobs j
-  where j.retry_of = v_job.id
-    and unstuck_private.is_live(j.status);
-  if not found then
-    perform unstuck_private.job_repeat(v_job, v_tool, p_charge, p_new_job_id);
+  v_retry := unstuck_private.job_retry(v_job, p_charge, p_new_job_id);
+  if v_retry.is_new then
+    perform unstuck_private.admin_log_write(
+      'job_retried',
+      p_job_id::text,
+      jsonb_build_object('status', v_job.status),
+      jsonb_build_object('job', v_retry.job_id, 'charge', coalesce(p_charge, false))
+    );
   end if;
   return query
-  select coalesce(v_live, p_new_job_id), false, v_job.id, v_tool.provider;
+  select v_retry.job_id, v_retry.job_id = v_job.id, nullif(v_job.id, v_retry.job_id), t.provider
+  from unstuck.tools t
+  where t.tool = v_job.tool;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.jobs_cancel_many_v1(p_actor uuid, p_filter jsonb, p_limit integer, p_reason text)
+ RETURNS TABLE(matched integer, done integer, refused jsonb, refunded_credits bigint, providers text[])
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare
+  v_until timestamptz := clock_timestamp() + interval '6 seconds';
+  v_message text := 'cancelled by an admin: ' || trim(trailing '.' from trim(p_reason)) || '.';
+  v_live uuid[];
+  v_locked uuid[];
+  v_done uuid[];
+  v_found record;
+begin
+  perform unstuck_private.refuse_other_deployment();
+  perform unstuck_private.act_as_admin(p_actor, p_reason);
+  perform unstuck_private.refuse_wide_filter(p_filter, p_limit, p_reason);
+  v_found := unstuck_private.jobs_matching(
+    p_filter, array['pending', 'queued', 'starting', 'running'], false, p_limit);
+  v_live := array(
+    select j.id
+    from unstuck.jobs j
+    where j.id = any (v_found.ids) and unstuck_private.is_live(j.status)
+  );
+  v_locked := unstuck_private.jobs_try_lock(v_live);
+  -- Under the locks: a job may have ended meanwhile.
+  v_locked := array(
+    select j.id
+    from unstuck.jobs j
+    where j.id = any (v_locked) and unstuck_private.is_live(j.status)
+  );
+  select
+    coalesce(array_agg(c.job_id), '{}'),
+    coalesce(sum(c.refunded), 0)::bigint,
+    array_agg(distinct t.provider)
+  into v_done, refunded_credits, providers
+  from unstuck_private.jobs_finalise_each(
+    v_locked,
+    array_fill('cancelled'::text, array[cardinality(v_locked)]),
+    array_fill('CANCELLED'::text, array[cardinality(v_locked)]),
+    array_fill(v_message, array[cardinality(v_locked)]),
+    v_until) c
+  join unstuck.tools t using (tool);
+  refused := unstuck_private.jobs_refused(p_filter, p_limit, v_found.ids, v_done, v_locked);
+  if p_limit > 0 then
+    perform unstuck_private.admin_log_write(
+      'jobs_cancelled', null, p_filter,
+      jsonb_build_object(
+        'matched', v_found.total,
+        'jobs', v_done,
+        'refused', jsonb_array_length(refused),
+        'refunded', refunded_credits
+      )
+    );
+  end if;
+  return query
+  select v_found.total, cardinality(v_done), refused, refunded_credits,
+    coalesce(providers, '{}');
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.jobs_requeue_many_v1(p_actor uuid, p_filter jsonb, p_limit integer, p_reason text)
+ RETURNS TABLE(matched integer, done integer, refused jsonb, jobs jsonb, providers text[])
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare
+  v_until timestamptz := clock_timestamp() + interval '6 seconds';
+  v_found record;
+  v_next record;
+  v_job unstuck.jobs;
+  v_retry record;
+begin
+  perform unstuck_private.refuse_other_deployment();
+  perform unstuck_private.act_as_admin(p_actor, p_reason);
+  perform unstuck_private.refuse_wide_filter(p_filter, p_limit, p_reason);
+  v_found := unstuck_private.jobs_matching(p_filter, array['failed'], true, p_limit);
+  refused := unstuck_private.jobs_refused(p_filter, p_limit, '{}', '{}', '{}');
+  jobs := '[]';
+  providers := '{}';
+  -- Accounts are locked in the order of their ids, like everywhere.
+  for v_next in
+    select j.id, t.provider
+    from unstuck.jobs j
+    join unstuck.tools t using (tool)
+    where j.id = any (v_found.ids)
+    order by j.user_id, j.created_at, j.id
+  loop
+    exit when clock_timestamp() > v_until;
+    begin
+      v_job := unstuck_private.job_lock(v_next.id);
+      v_retry := unstuck_private.job_retry(v_job, false, gen_random_uuid());
+      jobs := jobs || jsonb_build_object('of', v_next.id, 'jobId', v_retry.job_id);
+      if v_next.provider <> all (providers) then
+        providers := providers || v_next.provider;
+      end if;
+    exception when others then
+      refused := refused || jsonb_build_object(
+        'jobId', v_next.id,
+        'code', case
+          when sqlstate like 'PT%' then sqlerrm
+          when sqlstate = '55P03' then 'in_progress'
+          else 'internal'
+        end
+      );
+    end;
+  end loop;
+  if p_limit > 0 then
+    perform unstuck_private.admin_log_write(
+      'jobs_retried', null, p_filter,
+      jsonb_build_object(
+        'matched', v_found.total, 'jobs', jobs, 'refused', jsonb_array_length(refused)
+      )
+    );
+  end if;
+  return query
+  select v_found.total, jsonb_array_length(jobs), refused, jobs, providers;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.jobs_sweep_v1(p_sweep_id bigint, p_limit integer)
@@ -2019,6 +2359,44 @@ AS $function$
   select unstuck_private.refuse_other_deployment();
   select p.*
   from unstuck_private.sweep_pass(p_sweep_id, p_limit, interval '6 seconds') p
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck.message_sent_v1(p_id uuid, p_is_taken boolean, p_delay_ms integer DEFAULT NULL::integer)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select unstuck_private.refuse_other_deployment();
+
+  update unstuck.messages_owed m
+  set sent_at = case when p_is_taken then clock_timestamp() end,
+    due_at = case
+      when p_is_taken then m.due_at
+      else clock_timestamp() + least(
+        greatest(
+          coalesce(p_delay_ms, 0) * interval '1 millisecond',
+          interval '15 seconds' * 2 ^ least(m.tries, 10)
+        ),
+        interval '5 minutes'
+      )
+    end
+  where m.id = p_id
+    and m.sent_at is null
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck.metrics_v1()
+ RETURNS TABLE(name text, labels jsonb, value double precision)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '5s'
+AS $function$
+  select c.name, c.labels, c.value::double precision
+  from unstuck_private.counters c
+  union all
+  select g.name, g.labels, g.value
+  from unstuck_private.gauges(clock_timestamp()) g
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.order_quote_v1(p_tool text, p_input jsonb, p_steps integer, p_user_id uuid DEFAULT NULL::uuid, p_measured jsonb DEFAULT NULL::jsonb)
@@ -2064,6 +2442,43 @@ begin
       and unstuck_private.debt_open(p_user_id) = 0;
   end if;
   return next;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.prices_change_v1(p_actor uuid, p_change jsonb DEFAULT NULL::jsonb, p_reason text DEFAULT NULL::text)
+ RETURNS TABLE(tool text, rule jsonb)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+begin
+  perform unstuck_private.refuse_other_deployment();
+  perform unstuck_private.act_as_admin(p_actor, p_reason);
+  if p_change is not null then
+    perform unstuck_private.refuse_without_reason(p_reason);
+    perform unstuck_private.price_rule_change(p_change);
+  end if;
+  return query
+  select
+    p.tool,
+    jsonb_build_object(
+      'tool', p.tool,
+      'position', p.position,
+      'matches', p.matches,
+      'credits', p.credits,
+      'pricedPer', p.priced_per,
+      'quantity', p.quantity,
+      'creditsMin', p.credits_min,
+      'note', p.note
+    )
+  from unstuck.tool_prices p
+  order by p.tool, p.position;
+exception
+  when check_violation or numeric_value_out_of_range or invalid_text_representation
+    or not_null_violation or foreign_key_violation
+  then
+    perform unstuck_private.refuse(400, 'bad_request');
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.provider_alarm_v1(p_provider text, p_tool text, p_about text, p_code text, p_detail text)
@@ -2132,6 +2547,70 @@ begin
       circuit_reason = case when t.account_faults >= 2 then v_about else t.circuit_reason end
     where t.tool = v_tool;
   end if;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.provider_balance_v1(p_provider text, p_amounts jsonb)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select unstuck_private.refuse_other_deployment();
+
+  insert into unstuck_private.provider_balances as b (provider, amounts, told_at)
+  select p.provider, p_amounts, clock_timestamp()
+  from unstuck.providers p
+  where p.provider = p_provider
+    and jsonb_typeof(p_amounts) = 'object'
+  on conflict (provider) do update
+  set amounts = excluded.amounts,
+    told_at = excluded.told_at
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck.providers_change_v1(p_actor uuid, p_change jsonb DEFAULT NULL::jsonb, p_reason text DEFAULT NULL::text)
+ RETURNS TABLE(provider text, settings jsonb)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare
+  v_old unstuck.providers;
+begin
+  perform unstuck_private.refuse_other_deployment();
+  perform unstuck_private.act_as_admin(p_actor, p_reason);
+  if p_change is not null then
+    select *
+    into v_old
+    from unstuck.providers p
+    where p.provider = p_change ->> 'provider'
+    for no key update;
+    if not found then
+      perform unstuck_private.refuse(404, 'not_found');
+    end if;
+    update unstuck.providers p
+    set enabled = coalesce((p_change ->> 'enabled')::boolean, p.enabled),
+      max_concurrent = coalesce((p_change ->> 'maxConcurrent')::int, p.max_concurrent)
+    where p.provider = v_old.provider;
+    if (p_change ->> 'closeCircuit')::boolean and v_old.circuit_open_until is not null then
+      update unstuck.providers p
+      set circuit_open_until = null
+      where p.provider = v_old.provider;
+      perform unstuck_private.admin_log_write(
+        'circuit_closed',
+        v_old.provider,
+        jsonb_build_object('reason', v_old.circuit_reason),
+        null
+      );
+    end if;
+  end if;
+  return query
+  select p.provider, unstuck_private.provider_settings(p)
+  from unstuck.providers p
+  order by p.provider;
+exception when check_violation or numeric_value_out_of_range or invalid_text_representation then
+  perform unstuck_private.refuse(400, 'bad_request');
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.purchase_checkout_v1(p_user_id uuid, p_pack text)
@@ -2343,6 +2822,22 @@ begin
   ) c
   join unstuck.tools t using (tool);
 end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.settings_compared_v1(p_differing text[])
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select unstuck_private.refuse_other_deployment();
+
+  delete from unstuck_private.settings_differing d
+  where d.name <> all (p_differing);
+
+  insert into unstuck_private.settings_differing (name)
+  select unnest(p_differing)
+  on conflict do nothing
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.step_cancelled_v1(p_job_id uuid, p_step integer, p_task_id text)
  RETURNS TABLE(remaining integer)
@@ -3063,7 +3558,7 @@ AS $function$
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.sweep_end_v1(p_sweep_id bigint, p_delivered integer, p_cleaned integer, p_refunded_credits bigint)
- RETURNS TABLE(stuck integer, violations integer, remaining integer)
+ RETURNS TABLE(stuck integer, violations integer, remaining integer, ping_queues boolean, ask_balances boolean)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
@@ -3084,6 +3579,41 @@ begin
     select *
     from unstuck_private.sweep_finish(p_sweep_id);
   end if;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.tools_change_v1(p_actor uuid, p_change jsonb DEFAULT NULL::jsonb, p_reason text DEFAULT NULL::text)
+ RETURNS TABLE(tool text, settings jsonb)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare
+  v_old unstuck.tools;
+begin
+  perform unstuck_private.refuse_other_deployment();
+  perform unstuck_private.act_as_admin(p_actor, p_reason);
+  if p_change is not null then
+    if p_change ->> 'creditCost' is not null or p_change ->> 'pricedPer' is not null then
+      perform unstuck_private.refuse_without_reason(p_reason);
+    end if;
+    select *
+    into v_old
+    from unstuck.tools t
+    where t.tool = p_change ->> 'tool'
+    for no key update;
+    if not found then
+      perform unstuck_private.refuse(404, 'not_found');
+    end if;
+    perform unstuck_private.tool_change(v_old, p_change);
+  end if;
+  return query
+  select t.tool, unstuck_private.tool_settings(t)
+  from unstuck.tools t
+  order by t.tool;
+exception when check_violation or numeric_value_out_of_range or invalid_text_representation then
+  perform unstuck_private.refuse(400, 'bad_request');
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.user_active_v1(p_user_id uuid)
@@ -3182,17 +3712,9 @@ begin
   perform unstuck_private.user_jobs_strip(p_user_id, v_kept);
   perform unstuck_private.user_purchases_strip(p_user_id);
   v_entries := unstuck_private.user_rows_delete(p_user_id, v_ids);
-  insert into unstuck.erasures (user_id)
-  values (p_user_id)
-  on conflict (user_id) do update
-  set
-    at = clock_timestamp(),
-    files_left = null;
-  insert into unstuck.admin_log (actor, act, subject, "from", reason)
-  values (
+  perform unstuck_private.erasure_record(
     p_actor,
-    'user_erase',
-    p_user_id::text,
+    p_user_id,
     jsonb_build_object(
       'jobs', cardinality(v_ids),
       'entries', v_entries,
@@ -3216,6 +3738,115 @@ AS $function$
   select count(s.job_id)::int, unstuck_private.clamp_to_bigint(coalesce(sum(s.refunded), 0))
   from unstuck_private.sweep(clock_timestamp(), p_user_id, 200, interval '3 seconds') s
 $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.user_show_v1(p_actor uuid, p_user_id uuid)
+ RETURNS TABLE(account jsonb, jobs jsonb, ledger jsonb, debts jsonb, purchases jsonb)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+begin
+  perform unstuck_private.refuse_other_deployment();
+  perform unstuck_private.act_as_admin(p_actor, null);
+  account := unstuck_private.user_summary(p_user_id);
+  jobs := (
+    select coalesce(jsonb_agg(unstuck_private.job_summary(j) order by j.created_at desc), '[]')
+    from (
+      select *
+      from unstuck.jobs o
+      where o.user_id = p_user_id
+      order by o.created_at desc
+      limit 100
+    ) j
+  );
+  ledger := (
+    select coalesce(
+      jsonb_agg(
+        jsonb_build_object(
+          'id', e.id, 'at', e.created_at, 'kind', e.kind, 'amount', e.amount,
+          'balanceAfter', e.balance_after, 'jobId', e.job_id, 'reason', e.reason,
+          'actor', e.actor)
+        order by e.id desc),
+      '[]')
+    from (
+      select *
+      from unstuck.credit_entries o
+      where o.user_id = p_user_id
+      order by o.id desc
+      limit 200
+    ) e
+  );
+  debts := (
+    select coalesce(
+      jsonb_agg(
+        jsonb_build_object(
+          'at', d.created_at, 'amount', d.amount, 'settled', d.settled,
+          'purchaseId', d.purchase_id)
+        order by d.created_at),
+      '[]')
+    from unstuck.credit_debts d
+    where d.user_id = p_user_id
+  );
+  purchases := (
+    select coalesce(
+      jsonb_agg(
+        jsonb_build_object(
+          'id', p.id, 'seller', p.seller, 'pack', p.pack, 'credits', p.credits,
+          'granted', p.granted, 'taken', p.taken)),
+      '[]')
+    from unstuck.purchases p
+    where p.user_id = p_user_id
+  );
+  return next;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.users_find_v1(p_actor uuid, p_query text)
+ RETURNS TABLE(users jsonb, jobs jsonb)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare
+  v_text text := trim(p_query);
+  v_hex text := unstuck_private.id_beginning(trim(p_query));
+  v_from uuid := rpad(v_hex, 32, '0');
+  v_to uuid := rpad(v_hex, 32, 'f');
+  v_jobs uuid[];
+begin
+  perform unstuck_private.refuse_other_deployment();
+  perform unstuck_private.act_as_admin(p_actor, null);
+  if coalesce(v_text, '') = '' then
+    perform unstuck_private.refuse(400, 'bad_request', '{"field": "query"}');
+  end if;
+  v_jobs := array(select n.job_id from unstuck_private.jobs_named(v_text, 20) n);
+  select coalesce(jsonb_agg(unstuck_private.user_summary(f.user_id)), '[]')
+  into users
+  from (
+    select n.user_id
+    from unstuck_private.users_named(v_text, 20) n
+    union
+    select a.user_id
+    from unstuck.credit_accounts a
+    where a.user_id between v_from and v_to
+    union
+    select n.user_id
+    from unstuck_private.auth_ids_between(v_from, v_to, 20) n
+    union
+    select j.user_id
+    from unstuck.jobs j
+    where j.id = any (v_jobs)
+    limit 20
+  ) f;
+  select coalesce(jsonb_agg(unstuck_private.job_summary(j) order by j.created_at desc), '[]')
+  into jobs
+  from unstuck.jobs j
+  where j.id = any (v_jobs);
+  return next;
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.webhook_applied_v1(p_inbox_id bigint)
  RETURNS TABLE(applied boolean)
@@ -3363,6 +3994,19 @@ begin
   end if;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.act_as_admin(p_actor uuid, p_reason text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  if p_actor is null or not unstuck.has_role(p_actor, 'admin') then
+    perform unstuck_private.refuse(403, 'forbidden');
+  end if;
+  perform unstuck_private.act_as('admin:' || p_actor);
+  perform set_config('unstuck.reason', left(coalesce(trim(p_reason), ''), 1000), true);
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.admin_cancel_record(p_job unstuck.jobs, p_refused text)
  RETURNS void
  LANGUAGE plpgsql
@@ -3403,6 +4047,22 @@ begin
   where id = p_job.id;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.admin_log_write(p_act text, p_subject text, p_from jsonb, p_to jsonb)
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO ''
+AS $function$
+  insert into unstuck.admin_log (actor, act, subject, "from", "to", reason)
+  values (
+    substring(current_setting('unstuck.actor', true) from '^admin:([0-9a-f-]{36})$')::uuid,
+    p_act,
+    p_subject,
+    p_from,
+    p_to,
+    nullif(current_setting('unstuck.reason', true), '')
+  )
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.admins_count()
  RETURNS bigint
  LANGUAGE plpgsql
@@ -3424,6 +4084,67 @@ begin
   return v_count;
 exception when syntax_error_or_access_rule_violation then
   return null;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.alerts_owe(p_to text, p_now timestamp with time zone, p_due_at timestamp with time zone, p_repeat interval)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  if not pg_catalog.pg_try_advisory_xact_lock(
+    pg_catalog.hashtextextended('unstuck_private.alerts_owe', 0)
+  ) then
+    return;
+  end if;
+  insert into unstuck_private.alert_states as a (subject, code, is_bad, words, since)
+  select w.subject, w.code, w.is_bad, w.words, p_now
+  from unstuck_private.watched(p_now) w
+  on conflict (subject) do update
+  set is_bad = excluded.is_bad,
+    words = excluded.words,
+    since = case when a.is_bad = excluded.is_bad then a.since else excluded.since end
+  where (a.is_bad, a.words) is distinct from (excluded.is_bad, excluded.words);
+
+  with told as (
+    select a.subject,
+      case
+        when not a.is_bad then 'good'
+        when a.told_bad_at is null then 'bad'
+        else 'still_bad'
+      end as state
+    from unstuck_private.alert_states a
+    where case
+      when not a.is_bad then
+        a.told_bad_at is not null and a.since <= p_now - interval '1 minute'
+      when a.told_bad_at is null then
+        coalesce(a.told_at <= p_now - interval '5 minutes', true)
+      else a.told_at <= p_now - p_repeat
+    end
+  ), marked as (
+    update unstuck_private.alert_states a
+    set told_at = p_now,
+      told_bad_at = case t.state
+        when 'good' then null
+        when 'bad' then p_now
+        else a.told_bad_at
+      end
+    from told t
+    where a.subject = t.subject
+    returning a.subject, a.code, a.words, a.since, t.state
+  )
+  insert into unstuck.messages_owed (kind, "to", body, due_at)
+  select 'alert', p_to,
+    jsonb_build_object(
+      'state', m.state,
+      'subject', m.subject,
+      'code', m.code,
+      'message', m.words,
+      'since', m.since,
+      'at', p_now
+    ),
+    p_due_at
+  from marked m;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.append_only()
@@ -3605,6 +4326,40 @@ AS $function$
   ) o
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.auth_email(p_user_id uuid)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+begin
+  return (
+    select u.email
+    from auth.users u
+    where u.id = p_user_id
+  );
+exception
+  when invalid_schema_name or undefined_table or undefined_column or insufficient_privilege then
+    return null;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.auth_ids_between(p_from uuid, p_to uuid, p_limit integer)
+ RETURNS TABLE(user_id uuid)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+begin
+  return query
+  select u.id
+  from auth.users u
+  where u.id between p_from and p_to
+  limit p_limit;
+exception
+  when invalid_schema_name or undefined_table or undefined_column or insufficient_privilege then
+    return;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.auth_user(p_user_id uuid, p_email text, OUT is_readable boolean, OUT user_id uuid, OUT confirmed_email text, OUT created_at timestamp with time zone)
  RETURNS record
  LANGUAGE plpgsql
@@ -3665,6 +4420,27 @@ begin
 exception when others then
   raise warning 'the wallet of % cannot be read: %', p_user_id, sqlerrm;
   return unstuck_private.balance_last(p_user_id);
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.balances_ask(p_now timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  insert into unstuck_private.healer_marks (healer)
+  values ('balances')
+  on conflict do nothing;
+  update unstuck_private.healer_marks m
+  set pinged_at = p_now
+  where m.ctid = any (array(
+    select h.ctid
+    from unstuck_private.healer_marks h
+    where h.healer = 'balances'
+      and coalesce(h.pinged_at, '-infinity') < p_now - interval '10 minutes'
+    for update skip locked
+  ));
+  return found;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.caller_balance(OUT balance bigint, OUT debt bigint, OUT waits boolean)
@@ -3989,6 +4765,24 @@ AS $function$
   )
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.costs_fold(p_from timestamp with time zone, p_to timestamp with time zone)
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO ''
+AS $function$
+  insert into unstuck_private.costs_by_day as d (day, tool, attempts, cost)
+  select (s.ended_at at time zone 'UTC')::date, s.tool, sum(s.attempts),
+    sum(s.attempts * t.provider_cost)
+  from unstuck_private.steps_ended(p_from, p_to) s
+  join unstuck.tools t using (tool)
+  where s.ended_at is not null
+    and t.provider_cost is not null
+  group by 1, 2
+  on conflict (day, tool) do update
+  set attempts = d.attempts + excluded.attempts,
+    cost = d.cost + excluded.cost
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.count_due(p_now timestamp with time zone)
  RETURNS integer
  LANGUAGE plpgsql
@@ -4058,6 +4852,64 @@ AS $function$
     limit 10000
   ) s
 $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.counters_fold(p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+ SET plan_cache_mode TO 'force_custom_plan'
+AS $function$
+declare
+  v_from timestamptz;
+  v_to timestamptz := unstuck_private.settled_before(p_now);
+  v_page timestamptz;
+begin
+  select c.at
+  into v_from
+  from unstuck_private.counted_until c
+  for update skip locked;
+  if v_from is null or v_to <= v_from then
+    return;
+  end if;
+  select j.completed_at
+  into v_page
+  from unstuck.jobs j
+  where j.updated_at > v_from - interval '1 minute'
+    and j.completed_at > v_from
+    and j.completed_at <= v_to
+  order by j.completed_at
+  offset 20000
+  limit 1;
+  v_to := coalesce(v_page, v_to);
+  insert into unstuck_private.counters as c (name, labels, value)
+  select l.name, l.labels, sum(l.value)
+  from unstuck_private.lines_between(v_from, v_to) l
+  group by l.name, l.labels
+  on conflict (name, labels) do update
+  set value = c.value + excluded.value;
+  perform unstuck_private.costs_fold(v_from, v_to);
+  insert into unstuck_private.ended_by_minute as m (minute, provider, done, failed)
+  select date_trunc('minute', e.ended_at), e.provider,
+    count(*) filter (where e.class = 'completed'),
+    count(*) filter (where e.is_failure)
+  from unstuck_private.steps_ended(v_from, v_to) e
+  where e.ended_at is not null
+  group by 1, 2
+  on conflict (provider, minute) do update
+  set done = m.done + excluded.done,
+    failed = m.failed + excluded.failed;
+  delete from unstuck_private.ended_by_minute m
+  where m.minute < p_now - interval '1 hour';
+  perform unstuck_private.healer_mark('webhook:' || w.provider, w.at)
+  from (
+    select i.provider, max(i.received_at) as at
+    from unstuck.webhook_inbox i
+    where i.received_at > v_from - interval '1 minute'
+    group by i.provider
+  ) w;
+  update unstuck_private.counted_until c
+  set at = v_to;
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.credit_accounts_unaudited()
  RETURNS trigger
@@ -4296,6 +5148,96 @@ CREATE OR REPLACE FUNCTION unstuck_private.erased_user()
  IMMUTABLE
 AS $function$ select '00000000-0000-0000-0000-000000000000'::uuid $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.erasure_record(p_actor uuid, p_user_id uuid, p_was jsonb, p_reason text)
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO ''
+AS $function$
+  insert into unstuck.admin_log (actor, act, subject, "from", reason)
+  select p_actor, 'user_erase', p_user_id::text, p_was, p_reason
+  where p_was ->> 'jobs' <> '0'
+    or p_was ->> 'entries' <> '0'
+    or not exists (
+      select
+      from unstuck.erasures e
+      where e.user_id = p_user_id
+    );
+
+  insert into unstuck.erasures (user_id)
+  values (p_user_id)
+  on conflict (user_id) do update
+  set
+    at = clock_timestamp(),
+    files_left = null
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.gauges(p_now timestamp with time zone)
+ RETURNS TABLE(name text, labels jsonb, value double precision)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select g.name, jsonb_build_object('provider', p.provider), g.value
+  from unstuck.providers p
+  cross join lateral (
+    values
+      (
+        'unstuck_slots_in_use',
+        (
+          select count(*)
+          from unstuck.job_steps s
+          where s.provider = p.provider and unstuck_private.holds_slot(s)
+        )::double precision
+      ),
+      ('unstuck_slots_limit', unstuck_private.slot_limit(p, p_now)),
+      (
+        'unstuck_steps_waiting',
+        (
+          select count(*)
+          from unstuck.job_steps s
+          where s.provider = p.provider and s.status = 'queued'
+        )
+      ),
+      ('unstuck_provider_enabled', p.enabled::int),
+      ('unstuck_circuit_open', (p.circuit_open_until is not null)::int)
+  ) as g (name, value)
+  union all
+  select
+    case when m.healer like 'webhook:%' then 'unstuck_webhook_age_seconds'
+      else 'unstuck_healer_age_seconds'
+    end,
+    case when m.healer like 'webhook:%'
+      then jsonb_build_object('provider', substr(m.healer, 9))
+      else jsonb_build_object('healer', m.healer)
+    end,
+    extract(epoch from p_now - m.seen_at)
+  from unstuck_private.healer_marks m
+  where m.seen_at is not null
+  union all
+  select g.name, '{}', g.value
+  from unstuck_private.sweep_newest() s
+  cross join lateral (
+    values
+      ('unstuck_sweep_age_seconds', extract(epoch from p_now - s.finished_at)::float8),
+      ('unstuck_stuck_jobs', s.stuck),
+      ('unstuck_violations', s.violations)
+  ) as g (name, value)
+  where g.value is not null
+  union all
+  select 'unstuck_provider_balance', jsonb_build_object('provider', b.provider, 'unit', a.key),
+    a.value::text::double precision
+  from unstuck_private.provider_balances b
+  cross join lateral jsonb_each(b.amounts) a
+  where jsonb_typeof(a.value) = 'number'
+  union all
+  select 'unstuck_messages_owed', '{}', count(*)
+  from unstuck.messages_owed m
+  where m.sent_at is null
+  union all
+  select 'unstuck_counters_age_seconds', '{}', extract(epoch from p_now - c.at)
+  from unstuck_private.counted_until c
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.give_turn(p_provider text, p_user_id uuid)
  RETURNS void
  LANGUAGE plpgsql
@@ -4480,6 +5422,26 @@ begin
     raise warning 'projections_mend failed: %', sqlerrm;
   end;
 end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.healer_mark(p_healer text, p_at timestamp with time zone)
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO ''
+AS $function$
+  insert into unstuck_private.healer_marks (healer)
+  values (p_healer)
+  on conflict do nothing;
+
+  update unstuck_private.healer_marks m
+  set seen_at = greatest(m.seen_at, p_at),
+    asked_at = null
+  where m.ctid = any (array(
+    select h.ctid
+    from unstuck_private.healer_marks h
+    where h.healer = p_healer
+    for update skip locked
+  ))
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.holds_slot(p_step unstuck.job_steps)
  RETURNS boolean
@@ -4713,6 +5675,18 @@ exception when others then
   raise warning 'the row % of % is not kept: %', p_row ->> 'id', p_host_table, sqlerrm;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.id_beginning(p_text text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  select case
+    when p_text ~* '^[0-9a-f-]{4,36}$' and length(replace(p_text, '-', '')) between 4 and 32
+      then lower(replace(p_text, '-', ''))
+  end
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.intervals()
  RETURNS TABLE(orphan interval, grace interval, sql_wait interval, lease interval, check_every interval)
  LANGUAGE sql
@@ -4798,6 +5772,19 @@ CREATE OR REPLACE FUNCTION unstuck_private.is_by_user(p_user_id uuid)
  SET search_path TO ''
 AS $function$
   select coalesce(p_user_id = auth.uid(), false) and not unstuck_private.is_admin()
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.is_deployment_wrong(p_now timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select unstuck_private.other_deployment() is not null
+    or exists (
+      select from unstuck_private.deployment_alarms a
+      where a.last_at > p_now - interval '10 minutes'
+    )
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.is_final(p_status text)
@@ -4886,6 +5873,24 @@ CREATE OR REPLACE FUNCTION unstuck_private.is_reserved_attempt(p_step unstuck.jo
 AS $function$
   select coalesce(p_step.checked_at > p_now - interval '45 seconds', false)
 $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.is_sql_scheduled()
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+begin
+  if to_regclass('cron.job') is null then
+    return false;
+  end if;
+  return exists (
+    select from cron.job j
+    where j.jobname = 'unstuck-cleanup' and j.active
+  );
+exception when insufficient_privilege then
+  return false;
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.is_stale_attempt(p_step unstuck.job_steps, p_now timestamp with time zone)
  RETURNS boolean
@@ -5221,6 +6226,51 @@ AS $function$
   where j.id = p_job.id
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.job_retry(p_job unstuck.jobs, p_charge boolean, p_new_job_id uuid, OUT job_id uuid, OUT is_new boolean)
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_tool unstuck.tools;
+  v_now timestamptz := clock_timestamp();
+begin
+  select *
+  into v_tool
+  from unstuck.tools t
+  where t.tool = p_job.tool;
+  is_new := true;
+  if unstuck_private.is_live(p_job.status) then
+    -- The steps of a quarantined job have ended: an admin cancels it first, then retries it.
+    if p_job.status = 'pending'
+      or p_job.quarantined_at is not null
+      or not exists (
+        select
+        from unstuck.job_steps s
+        where s.job_id = p_job.id
+          and not unstuck_private.is_final(s.status)
+          and (s.deadline_at <= v_now or s.lease_until <= v_now)
+      )
+    then
+      perform unstuck_private.refuse(
+        409, 'in_progress', jsonb_build_object('status', p_job.status));
+    end if;
+    perform unstuck_private.job_restart(p_job, v_tool, v_now);
+    job_id := p_job.id;
+    return;
+  end if;
+  select j.id
+  into job_id
+  from unstuck.jobs j
+  where j.retry_of = p_job.id
+    and unstuck_private.is_live(j.status);
+  is_new := not found;
+  if is_new then
+    perform unstuck_private.job_repeat(p_job, v_tool, p_charge, p_new_job_id);
+    job_id := p_new_job_id;
+  end if;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.job_state(p_job_id uuid)
  RETURNS TABLE(job_id uuid, status text, replayed boolean, credits_charged bigint, balance bigint, "position" integer, eta_seconds integer, task_id text, output_url text, error_code text, error_message text, credits_refunded bigint)
  LANGUAGE plpgsql
@@ -5460,6 +6510,26 @@ begin
   return null;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.job_summary(p_job unstuck.jobs)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select jsonb_build_object(
+    'jobId', p_job.id,
+    'table', (select t.table_name from unstuck.tools t where t.tool = p_job.tool),
+    'tool', p_job.tool,
+    'userId', p_job.user_id,
+    'status', p_job.status,
+    'errorCode', p_job.error_code,
+    'creditsCharged', p_job.credits_charged,
+    'creditsRefunded', p_job.credits_refunded,
+    'createdAt', p_job.created_at,
+    'completedAt', p_job.completed_at
+  )
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.job_sync_from_steps(p_job_ids uuid[])
  RETURNS void
  LANGUAGE plpgsql
@@ -5607,6 +6677,13 @@ begin
       when 'queued' then v_from + v_tool.queue_ttl
       else v_from + v_tool.run_timeout
     end
+  );
+  new.request_id := coalesce(
+    new.request_id,
+    left(
+      nullif(current_setting('request.headers', true), '')::jsonb ->> 'x-unstuck-request',
+      100
+    )
   );
   if unstuck_private.is_final(new.status) then
     new.completed_at := coalesce(new.completed_at, new.updated_at);
@@ -5765,6 +6842,19 @@ begin
   codes := v_first.codes || v_second.codes;
   messages := v_first.messages || v_second.messages;
 end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.jobs_ended(p_from timestamp with time zone, p_to timestamp with time zone)
+ RETURNS SETOF unstuck.jobs
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select *
+  from unstuck.jobs j
+  where j.updated_at > p_from - interval '1 minute'
+    and j.completed_at > p_from
+    and j.completed_at <= p_to
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.jobs_finalise(p_ids uuid[], p_statuses text[], p_codes text[], p_messages text[], p_refund boolean DEFAULT true, p_output jsonb DEFAULT NULL::jsonb, p_output_url text DEFAULT NULL::text)
  RETURNS TABLE(job_id uuid, tool text, status text, refunded bigint)
@@ -5946,6 +7036,85 @@ begin
   return null;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.jobs_matching(p_filter jsonb, p_statuses text[], p_once boolean, p_limit integer, OUT total integer, OUT ids uuid[])
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+ SET plan_cache_mode TO 'force_custom_plan'
+AS $function$
+declare
+  v_ids uuid[] := (
+    select array_agg(i.id::uuid)
+    from jsonb_array_elements_text(p_filter -> 'ids') as i (id)
+  );
+  v_status text := p_filter ->> 'status';
+  v_statuses text[] := case
+    when v_status = 'queued' then array['pending', 'queued']
+    when v_status = 'running' then array['starting', 'running']
+    when v_status is not null then array[v_status]
+    when v_ids is null then p_statuses
+  end;
+  v_tools text[] := array(
+    select t.tool
+    from unstuck.tools t
+    where t.tool = coalesce(p_filter ->> 'tool', t.tool)
+      and t.provider = coalesce(p_filter ->> 'provider', t.provider)
+  );
+  v_user uuid := p_filter ->> 'userId';
+  v_code text := p_filter ->> 'errorCode';
+  v_after timestamptz := p_filter ->> 'createdAfter';
+  v_before timestamptz := p_filter ->> 'createdBefore';
+begin
+  select (count(*))::int, (array_agg(m.id order by m.created_at, m.id))[:p_limit]
+  into total, ids
+  from (
+    select j.id, j.created_at
+    from unstuck.jobs j
+    where (v_ids is null or j.id = any (v_ids))
+      and (v_statuses is null or j.status = any (v_statuses))
+      and j.tool = any (v_tools)
+      and (v_user is null or j.user_id = v_user)
+      and (v_code is null or j.error_code = v_code)
+      and (v_after is null or j.created_at > v_after)
+      and (v_before is null or j.created_at < v_before)
+      and (
+        v_ids is not null
+        or j.quarantined_at is null
+          and not (p_once and exists (select from unstuck.jobs r where r.retry_of = j.id))
+      )
+    limit 1000000
+  ) m;
+  ids := coalesce(ids, '{}');
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.jobs_named(p_text text, p_limit integer)
+ RETURNS TABLE(job_id uuid)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+declare
+  v_hex text := unstuck_private.id_beginning(p_text);
+begin
+  if v_hex is not null then
+    return query
+    select j.id
+    from unstuck.jobs j
+    where j.id between rpad(v_hex, 32, '0')::uuid and rpad(v_hex, 32, 'f')::uuid
+    limit p_limit;
+  end if;
+  return query
+  select s.job_id
+  from unstuck.providers p
+  join unstuck.job_steps s on s.provider = p.provider and s.provider_task_id = p_text
+  union
+  select j.id
+  from unstuck.jobs j
+  where j.request_id = p_text
+  limit p_limit;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.jobs_quarantine(p_ids uuid[], p_reason text)
  RETURNS void
  LANGUAGE plpgsql
@@ -6091,6 +7260,36 @@ begin
     return query select v_due.job_id, v_due.debit, v_due.refunded, v_given;
   end loop;
 end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.jobs_refused(p_filter jsonb, p_limit integer, p_chosen uuid[], p_done uuid[], p_locked uuid[])
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select coalesce(jsonb_agg(jsonb_build_object('jobId', r.id, 'code', r.code)), '[]')
+  from (
+    select i.id, 'not_found' as code
+    from (
+      select n.id::uuid
+      from jsonb_array_elements_text(p_filter -> 'ids') as n (id)
+    ) i
+    where p_limit > 0
+      and not exists (select from unstuck.jobs j where j.id = i.id)
+    union all
+    select
+      j.id,
+      case
+        when unstuck_private.is_final(j.status) then 'already_final'
+        when j.quarantined_at is not null then 'internal'
+        else 'in_progress'
+      end
+    from unstuck.jobs j
+    where j.id = any (p_chosen)
+      and j.id <> all (p_done)
+      and (j.id <> all (p_locked) or j.quarantined_at is not null)
+  ) r
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.jobs_try_lock(p_ids uuid[])
  RETURNS uuid[]
@@ -6395,6 +7594,79 @@ begin
     and s.status = 'queued';
   return null;
 end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.lines_between(p_from timestamp with time zone, p_to timestamp with time zone)
+ RETURNS TABLE(name text, labels jsonb, value numeric)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  with ended as materialized (
+    select j.tool, j.status, j.error_code, j.credits_charged, j.credits_refunded,
+      extract(epoch from j.started_at - coalesce(j.queued_at, j.created_at)) as waited,
+      case j.status
+        when 'completed' then extract(epoch from j.completed_at - j.started_at)
+      end as took
+    from unstuck_private.jobs_ended(p_from, p_to) j
+  ), timed as (
+    select 'unstuck_job_wait_seconds' as name, e.tool, greatest(e.waited, 0) as seconds
+    from ended e
+    where e.waited is not null
+    union all
+    select 'unstuck_job_duration_seconds', e.tool, greatest(e.took, 0)
+    from ended e
+    where e.took is not null
+  )
+  select 'unstuck_jobs_ended_total',
+    jsonb_build_object(
+      'tool', e.tool, 'status', e.status, 'code', lower(coalesce(e.error_code, ''))),
+    count(*)
+  from ended e
+  group by e.tool, e.status, e.error_code
+  union all
+  select v.name, jsonb_build_object('tool', e.tool), sum(v.value)
+  from ended e
+  cross join lateral (
+    values
+      ('unstuck_credits_charged_total', e.credits_charged::numeric),
+      ('unstuck_credits_refunded_total', e.credits_refunded),
+      ('unstuck_refunds_total', (e.credits_refunded > 0)::int)
+  ) as v (name, value)
+  group by v.name, e.tool
+  union all
+  select t.name || '_bucket',
+    jsonb_build_object('tool', t.tool, 'le', b.le),
+    count(*) filter (where t.seconds <= b.le::float8)
+  from timed t
+  cross join unnest(array[
+    '1', '5', '15', '30', '60', '120', '300', '600', '1800', '3600', '+Inf'
+  ]) as b (le)
+  group by t.name, t.tool, b.le
+  union all
+  select t.name || v.suffix, jsonb_build_object('tool', t.tool), sum(v.value)
+  from timed t
+  cross join lateral (
+    values ('_sum', t.seconds), ('_count', 1)
+  ) as v (suffix, value)
+  group by t.name, t.tool, v.suffix
+  union all
+  select v.name, v.labels, sum(v.value)
+  from unstuck_private.steps_ended(p_from, p_to) s
+  cross join lateral (
+    values
+      (
+        'unstuck_provider_answers_total',
+        jsonb_build_object('provider', s.provider, 'class', s.class),
+        1
+      ),
+      (
+        'unstuck_provider_attempts_total',
+        jsonb_build_object('provider', s.provider),
+        s.attempts
+      )
+  ) as v (name, labels, value)
+  group by v.name, v.labels
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.may_see(p_user_id uuid)
  RETURNS boolean
@@ -6915,16 +8187,16 @@ declare
   v_old jsonb := case when tg_op <> 'INSERT' then to_jsonb(old) end;
   v_new jsonb := case when tg_op <> 'DELETE' then to_jsonb(new) end;
 begin
-  if current_setting('unstuck.actor', true) = 'migration' then
+  -- The same sent a second time changes nothing.
+  if current_setting('unstuck.actor', true) = 'migration' or v_old = v_new then
     return null;
   end if;
-  insert into unstuck.admin_log (actor, act, subject, "from", "to")
-  select
-    substring(current_setting('unstuck.actor', true) from '^admin:([0-9a-f-]{36})$')::uuid,
+  perform unstuck_private.admin_log_write(
     'price_changed',
     coalesce(v_new, v_old) ->> 'tool',
     case when v_old is not null then jsonb_object_agg(c.name, v_old -> c.name) end,
     case when v_new is not null then jsonb_object_agg(c.name, v_new -> c.name) end
+  )
   from unnest(tg_argv) as c (name);
   return null;
 end $function$
@@ -6949,6 +8221,53 @@ AS $function$
   order by r.depth desc
   limit 1
 $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.price_rule_change(p_change jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_tool text := p_change ->> 'tool';
+  v_position int := p_change ->> 'position';
+begin
+  if (p_change ->> 'remove')::boolean then
+    delete from unstuck.tool_prices p
+    where p.tool = v_tool and p.position = v_position;
+    if not found then
+      perform unstuck_private.refuse(404, 'not_found');
+    end if;
+    return;
+  end if;
+  update unstuck.tool_prices p
+  set matches = coalesce(p_change -> 'matches', p.matches),
+    credits = coalesce((p_change ->> 'credits')::bigint, p.credits),
+    priced_per = coalesce(p_change ->> 'pricedPer', p.priced_per),
+    quantity = case
+      when p_change ->> 'pricedPer' in ('job', 'step') then (p_change ->> 'quantity')::numeric
+      else coalesce((p_change ->> 'quantity')::numeric, p.quantity)
+    end,
+    credits_min = case
+      when p_change ->> 'pricedPer' in ('job', 'step') then (p_change ->> 'creditsMin')::bigint
+      else coalesce((p_change ->> 'creditsMin')::bigint, p.credits_min)
+    end,
+    note = coalesce(p_change ->> 'note', p.note)
+  where p.tool = v_tool and p.position = v_position;
+  if not found then
+    insert into unstuck.tool_prices (
+      tool, position, matches, credits, priced_per, quantity, credits_min, note
+    )
+    values (
+      v_tool, v_position,
+      coalesce(p_change -> 'matches', '{}'),
+      (p_change ->> 'credits')::bigint,
+      coalesce(p_change ->> 'pricedPer', 'job'),
+      (p_change ->> 'quantity')::numeric,
+      (p_change ->> 'creditsMin')::bigint,
+      p_change ->> 'note'
+    );
+  end if;
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.probe_pause(p_is_confirmed boolean)
  RETURNS interval
@@ -7182,6 +8501,28 @@ AS $function$
   limit 50
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.provider_failures(p_now timestamp with time zone)
+ RETURNS TABLE(provider text, ended bigint, failed bigint, is_bad boolean, webhook_at timestamp with time zone, is_webhook_overdue boolean)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select p.provider, e.ended, e.failed, e.ended >= 20 and e.failed * 2 > e.ended, m.seen_at,
+    not p.synchronous
+      and e.done >= 5
+      and coalesce(m.seen_at < p_now - interval '15 minutes', true)
+  from unstuck.providers p
+  cross join lateral (
+    select
+      coalesce(sum(b.done + b.failed), 0)::bigint as ended,
+      coalesce(sum(b.done), 0)::bigint as done,
+      coalesce(sum(b.failed), 0)::bigint as failed
+    from unstuck_private.ended_by_minute b
+    where b.provider = p.provider and b.minute > p_now - interval '15 minutes'
+  ) e
+  left join unstuck_private.healer_marks m on m.healer = 'webhook:' || p.provider
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.provider_positions(p_provider text)
  RETURNS TABLE(job_id uuid, "position" integer, eta_seconds integer)
  LANGUAGE plpgsql
@@ -7231,6 +8572,39 @@ begin
     v_free[v_slot] := v_free[v_slot] + v_step.seconds;
   end loop;
 end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.provider_settings(p_provider unstuck.providers)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select jsonb_build_object(
+    'provider', p_provider.provider,
+    'enabled', p_provider.enabled,
+    'maxConcurrent', p_provider.max_concurrent,
+    'learnedLimit', p_provider.learned_limit,
+    'running', (
+      select count(*)
+      from unstuck.job_steps s
+      where s.provider = p_provider.provider and unstuck_private.holds_slot(s)
+    ),
+    'waiting', (
+      select count(*)
+      from unstuck.job_steps s
+      where s.provider = p_provider.provider and s.status = 'queued'
+    ),
+    'circuitOpenUntil', p_provider.circuit_open_until,
+    'circuitReason', p_provider.circuit_reason,
+    'lastAlarm', (
+      select jsonb_build_object('at', a.last_at, 'code', a.code, 'tool', a.tool, 'count', a.count)
+      from unstuck.provider_alarms a
+      where a.provider = p_provider.provider
+      order by a.at desc
+      limit 1
+    )
+  )
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.providers_before_update()
  RETURNS trigger
@@ -7445,10 +8819,34 @@ begin
       unstuck_private.prune_provider_alarms(v_before, p_limit, p_skip)
     when 'projection_errors' then
       unstuck_private.prune_projection_errors(v_before, p_limit, p_skip)
+    when 'messages' then unstuck_private.prune_messages(v_before, p_limit, p_skip)
     when 'cron_runs' then unstuck_private.prune_cron_runs(v_before, p_limit)
     -- Files, which SQL must not delete, and kinds of a later version.
     else 0
   end;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.prune_messages(p_before timestamp with time zone, p_limit integer, p_skip integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO ''
+ SET plan_cache_mode TO 'force_custom_plan'
+AS $function$
+declare
+  v_pruned int;
+begin
+  delete from unstuck.messages_owed m
+  where m.ctid = any (array(
+    select o.ctid
+    from unstuck.messages_owed o
+    where o.sent_at < p_before
+    order by o.sent_at
+    limit p_limit
+    offset p_skip
+    for update skip locked
+  ));
+  get diagnostics v_pruned = row_count;
+  return v_pruned;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.prune_old_rows(p_now timestamp with time zone)
@@ -8216,6 +9614,46 @@ begin
   from line l;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.queues_ask(p_now timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  insert into unstuck_private.healer_marks (healer)
+  values ('queues')
+  on conflict do nothing;
+  update unstuck_private.healer_marks m
+  set asked_at = coalesce(m.asked_at, p_now),
+    pinged_at = p_now
+  where m.ctid = any (array(
+    select h.ctid
+    from unstuck_private.healer_marks h
+    where h.healer = 'queues'
+      and coalesce(h.seen_at, '-infinity') < p_now - interval '4 minutes'
+      and coalesce(h.pinged_at, '-infinity') < p_now - interval '2 minutes'
+    for update skip locked
+  ));
+  return found;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.quiet_until(p_now timestamp with time zone, p_from integer, p_to integer)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  select case
+    when p_from is null or p_to is null or p_from = p_to then p_now
+    when (h.hour - p_from + 24) % 24 >= (p_to - p_from + 24) % 24 then p_now
+    else (
+      date_trunc('hour', p_now at time zone 'UTC')
+      + ((p_to - h.hour + 24) % 24) * interval '1 hour'
+    ) at time zone 'UTC'
+  end
+  from (select extract(hour from p_now at time zone 'UTC')::int as hour) h
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.refund_ask(p_job unstuck.jobs, p_step integer, p_amount bigint, p_reason text)
  RETURNS bigint
  LANGUAGE plpgsql
@@ -8614,6 +10052,43 @@ begin
   end if;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.refuse_wide_filter(p_filter jsonb, p_limit integer, p_reason text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  if jsonb_typeof(p_filter) is distinct from 'object'
+    or jsonb_strip_nulls(p_filter) - array[
+      'ids', 'tool', 'status', 'provider', 'userId', 'errorCode', 'createdAfter', 'createdBefore'
+    ] = jsonb_strip_nulls(p_filter)
+  then
+    perform unstuck_private.refuse(400, 'bad_request', '{"field": "filter"}');
+  end if;
+  begin
+    perform (p_filter ->> 'createdAfter')::timestamptz, (p_filter ->> 'createdBefore')::timestamptz;
+  exception when invalid_datetime_format or datetime_field_overflow then
+    perform unstuck_private.refuse(400, 'bad_request', '{"field": "filter"}');
+  end;
+  if p_limit is null or p_limit not between 0 and 1000 then
+    perform unstuck_private.refuse(400, 'bad_request', '{"field": "limit"}');
+  end if;
+  if p_limit > 0 then
+    perform unstuck_private.refuse_without_reason(p_reason);
+  end if;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.refuse_without_reason(p_reason text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  if coalesce(trim(p_reason), '') = '' then
+    perform unstuck_private.refuse(400, 'bad_request', '{"field": "reason"}');
+  end if;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.removals_record(p_users uuid[])
  RETURNS void
  LANGUAGE sql
@@ -8813,6 +10288,30 @@ begin
   );
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.settings_log()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_old jsonb := to_jsonb(old);
+  v_new jsonb := to_jsonb(new);
+  v_from jsonb;
+  v_to jsonb;
+begin
+  if current_setting('unstuck.actor', true) = 'migration' then
+    return null;
+  end if;
+  select jsonb_object_agg(c.name, v_old -> c.name), jsonb_object_agg(c.name, v_new -> c.name)
+  into v_from, v_to
+  from unnest(tg_argv[2:]) as c (name)
+  where v_old -> c.name is distinct from v_new -> c.name;
+  if v_from is not null then
+    perform unstuck_private.admin_log_write(tg_argv[0], v_new ->> tg_argv[1], v_from, v_to);
+  end if;
+  return null;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.settings_swap(p_settings jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -8833,6 +10332,28 @@ begin
   end loop;
   return v_before;
 end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.settled_before(p_now timestamp with time zone)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select greatest(
+    least(
+      p_now,
+      min(a.xact_start),
+      case
+        when bool_or(a.query = '<insufficient privilege>') then p_now - interval '65 seconds'
+      end
+    ),
+    p_now - interval '10 minutes'
+  )
+  from pg_catalog.pg_stat_activity a
+  where a.datname = current_database()
+    and a.pid <> pg_backend_pid()
+    and a.backend_type <> 'autovacuum worker'
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.share_of(p_price bigint, p_steps integer, p_step integer)
  RETURNS bigint
@@ -9349,6 +10870,28 @@ begin
   );
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.steps_ended(p_from timestamp with time zone, p_to timestamp with time zone)
+ RETURNS TABLE(provider text, class text, is_failure boolean, attempts integer, ended_at timestamp with time zone, tool text)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select s.provider,
+    case s.status
+      when 'failed' then lower(coalesce(s.error_code, j.error_code, 'unknown'))
+      else s.status
+    end,
+    s.status = 'failed'
+      and coalesce(s.error_code, j.error_code, '') in (
+        'TIMEOUT', 'PROVIDER_REJECTED', 'PROVIDER_FAILED', 'DELIVERY_FAILED'
+      ),
+    s.attempts,
+    s.completed_at,
+    j.tool
+  from unstuck_private.jobs_ended(p_from, p_to) j
+  join unstuck.job_steps s on s.job_id = j.id
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.steps_fail_exhausted(p_now timestamp with time zone, p_user_id uuid, p_limit integer, p_until timestamp with time zone)
  RETURNS TABLE(job_id uuid, tool text, status text, refunded bigint)
  LANGUAGE plpgsql
@@ -9790,7 +11333,7 @@ begin
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.sweep_finish(p_sweep_id bigint)
- RETURNS TABLE(stuck integer, violations integer, remaining integer)
+ RETURNS TABLE(stuck integer, violations integer, remaining integer, ping_queues boolean, ask_balances boolean)
  LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
@@ -9798,6 +11341,7 @@ declare
   v_stuck int;
   v_violations int;
   v_remaining int := 0;
+  v_source text;
 begin
   begin
     v_stuck := unstuck_private.count_stuck(clock_timestamp());
@@ -9812,12 +11356,36 @@ begin
   exception when query_canceled or others then
     raise warning 'sweep %: the audit failed: %', p_sweep_id, sqlerrm;
   end;
+  begin
+    perform unstuck_private.counters_fold(clock_timestamp());
+  exception when query_canceled or others then
+    raise warning 'sweep %: what ended could not be counted: %', p_sweep_id, sqlerrm;
+  end;
   update unstuck.sweeps s
   set finished_at = clock_timestamp(), stuck = v_stuck, violations = v_violations
-  where s.id = p_sweep_id;
+  where s.id = p_sweep_id
+  returning s.source
+  into v_source;
+  perform unstuck_private.healer_mark(
+    case v_source when 'sql' then 'sql' else 'edge' end, clock_timestamp());
   return query
-  select v_stuck, v_violations, v_remaining;
+  select v_stuck, v_violations, v_remaining,
+    v_source <> 'sql' and unstuck_private.queues_ask(clock_timestamp()),
+    v_source <> 'sql' and unstuck_private.balances_ask(clock_timestamp());
 end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.sweep_newest()
+ RETURNS SETOF unstuck.sweeps
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select *
+  from unstuck.sweeps w
+  where w.finished_at is not null
+  order by w.finished_at desc
+  limit 1
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.sweep_page(p_now timestamp with time zone, p_by text, p_ids uuid[], p_limit integer, p_until timestamp with time zone)
  RETURNS TABLE(job_id uuid, tool text, status text, refunded bigint, requeued integer, remaining integer)
@@ -9944,6 +11512,33 @@ AS $function$
     unstuck_private.minutes_text(unstuck_private.minutes_between(p_since, p_now)))
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.tool_change(p_tool unstuck.tools, p_change jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  update unstuck.tools t
+  set enabled = coalesce((p_change ->> 'enabled')::boolean, t.enabled),
+    credit_cost = coalesce((p_change ->> 'creditCost')::bigint, t.credit_cost),
+    priced_per = coalesce(p_change ->> 'pricedPer', t.priced_per),
+    run_timeout = coalesce(
+      (p_change ->> 'runTimeoutSeconds')::int * interval '1 second', t.run_timeout),
+    queue_ttl = coalesce((p_change ->> 'queueTtlSeconds')::int * interval '1 second', t.queue_ttl),
+    attempt_max = coalesce((p_change ->> 'attemptMax')::int, t.attempt_max),
+    user_cancel_running = coalesce(
+      (p_change ->> 'userCancelRunning')::boolean, t.user_cancel_running),
+    provider_cost = coalesce((p_change ->> 'providerCost')::numeric, t.provider_cost)
+  where t.tool = p_tool.tool;
+  if (p_change ->> 'closeCircuit')::boolean and p_tool.circuit_open_until is not null then
+    update unstuck.tools t
+    set circuit_open_until = null
+    where t.tool = p_tool.tool;
+    perform unstuck_private.admin_log_write(
+      'circuit_closed', p_tool.tool, jsonb_build_object('reason', p_tool.circuit_reason), null);
+  end if;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.tool_lifetime(p_tool unstuck.tools, p_provider unstuck.providers, p_steps integer)
  RETURNS interval
  LANGUAGE sql
@@ -9954,6 +11549,31 @@ AS $function$
     + p_tool.run_timeout
       * (case p_tool.step_order when 'sequential' then greatest(p_steps, 1) else 1 end)
       * (case when p_provider.synchronous then p_tool.attempt_max else 1 end)
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.tool_settings(p_tool unstuck.tools)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select jsonb_build_object(
+    'tool', p_tool.tool,
+    'table', p_tool.table_name,
+    'provider', p_tool.provider,
+    'enabled', p_tool.enabled,
+    'creditCost', p_tool.credit_cost,
+    'pricedPer', p_tool.priced_per,
+    'refundRule', p_tool.refund_rule,
+    'startTimeoutSeconds', extract(epoch from p_tool.start_timeout)::int,
+    'runTimeoutSeconds', extract(epoch from p_tool.run_timeout)::int,
+    'queueTtlSeconds', extract(epoch from p_tool.queue_ttl)::int,
+    'attemptMax', p_tool.attempt_max,
+    'userCancelRunning', p_tool.user_cancel_running,
+    'circuitOpenUntil', p_tool.circuit_open_until,
+    'circuitReason', p_tool.circuit_reason,
+    'providerCost', p_tool.provider_cost
+  )
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.tool_times(p_provider text)
@@ -10346,6 +11966,54 @@ begin
   return v_entries;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.user_summary(p_user_id uuid)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select jsonb_build_object(
+    'userId', p_user_id,
+    'email', unstuck_private.auth_email(p_user_id),
+    'balance', unstuck_private.balance_shown(p_user_id, null),
+    'debt', coalesce((
+      select sum(d.amount - d.settled)
+      from unstuck.credit_debts d
+      where d.user_id = p_user_id and d.amount > d.settled
+    ), 0),
+    'liveJobs', (
+      select count(*)
+      from unstuck.jobs j
+      where j.user_id = p_user_id and unstuck_private.is_live(j.status)
+    ),
+    'createdAt', (unstuck_private.auth_user(p_user_id, null)).created_at
+  )
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.users_named(p_text text, p_limit integer)
+ RETURNS TABLE(user_id uuid)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+begin
+  return query
+  select u.id
+  from auth.users u
+  where lower(u.email) = lower(p_text);
+  if not found and length(p_text) >= 3 then
+    return query
+    select u.id
+    from auth.users u
+    where starts_with(lower(u.email), lower(p_text))
+    order by lower(u.email)
+    limit p_limit;
+  end if;
+exception
+  when invalid_schema_name or undefined_table or undefined_column or insufficient_privilege then
+    return;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.violations()
  RETURNS TABLE(invariant text, subject text, detail text)
  LANGUAGE plpgsql
@@ -10695,6 +12363,41 @@ AS $function$
     and d.granted - d.taken <> g.given
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.visible_costs()
+ RETURNS TABLE(tool text, provider_cost numeric, attempts bigint, cost numeric)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select t.tool, t.provider_cost, coalesce(sum(d.attempts), 0)::bigint, coalesce(sum(d.cost), 0)
+  from unstuck.tools t
+  left join unstuck_private.costs_by_day d
+    on d.tool = t.tool
+    and d.day >= (clock_timestamp() at time zone 'UTC')::date - 61
+  where (select unstuck_private.may_see(null))
+  group by t.tool
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.visible_errors()
+ RETURNS TABLE(provider text, error_code text, failures bigint, last_at timestamp with time zone, last_job_id uuid, last_message text)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select distinct on (s.provider, s.error_code)
+    s.provider,
+    s.error_code,
+    count(*) over (partition by s.provider, s.error_code),
+    s.completed_at,
+    s.job_id,
+    s.error_message
+  from unstuck.job_steps s
+  where (select unstuck_private.may_see(null))
+    and s.status = 'failed'
+    and coalesce(s.provider_done_at, s.completed_at) > clock_timestamp() - interval '1 day'
+  order by s.provider, s.error_code, s.completed_at desc
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.visible_hours()
  RETURNS TABLE(hour timestamp with time zone, ordered integer, completed integer, failed integer, cancelled integer, credits_charged bigint, credits_refunded bigint)
  LANGUAGE sql
@@ -10737,7 +12440,7 @@ AS $function$
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.visible_load()
- RETURNS TABLE(provider text, enabled boolean, max_concurrent integer, running integer, waiting integer, oldest_waiting_seconds integer, circuit_open_until timestamp with time zone, circuit_reason text, circuits_of_tools text[], learned_limit integer)
+ RETURNS TABLE(provider text, enabled boolean, max_concurrent integer, running integer, waiting integer, oldest_waiting_seconds integer, circuit_open_until timestamp with time zone, circuit_reason text, circuits_of_tools text[], learned_limit integer, balance jsonb, balance_at timestamp with time zone)
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO ''
@@ -10752,8 +12455,11 @@ AS $function$
       where t.provider = p.provider and t.circuit_open_until is not null
       order by t.tool
     ),
-    p.learned_limit
+    p.learned_limit,
+    b.amounts,
+    b.told_at
   from unstuck.providers p
+  left join unstuck_private.provider_balances b using (provider)
   cross join lateral (
     select count(*)::int as steps
     from unstuck.job_steps s
@@ -10767,6 +12473,58 @@ AS $function$
     where s.provider = p.provider and s.status = 'queued'
   ) w
   where (select unstuck_private.may_see(null))
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.visible_money()
+ RETURNS TABLE(day date, kind text, tool text, entries bigint, credits bigint)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select
+    (e.created_at at time zone 'UTC')::date,
+    e.kind,
+    j.tool,
+    count(*),
+    unstuck_private.clamp_to_bigint(sum(e.amount))
+  from unstuck.credit_entries e
+  left join unstuck.jobs j on j.id = e.job_id
+  where (select unstuck_private.may_see(null))
+    and e.created_at >= date_trunc('day', clock_timestamp(), 'UTC') - interval '61 days'
+  group by 1, 2, 3
+  order by 1 desc, 2, 3
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.visible_outcomes()
+ RETURNS TABLE(provider text, tool text, completed bigint, failed bigint, p50_seconds double precision, p95_seconds double precision)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  with ended as (
+    select
+      s.provider,
+      j.tool,
+      s.status,
+      extract(epoch from
+        coalesce(s.provider_done_at, s.completed_at) - coalesce(s.sent_at, s.started_at)
+      )::double precision as seconds
+    from unstuck.job_steps s
+    join unstuck.jobs j on j.id = s.job_id
+    where (select unstuck_private.may_see(null))
+      and s.status in ('completed', 'failed')
+      -- The expression of the index `job_steps_freed`.
+      and coalesce(s.provider_done_at, s.completed_at) > clock_timestamp() - interval '1 day'
+  )
+  select
+    e.provider,
+    e.tool,
+    count(*) filter (where e.status = 'completed'),
+    count(*) filter (where e.status = 'failed'),
+    percentile_cont(0.5) within group (order by e.seconds) filter (where e.status = 'completed'),
+    percentile_cont(0.95) within group (order by e.seconds) filter (where e.status = 'completed')
+  from ended e
+  group by grouping sets ((e.provider), (e.provider, e.tool))
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.visible_positions()
@@ -11054,6 +12812,114 @@ begin
   return v_users;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.watched(p_now timestamp with time zone)
+ RETURNS TABLE(subject text, code text, is_bad boolean, words text)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select 'stuck', 'stuck', s.stuck is distinct from 0,
+    case
+      when s.stuck is null then 'Stuck jobs could not be counted.'
+      when s.stuck = 0 then 'No job is stuck.'
+      else format('%s jobs are past the deadline of every healer.', s.stuck)
+    end
+  from unstuck_private.sweep_newest() s
+  union all
+  select 'invariants', 'invariants', s.violations is distinct from 0,
+    case
+      when s.violations is null then 'The invariants could not be checked.'
+      when s.violations = 0 then 'All invariants hold.'
+      else format('%s invariants are violated.', s.violations)
+    end
+  from unstuck_private.sweep_newest() s
+  union all
+  select 'settings', 'settings_disagree', count(*) > 0,
+    case count(*)
+      when 0 then 'All functions have the same settings.'
+      else format('Not the same in all functions: %s.', string_agg(d.name, ', ' order by d.name))
+    end
+  from unstuck_private.settings_differing d
+  union all
+  select *
+  from unstuck_private.watched_healers(p_now)
+  union all
+  select *
+  from unstuck_private.watched_providers(p_now)
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.watched_healers(p_now timestamp with time zone)
+ RETURNS TABLE(subject text, code text, is_bad boolean, words text)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select 'healer:' || m.healer, 'healer_stopped', h.is_bad,
+    case m.healer
+      when 'edge' then 'The sweep of the Workers: '
+      when 'sql' then 'The sweep of pg_cron: '
+      else 'The consumers of the queues: '
+    end
+    || case
+      when not h.is_bad then 'at work.'
+      when m.seen_at is null then 'never seen.'
+      else format(
+        'last seen %s ago.',
+        unstuck_private.minutes_text(unstuck_private.minutes_between(m.seen_at, p_now)))
+    end
+  from unstuck_private.healer_marks m
+  cross join lateral (
+    select case m.healer
+      when 'queues' then coalesce(m.asked_at < p_now - interval '10 minutes', false)
+      else coalesce(m.seen_at < p_now - interval '150 seconds', true)
+        and (m.healer = 'edge' or unstuck_private.is_sql_scheduled())
+    end as is_bad
+  ) h
+  where m.healer in ('edge', 'sql', 'queues')
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.watched_providers(p_now timestamp with time zone)
+ RETURNS TABLE(subject text, code text, is_bad boolean, words text)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select 'provider:' || f.provider || ':failures', 'provider_failing', f.is_bad,
+    format('%s: %s of %s steps failed within 15 minutes.', f.provider, f.failed, f.ended)
+  from unstuck_private.provider_failures(p_now) f
+  union all
+  select 'provider:' || f.provider || ':webhooks', 'webhook_overdue', f.is_webhook_overdue,
+    case
+      when f.is_webhook_overdue then format(
+        '%s: %s steps ended within 15 minutes, and no webhook came%s.',
+        f.provider,
+        f.ended,
+        case
+          when f.webhook_at is null then ''
+          else ' for ' || unstuck_private.minutes_text(
+            unstuck_private.minutes_between(f.webhook_at, p_now))
+        end)
+      else format('%s: no webhook is overdue.', f.provider)
+    end
+  from unstuck_private.provider_failures(p_now) f
+  union all
+  select 'provider:' || p.provider || ':alarm', 'provider_alarm', a.code is not null,
+    case
+      when a.code is null then format('%s: nothing was refused that only you can mend.', p.provider)
+      else format('%s refused what only you can mend: %s', p.provider, a.code)
+    end
+  from unstuck.providers p
+  left join lateral (
+    select x.code
+    from unstuck.provider_alarms x
+    where x.provider = p.provider
+      and x.at > p_now - interval '75 minutes'
+      and x.last_at > p_now - interval '15 minutes'
+    order by x.last_at desc
+    limit 1
+  ) a on true
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.webhooks_apply(p_job_id uuid, p_step integer, p_run bigint)
  RETURNS void
  LANGUAGE plpgsql
@@ -11158,6 +13024,8 @@ end $function$
 ;
 
 -- triggers
+CREATE TRIGGER admin_log_append_only BEFORE DELETE OR UPDATE ON unstuck.admin_log FOR EACH ROW EXECUTE FUNCTION unstuck_private.append_only();
+CREATE TRIGGER admin_log_never_emptied BEFORE TRUNCATE ON unstuck.admin_log FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.append_only();
 CREATE TRIGGER cancelled_requests_unaudited_delete AFTER DELETE ON unstuck.cancelled_requests REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.cancelled_requests_unaudited();
 CREATE TRIGGER cancelled_requests_unaudited_insert AFTER INSERT ON unstuck.cancelled_requests REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.cancelled_requests_unaudited();
 CREATE TRIGGER credit_accounts_truncated AFTER TRUNCATE ON unstuck.credit_accounts FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.truncate_unaudited();
@@ -11201,6 +13069,7 @@ CREATE TRIGGER legacy_job_insert INSTEAD OF INSERT ON unstuck.pose_changer_jobs 
 CREATE TRIGGER legacy_job_update INSTEAD OF UPDATE ON unstuck.pose_changer_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_update();
 CREATE TRIGGER providers_before_update BEFORE UPDATE ON unstuck.providers FOR EACH ROW EXECUTE FUNCTION unstuck_private.providers_before_update();
 CREATE TRIGGER providers_circuit_closed BEFORE UPDATE ON unstuck.providers FOR EACH ROW WHEN (old.circuit_open_until IS NOT NULL AND new.circuit_open_until IS NULL) EXECUTE FUNCTION unstuck_private.circuit_before_update();
+CREATE TRIGGER providers_settings_log AFTER UPDATE OF enabled, max_concurrent ON unstuck.providers FOR EACH ROW EXECUTE FUNCTION unstuck_private.settings_log('provider_changed', 'provider', 'enabled', 'max_concurrent');
 CREATE TRIGGER purchases_unaudited_insert AFTER INSERT ON unstuck.purchases REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.purchases_unaudited();
 CREATE TRIGGER purchases_unaudited_update AFTER UPDATE ON unstuck.purchases REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.purchases_unaudited();
 CREATE TRIGGER legacy_job_write INSTEAD OF INSERT OR DELETE OR UPDATE ON unstuck.replicate_tasks FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_write_refuse();
@@ -11208,6 +13077,7 @@ CREATE TRIGGER tool_prices_log AFTER INSERT OR DELETE OR UPDATE ON unstuck.tool_
 CREATE TRIGGER circuit_owes_turns AFTER UPDATE OF circuit_open_until ON unstuck.tools FOR EACH ROW WHEN (old.circuit_open_until IS NULL AND new.circuit_open_until IS NOT NULL) EXECUTE FUNCTION unstuck_private.circuit_owes_turns();
 CREATE TRIGGER tools_circuit_closed BEFORE UPDATE ON unstuck.tools FOR EACH ROW WHEN (old.circuit_open_until IS NOT NULL AND new.circuit_open_until IS NULL) EXECUTE FUNCTION unstuck_private.circuit_before_update();
 CREATE TRIGGER tools_price_log AFTER UPDATE ON unstuck.tools FOR EACH ROW WHEN (old.credit_cost <> new.credit_cost OR old.priced_per <> new.priced_per) EXECUTE FUNCTION unstuck_private.price_log('credit_cost', 'priced_per');
+CREATE TRIGGER tools_settings_log AFTER UPDATE OF enabled, run_timeout, queue_ttl, attempt_max, user_cancel_running, provider_cost ON unstuck.tools FOR EACH ROW EXECUTE FUNCTION unstuck_private.settings_log('tool_changed', 'tool', 'enabled', 'run_timeout', 'queue_ttl', 'attempt_max', 'user_cancel_running', 'provider_cost');
 CREATE TRIGGER legacy_job_delete INSTEAD OF DELETE ON unstuck.upscaler_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_write_refuse();
 CREATE TRIGGER legacy_job_insert INSTEAD OF INSERT ON unstuck.upscaler_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_insert();
 CREATE TRIGGER legacy_job_update INSTEAD OF UPDATE ON unstuck.upscaler_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_update();
@@ -11230,6 +13100,29 @@ comment on function public.has_role(uuid,unstuck.app_role) is
 'Unstuck front of unstuck.has_role.';
 comment on function public.refund_upscaler_credits(uuid,bigint,text) is
 'Unstuck front of unstuck.refund_upscaler_credits.';
+comment on function unstuck.admin_log_read_v1(uuid,bigint,text,text,integer) is
+'
+Caller: admin-settings. The role of p_actor is read in the same transaction.
+
+Effect: none. The newest rows of admin_log before p_before, of one subject or of one act.
+
+Refuses: forbidden.
+
+Replay: reads again.
+';
+comment on function unstuck.alerts_due_v1(integer,integer,integer,integer) is
+'
+Caller: each scheduled function after its work, and the gateway when health is asked, where a
+receiver of alerts is set.
+
+Effect: owes a message for whatever turned bad, or good again, since the receiver was told, and
+returns the messages that are due, each to one caller for a minute. In quiet hours (UTC, from and to
+a full hour) messages wait for their end; what stays bad is told every p_repeat_minutes, or once.
+
+Refuses: nothing.
+
+Replay: what was returned a minute ago and is not reported by message_sent_v1 is returned once more.
+';
 comment on function unstuck.cleanup_all_stale_ai_jobs() is
 '
 Caller: pg_cron every minute, and an operator.
@@ -11253,6 +13146,18 @@ Refuses: by success = false and error_message: an amount that is not positive, a
 low.
 
 Replay: takes the amount once more; the function has no idempotency key.
+';
+comment on function unstuck.credit_grant_admin_v1(uuid,uuid,bigint,text,text) is
+'
+Caller: admin-users. The role of p_actor is read in the same transaction.
+
+Effect: gives the user credits as goodwill, with a reason, and writes admin_log; creates the account
+where there is none. An open debt is settled with them. balance: after that.
+
+Refuses: forbidden, bad_request (no user, key or reason; an amount not within 1 and 10^12),
+idempotency_conflict (the key belongs to another entry).
+
+Replay: the same key with the same user and amount changes nothing: replayed = true.
 ';
 comment on function unstuck.credit_grant_v1(uuid,bigint,text,text) is
 '
@@ -11290,9 +13195,10 @@ Replay: reads again.
 ';
 comment on function unstuck.event_seen_v1(text,text) is
 '
-Caller: every function, when its cron fires, and when its queue brings a probe of the doctor.
+Caller: every function, when its cron fires, and when its queue brings a probe: of the doctor, or of
+a sweep that sweep_end_v1 asked for it.
 
-Effect: the time of the newest such event is now.
+Effect: the time of the newest such event is now. An event of a queue shows in health.
 
 Refuses: the Worker of another deployment, and an event that is none of `events_seen`.
 
@@ -11398,11 +13304,24 @@ Replay: reads again.
 ';
 comment on function unstuck.health_v1() is
 '
-Caller: the gateway, for /health.
+Caller: the gateway of the release before, for /health.
 
 Effect: none; what the last finished pass of a healer stored. It never scans. Nulls where there was
 none, or where that pass could not count. wrong_deployment: the caller is of another deployment than
 the database, or a Worker of another one was refused in the last ten minutes.
+
+Refuses: nothing.
+
+Replay: reads again.
+';
+comment on function unstuck.health_v2() is
+'
+Caller: the gateway, for /health.
+
+Effect: none; what the last finished pass of a healer stored, when each healer was seen, and what is
+bad, in words. It never scans. Nulls where there was none, or where that pass could not count.
+wrong_deployment: the caller is of another deployment than the database, or a Worker of another one
+was refused in the last ten minutes.
 
 Refuses: nothing.
 
@@ -11415,7 +13334,7 @@ Caller: admin-cancel-job. The role of p_actor is read in the same transaction.
 Effect: cancels a live job of any tool, also a quarantined one, and refunds what the ledger shows as
 taken and not yet refunded, whatever the row says. If the account takes no refund, the job is
 cancelled without one. The message says what was refunded; the event admin_cancelled has the sums
-before and after, and why a refund failed.
+before and after, and why a refund failed. It is a row of admin_log.
 
 Refuses: forbidden, bad_request, not_found, already_final (with status and refundedCredits).
 
@@ -11483,19 +13402,47 @@ table.
 
 Replay: reads again.
 ';
-comment on function unstuck.job_requeue_v1(uuid,text,uuid,boolean,uuid) is
+comment on function unstuck.job_requeue_v1(uuid,text,uuid,boolean,uuid,text) is
 '
 Caller: admin-retry-job. The role of p_actor is read in the same transaction.
 
 Effect: a live job past its lease or deadline goes back to the queue with fresh counters: retried =
 true. A final one becomes a new job, p_new_job_id, of the same user with the same input, free of
-charge unless p_charge: retry_of names the old one.
+charge unless p_charge: retry_of names the old one. It is a row of admin_log.
 
 Refuses: forbidden, bad_request, not_found, in_progress (also a quarantined job: cancel it first),
 already_final (its input is kept no longer), active_job_exists, insufficient_credits,
 idempotency_conflict (the new id is taken).
 
 Replay: while the new job is live: that job.
+';
+comment on function unstuck.jobs_cancel_many_v1(uuid,jsonb,integer,text) is
+'
+Caller: admin-cancel-job, for many jobs. The role of p_actor is read in the same transaction.
+
+Effect: cancels and refunds up to p_limit of the jobs that p_filter names, oldest first, for six
+seconds at most, and writes one row of admin_log. matched: all that the filter names; done: those
+that were cancelled; refused: those that were not, each with a code. It waits for no lock: a job
+that is held is refused as in_progress. What is left over is in neither list. With p_limit 0 it
+counts.
+
+Refuses: forbidden, bad_request (no filter, no reason, a limit beyond 1,000).
+
+Replay: cancels further ones.
+';
+comment on function unstuck.jobs_requeue_many_v1(uuid,jsonb,integer,text) is
+'
+Caller: admin-retry-job, for many jobs. The role of p_actor is read in the same transaction.
+
+Effect: retries up to p_limit of the jobs that p_filter names, as job_requeue_v1 does and free of
+charge, for six seconds at most, and writes one row of admin_log. Without ids or a status the failed
+jobs are meant that nobody retried yet. matched: all that the filter names; jobs: each retried job
+with the job that now works; refused: those that were not, each with a code. What is left over is in
+neither list. With p_limit 0 it counts.
+
+Refuses: forbidden, bad_request (no filter, no reason, a limit beyond 1,000).
+
+Replay: retries further ones; of one that it retried, the live retry is named once more.
 ';
 comment on function unstuck.jobs_sweep_v1(bigint,integer) is
 '
@@ -11508,6 +13455,27 @@ quarantined. remaining: due, but locked by others or beyond the limit (looking o
 Refuses: nothing.
 
 Replay: nothing left to do.
+';
+comment on function unstuck.message_sent_v1(uuid,boolean,integer) is
+'
+Caller: whoever sent a message that alerts_due_v1 returned.
+
+Effect: a message that its receiver took is sent. Any other is due once more, later after each try,
+after five minutes at most; p_delay_ms is what the receiver asks for.
+
+Refuses: nothing.
+
+Replay: a message that is sent stays so.
+';
+comment on function unstuck.metrics_v1() is
+'
+Caller: the gateway, for /metrics.
+
+Effect: none; the counters that the sweeps keep, and what is so now. It scans no job that has ended.
+
+Refuses: nothing.
+
+Replay: reads again.
 ';
 comment on function unstuck.order_quote_v1(text,jsonb,integer,uuid,jsonb) is
 '
@@ -11524,6 +13492,19 @@ Refuses: bad_request, tool_disabled; what the app''s wallet refuses.
 
 Replay: reads again.
 ';
+comment on function unstuck.prices_change_v1(uuid,jsonb,text) is
+'
+Caller: admin-settings. The role of p_actor is read in the same transaction.
+
+Effect: changes the rule of `tool` and `position` in p_change, or adds it: matches, credits,
+pricedPer, quantity, creditsMin, note; remove: true deletes it. A trigger writes admin_log. What was
+ordered keeps its price. Returns all rules as they now are; without p_change it only reads.
+
+Refuses: forbidden, not_found (a rule to remove), bad_request (no reason; a rule that the table
+refuses).
+
+Replay: changes nothing; a rule that is removed already is not_found.
+';
 comment on function unstuck.provider_alarm_v1(text,text,text,text,text) is
 '
 Caller: a worker that met a fault which only the operator can mend.
@@ -11536,6 +13517,28 @@ step a minute is let through. Null: the alarm counts towards no circuit.
 Refuses: bad_request (no such provider, no code).
 
 Replay: counts once more.
+';
+comment on function unstuck.provider_balance_v1(text,jsonb) is
+'
+Caller: an edge healer that asked the provider, where sweep_end_v1 said ask_balances.
+
+Effect: keeps what is left on our account, an amount by unit, for the admin page and metrics.
+
+Refuses: nothing; an unknown provider changes nothing.
+
+Replay: keeps the same.
+';
+comment on function unstuck.providers_change_v1(uuid,jsonb,text) is
+'
+Caller: admin-settings. The role of p_actor is read in the same transaction.
+
+Effect: changes the settings of a provider that p_change names beside `provider` (enabled,
+maxConcurrent; closeCircuit: true), and writes what changed to admin_log. What works at the provider
+goes on. Returns all providers as they now are; without p_change it only reads.
+
+Refuses: forbidden, not_found, bad_request (a value that the table refuses).
+
+Replay: changes nothing.
 ';
 comment on function unstuck.purchase_checkout_v1(uuid,text) is
 '
@@ -11602,6 +13605,16 @@ Refuses: bad_request (also more than 100 ids), rate_limited (1,000 orders that w
 they arrived are kept per user, a day each).
 
 Replay: no rows.
+';
+comment on function unstuck.settings_compared_v1(text[]) is
+'
+Caller: the gateway, which compares the fingerprints of all functions'' settings.
+
+Effect: keeps the names of those with more than one value, for health and alerts.
+
+Refuses: nothing.
+
+Replay: keeps the same.
 ';
 comment on function unstuck.step_cancelled_v1(uuid,integer,text) is
 '
@@ -11819,12 +13832,28 @@ Caller: an edge healer, after its pass.
 
 Effect: adds what the pass did, audits what changed since the last audit, for about half a second at
 most, and stores what health reads: stuck jobs and violations. A count that failed is stored as
-null, which is not healthy; the pass is finished all the same. remaining: jobs that are due after
-all the pass did.
+null, which is not healthy; the pass is finished all the same. It also adds what ended to the
+counters of metrics. remaining: jobs that are due after all the pass did; ping_queues: no probe
+came through the queues for a while, and the caller shall send some. ask_balances: the caller shall
+ask the providers what is left on our accounts.
 
 Refuses: nothing; no row where there is no such pass.
 
 Replay: adds the numbers again.
+';
+comment on function unstuck.tools_change_v1(uuid,jsonb,text) is
+'
+Caller: admin-settings. The role of p_actor is read in the same transaction.
+
+Effect: changes the settings of a tool that p_change names beside `tool` (enabled, creditCost,
+pricedPer, runTimeoutSeconds, queueTtlSeconds, attemptMax, userCancelRunning, providerCost;
+closeCircuit: true), and writes what changed to admin_log. Orders that are under way keep what they
+were told. Returns all tools as they now are; without p_change it only reads.
+
+Refuses: forbidden, not_found, bad_request (a value that the table refuses; a price without a
+reason).
+
+Replay: changes nothing.
 ';
 comment on function unstuck.user_active_v1(uuid) is
 '
@@ -11853,7 +13882,7 @@ user, or its tables do not take the ends of the user''s jobs; refunds_owed: how 
 rows_owed: how many rows. Where they never will, first delete the user''s rows of refunds_owed, or
 switch that row of projections off).
 
-Replay: zeros. The user may come back and is a new user then.
+Replay: zeros, and no second row of admin_log. The user may come back and is a new user then.
 ';
 comment on function unstuck.user_heal_v1(uuid) is
 '
@@ -11867,6 +13896,29 @@ the user''s account; if another transaction holds it for longer, nothing is heal
 Refuses: nothing.
 
 Replay: zeros.
+';
+comment on function unstuck.user_show_v1(uuid,uuid) is
+'
+Caller: admin-users. The role of p_actor is read in the same transaction.
+
+Effect: none. One user: balance and debt, the newest 100 jobs and 200 entries of the ledger, debts
+and purchases. A user whom nobody knows has zeros and empty lists.
+
+Refuses: forbidden.
+
+Replay: reads again.
+';
+comment on function unstuck.users_find_v1(uuid,text) is
+'
+Caller: admin-users. The role of p_actor is read in the same transaction.
+
+Effect: none. Up to twenty users, and up to twenty jobs, whom a text names: an e-mail address or its
+beginning, the id of a user or a job or its beginning, a provider''s id of a task, or the id of the
+request that ordered. Of a job, its user is found too.
+
+Refuses: forbidden, bad_request (an empty text).
+
+Replay: reads again.
 ';
 comment on function unstuck.webhook_applied_v1(bigint) is
 '
@@ -11902,8 +13954,8 @@ Replay: recorded = false, with the id of the webhook that is stored.
 ';
 comment on table unstuck.admin_log is
 '
-What admins did outside of the history of single jobs, and each change of a price, by whomever.
-Append-only, kept for ever.
+What admins did, and each change of a price, a tool or a provider, by whomever. Written in the
+transaction of the act, append-only for everybody, kept for ever.
 ';
 comment on table unstuck.cancelled_requests is
 '
@@ -11954,6 +14006,11 @@ The work of a job: one row per piece of work at one provider.
 comment on table unstuck.jobs is
 '
 What users paid for: one row per order. Its work is in `job_steps`.
+';
+comment on table unstuck.messages_owed is
+'
+What must be told to somebody outside. A row is owed until its receiver took it, however long that
+takes, and is sent at least once, normally once: the receiver knows a repeated one by its id.
 ';
 comment on table unstuck.projection_errors is
 '
@@ -12071,6 +14128,11 @@ comment on view unstuck.jobs_by_hour is
 '
 The last 24 hours, one row each, for the admin page.
 ';
+comment on view unstuck.money_by_day is
+'
+What moved in the ledger in the last 62 days of UTC: a row per day, kind of entry and tool, for the
+service and admins. Entries without a job have no tool.
+';
 comment on view unstuck.my_balance is
 '
 One row: what the caller may spend, whoever holds the balance, the debt that stops orders, and
@@ -12084,10 +14146,20 @@ comment on view unstuck.pose_changer_jobs is
 '
 Jobs under the name that older pages read: the pose changer.
 ';
+comment on view unstuck.provider_errors is
+'
+Why steps failed in the last 24 hours: a row per provider and code, with how often and the newest of
+them. For the service and admins.
+';
 comment on view unstuck.provider_load is
 '
-Each provider''s slots, as configured and as learned, its queue and open circuits, for the admin
-page.
+Each provider''s slots, as configured and as learned, its queue, open circuits, and what it last told
+of our account there, for the admin page.
+';
+comment on view unstuck.provider_outcomes is
+'
+How the steps of the last 24 hours ended, and how long the completed ones took at the provider: a
+row per provider and tool, and one per provider whose tool is null. For the service and admins.
 ';
 comment on view unstuck.queue_positions is
 '
@@ -12096,6 +14168,11 @@ The position of each waiting job and the seconds until it starts; for the servic
 comment on view unstuck.replicate_tasks is
 '
 Jobs under the name that older pages read: the try-on of several garments.
+';
+comment on view unstuck.tool_costs is
+'
+What an attempt of each tool costs at its provider, in credits (null: nobody has said), and the
+attempts and costs of the steps that ended in the last 62 days of UTC, for the service and admins.
 ';
 comment on view unstuck.upscaler_jobs is
 '
@@ -12133,6 +14210,7 @@ create policy job_steps_read on unstuck.job_steps as permissive for select to au
   WHERE (j.id = job_steps.job_id))));
 alter table unstuck.jobs enable row level security;
 create policy jobs_read on unstuck.jobs as permissive for select to authenticated using (((user_id = ( SELECT auth.uid() AS uid)) OR ( SELECT unstuck_private.is_admin() AS is_admin)));
+alter table unstuck.messages_owed enable row level security;
 alter table unstuck.projection_errors enable row level security;
 alter table unstuck.projections enable row level security;
 alter table unstuck.provider_alarms enable row level security;
@@ -12153,15 +14231,23 @@ alter table unstuck.user_roles enable row level security;
 create policy user_roles_read on unstuck.user_roles as permissive for select to authenticated using (((user_id = ( SELECT auth.uid() AS uid)) OR ( SELECT unstuck_private.is_admin() AS is_admin)));
 alter table unstuck.violations_found enable row level security;
 alter table unstuck.webhook_inbox enable row level security;
+alter table unstuck_private.alert_states enable row level security;
 alter table unstuck_private.audit_lock enable row level security;
+alter table unstuck_private.costs_by_day enable row level security;
+alter table unstuck_private.counted_until enable row level security;
+alter table unstuck_private.counters enable row level security;
 alter table unstuck_private.deployment enable row level security;
 alter table unstuck_private.deployment_alarms enable row level security;
+alter table unstuck_private.ended_by_minute enable row level security;
 alter table unstuck_private.events_seen enable row level security;
 alter table unstuck_private.file_walks enable row level security;
+alter table unstuck_private.healer_marks enable row level security;
 alter table unstuck_private.installed enable row level security;
 alter table unstuck_private.migrations enable row level security;
+alter table unstuck_private.provider_balances enable row level security;
 alter table unstuck_private.removals enable row level security;
 alter table unstuck_private.retention_progress enable row level security;
+alter table unstuck_private.settings_differing enable row level security;
 alter table unstuck_private.turns_owed enable row level security;
 alter table unstuck_private.unaudited enable row level security;
 alter table unstuck_private.unhealed enable row level security;
@@ -12190,28 +14276,50 @@ grant select on column unstuck.job_steps.share to authenticated;
 grant select on column unstuck.job_steps.started_at to authenticated;
 grant select on column unstuck.job_steps.status to authenticated;
 grant select on column unstuck.job_steps.step to authenticated;
+grant select on column unstuck.tools.account_faults to authenticated;
 grant select on column unstuck.tools.attempt_max to anon;
+grant select on column unstuck.tools.attempt_max to authenticated;
+grant select on column unstuck.tools.circuit_closed_at to authenticated;
+grant select on column unstuck.tools.circuit_open_until to authenticated;
+grant select on column unstuck.tools.circuit_opened_at to authenticated;
+grant select on column unstuck.tools.circuit_reason to authenticated;
 grant select on column unstuck.tools.credit_cost to anon;
+grant select on column unstuck.tools.credit_cost to authenticated;
 grant select on column unstuck.tools.enabled to anon;
+grant select on column unstuck.tools.enabled to authenticated;
 grant select on column unstuck.tools.exclusive_group to anon;
+grant select on column unstuck.tools.exclusive_group to authenticated;
 grant select on column unstuck.tools.priced_per to anon;
+grant select on column unstuck.tools.priced_per to authenticated;
 grant select on column unstuck.tools.provider to anon;
+grant select on column unstuck.tools.provider to authenticated;
 grant select on column unstuck.tools.queue_ttl to anon;
+grant select on column unstuck.tools.queue_ttl to authenticated;
 grant select on column unstuck.tools.refund_rule to anon;
+grant select on column unstuck.tools.refund_rule to authenticated;
 grant select on column unstuck.tools.run_timeout to anon;
+grant select on column unstuck.tools.run_timeout to authenticated;
 grant select on column unstuck.tools.start_timeout to anon;
+grant select on column unstuck.tools.start_timeout to authenticated;
 grant select on column unstuck.tools.step_order to anon;
+grant select on column unstuck.tools.step_order to authenticated;
 grant select on column unstuck.tools.table_name to anon;
+grant select on column unstuck.tools.table_name to authenticated;
 grant select on column unstuck.tools.tool to anon;
+grant select on column unstuck.tools.tool to authenticated;
 grant select on column unstuck.tools.user_cancel_running to anon;
+grant select on column unstuck.tools.user_cancel_running to authenticated;
 grant execute on function public.cleanup_all_stale_ai_jobs() to service_role;
 grant execute on function public.consume_upscaler_credits(uuid,bigint,text) to service_role;
 grant execute on function public.credit_grant_v1(uuid,bigint,text,text) to service_role;
 grant execute on function public.has_role(uuid,unstuck.app_role) to authenticated;
 grant execute on function public.has_role(uuid,unstuck.app_role) to service_role;
 grant execute on function public.refund_upscaler_credits(uuid,bigint,text) to service_role;
+grant execute on function unstuck.admin_log_read_v1(uuid,bigint,text,text,integer) to service_role;
+grant execute on function unstuck.alerts_due_v1(integer,integer,integer,integer) to service_role;
 grant execute on function unstuck.cleanup_all_stale_ai_jobs() to service_role;
 grant execute on function unstuck.consume_upscaler_credits(uuid,bigint,text) to service_role;
+grant execute on function unstuck.credit_grant_admin_v1(uuid,uuid,bigint,text,text) to service_role;
 grant execute on function unstuck.credit_grant_v1(uuid,bigint,text,text) to service_role;
 grant execute on function unstuck.deployment_alarm_v1() to service_role;
 grant execute on function unstuck.doctor_v1() to service_role;
@@ -12226,20 +14334,29 @@ grant execute on function unstuck.generations_stale_v1(integer) to service_role;
 grant execute on function unstuck.has_role(uuid,unstuck.app_role) to authenticated;
 grant execute on function unstuck.has_role(uuid,unstuck.app_role) to service_role;
 grant execute on function unstuck.health_v1() to service_role;
+grant execute on function unstuck.health_v2() to service_role;
 grant execute on function unstuck.job_cancel_admin_v1(uuid,text,uuid,text) to service_role;
 grant execute on function unstuck.job_cancel_v1(uuid,text,uuid) to service_role;
 grant execute on function unstuck.job_enqueue_v1(uuid,uuid,text,text,jsonb,text,jsonb) to service_role;
 grant execute on function unstuck.job_enqueue_v2(uuid,uuid,text,text,jsonb,text,jsonb,boolean,bigint,jsonb,boolean) to service_role;
 grant execute on function unstuck.job_get_v1(uuid,uuid,text,text) to service_role;
-grant execute on function unstuck.job_requeue_v1(uuid,text,uuid,boolean,uuid) to service_role;
+grant execute on function unstuck.job_requeue_v1(uuid,text,uuid,boolean,uuid,text) to service_role;
+grant execute on function unstuck.jobs_cancel_many_v1(uuid,jsonb,integer,text) to service_role;
+grant execute on function unstuck.jobs_requeue_many_v1(uuid,jsonb,integer,text) to service_role;
 grant execute on function unstuck.jobs_sweep_v1(bigint,integer) to service_role;
+grant execute on function unstuck.message_sent_v1(uuid,boolean,integer) to service_role;
+grant execute on function unstuck.metrics_v1() to service_role;
 grant execute on function unstuck.order_quote_v1(text,jsonb,integer,uuid,jsonb) to service_role;
+grant execute on function unstuck.prices_change_v1(uuid,jsonb,text) to service_role;
 grant execute on function unstuck.provider_alarm_v1(text,text,text,text,text) to service_role;
+grant execute on function unstuck.provider_balance_v1(text,jsonb) to service_role;
+grant execute on function unstuck.providers_change_v1(uuid,jsonb,text) to service_role;
 grant execute on function unstuck.purchase_checkout_v1(uuid,text) to service_role;
 grant execute on function unstuck.purchase_record_v1(text,jsonb) to service_role;
 grant execute on function unstuck.queue_check_v1(text) to service_role;
 grant execute on function unstuck.refund_upscaler_credits(uuid,bigint,text) to service_role;
 grant execute on function unstuck.session_cancel_v1(uuid,text,uuid[]) to service_role;
+grant execute on function unstuck.settings_compared_v1(text[]) to service_role;
 grant execute on function unstuck.step_cancelled_v1(uuid,integer,text) to service_role;
 grant execute on function unstuck.step_checked_v1(uuid,integer,bigint,text) to service_role;
 grant execute on function unstuck.step_claim_v1(text,integer) to service_role;
@@ -12258,9 +14375,12 @@ grant execute on function unstuck.steps_get_v1(uuid) to service_role;
 grant execute on function unstuck.steps_waiting_v1(text) to service_role;
 grant execute on function unstuck.sweep_begin_v1(text) to service_role;
 grant execute on function unstuck.sweep_end_v1(bigint,integer,integer,bigint) to service_role;
+grant execute on function unstuck.tools_change_v1(uuid,jsonb,text) to service_role;
 grant execute on function unstuck.user_active_v1(uuid) to service_role;
 grant execute on function unstuck.user_erase_v1(uuid,uuid,text) to service_role;
 grant execute on function unstuck.user_heal_v1(uuid) to service_role;
+grant execute on function unstuck.user_show_v1(uuid,uuid) to service_role;
+grant execute on function unstuck.users_find_v1(uuid,text) to service_role;
 grant execute on function unstuck.webhook_applied_v1(bigint) to service_role;
 grant execute on function unstuck.webhook_record_v1(text,uuid,integer,bigint,text,text,jsonb) to service_role;
 grant execute on function unstuck.webhook_record_v2(text,uuid,integer,bigint,text,text,jsonb) to service_role;
@@ -12282,10 +14402,18 @@ grant execute on function unstuck_private.seconds_between(timestamp with time zo
 grant execute on function unstuck_private.seconds_between(timestamp with time zone,timestamp with time zone) to service_role;
 grant execute on function unstuck_private.status_word(text,text) to authenticated;
 grant execute on function unstuck_private.status_word(text,text) to service_role;
+grant execute on function unstuck_private.visible_costs() to authenticated;
+grant execute on function unstuck_private.visible_costs() to service_role;
+grant execute on function unstuck_private.visible_errors() to authenticated;
+grant execute on function unstuck_private.visible_errors() to service_role;
 grant execute on function unstuck_private.visible_hours() to authenticated;
 grant execute on function unstuck_private.visible_hours() to service_role;
 grant execute on function unstuck_private.visible_load() to authenticated;
 grant execute on function unstuck_private.visible_load() to service_role;
+grant execute on function unstuck_private.visible_money() to authenticated;
+grant execute on function unstuck_private.visible_money() to service_role;
+grant execute on function unstuck_private.visible_outcomes() to authenticated;
+grant execute on function unstuck_private.visible_outcomes() to service_role;
 grant execute on function unstuck_private.visible_positions() to authenticated;
 grant execute on function unstuck_private.visible_positions() to service_role;
 grant execute on function unstuck_private.visible_violations() to authenticated;
@@ -12350,6 +14478,9 @@ grant select on table unstuck.jobs to authenticated;
 grant select on table unstuck.jobs to service_role;
 grant select on table unstuck.jobs_by_hour to authenticated;
 grant select on table unstuck.jobs_by_hour to service_role;
+grant select on table unstuck.messages_owed to service_role;
+grant select on table unstuck.money_by_day to authenticated;
+grant select on table unstuck.money_by_day to service_role;
 grant select on table unstuck.my_balance to authenticated;
 grant select on table unstuck.my_balance to service_role;
 grant select on table unstuck.open_debts to authenticated;
@@ -12360,8 +14491,12 @@ grant select on table unstuck.projection_errors to service_role;
 grant select on table unstuck.projections to service_role;
 grant select on table unstuck.provider_alarms to authenticated;
 grant select on table unstuck.provider_alarms to service_role;
+grant select on table unstuck.provider_errors to authenticated;
+grant select on table unstuck.provider_errors to service_role;
 grant select on table unstuck.provider_load to authenticated;
 grant select on table unstuck.provider_load to service_role;
+grant select on table unstuck.provider_outcomes to authenticated;
+grant select on table unstuck.provider_outcomes to service_role;
 grant select on table unstuck.providers to authenticated;
 grant select on table unstuck.providers to service_role;
 grant select on table unstuck.purchases to authenticated;
@@ -12374,10 +14509,11 @@ grant select on table unstuck.replicate_tasks to service_role;
 grant select on table unstuck.retention to service_role;
 grant select on table unstuck.signup_bonus to service_role;
 grant select on table unstuck.sweeps to service_role;
+grant select on table unstuck.tool_costs to authenticated;
+grant select on table unstuck.tool_costs to service_role;
 grant select on table unstuck.tool_prices to anon;
 grant select on table unstuck.tool_prices to authenticated;
 grant select on table unstuck.tool_prices to service_role;
-grant select on table unstuck.tools to authenticated;
 grant select on table unstuck.tools to service_role;
 grant delete, insert, select, update on table unstuck.upscaler_jobs to authenticated;
 grant select on table unstuck.upscaler_jobs to service_role;

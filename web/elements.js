@@ -17,11 +17,28 @@ export function h(tag, attributes = {}, ...children) {
     : document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (isNothing(value)) continue;
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    if (name.startsWith("on")) listen(element, name.slice(2), value);
     else element.setAttribute(name, value === true ? "" : String(value));
   }
   element.append(...children.flat(3).filter((child) => !isNothing(child)));
   return element;
+}
+
+/** What each element does on which event. */
+const listeners = new WeakMap();
+
+function listen(element, type, listener) {
+  listeners.set(element, { ...listeners.get(element), [type]: listener });
+  element.addEventListener(type, hear);
+}
+
+const hear = (event) => listeners.get(event.currentTarget)?.[event.type]?.(event);
+
+/** Gives an element the listeners of another that it becomes. */
+export function takeListeners(element, other) {
+  const own = listeners.get(other) ?? {};
+  listeners.set(element, own);
+  for (const type of Object.keys(own)) element.addEventListener(type, hear);
 }
 
 const isNothing = (value) => value === false || value === null || value === undefined;
@@ -54,6 +71,12 @@ export function problem(text) {
   return h("p", { class: "problem", role: "alert" }, text);
 }
 
+/** A link within the pages or, where it leads elsewhere, in a tab of its own. */
+export function link(href, content, attributes = {}) {
+  const away = href.startsWith("/") ? {} : { target: "_blank", rel: "noopener" };
+  return h("a", { class: "link", href, ...away, ...attributes }, content);
+}
+
 /** The top of a page, with what stands at its end. */
 export function topBar(...end) {
   return h("header", { class: "top" }, brand(), h("div", { class: "top-end" }, end));
@@ -84,28 +107,4 @@ export function toast(text, kind = "good") {
   const box = h("div", { class: `toast ${kind}` }, mark, h("span", {}, text));
   toasts.append(box);
   setTimeout(() => box.remove(), TOAST_MS);
-}
-
-/** Asks before something that cannot be undone; resolves to whether the person agreed. */
-export function confirmed(title, text, action) {
-  return new Promise((resolve) => {
-    const close = (value) => () => dialog.close(value);
-    const onclose = () => {
-      dialog.remove();
-      resolve(dialog.returnValue === "yes");
-    };
-    const buttons = [
-      button(t("keep"), close("no"), "", { autofocus: true }),
-      button(action, close("yes"), "danger"),
-    ];
-    const dialog = h(
-      "dialog",
-      { "aria-labelledby": "ask-title", "aria-describedby": "ask-text", onclose },
-      h("h2", { id: "ask-title" }, title),
-      h("p", { id: "ask-text" }, text),
-      h("div", { class: "actions" }, buttons),
-    );
-    document.body.append(dialog);
-    dialog.showModal();
-  });
 }

@@ -48,6 +48,7 @@ export function explain({ code, message, details }) {
 
 /** Why there is nothing to show: an empty list would say that all is well. */
 export function unread({ message, code }) {
+  if (/Failed to fetch|NetworkError|Load failed/.test(message)) return t("error_network");
   return t("read_failed", { why: message || code || t("error_network") });
 }
 

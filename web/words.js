@@ -5,7 +5,7 @@ const wanted = navigator.languages.map((name) => name.slice(0, 2));
 export const language = wanted.find((name) => LANGUAGES.includes(name)) ?? "en";
 document.documentElement.lang = language;
 
-const { words } = await import(`./words/${language}.js`);
+const words = { ...(await import(`./words/${language}.js`)).words };
 const plural = new Intl.PluralRules(language);
 const numbers = new Intl.NumberFormat(language);
 
@@ -26,5 +26,8 @@ t.maybe = (key, parameters = {}) => {
   const text = typeof entry === "string" ? entry : (entry[form] ?? entry.other);
   return text.replace(/\{(\w+)\}/g, (_, name) => shown(parameters[name]));
 };
+
+/** Adds the words of one page. */
+t.add = (more) => Object.assign(words, more);
 
 const shown = (value) => (typeof value === "number" ? number(value) : String(value ?? ""));

@@ -1,4 +1,4 @@
-// An admin cancels a running job by clicking, and looks at what is left of it.
+// An admin cancels a running job by clicking, and looks at what is left of it on its own page.
 
 import { given, open, tell } from "./tab.mjs";
 
@@ -17,10 +17,13 @@ const toast = await tab.locator(".toast").innerText();
 await tab.locator(`tr[data-job="${given.job}"][data-status=cancelled]`).waitFor();
 const after = await row.innerText();
 const buttons = await row.locator("[data-cancel]").count();
-await row.locator("td .link").first().click();
-const drawer = tab.locator(".drawer");
-await drawer.locator("tbody tr").first().waitFor();
-const history = await drawer.innerText();
-await tab.getByRole("button", { name: "Close" }).click();
 const health = await tab.locator(".health").innerText();
-await tell({ before, finished, colour, question, toast, after, buttons, history, health });
+await row.locator("a.link").first().click();
+await tab.waitForURL(`**/admin/jobs/${given.job}`);
+await tab.locator("tr[data-event=job_cancelled]").waitFor();
+const history = await tab.locator("main").innerText();
+await tab.goBack();
+await row.waitFor();
+const address = await tab.evaluate(() => location.pathname);
+const seen = { before, finished, colour, question, toast, after, buttons, history, health };
+await tell({ ...seen, address });

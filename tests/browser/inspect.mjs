@@ -77,8 +77,19 @@ for (const colorScheme of ["light", "dark"]) {
   await look(admin, `question, ${colorScheme}`);
   await admin.getByRole("button", { name: "Back" }).click();
   await admin.locator("td .link").first().click();
-  await admin.locator(".drawer tbody tr").first().waitFor();
-  await look(admin, `history of a job, ${colorScheme}`);
+  await admin.locator("tr[data-event]").first().waitFor();
+  await look(admin, `a job, ${colorScheme}`);
+  await admin.locator(".page-head a.link").first().click();
+  await admin.locator("[data-balance]").waitFor();
+  await look(admin, `a user, ${colorScheme}`);
+  await admin.locator("[data-grant]").click();
+  await look(admin, `credits to give, ${colorScheme}`);
+  await admin.getByRole("button", { name: "Back" }).click();
+  for (const name of ["Money", "Providers", "Tools", "Log"]) {
+    await admin.getByRole("link", { name, exact: true }).click();
+    await admin.locator("h1", { hasText: name }).waitFor();
+    await look(admin, `${name}, ${colorScheme}`);
+  }
   await admin.context().close();
 }
 await tell({ looked, findings });

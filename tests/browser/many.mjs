@@ -1,22 +1,37 @@
-// An admin filters, and cancels everything live that matches.
+// An admin filters, and cancels everything live that matches: all of it, or until they stop it.
 
 import { given, open, tell } from "./tab.mjs";
 
 const tab = await open("/admin", { email: "admin1@example.com" });
-const all = tab.locator("tbody tr[data-job]");
-await all.first().waitFor();
-const everybody = await all.count();
+await tab.locator(".jobs tr[data-job]").first().waitFor();
+const total = () => tab.locator("[data-total]").getAttribute("data-total");
+const everybody = Number(await total());
 await tab.getByLabel("User").fill(given.user);
 await tab.keyboard.press("Enter");
-await tab.waitForFunction(
-  (count) => document.querySelectorAll(".jobs tbody tr[data-job]").length < count,
-  everybody,
-);
-const matching = await tab.locator(".jobs tbody tr[data-job]").count();
+await tab.locator(`[data-total="${given.count}"]`).waitFor();
+const matching = Number(await total());
+const address = new URL(tab.url()).search;
 await tab.getByRole("button", { name: "Cancel all that match" }).click();
-const question = await tab.getByRole("dialog").innerText();
-await tab.getByRole("button", { name: /^Cancel \d+ jobs?$/ }).click();
-const toast = await tab.locator(".toast").innerText();
-await tab.getByLabel("Status").selectOption("live");
-await tab.getByText("No job matches.").waitFor();
-await tell({ everybody, matching, question, toast });
+const dialog = tab.getByRole("dialog");
+const question = await dialog.innerText();
+await dialog.getByLabel("Reason").fill("an outage");
+if (given.count >= 50) await dialog.getByLabel(/^Type/).fill(String(given.count));
+const asked = [];
+await tab.route("**/functions/v1/admin-cancel-job/many", async (route) => {
+  asked.push(route.request().postDataJSON());
+  if (asked.length === given.stopIn) await dialog.getByRole("button", { name: "Stop" }).click();
+  await route.continue();
+});
+await dialog.getByRole("button", { name: /^Cancel \d+ jobs?$/ }).click();
+await dialog.getByRole("button", { name: "Close" }).waitFor();
+const end = await dialog.locator("[data-done]").innerText();
+const done = Number(await dialog.locator("[data-done]").getAttribute("data-done"));
+await dialog.getByRole("button", { name: "Close" }).click();
+await tab.locator(".jobs").waitFor();
+const fields = asked.map(({ filter, limit, reason }) => ({
+  ids: filter.ids.length,
+  userId: filter.userId,
+  limit,
+  reason,
+}));
+await tell({ everybody, matching, address, question, end, done, fields });

@@ -122,6 +122,24 @@ for (const [colorScheme, name] of [
   await admin.locator("tr[data-job]").first().waitFor();
   await admin.locator(".chart rect").first().waitFor();
   await save(admin, name);
+  await admin.goto("/admin/jobs?status=completed");
+  await admin.locator("tr[data-job] a.link").first().click();
+  await admin.locator(".pair img").last().waitFor();
+  await admin.waitForLoadState("networkidle");
+  await save(admin, `${name}-job`);
+  await admin.goto("/admin/money");
+  await admin.locator(".view .panel").nth(1).waitFor();
+  await save(admin, `${name}-money`);
+  const pocket = await open("/admin", {
+    email: "admin1@example.com",
+    colorScheme,
+    viewport: { width: 390, height: 844 },
+    deviceScaleFactor: 2,
+    isMobile: true,
+    hasTouch: true,
+  });
+  await pocket.locator("tr[data-job]").first().waitFor();
+  await save(pocket, `${name}-phone`);
 }
 await tell({});
 // The clients of the others still ask for their jobs.

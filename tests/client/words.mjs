@@ -6,11 +6,14 @@ const root = new URL("../../", import.meta.url);
 const words = new URL("web/words/", root);
 const functions = new URL("functions/", root);
 
+/** The words of both pages, and those of the admin page alone. */
 const languages = {};
-for (const file of readdirSync(words)) {
-  const module = await import(new URL(file, words));
-  languages[file.replace(".js", "")] = Object.keys(module.words);
-}
+for (const folder of [words, new URL("admin/", words)])
+  for (const file of readdirSync(folder).filter((name) => name.endsWith(".js"))) {
+    const module = await import(new URL(file, folder));
+    const language = file.replace(".js", "");
+    languages[language] = [...(languages[language] ?? []), ...Object.keys(module.words)];
+  }
 
 const tools = {};
 for (const tool of readdirSync(functions)) {

@@ -97,10 +97,11 @@ fn health_is_asked_of_the_database_every_five_seconds_and_no_more() {
               number int generated always as identity,
               at timestamptz default clock_timestamp()
             );
-            alter function unstuck.health_v1() rename to health_before;
-            create function unstuck.health_v1()
+            alter function unstuck.health_v2() rename to health_before;
+            create function unstuck.health_v2()
             returns table (
-              last_sweep_seconds int, stuck int, violations int, wrong_deployment boolean
+              last_sweep_seconds int, stuck int, violations int, edge_seconds int,
+              sql_seconds int, queues_seconds int, degraded jsonb, wrong_deployment boolean
             )
             language plpgsql security definer set search_path = '' as $$
             begin
@@ -109,7 +110,7 @@ fn health_is_asked_of_the_database_every_five_seconds_and_no_more() {
               perform pg_sleep(0.3);
               return next;
             end $$;
-            grant execute on function unstuck.health_v1() to service_role";
+            grant execute on function unstuck.health_v2() to service_role";
         world.db().exec(recorder).await;
         let mut told = std::collections::BTreeSet::new();
         let twice = async || {
@@ -124,8 +125,8 @@ fn health_is_asked_of_the_database_every_five_seconds_and_no_more() {
         assert!(apart >= 5.0, "asked {times} times, {apart} s apart: {told:?}");
         // The answer before may be told at first.
         assert!(told.len() as i64 <= times + 1, "asked {times} times: {told:?}");
-        let usual = "drop function unstuck.health_v1();
-            alter function unstuck.health_before() rename to health_v1;
+        let usual = "drop function unstuck.health_v2();
+            alter function unstuck.health_before() rename to health_v2;
             drop table unstuck.asked";
         world.db().exec(usual).await;
     });

@@ -41,7 +41,7 @@ fn workers_of_another_deployment_do_nothing_until_the_database_is_theirs() {
         order.assert_completed(world).await;
         let gone = "delete from unstuck_private.deployment_alarms";
         world.db().exec(gone).await;
-        let seen = world.db().ask("health_v1", json!({})).await;
+        let seen = world.db().ask("health_v2", json!({})).await;
         assert_eq!(seen["wrong_deployment"], false);
     });
 }

@@ -1,8 +1,12 @@
 //! End to end: every function as released, in workerd, on a real Postgres, before stand-ins for
 //! Supabase and the providers.
 
+mod acts;
 mod admin_cancel_job;
 mod admin_retry_job;
+mod admin_settings;
+mod admin_users;
+mod alerts;
 mod auth;
 mod bench_world;
 mod browser;
@@ -23,8 +27,10 @@ mod hosts;
 mod identity;
 mod kills;
 mod leaving;
+mod metrics;
 mod misbehaviour;
 mod one_address;
+mod operator;
 mod placed_run;
 mod platform;
 mod process_generation_tasks_banana;

@@ -24,13 +24,14 @@ const NAMED: [&str; 7] = [
 ];
 
 /// Only `flow::finalise` calls these: they finish, fail or cancel.
-const ENDING: [&str; 9] = [
+const ENDING: [&str; 10] = [
     "step_complete_v2",
     "step_fail_v1",
     "step_checked_v1",
     "step_requeue_v1",
     "job_cancel_v1",
     "job_cancel_admin_v1",
+    "jobs_cancel_many_v1",
     "session_cancel_v1",
     "generation_retry_v1",
     "generations_stale_v1",

@@ -39,8 +39,12 @@ async fn only_the_service_calls_a_function() {
         "number_or_null",
         "seconds_between",
         "status_word",
+        "visible_costs",
+        "visible_errors",
         "visible_hours",
         "visible_load",
+        "visible_money",
+        "visible_outcomes",
         "visible_positions",
         "visible_violations",
     ];

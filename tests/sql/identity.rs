@@ -32,7 +32,7 @@ async fn alarms(db: &Session) -> Vec<Value> {
 }
 
 async fn is_wrong(db: &Session) -> Value {
-    db.ask("health_v1", json!({})).await["wrong_deployment"].clone()
+    db.ask("health_v2", json!({})).await["wrong_deployment"].clone()
 }
 
 #[tokio::test]

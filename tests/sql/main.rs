@@ -2,6 +2,7 @@
 //! once; random lists of calls beside a model.
 
 mod active;
+mod alerts;
 mod audit;
 mod by_hand;
 mod cancel;
@@ -24,9 +25,11 @@ mod learned_limit;
 mod legacy;
 mod line;
 mod locked;
+mod metrics;
 mod model;
 mod multi_step;
 mod operations;
+mod operators;
 mod pg_cron;
 mod prices;
 mod purchases;

@@ -428,7 +428,7 @@ async fn a_debt_stops_a_paid_retry_and_no_free_one() {
 #[tokio::test]
 async fn each_change_of_a_price_is_kept_with_who_when_from_and_to() {
     let db = without_rules().await;
-    db.exec("delete from admin_log").await;
+    let before = db.int("select coalesce(max(id), 0) from admin_log").await;
     let admin = db.admin().await;
     db.exec(&rule(UPSCALER, 1, &json!({ "version": "pro" }), (90, "job", None))).await;
     db.exec(&format!(
@@ -440,8 +440,11 @@ async fn each_change_of_a_price_is_kept_with_who_when_from_and_to() {
          delete from tool_prices"
     ))
     .await;
-    let log =
-        db.rows("select actor, act, subject, \"from\", \"to\" from admin_log order by id").await;
+    let log = format!(
+        "select actor, act, subject, \"from\", \"to\" from admin_log
+         where id > {before} and act = 'price_changed' order by id"
+    );
+    let log = db.rows(&log).await;
     let rule = |credits: i64, note: Value| {
         json!({ "position": 1, "matches": { "version": "pro" }, "credits": credits,
             "priced_per": "job", "quantity": null, "note": note, "credits_min": null })

@@ -114,7 +114,8 @@ async fn health_reads_what_the_last_sweep_stored() {
         json!({ "p_sweep_id": sweep, "p_delivered": 1, "p_cleaned": 2, "p_refunded_credits": 60 });
     assert_eq!(
         db.ask("sweep_end_v1", end).await,
-        json!({ "stuck": 0, "violations": 0, "remaining": 0 })
+        json!({ "stuck": 0, "violations": 0, "remaining": 0, "ping_queues": true,
+            "ask_balances": true })
     );
     let row = db.row("select * from sweeps").await;
     assert_has!(row, { "delivered": 1, "cleaned": 2, "refunded_credits": 60 });
@@ -123,7 +124,9 @@ async fn health_reads_what_the_last_sweep_stored() {
     db.age(job, "16 minutes").await;
     db.set_job(job, "credits_charged = 59").await;
     let sweep = db.ask("sweep_begin_v1", json!({ "p_source": "http" })).await["sweep_id"].clone();
-    assert_eq!(db.end_sweep(&sweep).await, json!({ "stuck": 1, "violations": 1, "remaining": 1 }));
+    let ended = json!({ "stuck": 1, "violations": 1, "remaining": 1, "ping_queues": false,
+        "ask_balances": false });
+    assert_eq!(db.end_sweep(&sweep).await, ended, "both were asked for a moment ago");
     db.exec("update sweeps set finished_at = finished_at - interval '5 minutes'").await;
     let health = db.health().await;
     assert!(health["last_sweep_seconds"].as_i64().unwrap() >= 300);

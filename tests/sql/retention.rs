@@ -404,6 +404,7 @@ begin
   update job_events set at = at - interval '1 day';
   update cancelled_requests set at = at - interval '1 day';
   update webhook_inbox set received_at = received_at - interval '1 day';
+  update unstuck_private.ended_by_minute set minute = minute - interval '1 day';
   update sweeps set started_at = started_at - interval '1 day', finished_at = finished_at
   - interval '1 day';
   set local session_replication_role = origin;

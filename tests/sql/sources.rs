@@ -8,7 +8,7 @@ use xtask::migration::source::{Kind, Source};
 use super::schema::{assert_same, dump};
 
 /// Internal functions that run with their owner's rights, and why they must.
-const DEFINERS: [(&str, &str); 12] = [
+const DEFINERS: [(&str, &str); 16] = [
     ("caller_balance", "the wallet is no table that a user reads"),
     ("caller_positions", "a position counts the jobs of others"),
     ("host_row_changed", "a page of the app writes its own row, never our tables"),
@@ -17,8 +17,12 @@ const DEFINERS: [(&str, &str); 12] = [
     ("legacy_job_update", "an older client writes a view, never the table"),
     ("may_see", "policies ask it, and a user does not read everybody's roles"),
     ("project", "a transaction ends as its caller, who writes no table"),
+    ("visible_costs", "what we pay is for admins alone"),
+    ("visible_errors", "an admin's numbers are of everybody's jobs"),
     ("visible_hours", "an admin's numbers are of everybody's jobs"),
     ("visible_load", "an admin's numbers are of everybody's jobs"),
+    ("visible_money", "an admin's numbers are of everybody's credits"),
+    ("visible_outcomes", "an admin's numbers are of everybody's jobs"),
     ("visible_positions", "a position counts the jobs of others"),
     ("visible_violations", "an admin's list is of everybody's rows"),
 ];

@@ -1,58 +1,198 @@
-// Cancels every live job that matches the filters.
+// Cancels or retries every job that matches the filters. What is asked names the filter and the
+// server's own count; a hundred jobs go with each call, and between two calls it can be stopped. A
+// job that comes later is not meant, and one that no longer matches is left alone.
 
-import { confirmed, toast } from "../elements.js";
-import { number } from "../format.js";
+import { button, h, toast } from "../elements.js";
+import { number, unread } from "../format.js";
 import { supabase } from "../project.js";
 import { t } from "../words.js";
-import { LIVE } from "./filters.js";
+import { call, reasonField, refusal } from "./ask.js";
+import { filterInWords, LIVE } from "./filters.js";
+import { rows } from "./view.js";
 
-const JOBS_MAX = 500;
-const AT_ONCE = 4;
-const COLUMNS = "id, tool, credits_charged, credits_refunded";
+const AT_ONCE = 100;
+/** From this many jobs on the number must be typed. */
+const TYPED_FROM = 50;
+const STATUSES = { cancel: LIVE, retry: ["failed"] };
 
-/** Asks first; returns whether anything was tried. `cancelOne(job)` calls the function. */
-export async function cancelMatching(filters, cancelOne, button) {
-  const { data: jobs, error } = await filters
-    .apply(supabase.from("jobs").select(COLUMNS))
-    .in("status", LIVE)
-    .order("created_at")
-    .limit(JOBS_MAX);
-  if (error) {
-    toast(t("error_network"), "bad");
-    return false;
-  }
-  if (jobs.length === 0 || !(await agreed(jobs))) return false;
-  button.disabled = true;
-  const { cancelled, refunded } = await cancelEach(jobs, cancelOne);
-  const text = t("jobs_cancelled", { n: cancelled, credits: number(refunded) });
-  toast(text, cancelled === jobs.length ? "good" : "bad");
-  return true;
+/** Resolves to whether anything was tried. `matching(chosen, columns, options)` is a query. */
+export async function changeMatching({ act, chosen, matching }) {
+  const among = (columns, options) =>
+    matching(chosen, columns, options).in("status", STATUSES[act]);
+  const { data, count, error } = await among("created_at", { count: "exact" })
+    .order("created_at", { ascending: false })
+    .limit(1);
+  if (error) toast(unread(error), "bad");
+  else if (!count) toast(t(`none_to_${act}`), "bad");
+  else return carryOut({ act, chosen, among, count, newest: data[0].created_at });
+  return false;
 }
 
-function agreed(jobs) {
-  const n = jobs.length;
-  const paid = jobs.reduce((sum, job) => sum + job.credits_charged - job.credits_refunded, 0);
-  const text = t("ask_cancel_many_text", { n: paid });
-  return confirmed(t("ask_cancel_many", { n }), text, t("ask_cancel_many_yes", { n }));
+function carryOut(asked) {
+  return new Promise((resolve) => {
+    const run = { done: 0, left: 0, credits: 0, refused: 0, stopped: false, tried: false };
+    run.own = new Set();
+    const { dialog, form } = question(asked, () => resolve(run.tried));
+    form.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      const { reason } = Object.fromEntries(new FormData(form));
+      run.tried = true;
+      const shown = progress(asked, run, () => dialog.close());
+      form.replaceWith(shown.element);
+      const failure = await inTurns(asked, run, reason.trim(), shown.draw);
+      shown.end(failure);
+    });
+    // While it is at work, Escape stops it and does not hide it.
+    dialog.addEventListener("cancel", (event) => {
+      if (run.tried && !run.over) event.preventDefault();
+      run.stopped = true;
+    });
+    document.body.append(dialog);
+    dialog.showModal();
+  });
 }
 
-async function cancelEach(jobs, cancelOne) {
-  const queue = [...jobs];
-  let [cancelled, refunded] = [0, 0];
-  const worker = async () => {
-    for (let job = queue.pop(); job; job = queue.pop()) {
-      const { ok, answer, retryAfter } = await cancelOne(job);
-      if (answer.code === "rate_limited") {
-        // An admin has so many calls a minute: the rest follows after the pause.
-        queue.push(job);
-        const pauseMs = Math.max(1, retryAfter) * 1000;
-        await new Promise((resolve) => setTimeout(resolve, pauseMs));
-      } else if (ok) {
-        cancelled += 1;
-        refunded += answer.refundedCredits;
-      }
+/** Goes from the newest to the oldest; resolves to the refusal that ended it, if one did. */
+async function inTurns({ act, chosen, among, newest }, run, reason, draw) {
+  const settled = new Set();
+  let from = newest;
+  while (!run.stopped) {
+    const page = await nextPage({ act, among, from, settled, run }).catch((error) => error);
+    if (!Array.isArray(page)) return { message: unread(page) };
+    if (page.length === 0) return null;
+    const ids = page.map(({ id }) => id);
+    const filter = { ...plain(act, chosen), ids };
+    const asked = { filter, limit: ids.length, reason };
+    const { ok, answer, retryAfter } = await call(`admin-${act}-job/many`, asked);
+    if (answer.code === "rate_limited") {
+      await new Promise((resolve) => setTimeout(resolve, Math.max(1, retryAfter) * 1000));
+      continue;
     }
+    if (!ok) return answer;
+    const { done, refused, refundedCredits = 0 } = answer;
+    run.done += done;
+    run.credits += refundedCredits;
+    run.refused += refused.length;
+    for (const { jobId } of refused) settled.add(jobId);
+    // What the time of the call did not suffice for comes with the next one.
+    if (done + refused.length === ids.length) from = page.at(-1).created_at;
+    if (done + refused.length === 0) for (const id of ids) settled.add(id);
+    for (const id of ids) run.own.add(id);
+    draw();
+  }
+  return null;
+}
+
+/** The next jobs that are not settled yet: what was refused still matches. */
+async function nextPage({ act, among, from, settled, run }) {
+  for (let skipped = 0; ; skipped += AT_ONCE) {
+    const found = await rows(
+      among("id, created_at")
+        .lte("created_at", from)
+        .order("created_at", { ascending: false })
+        .order("id")
+        .range(skipped, skipped + AT_ONCE - 1),
+    );
+    if (act === "retry") await settleRetried(found, settled, run);
+    const fresh = found.filter(({ id }) => !settled.has(id));
+    if (fresh.length > 0 || found.length < AT_ONCE) return fresh;
+  }
+}
+
+/** A job that was retried is not retried a second time. */
+async function settleRetried(found, settled, run) {
+  const ids = found.map(({ id }) => id).filter((id) => !settled.has(id));
+  if (ids.length === 0) return;
+  const retries = await rows(supabase.from("jobs").select("retry_of").in("retry_of", ids));
+  for (const { retry_of: id } of retries) {
+    if (!settled.has(id) && !run.own.has(id)) run.refused += 1;
+    settled.add(id);
+  }
+}
+
+/** What the function checks once more by itself. */
+function plain(act, { status, tool, provider, error, user }) {
+  const own = STATUSES[act].includes(status) ? status : undefined;
+  return { tool, provider, status: own, userId: user, errorCode: error };
+}
+
+function question({ act, chosen, count: n }, onclose) {
+  const words = filterInWords(chosen);
+  const typed = h("input", {
+    name: "typed",
+    required: true,
+    inputmode: "numeric",
+    pattern: String(n),
+    autocomplete: "off",
+  });
+  const typing = h("label", { class: "field" }, t("type_number", { n }), typed);
+  const reason = reasonField();
+  const form = h(
+    "form",
+    {},
+    h("h2", { id: "ask-title" }, t(`ask_${act}_many`, { n })),
+    h(
+      "p",
+      { class: "ask-text muted", id: "ask-text" },
+      words ? t("many_matching", { filter: words }) : t("many_everybody"),
+    ),
+    h(
+      "label",
+      { class: "field" },
+      t("field_reason"),
+      h("textarea", { name: reason.name, required: true, rows: 2, maxlength: 500 }),
+    ),
+    n >= TYPED_FROM && typing,
+    h(
+      "div",
+      { class: "actions" },
+      button(t("keep"), () => dialog.close()),
+      h(
+        "button",
+        { type: "submit", class: `button ${act === "cancel" ? "danger" : "primary"}` },
+        t(`ask_${act}_many_yes`, { n }),
+      ),
+    ),
+  );
+  const closed = () => {
+    dialog.remove();
+    onclose();
   };
-  await Promise.all(Array.from({ length: AT_ONCE }, worker));
-  return { cancelled, refunded };
+  const attributes = { "aria-labelledby": "ask-title", onclose: closed, class: "bulk" };
+  const dialog = h("dialog", attributes, form);
+  return { dialog, form };
+}
+
+/** The bar, what was done so far, and the button that stops. */
+function progress({ act, count }, run, close) {
+  const bar = h("progress", { max: count, value: 0, "aria-label": t("progress") });
+  const said = h("p", { class: "ask-text", role: "status", "data-done": 0 });
+  const stop = button(t("stop"), () => {
+    run.stopped = true;
+    stop.disabled = true;
+    stop.textContent = t("stopping");
+  });
+  const draw = () => {
+    bar.value = run.done + run.refused;
+    said.dataset.done = run.done;
+    said.textContent = t("many_so_far", { n: run.done, of: count });
+  };
+  const title = h("h2", { id: "ask-title" }, t(`${act}_many_title`));
+  const actions = h("div", { class: "actions" }, stop);
+  const element = h("div", {}, title, bar, said, actions);
+  const end = (failure) => {
+    run.over = true;
+    draw();
+    const lines = [t(`${act}_many_done`, { n: run.done, of: number(count), credits: run.credits })];
+    if (run.stopped) lines.push(t("many_stopped"));
+    if (run.refused > 0) lines.push(t("many_refused", { n: run.refused }));
+    if (failure) lines.push(t("many_failed", { why: refusal(failure) }));
+    said.textContent = lines.join(" ");
+    if (failure) said.className = "problem";
+    const closing = button(t("close"), close, "primary");
+    actions.replaceChildren(closing);
+    closing.focus();
+  };
+  draw();
+  return { element, draw, end };
 }

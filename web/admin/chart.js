@@ -2,11 +2,14 @@
 // screen reader the same.
 
 import { h, problem } from "../elements.js";
-import { number } from "../format.js";
-import { supabase } from "../project.js";
+import { number, unread } from "../format.js";
 import { language, t } from "../words.js";
 
-const [WIDTH, LEFT, TOP, HIGH, DEEP, LABELS] = [1240, 34, 8, 112, 36, 22];
+const [LEFT, TOP, HIGH, DEEP, LABELS] = [34, 8, 112, 36, 22];
+/** The drawing is as wide as the screen has room, so that its text stays as large as it is. */
+const narrow = matchMedia("(max-width: 46rem)");
+const WIDTHS = { narrow: 430, wide: 1240 };
+const widthNow = () => (narrow.matches ? WIDTHS.narrow : WIDTHS.wide);
 const ZERO = TOP + HIGH;
 const SERIES = ["completed", "failed", "cancelled"];
 const clock = new Intl.DateTimeFormat(language, {
@@ -15,10 +18,10 @@ const clock = new Intl.DateTimeFormat(language, {
   hourCycle: "h23",
 });
 
-export async function chart(figure) {
-  const { data, error } = await supabase.from("jobs_by_hour").select("*").order("hour");
-  if (error) return figure.replaceChildren(problem(t("error_network")));
-  figure.replaceChildren(caption(data), drawing(data), table(data));
+/** What `jobs_by_hour` has, drawn. */
+export function chart({ rows: hours, error }) {
+  const shown = error ? problem(unread(error)) : [caption(hours), drawing(hours), table(hours)];
+  return h("figure", { class: "panel chart" }, shown);
 }
 
 function caption(hours) {
@@ -34,16 +37,18 @@ function drawing(hours) {
   const ended = (hour) => SERIES.reduce((sum, name) => sum + hour[name], 0);
   const most = nice(Math.max(4, ...hours.map(ended)));
   const mostRefunded = Math.max(1, ...hours.map((hour) => hour.credits_refunded));
-  const slot = (WIDTH - LEFT) / hours.length;
+  const width = widthNow();
+  const slot = (width - LEFT) / hours.length;
+  const every = narrow.matches ? 6 : 4;
   const bars = hours.map((hour, index) => {
-    const [x, width] = [LEFT + (index + 0.22) * slot, slot * 0.56];
+    const place = { x: LEFT + (index + 0.22) * slot, width: slot * 0.56 };
     const down = (hour.credits_refunded / mostRefunded) * DEEP;
-    const refunded = bar("refunded", { x, width, y: ZERO + 2, height: down });
-    const label = index % 4 === 3 && clockLabel(hour, x + width / 2);
-    return h("g", {}, stack(hour, most, { x, width }), refunded, label);
+    const refunded = bar("refunded", { ...place, y: ZERO + 2, height: down });
+    const label = index % every === 3 && clockLabel(hour, place.x + place.width / 2);
+    return h("g", {}, stack(hour, most, place), refunded, label);
   });
-  const viewBox = `0 0 ${WIDTH} ${ZERO + DEEP + LABELS + 6}`;
-  return h("svg", { viewBox, "aria-hidden": "true" }, [0, 0.5, 1].map(gridLine(most)), bars);
+  const viewBox = `0 0 ${width} ${ZERO + DEEP + LABELS + 6}`;
+  return h("svg", { viewBox, "aria-hidden": "true" }, [0, 0.5, 1].map(gridLine(most, width)), bars);
 }
 
 /** The bars of one hour, on top of each other. */
@@ -58,10 +63,10 @@ function stack(hour, most, place) {
 
 const bar = (name, place) => place.height > 0 && h("rect", { class: name, ...place, rx: 2 });
 
-function gridLine(most) {
+function gridLine(most, width) {
   return (share) => {
     const y = ZERO - share * HIGH;
-    const line = h("line", { x1: LEFT, x2: WIDTH, y1: y, y2: y });
+    const line = h("line", { x1: LEFT, x2: width, y1: y, y2: y });
     const place = { x: LEFT - 10, y: y + 4, "text-anchor": "end" };
     return h("g", { class: "grid" }, line, h("text", place, number(most * share)));
   };
@@ -85,5 +90,7 @@ function table(hours) {
   );
   const row = (hour) => ["hour", ...names].map((name) => h("td", {}, hour[name]));
   const rows = hours.map((hour) => h("tr", {}, row(hour)));
-  return h("table", { class: "sr" }, h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows));
+  const grid = h("table", {}, h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows));
+  // A table takes no width but its own.
+  return h("div", { class: "sr" }, grid);
 }

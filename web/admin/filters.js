@@ -1,81 +1,120 @@
-// Which jobs the admin page lists: by status, tool, age and user.
+// Which jobs a list shows. The address says it, so that a list can be sent, reloaded and left again
+// by Back.
 
 import { h } from "../elements.js";
 import { duration, toolName } from "../format.js";
 import { t } from "../words.js";
+import { address, go } from "./router.js";
+import { inWords } from "./words.js";
 
 export const LIVE = ["pending", "queued", "starting", "running"];
 const STATUSES = [...LIVE, "completed", "failed", "cancelled"];
+const ERRORS = [
+  "TIMEOUT",
+  "QUEUE_TIMEOUT",
+  "PROVIDER_REJECTED",
+  "PROVIDER_FAILED",
+  "CONTENT_REFUSED",
+  "DELIVERY_FAILED",
+  "CANCELLED",
+  "ORPHANED",
+];
 /** Ages in minutes; a negative one means younger than that. */
-const AGES = [-60, -1440, 2, 10, 60, 1440];
+const AGES = [-15, -60, -1440, -10_080, 2, 10, 60, 1440];
+const NAMES = ["status", "tool", "provider", "error", "age", "user"];
 const UUID = "\\s*[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\\s*";
 
-/**
- * Makes the form: its element, `apply(query)`, which narrows a query of `jobs`, and
- * `onlyUser(id)`. The table sets `onchange`.
- */
-export function createFilters(tools) {
-  const chosen = { status: "", tool: "", user: "", age: "" };
-  const filters = { element: form(tools), onchange() {}, apply, onlyUser };
-  filters.element.addEventListener("submit", (event) => {
-    event.preventDefault();
-    Object.assign(chosen, Object.fromEntries(new FormData(filters.element)));
-    chosen.user = chosen.user.trim();
-    filters.onchange();
-  });
-
-  function apply(query) {
-    const { status, tool, user, age } = chosen;
-    if (status === "live") query = query.in("status", LIVE);
-    else if (status) query = query.eq("status", status);
-    if (tool) query = query.eq("tool", tool);
-    if (user) query = query.eq("user_id", user);
-    if (!age) return query;
-    const at = new Date(Date.now() - Math.abs(age) * 60_000).toISOString();
-    return age > 0 ? query.lte("created_at", at) : query.gte("created_at", at);
-  }
-
-  function onlyUser(id) {
-    filters.element.elements.user.value = id;
-    filters.element.requestSubmit();
-  }
-
-  return filters;
+/** The filters that an address names. */
+export function chosenIn(parameters) {
+  const named = NAMES.filter((name) => parameters[name]).map((name) => [name, parameters[name]]);
+  return Object.fromEntries(named);
 }
 
-function form(tools) {
-  const statuses = STATUSES.map((status) => option(status, t(`status_${status}`)));
-  const names = tools.map(({ tool }) => option(tool, toolName(tool)));
-  return h(
-    "form",
-    { class: "filters" },
-    select("status", [option("live", t("status_live")), statuses]),
-    select("tool", names),
-    select("age", AGES.map(age)),
-    userField(),
+/** Narrows a query of `jobs`. */
+export function narrowed(jobs, chosen, tools) {
+  const { status, tool, provider, error, age, user } = chosen;
+  if (status === "live") jobs = jobs.in("status", LIVE);
+  else if (status === "stuck")
+    jobs = jobs.in("status", LIVE).lt("deadline_at", new Date().toISOString());
+  else if (status) jobs = jobs.eq("status", status);
+  if (tool) jobs = jobs.eq("tool", tool);
+  if (provider) jobs = jobs.in("tool", toolsOf(provider, tools));
+  if (error) jobs = jobs.eq("error_code", error);
+  if (user) jobs = jobs.eq("user_id", user);
+  const { before, after } = span(age);
+  if (before) jobs = jobs.lte("created_at", before);
+  if (after) jobs = jobs.gte("created_at", after);
+  return jobs;
+}
+
+const toolsOf = (provider, tools) =>
+  tools.filter((tool) => tool.provider === provider).map(({ tool }) => tool);
+
+/** An age in minutes as moments. */
+export function span(age) {
+  if (!age) return {};
+  const at = new Date(Date.now() - Math.abs(age) * 60_000).toISOString();
+  return age > 0 ? { before: at } : { after: at };
+}
+
+/** What the filters say, in words; null where they name everything. */
+export function filterInWords(chosen) {
+  const words = NAMES.filter((name) => chosen[name]).map(
+    (name) => `${t(`filter_${name}`)}: ${valueInWords(name, chosen[name])}`,
   );
+  return words.length ? words.join(" · ") : null;
 }
 
-const option = (value, text) => h("option", { value }, text);
+function valueInWords(name, value) {
+  if (name === "status") return t(`status_${value}`);
+  if (name === "tool") return toolName(value);
+  if (name === "error") return inWords("code", value);
+  return name === "age" ? ageInWords(Number(value)) : value;
+}
 
-function select(name, options) {
+function ageInWords(minutes) {
+  const key = minutes > 0 ? "older_than" : "younger_than";
+  return t(key, { time: duration(Math.abs(minutes) * 60) });
+}
+
+/** The form. Each choice is an address of its own. */
+export function filterForm({ chosen, place, tools, extra = {} }) {
+  const options = {
+    status: ["live", "stuck", ...STATUSES].map((status) => [status, t(`status_${status}`)]),
+    tool: tools.map(({ tool }) => [tool, toolName(tool)]),
+    provider: [...new Set(tools.map(({ provider }) => provider))]
+      .sort()
+      .map((name) => [name, name]),
+    error: ERRORS.map((code) => [code, inWords("code", code)]),
+    age: AGES.map((age) => [String(age), ageInWords(age)]),
+  };
+  const onsubmit = (event) => {
+    event.preventDefault();
+    const values = Object.fromEntries(new FormData(event.target));
+    go(address(place, { ...values, user: values.user.trim(), ...extra }));
+  };
+  const selects = Object.entries(options).map(([name, list]) => select(name, list, chosen[name]));
+  return h("form", { class: "filters", onsubmit }, selects, userField(chosen.user));
+}
+
+function select(name, options, value = "") {
   const onchange = (event) => event.target.form.requestSubmit();
-  const list = h("select", { name, onchange }, option("", t("all")), options);
+  const choices = [["", t("all")], ...options].map(([own, text]) =>
+    h("option", { value: own, selected: own === value }, text),
+  );
+  const list = h("select", { name, onchange }, choices);
   return h("label", { class: "field" }, h("span", {}, t(`filter_${name}`)), list);
 }
 
-function age(minutes) {
-  const key = minutes > 0 ? "older_than" : "younger_than";
-  return option(minutes, t(key, { time: duration(Math.abs(minutes) * 60) }));
-}
-
-function userField() {
+function userField(value = "") {
   const input = h("input", {
     name: "user",
     type: "search",
+    value,
     placeholder: "00000000-0000-…",
     pattern: UUID,
     spellcheck: "false",
+    autocomplete: "off",
   });
   return h("label", { class: "field grow" }, h("span", {}, t("filter_user")), input);
 }

@@ -1,44 +1,48 @@
-// How the system is, at a glance: what is stuck, what waits, each provider's slots, the sweep, the
-// invariants, who owes credits.
+// How the system is, at a glance. Each tile leads to what it counts.
 
-import { confirmed, h, problem } from "../elements.js";
+import { h, link, problem } from "../elements.js";
 import { duration, number, unread } from "../format.js";
 import { functionsUrl, supabase } from "../project.js";
 import { t } from "../words.js";
+import { address } from "./router.js";
+import { part } from "./view.js";
 
 /** A wait that deserves a look, in seconds. */
 const LONG_WAIT = 600;
 
-/** Makes the strip of tiles: its element, and `show`. */
-export function createHealth() {
-  const element = h("section", { class: "health", "aria-label": t("health") });
+/** What the tiles show. */
+export async function readHealth() {
+  const [health, load, debts] = await Promise.all([
+    fetch(`${functionsUrl}/health`)
+      .then((response) => response.json())
+      // Bad health is health; a refusal is none.
+      .then((told) => ("ok" in told ? told : null))
+      .catch(() => null),
+    part(supabase.from("provider_load").select("*").order("provider")),
+    part(supabase.from("open_debts").select("user_id, owed").order("owed", { ascending: false })),
+  ]);
+  return { health, load, debts };
+}
 
-  async function show() {
-    const [health, load, debts] = await Promise.all([
-      fetch(`${functionsUrl}/health`)
-        .then((response) => response.json())
-        .catch(() => null),
-      supabase.from("provider_load").select("*").order("provider"),
-      supabase.from("open_debts").select("user_id, owed").order("owed", { ascending: false }),
-    ]);
-    if (!health || load.error || debts.error)
-      return element.replaceChildren(problem(t("error_network")));
-    element.replaceChildren(
-      stuckTile(health),
-      waitingTile(load.data),
-      slotsTile(load.data),
-      sweepTile(health),
-      invariantsTile(health),
-      debtsTile(debts.data),
-    );
-  }
-
-  return { element, show };
+/** The strip of tiles. */
+export function healthStrip({ health, load, debts }) {
+  const strip = (...tiles) => h("section", { class: "health", "aria-label": t("health") }, tiles);
+  const error = load.error ?? debts.error;
+  if (!health || error) return strip(problem(error ? unread(error) : t("error_network")));
+  return strip(
+    stuckTile(health),
+    waitingTile(load.rows),
+    slotsTile(load.rows),
+    sweepTile(health),
+    invariantsTile(health),
+    debtsTile(debts.rows),
+  );
 }
 
 function stuckTile({ stuck }) {
   const mood = stuck > 0 ? "bad" : "good";
-  return tile("stuck", t("stuck_now"), number(stuck ?? 0), mood, t(`stuck_${mood}`));
+  const to = address("/jobs", { status: "stuck" });
+  return tile("stuck", { label: t("stuck_now"), value: number(stuck ?? 0), mood, to });
 }
 
 function waitingTile(providers) {
@@ -46,7 +50,9 @@ function waitingTile(providers) {
   const waiting = providers.reduce((sum, load) => sum + load.waiting, 0);
   const value = waiting ? duration(oldest) : "–";
   const mood = oldest > LONG_WAIT ? "warn" : "good";
-  return tile("waiting", t("oldest_waiting"), value, mood, t("waiting_now", { n: waiting }));
+  const to = address("/jobs", { status: "queued", order: "oldest" });
+  const text = t("waiting_now", { n: waiting });
+  return tile("waiting", { label: t("oldest_waiting"), value, mood, text, to });
 }
 
 /**
@@ -54,44 +60,50 @@ function waitingTile(providers) {
  * database refuses another deployment, or the last sweep is late. Beside one of the first three, it
  * does not tell whether the sweep is late too.
  */
-function sweepTile({ ok, lastSweepSeconds: age, stuck, violations, wrongDeployment: elsewhere }) {
-  const late = age === null || !(ok || stuck > 0 || violations > 0);
-  const mood = late || elsewhere ? "bad" : ok ? "good" : "warn";
-  const bad = elsewhere ? t("sweep_elsewhere") : t("sweep_late");
-  const text = { bad, good: t("sweep_good"), warn: "" }[mood];
-  return tile("sweep", t("last_sweep"), age === null ? "–" : duration(age), mood, text);
+function sweepTile(health) {
+  const { ok, lastSweepSeconds: age, stuck, violations, degraded = [] } = health;
+  const elsewhere = health.wrongDeployment && t("sweep_elsewhere");
+  const late = age === null || !(ok || elsewhere || stuck > 0 || violations > 0);
+  const mood = late || elsewhere ? "bad" : ok && degraded.length === 0 ? "good" : "warn";
+  const text = { bad: t("sweep_late"), good: t("sweep_good"), warn: "" }[mood];
+  const why = degraded.filter(({ code }) => !["stuck", "invariants"].includes(code));
+  const words = why.map(({ code, message }) => t.maybe(`degraded_${code}`) ?? message);
+  const told = [...new Set([elsewhere, ...words])].filter(Boolean);
+  const value = age === null ? "–" : duration(age);
+  const isProvider = why.some(({ code }) => /provider|webhook/.test(code));
+  const to = isProvider ? address("/providers") : address("/jobs", { status: "live" });
+  const title = why.map(({ message }) => message).join(" ") || null;
+  const shown = { label: t("last_sweep"), value, mood, text: told.join(" ") || text, to, title };
+  return tile("sweep", shown);
 }
 
 function invariantsTile({ violations }) {
   const mood = violations > 0 ? "bad" : "good";
-  const onopen = violations > 0 ? showViolations : null;
-  const text = t(`invariants_${mood}`);
-  return tile("invariants", t("invariants"), number(violations ?? 0), mood, text, onopen);
+  const to = address("/violations");
+  const value = number(violations ?? 0);
+  return tile("invariants", { label: t("invariants"), value, mood, to });
 }
 
 function debtsTile(debts) {
   const owed = debts.reduce((sum, debt) => sum + debt.owed, 0);
-  const line = ({ user_id: user, owed: n }) => t("debt_line", { user, n });
-  const list = () => confirmed(t("debts"), debts.map(line).join("\n"), t("close"));
   const mood = owed > 0 ? "warn" : "good";
   const text = t(`debts_${mood}`, { n: owed });
-  return tile("debts", t("debts"), number(debts.length), mood, text, owed > 0 && list);
+  const to = address("/money");
+  return tile("debts", { label: t("debts"), value: number(debts.length), mood, text, to });
 }
 
-function tile(name, label, value, mood, text, onclick) {
-  const inside = [
+function tile(name, { label, value, mood, to, title, text = t(`${name}_${mood}`) }) {
+  return h(
+    "a",
+    { class: `tile ${mood}`, "data-tile": name, href: to, title },
     h("span", { class: "tile-label" }, h("span", { class: "dot", "aria-hidden": "true" }), label),
     h("strong", { class: "tile-value" }, value),
     h("span", { class: "tile-text" }, text),
-  ];
-  const attributes = { class: `tile ${mood}`, "data-tile": name };
-  return onclick
-    ? h("button", { type: "button", ...attributes, onclick }, inside)
-    : h("div", attributes, inside);
+  );
 }
 
 function slotsTile(providers) {
-  const label = h("span", { class: "tile-label" }, t("running_per_provider"));
+  const label = link(address("/providers"), t("running_per_provider"), { class: "tile-label" });
   const list = h("ul", { class: "slots" }, providers.map(meter));
   return h("div", { class: "tile wide", "data-tile": "slots" }, label, list);
 }
@@ -104,10 +116,11 @@ function meter(load) {
   fill.style.width = `${limit ? Math.min(100, (running / limit) * 100) : 0}%`;
   const queue = waiting > 0 && h("small", {}, ` +${number(waiting)}`);
   const off = !enabled && h("em", {}, t("switched_off"));
+  const to = address("/jobs", { provider, status: "live" });
   return h(
     "li",
-    { class: !enabled && "off", "data-provider": provider },
-    h("span", {}, provider, off, learnedLimit(load), circuit(load)),
+    { class: !enabled && "off", "data-key": provider, "data-provider": provider },
+    h("span", {}, link(to, provider), off, learnedLimit(load), circuit(load)),
     h("div", { class: "bar", "aria-hidden": "true" }, fill),
     h("span", { class: "num" }, `${running}/${limit}`, queue),
   );
@@ -122,11 +135,4 @@ function learnedLimit({ learned_limit: learned, max_concurrent: allowed }) {
 function circuit({ circuit_open_until: open, circuit_reason: reason, circuits_of_tools: tools }) {
   const title = [open && reason, ...tools].filter(Boolean).join(", ");
   return (open || tools.length > 0) && h("em", { title }, t("circuit_open"));
-}
-
-async function showViolations() {
-  const { data, error } = await supabase.from("invariant_violations").select("*").limit(20);
-  const line = ({ invariant, subject, detail }) => `${invariant} · ${subject} · ${detail}`;
-  const text = error ? unread(error) : data.map(line).join("\n");
-  await confirmed(t("invariants"), text, t("close"));
 }

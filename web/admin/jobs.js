@@ -1,153 +1,207 @@
-// The table of the jobs that match the filters, a page at a time, with the actions on each.
+// The jobs that match the filters, a page at a time. A refresh changes what the rows say, but moves
+// no row under a pointer, a focus or a selection: new jobs wait behind a button.
 
-import { badge, button, h, toast } from "../elements.js";
-import { duration, number, toolName, unread } from "../format.js";
+import { badge, button, h, link, toast } from "../elements.js";
+import { duration, number, time, toolName, unread } from "../format.js";
 import { supabase } from "../project.js";
 import { t } from "../words.js";
-import { createActions } from "./actions.js";
-import { LIVE } from "./filters.js";
+import { createActs, isLive } from "./acts.js";
+import { changeMatching } from "./bulk.js";
+import { saveCsv } from "./download.js";
+import { chosenIn, filterForm, filterInWords, narrowed } from "./filters.js";
+import { jobLink, userLink } from "./names.js";
+import { address, query } from "./router.js";
+import { part, row, rows, table } from "./view.js";
+import { inWords } from "./words.js";
 
 const PAGE = 25;
+/** How many rows a file holds. */
+const FILE_MAX = 10_000;
+const READ_AT_ONCE = 1000;
 const COLUMNS =
-  "id, tool, user_id, status, credits_charged, credits_refunded, " +
-  "created_at, completed_at, deadline_at";
+  "id, tool, user_id, status, credits_charged, credits_refunded, error_code, error_message, " +
+  "created_at, started_at, completed_at, deadline_at, quarantined_at";
 
-/**
- * Makes the table: its element, `show`, and whether it shows its first page. `open(job)` shows a
- * job's history; `refresh` runs after every action.
- */
-export function createJobTable({ tools, filters, open, refresh }) {
-  const actions = createActions({ tools, filters, refresh });
-  const body = h("tbody");
-  const pageNumber = h("span", { class: "muted" });
-  const previous = button(t("previous"), () => turn(-1), "quiet");
-  const next = button(t("next"), () => turn(1), "quiet");
-  const cancelAll = button(t("cancel_all"), actions.cancelAll, "danger", { disabled: true });
-  let page = 0;
-  filters.element.append(cancelAll);
-  filters.onchange = () => {
-    page = 0;
-    return show();
+/** Makes the list: `read(reason)`, `draw(seen)`. `place` is the address of its filters. */
+export function createJobs({ tools, place, refresh }) {
+  const acts = createActs({ tools, refresh });
+  let last = null;
+
+  const matching = (chosen, columns, options) =>
+    narrowed(supabase.from("jobs").select(columns, options), chosen, tools);
+  const inOrder = (jobs, order) =>
+    jobs.order("created_at", { ascending: order === "oldest" }).order("id");
+
+  async function read(reason) {
+    const { page = 1, order, ...parameters } = query();
+    const chosen = chosenIn(parameters);
+    const where = location.search;
+    const from = (Math.max(1, Number(page) || 1) - 1) * PAGE;
+    // One more than fits tells whether there is a next page.
+    const found = await rows(inOrder(matching(chosen, COLUMNS), order).range(from, from + PAGE));
+    const counted = reason === "refresh" && last?.where === where;
+    const total = counted ? last.total : await totalOf(matching(chosen, "id", countOnly));
+    const seen = { where, chosen, order, page: from / PAGE + 1, total, fresh: 0 };
+    seen.jobs = found.slice(0, PAGE);
+    seen.more = found.length > PAGE;
+    if (reason === "refresh" && last?.where === where && isHeld()) await keepRows(seen);
+    last = seen;
+    return seen;
+  }
+
+  /** The rows that are shown, as they are now, and how many came before them. */
+  async function keepRows(seen) {
+    const ids = last.jobs.map(({ id }) => id);
+    const shown = new Set(ids);
+    seen.fresh = seen.jobs.filter(({ id }) => !shown.has(id)).length;
+    if (seen.fresh === 0) return;
+    const now = await rows(supabase.from("jobs").select(COLUMNS).in("id", ids));
+    const byId = new Map(now.map((job) => [job.id, job]));
+    seen.jobs = last.jobs.map((job) => byId.get(job.id) ?? job);
+    seen.more = last.more;
+  }
+
+  async function saveAll() {
+    const { chosen, order } = last;
+    const all = [];
+    for (let from = 0; from < FILE_MAX; from += READ_AT_ONCE) {
+      const { data, error } = await inOrder(matching(chosen, COLUMNS), order).range(
+        from,
+        from + READ_AT_ONCE - 1,
+      );
+      if (error) return toast(unread(error), "bad");
+      all.push(...data);
+      if (data.length < READ_AT_ONCE) break;
+    }
+    const heads = COLUMNS.split(", ");
+    saveCsv(
+      "jobs",
+      heads,
+      all.map((job) => heads.map((name) => job[name])),
+    );
+  }
+
+  const bulk = async (act) => {
+    if (await changeMatching({ act, chosen: last.chosen, tools, matching })) await refresh();
   };
 
-  function turn(by) {
-    page += by;
-    return show();
+  function draw({ chosen, order, page, jobs, more, total, fresh }) {
+    const heads = headings();
+    const body = jobs.map((job) => jobRow(heads, job, acts));
+    const none = h("p", { class: "empty muted" }, t("no_jobs"));
+    return h(
+      "section",
+      { class: "panel jobs", "aria-labelledby": "jobs-title" },
+      h(
+        "div",
+        { class: "head" },
+        h("h2", { id: "jobs-title" }, t("jobs"), total !== null && counter(total)),
+        // Beside the heading, where it pushes no row away from under the pointer.
+        fresh > 0 && button(t("fresh_jobs", { n: fresh }), refreshNow, "fresh small"),
+        h(
+          "div",
+          { class: "acts" },
+          button(t("save_csv"), saveAll, "quiet small"),
+          button(t("retry_all"), () => bulk("retry"), "quiet small", { "data-many": "retry" }),
+          button(t("cancel_all"), () => bulk("cancel"), "danger small", { "data-many": "cancel" }),
+        ),
+      ),
+      filterForm({ chosen, place, tools, extra: { order } }),
+      filterInWords(chosen) && h("p", { class: "said muted" }, filterInWords(chosen)),
+      body.length ? table(t("jobs"), heads, h("tbody", {}, body)) : none,
+      pages({ page, more, total, order, chosen }),
+    );
   }
 
-  async function show() {
-    // One more than fits tells whether there is a next page, without counting a million rows.
-    const { data, error } = await filters
-      .apply(supabase.from("jobs").select(COLUMNS))
-      .order("created_at", { ascending: false })
-      .range(page * PAGE, page * PAGE + PAGE);
-    if (error) return body.replaceChildren(message(t("error_network")));
-    const jobs = data.slice(0, PAGE);
-    const tasks = await providerTasks(jobs);
-    const rows = jobs.map((job) => row(job, tasks.get(job.id), { actions, filters, open }));
-    body.replaceChildren(...(rows.length ? rows : [message(t("no_jobs"))]));
-    pageNumber.textContent = t("page", { n: page + 1 });
-    previous.disabled = page === 0;
-    next.disabled = data.length <= PAGE;
-    cancelAll.disabled = !jobs.some(({ status }) => LIVE.includes(status));
+  async function refreshNow() {
+    last = null;
+    await refresh();
   }
 
-  const attributes = { class: "panel jobs", "aria-labelledby": "jobs-title" };
-  const element = h(
-    "section",
-    attributes,
-    h("h2", { id: "jobs-title" }, t("jobs")),
-    filters.element,
-    table(body),
-    h("footer", { class: "pages" }, pageNumber, previous, next),
+  function pages({ page, more, total, order, chosen }) {
+    const at = (to) => address(place, { ...chosen, order, page: to > 1 ? to : "" });
+    const turned = order === "oldest" ? "" : "oldest";
+    const turn = address(place, { ...chosen, order: turned });
+    const of = total === null ? null : Math.max(1, Math.ceil(total / PAGE));
+    return h(
+      "footer",
+      { class: "pages" },
+      link(turn, t(turned ? "oldest_first" : "newest_first"), { class: "button quiet small" }),
+      h("span", { class: "muted" }, of ? t("page_of", { n: page, of }) : t("page", { n: page })),
+      page > 1 && link(at(page - 1), t("previous"), { class: "button small", rel: "prev" }),
+      more && link(at(page + 1), t("next"), { class: "button small", rel: "next" }),
+    );
+  }
+
+  return { read, draw };
+}
+
+const countOnly = { count: "exact", head: true };
+
+async function totalOf(jobs) {
+  const { count, error } = await jobs;
+  return error ? null : count;
+}
+
+const counter = (total) => h("span", { class: "counter", "data-total": total }, number(total));
+
+/** Whether somebody points at the list, is in it by keyboard, or selects in it. */
+function isHeld() {
+  const list = document.querySelector(".jobs .scroll");
+  if (!list) return false;
+  const { anchorNode, isCollapsed } = getSelection();
+  const selects = !isCollapsed && list.contains(anchorNode);
+  return selects || list.matches(":hover") || list.contains(document.activeElement);
+}
+
+export const headings = () => [
+  { text: t("when") },
+  { text: t("job") },
+  { text: t("filter_status") },
+  { text: t("filter_user") },
+  { text: t("credits_head"), num: true },
+  { text: t("took"), num: true },
+  { text: t("actions"), hidden: true },
+];
+
+export function jobRow(heads, job, acts) {
+  const { iso, exact, short } = time(job.created_at);
+  return row(
+    heads,
+    [
+      h("time", { datetime: iso, title: exact }, short),
+      [link(address(`/jobs/${job.id}`), toolName(job.tool)), " ", jobLink(job.id)],
+      [badge(job.status), why(job)],
+      userLink(job.user_id),
+      [number(job.credits_charged), refunded(job)],
+      { show: took(job), kind: isLive(job) ? "muted" : "" },
+      acts && { show: [acts.retryButton(job), acts.cancelButton(job)], kind: "end" },
+    ].slice(0, heads.length),
+    { "data-key": job.id, "data-job": job.id, "data-status": job.status },
   );
-  return { element, show, onFirstPage: () => page === 0 };
 }
 
-/** The newest task id that a provider gave each of the jobs. */
-async function providerTasks(jobs) {
-  const ids = jobs.map(({ id }) => id);
-  const { data, error } = await supabase
-    .from("job_steps")
-    .select("job_id, step, provider_task_id")
-    .in("job_id", ids)
-    .order("step");
-  if (error) toast(unread(error), "bad");
-  const submitted = (data ?? []).filter((step) => step.provider_task_id);
-  return new Map(submitted.map((step) => [step.job_id, step.provider_task_id]));
-}
+/** What the status does not say by itself. */
+const why = ({ error_code: code }) =>
+  code && code !== "CANCELLED" && h("small", {}, inWords("code", code));
 
-function table(body) {
-  const keys = ["job", "filter_status", "filter_user", "credits_head", "age", "provider_id"];
-  const numeric = ["credits_head", "age"];
-  const head = keys.map((key) =>
-    h("th", { scope: "col", class: numeric.includes(key) && "num" }, t(key)),
-  );
-  head.push(h("th", { scope: "col" }, h("span", { class: "sr" }, t("actions"))));
-  return h(
-    "div",
-    { class: "scroll", tabindex: 0, role: "group", "aria-label": t("jobs") },
-    h("table", {}, h("thead", {}, h("tr", {}, head)), body),
-  );
-}
+const refunded = ({ credits_refunded: credits }) =>
+  credits > 0 && h("small", { class: "good" }, `−${number(credits)}`);
 
-function message(text) {
-  return h("tr", {}, h("td", { colspan: 7, class: "empty muted" }, text));
-}
-
-function row(job, task, { actions, filters, open }) {
-  const none = h("span", { class: "muted" }, "–");
-  return h(
-    "tr",
-    { "data-job": job.id, "data-status": job.status },
-    h(
-      "td",
-      {},
-      link(toolName(job.tool), () => open(job)),
-      shortId(job),
-    ),
-    h("td", {}, badge(job.status)),
-    h("td", {}, userLink(job, filters)),
-    h("td", { class: "num" }, number(job.credits_charged), refunded(job)),
-    h("td", { class: "num", title: job.created_at }, duration(age(job))),
-    h("td", {}, task ? h("code", {}, task) : none),
-    h("td", { class: "end" }, retryButton(job, actions), cancelButton(job, actions)),
-  );
-}
-
-function link(text, onclick, kind = "", title = null) {
-  return h("button", { type: "button", class: `link ${kind}`.trim(), title, onclick }, text);
-}
-
-function shortId({ id }) {
-  return h("code", { title: id }, id.slice(0, 8));
-}
-
-function userLink({ user_id: user }, filters) {
-  const short = `${user.slice(0, 4)}…${user.slice(-4)}`;
-  return link(short, () => filters.onlyUser(user), "code", t("only_user", { user }));
-}
-
-function refunded({ credits_refunded: credits }) {
-  return credits > 0 && h("small", { class: "good" }, `−${number(credits)}`);
-}
-
-/** How old a job is, or was when it ended, in seconds. */
-function age({ created_at: created, completed_at: completed }) {
+/** How long a job took, or how old a live one is. */
+function took({ created_at: created, completed_at: completed }) {
   const end = completed ? Date.parse(completed) : Date.now();
-  return (end - Date.parse(created)) / 1000;
+  const seconds = (end - Date.parse(created)) / 1000;
+  return completed ? duration(seconds) : t("so_far", { time: duration(seconds) });
 }
 
-function retryButton(job, { retry }) {
-  const live = LIVE.includes(job.status);
-  const overdue = job.status !== "pending" && Date.parse(job.deadline_at) < Date.now();
-  if (live && !overdue) return null;
-  const onclick = (event) => retry(event.target, job);
-  return button(t("retry"), onclick, "quiet small", { "data-retry": job.id });
-}
-
-function cancelButton(job, { cancel }) {
-  if (!LIVE.includes(job.status)) return null;
-  const onclick = (event) => cancel(event.target, job);
-  return button(t("cancel"), onclick, "danger small", { "data-cancel": job.id });
-}
+/** The newest jobs of a user. */
+export const jobsOf = (user) =>
+  part(
+    supabase
+      .from("jobs")
+      .select(COLUMNS)
+      .eq("user_id", user)
+      .order("created_at", { ascending: false })
+      .limit(10),
+  );

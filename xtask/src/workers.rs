@@ -166,6 +166,8 @@ fn local_values(local: &Local<'_>) -> BTreeMap<&'static str, String> {
         ("SUPABASE_SECRET_KEYS", json!({ "default": keys.secret_key }).to_string()),
         ("SUPABASE_JWT_SECRET", keys.jwt_secret.clone()),
         ("CRON_SECRET", keys.cron_secret.clone()),
+        // Nobody is told locally, unless a test sets a receiver.
+        ("ALERT_WEBHOOK_URL", String::new()),
         ("WEBHOOK_SECRET", keys.webhook_secret.clone()),
         ("WEBHOOK_SECRET_PREVIOUS", keys.webhook_secret_previous.clone()),
         ("ALLOWED_INPUT_HOSTS", format!("127.0.0.1:{}", base + 1)),

@@ -2,9 +2,10 @@
 //!
 //! One transaction checks the role, ends the job and refunds its credits. The function answers
 //! before it cancels the provider's task and starts waiting steps; a sweep does both if that is
-//! lost.
+//! lost. `many` does the same for all jobs that a filter names.
 
 use serde::{Deserialize, Serialize};
+use shared::app::bulk::{self, BulkDone, BulkOrder};
 use shared::core::error::ApiError;
 use shared::core::id::JobId;
 use shared::core::reply::Success;
@@ -18,6 +19,7 @@ shared::function! {
     name: "admin-cancel-job",
     ops: {
         POST "" for Admin => cancel,
+        POST "many" for Admin => cancel_many,
     },
 }
 
@@ -61,4 +63,8 @@ async fn cancel(call: &Call, body: AdminCancel) -> Result<AdminCancelled, ApiErr
         refunded_credits,
         message: format!("Job cancelled and {refunded_credits} credits refunded"),
     })
+}
+
+async fn cancel_many(call: &Call, body: BulkOrder) -> Result<BulkDone, ApiError> {
+    bulk::cancel(call, body).await
 }

@@ -2,22 +2,27 @@
 //! finished steps. A finished job is ordered anew, without a charge unless the admin asks for one.
 //!
 //! One transaction checks the role, the state and the credits. The function answers before it
-//! starts waiting steps.
+//! starts waiting steps. `many` does the same for all jobs that a filter names, free of charge.
 
 use serde::{Deserialize, Serialize};
+use shared::app::bulk::{self, BulkDone, BulkOrder};
 use shared::core::error::ApiError;
 use shared::core::id::JobId;
 use shared::core::reply::Success;
 use shared::edge::Call;
 use shared::flow::heal::admin_retry;
 use shared::flow::invocation::Invocation;
+use shared::flow::order::input::at_most;
 
 shared::function! {
     name: "admin-retry-job",
     ops: {
         POST "" for Admin => retry,
+        POST "many" for Admin => retry_many,
     },
 }
+
+const REASON_CHARS_MAX: usize = 500;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -25,6 +30,7 @@ struct AdminRetry {
     table: String,
     job_id: JobId,
     charge: Option<bool>,
+    reason: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -45,11 +51,13 @@ enum RetryOrigin {
 }
 
 async fn retry(call: &Call, body: AdminRetry) -> Result<AdminRetried, ApiError> {
-    let AdminRetry { table, job_id, charge } = body;
+    let AdminRetry { table, job_id, charge, reason } = body;
     call.log_job(job_id);
+    at_most("reason", reason.as_deref(), REASON_CHARS_MAX)?;
     let actor = call.user()?;
+    let charge = charge.unwrap_or(false);
     let requeued =
-        admin_retry::by_admin(&call.cx(), actor, &table, job_id, charge.unwrap_or(false)).await?;
+        admin_retry::by_admin(&call.cx(), actor, &table, job_id, charge, reason.as_deref()).await?;
     let provider = requeued.provider;
     call.background(async move |cx| admin_retry::after_retry(&cx, &provider).await);
     Ok(AdminRetried {
@@ -60,4 +68,8 @@ async fn retry(call: &Call, body: AdminRetry) -> Result<AdminRetried, ApiError> 
             Some(retry_of) => RetryOrigin::NewJob { retry_of },
         },
     })
+}
+
+async fn retry_many(call: &Call, body: BulkOrder) -> Result<BulkDone, ApiError> {
+    bulk::retry(call, body).await
 }

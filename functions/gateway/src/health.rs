@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 
 use serde::Serialize;
+use serde_json::Value;
 use shared::core::body::NoInput;
 use shared::core::config::required;
 use shared::core::error::ApiError;
@@ -12,6 +13,9 @@ use shared::core::transport::Transport;
 use shared::db::sweep::StoredHealth;
 use shared::edge::{Call, Spec};
 use shared::flow::invocation::Invocation;
+use shared::flow::{alert, compare};
+
+use crate::watch;
 
 /// Two periods of the sweep: after this time it counts as stopped.
 const SWEEP_LATE_S: i32 = 120;
@@ -27,6 +31,7 @@ pub(crate) static HEALTH: Spec = Spec {
     ops: &[shared::op!(GET | HEAD "" for Public => health)],
     quote: None,
     requires: required(include_str!("../function.toml")),
+    after_schedule: None,
 };
 
 thread_local! {
@@ -60,17 +65,43 @@ struct Health {
     last_sweep_seconds: Option<i32>,
     stuck: Option<i32>,
     violations: Option<i32>,
+    /// The age of each healer's last sign in seconds; null where there was none.
+    healers: Healers,
+    /// What is bad, in words, though the service is well as a whole.
+    degraded: Value,
     wrong_deployment: bool,
 }
 
+#[derive(Serialize)]
+struct Healers {
+    edge: Option<i32>,
+    sql: Option<i32>,
+    queues: Option<i32>,
+}
+
+/// Asks the database, and sends the alerts that are owed: whoever watches health keeps them going
+/// where every cron has stopped.
 async fn query(call: &Call) -> Result<Reply, ApiError> {
-    let StoredHealth { last_sweep_seconds, stuck, violations, wrong_deployment } =
-        call.cx().db().health_v1().await?;
+    let stored = call.cx().db().health_v2().await?;
+    let functions = watch::due(call);
+    call.background(async move |cx| {
+        if !functions.is_empty() {
+            compare::settings(&cx, &functions).await;
+        }
+        alert::send_owed(&cx).await;
+    });
+    let StoredHealth { last_sweep_seconds, stuck, violations, degraded, .. } = stored;
+    let wrong_deployment = stored.wrong_deployment;
     let swept = last_sweep_seconds.is_some_and(|age| age <= SWEEP_LATE_S);
     let ok = swept && stuck == Some(0) && violations == Some(0) && !wrong_deployment;
+    let healers = Healers {
+        edge: stored.edge_seconds,
+        sql: stored.sql_seconds,
+        queues: stored.queues_seconds,
+    };
     Reply::with_status(
         if ok { 200 } else { 503 },
-        Health { ok, last_sweep_seconds, stuck, violations, wrong_deployment },
+        Health { ok, last_sweep_seconds, stuck, violations, healers, degraded, wrong_deployment },
     )
 }
 

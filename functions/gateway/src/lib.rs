@@ -1,15 +1,18 @@
 //! The one public origin: passes `/functions/v1/<name>` on to the function of that name and the
-//! paths of the Supabase project on to it, answers `health` itself, and serves the pages for
-//! everything else. A quote goes to the function of the tool that its body names.
+//! paths of the Supabase project on to it, answers `health` and `metrics` itself, and serves the
+//! pages for everything else. A quote goes to the function of the tool that its body names.
 //!
 //! It holds no list of functions, reads no credential and changes no request of a function.
 
 mod health;
+mod metrics;
 mod pages;
 mod project;
 mod quote;
+mod watch;
 
 use health::HEALTH;
+use metrics::METRICS;
 use shared::core::error::ApiError;
 use shared::edge::{self, Fetch, Spec};
 use worker::{Context, Env, Request, Response, event};
@@ -17,7 +20,13 @@ use worker::{Context, Env, Request, Response, event};
 const FUNCTIONS: &str = "/functions/v1/";
 
 /// What every function tells of itself, and nothing else.
-static GATEWAY: Spec = Spec { name: "gateway", ops: &[], quote: None, requires: HEALTH.requires };
+static GATEWAY: Spec = Spec {
+    name: "gateway",
+    ops: &[],
+    quote: None,
+    requires: HEALTH.requires,
+    after_schedule: None,
+};
 
 #[event(fetch)]
 async fn fetch(mut request: Request, env: Env, context: Context) -> worker::Result<Response> {
@@ -26,6 +35,9 @@ async fn fetch(mut request: Request, env: Env, context: Context) -> worker::Resu
     let name = called.map(|rest| rest.split('/').next().unwrap_or_default());
     if name == Some(HEALTH.name) {
         return edge::serve(&HEALTH, request, env, context).await;
+    }
+    if name == Some(METRICS.name) && metrics::are_read(&env) {
+        return edge::serve(&METRICS, request, env, context).await;
     }
     if name == Some(GATEWAY.name) {
         return edge::serve(&GATEWAY, request, env, context).await;
@@ -55,7 +67,10 @@ async fn fetch(mut request: Request, env: Env, context: Context) -> worker::Resu
     };
     let answer = match target {
         None => return Ok(edge::answer(Err(ApiError::not_found()), &request_id)),
-        Some(assets) if is_contract => pages::contract(&assets, &request).await,
+        Some(assets) if is_contract => pages::file(&assets, &request, pages::CONTRACT_FILE).await,
+        Some(assets) if pages::is_in_admin_page(&path) => {
+            pages::file(&assets, &request, pages::ADMIN_PAGE).await
+        }
         Some(target) => target.fetch_request(request).await,
     };
     let detail = match answer {

@@ -14,13 +14,16 @@ use worker::{Env, Fetcher, Headers, Request, RequestInit, Response, Url};
 pub(crate) const BINDING: &str = "ASSETS";
 /// The name of the contract below `/functions/v1/`, and the file that holds it.
 pub(crate) const CONTRACT: &str = "openapi.json";
-const CONTRACT_FILE: &str = "/build/openapi.json";
+pub(crate) const CONTRACT_FILE: &str = "/build/openapi.json";
+/// The admin page. Each job, user and list in it has an address of its own below this one.
+pub(crate) const ADMIN_PAGE: &str = "/admin";
 
 pub(crate) static SETTINGS: Spec = Spec {
     name: "config.json",
     ops: &[shared::op!(GET | HEAD "" for Public => settings)],
     quote: None,
     requires: required(include_str!("../function.toml")),
+    after_schedule: None,
 };
 
 #[derive(Serialize)]
@@ -42,10 +45,21 @@ pub(crate) async fn settings(call: &Call, _: NoInput) -> Result<PageSettings, Ap
     })
 }
 
-/// Passes the request on to the contract's file.
-pub(crate) async fn contract(assets: &Fetcher, request: &Request) -> worker::Result<Response> {
+/// Whether the path is an address in the admin page. The page's own files have an extension.
+pub(crate) fn is_in_admin_page(path: &str) -> bool {
+    path.strip_prefix(ADMIN_PAGE)
+        .and_then(|rest| rest.strip_prefix('/'))
+        .is_some_and(|rest| !rest.contains('.'))
+}
+
+/// Passes the request on to the file of another path.
+pub(crate) async fn file(
+    assets: &Fetcher,
+    request: &Request,
+    path: &str,
+) -> worker::Result<Response> {
     let mut url: Url = request.url()?;
-    url.set_path(CONTRACT_FILE);
+    url.set_path(path);
     let mut init = RequestInit::new();
     init.with_method(request.method());
     assets.fetch_request(Request::new_with_init(url.as_str(), &init)?).await
@@ -87,5 +101,20 @@ fn confine(headers: &Headers, env: &Env) {
     ] {
         // The platform accepts these constants and a URL that the configuration has parsed.
         let _ = headers.set(name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_in_admin_page;
+
+    #[test]
+    fn an_address_in_the_admin_page_is_no_file() {
+        for path in ["/admin/jobs/2e8d1515", "/admin/log", "/admin/"] {
+            assert!(is_in_admin_page(path), "{path}");
+        }
+        for path in ["/admin", "/admin.js", "/admin/jobs.js", "/administrator", "/"] {
+            assert!(!is_in_admin_page(path), "{path}");
+        }
     }
 }

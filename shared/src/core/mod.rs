@@ -1,6 +1,7 @@
 //! What can be decided from values in hand: no clock, environment, randomness or I/O, and no await.
 
 pub mod address;
+pub mod alert;
 pub mod auth;
 pub mod body;
 pub mod config;

@@ -16,6 +16,10 @@ pub struct Reply {
 #[derive(Debug, Clone, PartialEq)]
 pub enum ReplyBody {
     Json(Value),
+    Text {
+        content_type: &'static str,
+        text: String,
+    },
     /// A file that the browser saves under `name`, which must hold no quotes.
     Download {
         name: String,

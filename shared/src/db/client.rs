@@ -31,6 +31,8 @@ const RATE_LIMITED_S: u32 = 60;
 pub struct Db<'a, T: Transport> {
     pub transport: &'a T,
     pub config: &'a Config,
+    /// An order keeps it, so that the job is found by the id of a log line.
+    pub request_id: &'a str,
     /// Waits for no lock that another transaction holds.
     pub is_healer: bool,
 }
@@ -76,7 +78,8 @@ impl From<DbError> for ApiError {
     }
 }
 
-type PendingBody<'c> = dyn Future<Output = Result<String, DbError>> + 'c;
+/// Boxed, and of few types: inlined into each caller, a call would be most of the wasm.
+type Pending<'c, A> = Pin<Box<dyn Future<Output = Result<A, DbError>> + 'c>>;
 
 impl<T: Transport> Db<'_, T> {
     /// All rows of a set-returning function, which may be rows of several users. A row that cannot
@@ -104,11 +107,17 @@ impl<T: Transport> Db<'_, T> {
         function: &str,
         args: Args,
     ) -> Result<R, DbError> {
-        let mut rows = rows_of(function, &self.call(function, args).await?)?;
-        match (rows.pop(), rows.is_empty()) {
-            (Some(row), true) => read(function, row),
-            _ => Err(DbError::Bug(format!("{function}: not exactly one row"))),
-        }
+        read(function, self.only_row(function, args).await?)
+    }
+
+    fn only_row<'c>(&'c self, function: &'c str, args: Args) -> Pending<'c, Value> {
+        Box::pin(async move {
+            let mut rows = rows_of(function, &self.call(function, args).await?)?;
+            match (rows.pop(), rows.is_empty()) {
+                (Some(row), true) => Ok(row),
+                _ => Err(bug(function, "not exactly one row")),
+            }
+        })
     }
 
     /// The first row, if there is one.
@@ -141,8 +150,7 @@ impl<T: Transport> Db<'_, T> {
         self.call(function, args).await.map(|_| ())
     }
 
-    /// Boxed, and not generic: inlined into each caller it would be most of the wasm.
-    fn call<'c>(&'c self, function: &'c str, args: Args) -> Pin<Box<PendingBody<'c>>> {
+    fn call<'c>(&'c self, function: &'c str, args: Args) -> Pending<'c, String> {
         Box::pin(async move {
             let outcome = self.call_with_retry(function, args).await;
             let refused = |error: &DbError| error.is(ErrorCode::WrongDeployment);
@@ -214,6 +222,7 @@ impl<T: Transport> Db<'_, T> {
             let value = value.to_str().map_err(|error| bug(function, error))?;
             headers.push((name.as_str().to_owned(), value.to_owned()));
         }
+        headers.push(("x-unstuck-request".to_owned(), self.request_id.to_owned()));
         if self.is_healer {
             headers.push(("x-unstuck-caller".to_owned(), "healer".to_owned()));
         }

@@ -1,4 +1,4 @@
-//! What a deployment lacks, as far as its database can tell, and the notes that this needs.
+//! The notes that show what of a deployment is at work.
 
 rpc! {
     /// Notes that an event of the platform, a cron or a queue's message, reached a function.

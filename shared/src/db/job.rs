@@ -181,5 +181,6 @@ rpc! {
         job_id: JobId,
         charge: bool,
         new_job_id: JobId,
+        reason: Option<&str> as ?,
     ) -> RequeuedJob;
 }

@@ -4,6 +4,8 @@
 #[macro_use]
 mod rpc;
 
+pub mod admin;
+pub mod alert;
 pub mod client;
 pub mod doctor;
 pub mod files;

@@ -52,7 +52,11 @@ impl Default for Args {
 
 impl Args {
     pub(super) fn with(self, name: &str, value: &impl Serialize) -> Self {
-        self.joined(serde_json::to_string(value).map(|value| format!("\"{name}\":{value}")))
+        self.named(name, serde_json::to_string(value))
+    }
+
+    fn named(self, name: &str, value: serde_json::Result<String>) -> Self {
+        self.joined(value.map(|value| format!("\"{name}\":{value}")))
     }
 
     /// Leaves the argument out without a value, so that the function takes its default.

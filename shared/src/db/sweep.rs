@@ -40,6 +40,10 @@ pub struct Swept {
 pub struct EndedSweep {
     /// How many jobs and steps a further sweep would find.
     pub remaining: i32,
+    /// No probe came through the queues for a while: one shows whether they still work.
+    pub ping_queues: bool,
+    /// Nobody asked for a while what is left on our accounts.
+    pub ask_balances: bool,
 }
 
 /// What a step needs from the edge.
@@ -79,12 +83,18 @@ pub struct DueStep {
     pub open: i32,
 }
 
-/// What the last finished sweep stored; `None` where there was none or it could not count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+/// What the last finished sweep stored; `None` where there was none or it could not count. The ages
+/// are those of each healer's last sign.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct StoredHealth {
     pub last_sweep_seconds: Option<i32>,
     pub stuck: Option<i32>,
     pub violations: Option<i32>,
+    pub edge_seconds: Option<i32>,
+    pub sql_seconds: Option<i32>,
+    pub queues_seconds: Option<i32>,
+    /// What is bad: `[{code, subject, message}]`.
+    pub degraded: Value,
     /// We, or Workers that were refused of late, belong to another deployment than the database.
     pub wrong_deployment: bool,
 }
@@ -101,7 +111,7 @@ rpc! {
         cleaned: i32,
         refunded_credits: i64,
     ) -> EndedSweep;
-    row health_v1() -> StoredHealth;
+    row health_v2() -> StoredHealth;
     /// Records that our deployment was refused: the refusal itself rolled everything back.
     void deployment_alarm_v1();
 }

@@ -34,6 +34,9 @@ where
             let seen = report::seen(&cx, spec.name, report::CRON);
             // The work does not depend on the note that it began.
             let (_, outcome) = join(seen, handle(cx.clone())).await;
+            if let Some(work) = spec.after_schedule {
+                work(cx).await;
+            }
             outcome
         }
         Err(error) => Err(error),

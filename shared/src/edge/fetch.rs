@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use worker::js_sys;
-use worker::wasm_bindgen::JsValue;
+use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::web_sys::{AbortController, AbortSignal, Response};
 use worker::{Delay, Env, MessageBuilder};
 
@@ -53,6 +53,17 @@ impl Fetch {
     /// Returns the bindings and variables of the function.
     pub fn env(&self) -> &Env {
         &self.env
+    }
+
+    /// The names of what the function is bound to by a service binding.
+    pub fn bound(&self) -> Vec<String> {
+        let env: &js_sys::Object = self.env.unchecked_ref();
+        js_sys::Object::keys(env)
+            .iter()
+            .filter_map(|name| name.as_string())
+            .filter(|name| self.env.service(name).is_ok())
+            .map(|name| name.to_ascii_lowercase().replace('_', "-"))
+            .collect()
     }
 }
 

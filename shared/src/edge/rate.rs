@@ -22,7 +22,7 @@ pub(super) async fn admitted(
     match identity {
         Identity::User { id, .. } => count(env, quota, id).await,
         Identity::Nobody => count_key(env, quota, address.unwrap_or_default()).await,
-        Identity::Invalid | Identity::Service | Identity::Scheduler => Ok(()),
+        Identity::Invalid | Identity::Service | Identity::Scheduler | Identity::Scraper => Ok(()),
     }
 }
 

@@ -14,6 +14,7 @@ use crate::core::transport::Transport;
 use crate::core::webhook::{self, WebhookAddress};
 use crate::edge::call::{Call, OwnedCx};
 use crate::edge::op::Op;
+use crate::flow::submit::wake::PROBE;
 
 const SETTINGS: &str = "__settings";
 const HINT: &str = "__hint";
@@ -27,8 +28,6 @@ pub(super) static OPS: &[Op] = &[
 /// The events that a function notes.
 pub(super) const CRON: &str = "cron";
 pub(super) const QUEUE: &str = "queue";
-/// A queue's message that asks for no work.
-const PROBE: &str = r#"{"probe":true}"#;
 
 /// Whether every function has an operation of that name.
 pub(super) fn is_of_all(path: &str) -> bool {

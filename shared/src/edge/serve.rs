@@ -20,7 +20,7 @@ use crate::core::webhook::{self, Signature};
 use crate::edge::call::{Call, OwnedCx};
 use crate::edge::fetch::Fetch;
 use crate::edge::log::LogLine;
-use crate::edge::op::{Handler, Op};
+use crate::edge::op::Op;
 use crate::edge::spec::{Spec, route};
 use crate::edge::{body, config, cors, identity, rate};
 
@@ -78,7 +78,7 @@ pub async fn serve(
         fetch,
     };
     let outcome = match prepare(spec, &mut request, method, context, &mut trace).await {
-        Ok((handler, call)) => finished(handler, call, trace).await,
+        Ok((op, call)) => finished(spec, op, call, trace).await,
         Err(error) => {
             body::discard(&mut request).await;
             let refused = Err(error);
@@ -91,14 +91,24 @@ pub async fn serve(
 
 /// Runs the handler to its end, also where the caller does not wait for it: when a caller leaves,
 /// the platform ends everything that is not under `wait_until`, and that 30 s later.
-async fn finished(handler: Handler, call: Call, trace: RequestTrace) -> Result<Reply, ApiError> {
+async fn finished(
+    spec: &'static Spec,
+    op: &'static Op,
+    call: Call,
+    trace: RequestTrace,
+) -> Result<Reply, ApiError> {
     let (tell, told) = oneshot::channel();
     let context = Rc::clone(&call.context);
     context.wait_until(async move {
-        let outcome = handler(call).await;
+        let after = spec.after_schedule.filter(|_| op.policy == Policy::Scheduled);
+        let after = after.map(|work| (work, call.cx.clone()));
+        let outcome = (op.handler)(call).await;
         trace.log(&outcome);
         // Nobody hears it where the caller has left.
         let _ = tell.send(outcome);
+        if let Some((work, cx)) = after {
+            work(cx).await;
+        }
     });
     told.await.unwrap_or_else(|_| Err(ApiError::internal("the handler did not end")))
 }
@@ -111,7 +121,7 @@ async fn prepare(
     method: String,
     context: Context,
     trace: &mut RequestTrace,
-) -> Result<(Handler, Call), ApiError> {
+) -> Result<(&'static Op, Call), ApiError> {
     let route = route(spec, &method, &request.path())?;
     trace.op = route.op.path;
     let config = config::config(trace.fetch.env(), spec.requires)?;
@@ -147,7 +157,7 @@ async fn prepare(
         cx,
         context: Rc::new(context),
     };
-    Ok((route.op.handler, call))
+    Ok((route.op, call))
 }
 
 /// Admits the caller of a webhook URL that we made. Answers 401 if its token is not valid.
@@ -216,28 +226,25 @@ fn header(headers: &Headers, name: &str) -> Option<String> {
 pub fn answer(outcome: Result<Reply, ApiError>, request_id: &str) -> Response {
     let headers = Headers::new();
     cors::with_cors(&headers, request_id);
-    let (status, body) = match outcome {
-        Ok(Reply { status, body: ReplyBody::Json(body) }) => (status, body),
-        Ok(Reply { status, body: ReplyBody::Download { name, content_type, bytes } }) => {
-            let _ = headers.set("content-type", content_type);
-            let _ = headers.set("content-disposition", &format!("attachment; filename=\"{name}\""));
-            return Response::builder().with_status(status).with_headers(headers).fixed(bytes);
+    let Reply { status, body } = outcome.unwrap_or_else(|mut error| {
+        if let Some(seconds) = error.retry_after_s {
+            let _ = headers.set("retry-after", &seconds.to_string());
         }
-        Err(mut error) => {
-            if let Some(seconds) = error.retry_after_s {
-                let _ = headers.set("retry-after", &seconds.to_string());
-            }
-            if error.code == ErrorCode::MethodNotAllowed
-                && let Some(Value::String(allow)) = error.fields.remove("allow")
-            {
-                let _ = headers.set("allow", &format!("{allow}, OPTIONS"));
-            }
-            (error.code.http_status(), error.to_body(request_id))
+        if error.code == ErrorCode::MethodNotAllowed
+            && let Some(Value::String(allow)) = error.fields.remove("allow")
+        {
+            let _ = headers.set("allow", &format!("{allow}, OPTIONS"));
+        }
+        Reply { status: error.code.http_status(), body: ReplyBody::Json(error.to_body(request_id)) }
+    });
+    let (content_type, bytes) = match body {
+        ReplyBody::Json(body) => ("application/json", body.to_string().into_bytes()),
+        ReplyBody::Text { content_type, text } => (content_type, text.into_bytes()),
+        ReplyBody::Download { name, content_type, bytes } => {
+            let _ = headers.set("content-disposition", &format!("attachment; filename=\"{name}\""));
+            (content_type, bytes)
         }
     };
-    let _ = headers.set("content-type", "application/json");
-    Response::builder()
-        .with_status(status)
-        .with_headers(headers)
-        .fixed(body.to_string().into_bytes())
+    let _ = headers.set("content-type", content_type);
+    Response::builder().with_status(status).with_headers(headers).fixed(bytes)
 }

@@ -1,9 +1,13 @@
 //! The declaration of a function, and the choice of its operation for a request.
 
+use futures_util::future::LocalBoxFuture;
+
 use crate::core::config::RequiredGroups;
 use crate::core::error::{ApiError, ErrorCode};
+use crate::edge::call::OwnedCx;
 use crate::edge::op::Op;
 use crate::edge::report;
+use crate::flow::alert;
 
 /// The declaration of a function.
 #[derive(Debug)]
@@ -14,6 +18,17 @@ pub struct Spec {
     pub quote: Option<Op>,
     /// The settings that every call needs. `serve` answers 500 without them.
     pub requires: RequiredGroups,
+    /// What follows a call of a scheduled operation, as it follows the cron event.
+    pub after_schedule: Option<AfterSchedule>,
+}
+
+/// Work after the answer of a scheduled operation.
+pub type AfterSchedule = fn(OwnedCx) -> LocalBoxFuture<'static, ()>;
+
+/// Sends the alerts that are owed. Only functions with a cron name it, so that no other one carries
+/// its code.
+pub fn send_owed(cx: OwnedCx) -> LocalBoxFuture<'static, ()> {
+    Box::pin(async move { alert::send_owed(&cx.cx()).await })
 }
 
 /// The path under which every tool's function answers quotes, whatever its own name.
@@ -121,6 +136,7 @@ macro_rules! function {
             ),*],
             quote: $crate::function!(@quote $($quote)?),
             requires: $crate::core::config::required(include_str!("../function.toml")),
+            after_schedule: $crate::function!(@after $($cron)?),
         };
 
         #[worker::event(fetch)]
@@ -155,6 +171,12 @@ macro_rules! function {
             }
         )?
     };
+    (@after) => {
+        None
+    };
+    (@after $cron:expr) => {
+        Some($crate::edge::send_owed)
+    };
     (@quote) => {
         None
     };
@@ -180,12 +202,14 @@ mod tests {
         ops: &[op!(GET | POST "check" for User as Read => ok), op!(POST "" for Provider => ok)],
         quote: Some(op!(POST "quote" for UserOrNobody as Read => ok)),
         requires: required("\nsettings = []"),
+        after_schedule: None,
     };
     static ONE: Spec = Spec {
         name: "one",
         ops: &[op!(POST "" for Admin => ok)],
         quote: None,
         requires: required("\nsettings = []"),
+        after_schedule: None,
     };
 
     #[test]

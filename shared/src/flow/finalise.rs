@@ -10,13 +10,14 @@ use crate::core::id::{JobId, UserId};
 use crate::core::job::Failure;
 use crate::core::transport::Transport;
 use crate::db::DbError;
+use crate::db::admin::ManyJobs;
 use crate::db::job::{CancelledInSession, CancelledJob};
 use crate::db::step::{
     Attempt, CheckAnswer, CheckedStep, CompletedStep, DoneStep, FailedStep, RequeuedStep,
 };
 use crate::db::sweep::Swept;
 use crate::db::website::{StaleWebsite, WebsiteRetry};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Records that the provider finished: frees the slot and takes the lease to copy the result.
 pub async fn done<T: Transport>(
@@ -92,6 +93,18 @@ pub async fn cancel_by_admin<T: Transport>(
     reason: Option<&str>,
 ) -> Result<CancelledJob, ApiError> {
     Ok(cx.db().job_cancel_admin_v1(actor, table, job, reason).await?)
+}
+
+/// Cancels up to `limit` of the jobs that an admin's filter names. Not repeated after a lost
+/// answer: a replay would not count those that the first call cancelled.
+pub async fn cancel_many<T: Transport>(
+    cx: &Cx<'_, T>,
+    actor: UserId,
+    filter: &Map<String, Value>,
+    limit: u32,
+    reason: &str,
+) -> Result<ManyJobs, ApiError> {
+    Ok(cx.db().jobs_cancel_many_v1(actor, filter, limit, reason).await?)
 }
 
 /// Cancels a session's waiting jobs. Not repeated after a lost answer: a replay returns no rows, so

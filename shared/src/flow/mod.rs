@@ -3,7 +3,9 @@
 //! Nothing here names the platform: tests drive every future by hand and drop it at any call.
 //! Whatever ends a job goes through [`finalise`].
 
+pub mod alert;
 pub mod attempt;
+pub mod compare;
 pub mod finalise;
 pub mod heal;
 pub mod invocation;
@@ -43,7 +45,8 @@ pub struct Cx<'a, T: Transport> {
 
 impl<'a, T: Transport> Cx<'a, T> {
     pub fn db(&self) -> Db<'a, T> {
-        Db { transport: self.transport, config: self.config, is_healer: self.is_healer }
+        let Self { transport, config, request_id, is_healer } = *self;
+        Db { transport, config, request_id, is_healer }
     }
 
     /// The same for a healer's part.

@@ -173,7 +173,7 @@ impl SingleStepState {
             "steps_waiting_v1" => json!({"waiting": 0, "may_start": 0}),
             "provider_alarm_v1" => return json!([]),
             "sweep_begin_v1" => json!({"sweep_id": 1}),
-            "sweep_end_v1" => json!({"stuck": 0, "violations": 0, "remaining": 0}),
+            "sweep_end_v1" => json!({"remaining": 0, "ping_queues": false, "ask_balances": false}),
             "jobs_sweep_v1" => self.rescue(),
             other => panic!("there is no double of {other}"),
         };

@@ -15,8 +15,8 @@ create index admin_log_by_time on unstuck.admin_log (at desc);
 create index admin_log_by_subject on unstuck.admin_log (subject);
 
 comment on table unstuck.admin_log is $c$
-What admins did outside of the history of single jobs, and each change of a price, by whomever.
-Append-only, kept for ever.
+What admins did, and each change of a price, a tool or a provider, by whomever. Written in the
+transaction of the act, append-only for everybody, kept for ever.
 $c$;
 
 alter table unstuck.admin_log enable row level security;

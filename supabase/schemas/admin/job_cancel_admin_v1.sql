@@ -19,10 +19,7 @@ declare
   v_refused text;
 begin
   perform unstuck_private.refuse_other_deployment();
-  if not unstuck.has_role(p_actor, 'admin') then
-    perform unstuck_private.refuse(403, 'forbidden');
-  end if;
-  perform unstuck_private.act_as('admin:' || p_actor);
+  perform unstuck_private.act_as_admin(p_actor, p_reason);
   v_job := unstuck_private.job_lock(p_job_id);
   perform unstuck_private.refuse_other_table(v_job, p_table);
   perform unstuck_private.refuse_final(v_job);
@@ -43,6 +40,16 @@ begin
     join unstuck.tools t using (tool);
   end;
   perform unstuck_private.admin_cancel_record(v_job, v_refused);
+  perform unstuck_private.admin_log_write(
+    'job_cancelled',
+    p_job_id::text,
+    jsonb_build_object('status', v_job.status, 'refunded', v_job.credits_refunded),
+    (
+      select jsonb_build_object('status', j.status, 'refunded', j.credits_refunded)
+      from unstuck.jobs j
+      where j.id = p_job_id
+    )
+  );
 end $$;
 
 comment on function unstuck.job_cancel_admin_v1 is $c$
@@ -51,7 +58,7 @@ Caller: admin-cancel-job. The role of p_actor is read in the same transaction.
 Effect: cancels a live job of any tool, also a quarantined one, and refunds what the ledger shows as
 taken and not yet refunded, whatever the row says. If the account takes no refund, the job is
 cancelled without one. The message says what was refunded; the event admin_cancelled has the sums
-before and after, and why a refund failed.
+before and after, and why a refund failed. It is a row of admin_log.
 
 Refuses: forbidden, bad_request, not_found, already_final (with status and refundedCredits).
 

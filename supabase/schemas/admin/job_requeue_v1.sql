@@ -3,7 +3,8 @@ create or replace function unstuck.job_requeue_v1(
   p_table text,
   p_job_id uuid,
   p_charge boolean,
-  p_new_job_id uuid
+  p_new_job_id uuid,
+  p_reason text default null
 )
 returns table (job_id uuid, retried boolean, retry_of uuid, provider text)
 language plpgsql
@@ -15,52 +16,25 @@ $$
 #variable_conflict use_column
 declare
   v_job unstuck.jobs;
-  v_tool unstuck.tools;
-  v_live uuid;
-  v_now timestamptz;
+  v_retry record;
 begin
   perform unstuck_private.refuse_other_deployment();
-  if not unstuck.has_role(p_actor, 'admin') then
-    perform unstuck_private.refuse(403, 'forbidden');
-  end if;
-  perform unstuck_private.act_as('admin:' || p_actor);
+  perform unstuck_private.act_as_admin(p_actor, p_reason);
   v_job := unstuck_private.job_lock(p_job_id);
   perform unstuck_private.refuse_other_table(v_job, p_table);
-  select *
-  into v_tool
-  from unstuck.tools
-  where tool = v_job.tool;
-  v_now := clock_timestamp();
-  if unstuck_private.is_live(v_job.status) then
-    -- The steps of a quarantined job have ended: an admin cancels it first, then retries it.
-    if v_job.status = 'pending'
-      or v_job.quarantined_at is not null
-      or not exists (
-        select
-        from unstuck.job_steps s
-        where s.job_id = v_job.id
-          and not unstuck_private.is_final(s.status)
-          and (s.deadline_at <= v_now or s.lease_until <= v_now)
-      )
-    then
-      perform unstuck_private.refuse(
-        409, 'in_progress', jsonb_build_object('status', v_job.status));
-    end if;
-    perform unstuck_private.job_restart(v_job, v_tool, v_now);
-    return query
-    select v_job.id, true, null::uuid, v_tool.provider;
-    return;
-  end if;
-  select j.id
-  into v_live
-  from unstuck.jobs j
-  where j.retry_of = v_job.id
-    and unstuck_private.is_live(j.status);
-  if not found then
-    perform unstuck_private.job_repeat(v_job, v_tool, p_charge, p_new_job_id);
+  v_retry := unstuck_private.job_retry(v_job, p_charge, p_new_job_id);
+  if v_retry.is_new then
+    perform unstuck_private.admin_log_write(
+      'job_retried',
+      p_job_id::text,
+      jsonb_build_object('status', v_job.status),
+      jsonb_build_object('job', v_retry.job_id, 'charge', coalesce(p_charge, false))
+    );
   end if;
   return query
-  select coalesce(v_live, p_new_job_id), false, v_job.id, v_tool.provider;
+  select v_retry.job_id, v_retry.job_id = v_job.id, nullif(v_job.id, v_retry.job_id), t.provider
+  from unstuck.tools t
+  where t.tool = v_job.tool;
 end $$;
 
 comment on function unstuck.job_requeue_v1 is $c$
@@ -68,7 +42,7 @@ Caller: admin-retry-job. The role of p_actor is read in the same transaction.
 
 Effect: a live job past its lease or deadline goes back to the queue with fresh counters: retried =
 true. A final one becomes a new job, p_new_job_id, of the same user with the same input, free of
-charge unless p_charge: retry_of names the old one.
+charge unless p_charge: retry_of names the old one. It is a row of admin_log.
 
 Refuses: forbidden, bad_request, not_found, in_progress (also a quarantined job: cancel it first),
 already_final (its input is kept no longer), active_job_exists, insufficient_credits,

@@ -1,4 +1,5 @@
--- Refuses to change a ledger entry. A wrong entry is corrected by another entry.
+-- Refuses to change a ledger entry, which another entry corrects, and to change or remove what
+-- admins did.
 create or replace function unstuck_private.append_only()
 returns trigger
 language plpgsql
@@ -13,5 +14,13 @@ end $$;
 create or replace trigger credit_entries_append_only
 before update on unstuck.credit_entries
 for each row execute function unstuck_private.append_only();
+
+create or replace trigger admin_log_append_only
+before update or delete on unstuck.admin_log
+for each row execute function unstuck_private.append_only();
+
+create or replace trigger admin_log_never_emptied
+before truncate on unstuck.admin_log
+for each statement execute function unstuck_private.append_only();
 
 revoke all on function unstuck_private.append_only from public, anon, authenticated, service_role;

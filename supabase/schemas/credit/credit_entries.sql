@@ -29,6 +29,10 @@ create table unstuck.credit_entries (
     )
 );
 
+-- Money is summed by day. The ledger is written in the order of time: a few pages tell where a day
+-- lies.
+create index credit_entries_by_day on unstuck.credit_entries
+using brin (created_at);
 create unique index credit_entries_once_per_job
 on unstuck.credit_entries (job_id, step, kind) nulls not distinct
 where kind in ('debit', 'refund') and job_id is not null;

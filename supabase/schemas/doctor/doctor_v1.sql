@@ -28,7 +28,7 @@ begin
     ),
     'health', (
       select to_jsonb(h)
-      from unstuck.health_v1() h
+      from unstuck.health_v2() h
     ),
     'published', exists (
       select from pg_catalog.pg_publication_tables t

@@ -12,12 +12,16 @@ $$
   values (p_function, p_event)
   on conflict (function, event) do update
   set at = clock_timestamp();
+
+  select unstuck_private.healer_mark('queues', clock_timestamp())
+  where p_event = 'queue';
 $$;
 
 comment on function unstuck.event_seen_v1 is $c$
-Caller: every function, when its cron fires, and when its queue brings a probe of the doctor.
+Caller: every function, when its cron fires, and when its queue brings a probe: of the doctor, or of
+a sweep that sweep_end_v1 asked for it.
 
-Effect: the time of the newest such event is now.
+Effect: the time of the newest such event is now. An event of a queue shows in health.
 
 Refuses: the Worker of another deployment, and an event that is none of `events_seen`.
 

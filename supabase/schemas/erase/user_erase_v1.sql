@@ -56,17 +56,9 @@ begin
   perform unstuck_private.user_jobs_strip(p_user_id, v_kept);
   perform unstuck_private.user_purchases_strip(p_user_id);
   v_entries := unstuck_private.user_rows_delete(p_user_id, v_ids);
-  insert into unstuck.erasures (user_id)
-  values (p_user_id)
-  on conflict (user_id) do update
-  set
-    at = clock_timestamp(),
-    files_left = null;
-  insert into unstuck.admin_log (actor, act, subject, "from", reason)
-  values (
+  perform unstuck_private.erasure_record(
     p_actor,
-    'user_erase',
-    p_user_id::text,
+    p_user_id,
     jsonb_build_object(
       'jobs', cardinality(v_ids),
       'entries', v_entries,
@@ -92,7 +84,7 @@ user, or its tables do not take the ends of the user's jobs; refunds_owed: how m
 rows_owed: how many rows. Where they never will, first delete the user's rows of refunds_owed, or
 switch that row of projections off).
 
-Replay: zeros. The user may come back and is a new user then.
+Replay: zeros, and no second row of admin_log. The user may come back and is a new user then.
 $c$;
 
 revoke all on function unstuck.user_erase_v1 from public, anon, authenticated, service_role;

@@ -46,6 +46,8 @@ create table unstuck.jobs (
   -- When a healer closed the job to healers, because it could not be healed. An operator looks at
   -- it; meanwhile it blocks no other job.
   quarantined_at timestamptz,
+  -- The id of the request that ordered, as our log lines have it.
+  request_id text,
   constraint jobs_refund_within_charge
     check (credits_refunded between 0 and credits_charged),
   constraint jobs_retries_in_reach
@@ -88,6 +90,10 @@ where status in ('pending', 'queued', 'starting', 'running');
 create index jobs_live_by_user
 on unstuck.jobs (user_id)
 where status in ('pending', 'queued', 'starting', 'running');
+
+create index jobs_by_request
+on unstuck.jobs (request_id)
+where request_id is not null;
 
 create index jobs_by_retried
 on unstuck.jobs (retry_of)

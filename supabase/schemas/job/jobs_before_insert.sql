@@ -1,5 +1,5 @@
 -- Fills in what a writer leaves out of a new job: a live job always has a deadline, a final one a
--- time of completion.
+-- time of completion, and an order the id of its request.
 create or replace function unstuck_private.jobs_before_insert() returns trigger
 language plpgsql
 set search_path = ''
@@ -30,6 +30,13 @@ begin
       when 'queued' then v_from + v_tool.queue_ttl
       else v_from + v_tool.run_timeout
     end
+  );
+  new.request_id := coalesce(
+    new.request_id,
+    left(
+      nullif(current_setting('request.headers', true), '')::jsonb ->> 'x-unstuck-request',
+      100
+    )
   );
   if unstuck_private.is_final(new.status) then
     new.completed_at := coalesce(new.completed_at, new.updated_at);

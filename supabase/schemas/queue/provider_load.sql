@@ -10,12 +10,14 @@ select
   l.circuit_open_until,
   l.circuit_reason,
   l.circuits_of_tools,
-  l.learned_limit
+  l.learned_limit,
+  l.balance,
+  l.balance_at
 from unstuck_private.visible_load() l;
 
 comment on view unstuck.provider_load is $c$
-Each provider's slots, as configured and as learned, its queue and open circuits, for the admin
-page.
+Each provider's slots, as configured and as learned, its queue, open circuits, and what it last told
+of our account there, for the admin page.
 $c$;
 
 revoke all on unstuck.provider_load from public, anon, authenticated, service_role;

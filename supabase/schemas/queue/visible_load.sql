@@ -10,7 +10,9 @@ returns table (
   circuit_open_until timestamptz,
   circuit_reason text,
   circuits_of_tools text[],
-  learned_limit int
+  learned_limit int,
+  balance jsonb,
+  balance_at timestamptz
 )
 language sql
 stable
@@ -28,8 +30,11 @@ $$
       where t.provider = p.provider and t.circuit_open_until is not null
       order by t.tool
     ),
-    p.learned_limit
+    p.learned_limit,
+    b.amounts,
+    b.told_at
   from unstuck.providers p
+  left join unstuck_private.provider_balances b using (provider)
   cross join lateral (
     select count(*)::int as steps
     from unstuck.job_steps s

@@ -19,6 +19,8 @@ values
   ('cron_runs', '7 days'),
   -- What providers refused that only the operator can mend.
   ('provider_alarms', '90 days'),
+  -- Messages that their receivers took.
+  ('messages', '30 days'),
   -- Rows of the app that were written in the end.
   ('projection_errors', '30 days'),
   -- Files, which the Storage API deletes; SQL must not.

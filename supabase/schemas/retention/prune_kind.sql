@@ -28,6 +28,7 @@ begin
       unstuck_private.prune_provider_alarms(v_before, p_limit, p_skip)
     when 'projection_errors' then
       unstuck_private.prune_projection_errors(v_before, p_limit, p_skip)
+    when 'messages' then unstuck_private.prune_messages(v_before, p_limit, p_skip)
     when 'cron_runs' then unstuck_private.prune_cron_runs(v_before, p_limit)
     -- Files, which SQL must not delete, and kinds of a later version.
     else 0

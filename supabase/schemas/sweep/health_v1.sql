@@ -7,23 +7,13 @@ set search_path = ''
 as
 $$
   select unstuck_private.seconds_between(s.finished_at, clock_timestamp()), s.stuck, s.violations,
-    unstuck_private.other_deployment() is not null
-    or exists (
-      select from unstuck_private.deployment_alarms a
-      where a.last_at > clock_timestamp() - interval '10 minutes'
-    )
+    unstuck_private.is_deployment_wrong(clock_timestamp())
   from (select 1) one
-  left join lateral (
-    select *
-    from unstuck.sweeps w
-    where w.finished_at is not null
-    order by w.finished_at desc
-    limit 1
-  ) s on true
+  left join unstuck_private.sweep_newest() s on true
 $$;
 
 comment on function unstuck.health_v1 is $c$
-Caller: the gateway, for /health.
+Caller: the gateway of the release before, for /health.
 
 Effect: none; what the last finished pass of a healer stored. It never scans. Nulls where there was
 none, or where that pass could not count. wrong_deployment: the caller is of another deployment than

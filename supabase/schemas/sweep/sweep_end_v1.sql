@@ -4,7 +4,13 @@ create or replace function unstuck.sweep_end_v1(
   p_cleaned int,
   p_refunded_credits bigint
 )
-returns table (stuck int, violations int, remaining int)
+returns table (
+  stuck int,
+  violations int,
+  remaining int,
+  ping_queues boolean,
+  ask_balances boolean
+)
 language plpgsql
 security definer
 set search_path = ''
@@ -34,8 +40,10 @@ Caller: an edge healer, after its pass.
 
 Effect: adds what the pass did, audits what changed since the last audit, for about half a second at
 most, and stores what health reads: stuck jobs and violations. A count that failed is stored as
-null, which is not healthy; the pass is finished all the same. remaining: jobs that are due after
-all the pass did.
+null, which is not healthy; the pass is finished all the same. It also adds what ended to the
+counters of metrics. remaining: jobs that are due after all the pass did; ping_queues: no probe
+came through the queues for a while, and the caller shall send some. ask_balances: the caller shall
+ask the providers what is left on our accounts.
 
 Refuses: nothing; no row where there is no such pass.
 

@@ -2,7 +2,13 @@
 -- the pass is finished all the same, without that count, and nothing that it healed is undone.
 -- Health is not good while a count is missing.
 create or replace function unstuck_private.sweep_finish(p_sweep_id bigint)
-returns table (stuck int, violations int, remaining int)
+returns table (
+  stuck int,
+  violations int,
+  remaining int,
+  ping_queues boolean,
+  ask_balances boolean
+)
 language plpgsql
 set search_path = ''
 as
@@ -11,6 +17,7 @@ declare
   v_stuck int;
   v_violations int;
   v_remaining int := 0;
+  v_source text;
 begin
   begin
     v_stuck := unstuck_private.count_stuck(clock_timestamp());
@@ -25,11 +32,22 @@ begin
   exception when query_canceled or others then
     raise warning 'sweep %: the audit failed: %', p_sweep_id, sqlerrm;
   end;
+  begin
+    perform unstuck_private.counters_fold(clock_timestamp());
+  exception when query_canceled or others then
+    raise warning 'sweep %: what ended could not be counted: %', p_sweep_id, sqlerrm;
+  end;
   update unstuck.sweeps s
   set finished_at = clock_timestamp(), stuck = v_stuck, violations = v_violations
-  where s.id = p_sweep_id;
+  where s.id = p_sweep_id
+  returning s.source
+  into v_source;
+  perform unstuck_private.healer_mark(
+    case v_source when 'sql' then 'sql' else 'edge' end, clock_timestamp());
   return query
-  select v_stuck, v_violations, v_remaining;
+  select v_stuck, v_violations, v_remaining,
+    v_source <> 'sql' and unstuck_private.queues_ask(clock_timestamp()),
+    v_source <> 'sql' and unstuck_private.balances_ask(clock_timestamp());
 end $$;
 
 revoke all on function unstuck_private.sweep_finish from public, anon, authenticated, service_role;

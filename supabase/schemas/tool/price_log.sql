@@ -1,6 +1,5 @@
 -- Keeps each change of a price in `admin_log`: the columns that the trigger names, before and
--- after. The actor is the admin of this transaction, or nobody for a change by SQL. What a
--- migration writes is no change of a price.
+-- after. What a migration writes is no change of a price.
 create or replace function unstuck_private.price_log() returns trigger
 language plpgsql
 set search_path = ''
@@ -10,16 +9,16 @@ declare
   v_old jsonb := case when tg_op <> 'INSERT' then to_jsonb(old) end;
   v_new jsonb := case when tg_op <> 'DELETE' then to_jsonb(new) end;
 begin
-  if current_setting('unstuck.actor', true) = 'migration' then
+  -- The same sent a second time changes nothing.
+  if current_setting('unstuck.actor', true) = 'migration' or v_old = v_new then
     return null;
   end if;
-  insert into unstuck.admin_log (actor, act, subject, "from", "to")
-  select
-    substring(current_setting('unstuck.actor', true) from '^admin:([0-9a-f-]{36})$')::uuid,
+  perform unstuck_private.admin_log_write(
     'price_changed',
     coalesce(v_new, v_old) ->> 'tool',
     case when v_old is not null then jsonb_object_agg(c.name, v_old -> c.name) end,
     case when v_new is not null then jsonb_object_agg(c.name, v_new -> c.name) end
+  )
   from unnest(tg_argv) as c (name);
   return null;
 end $$;

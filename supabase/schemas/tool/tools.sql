@@ -39,7 +39,10 @@ create table unstuck.tools (
   circuit_open_until timestamptz,
   circuit_opened_at timestamptz,
   circuit_reason text,
-  circuit_closed_at timestamptz not null default '-infinity'
+  circuit_closed_at timestamptz not null default '-infinity',
+  -- What an attempt costs us at the provider, in credits. Null: nobody has said.
+  provider_cost numeric
+    check (provider_cost >= 0)
 );
 
 comment on table unstuck.tools is $c$
@@ -48,7 +51,13 @@ $c$;
 
 alter table unstuck.tools enable row level security;
 revoke all on unstuck.tools from public, anon, authenticated, service_role;
-grant select on unstuck.tools to authenticated, service_role;
+grant select on unstuck.tools to service_role;
+-- Everything but what we pay.
+grant select (
+  tool, table_name, provider, credit_cost, priced_per, step_order, refund_rule, exclusive_group,
+  start_timeout, run_timeout, queue_ttl, attempt_max, user_cancel_running, enabled,
+  account_faults, circuit_open_until, circuit_opened_at, circuit_reason, circuit_closed_at
+) on unstuck.tools to authenticated;
 -- Everything but the circuit.
 grant select (
   tool, table_name, provider, credit_cost, priced_per, step_order, refund_rule, exclusive_group,

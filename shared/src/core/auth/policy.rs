@@ -24,6 +24,8 @@ pub enum Policy {
     ServiceOrAdmin,
     /// The service and the outside scheduler may call.
     Scheduled,
+    /// Who reads the metrics may call.
+    Metrics,
 }
 
 /// The decision about an identity.
@@ -50,8 +52,9 @@ pub fn admit(
         Identity::Nobody if policy == Policy::UserOrNobody => Admission::Granted(Caller::Public),
         Identity::Nobody | Identity::Invalid => Admission::Refused(ApiError::unauthorized()),
         Identity::Scheduler if policy == Policy::Scheduled => Admission::Granted(Caller::Scheduler),
-        // Outside the scheduled functions the scheduler's secret proves nothing.
-        Identity::Scheduler => Admission::Refused(ApiError::unauthorized()),
+        Identity::Scraper if policy == Policy::Metrics => Admission::Granted(Caller::Scraper),
+        // Elsewhere these secrets prove nothing.
+        Identity::Scheduler | Identity::Scraper => Admission::Refused(ApiError::unauthorized()),
         Identity::Service => match policy {
             Policy::Scheduled
             | Policy::Service
@@ -107,6 +110,13 @@ mod tests {
     #[test]
     fn every_policy_decides_every_identity() {
         use Policy::*;
+        assert_eq!(answer(Identity::Scraper, Metrics, false, false), "scraper");
+        for other in [Identity::Nobody, Identity::Invalid, Identity::Scheduler] {
+            assert_eq!(answer(other, Metrics, false, false), "401");
+        }
+        for other in [user(false), Identity::Service] {
+            assert_eq!(answer(other, Metrics, false, false), "403");
+        }
         let columns = [User, Admin, Scheduled, Service, UserOrService, ServiceOrAdmin];
         let rows = [
             (Identity::Nobody, ["401", "401", "401", "401", "401", "401"]),
@@ -115,6 +125,7 @@ mod tests {
             (user(true), ["anonymous", "if admin", "403", "403", "anonymous", "if admin"]),
             (Identity::Service, ["403", "403", "service", "service", "service", "service"]),
             (Identity::Scheduler, ["401", "401", "scheduler", "401", "401", "401"]),
+            (Identity::Scraper, ["401", "401", "401", "401", "401", "401"]),
         ];
         for (identity, expected) in rows {
             for (policy, expected) in columns.iter().zip(expected) {

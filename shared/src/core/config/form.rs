@@ -16,12 +16,36 @@ pub trait Form {
     fn parse(name: &str, text: String) -> Result<Self::Value, ApiError>;
 }
 
-/// Parses the variable if it is set.
-pub(super) fn optional<F: Form>(
-    name: &str,
-    text: Option<String>,
-) -> Result<Option<F::Value>, ApiError> {
-    text.map(|text| F::parse(name, text)).transpose()
+/// Reads one variable after the other and keeps the first fault, so that no setting has code of its
+/// own for a fault: there are dozens of them in every function.
+pub(super) struct Variables<'r> {
+    pub(super) read: &'r dyn Fn(&str) -> Option<String>,
+    pub(super) fault: Option<ApiError>,
+}
+
+impl Variables<'_> {
+    /// Parses the variable into `field` if it is set.
+    pub(super) fn parse<F: Form>(&mut self, name: &str, field: &mut Option<F::Value>) {
+        let Some(text) = (self.read)(name) else { return };
+        match F::parse(name, text) {
+            Ok(value) => *field = Some(value),
+            Err(fault) => {
+                self.fault.get_or_insert(fault);
+            }
+        }
+    }
+
+    /// The same with the value that counts where the variable is not set.
+    pub(super) fn parse_or<F: Form>(
+        &mut self,
+        name: &str,
+        field: &mut F::Value,
+        default: F::Value,
+    ) {
+        let mut value = None;
+        self.parse::<F>(name, &mut value);
+        *field = value.unwrap_or(default);
+    }
 }
 
 /// Any text.
@@ -45,6 +69,21 @@ impl Form for BaseUrl {
 
     fn parse(_: &str, text: String) -> Result<String, ApiError> {
         Ok(text.trim_end_matches('/').to_owned())
+    }
+}
+
+/// Hours of the day, from one full hour to another: `22-7`.
+pub struct HourRange;
+
+impl Form for HourRange {
+    type Value = (u32, u32);
+    const WORDS: &'static str = "two hours, `22-7`";
+
+    fn parse(name: &str, text: String) -> Result<(u32, u32), ApiError> {
+        let hour = |text: &str| text.trim().parse().ok().filter(|hour| *hour < 24);
+        text.split_once('-')
+            .and_then(|(from, to)| Some((hour(from)?, hour(to)?)))
+            .ok_or_else(|| ApiError::misconfigured(name))
     }
 }
 

@@ -10,7 +10,8 @@
 //! * `results_from "hosts"` after a group's name: where its provider's results are fetched from
 
 use super::form::{
-    BaseUrl, Flag, Form, Hosts, Json, LlmKind, Number, SecretKeys, SecretList, Text, optional,
+    BaseUrl, Flag, Form, Hosts, HourRange, Json, LlmKind, Number, SecretKeys, SecretList, Text,
+    Variables,
 };
 use crate::core::error::ApiError;
 
@@ -73,12 +74,12 @@ macro_rules! field_type {
     ($form:ident, $default:expr) => { <$form as Form>::Value };
 }
 
-macro_rules! parsed {
-    ($form:ident, $name:literal, $text:expr) => {
-        optional::<$form>($name, $text)?
+macro_rules! parse {
+    ($variables:ident, $field:expr, $form:ident, $name:literal) => {
+        $variables.parse::<$form>($name, &mut $field)
     };
-    ($form:ident, $name:literal, $text:expr, $default:expr) => {
-        optional::<$form>($name, $text)?.unwrap_or($default.into())
+    ($variables:ident, $field:expr, $form:ident, $name:literal, $default:expr) => {
+        $variables.parse_or::<$form>($name, &mut $field, $default.into())
     };
 }
 
@@ -128,11 +129,13 @@ macro_rules! settings {
             pub(super) fn parse_all(
                 read: &dyn Fn(&str) -> Option<String>,
             ) -> Result<Config, ApiError> {
-                // One field after the other: half the code of a struct made at once, which must
-                // drop what it has at each error.
                 let mut config = Config::default();
-                $($(config.$field = parsed!($form, $name, read($name) $(, $default)?);)+)+
-                Ok(config)
+                let mut variables = Variables { read, fault: None };
+                $($(parse!(variables, config.$field, $form, $name $(, $default)?);)+)+
+                match variables.fault {
+                    Some(fault) => Err(fault),
+                    None => Ok(config),
+                }
             }
 
             $($(accessor!($field $form $name $presence);)+)+
@@ -286,6 +289,25 @@ settings! {
         /// Lets an outside scheduler call scheduled functions, and nothing else: as a bearer token,
         /// or as a password with any user name.
         cron_secret: Text = "CRON_SECRET", secret, optional;
+    }
+
+    /// Who is told what turned bad, and what is good again.
+    "alerts" {
+        /// Where alerts are posted: an incoming webhook of Slack or Discord, Telegram's
+        /// `https://api.telegram.org/bot<token>/sendMessage?chat_id=<id>`, or an address of yours
+        /// that takes JSON. Where it is not set, nobody is told.
+        alert_webhook_url: Text = "ALERT_WEBHOOK_URL", secret, optional;
+        /// In which hours (UTC) alerts wait: `22-7`.
+        alert_quiet_hours: HourRange = "ALERT_QUIET_HOURS", var(""), optional;
+        /// After how many minutes what is still bad is told once more. Where it is not set, once.
+        alert_repeat_minutes: Number = "ALERT_REPEAT_MINUTES", var(""), optional;
+    }
+
+    /// Who reads the metrics.
+    "metrics" {
+        /// The bearer token of whoever scrapes `/functions/v1/metrics`. Where it is not set, there
+        /// are no metrics.
+        metrics_token: Text = "METRICS_TOKEN", secret, optional;
     }
 
     /// How much one run of a scheduled function does.

@@ -7,7 +7,7 @@ use crate::core::media::Output;
 use crate::core::provider::Parsed;
 use crate::core::transport::{HttpRequest, HttpResult, TransportError};
 use crate::core::webhook::Signature;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Our account at an asynchronous provider: pairs of `build_*` (our request) and `parse_*` (its
 /// answer).
@@ -26,6 +26,15 @@ pub trait Asynchronous {
 
     fn build_cancel(&self, task_id: &str) -> HttpRequest;
     fn parse_cancel(&self, answer: &HttpResult) -> CancelAnswer;
+
+    /// Asks what is left on our account. `None`: the provider has no such call.
+    fn build_balance(&self) -> Option<HttpRequest> {
+        None
+    }
+    /// An amount by unit; none where the answer tells none.
+    fn parse_balance(&self, _answer: &HttpResult) -> Map<String, Value> {
+        Map::new()
+    }
 
     /// Asks for the tasks that the provider created since that time (RFC 3339), newest first;
     /// `cursor` continues an earlier page. `None`: the provider has no such list.

@@ -17,9 +17,10 @@ pub async fn by_admin<T: Transport>(
     table: &str,
     job: JobId,
     charge: bool,
+    reason: Option<&str>,
 ) -> Result<RequeuedJob, ApiError> {
     let new = JobId::from_random(cx.transport.random());
-    let requeue = async || cx.db().job_requeue_v1(actor, table, job, charge, new).await;
+    let requeue = async || cx.db().job_requeue_v1(actor, table, job, charge, new, reason).await;
     Ok(once_if_lost(requeue).await?)
 }
 

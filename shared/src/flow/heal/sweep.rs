@@ -80,12 +80,33 @@ pub async fn pass<T: Transport>(
     if let Some(ended) = faults.keep(cx, "sweep_end", ended.map_err(ApiError::from)) {
         // Counted at the end, because settling also closes jobs that were beyond the limit.
         report.remaining = ended.remaining + all.skipped;
+        if ended.ping_queues {
+            wake::probe_queues(cx).await;
+        }
+        if ended.ask_balances {
+            faults.keep(cx, "balances", balances(cx).await);
+        }
     }
     report.duration_ms = cx.transport.now_ms().saturating_sub(began);
     match faults.first {
         Some(error) => Err(error),
         None => Ok(report),
     }
+}
+
+/// Asks the providers that tell it what is left on our accounts. One that does not answer is asked
+/// at another pass.
+async fn balances<T: Transport>(cx: &Cx<'_, T>) -> Result<(), ApiError> {
+    for provider in ASYNCHRONOUS {
+        // A provider without settings is none of this deployment's.
+        let Ok(account) = provider::asynchronous(provider, cx.config) else { continue };
+        let Some(request) = account.build_balance() else { continue };
+        let amounts = account.parse_balance(&cx.transport.send(request).await);
+        if !amounts.is_empty() {
+            cx.db().provider_balance_v1(provider, &amounts).await?;
+        }
+    }
+    Ok(())
 }
 
 /// `count` passes, `every_ms` from start to start.

@@ -11,11 +11,24 @@ use crate::core::transport::Transport;
 use crate::flow::{Cx, provider_cancel};
 use serde_json::json;
 
+/// A queue's message that asks for no work: its consumer notes that it came.
+pub const PROBE: &str = r#"{"probe":true}"#;
+
 /// Sends a hint that arrives after `delay_ms`. Does nothing for an asynchronous provider.
 pub async fn send_hint<T: Transport>(cx: &Cx<'_, T>, provider: &str, delay_ms: u32) {
+    send(cx, provider, &json!({"provider": provider}).to_string(), delay_ms).await;
+}
+
+/// Sends a probe to the queue of each synchronous provider.
+pub async fn probe_queues<T: Transport>(cx: &Cx<'_, T>) {
+    for provider in provider::SYNCHRONOUS {
+        send(cx, provider.name, PROBE, 0).await;
+    }
+}
+
+async fn send<T: Transport>(cx: &Cx<'_, T>, provider: &str, message: &str, delay_ms: u32) {
     let Some(queue) = provider::hint_queue(provider) else { return };
-    let message = json!({"provider": provider}).to_string();
-    if let Err(error) = cx.transport.notify(queue, &message, delay_ms.div_ceil(1_000)).await {
+    if let Err(error) = cx.transport.notify(queue, message, delay_ms.div_ceil(1_000)).await {
         cx.log("hint_lost", json!({"provider": provider, "error": error.to_string()}));
     }
 }

@@ -15,9 +15,9 @@ use crate::core::error::ApiError;
 use crate::core::job::{Failure, FailureCode};
 use crate::core::json;
 use crate::core::media::Output;
-use crate::core::transport::{HttpRequest, HttpResponse, HttpResult};
+use crate::core::transport::{HttpRequest, HttpResponse, HttpResult, decimal};
 use codes::Act;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// The provider's name in rows and URLs.
 pub const NAME: &str = "runninghub";
@@ -118,6 +118,27 @@ impl Asynchronous for RunningHubAccount<'_> {
             },
         };
         if is_accepted { CancelAnswer::Accepted } else { CancelAnswer::Refused }
+    }
+
+    /// The one path that spells the key in lower case.
+    fn build_balance(&self) -> Option<HttpRequest> {
+        let body = json!({"apikey": self.api_key});
+        Some(self.post("/uc/openapi/accountStatus", &body, QUERY_MS))
+    }
+
+    /// The amounts are numbers or their text; an account of a kind has no money, or no coins.
+    fn parse_balance(&self, answer: &HttpResult) -> Map<String, Value> {
+        let body = answer.as_ref().map(HttpResponse::json).unwrap_or_default();
+        let data = body.get("data").unwrap_or(&Value::Null);
+        let amount = |name: &str| match data.get(name)? {
+            Value::String(text) => decimal(text),
+            other => other.as_f64(),
+        };
+        let currency = data.get("currency").and_then(Value::as_str).unwrap_or("money");
+        [("coins", amount("remainCoins")), (currency, amount("remainMoney"))]
+            .into_iter()
+            .filter_map(|(unit, amount)| Some((unit.to_owned(), json!(amount?))))
+            .collect()
     }
 }
 

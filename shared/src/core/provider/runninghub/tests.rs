@@ -328,3 +328,24 @@ fn a_webhook_names_its_task_in_either_form() {
     }
     assert_eq!(ACCOUNT.task_id(&json!({"eventData": "not json"})), None);
 }
+
+#[test]
+fn what_is_left_on_our_account_comes_as_numbers_or_as_text() {
+    let request = ACCOUNT.build_balance().unwrap();
+    assert_eq!(request.url, "https://rh.test/uc/openapi/accountStatus");
+    assert_eq!(request.body.as_deref(), Some(r#"{"apikey":"k"}"#));
+    for (body, told) in [
+        (
+            r#"{"code":0,"data":{"remainCoins":"120","remainMoney":null,"currency":null}}"#,
+            json!({"coins": 120.0}),
+        ),
+        (
+            r#"{"code":0,"data":{"remainCoins":7,"remainMoney":"3.5","currency":"USD"}}"#,
+            json!({"coins": 7.0, "USD": 3.5}),
+        ),
+        (r#"{"code":802,"msg":"APIKEY_UNAUTHORIZED","data":null}"#, json!({})),
+        ("<html>", json!({})),
+    ] {
+        assert_eq!(Value::Object(ACCOUNT.parse_balance(&answer(200, body))), told, "{body}");
+    }
+}

@@ -1,0 +1,33 @@
+//! Messages that are owed to a receiver outside, and what the counters tell.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// A message that is due. The caller has it for a minute.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct OwedMessage {
+    pub id: String,
+    pub body: Map<String, Value>,
+}
+
+/// One line of the metrics.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Sample {
+    pub name: String,
+    pub labels: Map<String, Value>,
+    pub value: f64,
+}
+
+rpc! {
+    /// The hours are of UTC.
+    rows alerts_due_v1(
+        quiet_from: Option<u32> as ?,
+        quiet_to: Option<u32> as ?,
+        repeat_minutes: Option<u32> as ?,
+    ) -> Vec<OwedMessage>;
+    void message_sent_v1(id: &str, is_taken: bool, delay_ms: Option<u32> as ?);
+    rows metrics_v1() -> Vec<Sample>;
+    /// An amount by unit.
+    void provider_balance_v1(provider: &str, amounts: &Map<String, Value>);
+    void settings_compared_v1(differing: &[&str]);
+}

@@ -1,0 +1,75 @@
+//! Compares the settings of our functions, so that health says where one of them has another value
+//! than the others: everything would work, only slower, and nobody would know why.
+
+use super::{Cx, service_call};
+use crate::core::error::ApiError;
+use crate::core::transport::FunctionCalls;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+const TIMEOUT_MS: u32 = 5_000;
+/// The key that the functions were asked with: who has another one refuses it.
+const KEY: &str = "SUPABASE_SERVICE_ROLE_KEY";
+const UNAUTHORIZED: u16 = 401;
+/// Each function names the apps of its own tool.
+const OF_ITS_OWN: &str = "RUNNINGHUB_APPS";
+
+/// Asks each function for the fingerprints of its settings, and keeps the names of those that
+/// differ. A function that gives no answer is not compared.
+pub async fn settings<T: FunctionCalls>(cx: &Cx<'_, T>, functions: &[String]) {
+    if let Err(error) = compared(cx, functions).await {
+        cx.log_error("compare_error", &error, json!({}));
+    }
+}
+
+async fn compared<T: FunctionCalls>(cx: &Cx<'_, T>, functions: &[String]) -> Result<(), ApiError> {
+    let mut reports = Vec::new();
+    let mut is_refused = false;
+    for function in functions {
+        let path = format!("{function}/__settings");
+        let request = service_call::request(cx, &path, &json!({}), TIMEOUT_MS)?;
+        match cx.transport.call(function, request).await {
+            Ok(answer) if answer.is_success() => {
+                if let Some(Value::Object(settings)) = answer.json().get("settings") {
+                    reports.push(settings.clone());
+                }
+            }
+            Ok(answer) => is_refused |= answer.status == UNAUTHORIZED,
+            Err(_) => {}
+        }
+    }
+    let mut names = differing(&reports);
+    if is_refused {
+        names.push(KEY);
+    }
+    Ok(cx.db().settings_compared_v1(&names).await?)
+}
+
+/// The settings with more than one value. A function that has none of a setting needs none.
+fn differing(reports: &[Map<String, Value>]) -> Vec<&str> {
+    let mut seen: BTreeMap<&str, &Value> = BTreeMap::new();
+    let mut names = Vec::new();
+    for (name, value) in reports.iter().flatten().filter(|(_, value)| !value.is_null()) {
+        let differs = *seen.entry(name).or_insert(value) != value;
+        if differs && name != OF_ITS_OWN && !names.contains(&name.as_str()) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{OF_ITS_OWN, differing};
+    use serde_json::{Map, Value, json};
+
+    #[test]
+    fn a_setting_differs_where_two_functions_have_a_value_and_not_the_same() {
+        let report = |value: Value| -> Map<String, Value> { value.as_object().unwrap().clone() };
+        let one = report(json!({"A": "11", "B": "22", "C": null, OF_ITS_OWN: "1"}));
+        let other = report(json!({"A": "11", "B": "23", "C": "33", OF_ITS_OWN: "2"}));
+        let third = report(json!({"A": null, "B": "24", "C": "33"}));
+        assert_eq!(differing(&[one.clone(), other, third]), ["B"]);
+        assert!(differing(&[one]).is_empty() && differing(&[]).is_empty());
+    }
+}

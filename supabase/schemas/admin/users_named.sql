@@ -1,0 +1,28 @@
+-- The users whom a search text names, and why: an e-mail address or its beginning. Where our role
+-- cannot read the users of the project, nobody is found by it.
+create or replace function unstuck_private.users_named(p_text text, p_limit int)
+returns table (user_id uuid)
+language plpgsql
+stable
+set search_path = ''
+as
+$$
+begin
+  return query
+  select u.id
+  from auth.users u
+  where lower(u.email) = lower(p_text);
+  if not found and length(p_text) >= 3 then
+    return query
+    select u.id
+    from auth.users u
+    where starts_with(lower(u.email), lower(p_text))
+    order by lower(u.email)
+    limit p_limit;
+  end if;
+exception
+  when invalid_schema_name or undefined_table or undefined_column or insufficient_privilege then
+    return;
+end $$;
+
+revoke all on function unstuck_private.users_named from public, anon, authenticated, service_role;

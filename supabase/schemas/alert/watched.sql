@@ -1,0 +1,40 @@
+-- Everything that is watched, and how it is now, in words for an operator. It reads what sweeps
+-- have stored and scans nothing, so that health and alerts may ask as often as they like.
+create or replace function unstuck_private.watched(p_now timestamptz)
+returns table (subject text, code text, is_bad boolean, words text)
+language sql
+stable
+set search_path = ''
+as
+$$
+  select 'stuck', 'stuck', s.stuck is distinct from 0,
+    case
+      when s.stuck is null then 'Stuck jobs could not be counted.'
+      when s.stuck = 0 then 'No job is stuck.'
+      else format('%s jobs are past the deadline of every healer.', s.stuck)
+    end
+  from unstuck_private.sweep_newest() s
+  union all
+  select 'invariants', 'invariants', s.violations is distinct from 0,
+    case
+      when s.violations is null then 'The invariants could not be checked.'
+      when s.violations = 0 then 'All invariants hold.'
+      else format('%s invariants are violated.', s.violations)
+    end
+  from unstuck_private.sweep_newest() s
+  union all
+  select 'settings', 'settings_disagree', count(*) > 0,
+    case count(*)
+      when 0 then 'All functions have the same settings.'
+      else format('Not the same in all functions: %s.', string_agg(d.name, ', ' order by d.name))
+    end
+  from unstuck_private.settings_differing d
+  union all
+  select *
+  from unstuck_private.watched_healers(p_now)
+  union all
+  select *
+  from unstuck_private.watched_providers(p_now)
+$$;
+
+revoke all on function unstuck_private.watched from public, anon, authenticated, service_role;

@@ -1,0 +1,11 @@
+-- What ended since the installation, added up by the sweeps: one row for each line of `metrics`. A
+-- histogram's buckets hold what they and all smaller ones have.
+create table unstuck_private.counters (
+  name text not null,
+  labels jsonb not null,
+  value numeric not null,
+  primary key (name, labels)
+);
+
+alter table unstuck_private.counters enable row level security;
+revoke all on unstuck_private.counters from public, anon, authenticated, service_role;

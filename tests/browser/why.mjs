@@ -1,0 +1,7 @@
+// Why a job waits, on its own page.
+
+import { given, open, tell } from "./tab.mjs";
+
+const tab = await open(`/admin/jobs/${given.job}`, { email: "admin1@example.com" });
+const why = await tab.locator("[data-why]").innerText();
+await tell({ why });

@@ -1,0 +1,345 @@
+//! What admins do is told: each act is one row of the log, also where the network goes away in the
+//! middle of it, and a tool's prices, costs and margin are where the page says.
+
+use serde_json::{Value, json};
+use unstuck_tests::assert::differences;
+use unstuck_tests::assert_has;
+use unstuck_tests::e2e::{self, TestUser, World};
+use uuid::Uuid;
+
+const ADMIN: &str = "00000000-0000-4000-8000-0000000000a1";
+const TOOL: &str = "runninghub-upscaler";
+
+/// Carries out an act and gives the one row of the log that it wrote.
+async fn acted(world: &World, path: &str, body: Value) -> Value {
+    let admin = world.admin(1).await;
+    let last = world.db().int("select coalesce(max(id), 0) from unstuck.admin_log").await;
+    world.call(path).by(&admin).json(&body).ok().await;
+    let rows = format!("select * from unstuck.admin_log where id > {last}");
+    let mut rows = world.db().rows(&rows).await;
+    assert_eq!(rows.len(), 1, "{path} {body}: {rows:#?}");
+    let row = rows.remove(0);
+    assert_has!(row, { "actor": ADMIN, "reason": body["reason"] }, "{path}: {row:#}");
+    row
+}
+
+/// Every act has words, so that no page shows a code.
+fn in_words(row: &Value) {
+    let words = include_str!("../../web/words/admin/en.js");
+    let act = row["act"].as_str().unwrap();
+    assert!(words.contains(&format!("  act_{act}: ")), "{act} has no words");
+    for side in [&row["from"], &row["to"]] {
+        for name in side.as_object().into_iter().flat_map(|fields| fields.keys()) {
+            let key = format!("  set_{}: ", name.to_lowercase());
+            assert!(name == "ids" || words.contains(&key), "{act}: {name} has no words");
+        }
+    }
+}
+
+async fn live(world: &World, user: &TestUser) -> Uuid {
+    world.script(json!({ "runninghub": { "all": true, "hang": true } })).await;
+    let (job, _) = world.order(user).await;
+    world.until_status(job, "running").await;
+    job
+}
+
+#[test]
+fn each_act_on_a_user_or_a_job_is_one_row_of_the_log() {
+    e2e::run(async |world| {
+        let user = world.user(1).await;
+        let gift = json!({ "userId": user.id, "amount": 5, "reason": "sorry",
+            "idempotencyKey": "k" });
+        let row = acted(world, "admin-users/grant", gift).await;
+        assert_has!(row, { "act": "credits_granted", "subject": user.id });
+        assert_has!(row, { "from": { "balance": 1000 }, "to": { "balance": 1005, "amount": 5 } });
+        in_words(&row);
+
+        let job = live(world, &user).await;
+        let named = |job: Uuid| json!({ "table": "upscaler_jobs", "jobId": job, "reason": "r" });
+        let row = acted(world, "admin-cancel-job", named(job)).await;
+        assert_has!(row, { "act": "job_cancelled", "subject": job });
+        assert_has!(row, { "from": { "status": "running", "refunded": 0 } });
+        assert_has!(row, { "to": { "status": "cancelled", "refunded": 60 } });
+        in_words(&row);
+
+        let mut again = named(job);
+        again.as_object_mut().unwrap().remove("reason");
+        let row = acted(world, "admin-retry-job", again.clone()).await;
+        assert_has!(row, { "act": "job_retried", "subject": job });
+        let made = row["to"]["job"].as_str().unwrap().parse::<Uuid>().unwrap();
+        assert_has!(world.job(made).await, { "retry_of": job });
+        in_words(&row);
+        world.until_status(made, "running").await;
+
+        let late = "update unstuck.job_steps set deadline_at = now() - interval '1 second'";
+        world.db().exec(&format!("{late} where job_id = '{made}'")).await;
+        again["jobId"] = json!(made);
+        let row = acted(world, "admin-retry-job", again).await;
+        assert_has!(row, { "act": "job_retried", "subject": made });
+        assert_eq!(row["to"]["job"], json!(made), "it is put back: {row:#}");
+        in_words(&row);
+        world.until_status(made, "running").await;
+
+        let filter = json!({ "userId": user.id });
+        let many = json!({ "filter": filter, "limit": 10, "reason": "an outage" });
+        let row = acted(world, "admin-cancel-job/many", many.clone()).await;
+        assert_has!(row, { "act": "jobs_cancelled", "subject": null, "from": filter });
+        assert_has!(row["to"], { "matched": 1, "jobs": [made], "refused": 0, "refunded": 0 });
+        in_words(&row);
+
+        world.script(json!({ "reset": true })).await;
+        world.script(json!({ "runninghub": { "all": true, "fail": "out of paint" } })).await;
+        let other = world.user(2).await;
+        let (failed, _) = world.order(&other).await;
+        world.until_status(failed, "failed").await;
+        let retry = json!({ "filter": { "userId": other.id }, "reason": "it is mended" });
+        let row = acted(world, "admin-retry-job/many", retry).await;
+        assert_has!(row, { "act": "jobs_retried", "subject": null });
+        assert_has!(row["to"], { "matched": 1 });
+        in_words(&row);
+
+        let erase = json!({ "userId": user.id, "reason": "asked by mail" });
+        let row = acted(world, "admin-users/erase", erase).await;
+        assert_has!(row, { "act": "user_erase", "subject": user.id });
+        in_words(&row);
+    });
+}
+
+#[test]
+fn each_change_of_a_setting_is_one_row_of_the_log() {
+    e2e::run(async |world| {
+        world.db().exec("delete from unstuck.tool_prices where tool = 'runninghub-upscaler'").await;
+        world
+            .set_provider(
+                "replicate",
+                "circuit_open_until = now() + interval '1 hour', circuit_reason = 'account',
+                 circuit_opened_at = now()",
+            )
+            .await;
+        let rule = json!({ "position": 1, "credits": 90, "matches": { "version": "pro" } });
+        let costs = json!({ "position": 1, "credits": 95 });
+        let gone = json!({ "position": 1, "remove": true });
+        for (op, change, act, from, to) in [
+            (
+                "tools",
+                json!({ "enabled": false }),
+                "tool_changed",
+                json!({ "enabled": true }),
+                json!({ "enabled": false }),
+            ),
+            (
+                "tools",
+                json!({ "enabled": true }),
+                "tool_changed",
+                json!({ "enabled": false }),
+                json!({ "enabled": true }),
+            ),
+            (
+                "tools",
+                json!({ "attemptMax": 5 }),
+                "tool_changed",
+                json!({ "attempt_max": 3 }),
+                json!({ "attempt_max": 5 }),
+            ),
+            (
+                "tools",
+                json!({ "providerCost": 12.5 }),
+                "tool_changed",
+                json!({ "provider_cost": null }),
+                json!({ "provider_cost": 12.5 }),
+            ),
+            (
+                "tools",
+                json!({ "creditCost": 61 }),
+                "price_changed",
+                json!({ "credit_cost": 60 }),
+                json!({ "credit_cost": 61 }),
+            ),
+            ("prices", rule, "price_changed", Value::Null, json!({ "credits": 90 })),
+            ("prices", costs, "price_changed", json!({ "credits": 90 }), json!({ "credits": 95 })),
+            ("prices", gone, "price_changed", json!({ "credits": 95 }), Value::Null),
+            (
+                "providers",
+                json!({ "maxConcurrent": 4 }),
+                "provider_changed",
+                json!({ "max_concurrent": 3 }),
+                json!({ "max_concurrent": 4 }),
+            ),
+            (
+                "providers",
+                json!({ "enabled": false }),
+                "provider_changed",
+                json!({ "enabled": true }),
+                json!({ "enabled": false }),
+            ),
+        ] {
+            let mut body = change;
+            let (key, name) =
+                if op == "providers" { ("provider", "runninghub") } else { ("tool", TOOL) };
+            body[key] = json!(name);
+            body["reason"] = json!("the night");
+            let row = acted(world, &format!("admin-settings/{op}"), body).await;
+            assert_has!(row, { "act": act, "subject": name }, "{row:#}");
+            for (side, told) in [("from", from), ("to", to)] {
+                assert_eq!(row[side].is_null(), told.is_null(), "{row:#}");
+                if !told.is_null() {
+                    let other = differences(&row[side], &told);
+                    assert!(other.is_empty(), "{other:?} in {row:#}");
+                }
+            }
+            in_words(&row);
+        }
+        let close =
+            json!({ "provider": "replicate", "closeCircuit": true, "reason": "it is paid" });
+        let row = acted(world, "admin-settings/providers", close).await;
+        assert_has!(row, { "act": "circuit_closed", "subject": "replicate" });
+        in_words(&row);
+    });
+}
+
+#[test]
+fn a_rule_of_prices_is_added_changed_and_removed_on_the_page() {
+    e2e::run(async |world| {
+        world.db().exec("delete from unstuck.tool_prices where tool = 'runninghub-upscaler'").await;
+        let seen = world.browser("rule.mjs", &json!({ "tool": TOOL, "position": 3 }));
+        let has = |text: &Value, parts: &[&str]| {
+            let text = text.as_str().unwrap();
+            assert!(parts.iter().all(|part| text.contains(part)), "{parts:?} in {text}");
+        };
+        has(&seen["refused"], &["This value is not accepted"]);
+        has(&seen["added"], &["Model = Pro", "90"]);
+        has(&seen["changed"], &["Model = Pro", "95"]);
+        has(&seen["log"][2], &["90", "pro costs more", "Upscale"]);
+        has(&seen["log"][1], &["90", "95", "dearer still"]);
+        has(&seen["log"][0], &["95", "one price for all"]);
+        assert_eq!(world.count("tool_prices where tool = 'runninghub-upscaler'").await, 0);
+    });
+}
+
+#[test]
+fn what_a_tool_costs_and_what_is_left_at_a_provider_is_on_the_page() {
+    e2e::run(async |world| {
+        world.db().exec("delete from unstuck_private.healer_marks where healer = 'balances'").await;
+        world.sweep().await;
+        let left = "select amounts from unstuck_private.provider_balances";
+        assert_eq!(world.db().value(left).await, json!({ "coins": 100_000.0 }));
+        let seen = world.browser("margin.mjs", &json!({ "tool": TOOL }));
+        assert_eq!(seen["left"], "100,000 coins");
+        assert!(seen["before"].as_str().unwrap().contains("Nobody has said"), "{seen:#}");
+        let log = seen["log"].as_str().unwrap();
+        assert!(log.contains("12.5") && log.contains("their new price list"), "{log}");
+        let user = world.user(1).await;
+        let (job, _) = world.order(&user).await;
+        world.until_status(job, "completed").await;
+        world.sweep().await;
+        let seen = world.browser("kept.mjs", &json!({ "tool": TOOL }));
+        let line = seen["line"].as_str().unwrap();
+        assert!(
+            line.contains("12.5") && line.contains("+47.5") && line.contains("79.2%"),
+            "{line}"
+        );
+    });
+}
+
+#[test]
+fn a_network_lost_while_settings_change_or_a_user_is_erased_does_nothing_twice() {
+    e2e::run(async |world| {
+        world.db().exec("delete from unstuck.tool_prices where tool = 'runninghub-upscaler'").await;
+        let user = world.user(4).await;
+        let (job, _) = world.order(&user).await;
+        world.until_status(job, "completed").await;
+        let reason = json!({ "Reason": "the night" });
+        let price = json!({ "Credits": "75", "Reason": "the night" });
+        let rule = json!({ "Position": "1", "Options, as JSON": "{}", "Credits": "80",
+            "Reason": "the night" });
+        let limits = json!({ "Minutes at the provider": "7", "Reason": "the night" });
+        let slots = json!({ "Slots": "7", "Reason": "the night" });
+        let erase = json!({ "Type the user's id to confirm": user.id, "Reason": "the night" });
+        let tools = |button: &str, list: &str, fields: &Value| {
+            json!({ "at": "/admin/tools", "button": button, "fields": fields,
+                "path": format!("admin-settings/{list}") })
+        };
+        let of_rule = "#runninghub-upscaler [data-price='1'] button";
+        let acts = json!({ "acts": {
+            "a_price": tools("#runninghub-upscaler [data-price=base] button", "tools", &price),
+            "a_rule": tools("[data-rule=runninghub-upscaler]", "prices", &rule),
+            "a_rule_removed": tools(of_rule, "prices", &reason),
+            "limits": tools("[data-limits=runninghub-upscaler]", "tools", &limits),
+            "slots": { "at": "/admin/providers", "button": "[data-slots=gemini]",
+                "path": "admin-settings/providers", "fields": slots },
+            "user": { "at": format!("/admin/users/{}", user.id), "button": "[data-erase]",
+                "path": "admin-users/erase", "fields": erase },
+        }});
+        let seen = world.browser("lost.mjs", &acts);
+        for (name, act) in seen["seen"].as_object().unwrap() {
+            let said = act["said"].as_array().unwrap();
+            let lost = |text: &Value| text.as_str().unwrap().contains("The connection was lost");
+            assert!(said.len() == 2 && said.iter().all(lost), "{name}: {act:#}");
+        }
+        assert_eq!(world.count(&format!("jobs where user_id = '{}'", user.id)).await, 0);
+        let price = "select credit_cost from unstuck.tools where tool = 'runninghub-upscaler'";
+        assert_eq!(world.db().int(price).await, 75);
+        assert_eq!(world.count("tool_prices where tool = 'runninghub-upscaler'").await, 0);
+        let log = "select * from unstuck.admin_log where reason = 'the night' order by id";
+        let log = world.db().rows(log).await;
+        let acts: Vec<&str> = log.iter().map(|row| row["act"].as_str().unwrap()).collect();
+        assert_eq!(
+            acts,
+            [
+                "price_changed",
+                "price_changed",
+                "price_changed",
+                "tool_changed",
+                "provider_changed",
+                "user_erase"
+            ],
+            "each act is one row: {seen:#}"
+        );
+    });
+}
+
+#[test]
+fn a_network_lost_while_many_are_cancelled_is_told_and_the_next_try_does_the_rest() {
+    e2e::run(async |world| {
+        let user = world.user(1).await;
+        let id = user.id;
+        let had = world.balance(&user).await;
+        world
+            .db()
+            .exec(&format!(
+                "insert into unstuck.credit_entries (user_id, kind, amount)
+                 values ('{id}', 'grant', 2500);
+                 with made as (
+                   insert into unstuck.jobs (tool, user_id, status, credits_charged, refund_rule,
+                     created_at, queued_at)
+                   select 'generate-website', '{id}', 'queued', 10, 'all',
+                     clock_timestamp() - n * interval '1 second', clock_timestamp()
+                   from generate_series(1, 250) n
+                   returning id)
+                 insert into unstuck.credit_entries (user_id, job_id, kind, amount)
+                 select '{id}', id, 'debit', -10 from made"
+            ))
+            .await;
+        let tries = json!([
+            { "lostPart": 1, "arrives": false, "gone": 0 },
+            { "lostPart": 2, "arrives": true, "gone": 200 },
+            { "lostPart": 0, "arrives": true, "gone": 50 },
+        ]);
+        let given = json!({ "user": id, "live": 250, "tries": tries });
+        let seen = world.browser("lost_many.mjs", &given);
+        let said = |number: usize, field: &str, part: &str| {
+            let text = seen["tries"][number][field].as_str().unwrap();
+            assert!(text.contains(part), "{part} in {text}");
+        };
+        said(0, "end", "Cancelled 0 of 250");
+        said(0, "end", "The connection was lost");
+        said(1, "end", "Cancelled 100 of 250");
+        said(1, "end", "The connection was lost");
+        said(2, "asked", "Cancel 50 live jobs?");
+        said(2, "end", "Cancelled 50 of 50; credits returned: 500.");
+        assert_eq!(world.count("jobs where status = 'cancelled'").await, 250);
+        assert_eq!(world.balance(&user).await, had + 2500);
+        let each = "select sum(jsonb_array_length(\"to\" -> 'jobs'))::int from unstuck.admin_log";
+        assert_eq!(world.db().int(each).await, 250, "each is told once");
+    });
+}

@@ -1,0 +1,107 @@
+// Asks before an act and carries it out. While it is at work nothing can be pressed twice; where it
+// fails the question stays, says why, and the same act may be sent again.
+
+import { button, h, toast } from "../elements.js";
+import { explain } from "../format.js";
+import { ask } from "../project.js";
+import { t } from "../words.js";
+
+/** Calls a function; a lost network is an answer like others. */
+export async function call(path, body) {
+  try {
+    return await ask(path, body);
+  } catch {
+    return { ok: false, answer: { code: "connection_lost" }, retryAfter: 0 };
+  }
+}
+
+/**
+ * Shows the question. `fields` are inputs; `run(values)` resolves to `{ ok, answer }`;
+ * `done(answer)` is the text of the toast. Resolves to whether it was carried out.
+ */
+export function act({ title, text, fields = [], action, danger = false, run, done }) {
+  return new Promise((resolve) => {
+    let [carriedOut, wasLost] = [false, false];
+    const failure = h("p", { class: "problem", role: "alert", hidden: true });
+    const yes = h(
+      "button",
+      { type: "submit", class: `button ${danger ? "danger" : "primary"}` },
+      action,
+    );
+    const no = button(t("keep"), () => dialog.close());
+    const onsubmit = async (event) => {
+      event.preventDefault();
+      const values = Object.fromEntries(new FormData(form));
+      yes.disabled = true;
+      failure.hidden = true;
+      const { ok, answer } = await run(values);
+      yes.disabled = false;
+      // The answer to the first sending was lost, and the job is over, or what was to go is gone.
+      const wasDone = wasLost && ["already_final", "not_found"].includes(answer.code);
+      if (ok || wasDone) {
+        carriedOut = true;
+        dialog.close();
+        toast(ok ? done(answer) : doneBefore(answer));
+        return;
+      }
+      wasLost ||= answer.code === "connection_lost";
+      failure.textContent = refusal(answer);
+      failure.hidden = false;
+    };
+    const form = h(
+      "form",
+      { onsubmit },
+      h("h2", { id: "ask-title" }, title),
+      text && h("p", { id: "ask-text", class: "muted ask-text" }, text),
+      fields.map(field),
+      failure,
+      h("div", { class: "actions" }, no, yes),
+    );
+    const onclose = () => {
+      dialog.remove();
+      resolve(carriedOut);
+    };
+    const oncancel = (event) => yes.disabled && event.preventDefault();
+    const described = text ? { "aria-describedby": "ask-text" } : {};
+    const dialog = h(
+      "dialog",
+      { "aria-labelledby": "ask-title", ...described, oncancel, onclose },
+      form,
+    );
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+}
+
+const doneBefore = ({ status, refundedCredits: n }) =>
+  status ? t("done_before", { status: t(`status_${status}`), n: n ?? 0 }) : t("saved");
+
+/** What a refused act says. */
+export function refusal(answer) {
+  const { code, message, status, refundedCredits: n } = answer;
+  if (code === "already_final" && status)
+    return t("already_over", { status: t(`status_${status}`), n: n ?? 0 });
+  return explain({ code, message, details: answer });
+}
+
+/** Why: asked wherever credits or many rows move. */
+export const reasonField = (required = true) => ({ name: "reason", required, rows: true });
+
+/** `{ name, label?, type?, options?, value?, required?, min?, max?, pattern?, hint? }` */
+function field({ name, label = t(`field_${name}`), options, rows, hint, ...attributes }) {
+  const tag = options ? "select" : rows ? "textarea" : "input";
+  const chosen = options && { value: undefined };
+  const own = { name, rows: rows && 2, maxlength: rows && 500, autocomplete: "off" };
+  const choices = options?.map(([value, text]) =>
+    h("option", { value, selected: value === attributes.value }, text),
+  );
+  const input = h(tag, { ...own, ...attributes, ...chosen }, choices);
+  const mark = !attributes.required && !options && h("em", {}, t("optional"));
+  return h(
+    "label",
+    { class: "field" },
+    h("span", {}, label, mark),
+    input,
+    hint && h("small", { class: "muted" }, hint),
+  );
+}

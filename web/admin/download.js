@@ -1,0 +1,20 @@
+// A table as a file.
+
+/** Saves rows as CSV for a spreadsheet: UTF-8 with its mark, every text quoted. */
+export function saveCsv(name, heads, lines) {
+  const text = [heads, ...lines].map((line) => line.map(cell).join(",")).join("\r\n");
+  const href = URL.createObjectURL(new Blob([`\ufeff${text}\r\n`], { type: "text/csv" }));
+  const link = document.createElement("a");
+  Object.assign(link, { href, download: `${name}.csv` });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(href), 60_000);
+}
+
+function cell(value) {
+  if (value === null || value === undefined) return "";
+  if (typeof value === "number") return String(value);
+  const text = typeof value === "object" ? JSON.stringify(value) : String(value);
+  // A spreadsheet would run what begins like a formula.
+  const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+  return `"${safe.replaceAll('"', '""')}"`;
+}

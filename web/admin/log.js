@@ -1,0 +1,171 @@
+// What admins did: who, when, what, from, to, why. Nobody can change it.
+
+import { button, h, link } from "../elements.js";
+import { number, time } from "../format.js";
+import { supabase } from "../project.js";
+import { t } from "../words.js";
+import { saveCsv } from "./download.js";
+import { short, userLink } from "./names.js";
+import { address, go, query } from "./router.js";
+import { createView, row, rows, table } from "./view.js";
+import { inWords } from "./words.js";
+
+const PAGE = 50;
+const FILE_MAX = 1000;
+
+/** Makes the page of the log. */
+export function createLog() {
+  function entries({ act, actor, subject }) {
+    let found = supabase.from("admin_log").select("*").order("id", { ascending: false });
+    if (act) found = found.eq("act", act);
+    if (actor) found = found.eq("actor", actor);
+    if (subject) found = found.eq("subject", subject);
+    return found;
+  }
+
+  async function read() {
+    const { before, ...chosen } = query();
+    let found = entries(chosen);
+    if (before) found = found.lt("id", before);
+    const page = await rows(found.limit(PAGE + 1));
+    return { chosen, page: page.slice(0, PAGE), more: page.length > PAGE, before };
+  }
+
+  async function save() {
+    const all = await rows(entries(query()).limit(FILE_MAX));
+    const heads = ["id", "at", "actor", "act", "subject", "from", "to", "reason"];
+    saveCsv(
+      "log",
+      heads,
+      all.map((entry) => heads.map((name) => entry[name])),
+    );
+  }
+
+  function draw({ chosen, page, more, before }) {
+    const oldest = page.at(-1)?.id;
+    return [
+      h("h1", { tabindex: -1 }, t("tab_log")),
+      h(
+        "section",
+        { class: "panel" },
+        h("div", { class: "head" }, form(chosen), button(t("save_csv"), save, "quiet small")),
+        page.length ? logTable(page) : h("p", { class: "empty muted" }, t("no_log")),
+        h(
+          "footer",
+          { class: "pages" },
+          before && link(address("/log", chosen), t("newest"), { class: "button small" }),
+          more &&
+            link(address("/log", { ...chosen, before: oldest }), t("older"), {
+              class: "button small",
+            }),
+        ),
+      ),
+    ];
+  }
+
+  return createView({ title: () => t("tab_log"), read, draw });
+}
+
+function form({ act = "", subject = "" }) {
+  const onsubmit = (event) => {
+    event.preventDefault();
+    go(address("/log", Object.fromEntries(new FormData(event.target))));
+  };
+  const onchange = (event) => event.target.form.requestSubmit();
+  const choices = [["", t("all")], ...ACTS.map((name) => [name, t(`act_${name}`)])];
+  const list = choices.map(([value, text]) =>
+    h("option", { value, selected: value === act }, text),
+  );
+  const input = h("input", {
+    name: "subject",
+    type: "search",
+    value: subject,
+    spellcheck: "false",
+  });
+  return h(
+    "form",
+    { class: "filters", onsubmit },
+    h("label", { class: "field" }, t("act"), h("select", { name: "act", onchange }, list)),
+    h("label", { class: "field grow" }, t("subject"), input),
+  );
+}
+
+/** The acts that have words. */
+const ACTS = [
+  "credits_granted",
+  "price_changed",
+  "provider_changed",
+  "tool_changed",
+  "circuit_closed",
+  "job_cancelled",
+  "job_retried",
+  "jobs_cancelled",
+  "jobs_retried",
+  "user_erase",
+];
+
+export function logTable(page) {
+  const heads = [
+    { text: t("entry_at") },
+    { text: t("actor") },
+    { text: t("act") },
+    { text: t("subject") },
+    { text: t("change") },
+    { text: t("entry_reason") },
+  ];
+  const line = ({ id, at, actor, act, subject, from, to, reason }) => {
+    const { iso, exact, short: text } = time(at);
+    return row(
+      heads,
+      [
+        h("time", { datetime: iso, title: exact }, text),
+        actor ? userLink(actor) : t("actor_sql"),
+        inWords("act", act),
+        subjectLink(subject, act),
+        changes(from, to),
+        { show: reason || "–", kind: "muted" },
+      ],
+      { "data-key": id, "data-act": act },
+    );
+  };
+  return table(t("tab_log"), heads, h("tbody", {}, page.map(line)));
+}
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f-]{27}$/;
+
+function subjectLink(subject, act) {
+  if (!subject) return "–";
+  if (!UUID.test(subject)) return t.maybe(`tool_${subject}`) ?? subject;
+  const place = /^job/.test(act) ? "jobs" : "users";
+  return link(address(`/${place}/${subject}`), short(subject), {
+    class: "link code",
+    title: subject,
+  });
+}
+
+/** What differs, field by field: `credits 60 → 80`. */
+function changes(from, to) {
+  const names = [...new Set([...Object.keys(from ?? {}), ...Object.keys(to ?? {})])];
+  const told = names
+    // Which jobs were meant is told by those that were done.
+    .filter((name) => name !== "ids" && JSON.stringify(from?.[name]) !== JSON.stringify(to?.[name]))
+    .map((name) => {
+      const [old, now] = [shown(from?.[name]), shown(to?.[name])];
+      const field = inWords("set", name);
+      const both = from && name in from && to && name in to;
+      const one = name in (to ?? {}) ? h("b", {}, now) : h(to ? "b" : "s", {}, old);
+      const told = both ? [h("s", {}, old), " → ", h("b", {}, now)] : one;
+      return h("li", {}, field, " ", told);
+    });
+  return told.length ? h("ul", { class: "changes" }, told) : "–";
+}
+
+function shown(value) {
+  if (value === undefined || value === null) return "–";
+  if (typeof value === "number") return number(value);
+  if (typeof value === "boolean") return t(value ? "is_on" : "is_off");
+  if (Array.isArray(value)) return number(value.length);
+  if (typeof value === "object") return JSON.stringify(value);
+  const kinds = ["tool", "status", "per", "code"];
+  return kinds.map((kind) => t.maybe(`${kind}_${value}`.toLowerCase())).find(Boolean) ?? value;
+}

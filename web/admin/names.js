@@ -1,0 +1,68 @@
+// How ids and moments are shown: short, with the whole within reach.
+
+import { button, h, icon, link, toast } from "../elements.js";
+import { language, t } from "../words.js";
+import { address } from "./router.js";
+
+const exact = new Intl.DateTimeFormat(language, {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  fractionalSecondDigits: 3,
+  hourCycle: "h23",
+});
+const day = new Intl.DateTimeFormat(language, { dateStyle: "medium" });
+
+export const short = (id) => id.slice(0, 8);
+
+export const userLink = (id) =>
+  link(address(`/users/${id}`), short(id), { class: "link code", title: id });
+
+export const jobLink = (id, text = short(id)) =>
+  link(address(`/jobs/${id}`), text, { class: "link code", title: id });
+
+/** An id whole, with a button that copies it. */
+export function copyable(text) {
+  const copy = async () => {
+    await navigator.clipboard.writeText(text);
+    toast(t("copied"));
+  };
+  const mark = icon("copy", 15);
+  const name = t("copy_this", { text });
+  return h(
+    "span",
+    { class: "copyable" },
+    h("code", {}, text),
+    button(mark, copy, "quiet tiny", { "aria-label": name }),
+  );
+}
+
+/** A time of the day to the millisecond, the day on hovering. */
+export function moment(text) {
+  const at = new Date(text);
+  return h("time", { datetime: at.toISOString(), title: day.format(at) }, exact.format(at));
+}
+
+/** Milliseconds between two moments: 12 ms, 1.234 s, 75 s. */
+export function gap(from, to) {
+  const ms = Date.parse(to) - Date.parse(from);
+  if (Number.isNaN(ms)) return "–";
+  const [value, unit] = ms < 10_000 ? [ms, "millisecond"] : [ms / 1000, "second"];
+  const format = { style: "unit", unit, unitDisplay: "short", maximumFractionDigits: 1 };
+  return new Intl.NumberFormat(language, format).format(value);
+}
+
+/** A share of a whole: 97.5 %. */
+export const share = (part, whole) =>
+  whole > 0
+    ? new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 1 }).format(
+        part / whole,
+      )
+    : "–";
+
+/** Seconds as they come from an interval of the database: 00:10:00, 1 day 02:00:00. */
+export function secondsOf(interval) {
+  const days = Number(/(-?\d+) days?/.exec(interval)?.[1] ?? 0);
+  const [, hours, minutes, seconds] = /(\d+):(\d+):([\d.]+)/.exec(interval) ?? [0, 0, 0, 0];
+  return days * 86_400 + Number(hours) * 3600 + Number(minutes) * 60 + Number(seconds);
+}

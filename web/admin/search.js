@@ -1,0 +1,84 @@
+// One box: an e-mail address, any id or how it begins, a provider's id, the id of a request. What
+// is found alone is opened at once.
+
+import { badge, button, h, icon, link, time } from "../elements.js";
+import { number, toolName } from "../format.js";
+import { t } from "../words.js";
+import { address, go, query } from "./router.js";
+import { find } from "./users.js";
+import { createView, section } from "./view.js";
+
+/** The box in the frame of every page. */
+export function searchBox() {
+  const input = h("input", {
+    type: "search",
+    name: "q",
+    required: true,
+    placeholder: t("search_hint"),
+    "aria-label": t("search"),
+    autocomplete: "off",
+    spellcheck: "false",
+  });
+  const onsubmit = (event) => {
+    event.preventDefault();
+    go(address("/search", { q: input.value.trim() }));
+  };
+  const submit = button(icon("search", 18), null, "quiet", {
+    type: "submit",
+    "aria-label": t("search"),
+  });
+  return h("form", { class: "search", role: "search", onsubmit }, input, submit);
+}
+
+/** Makes the page of what was found. */
+export function createSearch() {
+  async function read(reason) {
+    const text = (query().q ?? "").trim();
+    const { users, jobs } = text ? await find(text) : { users: [], jobs: [] };
+    const only = jobs.length === 1 ? `/jobs/${jobs[0].jobId}` : `/users/${users[0]?.userId}`;
+    // The user of a job is found with it.
+    const isOnly = jobs.length === 1 ? users.length < 2 : jobs.length === 0 && users.length === 1;
+    if (isOnly && reason !== "refresh") go(address(only), { replace: true });
+    return { text, users, jobs };
+  }
+
+  function draw({ text, users, jobs }) {
+    return [
+      h("h1", { tabindex: -1 }, t("found_for", { text })),
+      users.length > 0 && section(t("users"), h("ul", { class: "hits" }, users.map(userHit))),
+      jobs.length > 0 && section(t("jobs"), h("ul", { class: "hits" }, jobs.map(jobHit))),
+      users.length + jobs.length === 0 && nothing(text),
+    ];
+  }
+
+  return createView({ title: () => t("search"), read, draw, everyMs: 60_000 });
+}
+
+const userHit = ({ userId, email, balance, liveJobs }) =>
+  h(
+    "li",
+    { "data-key": userId },
+    link(address(`/users/${userId}`), email ?? userId),
+    h("span", { class: "muted" }, `${t("balance")}: ${number(balance)}`),
+    liveJobs > 0 && h("span", { class: "muted" }, `${t("live_jobs")}: ${number(liveJobs)}`),
+  );
+
+const jobHit = ({ jobId: id, tool, status, createdAt }) =>
+  h(
+    "li",
+    { "data-key": id },
+    link(address(`/jobs/${id}`), toolName(tool)),
+    h("code", {}, id),
+    badge(status),
+    time(createdAt),
+  );
+
+/** The functions' logs alone know the ids of requests. */
+function nothing(text) {
+  return h(
+    "div",
+    { class: "panel empty" },
+    h("p", {}, t("nothing_found")),
+    h("p", { class: "muted" }, t("request_ids"), " ", h("code", {}, `request_id = "${text}"`)),
+  );
+}

@@ -1,0 +1,22 @@
+// Who somebody is. Only a function may look into the users of the project.
+
+import { call } from "./ask.js";
+
+const known = new Map();
+
+/** The users and jobs that a text names; throws where they cannot be read. */
+export async function find(query) {
+  const { ok, answer } = await call("admin-users/find", { query });
+  if (!ok) throw answer;
+  for (const user of answer.users) known.set(user.userId, user);
+  return { users: answer.users, jobs: answer.jobs ?? [] };
+}
+
+/** The e-mail address of a user, or null: a page is of use without it. */
+export async function emailOf(id) {
+  if (!known.has(id)) {
+    const { users } = await find(id).catch(() => ({ users: [] }));
+    known.set(id, users.find(({ userId }) => userId === id) ?? null);
+  }
+  return known.get(id)?.email ?? null;
+}
