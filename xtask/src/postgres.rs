@@ -86,7 +86,6 @@ impl Postgres {
             stop: Some("INT"),
             remove: Some(home),
             owner,
-            ..ProcessSpec::default()
         })?;
         let url = url(options.port, "postgres");
         process.wait_ready(Duration::from_secs(60), || serves(&url, &data)).await?;

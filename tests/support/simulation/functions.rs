@@ -220,7 +220,7 @@ pub async fn cancel(call: &UserCall, tool: LifeTool, job: JobId) -> Result<i64, 
 /// Returns the job that works from now on.
 pub async fn restart(call: &UserCall, tool: LifeTool, job: JobId) -> Result<JobId, ApiError> {
     let user = call.user()?;
-    let requeued = admin_retry::by_admin(&call.cx(), user, table(tool), job, false).await?;
+    let requeued = admin_retry::by_admin(&call.cx(), user, table(tool), job, false, None).await?;
     let provider = requeued.provider;
     call.background(async move |cx| admin_retry::after_retry(&cx, &provider).await);
     Ok(requeued.job_id)

@@ -364,13 +364,13 @@ impl SimulatedWorld {
                 "errorMessage": "it failed"}),
             (_, false, ..) => json!({"id": id, "status": "processing", "webhook": task.webhook}),
             (_, _, true, _) => json!({"id": id, "status": "canceled"}),
-            (_, .., TaskEnd::Success) => {
+            (.., TaskEnd::Success) => {
                 json!({"id": id, "status": "succeeded", "output": url, "webhook": task.webhook})
             }
-            (_, .., TaskEnd::WithoutFiles) => {
+            (.., TaskEnd::WithoutFiles) => {
                 json!({"id": id, "status": "succeeded", "output": null, "webhook": task.webhook})
             }
-            (_, .., TaskEnd::Interruption) => json!({"id": id, "status": "failed",
+            (.., TaskEnd::Interruption) => json!({"id": id, "status": "failed",
                 "error": "Prediction interrupted; please retry (code: PA)"}),
             _ => json!({"id": id, "status": "failed", "error": "it failed"}),
         };

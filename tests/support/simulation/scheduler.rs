@@ -13,6 +13,8 @@ use super::chance::Chance;
 
 type Ready = Arc<Mutex<VecDeque<u64>>>;
 type BoxedTask = Pin<Box<dyn Future<Output = ()>>>;
+/// Each task with its actor; a task that is polled right now is out of it.
+type ActorTasks = RefCell<BTreeMap<u64, (Rc<Actor>, Option<BoxedTask>)>>;
 
 /// One invocation of a function, or one actor of the outside world. All its tasks end together.
 pub struct Actor {
@@ -66,7 +68,7 @@ impl Wake for TaskWaker {
 pub struct Scheduler {
     now_ms: Cell<u64>,
     count: Cell<u64>,
-    tasks: RefCell<BTreeMap<u64, (Rc<Actor>, Option<BoxedTask>)>>,
+    tasks: ActorTasks,
     ready: Ready,
     timers: RefCell<BTreeMap<(u64, u64), Waker>>,
 }
@@ -158,10 +160,7 @@ impl Scheduler {
 }
 
 /// Takes the tasks out before they are dropped: a drop may wake or spawn others.
-fn actor_tasks(
-    tasks: &RefCell<BTreeMap<u64, (Rc<Actor>, Option<BoxedTask>)>>,
-    dead: &Rc<Actor>,
-) -> Vec<Option<BoxedTask>> {
+fn actor_tasks(tasks: &ActorTasks, dead: &Rc<Actor>) -> Vec<Option<BoxedTask>> {
     let mut tasks = tasks.borrow_mut();
     let theirs: Vec<u64> =
         tasks.iter().filter(|(_, (actor, _))| Rc::ptr_eq(actor, dead)).map(|(id, _)| *id).collect();

@@ -145,6 +145,7 @@ async fn make_template(base: &str) -> Result<()> {
 }
 
 /// How a function is called.
+#[derive(Clone)]
 struct PreparedCall {
     statement: Statement,
     /// It answers with one value in place of rows.
@@ -170,11 +171,11 @@ struct OpenDatabase {
 
 impl OpenDatabase {
     /// Prepares the call of a function with arguments of these names, once.
-    async fn prepare(&self, function: &str, args: &Value) -> Result<String, SqlError> {
+    async fn prepare(&self, function: &str, args: &Value) -> Result<PreparedCall, SqlError> {
         let names: Vec<&String> = args.as_object().map(|args| args.keys().collect()).unwrap();
         let key = format!("{function}({names:?})");
-        if self.statements.borrow().contains_key(&key) {
-            return Ok(key);
+        if let Some(known) = self.statements.borrow().get(&key) {
+            return Ok(known.clone());
         }
         let sql = "select not proretset and prorettype::regtype::oid not in (
               select oid from pg_type where typtype in ('c', 'p') and typname <> 'void'),
@@ -199,8 +200,9 @@ impl OpenDatabase {
              select f.* from {from} lateral unstuck.{function}({passed}) as {alias}) r"
         );
         let statement = self.api.prepare(&sql).await?;
-        self.statements.borrow_mut().insert(key.clone(), PreparedCall { statement, is_scalar });
-        Ok(key)
+        let prepared = PreparedCall { statement, is_scalar };
+        self.statements.borrow_mut().insert(key, prepared.clone());
+        Ok(prepared)
     }
 }
 
@@ -230,9 +232,7 @@ impl SimulationDatabase {
                 let sql = format!("select set_config('request.headers', '{caller}', false)");
                 open.api.batch_execute(&sql).await?;
             }
-            let key = open.prepare(function, args).await?;
-            let statements = open.statements.borrow();
-            let prepared = &statements[&key];
+            let prepared = open.prepare(function, args).await?;
             if ending == Ending::RollBack {
                 open.api.batch_execute("begin").await?;
             }
