@@ -324,6 +324,10 @@ fn contradictions(file: &OwnFile, secrets: &Secrets) -> Vec<String> {
     if !previous.is_empty() && previous == secret("WEBHOOK_SECRET") {
         faults.push("WEBHOOK_SECRET_PREVIOUS: is the same as WEBHOOK_SECRET".to_owned());
     }
+    let receiver = setting("OUTGOING_WEBHOOK_URL");
+    if !receiver.is_empty() && secret("OUTGOING_WEBHOOK_SECRETS").is_empty() {
+        faults.push("OUTGOING_WEBHOOK_SECRETS: is missing; nothing is sent unsigned".to_owned());
+    }
     let (stripe, live) = (secret("STRIPE_API_KEY"), setting("PURCHASE_LIVE") == "true");
     if stripe.contains("_live_") && !live {
         faults.push("PURCHASE_LIVE: is not true, and STRIPE_API_KEY is a live one".to_owned());
