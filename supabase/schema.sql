@@ -1008,8 +1008,9 @@ create view unstuck.money_by_day with (security_invoker=true) as
    FROM unstuck_private.visible_money() m(day, kind, tool, entries, credits);
 create view unstuck.my_balance with (security_invoker=true) as
  SELECT balance,
-    debt
-   FROM unstuck_private.caller_balance() b(balance, debt);
+    debt,
+    waits
+   FROM unstuck_private.caller_balance() b(balance, debt, waits);
 create view unstuck.open_debts with (security_invoker=true) as
  SELECT user_id,
     sum(amount - settled)::bigint AS owed,
@@ -2561,7 +2562,7 @@ AS $function$
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.order_quote_v1(p_tool text, p_input jsonb, p_steps integer, p_user_id uuid DEFAULT NULL::uuid, p_measured jsonb DEFAULT NULL::jsonb)
- RETURNS TABLE(credits bigint, balance bigint, enough boolean, eta_seconds integer, unmeasured text, lowest bigint)
+ RETURNS TABLE(credits bigint, balance bigint, enough boolean, eta_seconds integer, unmeasured text, lowest bigint, waits boolean)
  LANGUAGE plpgsql
  STABLE SECURITY DEFINER
  SET search_path TO ''
@@ -2587,6 +2588,7 @@ begin
   into credits, unmeasured, lowest
   from unstuck_private.order_price(v_tool, p_input, p_steps, coalesce(p_measured, '{}')) p;
   eta_seconds := unstuck_private.seconds_until_start(v_tool);
+  waits := p_user_id is not null and unstuck_private.credits_wait(p_user_id);
   if p_user_id is not null then
     credits := unstuck_private.wallet_price(p_user_id, p_tool, p_input, credits);
     lowest := unstuck_private.wallet_price(p_user_id, p_tool, p_input, lowest);
@@ -2598,7 +2600,8 @@ begin
       credits := 0;
       lowest := 0;
     end if;
-    enough := balance >= credits or v_unlimited is true;
+    enough := (balance >= credits or v_unlimited is true)
+      and unstuck_private.debt_open(p_user_id) = 0;
   end if;
   return next;
 end $function$
@@ -2791,7 +2794,7 @@ begin
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.purchase_record_v1(p_seller text, p_fact jsonb)
- RETURNS TABLE(granted bigint, taken bigint, replayed boolean, user_id uuid)
+ RETURNS TABLE(granted bigint, taken bigint, replayed boolean, user_id uuid, reason text)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
@@ -2831,10 +2834,13 @@ begin
   from unstuck.purchases o
   cross join lateral unstuck_private.purchase_facts_with(
     o.facts,
-    case when o.user_id = unstuck_private.erased_user()
-      then v_fact - array['userId', 'email']
-      else v_fact
-    end
+    unstuck_private.purchase_fact_kept(
+      o.facts,
+      case when o.user_id = unstuck_private.erased_user()
+        then v_fact - array['userId', 'email']
+        else v_fact
+      end
+    )
   ) as n (facts)
   where o.id = v_ids[1]
     and p.id = o.id
@@ -2844,7 +2850,13 @@ begin
   return query
   select v_settled.granted, v_settled.taken,
     not v_is_new and v_settled.granted = 0 and v_settled.taken = 0,
-    nullif(v_settled.user_id, unstuck_private.erased_user());
+    nullif(v_settled.user_id, unstuck_private.erased_user()),
+    case
+      when p.waits then 'waits_for_user'
+      when p.credits = 0 and p.facts @> '[{"paid": true}]' then 'unknown_pack'
+    end
+  from unstuck.purchases p
+  where p.id = v_ids[1];
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.queue_check_v1(p_provider text)
@@ -3883,6 +3895,8 @@ CREATE OR REPLACE FUNCTION unstuck.user_heal_v1(p_user_id uuid)
  SET statement_timeout TO '10s'
 AS $function$
   select unstuck_private.refuse_other_deployment();
+  select unstuck_private.waiting_credits_give(p_user_id)
+  where unstuck_private.credits_wait(p_user_id);
   select count(s.job_id)::int, unstuck_private.clamp_to_bigint(coalesce(sum(s.refunded), 0))
   from unstuck_private.sweep(clock_timestamp(), p_user_id, 200, interval '3 seconds') s
 $function$
@@ -4621,13 +4635,14 @@ begin
   return found;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.caller_balance(OUT balance bigint, OUT debt bigint)
+CREATE OR REPLACE FUNCTION unstuck_private.caller_balance(OUT balance bigint, OUT debt bigint, OUT waits boolean)
  RETURNS record
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-  select unstuck_private.balance_shown(auth.uid(), null), unstuck_private.debt_open(auth.uid())
+  select unstuck_private.balance_shown(auth.uid(), null), unstuck_private.debt_open(auth.uid()),
+    unstuck_private.credits_wait(auth.uid())
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.caller_positions()
@@ -5237,6 +5252,26 @@ begin
   end if;
   return null;
 end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.credits_wait(p_user_id uuid)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select (
+    not exists (select from unstuck.credit_accounts a where a.user_id = p_user_id)
+    and unstuck_private.signup_bonus_due(p_user_id) is not null
+  ) or exists (
+    select
+    from unstuck.purchases p
+    where p.waits
+      and (
+        p.user_id = p_user_id
+        or p.email = (select (unstuck_private.auth_user(p_user_id, null)).confirmed_email)
+      )
+  )
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.debt_open(p_user_id uuid)
  RETURNS bigint
@@ -6391,7 +6426,7 @@ declare
   v_steps jsonb;
   v_has_lost_input boolean;
   v_price bigint := 0;
-  v_balance bigint;
+  v_balance bigint := 0;
 begin
   select jsonb_agg(s.input order by s.step), coalesce(bool_or(s.input = '{}'), false)
   into v_steps, v_has_lost_input
@@ -6423,8 +6458,8 @@ begin
     perform unstuck_private.wallet_price(
       p_job.user_id, p_tool.tool,
       p_job.input || coalesce(unstuck_private.job_receipt(p_job.id), '{}'), v_price);
+    v_balance := unstuck_private.refuse_over_balance(p_job.user_id, p_tool.tool, v_price);
   end if;
-  v_balance := unstuck_private.refuse_over_balance(p_job.user_id, p_tool.tool, v_price);
   if exists (select from unstuck.jobs j where j.id = p_new_job_id) then
     perform unstuck_private.refuse(409, 'idempotency_conflict');
   end if;
@@ -9405,38 +9440,10 @@ CREATE OR REPLACE FUNCTION unstuck_private.purchase_back(p_facts jsonb, p_amount
  LANGUAGE sql
  IMMUTABLE
 AS $function$
-  with fact as materialized (
-    select e.value as f
-    from jsonb_array_elements(p_facts) e
-  ), total as (
-    select
-      unstuck_private.purchase_part((f #>> '{refundTotal,amount}')::bigint, p_amount) as part,
-      (f #>> '{refundTotal,at}')::numeric as at
-    from fact
-    where f ? 'refundTotal'
-    order by 2 desc, 1 desc
-    limit 1
-  ), shown as (
-    select (f #>> '{refundedShare,share}')::numeric as part
-    from fact
-    where f ? 'refundedShare'
-    order by (f #>> '{refundedShare,at}')::numeric desc, 1 desc
-    limit 1
-  ), refund as materialized (
-    select distinct on (r.key) s.*
-    from fact
-    cross join lateral jsonb_each(f -> 'refunds') r
-    cross join lateral (
-      select unstuck_private.purchase_part((r.value ->> 'amount')::bigint, p_amount) as part,
-        r.value ->> 'status' in ('failed', 'canceled') as is_failed,
-        (r.value ->> 'at')::numeric as at
-    ) s
-    order by r.key, s.is_failed desc, case when s.is_failed then -s.at else s.at end desc,
-      s.part desc
-  ), dispute as (
+  with dispute as (
     select distinct on (d.key) d.value ->> 'status' as status,
       unstuck_private.purchase_part((d.value ->> 'amount')::bigint, p_amount) as part
-    from fact
+    from jsonb_array_elements(p_facts) as e (f)
     cross join lateral jsonb_each(f -> 'disputes') d
     order by d.key, (d.value ->> 'at')::numeric desc,
       array_position(array['warning', 'open', 'lost', 'won'], d.value ->> 'status') desc, 2 desc
@@ -9444,19 +9451,7 @@ AS $function$
   select least(
     1,
     coalesce((select sum(d.part) from dispute d where d.status in ('open', 'lost')), 0)
-    + greatest(
-      0,
-      (select s.part from shown s),
-      (select sum(r.part) from refund r where not r.is_failed),
-      (
-        select t.part - coalesce(sum(r.part), 0)
-        from total t
-        left join refund r
-          on r.is_failed
-          and r.at >= t.at
-        group by t.part
-      )
-    )
+    + unstuck_private.purchase_refunded(p_facts, p_amount)
   )
 $function$
 ;
@@ -9511,7 +9506,8 @@ begin
     or jsonb_array_length(p_fact -> 'keys') not between 1 and 100
     or p_fact @? '$.keys[*] ? (@.type() != "string" || @ == "")'
     or p_fact @? '$.** ? (@.type() == "number" && @ < 0)'
-    or p_fact @? '$.**.share ? (@ > 1)'
+    or p_fact @? '$.refundedShare.share ? (@ > 1)'
+    or p_fact @? '$.quantities.* ? (@.type() != "number")'
     or p_fact @? '$.refunds.* ? (!(@.status like_regex "^(pending|succeeded|failed|canceled)$"))'
     or p_fact @? '$.disputes.* ? (!(@.status like_regex "^(open|won|lost|warning)$"))'
     or p_fact @? '$.refunds.* ? (!exists (@.at))'
@@ -9534,8 +9530,14 @@ begin
   exception when data_exception then
     perform unstuck_private.refuse(400, 'bad_request');
   end;
-  select jsonb_build_object(
-    'pack', (array_agg(c.pack order by c.position, c.pack))[1], 'credits', sum(c.credits))
+  select jsonb_strip_nulls(jsonb_build_object(
+    'pack', (array_agg(c.pack order by c.position, c.pack))[1],
+    'packs', nullif(count(*), 1),
+    'credits', sum(c.credits * case
+      when c.pack = v_fact ->> 'pack' then 1
+      else coalesce((v_fact -> 'quantities' ->> c.price_id)::numeric, 1)
+    end)
+  ))
   into v_gives
   from unstuck.credit_packs c
   where c.pack = v_fact ->> 'pack'
@@ -9546,6 +9548,25 @@ begin
   having count(*) > 0;
   return jsonb_strip_nulls(v_fact || jsonb_build_object('gives', v_gives));
 end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.purchase_fact_kept(p_facts jsonb, p_fact jsonb)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select coalesce(
+    (
+      select jsonb_set(p_fact, '{gives}', k.value -> 'gives')
+      from jsonb_array_elements(p_facts) k
+      where k.value #> '{gives,pack}' = p_fact #> '{gives,pack}'
+        and k.value #> '{gives,packs}' is not distinct from p_fact #> '{gives,packs}'
+        and k.value -> 'quantities' is not distinct from p_fact -> 'quantities'
+      order by k.value -> 'paid' desc nulls last, k.value
+      limit 1
+    ),
+    p_fact
+  )
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.purchase_facts_with(p_facts jsonb, p_fact jsonb)
  RETURNS jsonb
@@ -9649,6 +9670,76 @@ AS $function$
   select case when p_amount = 0 then 0 else coalesce(least(p_amount / p_whole, 1), 1) end
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.purchase_refunded(p_facts jsonb, p_amount bigint)
+ RETURNS numeric
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  with fact as materialized (
+    select e.value as f
+    from jsonb_array_elements(p_facts) e
+  ), refund as materialized (
+    select distinct on (r.key) s.*
+    from fact
+    cross join lateral jsonb_each(f -> 'refunds') r
+    cross join lateral (
+      select unstuck_private.purchase_part((r.value ->> 'amount')::bigint, p_amount) as part,
+        r.value ->> 'status' in ('failed', 'canceled') as is_failed,
+        r.value ->> 'charge' as charge,
+        (r.value ->> 'at')::numeric as at
+    ) s
+    order by r.key, s.is_failed desc, case when s.is_failed then -s.at else s.at end desc,
+      s.part desc, s.charge
+  ), told as materialized (
+    select distinct on (charge) f #>> '{refundTotal,charge}' as charge,
+      unstuck_private.purchase_part((f #>> '{refundTotal,amount}')::bigint, p_amount) as part,
+      (f #>> '{refundTotal,at}')::numeric as at
+    from fact
+    where f ? 'refundTotal'
+    order by 1, 3 desc, 2 desc
+  ), total as (
+    select t.charge, t.at,
+      t.part - coalesce(sum(r.part), 0) as part
+    from told t
+    left join refund r
+      on r.is_failed
+      and r.at >= t.at
+      and (t.charge is null or r.charge is null or r.charge = t.charge)
+    group by t.charge, t.at, t.part
+  ), of_charge as (
+    select c.charge, max(c.part) as part
+    from (
+      select t.charge, t.part
+      from total t
+      union all
+      select r.charge, sum(r.part)
+      from refund r
+      where not r.is_failed
+      group by r.charge
+    ) c
+    where c.charge is not null
+    group by c.charge
+  ), shown as (
+    select (f #>> '{refundedShare,share}')::numeric as part
+    from fact
+    where f ? 'refundedShare'
+    order by (f #>> '{refundedShare,at}')::numeric desc, 1 desc
+    limit 1
+  )
+  select greatest(
+    0,
+    (select s.part from shown s),
+    (select sum(r.part) from refund r where not r.is_failed),
+    (select sum(greatest(c.part, 0)) from of_charge c),
+    (
+      select t.part
+      from total t
+      where t.charge is null
+        and t.at > all (select o.at from told o where o.charge is not null)
+    )
+  )
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.purchase_settle(p_id uuid, OUT granted bigint, OUT taken bigint, OUT user_id uuid)
  RETURNS record
  LANGUAGE plpgsql
@@ -9747,9 +9838,10 @@ AS $function$
     from unstuck.purchases p
     where p.id = p_ids[1]
   ), fact as materialized (
-    select distinct e.value as fact
+    select distinct unstuck_private.purchase_fact_kept(first.facts, e.value) as fact
     from part
     cross join lateral jsonb_array_elements(part.facts) e
+    join part first on first.id = p_ids[1]
   )
   update unstuck.purchases p
   set
@@ -10648,6 +10740,20 @@ AS $function$
   select p_price / p_steps + (p_step <= p_price % p_steps)::int
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.signup_bonus_due(p_user_id uuid)
+ RETURNS bigint
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select b.credits
+  from unstuck.signup_bonus b
+  where not unstuck_private.has_adapter()
+    and not exists (select from unstuck.erasures e where e.user_id = p_user_id)
+    and not exists (select from unstuck.credit_entries e where e.user_id = p_user_id)
+    and (unstuck_private.auth_user(p_user_id, null)).created_at >= b.since
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.signup_bonus_give(p_user_id uuid)
  RETURNS void
  LANGUAGE sql
@@ -10655,11 +10761,8 @@ CREATE OR REPLACE FUNCTION unstuck_private.signup_bonus_give(p_user_id uuid)
 AS $function$
   insert into unstuck.credit_entries (user_id, kind, amount, reason, idempotency_key)
   select p_user_id, 'bonus', b.credits, 'sign-up', 'signup:' || p_user_id
-  from unstuck.signup_bonus b
-  where not unstuck_private.has_adapter()
-    and not exists (select from unstuck.erasures e where e.user_id = p_user_id)
-    and not exists (select from unstuck.credit_entries e where e.user_id = p_user_id)
-    and (unstuck_private.auth_user(p_user_id, null)).created_at >= b.since
+  from unstuck_private.signup_bonus_due(p_user_id) as b (credits)
+  where b.credits is not null
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.slot_limit(p_provider unstuck.providers, p_at timestamp with time zone)
@@ -13848,7 +13951,9 @@ null for nobody: then balance and enough are null, and an app''s own wallet is n
 
 Effect: none; what `job_enqueue_v2` would charge for this order now, and in how many seconds its job
 would start. unmeasured: the price is by this unit of the order''s files, which p_measured does not
-say, and is the largest; lowest: that of the smallest files.
+say, and is the largest; lowest: that of the smallest files. enough: the order would be taken, which
+none is while a debt is open. waits: credits wait for the user, which `user_heal_v1` gives; the
+balance is without them.
 
 Refuses: bad_request, tool_disabled; what the app''s wallet refuses.
 
@@ -13920,11 +14025,13 @@ Caller: purchase-webhook, for an authentic event of p_seller.
 Effect: records what one event tells of a payment, and gives or takes back the difference between
 what is due of all that was told so far and what was given: purchase entries, chargebacks, and a
 debt of what is no longer there. p_fact: `keys`, every name by which the event knows the payment,
-and whatever else it tells: `paid`, `userId`, `email`, `pack`, `priceIds`, `credits`, `quantity`,
-`share`, `amount`, `refundTotal`, `refunds`, `refundedShare`, `disputes`. Facts that share a key are
-of one payment, also where a third one shows it. The end is the same in whatever order facts come.
-Without a user who is known it is kept, and given at that user''s first order or quote. granted,
-taken: now. user_id: whose it is, as far as it is known.
+and whatever else it tells: `paid`, `userId`, `email`, `pack`, `priceIds`, `credits` (in all),
+`quantity`, `quantities` (by price), `share`, `amount`, `refundTotal`, `refunds`, `refundedShare`,
+`disputes`. Facts that share a key are of one payment, also where a third one shows it. The end is
+the same in whatever order facts come, while no pack changes. Without a user who is known it is
+kept, and given at that user''s first order, quote or balance. granted, taken: now. user_id: whose it
+is, as far as it is known. reason: why the payment gives nothing, `waits_for_user` or `unknown_pack`
+(no pack of ours was paid).
 
 Refuses: bad_request (a malformed fact, more than 10^12 credits).
 
@@ -14246,10 +14353,12 @@ Replay: zeros, and no second row of admin_log. The user may come back and is a n
 ';
 comment on function unstuck.user_heal_v1(uuid) is
 '
-Caller: a request that was refused because of the user''s own live jobs.
+Caller: a request that was refused because of the user''s own live jobs or for too few credits, and a
+quote of a user for whom credits wait.
 
-Effect: heals the jobs of this user that ran out of time. It waits at most a second for the user''s
-account; if another transaction holds it for longer, nothing is healed.
+Effect: gives the user what waits, the sign-up bonus and purchases, so that it stays whatever is
+refused; then heals the jobs of this user that ran out of time. The heal waits at most a second for
+the user''s account; if another transaction holds it for longer, nothing is healed.
 
 Refuses: nothing.
 
@@ -14504,7 +14613,8 @@ service and admins. Entries without a job have no tool.
 ';
 comment on view unstuck.my_balance is
 '
-One row: what the caller may spend, whoever holds the balance, and the debt that stops orders.
+One row: what the caller may spend, whoever holds the balance, the debt that stops orders, and
+whether credits wait that the caller''s next quote, order or `check-user-active` gives.
 ';
 comment on view unstuck.open_debts is
 '

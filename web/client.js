@@ -335,7 +335,13 @@ class Connection {
   /** @returns {Promise<{ balance: number, debt: number }>} */
   async balance() {
     await this.session();
-    const [wallet] = await rows(this.from("my_balance").select("balance, debt"));
+    const read = () => rows(this.from("my_balance").select("balance, debt, waits"));
+    let [wallet] = await read();
+    if (wallet?.waits) {
+      // It gives what waits. Where it cannot, the balance is what it was.
+      await this.answer(`${QUEUE}/check-user-active`).catch(() => {});
+      [wallet] = await read();
+    }
     return { balance: wallet?.balance ?? 0, debt: wallet?.debt ?? 0 };
   }
 

@@ -29,8 +29,15 @@ await tab.getByLabel("Age").selectOption("-60");
 await tab.locator("main .problem").waitFor();
 const stale = await tab.locator("main").innerText();
 await tab.unrouteAll();
+await tab.route("**/functions/v1/health", (route) =>
+  route.fulfill({ status: 500, json: { code: "internal", message: "Internal error" } }),
+);
+await tab.goto("/admin");
+await tab.locator(".health .problem").waitFor();
+const health = await tab.locator(".health").innerText();
+await tab.unrouteAll();
 await tab.route(/\/rest\/v1\/user_roles\?/, (route) => route.fulfill(refused));
 await tab.reload();
 await tab.locator("main .problem").waitFor();
 const role = await tab.locator("main").innerText();
-await tell({ violations, page, stale, role });
+await tell({ violations, page, stale, health, role });

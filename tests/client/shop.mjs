@@ -48,6 +48,10 @@ const poor = {
   own: await createJobs(poorClient, { ...options, buyUrl: "https://shop.example/" }).buy("small"),
 };
 
+const payerClient = client();
+await signIn(payerClient, given.payer);
+const payer = await createJobs(payerClient, options).balance();
+
 const richClient = client();
 await signIn(richClient, given.rich);
 const jobs = createJobs(richClient, options);
@@ -73,6 +77,7 @@ console.log(
   JSON.stringify({
     public: public_,
     poor,
+    payer,
     rich: {
       dearer,
       uploads: uploadsOfDearer,

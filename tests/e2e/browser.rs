@@ -246,6 +246,8 @@ fn an_admin_is_told_what_could_not_be_read() {
         let stale = seen["stale"].as_str().unwrap_or_default();
         let kept = ["The server cannot be reached", &job.to_string()[..8]];
         assert!(kept.iter().all(|text| stale.contains(text)), "{stale:?}");
+        let health = seen["health"].as_str().unwrap_or_default();
+        assert!(health.contains("The server cannot be reached"), "{health:?}");
     });
 }
 

@@ -100,8 +100,8 @@ fn health_is_asked_of_the_database_every_five_seconds_and_no_more() {
             alter function unstuck.health_v2() rename to health_before;
             create function unstuck.health_v2()
             returns table (
-              last_sweep_seconds int, stuck int, violations int, degraded jsonb,
-              wrong_deployment boolean
+              last_sweep_seconds int, stuck int, violations int, edge_seconds int,
+              sql_seconds int, queues_seconds int, degraded jsonb, wrong_deployment boolean
             )
             language plpgsql security definer set search_path = '' as $$
             begin

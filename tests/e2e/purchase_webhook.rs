@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use unstuck_tests::assert_has;
 use unstuck_tests::e2e::purchase::{STRIPE_SECRET, stripe_signature};
 use unstuck_tests::e2e::{self, TestUser, World, user::now_s};
+use uuid::Uuid;
 
 /// A payment of 5 € for the pack `small`, told by the event of its intent.
 fn payment(user: &TestUser, id: &str) -> Value {
@@ -278,6 +279,35 @@ fn a_fact_that_the_database_refuses_is_taken_and_logged() {
         let log = world.functions_log();
         let line = log.lines().find(|line| line.contains("purchase_refused"));
         assert!(line.is_some_and(|line| line.contains("evt_pi_strange")), "{line:?}");
+    });
+}
+
+#[test]
+fn a_payment_that_gives_nothing_is_told_from_one_that_is_lost() {
+    e2e::run(async |world| {
+        world.stock().await;
+        let user = world.new_user(10).await;
+        let mut unknown = payment(&user, "pi_hat");
+        unknown["data"]["object"]["metadata"] = json!({ "unstuck_user": user.id,
+            "unstuck_pack": "hat", "unstuck_deployment": "127.0.0.1" });
+        assert_has!(world.stripe_event(&unknown).await, { "ok": true, "granted": 0 });
+        let stranger = TestUser { id: Uuid::new_v4(), token: String::new() };
+        let waiting = payment(&stranger, "pi_waiting");
+        assert_has!(world.stripe_event(&waiting).await, { "ok": true, "granted": 0 });
+        assert_eq!(ignored(world), ["unknown_pack", "waits_for_user"]);
+        // A change of which only the prorated price is told.
+        let line = json!({ "amount": 450, "quantity": 1, "proration": true,
+            "pricing": { "price_details": { "price": "price_monthly" },
+                "unit_amount_decimal": "450" } });
+        let lost = json!({ "id": "evt_lost", "object": "event", "created": now_s(),
+            "livemode": false, "type": "invoice.paid",
+            "data": { "object": { "id": "in_lost", "object": "invoice", "status": "paid",
+                "total": 450, "amount_paid": 450, "lines": { "data": [line] } } } });
+        assert_has!(world.stripe_event(&lost).await, { "ok": true, "granted": 0 });
+        let log = world.functions_log();
+        let line = log.lines().find(|line| line.contains("purchase_refused")).unwrap_or_default();
+        assert!(line.contains("share_unknown") && line.contains("evt_lost"), "{line}");
+        assert!(line.contains("\"level\":\"error\""), "{line}");
     });
 }
 

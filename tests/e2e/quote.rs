@@ -7,7 +7,8 @@ use unstuck_tests::assert_has;
 use unstuck_tests::e2e::cards::Cards;
 use unstuck_tests::e2e::order::{CREDITS, Order, PRICE, RUN, UPSCALER, VIDEO};
 use unstuck_tests::e2e::try_on::TryOn;
-use unstuck_tests::e2e::{self, FunctionCall, World};
+use unstuck_tests::e2e::user::user_claims;
+use unstuck_tests::e2e::{self, FunctionCall, TestUser, World};
 use uuid::Uuid;
 
 const CARDS: &str = "create-generation-job-banana";
@@ -397,5 +398,51 @@ fn a_quote_tells_the_wait() {
             .json(&json!({ "jobId": id }))
             .refused(400, "bad_request")
             .await;
+    });
+}
+
+/// A user who signed up just now, where there is a bonus for that.
+async fn newcomer(world: &World, bonus: i64) -> TestUser {
+    let id = Uuid::new_v4();
+    let sign_up = format!(
+        "insert into auth.users (id, email, email_confirmed_at)
+         values ('{id}', '{id}@example.com', now());
+         delete from unstuck.signup_bonus;
+         insert into unstuck.signup_bonus (credits, since)
+         values ({bonus}, now() - interval '1 day')"
+    );
+    world.db().exec(&sign_up).await;
+    TestUser { id, token: world.token(&user_claims(id)) }
+}
+
+#[test]
+fn a_bonus_that_is_less_than_the_price_is_there_after_a_quote_and_after_a_refused_order() {
+    e2e::run(async |world| {
+        let user = newcomer(world, 40).await;
+        for _ in 0..2 {
+            let quoted = quote(world, UPSCALER.name, &json!({})).by(&user).ok().await;
+            assert_has!(quoted, { "credits": 60, "balance": 40, "enough": false });
+        }
+        let other = newcomer(world, 40).await;
+        let order = world.call("generate-website").json(&json!({ "prompt": "A bakery" }));
+        let refusal = order.by(&other).refused(402, "insufficient_credits").await;
+        assert_has!(refusal, { "balance": 40, "required": 50 });
+        for user in [user, other] {
+            assert_eq!(world.balance(&user).await, 40);
+        }
+        world.db().exec("delete from unstuck.signup_bonus").await;
+    });
+}
+
+#[test]
+fn a_bonus_pays_the_first_order_that_is_quoted() {
+    e2e::run(async |world| {
+        let user = newcomer(world, 70).await;
+        let quoted = quote(world, UPSCALER.name, &json!({})).by(&user).ok().await;
+        assert_has!(quoted, { "credits": 60, "balance": 70, "enough": true });
+        let (job, _) = world.order(&user).await;
+        assert_has!(world.job(job).await, { "credits_charged": 60 });
+        assert_eq!(world.balance(&user).await, 10);
+        world.db().exec("delete from unstuck.signup_bonus").await;
     });
 }

@@ -111,6 +111,34 @@ fn somebody_with_too_few_credits_buys_the_missing_ones_and_orders() {
     });
 }
 
+/// Somebody pays before the address is confirmed.
+async fn purchase_waits(world: &World, email: &str, credits: i64) {
+    let confirm = async |at: &str| {
+        let set = format!("update auth.users set email_confirmed_at = {at}");
+        world.db().exec(&format!("{set} where email = '{email}'")).await;
+    };
+    confirm("null").await;
+    let bought = json!({ "keys": ["1"], "paid": true, "credits": credits, "email": email });
+    seller_tells(world, bought).await;
+    confirm("now()").await;
+}
+
+#[test]
+fn somebody_whose_purchase_waited_sees_the_credits_and_orders() {
+    e2e::run(async |world| {
+        let user = world.user(1).await;
+        leave_credits(world, &user, 10).await;
+        purchase_waits(world, "user1@example.com", 60).await;
+        assert_eq!(world.balance(&user).await, 10, "it waits");
+        let seen = world.browser("waited.mjs", &json!({}));
+        assert_says(&seen, "offer", &["Upscale", "60"]);
+        let job = world.job(seen["id"].as_str().unwrap().parse().unwrap()).await;
+        assert_has!(job, { "status": "completed", "credits_charged": 60 });
+        assert_eq!(world.balance(&user).await, 10);
+        assert_eq!(world.count("purchases where granted = 60 and not waits").await, 1);
+    });
+}
+
 #[test]
 fn an_order_whose_credits_were_spent_elsewhere_uploads_nothing() {
     e2e::run(async |world| {
@@ -238,7 +266,10 @@ fn the_client_tells_prices_and_uploads_nothing_that_cannot_be_paid() {
     e2e::run(async |world| {
         let poor = world.user(1).await;
         leave_credits(world, &poor, 10).await;
-        let given = json!({ "poor": "user1@example.com", "rich": "user2@example.com" });
+        world.user(3).await;
+        purchase_waits(world, "user3@example.com", 7).await;
+        let given = json!({ "poor": "user1@example.com", "rich": "user2@example.com",
+            "payer": "user3@example.com" });
         let seen = world.node("client/shop.mjs", &given);
 
         let public = &seen["public"];
@@ -264,6 +295,8 @@ fn the_client_tells_prices_and_uploads_nothing_that_cannot_be_paid() {
             assert_eq!(public[refused]["code"], "unauthorized", "{refused}: {public:#}");
         }
 
+        let paid_before = json!({ "balance": 1_007, "debt": 0 });
+        assert_eq!(seen["payer"], paid_before, "what waited is given");
         let seen_poor = &seen["poor"];
         assert_has!(seen_poor["price"], { "credits": 60, "balance": 10, "enough": false });
         assert_eq!(seen_poor["dear"]["credits"], 150);

@@ -144,7 +144,7 @@ async fn each_attempt_costs_what_the_tool_said_and_only_admins_see_it() {
     assert_eq!(attempts, 6);
     let costs = "select tool, provider_cost::int, attempts::int, cost::float8 from tool_costs
                  where attempts > 0";
-    let told = json!([{ "tool": TRY_ON, "provider_cost": 20, "attempts": 6, "cost": 75.0 }]);
+    let told = json!([{ "tool": TRY_ON, "provider_cost": 20, "attempts": 6, "cost": 75 }]);
     assert_eq!(json!(db.rows(costs).await), told, "what is counted keeps its cost");
     let changed = "admin_log where act = 'tool_changed' and \"to\" = '{\"provider_cost\": 20}'";
     assert_eq!(db.count(changed).await, 1);

@@ -409,6 +409,23 @@ async fn a_paid_retry_costs_what_the_job_did() {
 }
 
 #[tokio::test]
+async fn a_debt_stops_a_paid_retry_and_no_free_one() {
+    let db = without_rules().await;
+    let admin = db.admin().await;
+    let (user, job) = db.ordered(1000, UPSCALER, 1).await;
+    db.cancel(user, job).await.unwrap();
+    db.exec(&format!("insert into credit_debts (user_id, amount) values ('{user}', 5)")).await;
+    let args = |charge: bool| requeue_args(admin, "upscaler_jobs", job, charge, Uuid::new_v4());
+    let refused = db.refusal("job_requeue_v1", args(true)).await;
+    assert_eq!(refused.reason(), ("PT402", "insufficient_credits"));
+    assert_eq!(refused.detail["debt"], 5);
+    let retried = db.ask("job_requeue_v1", args(false)).await;
+    assert_eq!(retried["retry_of"], json!(job));
+    assert_eq!(db.balance(user).await, 1000);
+    db.assert_healthy().await;
+}
+
+#[tokio::test]
 async fn each_change_of_a_price_is_kept_with_who_when_from_and_to() {
     let db = without_rules().await;
     let before = db.int("select coalesce(max(id), 0) from admin_log").await;

@@ -15,6 +15,8 @@ export async function readHealth() {
   const [health, load, debts] = await Promise.all([
     fetch(`${functionsUrl}/health`)
       .then((response) => response.json())
+      // Bad health is health; a refusal is none.
+      .then((told) => ("ok" in told ? told : null))
       .catch(() => null),
     part(supabase.from("provider_load").select("*").order("provider")),
     part(supabase.from("open_debts").select("user_id, owed").order("owed", { ascending: false })),

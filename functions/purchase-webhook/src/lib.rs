@@ -28,6 +28,6 @@ struct PurchaseStored {
 async fn receive(call: &Call, _: NoInput) -> Result<PurchaseStored, ApiError> {
     let [seller] = call.path.as_slice() else { return Err(ApiError::not_found()) };
     let recorded = receive::receive(&call.cx(), seller, &call.signature, &call.raw_body).await?;
-    let RecordedPurchase { granted, taken, replayed } = recorded;
+    let RecordedPurchase { granted, taken, replayed, .. } = recorded;
     Ok(PurchaseStored { ok: true, granted, taken, replayed })
 }

@@ -71,6 +71,9 @@ pub struct QuotedOrder {
     pub unmeasured: Option<PriceUnit>,
     /// The price with the smallest files; `credits`, where nothing is unmeasured.
     pub lowest: i64,
+    /// Credits wait for the user, which a heal gives.
+    #[serde(default)]
+    pub waits: bool,
 }
 
 /// A job as its owner sees it.

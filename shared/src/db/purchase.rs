@@ -11,6 +11,9 @@ pub struct RecordedPurchase {
     pub taken: i64,
     /// The fact told nothing new.
     pub replayed: bool,
+    /// Why the payment gives nothing, paid as it is.
+    #[serde(default)]
+    pub reason: Option<String>,
 }
 
 /// A pack as a seller sells it to a user.

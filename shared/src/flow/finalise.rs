@@ -136,7 +136,7 @@ pub async fn sweep<T: Transport>(
     Ok(cx.db().jobs_sweep_v1(sweep_id, limit).await?)
 }
 
-/// Does the same for one user's own jobs.
+/// Does the same for one user's own jobs, and gives the user the credits that wait.
 pub async fn heal<T: Transport>(cx: &Cx<'_, T>, user: UserId) -> Result<(), ApiError> {
     Ok(cx.db().user_heal_v1(user).await?)
 }

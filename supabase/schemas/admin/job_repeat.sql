@@ -1,7 +1,7 @@
 -- Writes a new job with the input and the steps of a final one, for the same user. It costs nothing
 -- unless p_charge; then it costs what the old job did, or the order of which that was a free retry.
--- The wallet is told the input and its own receipt of the old job, which says who paid. The old job
--- and the user's account are locked.
+-- A free one is refused for no balance and no debt. The wallet is told the input and its own
+-- receipt of the old job, which says who paid. The old job and the user's account are locked.
 create or replace function unstuck_private.job_repeat(
   p_job unstuck.jobs,
   p_tool unstuck.tools,
@@ -17,7 +17,7 @@ declare
   v_steps jsonb;
   v_has_lost_input boolean;
   v_price bigint := 0;
-  v_balance bigint;
+  v_balance bigint := 0;
 begin
   select jsonb_agg(s.input order by s.step), coalesce(bool_or(s.input = '{}'), false)
   into v_steps, v_has_lost_input
@@ -49,8 +49,8 @@ begin
     perform unstuck_private.wallet_price(
       p_job.user_id, p_tool.tool,
       p_job.input || coalesce(unstuck_private.job_receipt(p_job.id), '{}'), v_price);
+    v_balance := unstuck_private.refuse_over_balance(p_job.user_id, p_tool.tool, v_price);
   end if;
-  v_balance := unstuck_private.refuse_over_balance(p_job.user_id, p_tool.tool, v_price);
   if exists (select from unstuck.jobs j where j.id = p_new_job_id) then
     perform unstuck_private.refuse(409, 'idempotency_conflict');
   end if;

@@ -11,7 +11,8 @@ returns table (
   enough boolean,
   eta_seconds int,
   unmeasured text,
-  lowest bigint
+  lowest bigint,
+  waits boolean
 )
 language plpgsql
 stable
@@ -41,6 +42,7 @@ begin
   into credits, unmeasured, lowest
   from unstuck_private.order_price(v_tool, p_input, p_steps, coalesce(p_measured, '{}')) p;
   eta_seconds := unstuck_private.seconds_until_start(v_tool);
+  waits := p_user_id is not null and unstuck_private.credits_wait(p_user_id);
   if p_user_id is not null then
     credits := unstuck_private.wallet_price(p_user_id, p_tool, p_input, credits);
     lowest := unstuck_private.wallet_price(p_user_id, p_tool, p_input, lowest);
@@ -52,7 +54,8 @@ begin
       credits := 0;
       lowest := 0;
     end if;
-    enough := balance >= credits or v_unlimited is true;
+    enough := (balance >= credits or v_unlimited is true)
+      and unstuck_private.debt_open(p_user_id) = 0;
   end if;
   return next;
 end $$;
@@ -63,7 +66,9 @@ null for nobody: then balance and enough are null, and an app's own wallet is no
 
 Effect: none; what `job_enqueue_v2` would charge for this order now, and in how many seconds its job
 would start. unmeasured: the price is by this unit of the order's files, which p_measured does not
-say, and is the largest; lowest: that of the smallest files.
+say, and is the largest; lowest: that of the smallest files. enough: the order would be taken, which
+none is while a debt is open. waits: credits wait for the user, which `user_heal_v1` gives; the
+balance is without them.
 
 Refuses: bad_request, tool_disabled; what the app's wallet refuses.
 

@@ -1,45 +1,16 @@
--- Which part of a payment of p_amount (null: it is not known) these facts take back. Totals,
--- refunds and disputes are what they were at the latest moment; a refund that failed once stays
--- failed. Refunds are the larger one of those known singly and of the total, less what failed since
--- then. Open and lost disputes come on top.
+-- Which part of a payment of p_amount (null: it is not known) these facts take back: what is
+-- refunded and, on top, what open and lost disputes are about. Disputes are what they were at the
+-- latest moment.
 create or replace function unstuck_private.purchase_back(p_facts jsonb, p_amount bigint)
 returns numeric
 language sql
 immutable
 as
 $$
-  with fact as materialized (
-    select e.value as f
-    from jsonb_array_elements(p_facts) e
-  ), total as (
-    select
-      unstuck_private.purchase_part((f #>> '{refundTotal,amount}')::bigint, p_amount) as part,
-      (f #>> '{refundTotal,at}')::numeric as at
-    from fact
-    where f ? 'refundTotal'
-    order by 2 desc, 1 desc
-    limit 1
-  ), shown as (
-    select (f #>> '{refundedShare,share}')::numeric as part
-    from fact
-    where f ? 'refundedShare'
-    order by (f #>> '{refundedShare,at}')::numeric desc, 1 desc
-    limit 1
-  ), refund as materialized (
-    select distinct on (r.key) s.*
-    from fact
-    cross join lateral jsonb_each(f -> 'refunds') r
-    cross join lateral (
-      select unstuck_private.purchase_part((r.value ->> 'amount')::bigint, p_amount) as part,
-        r.value ->> 'status' in ('failed', 'canceled') as is_failed,
-        (r.value ->> 'at')::numeric as at
-    ) s
-    order by r.key, s.is_failed desc, case when s.is_failed then -s.at else s.at end desc,
-      s.part desc
-  ), dispute as (
+  with dispute as (
     select distinct on (d.key) d.value ->> 'status' as status,
       unstuck_private.purchase_part((d.value ->> 'amount')::bigint, p_amount) as part
-    from fact
+    from jsonb_array_elements(p_facts) as e (f)
     cross join lateral jsonb_each(f -> 'disputes') d
     order by d.key, (d.value ->> 'at')::numeric desc,
       array_position(array['warning', 'open', 'lost', 'won'], d.value ->> 'status') desc, 2 desc
@@ -47,19 +18,7 @@ $$
   select least(
     1,
     coalesce((select sum(d.part) from dispute d where d.status in ('open', 'lost')), 0)
-    + greatest(
-      0,
-      (select s.part from shown s),
-      (select sum(r.part) from refund r where not r.is_failed),
-      (
-        select t.part - coalesce(sum(r.part), 0)
-        from total t
-        left join refund r
-          on r.is_failed
-          and r.at >= t.at
-        group by t.part
-      )
-    )
+    + unstuck_private.purchase_refunded(p_facts, p_amount)
   )
 $$;
 

@@ -14,7 +14,8 @@ begin
     or jsonb_array_length(p_fact -> 'keys') not between 1 and 100
     or p_fact @? '$.keys[*] ? (@.type() != "string" || @ == "")'
     or p_fact @? '$.** ? (@.type() == "number" && @ < 0)'
-    or p_fact @? '$.**.share ? (@ > 1)'
+    or p_fact @? '$.refundedShare.share ? (@ > 1)'
+    or p_fact @? '$.quantities.* ? (@.type() != "number")'
     or p_fact @? '$.refunds.* ? (!(@.status like_regex "^(pending|succeeded|failed|canceled)$"))'
     or p_fact @? '$.disputes.* ? (!(@.status like_regex "^(open|won|lost|warning)$"))'
     or p_fact @? '$.refunds.* ? (!exists (@.at))'
@@ -37,8 +38,14 @@ begin
   exception when data_exception then
     perform unstuck_private.refuse(400, 'bad_request');
   end;
-  select jsonb_build_object(
-    'pack', (array_agg(c.pack order by c.position, c.pack))[1], 'credits', sum(c.credits))
+  select jsonb_strip_nulls(jsonb_build_object(
+    'pack', (array_agg(c.pack order by c.position, c.pack))[1],
+    'packs', nullif(count(*), 1),
+    'credits', sum(c.credits * case
+      when c.pack = v_fact ->> 'pack' then 1
+      else coalesce((v_fact -> 'quantities' ->> c.price_id)::numeric, 1)
+    end)
+  ))
   into v_gives
   from unstuck.credit_packs c
   where c.pack = v_fact ->> 'pack'

@@ -1,5 +1,5 @@
 create or replace function unstuck.purchase_record_v1(p_seller text, p_fact jsonb)
-returns table (granted bigint, taken bigint, replayed boolean, user_id uuid)
+returns table (granted bigint, taken bigint, replayed boolean, user_id uuid, reason text)
 language plpgsql
 security definer
 set search_path = ''
@@ -40,10 +40,13 @@ begin
   from unstuck.purchases o
   cross join lateral unstuck_private.purchase_facts_with(
     o.facts,
-    case when o.user_id = unstuck_private.erased_user()
-      then v_fact - array['userId', 'email']
-      else v_fact
-    end
+    unstuck_private.purchase_fact_kept(
+      o.facts,
+      case when o.user_id = unstuck_private.erased_user()
+        then v_fact - array['userId', 'email']
+        else v_fact
+      end
+    )
   ) as n (facts)
   where o.id = v_ids[1]
     and p.id = o.id
@@ -53,7 +56,13 @@ begin
   return query
   select v_settled.granted, v_settled.taken,
     not v_is_new and v_settled.granted = 0 and v_settled.taken = 0,
-    nullif(v_settled.user_id, unstuck_private.erased_user());
+    nullif(v_settled.user_id, unstuck_private.erased_user()),
+    case
+      when p.waits then 'waits_for_user'
+      when p.credits = 0 and p.facts @> '[{"paid": true}]' then 'unknown_pack'
+    end
+  from unstuck.purchases p
+  where p.id = v_ids[1];
 end $$;
 
 comment on function unstuck.purchase_record_v1 is $c$
@@ -62,11 +71,13 @@ Caller: purchase-webhook, for an authentic event of p_seller.
 Effect: records what one event tells of a payment, and gives or takes back the difference between
 what is due of all that was told so far and what was given: purchase entries, chargebacks, and a
 debt of what is no longer there. p_fact: `keys`, every name by which the event knows the payment,
-and whatever else it tells: `paid`, `userId`, `email`, `pack`, `priceIds`, `credits`, `quantity`,
-`share`, `amount`, `refundTotal`, `refunds`, `refundedShare`, `disputes`. Facts that share a key are
-of one payment, also where a third one shows it. The end is the same in whatever order facts come.
-Without a user who is known it is kept, and given at that user's first order or quote. granted,
-taken: now. user_id: whose it is, as far as it is known.
+and whatever else it tells: `paid`, `userId`, `email`, `pack`, `priceIds`, `credits` (in all),
+`quantity`, `quantities` (by price), `share`, `amount`, `refundTotal`, `refunds`, `refundedShare`,
+`disputes`. Facts that share a key are of one payment, also where a third one shows it. The end is
+the same in whatever order facts come, while no pack changes. Without a user who is known it is
+kept, and given at that user's first order, quote or balance. granted, taken: now. user_id: whose it
+is, as far as it is known. reason: why the payment gives nothing, `waits_for_user` or `unknown_pack`
+(no pack of ours was paid).
 
 Refuses: bad_request (a malformed fact, more than 10^12 credits).
 

@@ -1,5 +1,6 @@
--- Joins these purchases, which one fact names together, into the first of them. What was given of
--- each stays in the ledger under its own id. The purchases are locked.
+-- Joins these purchases, which one fact names together, into the first of them, the oldest, whose
+-- packs give what they gave then. What was given of each stays in the ledger under its own id. The
+-- purchases are locked.
 create or replace function unstuck_private.purchases_join(p_ids uuid[]) returns void
 language sql
 set search_path = ''
@@ -17,9 +18,10 @@ $$
     from unstuck.purchases p
     where p.id = p_ids[1]
   ), fact as materialized (
-    select distinct e.value as fact
+    select distinct unstuck_private.purchase_fact_kept(first.facts, e.value) as fact
     from part
     cross join lateral jsonb_array_elements(part.facts) e
+    join part first on first.id = p_ids[1]
   )
   update unstuck.purchases p
   set

@@ -1,12 +1,17 @@
--- What the caller may spend, and owes; for the view `my_balance`.
-create or replace function unstuck_private.caller_balance(out balance bigint, out debt bigint)
+-- What the caller may spend, and owes, and whether more waits; for the view `my_balance`.
+create or replace function unstuck_private.caller_balance(
+  out balance bigint,
+  out debt bigint,
+  out waits boolean
+)
 language sql
 stable
 security definer
 set search_path = ''
 as
 $$
-  select unstuck_private.balance_shown(auth.uid(), null), unstuck_private.debt_open(auth.uid())
+  select unstuck_private.balance_shown(auth.uid(), null), unstuck_private.debt_open(auth.uid()),
+    unstuck_private.credits_wait(auth.uid())
 $$;
 
 revoke all on function unstuck_private.caller_balance

@@ -54,9 +54,20 @@ impl Config {
 
     /// The name of this deployment in the metadata of our payments.
     pub fn deployment(&self) -> Result<String, ApiError> {
-        if let Some(id) = &self.deployment_id {
-            return Ok(id.clone());
+        match &self.deployment_id {
+            Some(id) => Ok(id.clone()),
+            None => self.project_host(),
         }
+    }
+
+    /// Every name under which this deployment may have sold: what was sold before `DEPLOYMENT_ID`
+    /// was set, such as a subscription, names the project's host.
+    pub fn deployments(&self) -> Result<Vec<String>, ApiError> {
+        let host = self.project_host()?;
+        Ok(self.deployment_id.iter().cloned().chain([host]).collect())
+    }
+
+    fn project_host(&self) -> Result<String, ApiError> {
         let url = Url::parse(self.supabase_url()?);
         let host = url.ok().and_then(|url| url.host_str().map(str::to_owned));
         host.ok_or_else(|| ApiError::misconfigured("SUPABASE_URL"))
@@ -163,6 +174,7 @@ mod tests {
         assert_eq!(parse(&[url], &[]).unwrap().deployment().unwrap(), "abc.supabase.co");
         let named = parse(&[url, ("DEPLOYMENT_ID", "shop")], &[]).unwrap();
         assert_eq!(named.deployment().unwrap(), "shop");
+        assert_eq!(named.deployments().unwrap(), ["shop", "abc.supabase.co"]);
         assert!(parse(&[], &[]).unwrap().deployment().is_err());
     }
 

@@ -27,18 +27,22 @@ pub struct PurchaseFact {
     /// The seller's prices that were paid, or the payment link that was used.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub price_ids: Vec<String>,
+    /// In all, whatever the quantity.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credits: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quantity: Option<i64>,
-    /// The part of the pack that the payment is for, from 0 to 1.
+    /// How many were bought of each price, where these are not one number.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub quantities: BTreeMap<String, i64>,
+    /// The part of the pack that the payment is for; over 1 where it pays for a change too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub share: Option<f64>,
     /// Paid in all, in the smallest unit of the currency.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub amount: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub refund_total: Option<AmountAt>,
+    pub refund_total: Option<RefundTotal>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub refunds: BTreeMap<String, RefundAt>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,9 +53,11 @@ pub struct PurchaseFact {
     pub at: i64,
 }
 
-/// An amount, as of a moment.
+/// What was refunded of a charge, as of a moment.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct AmountAt {
+pub struct RefundTotal {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub charge: Option<String>,
     pub amount: i64,
     pub at: i64,
 }
@@ -65,6 +71,8 @@ pub struct ShareAt {
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RefundAt {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub charge: Option<String>,
     pub amount: i64,
     /// `pending`, `succeeded`, `failed` or `canceled`.
     pub status: &'static str,
@@ -80,6 +88,27 @@ pub struct DisputeAt {
 }
 
 impl PurchaseFact {
+    /// Writes which prices were bought, and how many of each. Until now `credits` is that of one.
+    /// Where the numbers differ nobody knows which of them a named pack's is: the smallest counts.
+    pub(super) fn set_bought(&mut self, bought: impl IntoIterator<Item = (String, i64)>) {
+        let mut quantities = BTreeMap::new();
+        for (price, quantity) in bought {
+            if !self.price_ids.contains(&price) {
+                self.price_ids.push(price.clone());
+            }
+            *quantities.entry(price).or_insert(0) += quantity;
+        }
+        let [smallest, largest] = [quantities.values().min(), quantities.values().max()];
+        let smallest = smallest.copied();
+        let differ = smallest != largest.copied();
+        if differ && self.pack.is_none() && self.credits.is_none() {
+            self.quantities = quantities;
+            return;
+        }
+        self.credits = self.credits.map(|one| one.saturating_mul(smallest.unwrap_or(1)));
+        self.quantity = smallest;
+    }
+
     /// Whether it tells what was bought. A payment for nothing known is not ours.
     pub fn is_of_something(&self) -> bool {
         self.pack.is_some() || self.credits.is_some() || !self.price_ids.is_empty()

@@ -7,7 +7,7 @@ mod fact;
 pub mod generic;
 pub mod stripe;
 
-pub use fact::{AmountAt, DisputeAt, PurchaseFact, RefundAt, ShareAt};
+pub use fact::{DisputeAt, PurchaseFact, RefundAt, RefundTotal, ShareAt};
 
 /// Why a payment grants nothing that nothing of ours names.
 pub const NOT_KNOWN_AS_OURS: &str = "not_known_as_ours";
@@ -23,6 +23,8 @@ pub enum SellerEvent {
     },
     /// It grants nothing, for a reason that stands in the log. It is no fault.
     Nothing(&'static str),
+    /// It was paid, and what it grants cannot be known: an operator has to look.
+    Lost(&'static str),
 }
 
 impl SellerEvent {

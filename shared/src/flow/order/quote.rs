@@ -1,5 +1,5 @@
 //! What an order would cost. It checks the input as the order does, files apart: they may be
-//! missing. It changes nothing.
+//! missing. It changes nothing, but that the user gets the credits that waited.
 
 use crate::core::body;
 use crate::core::error::{ApiError, ErrorCode};
@@ -7,9 +7,9 @@ use crate::core::id::UserId;
 use crate::core::measure::{Measured, PriceUnit};
 use crate::core::transport::Streams;
 use crate::db::job::QuotedOrder;
-use crate::flow::Cx;
 use crate::flow::invocation::Invocation;
 use crate::flow::order::measure;
+use crate::flow::{Cx, finalise};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -72,12 +72,16 @@ pub async fn quote(
     let input =
         serde_json::to_value(input).map_err(|error| ApiError::internal(error.to_string()))?;
     let mut quoted = cx.db().order_quote_v1(tool, &input, steps, user, None).await?;
+    if let Some(user) = user.filter(|_| quoted.waits) {
+        finalise::heal(&cx, user).await?;
+        quoted = cx.db().order_quote_v1(tool, &input, steps, Some(user), None).await?;
+    }
     if let Some(unit) = quoted.unmeasured
         && let Some(measured) = measured(&cx, unit, files, user).await?
     {
         quoted = cx.db().order_quote_v1(tool, &input, steps, user, Some(measured)).await?;
     }
-    let QuotedOrder { credits, balance, enough, eta_seconds, unmeasured, lowest } = quoted;
+    let QuotedOrder { credits, balance, enough, eta_seconds, unmeasured, lowest, .. } = quoted;
     Ok(QuoteReply { tool, credits, balance, enough, eta_seconds, unmeasured, lowest })
 }
 

@@ -15,7 +15,8 @@ use crate::db::purchase::RecordedPurchase;
 use crate::flow::Cx;
 use serde_json::{Value, json};
 
-const NOTHING: RecordedPurchase = RecordedPurchase { granted: 0, taken: 0, replayed: false };
+const NOTHING: RecordedPurchase =
+    RecordedPurchase { granted: 0, taken: 0, replayed: false, reason: None };
 
 /// Verifies an event of `seller` and records what it tells. Refuses a bad signature with 401 before
 /// it reads the event, and an unknown seller with 404.
@@ -32,8 +33,14 @@ pub async fn receive<T: Transport>(
     let event = event.ok_or_else(|| ApiError::bad_request("The body is not a JSON object"))?;
     match understood(cx, seller, headers, &event).await? {
         Ok(fact) => record(cx, seller, &event, &fact).await,
-        Err(reason) => {
+        Err(UngrantedEvent::Ignored(reason)) => {
             cx.log("purchase_ignored", named(seller, &event, json!({"reason": reason})));
+            Ok(NOTHING)
+        }
+        Err(UngrantedEvent::Lost(reason)) => {
+            let error = ApiError::internal("a payment of which nobody knows what it grants");
+            let detail = named(seller, &event, json!({"reason": reason}));
+            cx.log_error("purchase_refused", &error, detail);
             Ok(NOTHING)
         }
     }
@@ -65,27 +72,35 @@ fn is_authentic(
     Ok(is_good)
 }
 
+/// An event that tells no fact, with the reason.
+enum UngrantedEvent {
+    Ignored(&'static str),
+    /// An operator has to look: it was paid.
+    Lost(&'static str),
+}
+
 /// The fact that the event tells, or the reason why it grants nothing.
 async fn understood<T: Transport>(
     cx: &Cx<'_, T>,
     seller: &str,
     headers: &Signature,
     event: &Value,
-) -> Result<Result<PurchaseFact, &'static str>, ApiError> {
+) -> Result<Result<PurchaseFact, UngrantedEvent>, ApiError> {
     let read = if seller == stripe::NAME {
-        let deployment = &cx.config.deployment()?;
-        stripe::read(event, Reader { deployment, live_only: cx.config.purchase_live })
+        let deployments = &cx.config.deployments()?;
+        stripe::read(event, Reader { deployments, live_only: cx.config.purchase_live })
     } else {
         generic::read(event, headers.timestamp.parse().unwrap_or(0))?
     };
     Ok(match read {
         SellerEvent::Tells(fact) => Ok(*fact),
-        SellerEvent::Nothing(reason) => Err(reason),
+        SellerEvent::Nothing(reason) => Err(UngrantedEvent::Ignored(reason)),
+        SellerEvent::Lost(reason) => Err(UngrantedEvent::Lost(reason)),
         SellerEvent::TellsWithItems { mut fact, session } => {
             add_items(cx, &mut fact, &session).await?;
             match fact.is_of_something() {
                 true => Ok(*fact),
-                false => Err(NOT_KNOWN_AS_OURS),
+                false => Err(UngrantedEvent::Ignored(NOT_KNOWN_AS_OURS)),
             }
         }
     })
@@ -133,7 +148,15 @@ async fn record<T: Transport>(
         Err(error @ DbError::Refused { .. }) => {
             Err(ApiError::upstream(ApiError::from(error).to_string()))
         }
-        recorded => Ok(recorded?),
+        recorded => {
+            let recorded = recorded?;
+            // A paid one that gives nothing yet: an operator tells a missing pack from a fault.
+            if let Some(reason) = &recorded.reason {
+                let detail = json!({"reason": reason, "keys": fact.keys});
+                cx.log("purchase_ignored", named(seller, event, detail));
+            }
+            Ok(recorded)
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use url::form_urlencoded::Serializer;
 
-use super::fields::{id, keys, number, text};
+use super::fields::{id, number, text};
 use super::metadata;
 use crate::core::config::Config;
 use crate::core::digest::sha256_hex;
@@ -120,13 +120,11 @@ pub fn items(response: &HttpResponse) -> Result<Option<Value>, ApiError> {
     }
 }
 
-/// Adds a session's line items: their prices, and how many were bought. Of several prices that
-/// were bought in different numbers the smallest counts.
+/// Adds a session's line items: their prices, and how many were bought of each.
 pub fn add_items(fact: &mut PurchaseFact, items: &Value) {
     let items = items.get("data").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let prices = keys(items.iter().map(|item| id(item, "/price")));
-    fact.price_ids.extend(prices);
-    fact.quantity = items.iter().filter_map(|item| number(item, "/quantity")).min();
+    let bought = |item: &Value| Some((id(item, "/price")?, number(item, "/quantity").unwrap_or(1)));
+    fact.set_bought(items.iter().filter_map(bought));
 }
 
 /// Whether Stripe asks for the call to be repeated.
@@ -241,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn line_items_are_prices_and_the_smallest_quantity() {
+    fn line_items_are_prices_and_how_many_were_bought_of_each() {
         let mut fact = PurchaseFact::default();
         let list = json!({"data": [
             {"price": {"id": "price_1"}, "quantity": 3},
@@ -250,7 +248,21 @@ mod tests {
             {"price": null, "quantity": null},
         ]});
         add_items(&mut fact, &list);
-        assert_eq!((fact.price_ids.len(), fact.quantity), (2, Some(2)));
+        let expected = [("price_1".to_owned(), 7), ("price_2".to_owned(), 2)];
+        assert_eq!((fact.price_ids.len(), fact.quantity), (2, None));
+        assert_eq!(fact.quantities, expected.into());
+        // What the metadata names is bought as often as the least of them, and so are its credits.
+        let mut named = PurchaseFact { credits: Some(50), ..PurchaseFact::default() };
+        add_items(&mut named, &list);
+        assert_eq!(
+            (named.credits, named.quantity, named.quantities.len()),
+            (Some(100), Some(2), 0)
+        );
+        // Two lines of one price are one number.
+        let lines = json!({"data": [list["data"][0], list["data"][2]]});
+        let mut twice = PurchaseFact { pack: Some("small".to_owned()), ..PurchaseFact::default() };
+        add_items(&mut twice, &lines);
+        assert_eq!((twice.quantity, twice.price_ids.len()), (Some(7), 1));
         assert!(items_request(&config(), "cs_1/../x").unwrap().url.contains("cs_1%2F..%2Fx/line"));
         let hidden = answer(403, json!({"error": {"type": "invalid_request_error"}}));
         assert_eq!(items(&hidden).unwrap(), None);

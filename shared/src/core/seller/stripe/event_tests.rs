@@ -43,14 +43,15 @@ pub(super) fn with(mut event: Value, changes: &[(&str, Value)]) -> Value {
 }
 
 fn understood(event: &Value, live_only: bool) -> Value {
-    match read(event, Reader { deployment: "here", live_only }) {
+    let deployments = &["here".to_owned(), "before".to_owned()];
+    match read(event, Reader { deployments, live_only }) {
         SellerEvent::Tells(fact) => serde_json::to_value(fact).unwrap(),
         SellerEvent::TellsWithItems { fact, session } => {
             let mut fact = serde_json::to_value(fact).unwrap();
             fact["asks"] = session.into();
             fact
         }
-        SellerEvent::Nothing(reason) => reason.into(),
+        SellerEvent::Nothing(reason) | SellerEvent::Lost(reason) => reason.into(),
     }
 }
 
@@ -169,12 +170,14 @@ fn a_payment_link_is_known_by_itself_and_by_what_it_sold() {
 fn a_charge_tells_its_refunds_in_all_and_a_refund_its_own() {
     for age in AGES {
         let fact = told(&fixture(age, "charge_refunded"));
-        assert_eq!(fact["refundTotal"], json!({"amount": 200, "at": 1_750_000_100}));
+        let total = json!({"charge": "ch_1", "amount": 200, "at": 1_750_000_100});
+        assert_eq!(fact["refundTotal"], total);
         assert_eq!((&fact["amount"], &fact["paid"]), (&json!(500), &Value::Null), "{age}");
         assert_tells(
             &fixture(age, "refund"),
             json!({"keys": ["ch_1", "pi_1"],
-            "refunds": {"re_1": {"amount": 200, "status": "succeeded", "at": 1_750_000_100}},
+            "refunds": {"re_1": {"charge": "ch_1", "amount": 200, "status": "succeeded",
+                "at": 1_750_000_100}},
             "at": 1_750_000_100}),
         );
     }
@@ -234,6 +237,17 @@ fn a_dispute_is_open_won_lost_or_an_inquiry() {
         );
         assert_eq!(told(&event)["disputes"]["dp_1"]["status"], expected, "{kind} {status}");
     }
+}
+
+#[test]
+fn what_was_sold_under_an_older_name_of_this_deployment_is_ours() {
+    let named = |name: &str| {
+        let before = json!({"unstuck_deployment": name, "unstuck_user": USER,
+            "unstuck_pack": "small"});
+        told(&with(fixture("endive", "charge"), &[("/data/object/metadata", before)]))
+    };
+    assert_eq!(named("before")["pack"], "small");
+    assert_eq!(named("there"), "other_deployment");
 }
 
 #[test]

@@ -28,19 +28,24 @@ pub(super) fn paid(event: &ReadEvent<'_>) -> SellerEvent {
     if total.is_some_and(|total| total <= 0) && !ours.is_some_and(OurMetadata::grants_free) {
         return SellerEvent::Nothing("free_invoice");
     }
+    let bought = bought(&lines, ours);
     let mut fact = event.fact(&["/id", "/payment_intent", "/charge"]);
     fact.keys = keys(
         std::mem::take(&mut fact.keys)
             .into_iter()
             .map(Some)
-            .chain(period_key(invoice, &lines).into_iter().map(Some))
+            .chain([period_key(invoice, if bought.is_empty() { &lines } else { &bought })])
             .chain(payments(invoice)),
     );
     fact.paid = true;
     fact.email = text(invoice, "/customer_email");
     fact.amount = number(invoice, "/amount_paid").filter(|paid| *paid > 0).or(total);
-    if let Err(reason) = add_lines(&mut fact, &lines, ours) {
-        return SellerEvent::Nothing(reason);
+    add_bought(&mut fact, &bought, ours);
+    if lines.iter().any(|line| line.is_proration()) && !bought.is_empty() {
+        match share(&bought, &lines) {
+            Some(share) => fact.share = Some(share),
+            None => return SellerEvent::Lost("share_unknown"),
+        }
     }
     known(fact)
 }
@@ -71,7 +76,7 @@ fn metadata<'a>(event: &ReadEvent<'a>, lines: &[Line<'a>]) -> Metadata<'a> {
         invoice.get("metadata"),
     ];
     let of_lines = lines.iter().map(|line| line.0.get("metadata"));
-    Metadata::first_of(of_subscription.into_iter().chain(of_lines), event.reader.deployment)
+    Metadata::first_of(of_subscription.into_iter().chain(of_lines), event.reader.deployments)
 }
 
 fn payments(invoice: &Value) -> impl Iterator<Item = Option<String>> {
@@ -80,8 +85,8 @@ fn payments(invoice: &Value) -> impl Iterator<Item = Option<String>> {
         .flat_map(|paid| [id(paid, "/payment/payment_intent"), id(paid, "/payment/charge")])
 }
 
-/// `<subscription>:<start>` of the period that the invoice is for. What a change in between costs
-/// is for no period.
+/// `<subscription>:<start>` of the period that one of these lines is for. What a change in between
+/// costs is for no period.
 fn period_key(invoice: &Value, lines: &[Line<'_>]) -> Option<String> {
     let subscription = id(invoice, "/parent/subscription_details/subscription")
         .or_else(|| id(invoice, "/subscription"))?;
@@ -96,6 +101,12 @@ struct Line<'a>(&'a Value);
 impl Line<'_> {
     fn price(self) -> Option<String> {
         id(self.0, "/pricing/price_details/price").or_else(|| id(self.0, "/price"))
+    }
+
+    /// What of its subscription it is for.
+    fn item(self) -> Option<String> {
+        id(self.0, "/parent/subscription_item_details/subscription_item")
+            .or_else(|| id(self.0, "/subscription_item"))
     }
 
     fn quantity(self) -> i64 {
@@ -115,14 +126,17 @@ impl Line<'_> {
         pointers.iter().any(|name| self.0.pointer(name).and_then(Value::as_bool) == Some(true))
     }
 
-    /// What one of them costs for a whole period. From API 2025-03-31 on a prorated line may tell
-    /// the prorated price in place of it: then it is unknown.
-    fn whole_price(self) -> Option<f64> {
+    /// What it costs for a whole period; a prorated line is for a part of one. From API 2025-03-31
+    /// on such a line may tell the prorated price in place of the price: then it is unknown.
+    fn whole_cost(self) -> Option<f64> {
+        if !self.is_proration() {
+            return Some(self.cost());
+        }
         let known = number(self.0, "/price/unit_amount").map(as_f64);
-        known.or_else(|| {
-            let shown = decimal(&text(self.0, "/pricing/unit_amount_decimal")?)?;
-            let is_whole = !self.is_proration() || shown * as_f64(self.quantity()) > self.cost();
-            is_whole.then_some(shown)
+        let quantity = as_f64(self.quantity());
+        known.map(|price| price * quantity).or_else(|| {
+            let shown = decimal(&text(self.0, "/pricing/unit_amount_decimal")?)? * quantity;
+            (shown > self.cost()).then_some(shown)
         })
     }
 
@@ -136,14 +150,9 @@ fn as_f64(number: i64) -> f64 {
     number as f64
 }
 
-/// Adds what was bought: the lines of a period, or else what a change costs. The metadata counts
-/// while the subscription has the price that it was made with.
-fn add_lines(
-    fact: &mut PurchaseFact,
-    lines: &[Line<'_>],
-    ours: Option<OurMetadata<'_>>,
-) -> Result<(), &'static str> {
-    let has_prorations = lines.iter().any(|line| line.is_proration());
+/// What was bought: the lines of a period, or else what a change costs. The metadata chooses while
+/// the subscription has the price that it was made with.
+fn bought<'a>(lines: &[Line<'a>], ours: Option<OurMetadata<'_>>) -> Vec<Line<'a>> {
     let is_bought = |line: &&Line<'_>| line.amount() > 0 && line.price().is_some();
     let mut bought: Vec<Line<'_>> =
         lines.iter().filter(|line| !line.is_proration()).filter(is_bought).copied().collect();
@@ -155,28 +164,34 @@ fn add_lines(
         let of_price = bought.iter().find(|line| line.price().as_ref() == Some(&chosen)).copied();
         bought = of_price.map_or(bought, |line| vec![line]);
     }
-    fact.price_ids = keys(bought.iter().map(|line| line.price()));
-    fact.quantity = bought.iter().map(|line| line.quantity()).min();
-    if let Some(ours) = ours {
-        ours.add_to(fact);
-        let is_chosen = ours.price().is_none_or(|chosen| fact.price_ids.contains(&chosen));
-        if !is_chosen && !fact.price_ids.is_empty() {
-            (fact.pack, fact.credits) = (None, None);
-        }
-        // The metadata tells the credits of one.
-        fact.credits = fact.credits.map(|one| one.saturating_mul(fact.quantity.unwrap_or(1)));
-    }
-    if let Some(main) = bought.first().filter(|_| has_prorations) {
-        fact.share = Some(share(*main, lines).ok_or("share_unknown")?);
-    }
-    Ok(())
+    bought
 }
 
-/// Which part of a whole period's price all lines cost together, with what was credited for the
-/// price before.
-fn share(main: Line<'_>, lines: &[Line<'_>]) -> Option<f64> {
-    let whole = main.whole_price()? * as_f64(main.quantity());
-    let cost: f64 = lines.iter().map(|line| line.cost()).sum();
+fn add_bought(fact: &mut PurchaseFact, bought: &[Line<'_>], ours: Option<OurMetadata<'_>>) {
+    if let Some(ours) = ours {
+        ours.add_to(fact);
+        let chosen = ours.price();
+        let is_chosen = chosen.is_none() || bought.iter().any(|line| line.price() == chosen);
+        if !is_chosen && !bought.is_empty() {
+            (fact.pack, fact.credits) = (None, None);
+        }
+    }
+    fact.set_bought(bought.iter().filter_map(|line| Some((line.price()?, line.quantity()))));
+}
+
+/// Which part of what these lines cost for a whole period they cost together with the changes that
+/// are billed or credited along with them: more than all of it, where a dearer price began before.
+/// What else the subscription sells in this period changes nothing of ours.
+fn share(bought: &[Line<'_>], lines: &[Line<'_>]) -> Option<f64> {
+    let whole: f64 = bought.iter().map(|line| line.whole_cost()).sum::<Option<f64>>()?;
+    let is_bought = |line: &Line<'_>| bought.iter().any(|own| std::ptr::eq(own.0, line.0));
+    let (changes, period): (Vec<Line<'_>>, Vec<Line<'_>>) =
+        lines.iter().partition(|line| line.is_proration());
+    let (own, others): (Vec<Line<'_>>, Vec<Line<'_>>) = period.into_iter().partition(is_bought);
+    let is_others =
+        |line: &Line<'_>| line.item().is_some() && others.iter().any(|o| o.item() == line.item());
+    let changes = changes.iter().filter(|line| !is_others(line));
+    let cost: f64 = own.iter().chain(changes).map(|line| line.cost()).sum();
     // Rounded up to a billionth, so that a third of 300 credits is not 99.
-    (whole > 0.0 && cost > 0.0).then(|| (cost / whole * 1e9).ceil().min(1e9) / 1e9)
+    (whole > 0.0 && cost > 0.0).then(|| (cost / whole * 1e9).ceil() / 1e9)
 }

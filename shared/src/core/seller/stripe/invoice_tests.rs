@@ -1,6 +1,8 @@
 //! Invoices in the shapes of API 2025-02-24 and 2026-10-28 as facts.
 
 use super::event_tests::{AGES, USER, assert_tells, fixture, told, with};
+use super::{Reader, read};
+use crate::core::seller::SellerEvent;
 use serde_json::{Value, json};
 
 #[test]
@@ -173,4 +175,116 @@ fn changes_that_the_next_invoice_collects_lessen_or_add_to_its_share() {
         assert_eq!(fact["share"], json!(0.666_666_667), "{age}");
         assert_eq!(fact["keys"].as_array().unwrap().last(), Some(&json!("sub_1:1750000000")));
     }
+}
+
+/// An invoice of a period, before whose own line another one stands.
+fn with_line_before(age: &str, change: impl Fn(&mut Value)) -> Value {
+    let mut event = fixture(age, "invoice");
+    let lines = event.pointer_mut("/data/object/lines/data").unwrap().as_array_mut().unwrap();
+    let mut line = lines[0].clone();
+    change(&mut line);
+    lines.insert(0, line);
+    event
+}
+
+#[test]
+fn a_change_that_is_billed_with_the_next_invoice_adds_to_a_whole_period() {
+    for age in AGES {
+        let billed = |amount: i64| {
+            let event = with_line_before(age, |line| {
+                line["amount"] = json!(amount);
+                line["proration"] = json!(true);
+                line["parent"] = json!({"invoice_item_details": {"proration": true}});
+            });
+            told(&event)["share"].clone()
+        };
+        assert_eq!(billed(300), json!(1.333_333_334), "{age}");
+        assert_eq!(billed(1_800), json!(3.0), "{age}");
+    }
+}
+
+#[test]
+fn a_change_of_something_else_that_the_subscription_sells_changes_no_share_of_ours() {
+    for age in AGES {
+        let of_item = |line: &mut Value, item: &str, is_proration: bool| {
+            line["subscription_item"] = json!(item);
+            line["proration"] = json!(is_proration);
+            line["parent"] = json!({ "subscription_item_details": {
+                "subscription_item": item, "proration": is_proration } });
+        };
+        let mut event = with_line_before(age, |line| {
+            line["amount"] = json!(700);
+            of_item(line, "si_hats", true);
+        });
+        let lines = event.pointer_mut("/data/object/lines/data").unwrap().as_array_mut().unwrap();
+        let mut hats = lines[1].clone();
+        hats["price"] = json!({ "id": "price_hats" });
+        hats["pricing"] = json!({ "price_details": { "price": "price_hats" } });
+        of_item(&mut hats, "si_hats", false);
+        lines.push(hats);
+        assert_eq!(told(&event)["share"], json!(1.0), "{age}");
+        // Of our own item, or of one that is sold no more, it does.
+        for item in ["si_1", "si_gone"] {
+            of_item(&mut event["data"]["object"]["lines"]["data"][0], item, true);
+            assert_eq!(told(&event)["share"], json!(1.777_777_778), "{age}: {item}");
+        }
+    }
+}
+
+#[test]
+fn a_period_whose_price_is_by_tiers_needs_no_price_of_one() {
+    for age in AGES {
+        let mut event = with_line_before(age, |line| {
+            line["amount"] = json!(-300);
+            line["proration"] = json!(true);
+            line["parent"] = json!({"invoice_item_details": {"proration": true}});
+        });
+        let period = event.pointer_mut("/data/object/lines/data/1").unwrap();
+        match age {
+            "acacia" => period["price"]["unit_amount"] = Value::Null,
+            _ => period["pricing"]["unit_amount_decimal"] = Value::Null,
+        }
+        assert_eq!(told(&event)["share"], json!(0.666_666_667), "{age}");
+    }
+}
+
+#[test]
+fn an_invoice_is_known_by_the_period_of_the_line_that_was_bought() {
+    for age in AGES {
+        let event = with_line_before(age, |line| {
+            line["amount"] = json!(100);
+            line["period"]["start"] = json!(1_700_000_000);
+            line["price"] = json!({"id": "price_fee"});
+            line["pricing"] = json!({"price_details": {"price": "price_fee"}});
+        });
+        let keys = told(&event)["keys"].to_string();
+        assert!(keys.contains("sub_1:1750000000"), "{age}: {keys}");
+        assert!(!keys.contains("sub_1:1700000000"), "{age}: {keys}");
+    }
+}
+
+#[test]
+fn prices_that_were_bought_in_different_numbers_are_counted_apart() {
+    for age in AGES {
+        let mut event = without_metadata(age);
+        let lines = event.pointer_mut("/data/object/lines/data").unwrap().as_array_mut().unwrap();
+        let mut other = lines[0].clone();
+        other["quantity"] = json!(3);
+        other["price"] = json!({"id": "price_seat"});
+        other["pricing"] = json!({"price_details": {"price": "price_seat"}});
+        lines.push(other);
+        let fact = told(&event);
+        assert_eq!(
+            (&fact["quantities"], &fact["quantity"]),
+            (&json!({"price_monthly": 1, "price_seat": 3}), &Value::Null),
+            "{age}"
+        );
+    }
+}
+
+#[test]
+fn a_share_that_nobody_knows_is_told_as_lost() {
+    let event = change("endive", "1000");
+    let reader = Reader { deployments: &["here".to_owned()], live_only: false };
+    assert_eq!(read(&event, reader), SellerEvent::Lost("share_unknown"));
 }

@@ -32,13 +32,15 @@ impl<'a> Metadata<'a> {
     /// Reads the first of these objects that says anything of ours.
     pub(super) fn first_of(
         objects: impl IntoIterator<Item = Option<&'a Value>>,
-        deployment: &str,
+        deployments: &[String],
     ) -> Self {
         for object in objects.into_iter().flatten() {
             let field = |name: &str| object.get(name).and_then(Value::as_str);
             match field(DEPLOYMENT) {
-                Some(named) if named != deployment => return Self::Others,
-                Some(_) => return Self::Ours(OurMetadata(object)),
+                Some(named) if deployments.iter().any(|known| known == named) => {
+                    return Self::Ours(OurMetadata(object));
+                }
+                Some(_) => return Self::Others,
                 None if field(USER).is_some() || field(PACK).is_some() => {
                     return Self::Ours(OurMetadata(object));
                 }

@@ -9,7 +9,8 @@ use crate::core::seller::{NOT_KNOWN_AS_OURS, PurchaseFact, SellerEvent};
 /// For which deployment an event is read.
 #[derive(Debug, Clone, Copy)]
 pub struct Reader<'a> {
-    pub deployment: &'a str,
+    /// Every name under which it may have sold.
+    pub deployments: &'a [String],
     /// Events of Stripe's test mode grant nothing.
     pub live_only: bool,
 }
@@ -33,7 +34,7 @@ impl<'a> ReadEvent<'a> {
     }
 
     pub(super) fn metadata(&self) -> Metadata<'a> {
-        Metadata::first_of([self.object.get("metadata")], self.reader.deployment)
+        Metadata::first_of([self.object.get("metadata")], self.reader.deployments)
     }
 }
 

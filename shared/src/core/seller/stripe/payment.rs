@@ -9,7 +9,7 @@ use super::metadata::{Metadata, OurMetadata};
 use super::object::{NOTHING_TO_GRANT, OTHER_DEPLOYMENT, ReadEvent};
 use crate::core::id::UserId;
 use crate::core::seller::{
-    AmountAt, DisputeAt, NOT_KNOWN_AS_OURS, PurchaseFact, RefundAt, SellerEvent,
+    DisputeAt, NOT_KNOWN_AS_OURS, PurchaseFact, RefundAt, RefundTotal, SellerEvent,
 };
 
 /// A session that was completed. Where the money comes later, or by the invoice of a subscription,
@@ -123,12 +123,14 @@ pub(super) fn refunded_charge(event: &ReadEvent<'_>) -> SellerEvent {
     }
     fact.amount = charged(event.object);
     let amount = number(event.object, "/amount_refunded").unwrap_or(0);
-    fact.refund_total = Some(AmountAt { amount, at: event.at });
+    let charge = id(event.object, "/id");
+    fact.refund_total = Some(RefundTotal { charge, amount, at: event.at });
     SellerEvent::tells(fact)
 }
 
 pub(super) fn refund(event: &ReadEvent<'_>) -> SellerEvent {
     let mut fact = event.fact(&["/charge", "/payment_intent"]);
+    let charge = id(event.object, "/charge");
     let (Some(id), Some(amount)) = (text(event.object, "/id"), number(event.object, "/amount"))
     else {
         return SellerEvent::Nothing(NOTHING_TO_GRANT);
@@ -142,7 +144,7 @@ pub(super) fn refund(event: &ReadEvent<'_>) -> SellerEvent {
         Some("canceled") => "canceled",
         _ => "succeeded",
     };
-    fact.refunds = BTreeMap::from([(id, RefundAt { amount, status, at: event.at })]);
+    fact.refunds = BTreeMap::from([(id, RefundAt { charge, amount, status, at: event.at })]);
     SellerEvent::tells(fact)
 }
 

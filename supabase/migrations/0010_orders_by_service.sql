@@ -1,4 +1,4 @@
--- 0009_orders_by_service.sql
+-- 0010_orders_by_service.sql
 -- Made by `cargo xtask migration orders_by_service`
 -- from supabase/schemas, in the order in which things can be created. Do not edit it: change the
 -- sources. It is applied once, whole or not at all.
@@ -7,11 +7,11 @@ begin;
 
 do $applied$
 begin
-  if exists (select from unstuck_private.migrations where number = 9) then
-    raise exception 'unstuck migration 0009 is applied already';
+  if exists (select from unstuck_private.migrations where number = 10) then
+    raise exception 'unstuck migration 0010 is applied already';
   end if;
-  if not exists (select from unstuck_private.migrations where number = 8) then
-    raise exception 'unstuck migration 0008 must be applied before 0009';
+  if not exists (select from unstuck_private.migrations where number = 9) then
+    raise exception 'unstuck migration 0009 must be applied before 0010';
   end if;
 end
 $applied$;
@@ -867,9 +867,9 @@ grant execute on function unstuck.user_on_behalf_v1 to service_role;
 --: history
 insert into unstuck_private.migrations (number, name, hash)
 values (
-  9,
+  10,
   'orders_by_service',
-  '9aeaa4c5439bf5fdf5de44b52593946d77e181ca83a31c4cfe22b55d0f4cb413'
+  '067dfff2f8862dfe8887ab3e6dff2bb4e81a5934edb37d5398c9fec91777615d'
 );
 
 notify pgrst, 'reload schema';

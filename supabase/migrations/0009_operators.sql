@@ -1,4 +1,4 @@
--- 0008_operators.sql
+-- 0009_operators.sql
 -- Made by `cargo xtask migration operators`
 -- from supabase/schemas, in the order in which things can be created. Do not edit it: change the
 -- sources. It is applied once, whole or not at all.
@@ -7,11 +7,11 @@ begin;
 
 do $applied$
 begin
-  if exists (select from unstuck_private.migrations where number = 8) then
-    raise exception 'unstuck migration 0008 is applied already';
+  if exists (select from unstuck_private.migrations where number = 9) then
+    raise exception 'unstuck migration 0009 is applied already';
   end if;
-  if not exists (select from unstuck_private.migrations where number = 7) then
-    raise exception 'unstuck migration 0007 must be applied before 0008';
+  if not exists (select from unstuck_private.migrations where number = 8) then
+    raise exception 'unstuck migration 0008 must be applied before 0009';
   end if;
 end
 $applied$;
@@ -3442,9 +3442,9 @@ grant select on unstuck.tool_costs to authenticated, service_role;
 --: history
 insert into unstuck_private.migrations (number, name, hash)
 values (
-  8,
+  9,
   'operators',
-  '65cd7766ed0d58fede1b85e317d21a18a46e41f96759290af7799ebd8571ac92'
+  'e8f07d99b1b92dfd4e19d1876f6cf0d730e98cae028212082f739494cfdfa73e'
 );
 
 notify pgrst, 'reload schema';
