@@ -115,7 +115,7 @@ async fn a_message_goes_to_one_of_many_callers_and_to_another_where_that_one_die
     let db = Database::fresh().await;
     counted(&db, 1).await;
     let sessions = db.sessions(6).await;
-    let all = futures::future::join_all(sessions.iter().map(|session| due(session))).await;
+    let all = futures::future::join_all(sessions.iter().map(due)).await;
     let messages: Vec<Value> = all.into_iter().flatten().collect();
     assert_eq!(messages.len(), 1, "{messages:?}");
     assert_eq!(due(&db).await, Vec::<Value>::new());
