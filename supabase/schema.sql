@@ -157,7 +157,10 @@ create table unstuck.messages_owed (
   body jsonb not null,
   due_at timestamp with time zone not null default clock_timestamp(),
   tries integer not null default 0,
-  sent_at timestamp with time zone
+  sent_at timestamp with time zone,
+  created_at timestamp with time zone not null default clock_timestamp(),
+  given_up_at timestamp with time zone,
+  user_id uuid
 );
 create table unstuck.projection_errors (
   id bigint not null generated always as identity,
@@ -581,8 +584,10 @@ CREATE INDEX jobs_never_ordered ON unstuck.jobs USING btree (completed_at) WHERE
 CREATE UNIQUE INDEX jobs_one_live_per_exclusive_key ON unstuck.jobs USING btree (exclusive_key) WHERE ((exclusive_key IS NOT NULL) AND (status = ANY (ARRAY['queued'::text, 'starting'::text, 'running'::text])));
 CREATE UNIQUE INDEX jobs_one_live_retry ON unstuck.jobs USING btree (retry_of) WHERE ((retry_of IS NOT NULL) AND (status = ANY (ARRAY['pending'::text, 'queued'::text, 'starting'::text, 'running'::text])));
 CREATE INDEX jobs_with_input ON unstuck.jobs USING btree (completed_at) WHERE ((completed_at IS NOT NULL) AND (input <> '{}'::jsonb));
-CREATE INDEX messages_owed_by_due ON unstuck.messages_owed USING btree (due_at) WHERE (sent_at IS NULL);
+CREATE INDEX messages_owed_by_age ON unstuck.messages_owed USING btree (created_at) WHERE ((kind = 'job_end'::text) AND (sent_at IS NULL));
+CREATE INDEX messages_owed_by_due ON unstuck.messages_owed USING btree (due_at) WHERE ((sent_at IS NULL) AND (given_up_at IS NULL));
 CREATE INDEX messages_owed_by_sent ON unstuck.messages_owed USING btree (sent_at) WHERE (sent_at IS NOT NULL);
+CREATE INDEX messages_owed_by_user ON unstuck.messages_owed USING btree (user_id) WHERE (user_id IS NOT NULL);
 CREATE INDEX projection_errors_mended ON unstuck.projection_errors USING btree (mended_at) WHERE (mended_at IS NOT NULL);
 CREATE UNIQUE INDEX projection_errors_owed ON unstuck.projection_errors USING btree (job_id, host_table) WHERE (mended_at IS NULL);
 CREATE INDEX provider_alarms_by_time ON unstuck.provider_alarms USING btree (at);
@@ -1569,6 +1574,54 @@ begin
   );
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck.ends_due_v1(p_limit integer DEFAULT 16)
+ RETURNS TABLE(id uuid, body jsonb)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '5s'
+AS $function$
+#variable_conflict use_column
+declare
+  v_now timestamptz := clock_timestamp();
+begin
+  perform unstuck_private.refuse_other_deployment();
+  perform unstuck_private.healer_mark('receiver', v_now);
+  update unstuck.messages_owed m
+  set given_up_at = v_now
+  where m.id = any (array(
+    select o.id
+    from unstuck.messages_owed o
+    where o.kind = 'job_end'
+      and o.sent_at is null
+      and o.given_up_at is null
+      and o.created_at <= v_now - interval '1 day'
+    limit 1000
+    for update skip locked
+  ));
+  return query
+  with claimed as (
+    update unstuck.messages_owed m
+    set tries = m.tries + 1,
+      due_at = v_now + interval '1 minute'
+    where m.id = any (array(
+      select o.id
+      from unstuck.messages_owed o
+      where o.kind = 'job_end'
+        and o.sent_at is null
+        and o.given_up_at is null
+        and o.due_at <= v_now
+      order by o.due_at
+      limit least(greatest(p_limit, 1), 100)
+      for update skip locked
+    ))
+    returning m.id, m.body, m.created_at
+  )
+  select c.id, c.body
+  from claimed c
+  order by c.created_at, c.id;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck.event_seen_v1(p_function text, p_event text)
  RETURNS void
  LANGUAGE sql
@@ -2020,6 +2073,31 @@ begin
   end;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck.job_cancel_v2(p_user_id uuid, p_job_id uuid)
+ RETURNS TABLE(status text, refunded_credits bigint, provider text)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+declare
+  v_table text;
+begin
+  perform unstuck_private.refuse_other_deployment();
+  select t.table_name
+  into v_table
+  from unstuck.jobs j
+  join unstuck.tools t using (tool)
+  where j.id = p_job_id
+    and j.user_id = p_user_id;
+  if not found then
+    perform unstuck_private.refuse(404, 'not_found');
+  end if;
+  return query
+  select c.status, c.refunded_credits, c.provider
+  from unstuck.job_cancel_v1(p_user_id, v_table, p_job_id) c;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck.job_enqueue_v1(p_user_id uuid, p_job_id uuid, p_tool text, p_session_id text, p_input jsonb, p_request_hash text, p_steps jsonb)
  RETURNS TABLE(job_id uuid, status text, replayed boolean, credits_charged bigint, balance bigint, "position" integer, eta_seconds integer, task_id text, output_url text, error_code text, error_message text, credits_refunded bigint)
  LANGUAGE sql
@@ -2226,6 +2304,37 @@ begin
   where t.tool = v_job.tool;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck.job_show_v1(p_user_id uuid, p_job_id uuid)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_job unstuck.jobs;
+begin
+  perform unstuck_private.refuse_other_deployment();
+  select j.*
+  into v_job
+  from unstuck.jobs j
+  where j.id = p_job_id;
+  if v_job.user_id is distinct from p_user_id then
+    perform unstuck_private.refuse(404, 'not_found');
+  end if;
+  -- Heal first, so that a job that ran out of time is not shown as live.
+  if unstuck_private.is_live(v_job.status) and v_job.deadline_at <= clock_timestamp() then
+    perform unstuck.user_heal_v1(p_user_id);
+    select j.*
+    into v_job
+    from unstuck.jobs j
+    where j.id = p_job_id;
+  end if;
+  return unstuck_private.job_shown(v_job);
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck.jobs_cancel_many_v1(p_actor uuid, p_filter jsonb, p_limit integer, p_reason text)
  RETURNS TABLE(matched integer, done integer, refused jsonb, refunded_credits bigint, providers text[])
  LANGUAGE plpgsql
@@ -2286,6 +2395,59 @@ begin
   return query
   select v_found.total, cardinality(v_done), refused, refunded_credits,
     coalesce(providers, '{}');
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.jobs_list_v1(p_user_id uuid, p_cursor text DEFAULT NULL::text, p_status text DEFAULT NULL::text, p_limit integer DEFAULT 20)
+ RETURNS TABLE(jobs jsonb, next text)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
+AS $function$
+#variable_conflict use_column
+declare
+  v_limit int := least(greatest(p_limit, 1), 100);
+  v_before timestamptz := 'infinity';
+  v_id uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+  v_micros bigint;
+  v_rows unstuck.jobs[];
+begin
+  perform unstuck_private.refuse_other_deployment();
+  if p_status not in ('queued', 'running', 'completed', 'failed', 'cancelled') then
+    perform unstuck_private.refuse(400, 'bad_request', jsonb_build_object('field', 'status'));
+  end if;
+  if p_cursor is not null then
+    if p_cursor !~ '^000[0-7][0-9a-f]{44}$' then
+      perform unstuck_private.refuse(400, 'bad_request', jsonb_build_object('field', 'cursor'));
+    end if;
+    v_micros := ('x' || left(p_cursor, 16))::bit(64)::bigint;
+    v_before := 'epoch'::timestamptz + v_micros * interval '1 microsecond';
+    v_id := right(p_cursor, 32)::uuid;
+  end if;
+  if unstuck_private.has_due_jobs(p_user_id, clock_timestamp()) then
+    perform unstuck.user_heal_v1(p_user_id);
+  end if;
+  v_rows := array(
+    select j
+    from unstuck.jobs j
+    where j.user_id = p_user_id
+      and (j.created_at, j.id) < (v_before, v_id)
+      and (p_status is null or unstuck_private.public_status(j.status) = p_status)
+    order by j.created_at desc, j.id desc
+    limit v_limit + 1
+  );
+  return query
+  select
+    (
+      select coalesce(jsonb_agg(unstuck_private.job_shown(r) order by r.created_at desc, r.id desc),
+        '[]')
+      from unnest(v_rows[:v_limit]) r
+    ),
+    case
+      when cardinality(v_rows) > v_limit then unstuck_private.list_cursor(v_rows[v_limit])
+    end;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.jobs_requeue_many_v1(p_actor uuid, p_filter jsonb, p_limit integer, p_reason text)
@@ -2378,7 +2540,7 @@ AS $function$
           coalesce(p_delay_ms, 0) * interval '1 millisecond',
           interval '15 seconds' * 2 ^ least(m.tries, 10)
         ),
-        interval '5 minutes'
+        case m.kind when 'alert' then interval '5 minutes' else interval '1 hour' end
       )
     end
   where m.id = p_id
@@ -3739,6 +3901,29 @@ AS $function$
   from unstuck_private.sweep(clock_timestamp(), p_user_id, 200, interval '3 seconds') s
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck.user_on_behalf_v1(p_user_id uuid)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_is_anonymous boolean;
+begin
+  select coalesce((to_jsonb(u) ->> 'is_anonymous')::boolean, false)
+  into v_is_anonymous
+  from auth.users u
+  where u.id = p_user_id;
+  if not found then
+    perform unstuck_private.refuse(404, 'not_found', '{"field": "onBehalfOf"}');
+  end if;
+  return v_is_anonymous;
+exception
+  when invalid_schema_name or undefined_table or insufficient_privilege then
+    -- Our role cannot read the users of the project: whoever is named has a wallet or has none.
+    return false;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck.user_show_v1(p_actor uuid, p_user_id uuid)
  RETURNS TABLE(account jsonb, jobs jsonb, ledger jsonb, debts jsonb, purchases jsonb)
  LANGUAGE plpgsql
@@ -3988,7 +4173,14 @@ CREATE OR REPLACE FUNCTION unstuck_private.act_as(p_actor text)
  SET search_path TO ''
 AS $function$
 begin
-  perform set_config('unstuck.actor', p_actor, true);
+  perform set_config(
+    'unstuck.actor',
+    case
+      when p_actor = 'user' and unstuck_private.is_call_on_behalf() then 'service'
+      else p_actor
+    end,
+    true
+  );
   if unstuck_private.is_healers_call() then
     set local lock_timeout = '20ms';
   end if;
@@ -5142,6 +5334,38 @@ begin
   end loop;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.ends_owe()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+ SET enable_nestloop TO 'off'
+AS $function$
+declare
+  v_ids uuid[];
+begin
+  v_ids := array(
+    select n.id
+    from new_rows n
+    join old_rows o using (id)
+    where unstuck_private.is_final(n.status)
+      and not unstuck_private.is_final(o.status)
+      and n.error_code is distinct from 'ORPHANED'
+  );
+  if v_ids = '{}' or not unstuck_private.is_receiver_there() then
+    return null;
+  end if;
+  insert into unstuck.messages_owed (kind, "to", user_id, body)
+  select 'job_end', 'app', j.user_id,
+    jsonb_build_object(
+      'type', 'job.' || j.status,
+      'timestamp', j.completed_at,
+      'data', unstuck_private.job_shown(j) || jsonb_build_object('userId', j.user_id)
+    )
+  from unstuck.jobs j
+  where j.id = any (v_ids);
+  return null;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.erased_user()
  RETURNS uuid
  LANGUAGE sql
@@ -5232,7 +5456,7 @@ AS $function$
   union all
   select 'unstuck_messages_owed', '{}', count(*)
   from unstuck.messages_owed m
-  where m.sent_at is null
+  where m.sent_at is null and m.given_up_at is null
   union all
   select 'unstuck_counters_age_seconds', '{}', extract(epoch from p_now - c.at)
   from unstuck_private.counted_until c
@@ -5774,6 +5998,16 @@ AS $function$
   select coalesce(p_user_id = auth.uid(), false) and not unstuck_private.is_admin()
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.is_call_on_behalf()
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select coalesce(
+    nullif(current_setting('request.headers', true), '')::jsonb ->> 'x-unstuck-caller' = 'service',
+    false)
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.is_deployment_wrong(p_now timestamp with time zone)
  RETURNS boolean
  LANGUAGE sql
@@ -5865,6 +6099,19 @@ begin
         and (s.provider_task_id is not null or s.claimed_at is not null)
     );
 end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.is_receiver_there()
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select exists (
+    select from unstuck_private.healer_marks m
+    where m.healer = 'receiver'
+      and m.seen_at > clock_timestamp() - interval '1 day'
+  )
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.is_reserved_attempt(p_step unstuck.job_steps, p_now timestamp with time zone)
  RETURNS boolean
@@ -5972,6 +6219,45 @@ begin
     perform unstuck_private.account_drop_empty(v_user);
   end if;
   return v_job;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.job_outputs(p_job unstuck.jobs, p_tool unstuck.tools)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+ SET plan_cache_mode TO 'force_generic_plan'
+AS $function$
+declare
+  v_kind text := unstuck_private.output_kind(p_tool.table_name);
+begin
+  if p_tool.step_order = 'parallel' then
+    return (
+      select coalesce(
+        jsonb_agg(
+          jsonb_build_object(
+            'index', s.step - 1,
+            'url', case
+              when s.status = 'completed'
+                and (p_job.refund_rule = 'per_step' or p_job.status = 'completed')
+              then s.output_url
+            end,
+            'kind', v_kind,
+            'error', unstuck_private.public_error(s.error_code, s.error_message)
+          )
+          order by s.step
+        ),
+        '[]')
+      from unstuck.job_steps s
+      where s.job_id = p_job.id
+        and unstuck_private.is_final(s.status)
+    );
+  end if;
+  if p_job.status = 'completed' and p_job.output_url is not null then
+    return jsonb_build_array(jsonb_build_object(
+      'index', 0, 'url', p_job.output_url, 'kind', v_kind, 'error', null));
+  end if;
+  return '[]';
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.job_position(p_job_id uuid)
@@ -6269,6 +6555,50 @@ begin
     perform unstuck_private.job_repeat(p_job, v_tool, p_charge, p_new_job_id);
     job_id := p_new_job_id;
   end if;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.job_shown(p_job unstuck.jobs)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+ SET plan_cache_mode TO 'force_generic_plan'
+AS $function$
+declare
+  v_tool unstuck.tools;
+  v_place record;
+  v_is_busy boolean := false;
+  v_waits boolean := p_job.status in ('pending', 'queued');
+begin
+  select t.*
+  into v_tool
+  from unstuck.tools t
+  where t.tool = p_job.tool;
+  select p."position", p.eta_seconds
+  into v_place
+  from unstuck_private.job_position(p_job.id) p
+  where v_waits;
+  if v_waits then
+    v_is_busy := unstuck_private.waits_for_capacity(p_job);
+  end if;
+  return jsonb_build_object(
+    'id', p_job.id,
+    'tool', p_job.tool,
+    'status', unstuck_private.public_status(p_job.status),
+    'position', v_place."position",
+    'etaSeconds', case when v_waits then coalesce(v_place.eta_seconds, 0) end,
+    'creditsCharged', p_job.credits_charged,
+    'creditsRefunded', p_job.credits_refunded,
+    'outputs', unstuck_private.job_outputs(p_job, v_tool),
+    'error', case
+      when v_is_busy then unstuck_private.public_error(
+        'PROVIDER_BUSY', 'the provider is full; the job keeps its turn.')
+      else unstuck_private.public_error(p_job.error_code, p_job.error_message)
+    end,
+    'createdAt', p_job.created_at,
+    'startedAt', p_job.started_at,
+    'completedAt', p_job.completed_at
+  );
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.job_state(p_job_id uuid)
@@ -7668,6 +7998,15 @@ AS $function$
   group by v.name, v.labels
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.list_cursor(p_job unstuck.jobs)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select lpad(to_hex((extract(epoch from p_job.created_at) * 1000000)::bigint), 16, '0')
+    || replace(p_job.id::text, '-', '')
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.may_see(p_user_id uuid)
  RETURNS boolean
  LANGUAGE sql
@@ -8095,6 +8434,18 @@ begin
     where d.id <> v_id
   );
 end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.output_kind(p_table text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select case p_table
+    when 'video_upscaler_jobs' then 'video'
+    when 'generation_history' then 'files'
+    else 'image'
+  end
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.owed_turns_give(p_provider text)
  RETURNS void
@@ -8840,7 +9191,8 @@ begin
     select o.ctid
     from unstuck.messages_owed o
     where o.sent_at < p_before
-    order by o.sent_at
+      or (o.kind = 'job_end' and o.sent_at is null and o.created_at < p_before)
+    order by o.created_at
     limit p_limit
     offset p_skip
     for update skip locked
@@ -9057,6 +9409,31 @@ begin
   get diagnostics v_pruned = row_count;
   return v_pruned;
 end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.public_error(p_code text, p_message text)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select case
+    when p_code is not null then jsonb_build_object(
+      'code', p_code,
+      'message', regexp_replace(coalesce(p_message, p_code), '^' || p_code || ': ?', '')
+    )
+  end
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.public_status(p_status text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select case
+    when p_status in ('pending', 'blocked') then 'queued'
+    when p_status = 'starting' then 'running'
+    else p_status
+  end
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.purchase_back(p_facts jsonb, p_amount bigint)
  RETURNS numeric
@@ -11952,6 +12329,8 @@ begin
   where e.job_id = any (p_job_ids);
   delete from unstuck.host_requests r
   where r.job_id = any (p_job_ids);
+  delete from unstuck.messages_owed m
+  where m.user_id = p_user_id;
   delete from unstuck.cancelled_requests c
   where c.user_id = p_user_id;
   delete from unstuck_private.turns_owed o
@@ -12846,6 +13225,9 @@ AS $function$
   union all
   select *
   from unstuck_private.watched_providers(p_now)
+  union all
+  select *
+  from unstuck_private.watched_receiver(p_now)
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.watched_healers(p_now timestamp with time zone)
@@ -12918,6 +13300,44 @@ AS $function$
     order by x.last_at desc
     limit 1
   ) a on true
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.watched_receiver(p_now timestamp with time zone)
+ RETURNS TABLE(subject text, code text, is_bad boolean, words text)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select 'receiver', 'receiver_away', w.owed > 0,
+    case
+      when w.owed = 0 then 'Your receiver takes the ends of jobs.'
+      else format('Your receiver has not taken the ends of %s jobs for an hour.', w.owed)
+    end
+  from (
+    select count(*) as owed
+    from unstuck.messages_owed m
+    where m.kind = 'job_end'
+      and m.sent_at is null
+      and m.given_up_at is null
+      and m.created_at <= p_now - interval '1 hour'
+  ) w
+  where unstuck_private.is_receiver_there()
+  union all
+  select 'receiver:given_up', 'ends_given_up', w.lost > 0,
+    case
+      when w.lost = 0 then 'The end of no job was given up within an hour.'
+      else format(
+        'The ends of %s jobs were given up: your receiver did not take them for a day.', w.lost)
+    end
+  from (
+    select count(*) as lost
+    from unstuck.messages_owed m
+    where m.kind = 'job_end'
+      and m.sent_at is null
+      and m.given_up_at > p_now - interval '1 hour'
+      and m.created_at > p_now - interval '2 days'
+  ) w
+  where unstuck_private.is_receiver_there()
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.webhooks_apply(p_job_id uuid, p_step integer, p_run bigint)
@@ -13057,6 +13477,7 @@ CREATE TRIGGER jobs_before_insert BEFORE INSERT ON unstuck.jobs FOR EACH ROW EXE
 CREATE TRIGGER jobs_before_update BEFORE UPDATE ON unstuck.jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.jobs_before_update();
 CREATE TRIGGER jobs_log_insert AFTER INSERT ON unstuck.jobs REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.jobs_log();
 CREATE TRIGGER jobs_log_update AFTER UPDATE ON unstuck.jobs REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.jobs_log();
+CREATE TRIGGER jobs_tell_ends AFTER UPDATE ON unstuck.jobs REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.ends_owe();
 CREATE TRIGGER jobs_truncated AFTER TRUNCATE ON unstuck.jobs FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.truncate_unaudited();
 CREATE TRIGGER jobs_unaudited_delete AFTER DELETE ON unstuck.jobs REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.jobs_unaudited();
 CREATE TRIGGER jobs_unaudited_insert AFTER INSERT ON unstuck.jobs REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.jobs_unaudited();
@@ -13192,6 +13613,18 @@ the newest events, the last sweep, open circuits, what is sold.
 Refuses: nothing.
 
 Replay: reads again.
+';
+comment on function unstuck.ends_due_v1(integer) is
+'
+Caller: each scheduled function after its work, where the app has a receiver of the ends of its
+jobs. From the first call on, each end is owed to it.
+
+Effect: gives up what nobody took for a day, and returns the messages that are due, the oldest
+first, each to one caller for a minute.
+
+Refuses: nothing.
+
+Replay: what was returned a minute ago and is not reported by message_sent_v1 is returned once more.
 ';
 comment on function unstuck.event_seen_v1(text,text) is
 '
@@ -13353,6 +13786,16 @@ fit into a bigint, which the next sweep quarantines), already_final.
 
 Replay: already_final, with what was refunded.
 ';
+comment on function unstuck.job_cancel_v2(uuid,uuid) is
+'
+Caller: the function `jobs`, for the verified user.
+
+Effect: that of job_cancel_v1, for a job of any tool.
+
+Refuses: not_found, in_progress, already_final, as job_cancel_v1 does.
+
+Replay: already_final, with what was refunded.
+';
 comment on function unstuck.job_enqueue_v1(uuid,uuid,text,text,jsonb,text,jsonb) is
 '
 Caller: Workers of the version before `job_enqueue_v2`, which does the work.
@@ -13416,6 +13859,17 @@ idempotency_conflict (the new id is taken).
 
 Replay: while the new job is live: that job.
 ';
+comment on function unstuck.job_show_v1(uuid,uuid) is
+'
+Caller: the function `jobs`, and an order by way of it, for the verified user.
+
+Effect: heals the user''s jobs when this one is past its deadline, then answers with the job in the
+vocabulary that all tools have in common.
+
+Refuses: not_found, also for a job of another user.
+
+Replay: reads again.
+';
 comment on function unstuck.jobs_cancel_many_v1(uuid,jsonb,integer,text) is
 '
 Caller: admin-cancel-job, for many jobs. The role of p_actor is read in the same transaction.
@@ -13429,6 +13883,18 @@ counts.
 Refuses: forbidden, bad_request (no filter, no reason, a limit beyond 1,000).
 
 Replay: cancels further ones.
+';
+comment on function unstuck.jobs_list_v1(uuid,text,text,integer) is
+'
+Caller: the function `jobs`, for the verified user.
+
+Effect: heals the user''s jobs that ran out of time, then answers with a page of the user''s jobs, the
+newest first, at most 100. next: the p_cursor of the page after it; null on the last one. p_status:
+only jobs of this status, in the vocabulary that all tools have in common.
+
+Refuses: bad_request (no such status; a cursor that is none of ours).
+
+Replay: reads again.
 ';
 comment on function unstuck.jobs_requeue_many_v1(uuid,jsonb,integer,text) is
 '
@@ -13458,10 +13924,11 @@ Replay: nothing left to do.
 ';
 comment on function unstuck.message_sent_v1(uuid,boolean,integer) is
 '
-Caller: whoever sent a message that alerts_due_v1 returned.
+Caller: whoever sent a message that alerts_due_v1 or ends_due_v1 returned.
 
 Effect: a message that its receiver took is sent. Any other is due once more, later after each try,
-after five minutes at most; p_delay_ms is what the receiver asks for.
+an alert after five minutes at most, the end of a job after an hour; p_delay_ms is what the receiver
+asks for.
 
 Refuses: nothing.
 
@@ -13897,6 +14364,16 @@ Refuses: nothing.
 
 Replay: zeros.
 ';
+comment on function unstuck.user_on_behalf_v1(uuid) is
+'
+Caller: every function that the service may call on behalf of a user.
+
+Effect: none; whether the user is anonymous.
+
+Refuses: not_found, for a user whom the project does not have.
+
+Replay: reads again.
+';
 comment on function unstuck.user_show_v1(uuid,uuid) is
 '
 Caller: admin-users. The role of p_actor is read in the same transaction.
@@ -14009,8 +14486,9 @@ What users paid for: one row per order. Its work is in `job_steps`.
 ';
 comment on table unstuck.messages_owed is
 '
-What must be told to somebody outside. A row is owed until its receiver took it, however long that
-takes, and is sent at least once, normally once: the receiver knows a repeated one by its id.
+What must be told to somebody outside. A row is owed until its receiver took it, the end of a job
+for a day at most, and is sent at least once, normally once: the receiver knows a repeated one by
+its id.
 ';
 comment on table unstuck.projection_errors is
 '
@@ -14323,6 +14801,7 @@ grant execute on function unstuck.credit_grant_admin_v1(uuid,uuid,bigint,text,te
 grant execute on function unstuck.credit_grant_v1(uuid,bigint,text,text) to service_role;
 grant execute on function unstuck.deployment_alarm_v1() to service_role;
 grant execute on function unstuck.doctor_v1() to service_role;
+grant execute on function unstuck.ends_due_v1(integer) to service_role;
 grant execute on function unstuck.event_seen_v1(text,text) to service_role;
 grant execute on function unstuck.files_choose_v1(text,text,jsonb,uuid) to service_role;
 grant execute on function unstuck.files_deleted_v1(text,integer,integer,uuid,text,text) to service_role;
@@ -14337,11 +14816,14 @@ grant execute on function unstuck.health_v1() to service_role;
 grant execute on function unstuck.health_v2() to service_role;
 grant execute on function unstuck.job_cancel_admin_v1(uuid,text,uuid,text) to service_role;
 grant execute on function unstuck.job_cancel_v1(uuid,text,uuid) to service_role;
+grant execute on function unstuck.job_cancel_v2(uuid,uuid) to service_role;
 grant execute on function unstuck.job_enqueue_v1(uuid,uuid,text,text,jsonb,text,jsonb) to service_role;
 grant execute on function unstuck.job_enqueue_v2(uuid,uuid,text,text,jsonb,text,jsonb,boolean,bigint,jsonb,boolean) to service_role;
 grant execute on function unstuck.job_get_v1(uuid,uuid,text,text) to service_role;
 grant execute on function unstuck.job_requeue_v1(uuid,text,uuid,boolean,uuid,text) to service_role;
+grant execute on function unstuck.job_show_v1(uuid,uuid) to service_role;
 grant execute on function unstuck.jobs_cancel_many_v1(uuid,jsonb,integer,text) to service_role;
+grant execute on function unstuck.jobs_list_v1(uuid,text,text,integer) to service_role;
 grant execute on function unstuck.jobs_requeue_many_v1(uuid,jsonb,integer,text) to service_role;
 grant execute on function unstuck.jobs_sweep_v1(bigint,integer) to service_role;
 grant execute on function unstuck.message_sent_v1(uuid,boolean,integer) to service_role;
@@ -14379,6 +14861,7 @@ grant execute on function unstuck.tools_change_v1(uuid,jsonb,text) to service_ro
 grant execute on function unstuck.user_active_v1(uuid) to service_role;
 grant execute on function unstuck.user_erase_v1(uuid,uuid,text) to service_role;
 grant execute on function unstuck.user_heal_v1(uuid) to service_role;
+grant execute on function unstuck.user_on_behalf_v1(uuid) to service_role;
 grant execute on function unstuck.user_show_v1(uuid,uuid) to service_role;
 grant execute on function unstuck.users_find_v1(uuid,text) to service_role;
 grant execute on function unstuck.webhook_applied_v1(bigint) to service_role;

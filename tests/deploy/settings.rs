@@ -95,13 +95,19 @@ fn every_fault_is_named_at_once() {
         .with("STRIPE_API_KEY", "rk_live_of_the_seller")
         .with("WEBHOOK_SECRET", "a-secret-that-signs-webhooks")
         .with("WEBHOOK_SECRET_PREVIOUS", "a-secret-that-signs-webhooks")
+        .with("OUTGOING_WEBHOOK_URL", "https://app.example/hook")
         .without("GEMINI_API_KEY")
         .without("account_id");
     let said = faults(&values);
-    assert!(said.contains("5 faults; nothing was changed"), "{said}");
-    for name in
-        ["SUPABASE_URL", "PURCHASE_LIVE", "WEBHOOK_SECRET_PREVIOUS", "GEMINI_API_KEY", "account_id"]
-    {
+    assert!(said.contains("6 faults; nothing was changed"), "{said}");
+    for name in [
+        "SUPABASE_URL",
+        "PURCHASE_LIVE",
+        "WEBHOOK_SECRET_PREVIOUS",
+        "OUTGOING_WEBHOOK_SECRETS",
+        "GEMINI_API_KEY",
+        "account_id",
+    ] {
         assert!(said.contains(&format!("- {name}: ")), "{name}: {said}");
     }
 }

@@ -362,7 +362,7 @@ fn prices_orders(code: &str) -> bool {
 
 /// The limiters that the operations of a function count against: only users are counted.
 fn limiters(code: &str) -> BTreeSet<&'static str> {
-    let users = ["User", "UserOrService", "Admin", "ServiceOrAdmin"];
+    let users = ["User", "UserOrService", "UserOrBehalf", "Admin", "ServiceOrAdmin"];
     let quotas: BTreeSet<String> = declared_ops(code)
         .into_iter()
         .filter(|op| users.contains(&op.policy.as_str()))

@@ -28,9 +28,10 @@ shared::function! {
     name: "create-generation-job-banana",
     ops: {
         GET "" for User as Read => status,
-        POST "" for User as Order => create,
+        POST "" for UserOrBehalf as Order => create,
     },
     quote: quote,
+    order: create,
 }
 
 async fn create(call: &Call, body: CardsBody) -> Result<Reply, ApiError> {

@@ -30,6 +30,7 @@ pub(crate) static HEALTH: Spec = Spec {
     name: "health",
     ops: &[shared::op!(GET | HEAD "" for Public => health)],
     quote: None,
+    order: None,
     requires: required(include_str!("../function.toml")),
     after_schedule: None,
 };

@@ -1,14 +1,15 @@
 //! The one public origin: passes `/functions/v1/<name>` on to the function of that name and the
 //! paths of the Supabase project on to it, answers `health` and `metrics` itself, and serves the
-//! pages for everything else. A quote goes to the function of the tool that its body names.
+//! pages for everything else. A quote and an order by `jobs` go to the function of the tool that
+//! their body names.
 //!
 //! It holds no list of functions, reads no credential and changes no request of a function.
 
+mod by_tool;
 mod health;
 mod metrics;
 mod pages;
 mod project;
-mod quote;
 mod watch;
 
 use health::HEALTH;
@@ -24,6 +25,7 @@ static GATEWAY: Spec = Spec {
     name: "gateway",
     ops: &[],
     quote: None,
+    order: None,
     requires: HEALTH.requires,
     after_schedule: None,
 };
@@ -52,12 +54,9 @@ async fn fetch(mut request: Request, env: Env, context: Context) -> worker::Resu
     if request.inner().method() == "OPTIONS" {
         return Ok(edge::plain(204, &request_id));
     }
-    let tool = match name {
-        Some(edge::QUOTE) => match quote::tool(&mut request).await {
-            Ok(tool) => Some(tool),
-            Err(refusal) => return Ok(edge::answer(Err(refusal), &request_id)),
-        },
-        _ => None,
+    let tool = match by_tool::tool(called.unwrap_or_default(), &mut request).await {
+        Ok(tool) => tool,
+        Err(refusal) => return Ok(edge::answer(Err(refusal), &request_id)),
     };
     let name = tool.as_deref().or(name);
     let is_contract = called == Some(pages::CONTRACT);

@@ -14,6 +14,7 @@ pub(crate) static METRICS: Spec = Spec {
     name: "metrics",
     ops: &[shared::op!(GET "" for Metrics => metrics)],
     quote: None,
+    order: None,
     requires: required(include_str!("../function.toml")),
     after_schedule: None,
 };

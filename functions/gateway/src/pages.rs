@@ -22,6 +22,7 @@ pub(crate) static SETTINGS: Spec = Spec {
     name: "config.json",
     ops: &[shared::op!(GET | HEAD "" for Public => settings)],
     quote: None,
+    order: None,
     requires: required(include_str!("../function.toml")),
     after_schedule: None,
 };

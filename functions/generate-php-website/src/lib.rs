@@ -13,4 +13,5 @@ shared::function! {
             async |call, body| website::show(call, body, WebsiteKind::Php).await,
     },
     quote: async |call, body| website::quote(call, body, WebsiteKind::Php).await,
+    order: async |call, body| website::order(call, body, WebsiteKind::Php).await,
 }

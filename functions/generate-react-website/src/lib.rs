@@ -13,4 +13,5 @@ shared::function! {
             async |call, body| website::show(call, body, WebsiteKind::React).await,
     },
     quote: async |call, body| website::quote(call, body, WebsiteKind::React).await,
+    order: async |call, body| website::order(call, body, WebsiteKind::React).await,
 }

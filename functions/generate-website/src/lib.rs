@@ -22,6 +22,7 @@ shared::function! {
             async |call, _: NoInput| placed::settings(&call.cx()).await,
     },
     quote: async |call, body| website::quote(call, body, WebsiteKind::Html).await,
+    order: async |call, body| website::order(call, body, WebsiteKind::Html).await,
     cron: by_cron,
     queue: by_queue,
 }

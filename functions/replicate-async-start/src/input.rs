@@ -11,9 +11,11 @@ use shared::flow::order::input::at_most;
 /// The unchecked body; unknown fields are ignored.
 #[derive(Deserialize)]
 pub(crate) struct TryOnBody {
+    /// Every other order takes these three under their other names.
+    #[serde(alias = "jobId")]
     pub(crate) job_id: Option<JobId>,
+    #[serde(alias = "sessionId")]
     pub(crate) session_id: Option<String>,
-    /// Every other order takes it under the other name.
     #[serde(alias = "maxCredits")]
     pub(crate) max_credits: Option<u64>,
     #[serde(default)]
@@ -31,7 +33,7 @@ struct WornGarment {
 
 /// Descriptions of the garments: one text for all of them, or one for each.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a text or a list of texts")]
 enum PromptHints {
     All(String),
     Each(Vec<String>),

@@ -24,9 +24,10 @@ const STEP_SECONDS: usize = 30;
 shared::function! {
     name: "replicate-async-start",
     ops: {
-        POST "" for User as Order => order,
+        POST "" for UserOrBehalf as Order => order,
     },
     quote: quote,
+    order: order,
 }
 
 #[derive(Serialize)]

@@ -33,9 +33,10 @@ impl apps::ToolInput for PoseInput {
 shared::function! {
     name: "runninghub-pose-changer",
     ops: {
-        POST "run" for User as Order => runninghub::run::<PoseInput>,
+        POST "run" for UserOrBehalf as Order => runninghub::run::<PoseInput>,
         GET | POST "queue-status" for User as Read =>
             async |call, named| runninghub::queue_status(call, named, PoseInput::TOOL).await,
     },
     quote: runninghub::quote::<PoseInput>,
+    order: runninghub::run::<PoseInput>,
 }

@@ -13,9 +13,10 @@ use shared::core::provider::runninghub::apps::ToolInput as _;
 shared::function! {
     name: "runninghub-upscaler",
     ops: {
-        POST "run" for User as Order => runninghub::run::<UpscalerInput>,
+        POST "run" for UserOrBehalf as Order => runninghub::run::<UpscalerInput>,
         GET | POST "queue-status" for User as Read =>
             async |call, named| runninghub::queue_status(call, named, UpscalerInput::TOOL).await,
     },
     quote: runninghub::quote::<UpscalerInput>,
+    order: runninghub::run::<UpscalerInput>,
 }

@@ -33,9 +33,10 @@ impl apps::ToolInput for VesteInput {
 shared::function! {
     name: "runninghub-veste-ai",
     ops: {
-        POST "run" for User as Order => runninghub::run::<VesteInput>,
+        POST "run" for UserOrBehalf as Order => runninghub::run::<VesteInput>,
         GET | POST "queue-status" for User as Read =>
             async |call, named| runninghub::queue_status(call, named, VesteInput::TOOL).await,
     },
     quote: runninghub::quote::<VesteInput>,
+    order: runninghub::run::<VesteInput>,
 }

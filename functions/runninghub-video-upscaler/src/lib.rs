@@ -69,11 +69,12 @@ impl apps::ToolInput for VideoInput {
 shared::function! {
     name: "runninghub-video-upscaler",
     ops: {
-        POST "run" for User as Order => runninghub::run::<VideoInput>,
+        POST "run" for UserOrBehalf as Order => runninghub::run::<VideoInput>,
         GET | POST "queue-status" for User as Read =>
             async |call, named| runninghub::queue_status(call, named, VideoInput::TOOL).await,
     },
     quote: runninghub::quote::<VideoInput>,
+    order: runninghub::run::<VideoInput>,
 }
 
 #[cfg(test)]

@@ -26,9 +26,10 @@ use crate::flow::order::quote::{self, QuoteBody, QuoteReply, QuotedFiles};
 use crate::flow::order::{enqueue, input};
 use crate::flow::submit::wake;
 
+/// The body of an order.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct WebsiteBody {
+pub struct WebsiteBody {
     prompt: String,
     site_name: Option<String>,
     language: Option<String>,
@@ -82,16 +83,16 @@ pub async fn order_or_retry(
     kind: WebsiteKind,
 ) -> Result<Reply, ApiError> {
     match Intent::of(call.caller(), body::typed::<RetryTarget>(&fields)?)? {
-        Intent::Order(user) => order(call, body::typed(&fields)?, kind, user).await,
+        Intent::Order => order(call, body::typed(&fields)?, kind).await,
         Intent::Retry { website, owner } => retry(call, kind, website, owner).await,
     }
 }
 
-async fn order(
+/// Orders a website of `kind`. Replies 202, or 200 if it has already ended.
+pub async fn order(
     call: &impl Invocation,
     body: WebsiteBody,
     kind: WebsiteKind,
-    user: UserId,
 ) -> Result<Reply, ApiError> {
     let (session, max_credits, id) = (body.session_id.clone(), body.max_credits, body.job_id);
     let order = checked(body)?;
@@ -99,7 +100,7 @@ async fn order(
     let random = cx.transport.random();
     let job = enqueue::job_id("jobId", id, call.idempotency_key(), random)?;
     call.log_job(job);
-    let mut order = enqueue::order(user, job, kind.tool(), session.as_deref(), &order)?;
+    let mut order = enqueue::order(call.user()?, job, kind.tool(), session.as_deref(), &order)?;
     order.steps.push(order.input.clone());
     let view = enqueue::enqueue(&cx, &order, &enqueue::terms(max_credits)).await?.view;
     if view.status == State::Queued {

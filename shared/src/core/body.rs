@@ -181,13 +181,37 @@ pub fn typed<T: DeserializeOwned>(body: &Value) -> Result<T, ApiError> {
 /// function.
 #[inline(never)]
 fn refused(error: &serde_json::Error, reading: Option<&str>) -> ApiError {
-    let problem: String = error.to_string().chars().take(160).collect();
+    let problem = error.to_string();
     let missing = problem.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
     match (reading, missing) {
         (None, Some(name)) => ApiError::bad_field(name, "is missing"),
-        (Some(name), _) => ApiError::bad_field(name, &format!("is not valid: {problem}")),
-        (None, None) => ApiError::bad_request(problem),
+        (Some(name), Some(inner)) => {
+            ApiError::bad_field(name, &format!("is not valid: `{inner}` is missing in it"))
+        }
+        (Some(name), None) => {
+            ApiError::bad_field(name, &format!("is not valid: {}", in_words(&problem)))
+        }
+        (None, None) => ApiError::bad_request(in_words(&problem)),
     }
+}
+
+/// What is wanted, in the words of JSON and not in those of our types.
+fn in_words(problem: &str) -> String {
+    let (found, wanted) = problem.rsplit_once(", expected ").unwrap_or(("", problem));
+    let wanted = match wanted {
+        "u8" => "a whole number from 0 to 255",
+        "u16" | "u32" | "u64" | "usize" => "a whole number that is not negative",
+        "i32" | "i64" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a string" | "a borrowed string" | "string or map" => "a text",
+        "a boolean" => "true or false",
+        "a sequence" => "a list",
+        "a map" => "an object",
+        other if other.starts_with("struct ") => "an object",
+        other => other,
+    };
+    let wanted: String = wanted.replace('`', "\"").chars().take(160).collect();
+    if found.is_empty() { wanted } else { format!("expected {wanted}") }
 }
 
 #[cfg(test)]
@@ -230,6 +254,45 @@ mod tests {
             .unwrap_err();
         assert_eq!(refused.fields["field"], "images");
         assert!(refused.message.contains("imageUrl"), "{refused}");
+    }
+
+    #[test]
+    fn an_error_says_in_the_callers_words_what_is_wanted() {
+        #[derive(Debug, Deserialize)]
+        #[serde(rename_all = "lowercase")]
+        enum Version {
+            Standard,
+            Pro,
+        }
+        #[derive(Debug, Deserialize)]
+        #[expect(dead_code, reason = "only the types matter here")]
+        struct EveryKind {
+            text: Option<String>,
+            whole: Option<u32>,
+            number: Option<f64>,
+            truth: Option<bool>,
+            list: Option<Vec<u8>>,
+            object: Option<ImageInput>,
+            version: Option<Version>,
+            id: Option<crate::core::id::JobId>,
+        }
+        for (body, wanted) in [
+            (json!({"text": 7}), "`text` is not valid: expected a text"),
+            (json!({"whole": "big"}), "expected a whole number that is not negative"),
+            (json!({"whole": -1}), "expected a whole number that is not negative"),
+            (json!({"whole": 1.5}), "expected a whole number that is not negative"),
+            (json!({"number": []}), "expected a number"),
+            (json!({"truth": "yes"}), "expected true or false"),
+            (json!({"list": {}}), "expected a list"),
+            (json!({"list": [256]}), "expected a whole number from 0 to 255"),
+            (json!({"object": 7}), "expected an object"),
+            (json!({"object": {}}), "`object` is not valid: `imageUrl` is missing in it"),
+            (json!({"version": "ultra"}), "expected \"standard\" or \"pro\""),
+            (json!({"id": "x"}), "`id` is not valid: not a UUID"),
+        ] {
+            let refused = typed::<EveryKind>(&body).unwrap_err();
+            assert!(refused.message.contains(wanted), "{body}: {}", refused.message);
+        }
     }
 
     /// Returns `{"f0":1,"f1":1,…` with `count` fields, followed by `end`.

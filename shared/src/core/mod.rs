@@ -14,6 +14,7 @@ pub mod json;
 pub mod measure;
 pub mod media;
 pub mod origin;
+pub mod outgoing;
 pub mod provider;
 pub mod reply;
 pub mod return_page;

@@ -20,6 +20,18 @@ const TOLERANCE_S: u64 = 300;
 ///
 /// A secret is base64, with or without `whsec_` before it; any other text is the key itself.
 pub fn verify(secret: &str, signature: &Signature, raw: &str, now_s: u64) -> Option<bool> {
+    let Signature { id, timestamp, entries, .. } = signature;
+    let expected = sign(secret, id, timestamp, raw)?;
+    let mut good = Choice::from(0);
+    for entry in entries.split_ascii_whitespace().filter_map(|entry| entry.strip_prefix("v1,")) {
+        good |= expected.as_bytes().ct_eq(entry.as_bytes());
+    }
+    Some(bool::from(good) && is_fresh(timestamp, now_s) && !id.is_empty())
+}
+
+/// Signs a message of this id, time in seconds and body, without the version before it. `None`: the
+/// secret is malformed.
+pub fn sign(secret: &str, id: &str, timestamp: &str, raw: &str) -> Option<String> {
     let decoded = |text: &str| STANDARD.decode(text).ok();
     let key = match secret.strip_prefix("whsec_") {
         Some(encoded) => decoded(encoded)?,
@@ -28,15 +40,9 @@ pub fn verify(secret: &str, signature: &Signature, raw: &str, now_s: u64) -> Opt
     if key.is_empty() {
         return None;
     }
-    let Signature { id, timestamp, entries, .. } = signature;
     let mut mac = Hmac::<Sha256>::new_from_slice(&key).ok()?;
     mac.update(format!("{id}.{timestamp}.{raw}").as_bytes());
-    let expected = STANDARD.encode(mac.finalize().into_bytes());
-    let mut good = Choice::from(0);
-    for entry in entries.split_ascii_whitespace().filter_map(|entry| entry.strip_prefix("v1,")) {
-        good |= expected.as_bytes().ct_eq(entry.as_bytes());
-    }
-    Some(bool::from(good) && is_fresh(timestamp, now_s) && !id.is_empty())
+    Some(STANDARD.encode(mac.finalize().into_bytes()))
 }
 
 /// Whether a signature of that time, in seconds since 1970, is neither too old nor too early.

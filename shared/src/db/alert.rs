@@ -25,6 +25,8 @@ rpc! {
         quiet_to: Option<u32> as ?,
         repeat_minutes: Option<u32> as ?,
     ) -> Vec<OwedMessage>;
+    /// The ends of jobs that the app's back end is owed.
+    rows ends_due_v1(limit: u32) -> Vec<OwedMessage>;
     void message_sent_v1(id: &str, is_taken: bool, delay_ms: Option<u32> as ?);
     rows metrics_v1() -> Vec<Sample>;
     /// An amount by unit.

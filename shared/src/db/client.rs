@@ -33,8 +33,8 @@ pub struct Db<'a, T: Transport> {
     pub config: &'a Config,
     /// An order keeps it, so that the job is found by the id of a log line.
     pub request_id: &'a str,
-    /// Waits for no lock that another transaction holds.
-    pub is_healer: bool,
+    /// The word that tells the database who calls, where it matters there.
+    pub caller: Option<&'static str>,
 }
 
 /// Why an RPC gave no rows.
@@ -223,8 +223,8 @@ impl<T: Transport> Db<'_, T> {
             headers.push((name.as_str().to_owned(), value.to_owned()));
         }
         headers.push(("x-unstuck-request".to_owned(), self.request_id.to_owned()));
-        if self.is_healer {
-            headers.push(("x-unstuck-caller".to_owned(), "healer".to_owned()));
+        if let Some(caller) = self.caller {
+            headers.push(("x-unstuck-caller".to_owned(), caller.to_owned()));
         }
         if let Some(id) = &self.config.deployment_id {
             headers.push(("x-unstuck-deployment".to_owned(), id.clone()));

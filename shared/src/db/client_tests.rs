@@ -30,7 +30,7 @@ impl RpcScript {
 
     /// Calls `f` with `args`.
     fn call(&self, config: &Config, args: &Value) -> Result<Vec<Value>, DbError> {
-        let db = Db { transport: self, config, request_id: "r", is_healer: false };
+        let db = Db { transport: self, config, request_id: "r", caller: None };
         let mut future = pin!(db.rows("f", Args::default().with_fields_of(args)));
         match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(outcome) => outcome,
@@ -309,7 +309,7 @@ fn a_row_that_cannot_be_read_is_logged_and_leaves_the_other_rows() {
     let read = |body: &str| {
         let script = RpcScript::new(vec![answer(200, body)]);
         let config = config("k");
-        let db = Db { transport: &script, config: &config, request_id: "r", is_healer: false };
+        let db = Db { transport: &script, config: &config, request_id: "r", caller: None };
         let mut future = pin!(db.rows::<NumberedRow>("f", Args::default()));
         let Poll::Ready(rows) = future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
         else {

@@ -5,7 +5,7 @@ use crate::core::job::State;
 use crate::core::measure::{Measured, PriceUnit};
 use crate::db::step::ClaimedStep;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// An order of a user. The price is not in it: the database has it.
 #[derive(Debug, Clone, Serialize)]
@@ -106,6 +106,14 @@ pub struct JobRow {
     pub tasks: Option<Vec<TaskView>>,
 }
 
+/// A page of a user's jobs, the newest first.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+pub struct JobPage {
+    pub jobs: Value,
+    /// What asks for the page after it; `None` on the last one.
+    pub next: Option<String>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct CancelledJob {
     pub refunded_credits: i64,
@@ -163,6 +171,15 @@ rpc! {
         table: Option<&str> as ?,
         job_id: JobId,
     ) -> JobRow;
+    /// The job of any tool in the vocabulary of all tools.
+    value job_show_v1(user_id: UserId, job_id: JobId) -> Map<String, Value>;
+    row jobs_list_v1(
+        user_id: UserId,
+        cursor: Option<&str> as ?,
+        status: Option<&str> as ?,
+        limit: u32,
+    ) -> JobPage;
+    row job_cancel_v2(user_id: UserId, job_id: JobId) -> CancelledJob;
     row job_cancel_v1(user_id: UserId, table: &str, job_id: JobId) -> CancelledJob;
     row job_cancel_admin_v1(
         actor: UserId,

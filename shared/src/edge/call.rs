@@ -14,8 +14,8 @@ use crate::core::reply::{IntoReply, Reply};
 use crate::core::webhook::Signature;
 use crate::edge::fetch::Fetch;
 use crate::edge::rate;
-use crate::flow::Cx;
 use crate::flow::invocation::Invocation;
+use crate::flow::{Cx, SERVICE};
 
 /// A [`Cx`] that background work can own.
 #[derive(Clone)]
@@ -23,16 +23,22 @@ pub struct OwnedCx {
     pub fetch: Fetch,
     pub config: Rc<Config>,
     pub request_id: Rc<str>,
+    /// The service calls on behalf of a user.
+    pub is_on_behalf: bool,
 }
 
 impl OwnedCx {
+    pub(super) fn of(fetch: Fetch, config: Rc<Config>, request_id: Rc<str>) -> Self {
+        Self { fetch, config, request_id, is_on_behalf: false }
+    }
+
     /// Borrows the context that `flow` takes.
     pub fn cx(&self) -> Cx<'_, Fetch> {
         Cx {
             transport: &self.fetch,
             config: &self.config,
             request_id: &self.request_id,
-            is_healer: false,
+            caller: self.is_on_behalf.then_some(SERVICE),
         }
     }
 }

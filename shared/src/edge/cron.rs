@@ -30,7 +30,7 @@ where
     let request_id: Rc<str> = id::request_id(fetch.random()).into();
     let outcome = match super::config::config(fetch.env(), spec.requires) {
         Ok(config) => {
-            let cx = OwnedCx { fetch: fetch.clone(), config, request_id: Rc::clone(&request_id) };
+            let cx = OwnedCx::of(fetch.clone(), config, Rc::clone(&request_id));
             let seen = report::seen(&cx, spec.name, report::CRON);
             // The work does not depend on the note that it began.
             let (_, outcome) = join(seen, handle(cx.clone())).await;

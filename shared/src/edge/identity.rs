@@ -8,13 +8,13 @@ use std::cell::RefCell;
 
 use serde_json::json;
 
-use crate::core::auth::Identity;
 use crate::core::auth::credential::{Proof, presented, prove};
 use crate::core::auth::jwks::{FETCH_TIMEOUT_MS, Jwks, Lookup};
 use crate::core::auth::jwt::{self, Key};
 use crate::core::auth::remembered::VerifiedTokens;
+use crate::core::auth::{Identity, behalf};
 use crate::core::config::Config;
-use crate::core::error::ApiError;
+use crate::core::error::{ApiError, ErrorCode};
 use crate::core::id::UserId;
 use crate::core::transport::{HttpRequest, Transport};
 use crate::edge::call::OwnedCx;
@@ -116,6 +116,19 @@ async fn refresh(cx: &OwnedCx, config: &Config) -> Result<(), ApiError> {
             .log(&json!({"event": "jwks_failed", "request_id": &*cx.request_id, "detail": detail}));
     }
     Ok(())
+}
+
+/// Asks the database whether the user whom the service names is anonymous. Answers 404 if the
+/// project has no such user.
+pub(crate) async fn is_anonymous(user: UserId, cx: &OwnedCx) -> Result<bool, ApiError> {
+    cx.cx().db().user_on_behalf_v1(user).await.map_err(|error| {
+        let is_unknown = error.is(ErrorCode::NotFound);
+        let mut error = ApiError::from(error);
+        if is_unknown {
+            error.message = format!("{}: the project has no such user", behalf::FIELD);
+        }
+        error
+    })
 }
 
 /// Asks the database whether the user is an admin now.

@@ -33,4 +33,4 @@ pub use log::log_failure;
 pub use op::{Handler, Op};
 pub use queue::{Batch, serve_queue};
 pub use serve::{answer, request_id, serve};
-pub use spec::{AfterSchedule, QUOTE, Route, Spec, route, send_owed};
+pub use spec::{AfterSchedule, JOBS, QUOTE, Route, Spec, route, send_owed};

@@ -49,7 +49,7 @@ where
     let config = super::config::config(fetch.env(), spec.requires);
     let outcome = match (config, content(message)) {
         (Ok(config), Some(content)) => {
-            let cx = OwnedCx { fetch: fetch.clone(), config, request_id: Rc::clone(&request_id) };
+            let cx = OwnedCx::of(fetch.clone(), config, Rc::clone(&request_id));
             if report::is_probe(&content) {
                 report::seen(&cx, spec.name, report::QUEUE).await
             } else {

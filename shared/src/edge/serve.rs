@@ -10,10 +10,10 @@ use serde_json::Value;
 use worker::{Context, Env, Headers, Request, Response};
 
 use crate::core::auth::policy::{Admission, admit};
-use crate::core::auth::{Caller, Policy, Quota};
+use crate::core::auth::{Caller, Policy, Quota, behalf};
 use crate::core::body::{add_query, parse};
 use crate::core::error::{ApiError, ErrorCode};
-use crate::core::id;
+use crate::core::id::{self, UserId};
 use crate::core::reply::{Reply, ReplyBody};
 use crate::core::transport::Transport;
 use crate::core::webhook::{self, Signature};
@@ -126,8 +126,8 @@ async fn prepare(
     trace.op = route.op.path;
     let config = config::config(trace.fetch.env(), spec.requires)?;
     let request_id = Rc::clone(&trace.request_id);
-    let cx = OwnedCx { fetch: trace.fetch.clone(), config, request_id };
-    let caller = match route.op.policy {
+    let mut cx = OwnedCx::of(trace.fetch.clone(), config, request_id);
+    let mut caller = match route.op.policy {
         Policy::Public | Policy::Seller => Caller::Public,
         Policy::Provider => admit_webhook(&route.path, &cx)?,
         _ => admitted(route.op, request.headers(), &cx, trace).await?,
@@ -145,6 +145,11 @@ async fn prepare(
         && let Ok(url) = request.url()
     {
         add_query(&mut body, url.query_pairs().into_owned());
+    }
+    let named = behalf::named(route.op.policy, route.op.quota, &caller, &body)?;
+    if let Some(user) = named {
+        caller = on_behalf(route.op, user, &cx).await?;
+        cx.is_on_behalf = true;
     }
     let call = Call {
         caller,
@@ -197,6 +202,17 @@ async fn admitted(
         }
         Admission::IfAdmin(_) | Admission::Refused(_) => Err(ApiError::forbidden()),
     }
+}
+
+/// Returns the service as the caller on behalf of a user: the user's own limits hold, and those of
+/// an anonymous one.
+async fn on_behalf(op: &Op, user: UserId, cx: &OwnedCx) -> Result<Caller, ApiError> {
+    rate::count(cx.fetch.env(), op.quota, user).await?;
+    let is_anonymous = identity::is_anonymous(user, cx).await?;
+    if is_anonymous && op.quota == Quota::Order && !cx.config.allow_anonymous_users {
+        return Err(ApiError::forbidden());
+    }
+    Ok(Caller::Behalf(user))
 }
 
 /// Returns the caller's request id if it is well-formed, else a new one.

@@ -1,13 +1,13 @@
 //! The declaration of a function, and the choice of its operation for a request.
 
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{LocalBoxFuture, join};
 
 use crate::core::config::RequiredGroups;
 use crate::core::error::{ApiError, ErrorCode};
 use crate::edge::call::OwnedCx;
 use crate::edge::op::Op;
 use crate::edge::report;
-use crate::flow::alert;
+use crate::flow::{alert, outgoing};
 
 /// The declaration of a function.
 #[derive(Debug)]
@@ -16,6 +16,9 @@ pub struct Spec {
     pub ops: &'static [Op],
     /// What prices an order of the function's tool. The gateway passes [`QUOTE`] on to it.
     pub quote: Option<Op>,
+    /// What takes an order of the function's tool by way of `jobs`. The gateway passes a POST to
+    /// [`JOBS`] on to it.
+    pub order: Option<Op>,
     /// The settings that every call needs. `serve` answers 500 without them.
     pub requires: RequiredGroups,
     /// What follows a call of a scheduled operation, as it follows the cron event.
@@ -25,20 +28,26 @@ pub struct Spec {
 /// Work after the answer of a scheduled operation.
 pub type AfterSchedule = fn(OwnedCx) -> LocalBoxFuture<'static, ()>;
 
-/// Sends the alerts that are owed. Only functions with a cron name it, so that no other one carries
-/// its code.
+/// Sends what is owed to the operator and to the app's back end. Only functions with a cron name
+/// it, so that no other one carries its code.
 pub fn send_owed(cx: OwnedCx) -> LocalBoxFuture<'static, ()> {
-    Box::pin(async move { alert::send_owed(&cx.cx()).await })
+    Box::pin(async move {
+        let cx = cx.cx();
+        join(alert::send_owed(&cx), outgoing::send_owed(&cx)).await;
+    })
 }
 
 /// The path under which every tool's function answers quotes, whatever its own name.
 pub const QUOTE: &str = "quote";
 
+/// The path under which every tool's function takes orders in the vocabulary of all tools.
+pub const JOBS: &str = "jobs";
+
 /// The operation that a request calls.
 #[derive(Debug)]
 pub struct Route {
     pub op: &'static Op,
-    /// The path segments after the operation.
+    /// The path segments that `{…}` in the operation's path stand for, and those after it.
     pub path: Vec<String>,
 }
 
@@ -49,18 +58,20 @@ pub fn route(spec: &'static Spec, method: &str, path: &str) -> Result<Route, Api
     let mut segments = path.split('/').filter(|segment| !segment.is_empty());
     let name = segments.next();
     let rest: Vec<&str> = segments.collect();
-    let found = match rest.split_first() {
-        None if name == Some(QUOTE) => spec.quote.as_ref().map(|op| (op, &rest[..])),
+    let by_tool = match name {
+        Some(QUOTE) => spec.quote.as_ref(),
+        Some(JOBS) => spec.order.as_ref(),
+        _ => None,
+    };
+    let found = match (by_tool.filter(|_| rest.is_empty()), rest.first()) {
+        (Some(op), _) => Some((op, Vec::new())),
         _ if name != Some(spec.name) => None,
-        Some((first, after)) => {
-            let ops = if report::is_of_all(first) { report::OPS } else { spec.ops };
-            find(ops, method, first, after).or_else(|| find(spec.ops, method, "", &rest))
-        }
-        None => find(spec.ops, method, "", &rest),
+        (None, Some(first)) if report::is_of_all(first) => find(report::OPS, method, &rest),
+        _ => find(spec.ops, method, &rest),
     };
     let (op, path) = found.ok_or_else(ApiError::not_found)?;
     if !op.methods.contains(&method) {
-        let all = spec.ops.iter().chain(&spec.quote).chain(report::OPS);
+        let all = spec.ops.iter().chain(by_tool).chain(report::OPS);
         let allowed = all.filter(|other| other.path == op.path).flat_map(|other| other.methods);
         let allowed: Vec<&str> = allowed.copied().collect();
         return Err(
@@ -70,17 +81,31 @@ pub fn route(spec: &'static Spec, method: &str, path: &str) -> Result<Route, Api
     Ok(Route { op, path: path.iter().map(|segment| (*segment).to_owned()).collect() })
 }
 
-/// Finds the operation of that name. Two operations may share a name; the one with this method
-/// wins.
+/// Finds the operation that the segments name. Of several the first one with this method wins.
 fn find<'s>(
     ops: &'static [Op],
     method: &str,
-    name: &str,
-    after: &'s [&'s str],
-) -> Option<(&'static Op, &'s [&'s str])> {
-    let named = || ops.iter().filter(|op| op.path == name);
-    let op = named().find(|op| op.methods.contains(&method)).or_else(|| named().next())?;
-    (op.takes_path() || after.is_empty()).then_some((op, after))
+    segments: &[&'s str],
+) -> Option<(&'static Op, Vec<&'s str>)> {
+    let named = || ops.iter().filter_map(|op| Some((op, matched(op, segments)?)));
+    named().find(|(op, _)| op.methods.contains(&method)).or_else(|| named().next())
+}
+
+/// Returns the segments that the operation's path leaves open, or `None` if it is another's.
+fn matched<'s>(op: &Op, segments: &[&'s str]) -> Option<Vec<&'s str>> {
+    let mut open = Vec::new();
+    let mut segments = segments.iter();
+    for part in op.path.split('/').filter(|part| !part.is_empty()) {
+        match segments.next() {
+            Some(segment) if part.starts_with('{') => open.push(*segment),
+            Some(segment) if *segment == part => {}
+            _ => return None,
+        }
+    }
+    open.extend(segments);
+    // What follows the operation's path is left open where it may.
+    let named = op.path.matches('{').count();
+    (op.takes_path() || open.len() == named).then_some(open)
 }
 
 /// Declares one operation: its methods, its path, the callers whom it admits, the limit it counts
@@ -114,7 +139,8 @@ macro_rules! op {
 ///
 /// `cron` takes an `async fn(OwnedCx) -> Result<(), ApiError>`. `queue` takes an `async fn(Value,
 /// OwnedCx) -> Result<(), ApiError>` and calls it once for each message. `quote` is the handler
-/// that prices an order of the function's tool.
+/// that prices an order of the function's tool, `order` the one that takes it; `jobs` takes orders
+/// by it too.
 #[macro_export]
 macro_rules! function {
     (
@@ -126,6 +152,7 @@ macro_rules! function {
             ),* $(,)?
         },
         $(quote: $quote:expr,)?
+        $(order: $order:expr,)?
         $(cron: $cron:expr,)?
         $(queue: $queue:expr,)?
     ) => {
@@ -135,6 +162,7 @@ macro_rules! function {
                 $crate::op!($($method)|+ $path for $policy $(as $quota)? => $handler)
             ),*],
             quote: $crate::function!(@quote $($quote)?),
+            order: $crate::function!(@order $($order)?),
             requires: $crate::core::config::required(include_str!("../function.toml")),
             after_schedule: $crate::function!(@after $($cron)?),
         };
@@ -183,6 +211,13 @@ macro_rules! function {
     (@quote $quote:expr) => {
         Some($crate::op!(POST "quote" for UserOrNobody as Read => $quote))
     };
+    (@order) => {
+        None
+    };
+    (@order $order:expr) => {
+        Some($crate::op!(POST "jobs" for UserOrBehalf as Order =>
+            async |call, body| $crate::flow::order::of_any_tool::order(call, body, $order).await))
+    };
 }
 
 #[cfg(test)]
@@ -201,6 +236,7 @@ mod tests {
         name: "queue",
         ops: &[op!(GET | POST "check" for User as Read => ok), op!(POST "" for Provider => ok)],
         quote: Some(op!(POST "quote" for UserOrNobody as Read => ok)),
+        order: Some(op!(POST "jobs" for UserOrBehalf as Order => ok)),
         requires: required("\nsettings = []"),
         after_schedule: None,
     };
@@ -208,9 +244,39 @@ mod tests {
         name: "one",
         ops: &[op!(POST "" for Admin => ok)],
         quote: None,
+        order: None,
         requires: required("\nsettings = []"),
         after_schedule: None,
     };
+
+    static MANY: Spec = Spec {
+        name: "jobs",
+        ops: &[
+            op!(GET "" for UserOrBehalf as Read => ok),
+            op!(GET "{id}" for UserOrBehalf as Read => ok),
+            op!(POST "{id}/cancel" for UserOrBehalf => ok),
+        ],
+        quote: None,
+        order: None,
+        requires: required("\nsettings = []"),
+        after_schedule: None,
+    };
+
+    #[test]
+    fn a_segment_of_a_path_may_be_left_open() {
+        let found = |method, path| route(&MANY, method, path).map_err(|error| error.code);
+        assert_eq!(found("GET", "/jobs").unwrap().op.path, "");
+        let one = found("GET", "/functions/v1/jobs/7").unwrap();
+        assert_eq!((one.op.path, one.path), ("{id}", vec!["7".to_owned()]));
+        let cancel = found("POST", "/jobs/7/cancel").unwrap();
+        assert_eq!((cancel.op.path, cancel.path), ("{id}/cancel", vec!["7".to_owned()]));
+        for (method, path) in [("POST", "/jobs/7"), ("GET", "/jobs/7/cancel"), ("PUT", "/jobs")] {
+            assert_eq!(found(method, path).unwrap_err(), ErrorCode::MethodNotAllowed, "{path}");
+        }
+        for path in ["/jobs/7/other", "/jobs/7/cancel/8", "/others"] {
+            assert_eq!(found("POST", path).unwrap_err(), ErrorCode::NotFound, "{path}");
+        }
+    }
 
     #[test]
     fn a_path_leads_to_its_operation() {
@@ -225,6 +291,8 @@ mod tests {
         assert_eq!((report.op.policy, report.path.len()), (Policy::Service, 0));
         let quote = route(&QUEUE, "POST", "/functions/v1/quote").unwrap().op;
         assert_eq!((quote.path, quote.policy), ("quote", Policy::UserOrNobody));
+        let order = route(&QUEUE, "POST", "/functions/v1/jobs").unwrap().op;
+        assert_eq!((order.path, order.quota), ("jobs", Quota::Order));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::pin::pin;
 /// Sweeps every 20 s, as cron does, for half an hour.
 fn recover(world: &SingleStepWorld) {
     let config = SingleStepWorld::config();
-    let cx = Cx { transport: world, config: &config, request_id: "sweep", is_healer: false };
+    let cx = Cx { transport: world, config: &config, request_id: "sweep", caller: None };
     world.0.borrow_mut().revive();
     for _ in 0..90 {
         pass(&cx, SweepSource::Cron, 1, 100).now_or_never().expect("the pass waits").unwrap();
@@ -67,7 +67,7 @@ fn at_every_call(
 
 fn submit_once(world: &SingleStepWorld) {
     let config = SingleStepWorld::config();
-    let cx = Cx { transport: world, config: &config, request_id: "run", is_healer: false };
+    let cx = Cx { transport: world, config: &config, request_id: "run", caller: None };
     // Dropping the future at the cut is the crash.
     let _ = submit_waiting(&cx, NAME).now_or_never();
 }
@@ -87,13 +87,13 @@ fn hint() -> WebhookHint {
 
 fn consume_once(world: &SingleStepWorld, hint: &WebhookHint) {
     let config = SingleStepWorld::config();
-    let cx = Cx { transport: world, config: &config, request_id: "hint", is_healer: false };
+    let cx = Cx { transport: world, config: &config, request_id: "hint", caller: None };
     let _ = consume(&cx, hint, &starter(&cx, &hint.provider)).now_or_never();
 }
 
 async fn settle_after_answer(world: &SingleStepWorld) {
     let config = SingleStepWorld::config();
-    let cx = Cx { transport: world, config: &config, request_id: "webhook", is_healer: false };
+    let cx = Cx { transport: world, config: &config, request_id: "webhook", caller: None };
     settle_in_background(&cx, hint(), &starter(&cx, NAME)).await;
 }
 

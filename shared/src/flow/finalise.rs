@@ -84,6 +84,15 @@ pub async fn cancel_by_user<T: Transport>(
     Ok(cx.db().job_cancel_v1(user, table, job).await?)
 }
 
+/// Cancels a user's own job of any tool.
+pub async fn cancel_of_any_tool<T: Transport>(
+    cx: &Cx<'_, T>,
+    user: UserId,
+    job: JobId,
+) -> Result<CancelledJob, ApiError> {
+    Ok(cx.db().job_cancel_v2(user, job).await?)
+}
+
 /// Cancels any live job; the database checks the actor's role in the same transaction.
 pub async fn cancel_by_admin<T: Transport>(
     cx: &Cx<'_, T>,

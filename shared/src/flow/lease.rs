@@ -113,7 +113,7 @@ mod tests {
         beats.reverse();
         let clock = HeartbeatClock { now: Cell::new(age_s * 1000), beats: RefCell::new(beats) };
         let config = SingleStepWorld::config();
-        let cx = Cx { transport: &clock, config: &config, request_id: "hold", is_healer: false };
+        let cx = Cx { transport: &clock, config: &config, request_id: "hold", caller: None };
         let attempt = Attempt { job: JobId::parse(JOB).unwrap(), step: Step(1), run: Run(1) };
         let work =
             poll_fn(

@@ -16,7 +16,7 @@ use futures_util::FutureExt;
 fn a_picture_costs_six_calls_of_the_database() {
     let world = SingleStepWorld::new(false);
     let config = SingleStepWorld::config();
-    let cx = Cx { transport: &world, config: &config, request_id: "life", is_healer: false };
+    let cx = Cx { transport: &world, config: &config, request_id: "life", caller: None };
     let job = JobId::parse(JOB).unwrap();
     let life = async {
         let mut order = order(UserId::from_random(1), job, "t", None, &"input").unwrap();

@@ -11,6 +11,7 @@ pub mod heal;
 pub mod invocation;
 pub mod lease;
 pub mod order;
+pub mod outgoing;
 pub mod permits;
 pub mod provider_cancel;
 pub mod purchase;
@@ -34,24 +35,29 @@ use crate::db::Db;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
+/// A healer waits for no lock that others hold: the next pass comes to what is held.
+const HEALER: &str = "healer";
+/// What the service does on behalf of a user is told apart in the history of the user's jobs.
+pub const SERVICE: &str = "service";
+
 /// The world, the settings and the request of a use case.
 pub struct Cx<'a, T: Transport> {
     pub transport: &'a T,
     pub config: &'a Config,
     pub request_id: &'a str,
-    /// A healer waits for no lock that others hold: the next pass comes to what is held.
-    pub is_healer: bool,
+    /// Who calls the database, where it matters there: [`HEALER`] or [`SERVICE`].
+    pub caller: Option<&'static str>,
 }
 
 impl<'a, T: Transport> Cx<'a, T> {
     pub fn db(&self) -> Db<'a, T> {
-        let Self { transport, config, request_id, is_healer } = *self;
-        Db { transport, config, request_id, is_healer }
+        let Self { transport, config, request_id, caller } = *self;
+        Db { transport, config, request_id, caller }
     }
 
     /// The same for a healer's part.
     pub fn of_healer(&self) -> Self {
-        Self { is_healer: true, ..*self }
+        Self { caller: Some(HEALER), ..*self }
     }
 
     /// Writes one log line beside the request's own. `event` names it; `detail` is an object.

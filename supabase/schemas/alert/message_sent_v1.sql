@@ -20,7 +20,7 @@ $$
           coalesce(p_delay_ms, 0) * interval '1 millisecond',
           interval '15 seconds' * 2 ^ least(m.tries, 10)
         ),
-        interval '5 minutes'
+        case m.kind when 'alert' then interval '5 minutes' else interval '1 hour' end
       )
     end
   where m.id = p_id
@@ -28,10 +28,11 @@ $$
 $$;
 
 comment on function unstuck.message_sent_v1 is $c$
-Caller: whoever sent a message that alerts_due_v1 returned.
+Caller: whoever sent a message that alerts_due_v1 or ends_due_v1 returned.
 
 Effect: a message that its receiver took is sent. Any other is due once more, later after each try,
-after five minutes at most; p_delay_ms is what the receiver asks for.
+an alert after five minutes at most, the end of a job after an hour; p_delay_ms is what the receiver
+asks for.
 
 Refuses: nothing.
 

@@ -35,6 +35,9 @@ $$
   union all
   select *
   from unstuck_private.watched_providers(p_now)
+  union all
+  select *
+  from unstuck_private.watched_receiver(p_now)
 $$;
 
 revoke all on function unstuck_private.watched from public, anon, authenticated, service_role;

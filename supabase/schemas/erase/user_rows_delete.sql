@@ -22,6 +22,8 @@ begin
   where e.job_id = any (p_job_ids);
   delete from unstuck.host_requests r
   where r.job_id = any (p_job_ids);
+  delete from unstuck.messages_owed m
+  where m.user_id = p_user_id;
   delete from unstuck.cancelled_requests c
   where c.user_id = p_user_id;
   delete from unstuck_private.turns_owed o

@@ -61,7 +61,7 @@ $$
   union all
   select 'unstuck_messages_owed', '{}', count(*)
   from unstuck.messages_owed m
-  where m.sent_at is null
+  where m.sent_at is null and m.given_up_at is null
   union all
   select 'unstuck_counters_age_seconds', '{}', extract(epoch from p_now - c.at)
   from unstuck_private.counted_until c

@@ -1,4 +1,5 @@
--- Deletes messages that were sent before p_before. What is owed stays.
+-- Deletes messages that were sent before p_before, and ends of jobs of before it that no receiver
+-- took. What is owed stays.
 create or replace function unstuck_private.prune_messages(
   p_before timestamptz,
   p_limit int,
@@ -18,7 +19,8 @@ begin
     select o.ctid
     from unstuck.messages_owed o
     where o.sent_at < p_before
-    order by o.sent_at
+      or (o.kind = 'job_end' and o.sent_at is null and o.created_at < p_before)
+    order by o.created_at
     limit p_limit
     offset p_skip
     for update skip locked

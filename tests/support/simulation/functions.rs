@@ -46,7 +46,7 @@ impl Worker {
             transport: self,
             config: &self.world.config,
             request_id: &self.actor.name,
-            is_healer: false,
+            caller: None,
         }
     }
 }

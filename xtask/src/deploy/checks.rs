@@ -273,6 +273,10 @@ fn contradictions(file: &OwnFile, secrets: &Secrets) -> Vec<SettingFault> {
             faults.push(SettingFault::of(name, format!("is the same as {other}")));
         }
     }
+    let receiver = setting("OUTGOING_WEBHOOK_URL");
+    if !receiver.is_empty() && secret("OUTGOING_WEBHOOK_SECRETS").is_empty() {
+        faults.push("OUTGOING_WEBHOOK_SECRETS: is missing; nothing is sent unsigned".to_owned());
+    }
     let (stripe, live) = (secret("STRIPE_API_KEY"), setting("PURCHASE_LIVE") == "true");
     let is_of = |mode: &str| {
         let kinds = ["rk", "sk"].iter();

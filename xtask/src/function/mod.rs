@@ -248,7 +248,7 @@ fn groups(declaration: &Declaration, ops: &DeclaredOps) -> Result<Vec<&'static S
         names.insert("tokens");
     }
     if ops.is_scheduled() {
-        names.extend(["schedule", "alerts"]);
+        names.extend(["schedule", "alerts", "outgoing-webhooks"]);
     }
     if ops.quotas().contains(ORDER_LIMITER.0) {
         names.insert("orders");

@@ -6,9 +6,10 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 /// Whom each policy lets in, in the words of the README.
-const CALLERS: [(&str, &[&str]); 9] = [
+const CALLERS: [(&str, &[&str]); 10] = [
     ("User", &["user"]),
     ("UserOrService", &["user", "service"]),
+    ("UserOrBehalf", &["user", "service"]),
     ("Admin", &["admin"]),
     ("Service", &["service"]),
     ("ServiceOrAdmin", &["service", "admin"]),
@@ -99,7 +100,8 @@ impl DeclaredOps {
     /// The quotas that users' calls count against.
     pub(super) fn quotas(&self) -> BTreeSet<&str> {
         let lets_users_in = |op: &&DeclaredOp| {
-            ["User", "UserOrService", "Admin", "ServiceOrAdmin"].contains(&op.policy.as_str())
+            ["User", "UserOrService", "UserOrBehalf", "Admin", "ServiceOrAdmin"]
+                .contains(&op.policy.as_str())
         };
         let of_ops = self.ops.iter().filter(lets_users_in).map(|op| op.quota.as_str());
         of_ops.chain(self.has_quote.then_some("Read")).collect()

@@ -4,6 +4,7 @@
 //! into a [`Caller`]. A bad credential is never downgraded to a weaker kind. This module does no
 //! I/O: `edge` fetches the keys of the authentication server and asks the database who is an admin.
 
+pub mod behalf;
 pub mod credential;
 pub mod crypto;
 pub mod jwks;
@@ -62,6 +63,8 @@ pub enum Caller {
         admin: bool,
     },
     Service,
+    /// The service on behalf of this user, whom the project has.
+    Behalf(UserId),
     Scheduler,
     Scraper,
     /// An event of the platform: cron or queue.
@@ -77,7 +80,7 @@ impl Caller {
             Caller::User { admin: true, .. } => "admin",
             Caller::User { anonymous: true, .. } => "anonymous",
             Caller::User { .. } => "user",
-            Caller::Service => "service",
+            Caller::Service | Caller::Behalf(_) => "service",
             Caller::Scheduler => "scheduler",
             Caller::Scraper => "scraper",
             Caller::Platform => "platform",
@@ -87,7 +90,7 @@ impl Caller {
 
     pub fn user_id(&self) -> Option<UserId> {
         match self {
-            Caller::User { id, .. } => Some(*id),
+            Caller::User { id, .. } | Caller::Behalf(id) => Some(*id),
             _ => None,
         }
     }

@@ -19,6 +19,9 @@ pub enum Policy {
     UserOrNobody,
     /// The service may call for a user whom it names.
     UserOrService,
+    /// A user, or the service on behalf of the user whom `onBehalfOf` names; see
+    /// [`behalf`](crate::core::auth::behalf).
+    UserOrBehalf,
     Admin,
     Service,
     ServiceOrAdmin,
@@ -59,20 +62,22 @@ pub fn admit(
             Policy::Scheduled
             | Policy::Service
             | Policy::ServiceOrAdmin
-            | Policy::UserOrService => Admission::Granted(Caller::Service),
+            | Policy::UserOrService
+            | Policy::UserOrBehalf => Admission::Granted(Caller::Service),
             _ => Admission::Refused(ApiError::forbidden()),
         },
         Identity::User { id, anonymous } => {
             let caller = Caller::User { id, anonymous, admin: false };
             match policy {
-                Policy::User | Policy::UserOrService
+                Policy::User | Policy::UserOrService | Policy::UserOrBehalf
                     if charges && anonymous && !allow_anonymous =>
                 {
                     Admission::Refused(ApiError::forbidden())
                 }
-                Policy::User | Policy::UserOrNobody | Policy::UserOrService => {
-                    Admission::Granted(caller)
-                }
+                Policy::User
+                | Policy::UserOrNobody
+                | Policy::UserOrService
+                | Policy::UserOrBehalf => Admission::Granted(caller),
                 Policy::Admin | Policy::ServiceOrAdmin => Admission::IfAdmin(caller),
                 _ => Admission::Refused(ApiError::forbidden()),
             }
@@ -117,15 +122,22 @@ mod tests {
         for other in [user(false), Identity::Service] {
             assert_eq!(answer(other, Metrics, false, false), "403");
         }
-        let columns = [User, Admin, Scheduled, Service, UserOrService, ServiceOrAdmin];
+        let columns =
+            [User, Admin, Scheduled, Service, UserOrService, UserOrBehalf, ServiceOrAdmin];
         let rows = [
-            (Identity::Nobody, ["401", "401", "401", "401", "401", "401"]),
-            (Identity::Invalid, ["401", "401", "401", "401", "401", "401"]),
-            (user(false), ["user", "if admin", "403", "403", "user", "if admin"]),
-            (user(true), ["anonymous", "if admin", "403", "403", "anonymous", "if admin"]),
-            (Identity::Service, ["403", "403", "service", "service", "service", "service"]),
-            (Identity::Scheduler, ["401", "401", "scheduler", "401", "401", "401"]),
-            (Identity::Scraper, ["401", "401", "401", "401", "401", "401"]),
+            (Identity::Nobody, ["401"; 7]),
+            (Identity::Invalid, ["401"; 7]),
+            (user(false), ["user", "if admin", "403", "403", "user", "user", "if admin"]),
+            (
+                user(true),
+                ["anonymous", "if admin", "403", "403", "anonymous", "anonymous", "if admin"],
+            ),
+            (
+                Identity::Service,
+                ["403", "403", "service", "service", "service", "service", "service"],
+            ),
+            (Identity::Scheduler, ["401", "401", "scheduler", "401", "401", "401", "401"]),
+            (Identity::Scraper, ["401"; 7]),
         ];
         for (identity, expected) in rows {
             for (policy, expected) in columns.iter().zip(expected) {

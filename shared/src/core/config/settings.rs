@@ -303,6 +303,14 @@ settings! {
         alert_repeat_minutes: Number = "ALERT_REPEAT_MINUTES", var(""), optional;
     }
 
+    /// The back end of the app, which is told how each job ended.
+    "outgoing-webhooks" {
+        /// Where the end of each job is posted, signed: a public https address, or nowhere.
+        outgoing_webhook_url: Text = "OUTGOING_WEBHOOK_URL", var(""), optional;
+        /// What signs it (`whsec_…`, or plain text); with several each does.
+        outgoing_webhook_secrets: SecretList = "OUTGOING_WEBHOOK_SECRETS", secret, default([]);
+    }
+
     /// Who reads the metrics.
     "metrics" {
         /// The bearer token of whoever scrapes `/functions/v1/metrics`. Where it is not set, there

@@ -19,7 +19,7 @@ pub struct RetryTarget {
 /// What a caller wants of a website function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Intent {
-    Order(UserId),
+    Order,
     Retry {
         website: JobId,
         /// The required owner. `None` for a service call: the record names its owner.
@@ -32,11 +32,14 @@ impl Intent {
     /// record.
     pub fn of(caller: &Caller, target: RetryTarget) -> Result<Self, ApiError> {
         match (caller, target.retry_history_id) {
-            (Caller::User { id, .. }, None) => Ok(Self::Order(*id)),
+            (Caller::User { .. } | Caller::Behalf(_), None) => Ok(Self::Order),
             (Caller::User { id, .. }, Some(website)) => {
                 Ok(Self::Retry { website, owner: Some(*id) })
             }
-            (Caller::Service, Some(website)) => Ok(Self::Retry { website, owner: None }),
+            // All that a retry needs is in the record, whomever the service names.
+            (Caller::Service | Caller::Behalf(_), Some(website)) => {
+                Ok(Self::Retry { website, owner: None })
+            }
             (Caller::Service, None) => Err(ApiError::bad_field("retryHistoryId", "is missing")),
             _ => Err(ApiError::forbidden()),
         }
@@ -64,10 +67,14 @@ mod tests {
         let website = JobId::from_random(2);
         let body =
             json!({"retryHistoryId": website, "userId": UserId::from_random(3), "prompt": "x"});
-        assert_eq!(intent(&user, &json!({})), Ok(Intent::Order(id)));
-        assert_eq!(intent(&user, &json!({"retryHistoryId": null})), Ok(Intent::Order(id)));
+        assert_eq!(intent(&user, &json!({})), Ok(Intent::Order));
+        assert_eq!(intent(&user, &json!({"retryHistoryId": null})), Ok(Intent::Order));
         assert_eq!(intent(&user, &body), Ok(Intent::Retry { website, owner: Some(id) }));
-        assert_eq!(intent(&Caller::Service, &body), Ok(Intent::Retry { website, owner: None }));
+        let behalf = Caller::Behalf(id);
+        assert_eq!(intent(&behalf, &json!({})), Ok(Intent::Order));
+        for service in [Caller::Service, behalf] {
+            assert_eq!(intent(&service, &body), Ok(Intent::Retry { website, owner: None }));
+        }
     }
 
     #[test]

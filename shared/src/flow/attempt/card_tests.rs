@@ -17,7 +17,7 @@ const STEPS: usize = 5;
 
 fn run(time: &VirtualTime, account: GeminiAccount<'_>) -> Option<PoolReport> {
     let config = VirtualTime::config();
-    let cx = Cx { transport: time, config: &config, request_id: "r", is_healer: false };
+    let cx = Cx { transport: time, config: &config, request_id: "r", caller: None };
     let all = run_all(&cx, NAME, BOUNDS, async |step| card::make(&cx, &account, step).await);
     time.drive(all).map(Result::unwrap)
 }
@@ -136,7 +136,7 @@ fn a_worker_dropped_at_any_call_leaves_no_step_stuck_or_doubled() {
 fn parallel_runs_attempt_each_step_once() {
     let time = VirtualTime::new(12);
     let config = VirtualTime::config();
-    let cx = Cx { transport: &time, config: &config, request_id: "r", is_healer: false };
+    let cx = Cx { transport: &time, config: &config, request_id: "r", caller: None };
     let account = account();
     let run = || run_all(&cx, NAME, BOUNDS, async |step| card::make(&cx, &account, step).await);
     let (one, other, third) = time.drive(join3(run(), run(), run())).expect("they end");

@@ -35,13 +35,13 @@ fn run(
     call: impl AsyncFn(&ClaimedStep) -> Result<Produced, CallError>,
 ) -> PoolReport {
     let config = VirtualTime::config();
-    let cx = Cx { transport: time, config: &config, request_id: "r", is_healer: false };
+    let cx = Cx { transport: time, config: &config, request_id: "r", caller: None };
     time.drive(run_all(&cx, NAME, bounds, call)).expect("it ends").unwrap()
 }
 
 fn claim(time: &VirtualTime) -> (ClaimedStep, u64) {
     let config = VirtualTime::config();
-    let cx = Cx { transport: time, config: &config, request_id: "r", is_healer: false };
+    let cx = Cx { transport: time, config: &config, request_id: "r", caller: None };
     let since_ms = time.now_ms();
     let claimed = time.drive(async { cx.db().step_claim_v1(NAME, 1).await }).unwrap().unwrap();
     (claimed.into_iter().next().expect("a step"), since_ms)
@@ -54,7 +54,7 @@ fn run_one(
     call: impl Future<Output = Result<Produced, CallError>>,
 ) -> AttemptOutcome {
     let config = VirtualTime::config();
-    let cx = Cx { transport: time, config: &config, request_id: "r", is_healer: false };
+    let cx = Cx { transport: time, config: &config, request_id: "r", caller: None };
     time.drive(attempt(&cx, step, since_ms, call)).expect("it ends")
 }
 
@@ -182,7 +182,7 @@ fn a_frozen_worker_whose_step_was_taken_over_changes_nothing() {
     for frozen_after in [5_000, 10_004] {
         let time = VirtualTime::new(1);
         let config = VirtualTime::config();
-        let cx = Cx { transport: &time, config: &config, request_id: "old", is_healer: false };
+        let cx = Cx { transport: &time, config: &config, request_id: "old", caller: None };
         let (step, since_ms) = claim(&time);
         let mut old = pin!(attempt(&cx, &step, since_ms, after(&time, 10_000, Ok(produced()))));
         assert!(time.drive_until(old.as_mut(), since_ms + frozen_after).is_none());

@@ -3,4 +3,5 @@
 pub mod enqueue;
 pub mod input;
 mod measure;
+pub mod of_any_tool;
 pub mod quote;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 const LONG: u64 = 1_000_000;
 
 fn pass_with(script: &BucketScript, config: &Config, until_ms: u64) {
-    let cx = Cx { transport: script, config, request_id: "files", is_healer: false };
+    let cx = Cx { transport: script, config, request_id: "files", caller: None };
     clean_up(&cx, until_ms).now_or_never().expect("nothing waits");
 }
 

@@ -1,0 +1,51 @@
+//! What the function of a tool answers under an address that all tools share: a quote, an order.
+//! The body names the tool.
+
+use serde::Deserialize;
+use shared::core::body;
+use shared::core::error::{ApiError, ErrorCode};
+use shared::edge::{self, JOBS, QUOTE};
+use worker::Request;
+
+const BYTES_MAX: usize = 256 * 1024;
+
+#[derive(Deserialize)]
+struct NamedTool {
+    tool: String,
+}
+
+/// Returns whose function answers the request to the address `called`: that of the tool that its
+/// body names. `None`: the address names the function itself.
+pub(crate) async fn tool(called: &str, request: &mut Request) -> Result<Option<String>, ApiError> {
+    let method = request.inner().method();
+    match (called.trim_end_matches('/'), method.as_str()) {
+        (QUOTE | JOBS, "POST") => tool_of_body(request).await.map(Some),
+        (QUOTE, _) => Err(not_allowed("POST")),
+        // The function `jobs` lists them.
+        (JOBS, "GET") => Ok(None),
+        (JOBS, _) => Err(not_allowed("GET, POST")),
+        _ => Ok(None),
+    }
+}
+
+fn not_allowed(allow: &str) -> ApiError {
+    ApiError::of(ErrorCode::MethodNotAllowed).with_field("allow", allow)
+}
+
+/// Reads the tool's name from a copy of the body, so that the request is passed on unchanged.
+async fn tool_of_body(request: &mut Request) -> Result<String, ApiError> {
+    let read = match request.clone() {
+        Ok(mut copy) => edge::read_body(&mut copy, BYTES_MAX).await,
+        Err(error) => Err(ApiError::internal(error.to_string())),
+    };
+    let named = read.and_then(|text| body::typed::<NamedTool>(&body::parse(&text)?));
+    match named {
+        // It is no tool, and it would take the order for a call of its own.
+        Ok(named) if named.tool == JOBS => Err(ApiError::not_found()),
+        Ok(named) => Ok(named.tool),
+        Err(refusal) => {
+            edge::discard_body(request).await;
+            Err(refusal)
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! `jobs`: shows, lists and cancels the jobs of every tool in one vocabulary. The function of the
+//! tool takes the orders: the gateway passes them on to it.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use shared::core::body::NoInput;
+use shared::core::error::{ApiError, ErrorCode};
+use shared::core::id::JobId;
+use shared::db::job::JobPage;
+use shared::edge::Call;
+use shared::flow::finalise;
+use shared::flow::invocation::Invocation;
+
+shared::function! {
+    name: "jobs",
+    ops: {
+        GET "" for UserOrBehalf as Read => list,
+        GET "{id}" for UserOrBehalf as Read => show,
+        POST "{id}/cancel" for UserOrBehalf => cancel,
+    },
+}
+
+const LIMIT: u32 = 20;
+const LIMIT_MAX: u32 = 100;
+
+/// The words for a status that all tools have in common.
+const STATUSES: [&str; 5] = ["queued", "running", "completed", "failed", "cancelled"];
+
+/// The query of a list. What is empty is left out.
+#[derive(Deserialize)]
+struct ListQuery {
+    #[serde(default)]
+    cursor: String,
+    #[serde(default)]
+    limit: String,
+    #[serde(default)]
+    status: String,
+}
+
+impl ListQuery {
+    fn limit(&self) -> Result<u32, ApiError> {
+        if self.limit.is_empty() {
+            return Ok(LIMIT);
+        }
+        let limit = self.limit.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
+        limit.ok_or_else(|| ApiError::bad_field("limit", "must be a number from 1 to 100"))
+    }
+
+    fn status(&self) -> Result<Option<&str>, ApiError> {
+        let status = given(&self.status);
+        if status.is_some_and(|status| !STATUSES.contains(&status)) {
+            let problem = format!("must be one of {}", STATUSES.join(", "));
+            return Err(ApiError::bad_field("status", &problem));
+        }
+        Ok(status)
+    }
+}
+
+fn given(text: &str) -> Option<&str> {
+    Some(text).filter(|text| !text.is_empty())
+}
+
+async fn list(call: &Call, query: ListQuery) -> Result<JobPage, ApiError> {
+    let (limit, status) = (query.limit()?, query.status()?);
+    let page = call.cx().db().jobs_list_v1(call.user()?, given(&query.cursor), status, limit).await;
+    page.map_err(|error| match error.is(ErrorCode::BadRequest) {
+        true => ApiError::bad_field("cursor", "is not the `next` of a list"),
+        false => error.into(),
+    })
+}
+
+async fn show(call: &Call, _: NoInput) -> Result<Map<String, Value>, ApiError> {
+    let job = named(call)?;
+    Ok(call.cx().db().job_show_v1(call.user()?, job).await?)
+}
+
+/// What users may cancel waits and holds no slot, as a rule; where a tool allows more, the next
+/// sweep tells the provider and fills the slot.
+async fn cancel(call: &Call, _: NoInput) -> Result<Map<String, Value>, ApiError> {
+    let (job, user) = (named(call)?, call.user()?);
+    finalise::cancel_of_any_tool(&call.cx(), user, job).await?;
+    Ok(call.cx().db().job_show_v1(user, job).await?)
+}
+
+/// The job that the path names. Answers 404 for what is no id.
+fn named(call: &Call) -> Result<JobId, ApiError> {
+    let job = call.path.first().and_then(|id| JobId::parse(id)).ok_or_else(ApiError::not_found)?;
+    call.log_job(job);
+    Ok(job)
+}

@@ -1,0 +1,69 @@
+//! Tells the app's back end how jobs ended.
+
+use super::Cx;
+use crate::core::outgoing::EndReceiver;
+use crate::core::transport::Transport;
+use crate::db::alert::OwedMessage;
+use futures_util::future::join_all;
+use serde_json::json;
+
+/// Messages of one answer of the database, and those that are on their way at once.
+const BATCH: u32 = 16;
+const AT_ONCE: usize = 4;
+/// What one run sends at most.
+const BATCHES: u32 = 10;
+const FOR_MS: u64 = 15_000;
+
+/// Sends the messages that are due, where a receiver is set. A fault is logged and fails nothing:
+/// what is not taken stays owed. No log line names the address, which may hold a key.
+pub async fn send_owed<T: Transport>(cx: &Cx<'_, T>) {
+    let receiver = match EndReceiver::of(cx.config) {
+        Ok(Some(receiver)) => receiver,
+        Ok(None) => return,
+        Err(error) => return cx.log_error("outgoing_error", &error, json!({"part": "settings"})),
+    };
+    let until_ms = cx.transport.now_ms() + FOR_MS;
+    for _ in 0..BATCHES {
+        let due = match cx.db().ends_due_v1(BATCH).await {
+            Ok(due) => due,
+            Err(error) => {
+                return cx.log_error("outgoing_error", &error.into(), json!({"part": "due"}));
+            }
+        };
+        for some in due.chunks(AT_ONCE) {
+            let taken = join_all(some.iter().map(|message| send(cx, &receiver, message))).await;
+            // A receiver that is away gets the others later.
+            if !taken.contains(&true) || cx.transport.now_ms() > until_ms {
+                return;
+            }
+        }
+        if due.len() < BATCH as usize {
+            return;
+        }
+    }
+}
+
+/// Returns whether the receiver took it. A redirect is not followed, so it takes nothing.
+async fn send<T: Transport>(
+    cx: &Cx<'_, T>,
+    receiver: &EndReceiver<'_>,
+    OwedMessage { id, body }: &OwedMessage,
+) -> bool {
+    let request = receiver.request(id, body, cx.transport.now_ms() / 1_000);
+    let answer = cx.transport.send(request).await.ok();
+    let is_taken = answer.as_ref().is_some_and(|answer| answer.is_success());
+    let delay_ms = answer.as_ref().and_then(|answer| answer.retry_after_ms());
+    if !is_taken {
+        let status = answer.map(|answer| answer.status);
+        cx.log("outgoing_refused", json!({"level": "error", "message": id, "status": status}));
+    }
+    if let Err(error) = cx.db().message_sent_v1(id, is_taken, delay_ms).await {
+        // It is due once more in a minute, and its receiver knows it by its id.
+        cx.log_error("outgoing_error", &error.into(), json!({"part": "sent", "message": id}));
+    }
+    is_taken
+}
+
+#[cfg(test)]
+#[path = "outgoing_tests.rs"]
+mod tests;

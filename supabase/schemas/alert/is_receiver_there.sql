@@ -1,0 +1,17 @@
+-- True while the functions have a receiver of the ends of jobs: one of them asked for what is owed
+-- to it within a day. So long what is owed is kept.
+create or replace function unstuck_private.is_receiver_there() returns boolean
+language sql
+stable
+set search_path = ''
+as
+$$
+  select exists (
+    select from unstuck_private.healer_marks m
+    where m.healer = 'receiver'
+      and m.seen_at > clock_timestamp() - interval '1 day'
+  )
+$$;
+
+revoke all on function unstuck_private.is_receiver_there
+from public, anon, authenticated, service_role;

@@ -1,0 +1,13 @@
+-- True when the service makes this call on behalf of a user, which a header of its request says.
+create or replace function unstuck_private.is_call_on_behalf() returns boolean
+language sql
+stable
+as
+$$
+  select coalesce(
+    nullif(current_setting('request.headers', true), '')::jsonb ->> 'x-unstuck-caller' = 'service',
+    false)
+$$;
+
+revoke all on function unstuck_private.is_call_on_behalf
+from public, anon, authenticated, service_role;

@@ -1,0 +1,12 @@
+-- The place of a job in its user's list, newest first: 16 hexadecimal digits of its time in
+-- microseconds, 32 of its id.
+create or replace function unstuck_private.list_cursor(p_job unstuck.jobs) returns text
+language sql
+immutable
+as
+$$
+  select lpad(to_hex((extract(epoch from p_job.created_at) * 1000000)::bigint), 16, '0')
+    || replace(p_job.id::text, '-', '')
+$$;
+
+revoke all on function unstuck_private.list_cursor from public, anon, authenticated, service_role;

@@ -1,0 +1,16 @@
+-- An error as everybody outside reads it: its code, and its words without the code before them.
+-- Null where there is none.
+create or replace function unstuck_private.public_error(p_code text, p_message text) returns jsonb
+language sql
+immutable
+as
+$$
+  select case
+    when p_code is not null then jsonb_build_object(
+      'code', p_code,
+      'message', regexp_replace(coalesce(p_message, p_code), '^' || p_code || ': ?', '')
+    )
+  end
+$$;
+
+revoke all on function unstuck_private.public_error from public, anon, authenticated, service_role;

@@ -1,0 +1,15 @@
+-- The one word for a status that all tools have in common.
+create or replace function unstuck_private.public_status(p_status text) returns text
+language sql
+immutable
+as
+$$
+  select case
+    when p_status in ('pending', 'blocked') then 'queued'
+    when p_status = 'starting' then 'running'
+    else p_status
+  end
+$$;
+
+revoke all on function unstuck_private.public_status
+from public, anon, authenticated, service_role;
