@@ -275,7 +275,8 @@ fn contradictions(file: &OwnFile, secrets: &Secrets) -> Vec<SettingFault> {
     }
     let receiver = setting("OUTGOING_WEBHOOK_URL");
     if !receiver.is_empty() && secret("OUTGOING_WEBHOOK_SECRETS").is_empty() {
-        faults.push("OUTGOING_WEBHOOK_SECRETS: is missing; nothing is sent unsigned".to_owned());
+        let words = format!("{LACK} Nothing is sent unsigned to OUTGOING_WEBHOOK_URL.");
+        faults.push(SettingFault::of("OUTGOING_WEBHOOK_SECRETS", words));
     }
     let (stripe, live) = (secret("STRIPE_API_KEY"), setting("PURCHASE_LIVE") == "true");
     let is_of = |mode: &str| {
