@@ -23,8 +23,9 @@ struct ToldEnd {
 impl ToldEnd {
     fn header(&self, name: &str) -> String {
         let lines = self.head.lines().filter_map(|line| line.split_once(": "));
-        let found = lines.filter(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value);
-        found.last().unwrap_or_default().to_owned()
+        let mut found =
+            lines.filter(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value);
+        found.next_back().unwrap_or_default().to_owned()
     }
 
     fn json(&self) -> Value {

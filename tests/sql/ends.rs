@@ -156,7 +156,7 @@ async fn a_message_goes_to_one_of_many_callers_and_once_more_where_that_one_died
     due(&db).await;
     job_is_cancelled(&db).await;
     let sessions = db.sessions(6).await;
-    let all = futures::future::join_all(sessions.iter().map(|session| due(session))).await;
+    let all = futures::future::join_all(sessions.iter().map(due)).await;
     let messages: Vec<Value> = all.into_iter().flatten().collect();
     assert_eq!(messages.len(), 1, "{messages:?}");
     later(&db, "61 seconds").await;
