@@ -24,14 +24,14 @@ const OPERATOR: SignedUp = SignedUp {
 const NOTHING: Vec<Value> = Vec::new();
 
 /// The internet as the command sees it: the account with its Workers, the project, the providers.
-struct Internet {
+struct DeployedInternet {
     cloud: Cloud,
     checkout: TempDir,
     port: u16,
     _edge: Process,
 }
 
-impl Internet {
+impl DeployedInternet {
     async fn start(hosted: &ServedProject) -> Self {
         let cloud = Cloud::start().await;
         let checkout = fresh_checkout();
@@ -205,7 +205,7 @@ async fn a_fresh_checkout_with_twelve_values_comes_up_changes_heals_and_goes_bac
     let database = bare.database().await;
     let state = TempDir::new().unwrap();
     let hosted = ServedProject::start(&database, state.path(), &OPERATOR).await;
-    let internet = Internet::start(&hosted).await;
+    let internet = DeployedInternet::start(&hosted).await;
     let values = values(&hosted, &database.url());
     internet.write(&values);
     internet.cloud.account.refuse_every(89, 429);
@@ -237,7 +237,7 @@ async fn a_fresh_checkout_with_twelve_values_comes_up_changes_heals_and_goes_bac
     assert_eq!(internet.cloud.account.unknown(), Vec::<String>::new());
 }
 
-async fn a_missing_value_is_told_and_nothing_is_done(internet: &Internet, values: &Values) {
+async fn a_missing_value_is_told_and_nothing_is_done(internet: &DeployedInternet, values: &Values) {
     internet.write(&values.clone().without("LLM_API_KEY"));
     let (well, said) = internet.xtask(&["deploy", "whole"]).await;
     assert!(!well && said.contains("LLM_API_KEY: missing"), "{said}");
@@ -247,7 +247,7 @@ async fn a_missing_value_is_told_and_nothing_is_done(internet: &Internet, values
 }
 
 /// At Cloudflare somebody changes a secret and removes a cron, and a Worker is left over.
-async fn faults_are_named_and_a_deploy_mends_them(internet: &Internet) {
+async fn faults_are_named_and_a_deploy_mends_them(internet: &DeployedInternet) {
     let account = &internet.cloud.account;
     account.change_secret("replicate-async-worker", "WEBHOOK_SECRET", "of-another-deployment");
     account.remove_crons("cleanup-stale-jobs");
@@ -276,7 +276,7 @@ async fn faults_are_named_and_a_deploy_mends_them(internet: &Internet) {
 
 /// A value that is good in form and wrong: the deploy ends with an error, and the one before comes
 /// back, which the doctor finds good although the file still holds the wrong value.
-async fn a_bad_deploy_is_told_and_taken_back(internet: &Internet, values: Values) {
+async fn a_bad_deploy_is_told_and_taken_back(internet: &DeployedInternet, values: Values) {
     let good = internet.cloud.account.view();
     internet.write(&values.with("SUPABASE_ANON_KEY", "sb_publishable_of_nobody"));
     let (well, said) = internet.xtask(&["deploy", "whole"]).await;

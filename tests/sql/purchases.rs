@@ -177,10 +177,10 @@ fn basket(name: &str, user: Uuid) -> Vec<Value> {
     ]
 }
 
-type Life = fn(&str, Uuid) -> Vec<Value>;
+type PurchaseLife = fn(&str, Uuid) -> Vec<Value>;
 
 /// What is told of a payment, what is due of it in the end, and in how many orders it is told.
-const LIVES: [(Life, i64, usize); 3] =
+const LIVES: [(PurchaseLife, i64, usize); 3] =
     [(life, DUE_OF_LIFE, 500), (upgrade, 580, 100), (basket, 600, 50)];
 
 /// Some of these twice, in another order.
@@ -194,7 +194,12 @@ fn shuffled(facts: &[Value], runner: &mut TestRunner) -> Vec<Value> {
 
 /// Tells the facts of a life in some order, and some of them twice. In every other round the user
 /// spends most of what there is. Returns the row of the purchase.
-async fn live(db: &Database, round: usize, (life, due): (Life, i64), order: &[Value]) -> Value {
+async fn live(
+    db: &Database,
+    round: usize,
+    (life, due): (PurchaseLife, i64),
+    order: &[Value],
+) -> Value {
     let user = order.iter().find_map(|fact| fact["userId"].as_str()).unwrap();
     let user: Uuid = user.parse().unwrap();
     let mut spent = 0;

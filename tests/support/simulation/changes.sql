@@ -51,7 +51,8 @@ begin
       and c.relnamespace in ('unstuck'::regnamespace, 'unstuck_private'::regnamespace)
   loop
     execute format(
-      'insert into auditor.first_rows select %L, jsonb_agg(to_jsonb(t)) from %s t having count(*) > 0',
+      'insert into auditor.first_rows
+       select %L, jsonb_agg(to_jsonb(t)) from %s t having count(*) > 0',
       v_table, v_table
     );
   end loop;
