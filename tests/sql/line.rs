@@ -511,6 +511,6 @@ async fn a_v1_function_has_the_statement_timeout_of_its_v2() {
         )
     };
     let first = db.texts(&timeouts("v1")).await;
-    assert_eq!(first.len(), 5);
+    assert_eq!(first.len(), 6);
     assert_eq!(first, db.texts(&timeouts("v2")).await);
 }
