@@ -25,6 +25,8 @@ const PAUSES: [Duration; 3] =
     [Duration::from_secs(2), Duration::from_secs(30), Duration::from_secs(300)];
 /// What wrangler says then.
 const TOO_MANY: [&str; 2] = ["throttling your request speed", "429 Too Many Requests"];
+/// What it says of a cron, queue or address that was refused, without the reason.
+const WITHOUT_REASON: &str = "Some triggers failed to deploy";
 
 /// Everything that one Worker is made of.
 pub(super) struct Upload {
@@ -58,13 +60,13 @@ impl Upload {
         })
     }
 
-    /// Runs `wrangler deploy`, and once more where Cloudflare had too many calls.
+    /// Runs `wrangler deploy`, and once more where Cloudflare may be busy.
     pub(super) async fn run(&self, deployment: &Deployment, base: &str) -> Result<()> {
         for wait in PAUSES {
             match self.run_once(deployment, base).await {
-                Err(error) if TOO_MANY.iter().any(|words| error.to_string().contains(words)) => {
+                Err(error) if may_pass(&error.to_string(), wait) => {
                     let (worker, s) = (&self.worker, wait.as_secs());
-                    say(format_args!("{worker}: Cloudflare had too many calls, waiting for {s} s"));
+                    say(format_args!("{worker}: Cloudflare may be busy, waiting for {s} s"));
                     tokio::time::sleep(wait).await;
                 }
                 ended => return ended,
@@ -110,6 +112,12 @@ impl Upload {
         }
         Ok(())
     }
+}
+
+/// Whether what wrangler says is worth this wait. A reason that is not told is worth the first one.
+fn may_pass(said: &str, wait: Duration) -> bool {
+    TOO_MANY.iter().any(|words| said.contains(words))
+        || wait == PAUSES[0] && said.contains(WITHOUT_REASON)
 }
 
 /// Where the generated files lie.
