@@ -10,14 +10,13 @@ await tab.locator(".ledger-row").first().waitFor();
 const credits = await tab.locator("main.credits").innerText();
 
 const admin = await open("/admin", { email: "admin1@example.com" });
-await admin.locator("[data-tile=debts]").click();
-const debts = await admin.getByRole("dialog").innerText();
-await admin.getByRole("dialog").getByRole("button").last().click();
 const tile = await admin.locator("[data-tile=debts]").innerText();
-await admin.locator(`tr[data-job="${given.job}"] td .link`).first().click();
-await admin.locator(".drawer tbody tr").first().waitFor();
+await admin.locator("[data-tile=debts]").click();
+const owes = admin.locator(`tr[data-key="${given.user}"]`);
+const debts = await owes.innerText();
+await owes.getByRole("link").click();
 const purchases = await admin
-  .locator(".drawer [role=group]")
-  .filter({ has: admin.getByText("Taken back") })
+  .getByRole("table")
+  .filter({ has: admin.getByText("Taken back", { exact: true }) })
   .innerText();
 await tell({ offer, credits, tile, debts, purchases });

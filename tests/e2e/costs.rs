@@ -19,6 +19,9 @@ const JOBS: u32 = 3;
 /// The page's columns: requests that Cloudflare counts, without looks; messages of queues; calls of
 /// Postgres; calls of storage; calls of the provider; rows.
 const COLUMNS: usize = 6;
+/// A machine that is busy runs late, and a message that is handled late is handled once more, which
+/// is no cost of the job: the least of so many measurements counts.
+const MEASUREMENTS: u32 = 3;
 /// So many looks find the same before a job counts as over for the functions too.
 const QUIET_LOOKS: usize = 20;
 
@@ -81,21 +84,25 @@ async fn compare(
     };
     // The first one starts the functions.
     finished().await;
-    let (before, cpu_before) = (quiet(world, project).await, cpu::by_program());
-    for _ in 0..JOBS {
-        finished().await;
+    let mut wrong = String::new();
+    for _ in 0..MEASUREMENTS {
+        let (before, cpu_before) = (quiet(world, project).await, cpu::by_program());
+        for _ in 0..JOBS {
+            finished().await;
+        }
+        let after = quiet(world, project).await;
+        let found: Vec<u64> =
+            after.iter().zip(before).map(|(a, b)| (a - b).div_ceil(JOBS.into())).collect();
+        let used = cpu::used(&cpu_before, &cpu::by_program());
+        let cpu_ms = used.get("workerd").copied().unwrap_or_default() * 1000.0 / f64::from(JOBS);
+        println!("{kind}: {found:?}, {cpu_ms:.0} ms of workerd");
+        let told = of_page(kind);
+        if found.iter().zip(told).all(|(found, told)| *found <= told) {
+            return Ok(());
+        }
+        wrong = format!("{kind}: {found:?} where the page says {told:?}");
     }
-    let after = quiet(world, project).await;
-    let found: Vec<u64> =
-        after.iter().zip(before).map(|(a, b)| (a - b).div_ceil(JOBS.into())).collect();
-    let used = cpu::used(&cpu_before, &cpu::by_program());
-    let cpu_ms = used.get("workerd").copied().unwrap_or_default() * 1000.0 / f64::from(JOBS);
-    println!("{kind}: {found:?}, {cpu_ms:.0} ms of workerd");
-    let told = of_page(kind);
-    if found.iter().zip(told).any(|(found, told)| *found > told) {
-        return Err(format!("{kind}: {found:?} where the page says {told:?}"));
-    }
-    Ok(())
+    Err(wrong)
 }
 
 async fn quiet(world: &World, project: &FrontDoorProxy) -> Counts {

@@ -294,7 +294,8 @@ fn a_payment_that_gives_nothing_is_told_from_one_that_is_lost() {
         let stranger = TestUser { id: Uuid::new_v4(), token: String::new() };
         let waiting = payment(&stranger, "pi_waiting");
         assert_has!(world.stripe_event(&waiting).await, { "ok": true, "granted": 0 });
-        assert_eq!(ignored(world), ["unknown_pack", "waits_for_user"]);
+        let told = async || (ignored(world) == ["unknown_pack", "waits_for_user"]).then_some(());
+        world.until("both reasons are logged", told).await;
         // A change of which only the prorated price is told.
         let line = json!({ "amount": 450, "quantity": 1, "proration": true,
             "pricing": { "price_details": { "price": "price_monthly" },
@@ -304,8 +305,12 @@ fn a_payment_that_gives_nothing_is_told_from_one_that_is_lost() {
             "data": { "object": { "id": "in_lost", "object": "invoice", "status": "paid",
                 "total": 450, "amount_paid": 450, "lines": { "data": [line] } } } });
         assert_has!(world.stripe_event(&lost).await, { "ok": true, "granted": 0 });
-        let log = world.functions_log();
-        let line = log.lines().find(|line| line.contains("purchase_refused")).unwrap_or_default();
+        let refused = async || {
+            let log = world.functions_log();
+            let mut lines = log.lines();
+            lines.find(|line| line.contains("purchase_refused")).map(str::to_owned)
+        };
+        let line = world.until("the lost one is logged", refused).await;
         assert!(line.contains("share_unknown") && line.contains("evt_lost"), "{line}");
         assert!(line.contains("\"level\":\"error\""), "{line}");
     });
