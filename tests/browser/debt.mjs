@@ -17,6 +17,6 @@ const debts = await owes.innerText();
 await owes.getByRole("link").click();
 const purchases = await admin
   .getByRole("table")
-  .filter({ has: admin.getByText("Taken back", { exact: true }) })
+  .filter({ has: admin.getByRole("columnheader", { name: "Taken back" }) })
   .innerText();
 await tell({ offer, credits, tile, debts, purchases });

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::chance::Chance;
-use super::seller::Payment;
+use super::seller::SoldCredits;
 
 pub const USERS: u32 = 24;
 const LIVES_PER_PAYMENT: u32 = 8;
@@ -17,7 +17,7 @@ pub struct Plan {
     pub lives: Vec<Life>,
     pub events: Vec<PlannedEvent>,
     #[serde(default)]
-    pub payments: Vec<Payment>,
+    pub payments: Vec<SoldCredits>,
 }
 
 /// One order and what becomes of it.
@@ -244,8 +244,9 @@ impl Plan {
         events.sort_by_key(|event| event.at_ms);
         keep_a_healer(&mut events);
         let count = u32::try_from(lives.len()).unwrap() / LIVES_PER_PAYMENT;
-        let payments =
-            (0..count).map(|number| Payment::new(&mut chance, number, minutes * 60_000)).collect();
+        let payments = (0..count)
+            .map(|number| SoldCredits::new(&mut chance, number, minutes * 60_000))
+            .collect();
         Self { seed, lives, events, payments }
     }
 }
@@ -332,7 +333,7 @@ impl fmt::Display for Plan {
             writeln!(f, "{}  {life}", clock(life.at_ms))?;
         }
         for payment in &self.payments {
-            let Payment { user, hundreds, .. } = payment;
+            let SoldCredits { user, hundreds, .. } = payment;
             let (id, credits) = (payment.id(), hundreds * 100);
             writeln!(f, "{id}: user {user} buys {credits} credits")?;
             for event in &payment.events {

@@ -21,7 +21,7 @@ const RETRY_MS: u64 = 60_000;
 
 /// A purchase of credits, and everything that its seller tells of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Payment {
+pub struct SoldCredits {
     pub number: u32,
     pub user: u32,
     /// Hundreds of credits, so that each share in percent is whole.
@@ -49,7 +49,7 @@ pub enum SellerTells {
     DisputeWon,
 }
 
-impl Payment {
+impl SoldCredits {
     pub fn new(chance: &mut Chance, number: u32, within_ms: u64) -> Self {
         let user = u32::try_from(chance.between(0, u64::from(USERS) - 1)).unwrap();
         let hundreds = u32::try_from(chance.between(1, 6)).unwrap();
@@ -117,7 +117,7 @@ impl Payment {
 }
 
 /// Begins the deliveries of everything that is told of a payment.
-pub fn begin_payment(world: &Rc<SimulatedWorld>, payment: &Payment) {
+pub fn begin_payment(world: &Rc<SimulatedWorld>, payment: &SoldCredits) {
     for (number, event) in payment.events.iter().enumerate() {
         let body = payment.body(event, world.plan.seed).to_string();
         for (copy, after_ms) in event.arrives_after_ms.iter().enumerate() {
