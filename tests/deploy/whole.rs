@@ -225,7 +225,8 @@ async fn a_fresh_checkout_with_twelve_values_comes_up_changes_heals_and_goes_bac
     assert!(!said.contains("xtask: done: "), "{said}");
     assert_eq!(internet.cloud.account.view(), before);
 
-    // One value: only what reads it.
+    // One value: only what reads it. A person does all this in more than five minutes.
+    internet.cloud.account.let_calls_grow_old();
     let values = values.with("PURCHASE_RETURN_HOSTS", "shop.house.test");
     internet.write(&values);
     let said = internet.deploys().await;
@@ -233,6 +234,7 @@ async fn a_fresh_checkout_with_twelve_values_comes_up_changes_heals_and_goes_bac
     assert!(changed.len() == 1 && changed[0].contains("purchase-checkout: "), "{said}");
 
     faults_are_named_and_a_deploy_mends_them(&internet).await;
+    internet.cloud.account.let_calls_grow_old();
     a_bad_deploy_is_told_and_taken_back(&internet, values).await;
     assert_eq!(internet.cloud.account.unknown(), Vec::<String>::new());
 }

@@ -34,6 +34,11 @@ impl CallCount {
         (self.refuse_every, self.status, self.count) = (calls, status, 0);
     }
 
+    /// The calls so far are as old as they need be to count no longer.
+    pub(super) fn grow_old(&mut self) {
+        self.by_token.clear();
+    }
+
     pub(super) fn count(&self) -> usize {
         self.count
     }

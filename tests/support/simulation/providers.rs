@@ -103,6 +103,9 @@ impl SimulatedWorld {
                 self.cancel(body["taskId"].as_str().unwrap_or_default());
                 Ok(answer(200, &json!({"code": 0, "msg": "success"})))
             }
+            "/uc/openapi/accountStatus" => {
+                Ok(answer(200, &json!({"code": 0, "data": {"remainCoins": "5000"}})))
+            }
             _ => {
                 let webhook = body["webhookUrl"].as_str().unwrap_or_default();
                 self.submit("runninghub", webhook, body["nodeInfoList"].clone()).await
