@@ -55,21 +55,6 @@ const fn of(file: &'static str, from: &'static str, to: &'static str) -> SqlMuta
 }
 
 pub const MUTATIONS: &[SqlMutation] = &[
-    // The fence.
-    of("step/step_lock", "    and run = p_run\n", ""),
-    of("queue/steps_claim", "run = s.run + 1,", "run = greatest(s.run, 1),"),
-    of("step/step_sent_v1", " or v_step.sent_at is not null", ""),
-    of("sweep/can_requeue", "and p_step.sent_at is null\n", "\n"),
-    of(
-        "step/step_started_v1",
-        "and coalesce(v_step.provider_task_id, p_task_id) = p_task_id\n",
-        "\n",
-    ),
-    of(
-        "step/step_done_v2",
-        "if unstuck_private.is_final(v_step.status) then",
-        "if v_step.status = 'completed' then",
-    ),
     // Credits.
     of("credit/refunds_due", "n.status in ('failed', 'cancelled')", "n.status = 'failed'"),
     of("credit/refunds_due", "then l.debit\n", "then l.debit - 1\n"),
@@ -88,6 +73,21 @@ pub const MUTATIONS: &[SqlMutation] = &[
         "sweep/jobs_due",
         "when j.refund_rule = 'per_step' and j.done > 0 then 'completed'",
         "when false then 'completed'",
+    ),
+    // The fence.
+    of("step/step_lock", "    and run = p_run\n", ""),
+    of("queue/steps_claim", "run = s.run + 1,", "run = greatest(s.run, 1),"),
+    of("step/step_sent_v1", " or v_step.sent_at is not null", ""),
+    of("sweep/can_requeue", "and p_step.sent_at is null\n", "\n"),
+    of(
+        "step/step_started_v1",
+        "and coalesce(v_step.provider_task_id, p_task_id) = p_task_id\n",
+        "\n",
+    ),
+    of(
+        "step/step_done_v2",
+        "if unstuck_private.is_final(v_step.status) then",
+        "if v_step.status = 'completed' then",
     ),
     // Slots and the line.
     of("queue/slot_limit", "p_provider.max_concurrent,", "p_provider.max_concurrent + 1,"),

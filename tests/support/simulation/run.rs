@@ -242,8 +242,11 @@ async fn order(world: &Rc<SimulatedWorld>, life: &Life, first_try: u32) {
             Some(Ok(Ok(()))) => ClientAnswer::Accepted,
             Some(Ok(Err(error))) if !is_passing(&error) => {
                 world.tell(format!("life {} is refused: {error}", life.number));
-                if number > first_try {
-                    // The try before has no answer: it may be on its way yet, and be taken.
+                let is_held_back = |fault: &LifeFault| {
+                    matches!(fault, LifeFault::CallLate { scene: Scene::Order, .. })
+                };
+                if number > first_try || life.has(is_held_back) {
+                    // The call before has no answer: it may be on its way yet, and be taken.
                     return;
                 }
                 ClientAnswer::Refused
