@@ -258,12 +258,12 @@ fn test(args: &[String]) -> Result<()> {
     )
 }
 
-/// Fails if prettier would change a page, style sheet or script.
+/// Fails if prettier would change a page, style sheet, script or the contract.
 fn format_of_scripts() -> Result<()> {
-    const FOLDERS: [&str; 5] = ["web", "functions", "tests", "xtask", "stand-ins"];
+    const PATHS: [&str; 6] = ["web", "functions", "tests", "xtask", "stand-ins", "openapi.yaml"];
     let mut prettier = Command::new(xtask::paths::node_bin("prettier"));
-    prettier.current_dir(xtask::paths::root()).arg("--check").args(FOLDERS);
-    let advice = format!("run `npx prettier --write {}`", FOLDERS.join(" "));
+    prettier.current_dir(xtask::paths::root()).arg("--check").args(PATHS);
+    let advice = format!("run `npx prettier --write {}`", PATHS.join(" "));
     run_quiet("format of pages and scripts", &mut prettier, &advice).map(drop)
 }
 

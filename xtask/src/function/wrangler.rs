@@ -106,7 +106,8 @@ fn settings(line: &mut impl FnMut(String), function: &Function) {
     let secrets = function.secrets_required.iter().map(|secret| format!("\"{secret}\""));
     line_list(line, "required", secrets);
     if !function.secrets_optional.is_empty() {
-        line(format!("# optional: {}", function.secrets_optional.join(", ")));
+        line("# optional:".to_owned());
+        function.secrets_optional.iter().for_each(|secret| line(format!("#   {secret}")));
     }
 }
 
