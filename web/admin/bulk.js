@@ -158,8 +158,16 @@ function question({ act, chosen, count: n }, onclose) {
     dialog.remove();
     onclose();
   };
-  const attributes = { "aria-labelledby": "ask-title", onclose: closed, class: "bulk" };
-  const dialog = h("dialog", attributes, form);
+  const dialog = h(
+    "dialog",
+    {
+      "aria-labelledby": "ask-title",
+      "aria-describedby": "ask-text",
+      onclose: closed,
+      class: "bulk",
+    },
+    form,
+  );
   return { dialog, form };
 }
 

@@ -70,6 +70,8 @@ export const words = {
   error_connection_lost:
     "The connection was lost, and the answer with it. Send it once more: it is not done twice.",
   error_bad_request: "This value is not accepted: {message}",
+  error_bad_json: "The options are not valid JSON.",
+  error_nothing_changed: "Nothing differs from what it is now.",
   error_active_job_exists: "This user has a job at work already.",
   error_insufficient_credits: "The user does not have enough credits.",
   error_idempotency_conflict: "This was sent before with other values. Close and ask anew.",
@@ -323,4 +325,6 @@ export const words = {
   degraded_webhook_overdue: "A provider's webhook is overdue.",
   degraded_provider_alarm: "A provider refuses what only you can mend.",
   degraded_settings_disagree: "Settings disagree.",
+  degraded_receiver_away: "The app's receiver has taken no end of a job for an hour.",
+  degraded_ends_given_up: "Some ends of jobs were never taken and are sent no more.",
 };

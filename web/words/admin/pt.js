@@ -69,6 +69,8 @@ export const words = {
   error_connection_lost:
     "A conexão caiu, e a resposta se perdeu. Envie de novo: não será feito duas vezes.",
   error_bad_request: "Este valor não é aceito: {message}",
+  error_bad_json: "As opções não são um JSON válido.",
+  error_nothing_changed: "Nada difere do que vale agora.",
   error_active_job_exists: "Este usuário já tem um trabalho em andamento.",
   error_insufficient_credits: "O usuário não tem créditos suficientes.",
   error_idempotency_conflict: "Isto já foi enviado com outros valores. Feche e comece de novo.",
@@ -315,4 +317,6 @@ export const words = {
   degraded_webhook_overdue: "Um webhook de provedor está atrasado.",
   degraded_provider_alarm: "Um provedor recusa o que só você pode resolver.",
   degraded_settings_disagree: "As configurações divergem.",
+  degraded_receiver_away: "O receptor do app não aceita nenhum fim de trabalho há uma hora.",
+  degraded_ends_given_up: "Alguns fins de trabalhos nunca foram aceitos e não são mais enviados.",
 };

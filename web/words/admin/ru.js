@@ -87,6 +87,8 @@ export const words = {
   error_connection_lost:
     "Связь прервалась, ответ потерян. Отправьте ещё раз: дважды это не выполнится.",
   error_bad_request: "Такое значение не принимается: {message}",
+  error_bad_json: "Параметры записаны не как JSON.",
+  error_nothing_changed: "Ничего не изменено.",
   error_active_job_exists: "У этого пользователя уже есть задание в работе.",
   error_insufficient_credits: "У пользователя не хватает кредитов.",
   error_idempotency_conflict: "Это уже отправлено с другими значениями. Закройте и начните заново.",
@@ -342,4 +344,6 @@ export const words = {
   degraded_webhook_overdue: "Вебхук провайдера запаздывает.",
   degraded_provider_alarm: "Провайдер отклоняет то, что исправите только вы.",
   degraded_settings_disagree: "Настройки расходятся.",
+  degraded_receiver_away: "Приёмник приложения уже час не принимает завершения заданий.",
+  degraded_ends_given_up: "Некоторые завершения заданий так и не приняты и больше не отправляются.",
 };

@@ -86,6 +86,8 @@ export const words = {
   error_connection_lost:
     "Зв’язок перервався, відповідь втрачено. Надішліть ще раз: двічі це не виконається.",
   error_bad_request: "Таке значення не приймається: {message}",
+  error_bad_json: "Параметри записано не як JSON.",
+  error_nothing_changed: "Нічого не змінено.",
   error_active_job_exists: "У цього користувача вже є завдання в роботі.",
   error_insufficient_credits: "Користувачеві бракує кредитів.",
   error_idempotency_conflict: "Це вже надіслано з іншими значеннями. Закрийте й почніть знову.",
@@ -339,4 +341,6 @@ export const words = {
   degraded_webhook_overdue: "Вебхук провайдера запізнюється.",
   degraded_provider_alarm: "Провайдер відхиляє те, що виправите лише ви.",
   degraded_settings_disagree: "Налаштування розходяться.",
+  degraded_receiver_away: "Приймач застосунку вже годину не приймає завершень завдань.",
+  degraded_ends_given_up: "Деякі завершення завдань так і не прийнято, їх більше не надсилають.",
 };
