@@ -88,7 +88,7 @@ export function refusal(answer) {
 export const reasonField = (required = true) => ({ name: "reason", required, rows: true });
 
 /** `{ name, label?, type?, options?, value?, required?, min?, max?, pattern?, hint? }` */
-function field({ name, label = t(`field_${name}`), options, rows, hint, ...attributes }) {
+export function field({ name, label = t(`field_${name}`), options, rows, hint, ...attributes }) {
   const tag = options ? "select" : rows ? "textarea" : "input";
   const chosen = options && { value: undefined };
   const own = { name, rows: rows && 2, maxlength: rows && 500, autocomplete: "off" };

@@ -6,7 +6,7 @@ import { button, h, toast } from "../elements.js";
 import { number, unread } from "../format.js";
 import { supabase } from "../project.js";
 import { t } from "../words.js";
-import { call, reasonField, refusal } from "./ask.js";
+import { call, field, reasonField, refusal } from "./ask.js";
 import { filterInWords, LIVE } from "./filters.js";
 import { rows } from "./view.js";
 
@@ -118,15 +118,13 @@ function plain(act, { status, tool, provider, error, user }) {
 
 function question({ act, chosen, count: n }, onclose) {
   const words = filterInWords(chosen);
-  const typed = h("input", {
+  const typed = {
     name: "typed",
+    label: t("type_number", { n }),
     required: true,
     inputmode: "numeric",
     pattern: String(n),
-    autocomplete: "off",
-  });
-  const typing = h("label", { class: "field" }, t("type_number", { n }), typed);
-  const reason = reasonField();
+  };
   const form = h(
     "form",
     {},
@@ -136,13 +134,8 @@ function question({ act, chosen, count: n }, onclose) {
       { class: "ask-text muted", id: "ask-text" },
       words ? t("many_matching", { filter: words }) : t("many_everybody"),
     ),
-    h(
-      "label",
-      { class: "field" },
-      t("field_reason"),
-      h("textarea", { name: reason.name, required: true, rows: 2, maxlength: 500 }),
-    ),
-    n >= TYPED_FROM && typing,
+    field(reasonField()),
+    n >= TYPED_FROM && field(typed),
     h(
       "div",
       { class: "actions" },

@@ -1,10 +1,10 @@
 // The tools: on sale or not, their prices by option, their limits, how their steps end.
 
 import { button, h, problem } from "../elements.js";
-import { duration, number, toolName, unread } from "../format.js";
+import { number, toolName, unread } from "../format.js";
 import { supabase } from "../project.js";
 import { t } from "../words.js";
-import { secondsOf } from "./names.js";
+import { interval, secondsOf } from "./names.js";
 import { figures } from "./providers.js";
 import { changed, numberField, switchTo } from "./settings.js";
 import { createView, facts, part, row, rows, table } from "./view.js";
@@ -70,8 +70,8 @@ export function createTools({ refresh }) {
       priceTable(own, rules),
       facts([
         [t("filter_provider"), provider],
-        [t("run_timeout"), duration(secondsOf(own.run_timeout))],
-        [t("queue_ttl"), duration(secondsOf(own.queue_ttl))],
+        [t("run_timeout"), interval(own.run_timeout)],
+        [t("queue_ttl"), interval(own.queue_ttl)],
         [t("attempt_max"), number(own.attempt_max)],
         [t("cost"), own.cost == null ? t("cost_unknown") : number(own.cost)],
       ]),
@@ -168,7 +168,7 @@ export function createTools({ refresh }) {
 
   function limitsButton(own) {
     const { tool, attempt_max: attempts, cost } = own;
-    const minutes = (interval) => Math.round(secondsOf(interval) / MINUTE);
+    const minutes = (text) => Math.round(secondsOf(text) / MINUTE);
     const [running, waiting] = [minutes(own.run_timeout), minutes(own.queue_ttl)];
     // What is less than half a minute is shown as none.
     const minutesField = (name, value) =>
