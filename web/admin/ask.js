@@ -36,7 +36,7 @@ export function act({ title, text, fields = [], action, danger = false, run, don
       failure.hidden = true;
       const { ok, answer } = await run(values);
       yes.disabled = false;
-      // The answer to the first sending was lost, and the job is over, or what was to go is gone.
+      // Where the first answer was lost, such a refusal means that the first request did the act.
       const wasDone = wasLost && ["already_final", "not_found"].includes(answer.code);
       if (ok || wasDone) {
         carriedOut = true;

@@ -74,7 +74,7 @@ async function inTurns({ act, chosen, among, newest }, run, reason, draw) {
     run.credits += refundedCredits;
     run.refused += refused.length;
     for (const { jobId } of refused) settled.add(jobId);
-    // What the time of the call did not suffice for comes with the next one.
+    // The jobs that this call had no time for come with the next call.
     if (done + refused.length === ids.length) from = page.at(-1).created_at;
     if (done + refused.length === 0) for (const id of ids) settled.add(id);
     for (const id of ids) run.own.add(id);
@@ -110,7 +110,7 @@ async function settleRetried(found, settled, run) {
   }
 }
 
-/** What the function checks once more by itself. */
+/** The filters that the function takes: it changes no job that does not match them. */
 function plain(act, { status, tool, provider, error, user }) {
   const own = STATUSES[act].includes(status) ? status : undefined;
   return { tool, provider, status: own, userId: user, errorCode: error };

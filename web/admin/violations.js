@@ -1,4 +1,4 @@
-// What does not add up: each offence with the job or the user that it is about.
+// The violations of the invariants, each with the job or the user that it is about.
 
 import { h } from "../elements.js";
 import { supabase } from "../project.js";
