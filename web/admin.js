@@ -5,6 +5,7 @@
 import { createJob } from "./admin/job.js";
 import { createLog } from "./admin/log.js";
 import { createMoney } from "./admin/money.js";
+import { UUID } from "./admin/names.js";
 import { createJobList, createOverview } from "./admin/overview.js";
 import { createProviders } from "./admin/providers.js";
 import { address, onaddress, path } from "./admin/router.js";
@@ -19,7 +20,7 @@ import { isAdmin, signOut, supabase } from "./project.js";
 import { signedIn } from "./sign_in.js";
 import { t } from "./words.js";
 
-const ID = "([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})";
+const ID = `(${UUID})`;
 const PAGES = [
   ["", createOverview],
   ["/jobs", createJobList],

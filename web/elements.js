@@ -24,7 +24,7 @@ export function h(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** What each element does on which event. */
+/** The listeners of each element, by the type of the event. */
 const listeners = new WeakMap();
 
 function listen(element, type, listener) {

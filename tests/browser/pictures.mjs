@@ -1,5 +1,5 @@
-// Takes the pictures of the documents: the studio on a desk and on a phone, the admin page in light
-// and in dark colours.
+// Takes the pictures of the documents: the studio, and the admin page in light and in dark colours,
+// on a desk and on a phone.
 
 import { createJobs } from "../../web/client.js";
 import { client, signIn as signInClient } from "../client/stack.mjs";
@@ -95,20 +95,8 @@ for (const email of [
     job.subscribe(({ state }) => ["waiting", "running"].includes(state) && resolve()),
   );
 }
-const phone = await open("/", {
-  email: "user1@example.com",
-  viewport: { width: 390, height: 844 },
-  deviceScaleFactor: 2,
-  isMobile: true,
-  hasTouch: true,
-});
-await order(phone, morning);
-await reached(phone, "waiting");
-await phone.locator("[data-position]").waitFor();
-await phone
-  .locator(".stage")
-  .evaluate((stage) => stage.scrollIntoView({ block: "start", behavior: "instant" }));
-await save(phone, "studio-phone");
+await order(desk, morning);
+await reached(desk, "waiting");
 
 for (const [colorScheme, name] of [
   ["light", "admin"],

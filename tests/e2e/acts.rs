@@ -206,7 +206,7 @@ fn a_rule_of_prices_is_added_changed_and_removed_on_the_page() {
             let text = text.as_str().unwrap();
             assert!(parts.iter().all(|part| text.contains(part)), "{parts:?} in {text}");
         };
-        has(&seen["refused"], &["This value is not accepted"]);
+        has(&seen["refused"], &["The options are not valid JSON."]);
         has(&seen["added"], &["Model = Pro", "90"]);
         has(&seen["changed"], &["Model = Pro", "95"]);
         has(&seen["log"][2], &["90", "pro costs more", "Upscale"]);
@@ -223,11 +223,15 @@ fn what_a_tool_costs_and_what_is_left_at_a_provider_is_on_the_page() {
         world.sweep().await;
         let left = "select amounts from unstuck_private.provider_balances";
         assert_eq!(world.db().value(left).await, json!({ "coins": 100_000.0 }));
+        world.set_tool(TOOL, "run_timeout = '90 seconds'").await;
         let seen = world.browser("margin.mjs", &json!({ "tool": TOOL }));
+        assert_eq!(seen["unchanged"], "Nothing differs from what it is now.");
         assert_eq!(seen["left"], "100,000 coins");
         assert!(seen["before"].as_str().unwrap().contains("Nobody has said"), "{seen:#}");
         let log = seen["log"].as_str().unwrap();
         assert!(log.contains("12.5") && log.contains("their new price list"), "{log}");
+        let timeout = format!("tools where tool = '{TOOL}' and run_timeout = '90 seconds'");
+        assert_eq!(world.count(&timeout).await, 1, "only what differs is sent: {log}");
         let user = world.user(1).await;
         let (job, _) = world.order(&user).await;
         world.until_status(job, "completed").await;

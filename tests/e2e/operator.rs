@@ -40,7 +40,7 @@ fn a_job_is_followed_on_its_own_page_from_the_queue_to_the_result() {
         has(
             &seen,
             "waits",
-            &["It waits because the only slot of runninghub is taken.", "Number 1"],
+            &["It waits because the only slot of runninghub is taken.", "Position 1 in the queue"],
         );
         has(&seen, "runs", &["runninghub has been working on it for"]);
         has(&seen, "done", &["Done after"]);

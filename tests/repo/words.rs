@@ -41,6 +41,22 @@ fn every_language_has_every_word() {
     }
 }
 
+/// What is stuck and which invariants are violated has a tile of its own.
+#[test]
+fn every_code_of_an_alert_has_words() {
+    let (languages, _) = words();
+    let page = std::fs::read_to_string(paths::root().join("docs/watching.md")).unwrap();
+    let table = page.split("\n| `code` |").nth(1).expect("watching.md lists the codes");
+    let table = table.split("\n\n").next().unwrap_or_default();
+    let codes = table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let codes: Vec<&str> = codes.filter(|code| !["stuck", "invariants"].contains(code)).collect();
+    assert!(codes.len() >= 7, "{codes:?}");
+    for code in codes {
+        let key = format!("degraded_{code}");
+        assert!(languages["en"].contains(&key), "web/words/admin/en.js has no {key}");
+    }
+}
+
 #[tokio::test]
 async fn every_tool_that_is_sold_is_in_the_studio_in_every_language() {
     let db = Database::fresh().await;

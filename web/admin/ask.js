@@ -36,7 +36,7 @@ export function act({ title, text, fields = [], action, danger = false, run, don
       failure.hidden = true;
       const { ok, answer } = await run(values);
       yes.disabled = false;
-      // The answer to the first sending was lost, and the job is over, or what was to go is gone.
+      // Where the first answer was lost, such a refusal means that the first request did the act.
       const wasDone = wasLost && ["already_final", "not_found"].includes(answer.code);
       if (ok || wasDone) {
         carriedOut = true;
@@ -88,7 +88,7 @@ export function refusal(answer) {
 export const reasonField = (required = true) => ({ name: "reason", required, rows: true });
 
 /** `{ name, label?, type?, options?, value?, required?, min?, max?, pattern?, hint? }` */
-function field({ name, label = t(`field_${name}`), options, rows, hint, ...attributes }) {
+export function field({ name, label = t(`field_${name}`), options, rows, hint, ...attributes }) {
   const tag = options ? "select" : rows ? "textarea" : "input";
   const chosen = options && { value: undefined };
   const own = { name, rows: rows && 2, maxlength: rows && 500, autocomplete: "off" };

@@ -6,7 +6,7 @@ import { button, h, toast } from "../elements.js";
 import { number, unread } from "../format.js";
 import { supabase } from "../project.js";
 import { t } from "../words.js";
-import { call, reasonField, refusal } from "./ask.js";
+import { call, field, reasonField, refusal } from "./ask.js";
 import { filterInWords, LIVE } from "./filters.js";
 import { rows } from "./view.js";
 
@@ -74,7 +74,7 @@ async function inTurns({ act, chosen, among, newest }, run, reason, draw) {
     run.credits += refundedCredits;
     run.refused += refused.length;
     for (const { jobId } of refused) settled.add(jobId);
-    // What the time of the call did not suffice for comes with the next one.
+    // The jobs that this call had no time for come with the next call.
     if (done + refused.length === ids.length) from = page.at(-1).created_at;
     if (done + refused.length === 0) for (const id of ids) settled.add(id);
     for (const id of ids) run.own.add(id);
@@ -110,7 +110,7 @@ async function settleRetried(found, settled, run) {
   }
 }
 
-/** What the function checks once more by itself. */
+/** The filters that the function takes: it changes no job that does not match them. */
 function plain(act, { status, tool, provider, error, user }) {
   const own = STATUSES[act].includes(status) ? status : undefined;
   return { tool, provider, status: own, userId: user, errorCode: error };
@@ -118,15 +118,13 @@ function plain(act, { status, tool, provider, error, user }) {
 
 function question({ act, chosen, count: n }, onclose) {
   const words = filterInWords(chosen);
-  const typed = h("input", {
+  const typed = {
     name: "typed",
+    label: t("type_number", { n }),
     required: true,
     inputmode: "numeric",
     pattern: String(n),
-    autocomplete: "off",
-  });
-  const typing = h("label", { class: "field" }, t("type_number", { n }), typed);
-  const reason = reasonField();
+  };
   const form = h(
     "form",
     {},
@@ -136,13 +134,8 @@ function question({ act, chosen, count: n }, onclose) {
       { class: "ask-text muted", id: "ask-text" },
       words ? t("many_matching", { filter: words }) : t("many_everybody"),
     ),
-    h(
-      "label",
-      { class: "field" },
-      t("field_reason"),
-      h("textarea", { name: reason.name, required: true, rows: 2, maxlength: 500 }),
-    ),
-    n >= TYPED_FROM && typing,
+    field(reasonField()),
+    n >= TYPED_FROM && field(typed),
     h(
       "div",
       { class: "actions" },
@@ -158,8 +151,16 @@ function question({ act, chosen, count: n }, onclose) {
     dialog.remove();
     onclose();
   };
-  const attributes = { "aria-labelledby": "ask-title", onclose: closed, class: "bulk" };
-  const dialog = h("dialog", attributes, form);
+  const dialog = h(
+    "dialog",
+    {
+      "aria-labelledby": "ask-title",
+      "aria-describedby": "ask-text",
+      onclose: closed,
+      class: "bulk",
+    },
+    form,
+  );
   return { dialog, form };
 }
 

@@ -88,9 +88,12 @@ function table(hours) {
   const head = ["hour", "ordered", ...SERIES, "refunded"].map((name) =>
     h("th", { scope: "col" }, t(`chart_${name}`)),
   );
-  const row = (hour) => ["hour", ...names].map((name) => h("td", {}, hour[name]));
-  const rows = hours.map((hour) => h("tr", {}, row(hour)));
-  const grid = h("table", {}, h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows));
+  const cells = (hour) => names.map((name) => h("td", {}, number(hour[name])));
+  const rows = hours.map((hour) =>
+    h("tr", {}, h("th", { scope: "row" }, clock.format(new Date(hour.hour))), cells(hour)),
+  );
+  const title = h("caption", {}, t("chart_title"));
+  const grid = h("table", {}, title, h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows));
   // A table takes no width but its own.
   return h("div", { class: "sr" }, grid);
 }

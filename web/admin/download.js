@@ -1,8 +1,9 @@
 // A table as a file.
 
-/** Saves rows as CSV for a spreadsheet: UTF-8 with its mark, every text quoted. */
-export function saveCsv(name, heads, lines) {
-  const text = [heads, ...lines].map((line) => line.map(cell).join(",")).join("\r\n");
+/** Saves these columns of rows for a spreadsheet: UTF-8 with its mark, every text quoted. */
+export function saveCsv(name, columns, rows) {
+  const lines = rows.map((row) => columns.map((column) => row[column]));
+  const text = [columns, ...lines].map((line) => line.map(cell).join(",")).join("\r\n");
   const href = URL.createObjectURL(new Blob([`\ufeff${text}\r\n`], { type: "text/csv" }));
   const link = document.createElement("a");
   Object.assign(link, { href, download: `${name}.csv` });

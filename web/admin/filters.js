@@ -3,7 +3,9 @@
 
 import { h } from "../elements.js";
 import { duration, toolName } from "../format.js";
+import { supabase } from "../project.js";
 import { t } from "../words.js";
+import { UUID } from "./names.js";
 import { address, go } from "./router.js";
 import { inWords } from "./words.js";
 
@@ -22,7 +24,8 @@ const ERRORS = [
 /** Ages in minutes; a negative one means younger than that. */
 const AGES = [-15, -60, -1440, -10_080, 2, 10, 60, 1440];
 const NAMES = ["status", "tool", "provider", "error", "age", "user"];
-const UUID = "\\s*[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\\s*";
+/** An id as a person pastes it. */
+const PASTED = `\\s*${UUID.replaceAll("a-f", "a-fA-F")}\\s*`;
 
 /** The filters that an address names. */
 export function chosenIn(parameters) {
@@ -30,8 +33,11 @@ export function chosenIn(parameters) {
   return Object.fromEntries(named);
 }
 
-/** Narrows a query of `jobs`. */
-export function narrowed(jobs, chosen, tools) {
+/** Makes the query of the jobs that match: `matching(chosen, columns, options)`. */
+export const createMatching = (tools) => (chosen, columns, options) =>
+  narrowed(supabase.from("jobs").select(columns, options), chosen, tools);
+
+function narrowed(jobs, chosen, tools) {
   const { status, tool, provider, error, age, user } = chosen;
   if (status === "live") jobs = jobs.in("status", LIVE);
   else if (status === "stuck")
@@ -93,17 +99,20 @@ export function filterForm({ chosen, place, tools, extra = {} }) {
     const values = Object.fromEntries(new FormData(event.target));
     go(address(place, { ...values, user: values.user.trim(), ...extra }));
   };
-  const selects = Object.entries(options).map(([name, list]) => select(name, list, chosen[name]));
+  const selects = Object.entries(options).map(([name, list]) =>
+    select(name, list, { value: chosen[name] }),
+  );
   return h("form", { class: "filters", onsubmit }, selects, userField(chosen.user));
 }
 
-function select(name, options, value = "") {
+/** A choice that sends its form at once, with one for everything. */
+export function select(name, options, { value = "", label = t(`filter_${name}`) }) {
   const onchange = (event) => event.target.form.requestSubmit();
   const choices = [["", t("all")], ...options].map(([own, text]) =>
     h("option", { value: own, selected: own === value }, text),
   );
   const list = h("select", { name, onchange }, choices);
-  return h("label", { class: "field" }, h("span", {}, t(`filter_${name}`)), list);
+  return h("label", { class: "field" }, h("span", {}, label), list);
 }
 
 function userField(value = "") {
@@ -112,7 +121,7 @@ function userField(value = "") {
     type: "search",
     value,
     placeholder: "00000000-0000-…",
-    pattern: UUID,
+    pattern: PASTED,
     spellcheck: "false",
     autocomplete: "off",
   });

@@ -1,11 +1,13 @@
 // How the system is, at a glance. Each tile leads to what it counts.
 
 import { h, link, problem } from "../elements.js";
-import { duration, number, unread } from "../format.js";
+import { duration, number, toolName, unread } from "../format.js";
 import { functionsUrl, supabase } from "../project.js";
 import { t } from "../words.js";
 import { address } from "./router.js";
+import { limitOf, slotsBar } from "./slots.js";
 import { part } from "./view.js";
+import { inWords } from "./words.js";
 
 /** A wait that deserves a look, in seconds. */
 const LONG_WAIT = 600;
@@ -109,11 +111,7 @@ function slotsTile(providers) {
 }
 
 function meter(load) {
-  const { provider, running, max_concurrent: allowed, learned_limit: learned } = load;
-  const { waiting, enabled } = load;
-  const limit = learned ?? allowed;
-  const fill = h("div", { class: running >= limit ? "bar-fill full" : "bar-fill" });
-  fill.style.width = `${limit ? Math.min(100, (running / limit) * 100) : 0}%`;
+  const { provider, running, waiting, enabled } = load;
   const queue = waiting > 0 && h("small", {}, ` +${number(waiting)}`);
   const off = !enabled && h("em", {}, t("switched_off"));
   const to = address("/jobs", { provider, status: "live" });
@@ -121,8 +119,8 @@ function meter(load) {
     "li",
     { class: !enabled && "off", "data-key": provider, "data-provider": provider },
     h("span", {}, link(to, provider), off, learnedLimit(load), circuit(load)),
-    h("div", { class: "bar", "aria-hidden": "true" }, fill),
-    h("span", { class: "num" }, `${running}/${limit}`, queue),
+    slotsBar(load),
+    h("span", { class: "num" }, `${number(running)}/${number(limitOf(load))}`, queue),
   );
 }
 
@@ -133,6 +131,8 @@ function learnedLimit({ learned_limit: learned, max_concurrent: allowed }) {
 
 /** The provider's or some of its tools' orders wait after refusals. */
 function circuit({ circuit_open_until: open, circuit_reason: reason, circuits_of_tools: tools }) {
-  const title = [open && reason, ...tools].filter(Boolean).join(", ");
+  const title = [open && reason && inWords("refuses", reason), ...tools.map(toolName)]
+    .filter(Boolean)
+    .join(", ");
   return (open || tools.length > 0) && h("em", { title }, t("circuit_open"));
 }

@@ -8,7 +8,7 @@ import { t } from "../words.js";
 import { createActs, isLive } from "./acts.js";
 import { ledgerTable } from "./ledger.js";
 import { results, values } from "./media.js";
-import { copyable, gap, jobLink, moment } from "./names.js";
+import { copyable, gap, jobLink, moment, short } from "./names.js";
 import { address } from "./router.js";
 import { emailOf } from "./users.js";
 import { createView, drawn, facts, part, row, rows, section, table } from "./view.js";
@@ -63,7 +63,7 @@ export function createJob({ tools, refresh }, id) {
     ];
   }
 
-  const title = () => `${t("job")} ${id.slice(0, 8)}`;
+  const title = () => `${t("job")} ${short(id)}`;
   const view = createView({ title, read, draw, kind: "job-page" });
   return view;
 }

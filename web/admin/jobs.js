@@ -1,14 +1,14 @@
 // The jobs that match the filters, a page at a time. A refresh changes what the rows say, but moves
 // no row under a pointer, a focus or a selection: new jobs wait behind a button.
 
-import { badge, button, h, link, toast } from "../elements.js";
-import { duration, number, time, toolName, unread } from "../format.js";
+import { badge, button, h, link, time, toast } from "../elements.js";
+import { duration, number, toolName, unread } from "../format.js";
 import { supabase } from "../project.js";
 import { t } from "../words.js";
 import { createActs, isLive } from "./acts.js";
 import { changeMatching } from "./bulk.js";
 import { saveCsv } from "./download.js";
-import { chosenIn, filterForm, filterInWords, narrowed } from "./filters.js";
+import { chosenIn, createMatching, filterForm, filterInWords } from "./filters.js";
 import { jobLink, userLink } from "./names.js";
 import { address, query } from "./router.js";
 import { part, row, rows, table } from "./view.js";
@@ -27,8 +27,7 @@ export function createJobs({ tools, place, refresh }) {
   const acts = createActs({ tools, refresh });
   let last = null;
 
-  const matching = (chosen, columns, options) =>
-    narrowed(supabase.from("jobs").select(columns, options), chosen, tools);
+  const matching = createMatching(tools);
   const inOrder = (jobs, order) =>
     jobs.order("created_at", { ascending: order === "oldest" }).order("id");
 
@@ -73,16 +72,11 @@ export function createJobs({ tools, place, refresh }) {
       all.push(...data);
       if (data.length < READ_AT_ONCE) break;
     }
-    const heads = COLUMNS.split(", ");
-    saveCsv(
-      "jobs",
-      heads,
-      all.map((job) => heads.map((name) => job[name])),
-    );
+    saveCsv("jobs", COLUMNS.split(", "), all);
   }
 
   const bulk = async (act) => {
-    if (await changeMatching({ act, chosen: last.chosen, tools, matching })) await refresh();
+    if (await changeMatching({ act, chosen: last.chosen, matching })) await refresh();
   };
 
   function draw({ chosen, order, page, jobs, more, total, fresh }) {
@@ -165,11 +159,10 @@ export const headings = () => [
 ];
 
 export function jobRow(heads, job, acts) {
-  const { iso, exact, short } = time(job.created_at);
   return row(
     heads,
     [
-      h("time", { datetime: iso, title: exact }, short),
+      time(job.created_at),
       [link(address(`/jobs/${job.id}`), toolName(job.tool)), " ", jobLink(job.id)],
       [badge(job.status), why(job)],
       userLink(job.user_id),

@@ -1,17 +1,19 @@
 // What admins did: who, when, what, from, to, why. Nobody can change it.
 
-import { button, h, link } from "../elements.js";
-import { number, time } from "../format.js";
+import { button, h, link, time } from "../elements.js";
+import { number } from "../format.js";
 import { supabase } from "../project.js";
 import { t } from "../words.js";
 import { saveCsv } from "./download.js";
-import { short, userLink } from "./names.js";
+import { select } from "./filters.js";
+import { interval, short, userLink, UUID } from "./names.js";
 import { address, go, query } from "./router.js";
 import { createView, row, rows, table } from "./view.js";
 import { inWords } from "./words.js";
 
 const PAGE = 50;
 const FILE_MAX = 1000;
+const INTERVALS = ["run_timeout", "queue_ttl"];
 
 /** Makes the page of the log. */
 export function createLog() {
@@ -33,12 +35,7 @@ export function createLog() {
 
   async function save() {
     const all = await rows(entries(query()).limit(FILE_MAX));
-    const heads = ["id", "at", "actor", "act", "subject", "from", "to", "reason"];
-    saveCsv(
-      "log",
-      heads,
-      all.map((entry) => heads.map((name) => entry[name])),
-    );
+    saveCsv("log", ["id", "at", "actor", "act", "subject", "from", "to", "reason"], all);
   }
 
   function draw({ chosen, page, more, before }) {
@@ -71,11 +68,7 @@ function form({ act = "", subject = "" }) {
     event.preventDefault();
     go(address("/log", Object.fromEntries(new FormData(event.target))));
   };
-  const onchange = (event) => event.target.form.requestSubmit();
-  const choices = [["", t("all")], ...ACTS.map((name) => [name, t(`act_${name}`)])];
-  const list = choices.map(([value, text]) =>
-    h("option", { value, selected: value === act }, text),
-  );
+  const acts = ACTS.map((name) => [name, t(`act_${name}`)]);
   const input = h("input", {
     name: "subject",
     type: "search",
@@ -85,7 +78,7 @@ function form({ act = "", subject = "" }) {
   return h(
     "form",
     { class: "filters", onsubmit },
-    h("label", { class: "field" }, t("act"), h("select", { name: "act", onchange }, list)),
+    select("act", acts, { value: act, label: t("act") }),
     h("label", { class: "field grow" }, t("subject"), input),
   );
 }
@@ -113,12 +106,11 @@ export function logTable(page) {
     { text: t("change") },
     { text: t("entry_reason") },
   ];
-  const line = ({ id, at, actor, act, subject, from, to, reason }) => {
-    const { iso, exact, short: text } = time(at);
-    return row(
+  const line = ({ id, at, actor, act, subject, from, to, reason }) =>
+    row(
       heads,
       [
-        h("time", { datetime: iso, title: exact }, text),
+        time(at),
         actor ? userLink(actor) : t("actor_sql"),
         inWords("act", act),
         subjectLink(subject, act),
@@ -127,15 +119,14 @@ export function logTable(page) {
       ],
       { "data-key": id, "data-act": act },
     );
-  };
   return table(t("tab_log"), heads, h("tbody", {}, page.map(line)));
 }
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f-]{27}$/;
+const ID = new RegExp(`^${UUID}$`);
 
 function subjectLink(subject, act) {
   if (!subject) return "–";
-  if (!UUID.test(subject)) return t.maybe(`tool_${subject}`) ?? subject;
+  if (!ID.test(subject)) return t.maybe(`tool_${subject}`) ?? subject;
   const place = /^job/.test(act) ? "jobs" : "users";
   return link(address(`/${place}/${subject}`), short(subject), {
     class: "link code",
@@ -150,7 +141,7 @@ function changes(from, to) {
     // Which jobs were meant is told by those that were done.
     .filter((name) => name !== "ids" && JSON.stringify(from?.[name]) !== JSON.stringify(to?.[name]))
     .map((name) => {
-      const [old, now] = [shown(from?.[name]), shown(to?.[name])];
+      const [old, now] = [from, to].map((side) => shown(name, side?.[name]));
       const field = inWords("set", name);
       const both = from && name in from && to && name in to;
       const one = name in (to ?? {}) ? h("b", {}, now) : h(to ? "b" : "s", {}, old);
@@ -160,12 +151,13 @@ function changes(from, to) {
   return told.length ? h("ul", { class: "changes" }, told) : "–";
 }
 
-function shown(value) {
+function shown(name, value) {
   if (value === undefined || value === null) return "–";
+  if (INTERVALS.includes(name)) return interval(value);
   if (typeof value === "number") return number(value);
   if (typeof value === "boolean") return t(value ? "is_on" : "is_off");
   if (Array.isArray(value)) return number(value.length);
   if (typeof value === "object") return JSON.stringify(value);
-  const kinds = ["tool", "status", "per", "code"];
+  const kinds = ["tool", "status", "per", "refuses", "code", "error"];
   return kinds.map((kind) => t.maybe(`${kind}_${value}`.toLowerCase())).find(Boolean) ?? value;
 }

@@ -145,10 +145,5 @@ function debtTable(debts) {
 }
 
 function save(entries) {
-  const heads = ["day", "kind", "tool", "entries", "credits"];
-  saveCsv(
-    "money",
-    heads,
-    entries.map((entry) => heads.map((name) => entry[name])),
-  );
+  saveCsv("money", ["day", "kind", "tool", "entries", "credits"], entries);
 }

@@ -13,6 +13,9 @@ const exact = new Intl.DateTimeFormat(language, {
 });
 const day = new Intl.DateTimeFormat(language, { dateStyle: "medium" });
 
+/** What every id looks like, for a regular expression. */
+export const UUID = "[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}";
+
 export const short = (id) => id.slice(0, 8);
 
 export const userLink = (id) =>
@@ -43,11 +46,24 @@ export function moment(text) {
   return h("time", { datetime: at.toISOString(), title: day.format(at) }, exact.format(at));
 }
 
+/** The same to the second, in a sentence. */
+export const clock = (text) => exact.format(new Date(text)).slice(0, 8);
+
 /** Milliseconds between two moments: 12 ms, 1.234 s, 75 s. */
 export function gap(from, to) {
   const ms = Date.parse(to) - Date.parse(from);
   if (Number.isNaN(ms)) return "–";
   const [value, unit] = ms < 10_000 ? [ms, "millisecond"] : [ms / 1000, "second"];
+  return measured(value, unit);
+}
+
+/** An interval of the database, not rounded as a duration is: 90 s, 10 min. */
+export function interval(text) {
+  const seconds = secondsOf(text);
+  return seconds % 60 === 0 ? measured(seconds / 60, "minute") : measured(seconds, "second");
+}
+
+function measured(value, unit) {
   const format = { style: "unit", unit, unitDisplay: "short", maximumFractionDigits: 1 };
   return new Intl.NumberFormat(language, format).format(value);
 }

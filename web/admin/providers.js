@@ -4,9 +4,10 @@ import { button, h, link, problem, time } from "../elements.js";
 import { duration, number, time as timeText, toolName, unread } from "../format.js";
 import { supabase } from "../project.js";
 import { t } from "../words.js";
-import { jobLink, moment, share } from "./names.js";
+import { clock, jobLink, share } from "./names.js";
 import { address } from "./router.js";
 import { changed, numberField, switchTo } from "./settings.js";
+import { limitOf, slotsBar } from "./slots.js";
 import { createView, facts, part, rows } from "./view.js";
 import { inWords } from "./words.js";
 
@@ -54,9 +55,7 @@ export function createProviders({ refresh }) {
 
   function card({ load, outcome, failures, alarms }) {
     const { provider, enabled, running, waiting, max_concurrent: allowed } = load;
-    const limit = load.learned_limit ?? allowed;
-    const fill = h("div", { class: running >= limit ? "bar-fill full" : "bar-fill" });
-    fill.style.width = `${limit ? Math.min(100, (running / limit) * 100) : 0}%`;
+    const limit = limitOf(load);
     return h(
       "section",
       { class: `panel card ${enabled ? "" : "off"}`, "data-key": provider, id: provider },
@@ -69,7 +68,7 @@ export function createProviders({ refresh }) {
       circuitOf(load),
       load.circuit_open_until && circuitButton(load),
       figures(outcome),
-      h("div", { class: "bar", "aria-hidden": "true" }, fill),
+      slotsBar(load),
       facts([
         [t("slots"), `${number(running)} / ${number(limit)}`],
         [t("slots_allowed"), limit === allowed ? null : number(allowed)],
@@ -158,8 +157,8 @@ function circuitOf({
 }) {
   const lines = of.map((tool) => t("wait_circuit_app", { provider, tool: toolName(tool) }));
   if (until) {
-    const at = moment(until).textContent.slice(0, 8);
-    lines.unshift(t(`wait_circuit_${reason === "place" ? "place" : "account"}`, { provider, at }));
+    const key = `wait_circuit_${reason === "place" ? "place" : "account"}`;
+    lines.unshift(t(key, { provider, at: clock(until) }));
   }
   return lines.map((line) => h("p", { class: "warning" }, line));
 }

@@ -19,9 +19,12 @@ export function switchTo(enabled, { list, what, name, refresh }) {
   });
 }
 
-/** Changes numbers of a row: `fields` as for `act`, `change(values)` the fields of the function. */
+/**
+ * Asks for the values of a row and has the function change them. `fields` are those of `act`;
+ * `change(values)` gives what is sent, and nothing is sent where it is empty.
+ */
 export async function changed(given) {
-  const { title, text, fields = [], action = t("save"), danger, list, what, change } = given;
+  const { title, text, fields = [], action = t("save"), danger, list, what } = given;
   await act({
     title,
     text,
@@ -29,17 +32,23 @@ export async function changed(given) {
     action,
     danger,
     run: async (values) => {
+      let change;
       try {
-        const asked = { ...what, ...change(values), reason: values.reason.trim() };
-        return await call(`admin-settings/${list}`, asked);
-      } catch ({ message }) {
-        return { ok: false, answer: { code: "bad_request", message } };
+        change = given.change(values);
+      } catch {
+        // The options of a rule are the one text that is parsed.
+        return refused("bad_json");
       }
+      if (Object.keys(change).length === 0) return refused("nothing_changed");
+      const asked = { ...what, ...change, reason: values.reason.trim() };
+      return call(`admin-settings/${list}`, asked);
     },
     done: () => t("saved"),
   });
   await given.refresh();
 }
+
+const refused = (code) => ({ ok: false, answer: { code } });
 
 /** A whole number in a dialog, with what it is now. */
 export const numberField = (name, value, limits = {}) => ({

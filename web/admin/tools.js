@@ -1,15 +1,17 @@
 // The tools: on sale or not, their prices by option, their limits, how their steps end.
 
 import { button, h, problem } from "../elements.js";
-import { duration, number, toolName, unread } from "../format.js";
+import { number, toolName, unread } from "../format.js";
 import { supabase } from "../project.js";
 import { t } from "../words.js";
-import { secondsOf } from "./names.js";
+import { interval, secondsOf } from "./names.js";
 import { figures } from "./providers.js";
 import { changed, numberField, switchTo } from "./settings.js";
 import { createView, facts, part, row, rows, table } from "./view.js";
 
 const CREDITS_MAX = 1_000_000_000;
+const ATTEMPTS_MAX = 100;
+const MINUTES_MAX = 7 * 24 * 60;
 const MINUTE = 60;
 const COLUMNS =
   "tool, provider, credit_cost, priced_per, run_timeout, queue_ttl, attempt_max, enabled";
@@ -68,8 +70,8 @@ export function createTools({ refresh }) {
       priceTable(own, rules),
       facts([
         [t("filter_provider"), provider],
-        [t("run_timeout"), duration(secondsOf(own.run_timeout))],
-        [t("queue_ttl"), duration(secondsOf(own.queue_ttl))],
+        [t("run_timeout"), interval(own.run_timeout)],
+        [t("queue_ttl"), interval(own.queue_ttl)],
         [t("attempt_max"), number(own.attempt_max)],
         [t("cost"), own.cost == null ? t("cost_unknown") : number(own.cost)],
       ]),
@@ -165,27 +167,35 @@ export function createTools({ refresh }) {
   }
 
   function limitsButton(own) {
-    const { tool } = own;
-    const minutes = (interval) => Math.round(secondsOf(interval) / MINUTE);
-    const most = { min: 1, max: 1440 };
+    const { tool, attempt_max: attempts, cost } = own;
+    const minutes = (text) => Math.round(secondsOf(text) / MINUTE);
+    const [running, waiting] = [minutes(own.run_timeout), minutes(own.queue_ttl)];
+    // What is less than half a minute is shown as none.
+    const minutesField = (name, value) =>
+      numberField(name, value, { min: Math.min(1, value), max: MINUTES_MAX });
     const ask = () =>
       changed({
         title: t("limits_title", { name: toolName(tool) }),
         text: t("limits_text"),
         fields: [
-          numberField("run_minutes", minutes(own.run_timeout), most),
-          numberField("queue_minutes", minutes(own.queue_ttl), most),
-          numberField("attempts", own.attempt_max, { min: 1, max: 10 }),
-          { name: "cost", type: "number", min: 0, max: CREDITS_MAX, step: "any", value: own.cost },
+          minutesField("run_minutes", running),
+          minutesField("queue_minutes", waiting),
+          numberField("attempts", attempts, { min: 1, max: ATTEMPTS_MAX }),
+          { name: "cost", type: "number", min: 0, max: CREDITS_MAX, step: "any", value: cost },
         ],
         list: "tools",
         what: { tool },
-        change: (values) => ({
-          runTimeoutSeconds: Number(values.run_minutes) * MINUTE,
-          queueTtlSeconds: Number(values.queue_minutes) * MINUTE,
-          attemptMax: Number(values.attempts),
-          ...(values.cost && { providerCost: Number(values.cost) }),
-        }),
+        // Only what differs: a limit of 90 seconds is not made one of two whole minutes.
+        change: (values) => {
+          const chosen = (name, before) => values[name] !== "" && Number(values[name]) !== before;
+          const [run, queue] = [Number(values.run_minutes), Number(values.queue_minutes)];
+          return {
+            ...(chosen("run_minutes", running) && { runTimeoutSeconds: run * MINUTE }),
+            ...(chosen("queue_minutes", waiting) && { queueTtlSeconds: queue * MINUTE }),
+            ...(chosen("attempts", attempts) && { attemptMax: Number(values.attempts) }),
+            ...(chosen("cost", cost) && { providerCost: Number(values.cost) }),
+          };
+        },
         refresh,
       });
     return button(t("change_limits"), ask, "quiet small", {

@@ -7,11 +7,11 @@ import { t } from "../words.js";
 import { createActs } from "./acts.js";
 import { act, call, reasonField } from "./ask.js";
 import { changeMatching } from "./bulk.js";
-import { narrowed } from "./filters.js";
+import { createMatching } from "./filters.js";
 import { headings, jobRow, jobsOf } from "./jobs.js";
 import { ledgerTable, purchaseTable } from "./ledger.js";
 import { logTable } from "./log.js";
-import { copyable } from "./names.js";
+import { copyable, short } from "./names.js";
 import { address, go } from "./router.js";
 import { find } from "./users.js";
 import { createView, drawn, facts, part, section, table } from "./view.js";
@@ -101,11 +101,7 @@ export function createUser({ tools, refresh }, id) {
     return h(
       "header",
       { class: "page-head" },
-      h(
-        "div",
-        {},
-        h("h1", { tabindex: -1 }, found?.email ?? t("user_named", { id: id.slice(0, 8) })),
-      ),
+      h("div", {}, h("h1", { tabindex: -1 }, found?.email ?? t("user_named", { id: short(id) }))),
       h(
         "div",
         { class: "acts" },
@@ -144,8 +140,7 @@ export function createUser({ tools, refresh }, id) {
   }
 
   async function cancelLive() {
-    const matching = (chosen, columns, options) =>
-      narrowed(supabase.from("jobs").select(columns, options), chosen, tools);
+    const matching = createMatching(tools);
     await changeMatching({ act: "cancel", chosen: { user: id }, matching });
     await refresh();
   }
@@ -167,5 +162,5 @@ export function createUser({ tools, refresh }, id) {
     else await refresh();
   }
 
-  return createView({ title: () => `${t("filter_user")} ${id.slice(0, 8)}`, read, draw });
+  return createView({ title: () => `${t("filter_user")} ${short(id)}`, read, draw });
 }

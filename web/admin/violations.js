@@ -1,13 +1,13 @@
-// What does not add up: each offence with the job or the user that it is about.
+// The violations of the invariants, each with the job or the user that it is about.
 
 import { h } from "../elements.js";
 import { supabase } from "../project.js";
 import { t } from "../words.js";
-import { jobLink, userLink } from "./names.js";
+import { jobLink, userLink, UUID } from "./names.js";
 import { createView, row, rows, table } from "./view.js";
 
 const MOST = 200;
-const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/;
+const ID = new RegExp(UUID);
 
 /** Makes the page of the broken rules. */
 export function createViolations() {
@@ -16,9 +16,15 @@ export function createViolations() {
   function draw(found) {
     const heads = [{ text: t("rule") }, { text: t("subject") }, { text: t("what_is") }];
     const line = ({ invariant, subject, detail }) =>
-      row(heads, [h("code", {}, invariant), subjectLink(invariant, subject), detail], {
-        "data-key": `${invariant} ${subject}`,
-      });
+      row(
+        heads,
+        [
+          h("code", {}, invariant),
+          subjectLink(invariant, subject),
+          h("span", { lang: "en" }, detail),
+        ],
+        { "data-key": `${invariant} ${subject}` },
+      );
     return [
       h("h1", { tabindex: -1 }, t("invariants")),
       h(
@@ -36,7 +42,7 @@ export function createViolations() {
 }
 
 function subjectLink(invariant, subject) {
-  const id = UUID.exec(subject)?.[0];
+  const id = ID.exec(subject)?.[0];
   if (!id) return subject;
   return /balance|account|user/.test(`${invariant} ${subject}`) ? userLink(id) : jobLink(id, id);
 }

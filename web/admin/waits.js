@@ -2,10 +2,10 @@
 
 import { duration, toolName } from "../format.js";
 import { t } from "../words.js";
-import { moment } from "./names.js";
+import { clock } from "./names.js";
+import { limitOf } from "./slots.js";
 import { inWords } from "./words.js";
 
-const clock = (text) => moment(text).textContent.slice(0, 8);
 const since = (text) => duration((Date.now() - Date.parse(text)) / 1000);
 
 /** `load` is the provider's row of `provider_load`, `place` the job's of `queue_positions`. */
@@ -62,10 +62,9 @@ function reason({ job, step, provider, load }) {
     const why = step.error_code ? inWords("code", step.error_code) : "";
     return t("wait_retry", { n: step.attempts + 1, at, why });
   }
-  const limit = load && (load.learned_limit ?? load.max_concurrent);
-  if (load && load.running >= limit) {
+  if (load && load.running >= limitOf(load)) {
     const key = load.learned_limit === null ? "wait_slots" : "wait_slots_learned";
-    return t(key, { provider, n: limit, limit });
+    return t(key, { provider, n: limitOf(load), limit: limitOf(load) });
   }
   return t("wait_turn", { provider });
 }
