@@ -548,7 +548,8 @@ alter table unstuck_private.unhealed add constraint unhealed_pkey PRIMARY KEY (j
 alter table unstuck_private.unprojected add constraint unprojected_project TRIGGER DEFERRABLE INITIALLY DEFERRED;
 
 -- indexes
-CREATE INDEX admin_log_by_subject ON unstuck.admin_log USING btree (subject);
+CREATE INDEX admin_log_by_act ON unstuck.admin_log USING btree (act, id DESC);
+CREATE INDEX admin_log_by_subject ON unstuck.admin_log USING btree (subject, id DESC);
 CREATE INDEX admin_log_by_time ON unstuck.admin_log USING btree (at DESC);
 CREATE INDEX cancelled_requests_by_time ON unstuck.cancelled_requests USING btree (at);
 CREATE INDEX credit_debts_by_purchase ON unstuck.credit_debts USING btree (purchase_id);

@@ -48,6 +48,14 @@ insert into unstuck.retention (kind, keep)
 values ('messages', '30 days')
 on conflict do nothing;
 
+drop index unstuck.admin_log_by_subject;
+
+create index admin_log_by_subject on unstuck.admin_log (subject, id desc);
+
+create index admin_log_by_act on unstuck.admin_log (act, id desc);
+
+--: source admin/admin_log.sql d95d07e0a150 by hand
+
 --: source alert/messages_owed.sql 7deb48adb6ae by hand
 
 --: source alert/ends_due_v1.sql e31b2832c060
@@ -869,7 +877,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   10,
   'orders_by_service',
-  '067dfff2f8862dfe8887ab3e6dff2bb4e81a5934edb37d5398c9fec91777615d'
+  '95d3c7cc0f246b7a0e1e294e1017d7fa1323be2562d771c63336a0ace91872f4'
 );
 
 notify pgrst, 'reload schema';
