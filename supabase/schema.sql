@@ -4290,9 +4290,20 @@ begin
   ) then
     return;
   end if;
+  with watched as materialized (
+    select w.subject, w.code, w.is_bad, w.words
+    from unstuck_private.watched(p_now) w
+  ), unwatched as (
+    update unstuck_private.alert_states a
+    set is_bad = false,
+      words = 'Nobody watches this any more.',
+      since = p_now
+    where a.is_bad
+      and not exists (select from watched w where w.subject = a.subject)
+  )
   insert into unstuck_private.alert_states as a (subject, code, is_bad, words, since)
   select w.subject, w.code, w.is_bad, w.words, p_now
-  from unstuck_private.watched(p_now) w
+  from watched w
   on conflict (subject) do update
   set is_bad = excluded.is_bad,
     words = excluded.words,

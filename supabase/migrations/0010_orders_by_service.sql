@@ -58,6 +58,92 @@ create index admin_log_by_act on unstuck.admin_log (act, id desc);
 
 --: source alert/messages_owed.sql 7deb48adb6ae by hand
 
+--: source alert/alerts_owe.sql a8e8655581cd
+-- Compares what is watched with what the receiver was told, and owes a message for each difference.
+-- Bad is told at once. Good is told when it has lasted a minute, and what was told good turns bad
+-- five minutes later at the earliest: a subject that flaps is told twice at most. While it stays
+-- bad, it is told every p_repeat, if that is not null. What is watched no longer is good. p_due_at:
+-- when a message may leave. One transaction at a time works here; the others leave it to that one.
+create or replace function unstuck_private.alerts_owe(
+  p_to text,
+  p_now timestamptz,
+  p_due_at timestamptz,
+  p_repeat interval
+)
+returns void
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  if not pg_catalog.pg_try_advisory_xact_lock(
+    pg_catalog.hashtextextended('unstuck_private.alerts_owe', 0)
+  ) then
+    return;
+  end if;
+  with watched as materialized (
+    select w.subject, w.code, w.is_bad, w.words
+    from unstuck_private.watched(p_now) w
+  ), unwatched as (
+    update unstuck_private.alert_states a
+    set is_bad = false,
+      words = 'Nobody watches this any more.',
+      since = p_now
+    where a.is_bad
+      and not exists (select from watched w where w.subject = a.subject)
+  )
+  insert into unstuck_private.alert_states as a (subject, code, is_bad, words, since)
+  select w.subject, w.code, w.is_bad, w.words, p_now
+  from watched w
+  on conflict (subject) do update
+  set is_bad = excluded.is_bad,
+    words = excluded.words,
+    since = case when a.is_bad = excluded.is_bad then a.since else excluded.since end
+  where (a.is_bad, a.words) is distinct from (excluded.is_bad, excluded.words);
+
+  with told as (
+    select a.subject,
+      case
+        when not a.is_bad then 'good'
+        when a.told_bad_at is null then 'bad'
+        else 'still_bad'
+      end as state
+    from unstuck_private.alert_states a
+    where case
+      when not a.is_bad then
+        a.told_bad_at is not null and a.since <= p_now - interval '1 minute'
+      when a.told_bad_at is null then
+        coalesce(a.told_at <= p_now - interval '5 minutes', true)
+      else a.told_at <= p_now - p_repeat
+    end
+  ), marked as (
+    update unstuck_private.alert_states a
+    set told_at = p_now,
+      told_bad_at = case t.state
+        when 'good' then null
+        when 'bad' then p_now
+        else a.told_bad_at
+      end
+    from told t
+    where a.subject = t.subject
+    returning a.subject, a.code, a.words, a.since, t.state
+  )
+  insert into unstuck.messages_owed (kind, "to", body, due_at)
+  select 'alert', p_to,
+    jsonb_build_object(
+      'state', m.state,
+      'subject', m.subject,
+      'code', m.code,
+      'message', m.words,
+      'since', m.since,
+      'at', p_now
+    ),
+    p_due_at
+  from marked m;
+end $$;
+
+revoke all on function unstuck_private.alerts_owe from public, anon, authenticated, service_role;
+
 --: source alert/ends_due_v1.sql e31b2832c060
 create or replace function unstuck.ends_due_v1(p_limit int default 16)
 returns table (id uuid, body jsonb)
@@ -877,7 +963,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   10,
   'orders_by_service',
-  '95d3c7cc0f246b7a0e1e294e1017d7fa1323be2562d771c63336a0ace91872f4'
+  '2ac156bec840fe4ef01e9cca16111cbf19472edb27586b9edc8052dad88e86ab'
 );
 
 notify pgrst, 'reload schema';
