@@ -56,6 +56,8 @@ create index admin_log_by_act on unstuck.admin_log (act, id desc);
 
 --: source admin/admin_log.sql d95d07e0a150 by hand
 
+--: source alert/healer_marks.sql 33df08dba467 by hand
+
 --: source alert/messages_owed.sql 7deb48adb6ae by hand
 
 --: source admin/jobs_requeue_many_v1.sql 45f58dc35093
@@ -903,7 +905,7 @@ $$;
 revoke all on function unstuck_private.public_status
 from public, anon, authenticated, service_role;
 
---: source metric/gauges.sql cad05435e11a
+--: source metric/gauges.sql f40ee473413d
 -- What is so now: slots, queues, circuits, the age of healers, webhooks and of the counters.
 create or replace function unstuck_private.gauges(p_now timestamptz)
 returns table (name text, labels jsonb, value double precision)
@@ -948,6 +950,7 @@ $$
     extract(epoch from p_now - m.seen_at)
   from unstuck_private.healer_marks m
   where m.seen_at is not null
+    and m.healer <> 'receiver'
   union all
   select g.name, '{}', g.value
   from unstuck_private.sweep_newest() s
@@ -1053,7 +1056,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   10,
   'orders_by_service',
-  'bd12fb2fee1e752cf7dfa524dff2c2b488776709300bae836dd2e24dde8bf28e'
+  'b8bd779c66678e455f212e6d7356de1c02162ac1a6e5fbc8b43fa9ef0c444ccd'
 );
 
 notify pgrst, 'reload schema';

@@ -127,6 +127,17 @@ async fn each_figure_is_that_of_the_database() {
 }
 
 #[tokio::test]
+async fn healers_have_an_age_and_the_receiver_of_ends_is_none() {
+    let db = Database::fresh().await;
+    db.exec("select cleanup_all_stale_ai_jobs()").await;
+    db.call("ends_due_v1", json!({})).await;
+    let found = samples(&db).await;
+    let aged: Vec<&String> =
+        found.keys().filter(|name| name.starts_with("unstuck_healer_age_seconds")).collect();
+    assert_eq!(aged, [r#"unstuck_healer_age_seconds{"healer":"sql"}"#]);
+}
+
+#[tokio::test]
 async fn each_attempt_costs_what_the_tool_said_and_only_admins_see_it() {
     let db = Database::fresh().await;
     db.exec("update tools set provider_cost = 12.5 where tool = 'replicate-async-start'").await;
