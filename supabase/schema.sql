@@ -2075,7 +2075,7 @@ begin
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.job_cancel_v2(p_user_id uuid, p_job_id uuid)
- RETURNS TABLE(status text, refunded_credits bigint, provider text)
+ RETURNS jsonb
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
@@ -2083,6 +2083,7 @@ CREATE OR REPLACE FUNCTION unstuck.job_cancel_v2(p_user_id uuid, p_job_id uuid)
 AS $function$
 declare
   v_table text;
+  v_job unstuck.jobs;
 begin
   perform unstuck_private.refuse_other_deployment();
   select t.table_name
@@ -2094,9 +2095,12 @@ begin
   if not found then
     perform unstuck_private.refuse(404, 'not_found');
   end if;
-  return query
-  select c.status, c.refunded_credits, c.provider
-  from unstuck.job_cancel_v1(p_user_id, v_table, p_job_id) c;
+  perform unstuck.job_cancel_v1(p_user_id, v_table, p_job_id);
+  select j.*
+  into v_job
+  from unstuck.jobs j
+  where j.id = p_job_id;
+  return unstuck_private.job_shown(v_job);
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.job_enqueue_v1(p_user_id uuid, p_job_id uuid, p_tool text, p_session_id text, p_input jsonb, p_request_hash text, p_steps jsonb)
@@ -13807,7 +13811,7 @@ comment on function unstuck.job_cancel_v2(uuid,uuid) is
 '
 Caller: the function `jobs`, for the verified user.
 
-Effect: that of job_cancel_v1, for a job of any tool.
+Effect: that of job_cancel_v1, for a job of any tool. Answers with the job as job_show_v1 does.
 
 Refuses: not_found, in_progress, already_final, as job_cancel_v1 does.
 

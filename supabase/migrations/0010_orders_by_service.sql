@@ -497,9 +497,8 @@ $$;
 revoke all on function unstuck_private.watched_receiver
 from public, anon, authenticated, service_role;
 
---: source cancel/job_cancel_v2.sql 9336e8142e57
-create or replace function unstuck.job_cancel_v2(p_user_id uuid, p_job_id uuid)
-returns table (status text, refunded_credits bigint, provider text)
+--: source cancel/job_cancel_v2.sql aa96096116d5
+create or replace function unstuck.job_cancel_v2(p_user_id uuid, p_job_id uuid) returns jsonb
 language plpgsql
 security definer
 set search_path = ''
@@ -508,6 +507,7 @@ as
 $$
 declare
   v_table text;
+  v_job unstuck.jobs;
 begin
   perform unstuck_private.refuse_other_deployment();
   select t.table_name
@@ -519,15 +519,18 @@ begin
   if not found then
     perform unstuck_private.refuse(404, 'not_found');
   end if;
-  return query
-  select c.status, c.refunded_credits, c.provider
-  from unstuck.job_cancel_v1(p_user_id, v_table, p_job_id) c;
+  perform unstuck.job_cancel_v1(p_user_id, v_table, p_job_id);
+  select j.*
+  into v_job
+  from unstuck.jobs j
+  where j.id = p_job_id;
+  return unstuck_private.job_shown(v_job);
 end $$;
 
 comment on function unstuck.job_cancel_v2 is $c$
 Caller: the function `jobs`, for the verified user.
 
-Effect: that of job_cancel_v1, for a job of any tool.
+Effect: that of job_cancel_v1, for a job of any tool. Answers with the job as job_show_v1 does.
 
 Refuses: not_found, in_progress, already_final, as job_cancel_v1 does.
 
@@ -1056,7 +1059,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   10,
   'orders_by_service',
-  'b8bd779c66678e455f212e6d7356de1c02162ac1a6e5fbc8b43fa9ef0c444ccd'
+  '48e5ec47e6f165e09d32832ef59656674987ebb417dd2880c2befae85d1b03c5'
 );
 
 notify pgrst, 'reload schema';
