@@ -5085,10 +5085,7 @@ begin
   end if;
   select j.completed_at
   into v_page
-  from unstuck.jobs j
-  where j.updated_at > v_from - interval '1 minute'
-    and j.completed_at > v_from
-    and j.completed_at <= v_to
+  from unstuck_private.jobs_ended(v_from, v_to) j
   order by j.completed_at
   offset 20000
   limit 1;
@@ -7198,7 +7195,6 @@ CREATE OR REPLACE FUNCTION unstuck_private.jobs_ended(p_from timestamp with time
  RETURNS SETOF unstuck.jobs
  LANGUAGE sql
  STABLE
- SET search_path TO ''
 AS $function$
   select *
   from unstuck.jobs j
@@ -13218,21 +13214,30 @@ CREATE OR REPLACE FUNCTION unstuck_private.watched(p_now timestamp with time zon
  STABLE
  SET search_path TO ''
 AS $function$
-  select 'stuck', 'stuck', s.stuck is distinct from 0,
+  select v.subject, v.subject, v.counted is distinct from 0,
     case
-      when s.stuck is null then 'Stuck jobs could not be counted.'
-      when s.stuck = 0 then 'No job is stuck.'
-      else format('%s jobs are past the deadline of every healer.', s.stuck)
+      when v.counted is null then v.unknown
+      when v.counted = 0 then v.good
+      else format(v.bad, v.counted)
     end
   from unstuck_private.sweep_newest() s
-  union all
-  select 'invariants', 'invariants', s.violations is distinct from 0,
-    case
-      when s.violations is null then 'The invariants could not be checked.'
-      when s.violations = 0 then 'All invariants hold.'
-      else format('%s invariants are violated.', s.violations)
-    end
-  from unstuck_private.sweep_newest() s
+  cross join lateral (
+    values
+      (
+        'stuck',
+        s.stuck,
+        'Stuck jobs could not be counted.',
+        'No job is stuck.',
+        '%s jobs are past the deadline of every healer.'
+      ),
+      (
+        'invariants',
+        s.violations,
+        'The invariants could not be checked.',
+        'All invariants hold.',
+        '%s invariants are violated.'
+      )
+  ) as v (subject, counted, unknown, good, bad)
   union all
   select 'settings', 'settings_disagree', count(*) > 0,
     case count(*)
@@ -13287,24 +13292,34 @@ CREATE OR REPLACE FUNCTION unstuck_private.watched_providers(p_now timestamp wit
  STABLE
  SET search_path TO ''
 AS $function$
-  select 'provider:' || f.provider || ':failures', 'provider_failing', f.is_bad,
-    format('%s: %s of %s steps failed within 15 minutes.', f.provider, f.failed, f.ended)
+  select 'provider:' || f.provider || v.subject, v.code, v.is_bad, v.words
   from unstuck_private.provider_failures(p_now) f
-  union all
-  select 'provider:' || f.provider || ':webhooks', 'webhook_overdue', f.is_webhook_overdue,
-    case
-      when f.is_webhook_overdue then format(
-        '%s: %s steps ended within 15 minutes, and no webhook came%s.',
-        f.provider,
-        f.ended,
+  cross join lateral (
+    values
+      (
+        ':failures',
+        'provider_failing',
+        f.is_bad,
+        format('%s: %s of %s steps failed within 15 minutes.', f.provider, f.failed, f.ended)
+      ),
+      (
+        ':webhooks',
+        'webhook_overdue',
+        f.is_webhook_overdue,
         case
-          when f.webhook_at is null then ''
-          else ' for ' || unstuck_private.minutes_text(
-            unstuck_private.minutes_between(f.webhook_at, p_now))
-        end)
-      else format('%s: no webhook is overdue.', f.provider)
-    end
-  from unstuck_private.provider_failures(p_now) f
+          when f.is_webhook_overdue then format(
+            '%s: %s steps ended within 15 minutes, and no webhook came%s.',
+            f.provider,
+            f.ended,
+            case
+              when f.webhook_at is null then ''
+              else ' for ' || unstuck_private.minutes_text(
+                unstuck_private.minutes_between(f.webhook_at, p_now))
+            end)
+          else format('%s: no webhook is overdue.', f.provider)
+        end
+      )
+  ) as v (subject, code, is_bad, words)
   union all
   select 'provider:' || p.provider || ':alarm', 'provider_alarm', a.code is not null,
     case
@@ -13336,11 +13351,15 @@ AS $function$
     end
   from (
     select count(*) as owed
-    from unstuck.messages_owed m
-    where m.kind = 'job_end'
-      and m.sent_at is null
-      and m.given_up_at is null
-      and m.created_at <= p_now - interval '1 hour'
+    from (
+      select
+      from unstuck.messages_owed m
+      where m.kind = 'job_end'
+        and m.sent_at is null
+        and m.given_up_at is null
+        and m.created_at <= p_now - interval '1 hour'
+      limit 1000
+    ) o
   ) w
   where unstuck_private.is_receiver_there()
   union all
@@ -13352,11 +13371,15 @@ AS $function$
     end
   from (
     select count(*) as lost
-    from unstuck.messages_owed m
-    where m.kind = 'job_end'
-      and m.sent_at is null
-      and m.given_up_at > p_now - interval '1 hour'
-      and m.created_at > p_now - interval '2 days'
+    from (
+      select
+      from unstuck.messages_owed m
+      where m.kind = 'job_end'
+        and m.sent_at is null
+        and m.given_up_at > p_now - interval '1 hour'
+        and m.created_at > p_now - interval '2 days'
+      limit 1000
+    ) o
   ) w
   where unstuck_private.is_receiver_there()
 $function$

@@ -408,7 +408,7 @@ $c$;
 revoke all on function unstuck.message_sent_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.message_sent_v1 to service_role;
 
---: source alert/watched.sql 3947f02c6f4f
+--: source alert/watched.sql 140119ea5fd3
 -- Everything that is watched, and how it is now, in words for an operator. It reads what sweeps
 -- have stored and scans nothing, so that health and alerts may ask as often as they like.
 create or replace function unstuck_private.watched(p_now timestamptz)
@@ -418,21 +418,30 @@ stable
 set search_path = ''
 as
 $$
-  select 'stuck', 'stuck', s.stuck is distinct from 0,
+  select v.subject, v.subject, v.counted is distinct from 0,
     case
-      when s.stuck is null then 'Stuck jobs could not be counted.'
-      when s.stuck = 0 then 'No job is stuck.'
-      else format('%s jobs are past the deadline of every healer.', s.stuck)
+      when v.counted is null then v.unknown
+      when v.counted = 0 then v.good
+      else format(v.bad, v.counted)
     end
   from unstuck_private.sweep_newest() s
-  union all
-  select 'invariants', 'invariants', s.violations is distinct from 0,
-    case
-      when s.violations is null then 'The invariants could not be checked.'
-      when s.violations = 0 then 'All invariants hold.'
-      else format('%s invariants are violated.', s.violations)
-    end
-  from unstuck_private.sweep_newest() s
+  cross join lateral (
+    values
+      (
+        'stuck',
+        s.stuck,
+        'Stuck jobs could not be counted.',
+        'No job is stuck.',
+        '%s jobs are past the deadline of every healer.'
+      ),
+      (
+        'invariants',
+        s.violations,
+        'The invariants could not be checked.',
+        'All invariants hold.',
+        '%s invariants are violated.'
+      )
+  ) as v (subject, counted, unknown, good, bad)
   union all
   select 'settings', 'settings_disagree', count(*) > 0,
     case count(*)
@@ -453,8 +462,66 @@ $$;
 
 revoke all on function unstuck_private.watched from public, anon, authenticated, service_role;
 
---: source alert/watched_receiver.sql da41ab1465f3
--- How the app's receiver of the ends of jobs is, while there is one.
+--: source alert/watched_providers.sql 892ffc24dcca
+-- How each provider is: its failures, its webhooks, its alarms.
+create or replace function unstuck_private.watched_providers(p_now timestamptz)
+returns table (subject text, code text, is_bad boolean, words text)
+language sql
+stable
+set search_path = ''
+as
+$$
+  select 'provider:' || f.provider || v.subject, v.code, v.is_bad, v.words
+  from unstuck_private.provider_failures(p_now) f
+  cross join lateral (
+    values
+      (
+        ':failures',
+        'provider_failing',
+        f.is_bad,
+        format('%s: %s of %s steps failed within 15 minutes.', f.provider, f.failed, f.ended)
+      ),
+      (
+        ':webhooks',
+        'webhook_overdue',
+        f.is_webhook_overdue,
+        case
+          when f.is_webhook_overdue then format(
+            '%s: %s steps ended within 15 minutes, and no webhook came%s.',
+            f.provider,
+            f.ended,
+            case
+              when f.webhook_at is null then ''
+              else ' for ' || unstuck_private.minutes_text(
+                unstuck_private.minutes_between(f.webhook_at, p_now))
+            end)
+          else format('%s: no webhook is overdue.', f.provider)
+        end
+      )
+  ) as v (subject, code, is_bad, words)
+  union all
+  select 'provider:' || p.provider || ':alarm', 'provider_alarm', a.code is not null,
+    case
+      when a.code is null then format('%s: nothing was refused that only you can mend.', p.provider)
+      else format('%s refused what only you can mend: %s', p.provider, a.code)
+    end
+  from unstuck.providers p
+  left join lateral (
+    select x.code
+    from unstuck.provider_alarms x
+    where x.provider = p.provider
+      and x.at > p_now - interval '75 minutes'
+      and x.last_at > p_now - interval '15 minutes'
+    order by x.last_at desc
+    limit 1
+  ) a on true
+$$;
+
+revoke all on function unstuck_private.watched_providers
+from public, anon, authenticated, service_role;
+
+--: source alert/watched_receiver.sql 8e136fe31415
+-- How the app's receiver of the ends of jobs is, while there is one. It counts to 1,000.
 create or replace function unstuck_private.watched_receiver(p_now timestamptz)
 returns table (subject text, code text, is_bad boolean, words text)
 language sql
@@ -469,11 +536,15 @@ $$
     end
   from (
     select count(*) as owed
-    from unstuck.messages_owed m
-    where m.kind = 'job_end'
-      and m.sent_at is null
-      and m.given_up_at is null
-      and m.created_at <= p_now - interval '1 hour'
+    from (
+      select
+      from unstuck.messages_owed m
+      where m.kind = 'job_end'
+        and m.sent_at is null
+        and m.given_up_at is null
+        and m.created_at <= p_now - interval '1 hour'
+      limit 1000
+    ) o
   ) w
   where unstuck_private.is_receiver_there()
   union all
@@ -485,11 +556,15 @@ $$
     end
   from (
     select count(*) as lost
-    from unstuck.messages_owed m
-    where m.kind = 'job_end'
-      and m.sent_at is null
-      and m.given_up_at > p_now - interval '1 hour'
-      and m.created_at > p_now - interval '2 days'
+    from (
+      select
+      from unstuck.messages_owed m
+      where m.kind = 'job_end'
+        and m.sent_at is null
+        and m.given_up_at > p_now - interval '1 hour'
+        and m.created_at > p_now - interval '2 days'
+      limit 1000
+    ) o
   ) w
   where unstuck_private.is_receiver_there()
 $$;
@@ -908,6 +983,68 @@ $$;
 revoke all on function unstuck_private.public_status
 from public, anon, authenticated, service_role;
 
+--: source metric/counters_fold.sql 6dd9a60427af
+-- Adds the jobs that ended since the last fold to `counters`, `costs_by_day` and `ended_by_minute`,
+-- each once: up to about 20,000 a call, and none that a transaction may still write. One
+-- transaction at a time works here. No transition of a job writes a counter.
+create or replace function unstuck_private.counters_fold(p_now timestamptz) returns void
+language plpgsql
+set search_path = ''
+set plan_cache_mode = 'force_custom_plan'
+as
+$$
+declare
+  v_from timestamptz;
+  v_to timestamptz := unstuck_private.settled_before(p_now);
+  v_page timestamptz;
+begin
+  select c.at
+  into v_from
+  from unstuck_private.counted_until c
+  for update skip locked;
+  if v_from is null or v_to <= v_from then
+    return;
+  end if;
+  select j.completed_at
+  into v_page
+  from unstuck_private.jobs_ended(v_from, v_to) j
+  order by j.completed_at
+  offset 20000
+  limit 1;
+  v_to := coalesce(v_page, v_to);
+  insert into unstuck_private.counters as c (name, labels, value)
+  select l.name, l.labels, sum(l.value)
+  from unstuck_private.lines_between(v_from, v_to) l
+  group by l.name, l.labels
+  on conflict (name, labels) do update
+  set value = c.value + excluded.value;
+  perform unstuck_private.costs_fold(v_from, v_to);
+  insert into unstuck_private.ended_by_minute as m (minute, provider, done, failed)
+  select date_trunc('minute', e.ended_at), e.provider,
+    count(*) filter (where e.class = 'completed'),
+    count(*) filter (where e.is_failure)
+  from unstuck_private.steps_ended(v_from, v_to) e
+  where e.ended_at is not null
+  group by 1, 2
+  on conflict (provider, minute) do update
+  set done = m.done + excluded.done,
+    failed = m.failed + excluded.failed;
+  delete from unstuck_private.ended_by_minute m
+  where m.minute < p_now - interval '1 hour';
+  perform unstuck_private.healer_mark('webhook:' || w.provider, w.at)
+  from (
+    select i.provider, max(i.received_at) as at
+    from unstuck.webhook_inbox i
+    where i.received_at > v_from - interval '1 minute'
+    group by i.provider
+  ) w;
+  update unstuck_private.counted_until c
+  set at = v_to;
+end $$;
+
+revoke all on function unstuck_private.counters_fold
+from public, anon, authenticated, service_role;
+
 --: source metric/gauges.sql f40ee473413d
 -- What is so now: slots, queues, circuits, the age of healers, webhooks and of the counters.
 create or replace function unstuck_private.gauges(p_now timestamptz)
@@ -980,6 +1117,25 @@ $$
 $$;
 
 revoke all on function unstuck_private.gauges from public, anon, authenticated, service_role;
+
+--: source metric/jobs_ended.sql 2765150cbe49
+-- The jobs that ended after p_from and up to p_to. A job is written when it ends, and hardly ever
+-- after that, so that the index by the last change finds them. It sets nothing, so that it becomes
+-- part of its caller's query: a page of a long backlog is not all of it.
+create or replace function unstuck_private.jobs_ended(p_from timestamptz, p_to timestamptz)
+returns setof unstuck.jobs
+language sql
+stable
+as
+$$
+  select *
+  from unstuck.jobs j
+  where j.updated_at > p_from - interval '1 minute'
+    and j.completed_at > p_from
+    and j.completed_at <= p_to
+$$;
+
+revoke all on function unstuck_private.jobs_ended from public, anon, authenticated, service_role;
 
 --: source retention/prune_messages.sql b0d2b0083372
 -- Deletes messages that were sent before p_before, and ends of jobs of before it that no receiver
@@ -1059,7 +1215,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   10,
   'orders_by_service',
-  '48e5ec47e6f165e09d32832ef59656674987ebb417dd2880c2befae85d1b03c5'
+  '18e14f7eec38e3f763ced63b4c39721fbe2895c7ad6289e194679933f5d6bd26'
 );
 
 notify pgrst, 'reload schema';
