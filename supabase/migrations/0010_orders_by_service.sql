@@ -58,7 +58,51 @@ create index admin_log_by_act on unstuck.admin_log (act, id desc);
 
 --: source alert/healer_marks.sql 33df08dba467 by hand
 
---: source alert/messages_owed.sql 7deb48adb6ae by hand
+--: source alert/messages_owed.sql 0560698bee94 by hand
+
+--: source admin/jobs_refused.sql 1ff006284f81
+-- Why jobs that an admin chose were not acted on: `[{jobId, code}]`. An id that the filter names
+-- and nothing has is not_found, a final job already_final, one that another transaction holds
+-- in_progress, and one that could not be written internal. What the time did not suffice for is not
+-- listed.
+create or replace function unstuck_private.jobs_refused(
+  p_filter jsonb,
+  p_limit int,
+  p_chosen uuid[],
+  p_done uuid[],
+  p_locked uuid[]
+)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as
+$$
+  select coalesce(jsonb_agg(jsonb_build_object('jobId', r.id, 'code', r.code)), '[]')
+  from (
+    select i.id, 'not_found' as code
+    from (
+      select n.id::uuid
+      from jsonb_array_elements_text(p_filter -> 'ids') as n (id)
+    ) i
+    where p_limit > 0
+      and not exists (select from unstuck.jobs j where j.id = i.id)
+    union all
+    select
+      j.id,
+      case
+        when unstuck_private.is_final(j.status) then 'already_final'
+        when j.quarantined_at is not null then 'internal'
+        else 'in_progress'
+      end
+    from unstuck.jobs j
+    where j.id = any (p_chosen)
+      and j.id <> all (p_done)
+      and (j.id <> all (p_locked) or j.quarantined_at is not null)
+  ) r
+$$;
+
+revoke all on function unstuck_private.jobs_refused from public, anon, authenticated, service_role;
 
 --: source admin/jobs_requeue_many_v1.sql 45f58dc35093
 create or replace function unstuck.jobs_requeue_many_v1(
@@ -149,6 +193,52 @@ $c$;
 
 revoke all on function unstuck.jobs_requeue_many_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.jobs_requeue_many_v1 to service_role;
+
+--: source admin/refuse_without_reason.sql ed6e72184561
+-- Refuses an act without a reason.
+create or replace function unstuck_private.refuse_without_reason(p_reason text) returns void
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  if coalesce(trim(p_reason), '') = '' then
+    perform unstuck_private.refuse(400, 'bad_request', '{"field": "reason"}');
+  end if;
+end $$;
+
+revoke all on function unstuck_private.refuse_without_reason
+from public, anon, authenticated, service_role;
+
+--: source admin/users_named.sql ba91eb7c5928
+-- The users whom a search text names: an e-mail address or its beginning. Where our role
+-- cannot read the users of the project, nobody is found by it.
+create or replace function unstuck_private.users_named(p_text text, p_limit int)
+returns table (user_id uuid)
+language plpgsql
+stable
+set search_path = ''
+as
+$$
+begin
+  return query
+  select u.id
+  from auth.users u
+  where lower(u.email) = lower(p_text);
+  if not found and length(p_text) >= 3 then
+    return query
+    select u.id
+    from auth.users u
+    where starts_with(lower(u.email), lower(p_text))
+    order by lower(u.email)
+    limit p_limit;
+  end if;
+exception
+  when invalid_schema_name or undefined_table or undefined_column or insufficient_privilege then
+    return;
+end $$;
+
+revoke all on function unstuck_private.users_named from public, anon, authenticated, service_role;
 
 --: source alert/alerts_owe.sql a8e8655581cd
 -- Compares what is watched with what the receiver was told, and owes a message for each difference.
@@ -1215,7 +1305,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   10,
   'orders_by_service',
-  '18e14f7eec38e3f763ced63b4c39721fbe2895c7ad6289e194679933f5d6bd26'
+  '71c4623fed27690f0996708c73bc504c31250c6de9e7bddf94dcead595cfe952'
 );
 
 notify pgrst, 'reload schema';
