@@ -56,7 +56,7 @@ create index admin_log_by_act on unstuck.admin_log (act, id desc);
 
 --: source admin/admin_log.sql d95d07e0a150 by hand
 
---: source alert/healer_marks.sql 33df08dba467 by hand
+--: source alert/healer_marks.sql 91f259737612 by hand
 
 --: source alert/messages_owed.sql 0560698bee94 by hand
 
@@ -1305,7 +1305,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   10,
   'orders_by_service',
-  '71c4623fed27690f0996708c73bc504c31250c6de9e7bddf94dcead595cfe952'
+  '4dfb9a4a8a648fdbd8dedac00520a1b5c177defb507feaeab026b8ef8e85f93d'
 );
 
 notify pgrst, 'reload schema';

@@ -216,6 +216,23 @@ async fn a_job_that_is_committed_late_is_counted_once_and_never_missed() {
     assert_eq!(db.job(early).await["status"], "queued");
 }
 
+/// Else each page of a long backlog would copy all of it.
+#[tokio::test]
+async fn the_jobs_that_ended_are_part_of_the_query_that_reads_them() {
+    let db = Database::fresh().await;
+    db.exec(
+        "create function pg_temp.plan() returns setof text language plpgsql as $$
+         begin
+           return query explain select j.completed_at
+           from unstuck_private.jobs_ended(now() - interval '1 day', now()) j
+           order by j.completed_at offset 20000 limit 1;
+         end $$",
+    )
+    .await;
+    let plan = db.texts("select pg_temp.plan()").await.join("\n");
+    assert!(plan.contains("on jobs") && !plan.contains("Function Scan"), "{plan}");
+}
+
 #[tokio::test]
 async fn every_sweep_keeps_the_counters_and_a_fault_of_theirs_undoes_none() {
     let db = Database::fresh().await;
