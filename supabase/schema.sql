@@ -548,7 +548,8 @@ alter table unstuck_private.unhealed add constraint unhealed_pkey PRIMARY KEY (j
 alter table unstuck_private.unprojected add constraint unprojected_project TRIGGER DEFERRABLE INITIALLY DEFERRED;
 
 -- indexes
-CREATE INDEX admin_log_by_subject ON unstuck.admin_log USING btree (subject);
+CREATE INDEX admin_log_by_act ON unstuck.admin_log USING btree (act, id DESC);
+CREATE INDEX admin_log_by_subject ON unstuck.admin_log USING btree (subject, id DESC);
 CREATE INDEX admin_log_by_time ON unstuck.admin_log USING btree (at DESC);
 CREATE INDEX cancelled_requests_by_time ON unstuck.cancelled_requests USING btree (at);
 CREATE INDEX credit_debts_by_purchase ON unstuck.credit_debts USING btree (purchase_id);
@@ -2074,7 +2075,7 @@ begin
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.job_cancel_v2(p_user_id uuid, p_job_id uuid)
- RETURNS TABLE(status text, refunded_credits bigint, provider text)
+ RETURNS jsonb
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
@@ -2082,6 +2083,7 @@ CREATE OR REPLACE FUNCTION unstuck.job_cancel_v2(p_user_id uuid, p_job_id uuid)
 AS $function$
 declare
   v_table text;
+  v_job unstuck.jobs;
 begin
   perform unstuck_private.refuse_other_deployment();
   select t.table_name
@@ -2093,9 +2095,12 @@ begin
   if not found then
     perform unstuck_private.refuse(404, 'not_found');
   end if;
-  return query
-  select c.status, c.refunded_credits, c.provider
-  from unstuck.job_cancel_v1(p_user_id, v_table, p_job_id) c;
+  perform unstuck.job_cancel_v1(p_user_id, v_table, p_job_id);
+  select j.*
+  into v_job
+  from unstuck.jobs j
+  where j.id = p_job_id;
+  return unstuck_private.job_shown(v_job);
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.job_enqueue_v1(p_user_id uuid, p_job_id uuid, p_tool text, p_session_id text, p_input jsonb, p_request_hash text, p_steps jsonb)
@@ -2472,7 +2477,8 @@ begin
   refused := unstuck_private.jobs_refused(p_filter, p_limit, '{}', '{}', '{}');
   jobs := '[]';
   providers := '{}';
-  -- Accounts are locked in the order of their ids, like everywhere.
+  -- Accounts are locked in the order of their ids, like everywhere. One that is held is left alone:
+  -- two that were waited for would take the time of all.
   for v_next in
     select j.id, t.provider
     from unstuck.jobs j
@@ -2482,6 +2488,9 @@ begin
   loop
     exit when clock_timestamp() > v_until;
     begin
+      if unstuck_private.jobs_try_lock(array[v_next.id]) = '{}' then
+        perform unstuck_private.refuse(409, 'in_progress');
+      end if;
       v_job := unstuck_private.job_lock(v_next.id);
       v_retry := unstuck_private.job_retry(v_job, false, gen_random_uuid());
       jobs := jobs || jsonb_build_object('of', v_next.id, 'jobId', v_retry.job_id);
@@ -4289,9 +4298,20 @@ begin
   ) then
     return;
   end if;
+  with watched as materialized (
+    select w.subject, w.code, w.is_bad, w.words
+    from unstuck_private.watched(p_now) w
+  ), unwatched as (
+    update unstuck_private.alert_states a
+    set is_bad = false,
+      words = 'Nobody watches this any more.',
+      since = p_now
+    where a.is_bad
+      and not exists (select from watched w where w.subject = a.subject)
+  )
   insert into unstuck_private.alert_states as a (subject, code, is_bad, words, since)
   select w.subject, w.code, w.is_bad, w.words, p_now
-  from unstuck_private.watched(p_now) w
+  from watched w
   on conflict (subject) do update
   set is_bad = excluded.is_bad,
     words = excluded.words,
@@ -5065,10 +5085,7 @@ begin
   end if;
   select j.completed_at
   into v_page
-  from unstuck.jobs j
-  where j.updated_at > v_from - interval '1 minute'
-    and j.completed_at > v_from
-    and j.completed_at <= v_to
+  from unstuck_private.jobs_ended(v_from, v_to) j
   order by j.completed_at
   offset 20000
   limit 1;
@@ -5437,6 +5454,7 @@ AS $function$
     extract(epoch from p_now - m.seen_at)
   from unstuck_private.healer_marks m
   where m.seen_at is not null
+    and m.healer <> 'receiver'
   union all
   select g.name, '{}', g.value
   from unstuck_private.sweep_newest() s
@@ -7177,7 +7195,6 @@ CREATE OR REPLACE FUNCTION unstuck_private.jobs_ended(p_from timestamp with time
  RETURNS SETOF unstuck.jobs
  LANGUAGE sql
  STABLE
- SET search_path TO ''
 AS $function$
   select *
   from unstuck.jobs j
@@ -13197,21 +13214,30 @@ CREATE OR REPLACE FUNCTION unstuck_private.watched(p_now timestamp with time zon
  STABLE
  SET search_path TO ''
 AS $function$
-  select 'stuck', 'stuck', s.stuck is distinct from 0,
+  select v.subject, v.subject, v.counted is distinct from 0,
     case
-      when s.stuck is null then 'Stuck jobs could not be counted.'
-      when s.stuck = 0 then 'No job is stuck.'
-      else format('%s jobs are past the deadline of every healer.', s.stuck)
+      when v.counted is null then v.unknown
+      when v.counted = 0 then v.good
+      else format(v.bad, v.counted)
     end
   from unstuck_private.sweep_newest() s
-  union all
-  select 'invariants', 'invariants', s.violations is distinct from 0,
-    case
-      when s.violations is null then 'The invariants could not be checked.'
-      when s.violations = 0 then 'All invariants hold.'
-      else format('%s invariants are violated.', s.violations)
-    end
-  from unstuck_private.sweep_newest() s
+  cross join lateral (
+    values
+      (
+        'stuck',
+        s.stuck,
+        'Stuck jobs could not be counted.',
+        'No job is stuck.',
+        '%s jobs are past the deadline of every healer.'
+      ),
+      (
+        'invariants',
+        s.violations,
+        'The invariants could not be checked.',
+        'All invariants hold.',
+        '%s invariants are violated.'
+      )
+  ) as v (subject, counted, unknown, good, bad)
   union all
   select 'settings', 'settings_disagree', count(*) > 0,
     case count(*)
@@ -13266,24 +13292,34 @@ CREATE OR REPLACE FUNCTION unstuck_private.watched_providers(p_now timestamp wit
  STABLE
  SET search_path TO ''
 AS $function$
-  select 'provider:' || f.provider || ':failures', 'provider_failing', f.is_bad,
-    format('%s: %s of %s steps failed within 15 minutes.', f.provider, f.failed, f.ended)
+  select 'provider:' || f.provider || v.subject, v.code, v.is_bad, v.words
   from unstuck_private.provider_failures(p_now) f
-  union all
-  select 'provider:' || f.provider || ':webhooks', 'webhook_overdue', f.is_webhook_overdue,
-    case
-      when f.is_webhook_overdue then format(
-        '%s: %s steps ended within 15 minutes, and no webhook came%s.',
-        f.provider,
-        f.ended,
+  cross join lateral (
+    values
+      (
+        ':failures',
+        'provider_failing',
+        f.is_bad,
+        format('%s: %s of %s steps failed within 15 minutes.', f.provider, f.failed, f.ended)
+      ),
+      (
+        ':webhooks',
+        'webhook_overdue',
+        f.is_webhook_overdue,
         case
-          when f.webhook_at is null then ''
-          else ' for ' || unstuck_private.minutes_text(
-            unstuck_private.minutes_between(f.webhook_at, p_now))
-        end)
-      else format('%s: no webhook is overdue.', f.provider)
-    end
-  from unstuck_private.provider_failures(p_now) f
+          when f.is_webhook_overdue then format(
+            '%s: %s steps ended within 15 minutes, and no webhook came%s.',
+            f.provider,
+            f.ended,
+            case
+              when f.webhook_at is null then ''
+              else ' for ' || unstuck_private.minutes_text(
+                unstuck_private.minutes_between(f.webhook_at, p_now))
+            end)
+          else format('%s: no webhook is overdue.', f.provider)
+        end
+      )
+  ) as v (subject, code, is_bad, words)
   union all
   select 'provider:' || p.provider || ':alarm', 'provider_alarm', a.code is not null,
     case
@@ -13315,11 +13351,15 @@ AS $function$
     end
   from (
     select count(*) as owed
-    from unstuck.messages_owed m
-    where m.kind = 'job_end'
-      and m.sent_at is null
-      and m.given_up_at is null
-      and m.created_at <= p_now - interval '1 hour'
+    from (
+      select
+      from unstuck.messages_owed m
+      where m.kind = 'job_end'
+        and m.sent_at is null
+        and m.given_up_at is null
+        and m.created_at <= p_now - interval '1 hour'
+      limit 1000
+    ) o
   ) w
   where unstuck_private.is_receiver_there()
   union all
@@ -13331,11 +13371,15 @@ AS $function$
     end
   from (
     select count(*) as lost
-    from unstuck.messages_owed m
-    where m.kind = 'job_end'
-      and m.sent_at is null
-      and m.given_up_at > p_now - interval '1 hour'
-      and m.created_at > p_now - interval '2 days'
+    from (
+      select
+      from unstuck.messages_owed m
+      where m.kind = 'job_end'
+        and m.sent_at is null
+        and m.given_up_at > p_now - interval '1 hour'
+        and m.created_at > p_now - interval '2 days'
+      limit 1000
+    ) o
   ) w
   where unstuck_private.is_receiver_there()
 $function$
@@ -13790,7 +13834,7 @@ comment on function unstuck.job_cancel_v2(uuid,uuid) is
 '
 Caller: the function `jobs`, for the verified user.
 
-Effect: that of job_cancel_v1, for a job of any tool.
+Effect: that of job_cancel_v1, for a job of any tool. Answers with the job as job_show_v1 does.
 
 Refuses: not_found, in_progress, already_final, as job_cancel_v1 does.
 
@@ -13903,8 +13947,9 @@ Caller: admin-retry-job, for many jobs. The role of p_actor is read in the same 
 Effect: retries up to p_limit of the jobs that p_filter names, as job_requeue_v1 does and free of
 charge, for six seconds at most, and writes one row of admin_log. Without ids or a status the failed
 jobs are meant that nobody retried yet. matched: all that the filter names; jobs: each retried job
-with the job that now works; refused: those that were not, each with a code. What is left over is in
-neither list. With p_limit 0 it counts.
+with the job that now works; refused: those that were not, each with a code. It waits for no lock: a
+job that is held is refused as in_progress. What is left over is in neither list. With p_limit 0 it
+counts.
 
 Refuses: forbidden, bad_request (no filter, no reason, a limit beyond 1,000).
 

@@ -259,6 +259,34 @@ async fn settings_that_differ_are_named_until_they_agree() {
 }
 
 #[tokio::test]
+async fn what_was_bad_when_nobody_watched_it_any_more_is_told_good_once() {
+    let db = Database::fresh().await;
+    counted(&db, 0).await;
+    db.call("ends_due_v1", json!({})).await;
+    db.exec(
+        "insert into messages_owed (kind, \"to\", body, created_at)
+         values ('job_end', 'app', '{}', clock_timestamp() - interval '2 hours')",
+    )
+    .await;
+    let bad = due(&db).await;
+    assert_eq!(states(&bad), ["bad"]);
+    assert_has!(bad[0]["body"], { "subject": "receiver" });
+    sent(&db, &bad[0]).await;
+    // The receiver was taken out of the settings.
+    db.exec("update unstuck_private.healer_marks set seen_at = seen_at - interval '2 days'").await;
+    let repeat = json!({ "p_repeat_minutes": 1 });
+    assert_eq!(db.call("alerts_due_v1", repeat.clone()).await, Vec::<Value>::new());
+    later(&db, "61 seconds").await;
+    let good = db.call("alerts_due_v1", repeat.clone()).await;
+    assert_eq!(states(&good), ["good"]);
+    assert_has!(good[0]["body"], { "subject": "receiver",
+        "message": "Nobody watches this any more." });
+    sent(&db, &good[0]).await;
+    later(&db, "1 hour").await;
+    assert_eq!(db.call("alerts_due_v1", repeat).await, Vec::<Value>::new());
+}
+
+#[tokio::test]
 async fn nothing_of_alerts_is_for_anybody_but_the_service() {
     let db = Database::fresh().await;
     for role in ["anon", "authenticated"] {

@@ -127,6 +127,17 @@ async fn each_figure_is_that_of_the_database() {
 }
 
 #[tokio::test]
+async fn healers_have_an_age_and_the_receiver_of_ends_is_none() {
+    let db = Database::fresh().await;
+    db.exec("select cleanup_all_stale_ai_jobs()").await;
+    db.call("ends_due_v1", json!({})).await;
+    let found = samples(&db).await;
+    let aged: Vec<&String> =
+        found.keys().filter(|name| name.starts_with("unstuck_healer_age_seconds")).collect();
+    assert_eq!(aged, [r#"unstuck_healer_age_seconds{"healer":"sql"}"#]);
+}
+
+#[tokio::test]
 async fn each_attempt_costs_what_the_tool_said_and_only_admins_see_it() {
     let db = Database::fresh().await;
     db.exec("update tools set provider_cost = 12.5 where tool = 'replicate-async-start'").await;
@@ -203,6 +214,23 @@ async fn a_job_that_is_committed_late_is_counted_once_and_never_missed() {
     fold(&db).await;
     assert_eq!(ended().await, 2.0);
     assert_eq!(db.job(early).await["status"], "queued");
+}
+
+/// Else each page of a long backlog would copy all of it.
+#[tokio::test]
+async fn the_jobs_that_ended_are_part_of_the_query_that_reads_them() {
+    let db = Database::fresh().await;
+    db.exec(
+        "create function pg_temp.plan() returns setof text language plpgsql as $$
+         begin
+           return query explain select j.completed_at
+           from unstuck_private.jobs_ended(now() - interval '1 day', now()) j
+           order by j.completed_at offset 20000 limit 1;
+         end $$",
+    )
+    .await;
+    let plan = db.texts("select pg_temp.plan()").await.join("\n");
+    assert!(plan.contains("on jobs") && !plan.contains("Function Scan"), "{plan}");
 }
 
 #[tokio::test]

@@ -388,6 +388,44 @@ async fn many_failed_jobs_are_retried_once_each_and_for_free() {
 }
 
 #[tokio::test]
+async fn jobs_of_accounts_that_are_held_are_refused_and_the_others_are_retried() {
+    let db = Database::fresh().await;
+    let admin = db.admin().await;
+    let (mut users, mut jobs) = (Vec::new(), Vec::new());
+    for _ in 0..4 {
+        let user = db.user(200).await;
+        let job = db.order(user, UPSCALER, 1).await;
+        let run = db.claim_one("runninghub").await;
+        db.fail(run, "PROVIDER_FAILED").await;
+        users.push(user);
+        jobs.push(job);
+    }
+    let holder = db.connect().await;
+    let held = format!("user_id in ('{}', '{}')", users[0], users[1]);
+    holder.exec(&format!("begin; select from credit_accounts where {held} for update")).await;
+    let filter = json!({ "errorCode": "PROVIDER_FAILED" });
+    let answer = db.ask("jobs_requeue_many_v1", many(admin, filter, 9, "outage over")).await;
+    holder.exec("rollback").await;
+    assert_has!(answer, { "matched": 4, "done": 2 });
+    let mut refused: Vec<String> = answer["refused"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| format!("{} {}", row["jobId"].as_str().unwrap(), row["code"]))
+        .collect();
+    refused.sort();
+    let mut expected: Vec<String> =
+        jobs[..2].iter().map(|job| format!("{job} \"in_progress\"")).collect();
+    expected.sort();
+    assert_eq!(refused, expected);
+    let retried = "select user_id::text from jobs where retry_of is not null order by 1";
+    let mut free: Vec<String> = users[2..].iter().map(ToString::to_string).collect();
+    free.sort();
+    assert_eq!(db.texts(retried).await, free);
+    db.assert_healthy().await;
+}
+
+#[tokio::test]
 async fn a_single_retry_is_logged_once_however_often_it_is_clicked() {
     let db = Database::fresh().await;
     let (user, admin) = (db.user(200).await, db.admin().await);

@@ -12,7 +12,7 @@ use shared::core::reply::Success;
 use shared::edge::Call;
 use shared::flow::finalise;
 use shared::flow::invocation::Invocation;
-use shared::flow::order::input::at_most;
+use shared::flow::order::input::admin_text;
 use shared::flow::submit::wake;
 
 shared::function! {
@@ -22,8 +22,6 @@ shared::function! {
         POST "many" for Admin => cancel_many,
     },
 }
-
-const REASON_CHARS_MAX: usize = 500;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -47,7 +45,7 @@ struct AdminCancelled {
 async fn cancel(call: &Call, body: AdminCancel) -> Result<AdminCancelled, ApiError> {
     let AdminCancel { table, job_id, reason } = body;
     call.log_job(job_id);
-    at_most("reason", reason.as_deref(), REASON_CHARS_MAX)?;
+    admin_text("reason", reason.as_deref())?;
     let cancelled =
         finalise::cancel_by_admin(&call.cx(), call.user()?, &table, job_id, reason.as_deref())
             .await?;

@@ -12,7 +12,7 @@ use shared::core::reply::Success;
 use shared::edge::Call;
 use shared::flow::heal::admin_retry;
 use shared::flow::invocation::Invocation;
-use shared::flow::order::input::at_most;
+use shared::flow::order::input::admin_text;
 
 shared::function! {
     name: "admin-retry-job",
@@ -21,8 +21,6 @@ shared::function! {
         POST "many" for Admin => retry_many,
     },
 }
-
-const REASON_CHARS_MAX: usize = 500;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -53,7 +51,7 @@ enum RetryOrigin {
 async fn retry(call: &Call, body: AdminRetry) -> Result<AdminRetried, ApiError> {
     let AdminRetry { table, job_id, charge, reason } = body;
     call.log_job(job_id);
-    at_most("reason", reason.as_deref(), REASON_CHARS_MAX)?;
+    admin_text("reason", reason.as_deref())?;
     let actor = call.user()?;
     let charge = charge.unwrap_or(false);
     let requeued =

@@ -7,7 +7,7 @@ use shared::core::id::UserId;
 use shared::db::admin::{ErasedUser, FoundUsers, GivenCredits, ShownUser};
 use shared::edge::Call;
 use shared::flow::invocation::Invocation;
-use shared::flow::order::input::at_most;
+use shared::flow::order::input::admin_text;
 
 shared::function! {
     name: "admin-users",
@@ -19,7 +19,6 @@ shared::function! {
     },
 }
 
-const TEXT_CHARS_MAX: usize = 500;
 /// The database refuses more as well.
 const GRANT_MAX: i64 = 1_000_000_000_000;
 
@@ -80,5 +79,5 @@ fn given(field: &str, text: &str) -> Result<(), ApiError> {
     if text.trim().is_empty() {
         return Err(ApiError::bad_field(field, "must not be empty"));
     }
-    at_most(field, Some(text), TEXT_CHARS_MAX)
+    admin_text(field, Some(text))
 }

@@ -86,10 +86,11 @@ async fn query(call: &Call) -> Result<Reply, ApiError> {
     let stored = call.cx().db().health_v2().await?;
     let functions = watch::due(call);
     call.background(async move |cx| {
+        // The alerts first: many functions that do not answer take longer than this may last.
+        alert::send_owed(&cx).await;
         if !functions.is_empty() {
             compare::settings(&cx, &functions).await;
         }
-        alert::send_owed(&cx).await;
     });
     let StoredHealth { last_sweep_seconds, stuck, violations, degraded, .. } = stored;
     let wrong_deployment = stored.wrong_deployment;

@@ -77,9 +77,8 @@ async fn show(call: &Call, _: NoInput) -> Result<Map<String, Value>, ApiError> {
 /// What users may cancel waits and holds no slot, as a rule; where a tool allows more, the next
 /// sweep tells the provider and fills the slot.
 async fn cancel(call: &Call, _: NoInput) -> Result<Map<String, Value>, ApiError> {
-    let (job, user) = (named(call)?, call.user()?);
-    finalise::cancel_of_any_tool(&call.cx(), user, job).await?;
-    Ok(call.cx().db().job_show_v1(user, job).await?)
+    let job = named(call)?;
+    finalise::cancel_of_any_tool(&call.cx(), call.user()?, job).await
 }
 
 /// The job that the path names. Answers 404 for what is no id.

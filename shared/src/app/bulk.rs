@@ -1,21 +1,20 @@
 //! Acts on all jobs that a filter names, in parts: the page repeats the call until nothing is left,
 //! or until the admin stops.
 
+use serde::de::{IntoDeserializer, value};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::core::error::ApiError;
 use crate::core::id::JobId;
+use crate::core::job::State;
 use crate::db::admin::{ManyJobs, RefusedJob};
 use crate::flow::finalise;
 use crate::flow::heal::admin_retry;
 use crate::flow::invocation::Invocation;
-use crate::flow::order::input::at_most;
+use crate::flow::order::input::admin_text;
 
 const JOBS_MAX: u32 = 1_000;
-const REASON_CHARS_MAX: usize = 500;
-const STATUSES: [&str; 7] =
-    ["pending", "queued", "starting", "running", "completed", "failed", "cancelled"];
 
 /// Which jobs. What is not said limits nothing.
 #[derive(Debug, Default, Deserialize, Serialize)]
@@ -94,12 +93,12 @@ impl BulkOrder {
             return Err(ApiError::bad_field("limit", "must be at most 1000"));
         }
         let reason = self.reason.unwrap_or_default();
-        at_most("reason", Some(&reason), REASON_CHARS_MAX)?;
+        admin_text("reason", Some(&reason))?;
         if limit > 0 && reason.trim().is_empty() {
             return Err(ApiError::bad_field("reason", "must say why"));
         }
         if let Some(status) = &self.filter.status
-            && !STATUSES.contains(&status.as_str())
+            && !is_of_a_job(status)
         {
             return Err(ApiError::bad_field("filter.status", "must be a status of a job"));
         }
@@ -113,6 +112,12 @@ impl BulkOrder {
             _ => Err(ApiError::bad_field("filter", "must name at least one condition")),
         }
     }
+}
+
+/// Whether a job can have this status; only a step is ever blocked.
+fn is_of_a_job(status: &str) -> bool {
+    let state: Result<State, value::Error> = State::deserialize(status.into_deserializer());
+    state.is_ok_and(|state| state != State::Blocked)
 }
 
 #[cfg(test)]
@@ -138,10 +143,13 @@ mod tests {
             (json!({ "filter": tool }), "reason"),
             (json!({ "filter": tool, "reason": "x", "limit": 1001 }), "limit"),
             (json!({ "filter": { "status": "dead" }, "reason": "x" }), "filter.status"),
+            (json!({ "filter": { "status": "blocked" }, "reason": "x" }), "filter.status"),
         ] {
             assert!(refused_field(&body).contains(word), "{body}");
         }
         assert_eq!(refused_field(&json!({ "filter": tool, "limit": 0 })), "");
+        let pending = json!({ "filter": { "status": "pending" }, "reason": "x" });
+        assert_eq!(refused_field(&pending), "");
         assert_eq!(refused_field(&json!({ "filter": tool, "limit": 1000, "reason": "x" })), "");
     }
 }

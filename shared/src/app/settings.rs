@@ -6,9 +6,8 @@ use serde_json::{Value, json};
 use crate::core::error::ApiError;
 use crate::db::admin::{ShownRule, ShownSettings};
 use crate::flow::invocation::Invocation;
-use crate::flow::order::input::at_most;
+use crate::flow::order::input::admin_text;
 
-const REASON_CHARS_MAX: usize = 500;
 const LOG_ROWS: u32 = 100;
 const CREDITS_MAX: u64 = 1_000_000_000_000;
 const COST_MAX: f64 = 1e9;
@@ -170,7 +169,7 @@ fn within<N: PartialOrd + std::fmt::Display>(
 
 fn reason(text: Option<&str>, is_needed: bool) -> Result<Option<&str>, ApiError> {
     let text = text.map(str::trim).filter(|text| !text.is_empty());
-    at_most("reason", text, REASON_CHARS_MAX)?;
+    admin_text("reason", text)?;
     match text {
         None if is_needed => Err(ApiError::bad_field("reason", "must say why the price changes")),
         text => Ok(text),

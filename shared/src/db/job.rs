@@ -179,7 +179,8 @@ rpc! {
         status: Option<&str> as ?,
         limit: u32,
     ) -> JobPage;
-    row job_cancel_v2(user_id: UserId, job_id: JobId) -> CancelledJob;
+    /// Returns what `job_show_v1` does.
+    value job_cancel_v2(user_id: UserId, job_id: JobId) -> Map<String, Value>;
     row job_cancel_v1(user_id: UserId, table: &str, job_id: JobId) -> CancelledJob;
     row job_cancel_admin_v1(
         actor: UserId,

@@ -10,7 +10,7 @@ use serde_json::Value;
 use worker::{Context, Env, Headers, Request, Response};
 
 use crate::core::auth::policy::{Admission, admit};
-use crate::core::auth::{Caller, Policy, Quota, behalf};
+use crate::core::auth::{Caller, Identity, Policy, Quota, behalf};
 use crate::core::body::{add_query, parse};
 use crate::core::error::{ApiError, ErrorCode};
 use crate::core::id::{self, UserId};
@@ -186,8 +186,7 @@ async fn admitted(
     let apikey = if authorization.is_none() { header(headers, "apikey") } else { None };
     let identity = identity::identify(authorization.as_deref(), apikey.as_deref(), cx).await?;
     trace.caller = identity.kind();
-    let admission =
-        admit(identity, op.policy, op.quota == Quota::Order, cx.config.allow_anonymous_users);
+    let admission = admission(op, identity, cx);
     if let Admission::Refused(error) = admission {
         return Err(error);
     }
@@ -208,11 +207,16 @@ async fn admitted(
 /// an anonymous one.
 async fn on_behalf(op: &Op, user: UserId, cx: &OwnedCx) -> Result<Caller, ApiError> {
     rate::count(cx.fetch.env(), op.quota, user).await?;
-    let is_anonymous = identity::is_anonymous(user, cx).await?;
-    if is_anonymous && op.quota == Quota::Order && !cx.config.allow_anonymous_users {
-        return Err(ApiError::forbidden());
+    let anonymous = identity::is_anonymous(user, cx).await?;
+    match admission(op, Identity::User { id: user, anonymous }, cx) {
+        Admission::Granted(_) => Ok(Caller::Behalf(user)),
+        Admission::IfAdmin(_) => Err(ApiError::forbidden()),
+        Admission::Refused(error) => Err(error),
     }
-    Ok(Caller::Behalf(user))
+}
+
+fn admission(op: &Op, identity: Identity, cx: &OwnedCx) -> Admission {
+    admit(identity, op.policy, op.quota == Quota::Order, cx.config.allow_anonymous_users)
 }
 
 /// Returns the caller's request id if it is well-formed, else a new one.

@@ -17,12 +17,12 @@ const OF_ITS_OWN: &str = "RUNNINGHUB_APPS";
 /// Asks each function for the fingerprints of its settings, and keeps the names of those that
 /// differ. A function that gives no answer is not compared.
 pub async fn settings<T: FunctionCalls>(cx: &Cx<'_, T>, functions: &[String]) {
-    if let Err(error) = compared(cx, functions).await {
+    if let Err(error) = asked(cx, functions).await {
         cx.log_error("compare_error", &error, json!({}));
     }
 }
 
-async fn compared<T: FunctionCalls>(cx: &Cx<'_, T>, functions: &[String]) -> Result<(), ApiError> {
+async fn asked<T: FunctionCalls>(cx: &Cx<'_, T>, functions: &[String]) -> Result<(), ApiError> {
     let mut reports = Vec::new();
     let mut is_refused = false;
     for function in functions {
@@ -38,11 +38,23 @@ async fn compared<T: FunctionCalls>(cx: &Cx<'_, T>, functions: &[String]) -> Res
             Err(_) => {}
         }
     }
-    let mut names = differing(&reports);
+    if let Some(names) = compared(&reports, is_refused) {
+        cx.db().settings_compared_v1(&names).await?;
+    }
+    Ok(())
+}
+
+/// The settings that are not the same in all functions. `None` where nobody answered: then what
+/// was found before still holds.
+fn compared(reports: &[Map<String, Value>], is_refused: bool) -> Option<Vec<&str>> {
+    if reports.is_empty() && !is_refused {
+        return None;
+    }
+    let mut names = differing(reports);
     if is_refused {
         names.push(KEY);
     }
-    Ok(cx.db().settings_compared_v1(&names).await?)
+    Some(names)
 }
 
 /// The settings with more than one value. A function that has none of a setting needs none.
@@ -60,7 +72,7 @@ fn differing(reports: &[Map<String, Value>]) -> Vec<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{OF_ITS_OWN, differing};
+    use super::{KEY, OF_ITS_OWN, compared, differing};
     use serde_json::{Map, Value, json};
 
     #[test]
@@ -71,5 +83,12 @@ mod tests {
         let third = report(json!({"A": null, "B": "24", "C": "33"}));
         assert_eq!(differing(&[one.clone(), other, third]), ["B"]);
         assert!(differing(&[one]).is_empty() && differing(&[]).is_empty());
+    }
+
+    #[test]
+    fn silence_says_nothing_about_the_settings_and_a_refusal_names_the_key() {
+        assert_eq!(compared(&[], false), None);
+        assert_eq!(compared(&[], true), Some(vec![KEY]));
+        assert_eq!(compared(&[Map::new()], false), Some(Vec::new()));
     }
 }

@@ -84,12 +84,12 @@ pub async fn cancel_by_user<T: Transport>(
     Ok(cx.db().job_cancel_v1(user, table, job).await?)
 }
 
-/// Cancels a user's own job of any tool.
+/// Cancels a user's own job of any tool, and returns it in the vocabulary of all tools.
 pub async fn cancel_of_any_tool<T: Transport>(
     cx: &Cx<'_, T>,
     user: UserId,
     job: JobId,
-) -> Result<CancelledJob, ApiError> {
+) -> Result<Map<String, Value>, ApiError> {
     Ok(cx.db().job_cancel_v2(user, job).await?)
 }
 

@@ -15,7 +15,8 @@ const BATCHES: u32 = 10;
 const FOR_MS: u64 = 15_000;
 
 /// Sends the messages that are due, where a receiver is set. A fault is logged and fails nothing:
-/// what is not taken stays owed. No log line names the address, which may hold a key.
+/// what is not taken stays owed. The address is a setting of the Workers, which the database never
+/// sees and no log line names.
 pub async fn send_owed<T: Transport>(cx: &Cx<'_, T>) {
     let receiver = match EndReceiver::of(cx.config) {
         Ok(Some(receiver)) => receiver,

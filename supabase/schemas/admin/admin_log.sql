@@ -12,7 +12,9 @@ create table unstuck.admin_log (
 
 create index admin_log_by_time on unstuck.admin_log (at desc);
 
-create index admin_log_by_subject on unstuck.admin_log (subject);
+create index admin_log_by_subject on unstuck.admin_log (subject, id desc);
+
+create index admin_log_by_act on unstuck.admin_log (act, id desc);
 
 comment on table unstuck.admin_log is $c$
 What admins did, and each change of a price, a tool or a provider, by whomever. Written in the

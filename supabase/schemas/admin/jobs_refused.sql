@@ -1,4 +1,4 @@
--- Why jobs that an admin chose were not cancelled: `[{jobId, code}]`. An id that the filter names
+-- Why jobs that an admin chose were not acted on: `[{jobId, code}]`. An id that the filter names
 -- and nothing has is not_found, a final job already_final, one that another transaction holds
 -- in_progress, and one that could not be written internal. What the time did not suffice for is not
 -- listed.

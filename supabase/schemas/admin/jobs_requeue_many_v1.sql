@@ -26,7 +26,8 @@ begin
   refused := unstuck_private.jobs_refused(p_filter, p_limit, '{}', '{}', '{}');
   jobs := '[]';
   providers := '{}';
-  -- Accounts are locked in the order of their ids, like everywhere.
+  -- Accounts are locked in the order of their ids, like everywhere. One that is held is left alone:
+  -- two that were waited for would take the time of all.
   for v_next in
     select j.id, t.provider
     from unstuck.jobs j
@@ -36,6 +37,9 @@ begin
   loop
     exit when clock_timestamp() > v_until;
     begin
+      if unstuck_private.jobs_try_lock(array[v_next.id]) = '{}' then
+        perform unstuck_private.refuse(409, 'in_progress');
+      end if;
       v_job := unstuck_private.job_lock(v_next.id);
       v_retry := unstuck_private.job_retry(v_job, false, gen_random_uuid());
       jobs := jobs || jsonb_build_object('of', v_next.id, 'jobId', v_retry.job_id);
@@ -71,8 +75,9 @@ Caller: admin-retry-job, for many jobs. The role of p_actor is read in the same 
 Effect: retries up to p_limit of the jobs that p_filter names, as job_requeue_v1 does and free of
 charge, for six seconds at most, and writes one row of admin_log. Without ids or a status the failed
 jobs are meant that nobody retried yet. matched: all that the filter names; jobs: each retried job
-with the job that now works; refused: those that were not, each with a code. What is left over is in
-neither list. With p_limit 0 it counts.
+with the job that now works; refused: those that were not, each with a code. It waits for no lock: a
+job that is held is refused as in_progress. What is left over is in neither list. With p_limit 0 it
+counts.
 
 Refuses: forbidden, bad_request (no filter, no reason, a limit beyond 1,000).
 

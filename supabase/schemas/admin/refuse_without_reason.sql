@@ -1,4 +1,4 @@
--- Refuses an act that moves money, or many rows, without a word why.
+-- Refuses an act without a reason.
 create or replace function unstuck_private.refuse_without_reason(p_reason text) returns void
 language plpgsql
 set search_path = ''

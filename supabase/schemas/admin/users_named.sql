@@ -1,4 +1,4 @@
--- The users whom a search text names, and why: an e-mail address or its beginning. Where our role
+-- The users whom a search text names: an e-mail address or its beginning. Where our role
 -- cannot read the users of the project, nobody is found by it.
 create or replace function unstuck_private.users_named(p_text text, p_limit int)
 returns table (user_id uuid)

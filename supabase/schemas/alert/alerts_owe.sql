@@ -1,8 +1,8 @@
 -- Compares what is watched with what the receiver was told, and owes a message for each difference.
 -- Bad is told at once. Good is told when it has lasted a minute, and what was told good turns bad
 -- five minutes later at the earliest: a subject that flaps is told twice at most. While it stays
--- bad, it is told every p_repeat, if that is not null. p_due_at: when a message may leave. One
--- transaction at a time works here; the others leave it to that one.
+-- bad, it is told every p_repeat, if that is not null. What is watched no longer is good. p_due_at:
+-- when a message may leave. One transaction at a time works here; the others leave it to that one.
 create or replace function unstuck_private.alerts_owe(
   p_to text,
   p_now timestamptz,
@@ -20,9 +20,20 @@ begin
   ) then
     return;
   end if;
+  with watched as materialized (
+    select w.subject, w.code, w.is_bad, w.words
+    from unstuck_private.watched(p_now) w
+  ), unwatched as (
+    update unstuck_private.alert_states a
+    set is_bad = false,
+      words = 'Nobody watches this any more.',
+      since = p_now
+    where a.is_bad
+      and not exists (select from watched w where w.subject = a.subject)
+  )
   insert into unstuck_private.alert_states as a (subject, code, is_bad, words, since)
   select w.subject, w.code, w.is_bad, w.words, p_now
-  from unstuck_private.watched(p_now) w
+  from watched w
   on conflict (subject) do update
   set is_bad = excluded.is_bad,
     words = excluded.words,

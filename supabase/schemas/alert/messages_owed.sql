@@ -2,7 +2,7 @@ create table unstuck.messages_owed (
   id uuid primary key default gen_random_uuid(),
   -- `alert`: something turned bad, is still bad, or is good again. `job_end`: a job ended.
   kind text not null,
-  -- The receiver's name. Its address is a secret of the functions, which this database never sees.
+  -- The receiver's name. Its address is a setting of the Workers, which this database never sees.
   "to" text not null,
   body jsonb not null,
   -- When it is sent, or sent once more.

@@ -7,21 +7,30 @@ stable
 set search_path = ''
 as
 $$
-  select 'stuck', 'stuck', s.stuck is distinct from 0,
+  select v.subject, v.subject, v.counted is distinct from 0,
     case
-      when s.stuck is null then 'Stuck jobs could not be counted.'
-      when s.stuck = 0 then 'No job is stuck.'
-      else format('%s jobs are past the deadline of every healer.', s.stuck)
+      when v.counted is null then v.unknown
+      when v.counted = 0 then v.good
+      else format(v.bad, v.counted)
     end
   from unstuck_private.sweep_newest() s
-  union all
-  select 'invariants', 'invariants', s.violations is distinct from 0,
-    case
-      when s.violations is null then 'The invariants could not be checked.'
-      when s.violations = 0 then 'All invariants hold.'
-      else format('%s invariants are violated.', s.violations)
-    end
-  from unstuck_private.sweep_newest() s
+  cross join lateral (
+    values
+      (
+        'stuck',
+        s.stuck,
+        'Stuck jobs could not be counted.',
+        'No job is stuck.',
+        '%s jobs are past the deadline of every healer.'
+      ),
+      (
+        'invariants',
+        s.violations,
+        'The invariants could not be checked.',
+        'All invariants hold.',
+        '%s invariants are violated.'
+      )
+  ) as v (subject, counted, unknown, good, bad)
   union all
   select 'settings', 'settings_disagree', count(*) > 0,
     case count(*)

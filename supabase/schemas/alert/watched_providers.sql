@@ -6,24 +6,34 @@ stable
 set search_path = ''
 as
 $$
-  select 'provider:' || f.provider || ':failures', 'provider_failing', f.is_bad,
-    format('%s: %s of %s steps failed within 15 minutes.', f.provider, f.failed, f.ended)
+  select 'provider:' || f.provider || v.subject, v.code, v.is_bad, v.words
   from unstuck_private.provider_failures(p_now) f
-  union all
-  select 'provider:' || f.provider || ':webhooks', 'webhook_overdue', f.is_webhook_overdue,
-    case
-      when f.is_webhook_overdue then format(
-        '%s: %s steps ended within 15 minutes, and no webhook came%s.',
-        f.provider,
-        f.ended,
+  cross join lateral (
+    values
+      (
+        ':failures',
+        'provider_failing',
+        f.is_bad,
+        format('%s: %s of %s steps failed within 15 minutes.', f.provider, f.failed, f.ended)
+      ),
+      (
+        ':webhooks',
+        'webhook_overdue',
+        f.is_webhook_overdue,
         case
-          when f.webhook_at is null then ''
-          else ' for ' || unstuck_private.minutes_text(
-            unstuck_private.minutes_between(f.webhook_at, p_now))
-        end)
-      else format('%s: no webhook is overdue.', f.provider)
-    end
-  from unstuck_private.provider_failures(p_now) f
+          when f.is_webhook_overdue then format(
+            '%s: %s steps ended within 15 minutes, and no webhook came%s.',
+            f.provider,
+            f.ended,
+            case
+              when f.webhook_at is null then ''
+              else ' for ' || unstuck_private.minutes_text(
+                unstuck_private.minutes_between(f.webhook_at, p_now))
+            end)
+          else format('%s: no webhook is overdue.', f.provider)
+        end
+      )
+  ) as v (subject, code, is_bad, words)
   union all
   select 'provider:' || p.provider || ':alarm', 'provider_alarm', a.code is not null,
     case

@@ -1,4 +1,4 @@
--- How the app's receiver of the ends of jobs is, while there is one.
+-- How the app's receiver of the ends of jobs is, while there is one. It counts to 1,000.
 create or replace function unstuck_private.watched_receiver(p_now timestamptz)
 returns table (subject text, code text, is_bad boolean, words text)
 language sql
@@ -13,11 +13,15 @@ $$
     end
   from (
     select count(*) as owed
-    from unstuck.messages_owed m
-    where m.kind = 'job_end'
-      and m.sent_at is null
-      and m.given_up_at is null
-      and m.created_at <= p_now - interval '1 hour'
+    from (
+      select
+      from unstuck.messages_owed m
+      where m.kind = 'job_end'
+        and m.sent_at is null
+        and m.given_up_at is null
+        and m.created_at <= p_now - interval '1 hour'
+      limit 1000
+    ) o
   ) w
   where unstuck_private.is_receiver_there()
   union all
@@ -29,11 +33,15 @@ $$
     end
   from (
     select count(*) as lost
-    from unstuck.messages_owed m
-    where m.kind = 'job_end'
-      and m.sent_at is null
-      and m.given_up_at > p_now - interval '1 hour'
-      and m.created_at > p_now - interval '2 days'
+    from (
+      select
+      from unstuck.messages_owed m
+      where m.kind = 'job_end'
+        and m.sent_at is null
+        and m.given_up_at > p_now - interval '1 hour'
+        and m.created_at > p_now - interval '2 days'
+      limit 1000
+    ) o
   ) w
   where unstuck_private.is_receiver_there()
 $$;

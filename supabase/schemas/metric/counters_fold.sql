@@ -21,10 +21,7 @@ begin
   end if;
   select j.completed_at
   into v_page
-  from unstuck.jobs j
-  where j.updated_at > v_from - interval '1 minute'
-    and j.completed_at > v_from
-    and j.completed_at <= v_to
+  from unstuck_private.jobs_ended(v_from, v_to) j
   order by j.completed_at
   offset 20000
   limit 1;

@@ -42,6 +42,7 @@ $$
     extract(epoch from p_now - m.seen_at)
   from unstuck_private.healer_marks m
   where m.seen_at is not null
+    and m.healer <> 'receiver'
   union all
   select g.name, '{}', g.value
   from unstuck_private.sweep_newest() s

@@ -23,6 +23,12 @@ pub fn at_most(field: &str, text: Option<&str>, chars: usize) -> Result<(), ApiE
     }
 }
 
+/// Refuses what an admin says of more than 500 characters.
+pub fn admin_text(field: &str, text: Option<&str>) -> Result<(), ApiError> {
+    at_most(field, text, ADMIN_CHARS_MAX)
+}
+
+const ADMIN_CHARS_MAX: usize = 500;
 const SESSION_CHARS_MAX: usize = 200;
 
 /// Refuses a session's name of more than 200 characters.

@@ -72,14 +72,16 @@ pub async fn quote(
     let input =
         serde_json::to_value(input).map_err(|error| ApiError::internal(error.to_string()))?;
     let mut quoted = cx.db().order_quote_v1(tool, &input, steps, user, None).await?;
-    if let Some(user) = user.filter(|_| quoted.waits) {
+    let healed = user.filter(|_| quoted.waits);
+    if let Some(user) = healed {
         finalise::heal(&cx, user).await?;
-        quoted = cx.db().order_quote_v1(tool, &input, steps, Some(user), None).await?;
     }
-    if let Some(unit) = quoted.unmeasured
-        && let Some(measured) = measured(&cx, unit, files, user).await?
-    {
-        quoted = cx.db().order_quote_v1(tool, &input, steps, user, Some(measured)).await?;
+    let measured = match quoted.unmeasured {
+        Some(unit) => measured(&cx, unit, files, user).await?,
+        None => None,
+    };
+    if healed.is_some() || measured.is_some() {
+        quoted = cx.db().order_quote_v1(tool, &input, steps, user, measured).await?;
     }
     let QuotedOrder { credits, balance, enough, eta_seconds, unmeasured, lowest, .. } = quoted;
     Ok(QuoteReply { tool, credits, balance, enough, eta_seconds, unmeasured, lowest })
