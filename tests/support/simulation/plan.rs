@@ -142,7 +142,6 @@ pub enum WorldEvent {
     DatabaseDown { ms: u64 },
     RunningHubDown { ms: u64 },
     ReplicateDown { ms: u64 },
-    DatabaseClock { by_s: i64, ms: u64 },
     WorkerClock { by_s: i64, ms: u64 },
     Slots { runninghub: u32 },
     CronKilled { call: u32 },
@@ -295,6 +294,18 @@ impl Life {
 
     pub fn has(&self, is_it: impl Fn(&LifeFault) -> bool) -> bool {
         self.faults.iter().any(is_it)
+    }
+}
+
+impl LifeTool {
+    /// The seeded price of one step.
+    pub fn price(self) -> i64 {
+        match self {
+            Self::Upscale => 60,
+            Self::Video => 120,
+            Self::TryOn => 40,
+            Self::Cards => 10,
+        }
     }
 }
 
