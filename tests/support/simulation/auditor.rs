@@ -344,7 +344,9 @@ impl Auditor {
             let expires = world.milliseconds(&text(row, "expires_at"));
             let in_time = task.told_at_ms.is_some_and(|told| {
                 let told = told as i64;
-                told < ended && told + 360_000 < expires
+                // Nobody but the edge can deliver.
+                let off = world.plan.edge_off_ms(told, expires);
+                told < ended && told + off + 360_000 < expires
             });
             let step = self.steps[&task.job.to_string()].get(&i64::from(task.step));
             let is_delivered = step.is_some_and(|step| step["status"] == "completed");

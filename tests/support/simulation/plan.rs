@@ -259,6 +259,22 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// How long the edge is off between two times. A later event takes the place of one before.
+    pub fn edge_off_ms(&self, from_ms: i64, until_ms: i64) -> i64 {
+        let off = |event: &PlannedEvent| match event.what {
+            WorldEvent::EdgeOff { ms } => Some((event.at_ms as i64, (event.at_ms + ms) as i64)),
+            _ => None,
+        };
+        let off: Vec<(i64, i64)> = self.events.iter().filter_map(off).collect();
+        let next = off.iter().skip(1).map(|(begin, _)| *begin).chain([i64::MAX]);
+        let parts = off.iter().zip(next).map(|((begin, end), next)| {
+            (*end.min(&next).min(&until_ms) - *begin.max(&from_ms)).max(0)
+        });
+        parts.sum()
+    }
+}
+
 /// Either of the two healers is enough, and one there must be.
 fn keep_a_healer(events: &mut Vec<PlannedEvent>) {
     let is_edge = |event: &PlannedEvent| matches!(event.what, WorldEvent::EdgeOff { .. });
