@@ -68,6 +68,10 @@ pub enum LifeFault {
     WorkFails,
     WorkInterrupted,
     WorkSilent,
+    /// The work may end after the job, whose credits went back.
+    WorkSlow {
+        ms: u64,
+    },
     NoFiles,
     WebhookLost,
     WebhookTwice {
@@ -159,6 +163,7 @@ const ASYNCHRONOUS: &[fn(&mut Chance) -> LifeFault] = &[
     |_| LifeFault::WorkFails,
     |_| LifeFault::WorkInterrupted,
     |_| LifeFault::WorkSilent,
+    |chance| LifeFault::WorkSlow { ms: chance.between(60_000, 1_500_000) },
     |_| LifeFault::NoFiles,
     |_| LifeFault::WebhookLost,
     |_| LifeFault::WebhookLost,

@@ -239,7 +239,13 @@ impl SimulatedWorld {
         };
         let id = format!("{}", 1_000_000 + self.state.borrow().tasks.len());
         let is_early = is("webhook early", LifeFault::WebhookEarly);
-        let work_ms = order.life.map_or(5_000, |life| life.work_ms);
+        let slow = order.fault_ms(|fault| match fault {
+            LifeFault::WorkSlow { ms } => Some(*ms),
+            _ => None,
+        });
+        let is_slow = |fault: &LifeFault| matches!(fault, LifeFault::WorkSlow { .. });
+        let slow = slow.filter(|_| order.is_first(self, "work slow", is_slow));
+        let work_ms = slow.or(order.life.map(|life| life.work_ms)).unwrap_or(5_000);
         let ends_at_ms = self.now_ms() + if is_early { 0 } else { work_ms };
         let task = ProviderTask {
             provider,

@@ -139,6 +139,9 @@ pub fn begin_payment(world: &Rc<SimulatedWorld>, payment: &SoldCredits) {
 async fn deliver(world: &Rc<SimulatedWorld>, name: &str, id: &str, body: &str) {
     for number in 0.. {
         let actor = world.actor(format!("{name}, delivery {number}"));
+        if actor.between(1, 8) == 8 {
+            actor.breaks_at.set(Some((0, actor.between(0, 1) == 1)));
+        }
         let worker = Worker { world: Rc::clone(world), actor };
         let sent_s = i64::try_from((BEGIN_MS + world.now_ms()) / 1_000).expect("before 2262");
         let headers = Signature {
