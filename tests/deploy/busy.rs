@@ -11,9 +11,11 @@ async fn a_call_that_is_refused_for_a_while_is_made_once_more() {
         cloud.account.refuse_every(every, status);
         let (_, _, plan) = cloud.plan("busy", &few()).await.unwrap();
         assert!(plan.is_empty(), "{:?}", plan.words());
+        assert!(cloud.account.calls() >= every, "no call was refused with {status}");
     }
     cloud.account.refuse_every(3, 429);
     cloud.note_good("busy", &few()).await.unwrap();
+    assert!(cloud.account.calls() >= 3, "no call was refused");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -33,6 +35,7 @@ async fn wrangler_is_run_once_more_where_cloudflare_had_too_many_calls() {
     cloud.folder.write("busy", &Values::needed());
     cloud.account.refuse_every(13, 429);
     cloud.deploy("busy", &few()).await.unwrap();
+    assert!(cloud.account.calls() >= 13, "no call was refused");
     cloud.account.refuse_every(0, 429);
     let (_, _, plan) = cloud.plan("busy", &few()).await.unwrap();
     assert!(plan.is_empty(), "{:?}", plan.words());

@@ -55,7 +55,7 @@ impl Internet {
 
     async fn refusal(&self, values: &Values) -> String {
         let said = self.complete(values).await.err().expect("a refusal");
-        for secret in [ACCESS_TOKEN, REPLICATE_TOKEN, "token-of-the-account", "fetched\""] {
+        for secret in [ACCESS_TOKEN, REPLICATE_TOKEN, "token-of-the-account", "_fetched"] {
             assert!(!said.contains(secret), "{said}");
         }
         said

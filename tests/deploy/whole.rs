@@ -113,7 +113,7 @@ impl DeployedInternet {
     }
 
     /// Kills a deploy in the midst of the Workers; returns how many have begun to exist.
-    async fn is_killed(&self) -> usize {
+    async fn kill_amid_workers(&self) -> usize {
         let count = || self.cloud.account.view()["scripts"].as_object().map_or(0, |all| all.len());
         let mut deploy = self.command(&["deploy", "whole"]).spawn().unwrap();
         while count() < 4 {
@@ -210,7 +210,7 @@ async fn a_fresh_checkout_with_twelve_values_comes_up_changes_heals_and_goes_bac
     internet.write(&values);
     internet.cloud.account.refuse_every(89, 429);
     a_missing_value_is_told_and_nothing_is_done(&internet, &values).await;
-    let before = internet.is_killed().await;
+    let before = internet.kill_amid_workers().await;
     let said = internet.deploys().await;
     let functions = function::all().unwrap();
     assert!(uploads(&said).len() + before >= functions.len(), "{said}");

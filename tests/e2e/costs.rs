@@ -20,8 +20,8 @@ const JOBS: u32 = 3;
 /// Postgres; calls of storage; calls of the provider; rows.
 const COLUMNS: usize = 6;
 /// A machine that is busy runs late, and a message that is handled late is handled once more, which
-/// is no cost of the job: the least of so many measurements counts.
-const MEASUREMENTS: u32 = 3;
+/// is no cost of the job: of up to so many measurements the least of each column counts.
+const MEASUREMENTS: usize = 3;
 /// So many looks find the same before a job counts as over for the functions too.
 const QUIET_LOOKS: usize = 20;
 
@@ -84,25 +84,27 @@ async fn compare(
     };
     // The first one starts the functions.
     finished().await;
-    let mut wrong = String::new();
-    for _ in 0..MEASUREMENTS {
+    let (told, mut least) = (of_page(kind), [u64::MAX; COLUMNS]);
+    let fits = |least: &Counts| least.iter().zip(told).all(|(found, told)| *found <= told);
+    let mut measured = Vec::new();
+    while measured.len() < MEASUREMENTS && !fits(&least) {
         let (before, cpu_before) = (quiet(world, project).await, cpu::by_program());
         for _ in 0..JOBS {
             finished().await;
         }
         let after = quiet(world, project).await;
-        let found: Vec<u64> =
-            after.iter().zip(before).map(|(a, b)| (a - b).div_ceil(JOBS.into())).collect();
+        let found: Counts =
+            std::array::from_fn(|at| (after[at] - before[at]).div_ceil(JOBS.into()));
+        least = std::array::from_fn(|at| least[at].min(found[at]));
         let used = cpu::used(&cpu_before, &cpu::by_program());
         let cpu_ms = used.get("workerd").copied().unwrap_or_default() * 1000.0 / f64::from(JOBS);
         println!("{kind}: {found:?}, {cpu_ms:.0} ms of workerd");
-        let told = of_page(kind);
-        if found.iter().zip(told).all(|(found, told)| *found <= told) {
-            return Ok(());
-        }
-        wrong = format!("{kind}: {found:?} where the page says {told:?}");
+        measured.push(found);
     }
-    Err(wrong)
+    if fits(&least) {
+        return Ok(());
+    }
+    Err(format!("{kind}: the least is {least:?} of {measured:?}, and the page says {told:?}"))
 }
 
 async fn quiet(world: &World, project: &FrontDoorProxy) -> Counts {

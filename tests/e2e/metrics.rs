@@ -95,7 +95,7 @@ fn a_scrape_tells_of_an_order_and_only_its_token_opens_it() {
                 )]
             })
             .collect();
-        assert!(buckets.is_sorted(), "{buckets:?}");
+        assert!(buckets.is_sorted() && buckets.last() == Some(&1.0), "{buckets:?}");
         let none = world.get("metrics").send().await;
         none.expect_refusal(401, "unauthorized");
         let user = world.user(1).await;

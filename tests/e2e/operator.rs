@@ -197,6 +197,7 @@ fn everything_that_matches_is_cancelled_and_nothing_else() {
         assert_eq!(world.count("jobs where status = 'cancelled'").await, 700);
         assert_eq!(world.job(stays).await["status"], "running");
         let log = log(world).await;
+        assert_eq!(log.len(), 7, "one of each request: {log:#?}");
         assert!(log.iter().all(|row| row["act"] == "jobs_cancelled" && row["actor"] == ADMIN));
         assert!(log.iter().all(|row| row["reason"] == "an outage"), "{log:#?}");
     });

@@ -3,6 +3,7 @@
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
+use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
@@ -76,6 +77,7 @@ impl TlsServer {
             if row.get::<_, &str>(0) == "on" {
                 return;
             }
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
         panic!("the server has no TLS");
     }

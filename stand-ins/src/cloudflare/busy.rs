@@ -1,8 +1,6 @@
-//! How often a token may call: 1,200 times in five minutes, then not at all for five minutes.
-//! (Cloudflare's documentation: Fundamentals, API, limits.) A test may have every so many calls
-//! refused beside that.
-
-use std::collections::BTreeMap;
+//! How often a user may call, over all tokens: 1,200 times in five minutes, then not at all for
+//! five minutes. (Cloudflare's documentation: Fundamentals, API, limits.) A test may have every so
+//! many calls refused beside that.
 
 use axum::Json;
 use axum::http::{StatusCode, header};
@@ -16,17 +14,12 @@ const WINDOW_MS: u64 = 300_000;
 
 #[derive(Default)]
 pub(super) struct CallCount {
-    by_token: BTreeMap<String, TokenCalls>,
-    count: usize,
-    refuse_every: usize,
-    status: u16,
-}
-
-#[derive(Default)]
-struct TokenCalls {
     /// When they came, in milliseconds since 1970.
     recent: Vec<u64>,
     blocked_until_ms: Option<u64>,
+    count: usize,
+    refuse_every: usize,
+    status: u16,
 }
 
 impl CallCount {
@@ -36,7 +29,7 @@ impl CallCount {
 
     /// The calls so far are as old as they need be to count no longer.
     pub(super) fn grow_old(&mut self) {
-        self.by_token.clear();
+        (self.recent, self.blocked_until_ms) = (Vec::new(), None);
     }
 
     pub(super) fn count(&self) -> usize {
@@ -44,7 +37,7 @@ impl CallCount {
     }
 
     /// Counts a call, and refuses it where it is one too many.
-    pub(super) fn admit(&mut self, token: &str) -> Option<Response> {
+    pub(super) fn admit(&mut self) -> Option<Response> {
         self.count += 1;
         if self.refuse_every > 0 && self.count.is_multiple_of(self.refuse_every) {
             return Some(match self.status {
@@ -53,14 +46,13 @@ impl CallCount {
             });
         }
         let now = now_ms();
-        let calls = self.by_token.entry(token.to_owned()).or_default();
-        if let Some(until) = calls.blocked_until_ms.filter(|until| *until > now) {
+        if let Some(until) = self.blocked_until_ms.filter(|until| *until > now) {
             return Some(refusal(until - now));
         }
-        calls.recent.retain(|at| now < *at + WINDOW_MS);
-        calls.recent.push(now);
-        if calls.recent.len() > CALLS {
-            calls.blocked_until_ms = Some(now + WINDOW_MS);
+        self.recent.retain(|at| now < *at + WINDOW_MS);
+        self.recent.push(now);
+        if self.recent.len() > CALLS {
+            self.blocked_until_ms = Some(now + WINDOW_MS);
             return Some(refusal(WINDOW_MS));
         }
         None

@@ -65,8 +65,7 @@ async fn serve(State(account): State<CloudAccount>, request: Request) -> Respons
     if !account.admit() {
         return std::future::pending().await;
     }
-    if let Some(refusal) = account.state().calls.admit(&header_of(&request, header::AUTHORIZATION))
-    {
+    if let Some(refusal) = account.state().calls.admit() {
         return refusal;
     }
     let shown = format!("{} {}", request.method(), request.uri());

@@ -19,6 +19,7 @@
 //! * [`publication`]: what a subscriber of Realtime is told
 //! * [`purchase`]: packs, the page of Stripe, and what sellers tell
 //! * [`proxy`]: stands before the front door, counts requests and publishes other key sets
+//! * [`receiver`]: somebody outside to whom our functions post
 //! * [`user`]: who calls: signed in at the front door, or with a token made for the purpose
 //!
 //! Nothing here reaches into a function: what a test knows, it knows over HTTP or from the
@@ -37,6 +38,7 @@ pub mod pages;
 pub mod proxy;
 pub mod publication;
 pub mod purchase;
+pub mod receiver;
 pub mod try_on;
 pub mod user;
 pub mod website;

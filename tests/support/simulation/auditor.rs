@@ -78,6 +78,10 @@ impl Auditor {
 
     fn apply(&mut self, row: &Value, touched: &mut Touched) {
         let (before, after) = (&row["before"], &row["after"]);
+        if after.is_null() {
+            self.violations.push(format!("a row of {} is deleted: {before}", row["relation"]));
+            return;
+        }
         match row["relation"].as_str().unwrap() {
             "jobs" => {
                 self.check_job_change(row);
@@ -200,6 +204,10 @@ impl Auditor {
         {
             return Err(format!("3 {id} says {said:?} and {back:?}, entries {entries:?}"));
         }
+        let shares: i64 = steps.values().map(|step| step["share"].as_i64().unwrap()).sum();
+        if shares != charged {
+            return Err(format!("3 {id}: its steps' shares are {shares} of {charged}"));
+        }
         if is_final(&status) {
             let share = |done: bool| -> i64 {
                 let steps = steps.values();
@@ -260,9 +268,13 @@ impl Auditor {
         self.violations.extend(rows.iter().map(|row| format!("audit: {row}")));
         for life in &world.plan.lives {
             let job = job_of(world.plan.seed, life.number).to_string();
-            let spent = self.jobs.get(&job).map(|job| {
-                job["credits_charged"].as_i64().unwrap() - job["credits_refunded"].as_i64().unwrap()
-            });
+            let credits = |column: &str| self.jobs.get(&job)?[column].as_i64();
+            let charged = credits("credits_charged");
+            let spent = charged.zip(credits("credits_refunded")).map(|(all, back)| all - back);
+            let price = life.tool.price() * i64::from(life.steps);
+            if charged.is_some_and(|charged| charged != price) {
+                self.violations.push(format!("3 {job}: {charged:?} is charged of {price}"));
+            }
             let is_wrong = match state.answers.get(&life.number) {
                 Some(ClientAnswer::Accepted) => spent.is_none(),
                 Some(ClientAnswer::Refused) => spent.is_some_and(|spent| spent != 0),
@@ -332,7 +344,9 @@ impl Auditor {
             let expires = world.milliseconds(&text(row, "expires_at"));
             let in_time = task.told_at_ms.is_some_and(|told| {
                 let told = told as i64;
-                told < ended && told + 360_000 < expires
+                // Nobody but the edge can deliver.
+                let off = world.plan.edge_off_ms(told, expires);
+                told < ended && told + off + 360_000 < expires
             });
             let step = self.steps[&task.job.to_string()].get(&i64::from(task.step));
             let is_delivered = step.is_some_and(|step| step["status"] == "completed");

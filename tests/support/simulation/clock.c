@@ -34,7 +34,7 @@ int gettimeofday(struct timeval *restrict at, void *restrict zone) {
     at->tv_usec = real.tv_nsec / 1000;
     return 0;
   }
-  /* A step back is obeyed; otherwise the time never falls. */
+  /* A step back begins the next plan; within a plan the time never falls. */
   if (now < written || now > last) last = now;
   else last += 1;
   written = now;

@@ -68,6 +68,10 @@ pub enum LifeFault {
     WorkFails,
     WorkInterrupted,
     WorkSilent,
+    /// The work may end after the job, whose credits went back.
+    WorkSlow {
+        ms: u64,
+    },
     NoFiles,
     WebhookLost,
     WebhookTwice {
@@ -142,7 +146,6 @@ pub enum WorldEvent {
     DatabaseDown { ms: u64 },
     RunningHubDown { ms: u64 },
     ReplicateDown { ms: u64 },
-    DatabaseClock { by_s: i64, ms: u64 },
     WorkerClock { by_s: i64, ms: u64 },
     Slots { runninghub: u32 },
     CronKilled { call: u32 },
@@ -160,6 +163,7 @@ const ASYNCHRONOUS: &[fn(&mut Chance) -> LifeFault] = &[
     |_| LifeFault::WorkFails,
     |_| LifeFault::WorkInterrupted,
     |_| LifeFault::WorkSilent,
+    |chance| LifeFault::WorkSlow { ms: chance.between(60_000, 1_500_000) },
     |_| LifeFault::NoFiles,
     |_| LifeFault::WebhookLost,
     |_| LifeFault::WebhookLost,
@@ -260,6 +264,22 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// How long the edge is off between two times. A later event takes the place of one before.
+    pub fn edge_off_ms(&self, from_ms: i64, until_ms: i64) -> i64 {
+        let off = |event: &PlannedEvent| match event.what {
+            WorldEvent::EdgeOff { ms } => Some((event.at_ms as i64, (event.at_ms + ms) as i64)),
+            _ => None,
+        };
+        let off: Vec<(i64, i64)> = self.events.iter().filter_map(off).collect();
+        let next = off.iter().skip(1).map(|(begin, _)| *begin).chain([i64::MAX]);
+        let parts = off.iter().zip(next).map(|((begin, end), next)| {
+            (*end.min(&next).min(&until_ms) - *begin.max(&from_ms)).max(0)
+        });
+        parts.sum()
+    }
+}
+
 /// Either of the two healers is enough, and one there must be.
 fn keep_a_healer(events: &mut Vec<PlannedEvent>) {
     let is_edge = |event: &PlannedEvent| matches!(event.what, WorldEvent::EdgeOff { .. });
@@ -295,6 +315,18 @@ impl Life {
 
     pub fn has(&self, is_it: impl Fn(&LifeFault) -> bool) -> bool {
         self.faults.iter().any(is_it)
+    }
+}
+
+impl LifeTool {
+    /// The seeded price of one step.
+    pub fn price(self) -> i64 {
+        match self {
+            Self::Upscale => 60,
+            Self::Video => 120,
+            Self::TryOn => 40,
+            Self::Cards => 10,
+        }
     }
 }
 

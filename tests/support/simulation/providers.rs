@@ -71,6 +71,11 @@ impl ProviderTask {
         self.cancelled || (self.end != TaskEnd::Never && now_ms >= self.ends_at_ms)
     }
 
+    /// Whether the provider bills the task, now or when it is over.
+    fn is_paid(&self) -> bool {
+        !self.cancelled && self.end == TaskEnd::Success
+    }
+
     /// What the file says that the task made.
     fn content(&self) -> String {
         format!("{}:{}/{}", self.provider, self.job, self.step)
@@ -234,7 +239,13 @@ impl SimulatedWorld {
         };
         let id = format!("{}", 1_000_000 + self.state.borrow().tasks.len());
         let is_early = is("webhook early", LifeFault::WebhookEarly);
-        let work_ms = order.life.map_or(5_000, |life| life.work_ms);
+        let slow = order.fault_ms(|fault| match fault {
+            LifeFault::WorkSlow { ms } => Some(*ms),
+            _ => None,
+        });
+        let is_slow = |fault: &LifeFault| matches!(fault, LifeFault::WorkSlow { .. });
+        let slow = slow.filter(|_| order.is_first(self, "work slow", is_slow));
+        let work_ms = slow.or(order.life.map(|life| life.work_ms)).unwrap_or(5_000);
         let ends_at_ms = self.now_ms() + if is_early { 0 } else { work_ms };
         let task = ProviderTask {
             provider,
@@ -300,18 +311,21 @@ impl SimulatedWorld {
         }
     }
 
-    /// No step may be at work twice, unless an admin or a proven end began it anew.
+    /// No step may be at work twice, nor be made twice, unless an admin began it anew.
     fn check_twice(&self, order: &ProviderOrder<'_>) {
         let now_ms = self.now_ms();
         let twin = self.state.borrow().tasks.iter().find_map(|(id, task)| {
             let is_same = task.job == order.job && task.step == order.step;
-            (is_same && !task.is_over(now_ms)).then(|| (id.clone(), task.run))
+            let is_twice = !task.is_over(now_ms) || task.is_paid();
+            (is_same && is_twice).then(|| (id.clone(), task.clone()))
         });
         let is_excused = self.state.borrow().interfered.contains(&order.job);
-        if let Some((id, run)) = twin.filter(|_| !is_excused) {
+        if let Some((id, task)) = twin.filter(|_| !is_excused) {
             let ProviderOrder { job, step, run: new, .. } = order;
+            let what = if task.is_over(now_ms) { "was made by" } else { "is at work as" };
             self.offend(format!(
-                "{job}/{step} run {new} is submitted while {id} of run {run} works"
+                "{job}/{step} run {new} is submitted and {what} {id} of run {}",
+                task.run
             ));
         }
     }

@@ -325,9 +325,6 @@ impl SimulatedWorld {
             WorldEvent::WorkerClock { by_s, ms } => {
                 self.state.borrow_mut().worker_skew_ms = (by_s * 1_000, until(ms));
             }
-            WorldEvent::DatabaseClock { by_s, ms } => {
-                self.state.borrow_mut().database_skew_ms = (by_s * 1_000, until(ms));
-            }
             WorldEvent::Slots { runninghub } => self.database.exec(&format!(
                 "update unstuck.providers set max_concurrent = {runninghub}
                  where provider = 'runninghub'"

@@ -121,13 +121,14 @@ pub fn begin_payment(world: &Rc<SimulatedWorld>, payment: &SoldCredits) {
     for (number, event) in payment.events.iter().enumerate() {
         let body = payment.body(event, world.plan.seed).to_string();
         for (copy, after_ms) in event.arrives_after_ms.iter().enumerate() {
-            let name = format!("{}, event {number}, copy {copy}", payment.id());
+            let id = format!("{}, event {number}", payment.id());
+            let name = format!("{id}, copy {copy}");
             let at_ms = event.at_ms + after_ms;
             world.state.borrow_mut().clients += 1;
             let (there, body) = (Rc::clone(world), body.clone());
             world.scheduler.spawn(&world.actor(name.clone()), async move {
                 there.scheduler.sleep(at_ms).await;
-                deliver(&there, &name, &body).await;
+                deliver(&there, &name, &id, &body).await;
                 there.state.borrow_mut().clients -= 1;
             });
         }
@@ -135,15 +136,18 @@ pub fn begin_payment(world: &Rc<SimulatedWorld>, payment: &SoldCredits) {
 }
 
 /// Delivers an event until it is taken.
-async fn deliver(world: &Rc<SimulatedWorld>, name: &str, body: &str) {
+async fn deliver(world: &Rc<SimulatedWorld>, name: &str, id: &str, body: &str) {
     for number in 0.. {
         let actor = world.actor(format!("{name}, delivery {number}"));
+        if actor.between(1, 8) == 8 {
+            actor.breaks_at.set(Some((0, actor.between(0, 1) == 1)));
+        }
         let worker = Worker { world: Rc::clone(world), actor };
         let sent_s = i64::try_from((BEGIN_MS + world.now_ms()) / 1_000).expect("before 2262");
         let headers = Signature {
-            id: name.to_owned(),
+            id: id.to_owned(),
             timestamp: sent_s.to_string(),
-            entries: generic_signature(name, sent_s, body),
+            entries: generic_signature(id, sent_s, body),
             ..Signature::default()
         };
         let cx = worker.cx();

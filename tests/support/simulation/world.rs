@@ -45,11 +45,10 @@ pub struct WorldState {
     pub life_of: BTreeMap<JobId, u32>,
     pub away_until_ms: BTreeMap<Outage, u64>,
     pub worker_skew_ms: (i64, u64),
-    pub database_skew_ms: (i64, u64),
     /// How often a fault that comes some times has come.
     pub counts: BTreeMap<(u32, &'static str), u32>,
     pub answers: BTreeMap<u32, ClientAnswer>,
-    /// Which lives have had a worker killed, so that each is killed once.
+    /// How often each fault came.
     pub faults: BTreeMap<String, u64>,
     /// Jobs whose end was ordered by somebody, or that an admin began anew.
     pub interfered: Vec<JobId>,
@@ -109,20 +108,15 @@ impl SimulatedWorld {
         self.scheduler.now_ms()
     }
 
-    /// Milliseconds since 1970 by a clock that may be wrong for some minutes.
-    fn skewed(&self, (skew, until_ms): (i64, u64)) -> u64 {
-        let skew = if self.now_ms() < until_ms { skew } else { 0 };
-        (BEGIN_MS + self.now_ms()).saturating_add_signed(skew)
-    }
-
+    /// Milliseconds since 1970 by the workers' clock, which may be wrong for some minutes.
     pub fn worker_clock_ms(&self) -> u64 {
-        let skew = self.state.borrow().worker_skew_ms;
-        self.skewed(skew)
+        let (skew, until_ms) = self.state.borrow().worker_skew_ms;
+        let skew = if self.now_ms() < until_ms { skew } else { 0 };
+        self.database_clock_ms().saturating_add_signed(skew)
     }
 
     pub fn database_clock_ms(&self) -> u64 {
-        let skew = self.state.borrow().database_skew_ms;
-        self.skewed(skew)
+        BEGIN_MS + self.now_ms()
     }
 
     pub fn is_away(&self, what: Outage) -> bool {

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use super::files::{OwnFile, Secrets, SettingFault};
 use super::{checks, values};
 use crate::function::{self, Function};
+use crate::keys;
 
 /// What `deploy` makes and writes into the secrets where it is absent.
 pub const MADE_SECRETS: [&str; 2] = ["WEBHOOK_SECRET", "CRON_SECRET"];
@@ -214,11 +215,7 @@ impl Deployment {
         let absent = |name: &&'static str| !self.secrets.contains_key(*name);
         let made: Vec<&str> = MADE_SECRETS.into_iter().filter(absent).collect();
         for name in &made {
-            let mut bytes = [0; 32];
-            getrandom::fill(&mut bytes)
-                .map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
-            let value: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            self.secrets.insert((*name).to_owned(), value);
+            self.secrets.insert((*name).to_owned(), keys::random_hex(32)?);
         }
         Ok(made)
     }

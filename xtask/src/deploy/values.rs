@@ -171,12 +171,16 @@ pub(super) fn claim(token: &str, name: &str) -> Option<String> {
     claims.get(name)?.as_str().map(str::to_owned)
 }
 
-/// The project that an address of Supabase names.
+/// The project of `https://<project>.supabase.co`.
 pub(super) fn project_of(url: &str) -> Option<String> {
-    let host = url.strip_prefix("https://")?.split(['/', ':']).next()?;
-    host.strip_suffix(".supabase.co").map(str::to_owned)
+    let url = reqwest::Url::parse(url).ok()?;
+    let project =
+        url.host_str().filter(|_| url.scheme() == "https")?.strip_suffix(".supabase.co")?;
+    let plain = !project.is_empty() && project.chars().all(|c| c.is_ascii_alphanumeric());
+    plain.then(|| project.to_owned())
 }
 
+/// The project that a connection string names.
 pub(super) fn project_of_database(url: &str) -> Option<String> {
     DatabaseAddress::parse(url).ok()?.project()
 }

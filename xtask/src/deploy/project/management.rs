@@ -12,12 +12,11 @@ use reqwest::header::RETRY_AFTER;
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::address::DatabaseAddress;
 use crate::command::say;
 use crate::deploy::deployment::Deployment;
 use crate::deploy::fetch::ProjectKey;
+use crate::deploy::values;
 
-const HOSTED: &str = ".supabase.co";
 /// How often one call is made.
 const TRIES: u32 = 3;
 /// How long nothing is taken after too many calls.
@@ -142,20 +141,12 @@ pub(super) fn refuse_two_projects(deployment: &Deployment) -> Result<()> {
     }
 }
 
-/// The project of `https://<project>.supabase.co`.
 fn of_url(deployment: &Deployment) -> Option<String> {
-    let url = reqwest::Url::parse(deployment.vars.get("SUPABASE_URL")?).ok()?;
-    is_project(url.host_str()?.strip_suffix(HOSTED)?)
+    values::project_of(deployment.vars.get("SUPABASE_URL")?)
 }
 
-/// The project that the connection string names.
 fn of_database(deployment: &Deployment) -> Option<String> {
-    DatabaseAddress::parse(&deployment.access.database_url).ok()?.project()
-}
-
-fn is_project(name: &str) -> Option<String> {
-    let plain = !name.is_empty() && name.chars().all(|letter| letter.is_ascii_alphanumeric());
-    plain.then(|| name.to_owned())
+    values::project_of_database(&deployment.access.database_url)
 }
 
 #[cfg(test)]
@@ -188,6 +179,8 @@ mod tests {
                 (None, None),
             ),
             ("https://a/b.supabase.co", "not a url", (None, None)),
+            ("https://x.y.supabase.co", "", (None, None)),
+            ("https://.supabase.co", "", (None, None)),
         ] {
             let deployment = deployment(url, database);
             let found = (of_url(&deployment), of_database(&deployment));

@@ -1,0 +1,102 @@
+//! Somebody outside to whom our functions post: it keeps each request, and answers as it is told to.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::RUNTIME;
+
+/// One request as it came, with the status that it was answered.
+#[derive(Clone, Debug)]
+pub struct ReceivedRequest {
+    pub head: String,
+    pub body: String,
+    answer: String,
+}
+
+impl ReceivedRequest {
+    pub fn header(&self, name: &str) -> String {
+        let lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        let mut found =
+            lines.filter(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value);
+        found.next_back().unwrap_or_default().to_owned()
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+}
+
+/// Listens on a port of its own.
+#[derive(Clone)]
+pub struct HttpReceiver {
+    address: SocketAddr,
+    received: Arc<Mutex<Vec<ReceivedRequest>>>,
+    answer: Arc<Mutex<String>>,
+}
+
+impl HttpReceiver {
+    /// It takes whatever comes, until it is told otherwise.
+    pub fn start() -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let receiver = Self {
+            address: listener.local_addr().unwrap(),
+            received: Arc::default(),
+            answer: Arc::new(Mutex::new("204 Taken".to_owned())),
+        };
+        let serving = receiver.clone();
+        RUNTIME.spawn(async move {
+            let listener = TcpListener::from_std(listener).unwrap();
+            while let Ok((stream, _)) = listener.accept().await {
+                serving.receive(stream).await;
+            }
+        });
+        receiver
+    }
+
+    /// The address of `path`, which begins with `/`.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// What it answers from now on: the status, and headers behind it.
+    pub fn answers(&self, answer: &str) {
+        answer.clone_into(&mut self.answer.lock().unwrap());
+    }
+
+    /// Every request so far.
+    pub fn received(&self) -> Vec<ReceivedRequest> {
+        self.received.lock().unwrap().clone()
+    }
+
+    /// What it took: the bodies that were answered with success.
+    pub fn taken(&self) -> Vec<Value> {
+        let received = self.received();
+        let taken = received.iter().filter(|request| request.answer.starts_with('2'));
+        taken.map(ReceivedRequest::json).collect()
+    }
+
+    async fn receive(&self, mut stream: TcpStream) {
+        let mut text = String::new();
+        let mut chunk = [0; 4096];
+        while let Ok(read) = stream.read(&mut chunk).await {
+            text.push_str(&String::from_utf8_lossy(&chunk[..read]));
+            let body = text.split_once("\r\n\r\n").map(|(_, body)| body);
+            if read == 0 || body.is_some_and(|body| body.ends_with('}')) {
+                break;
+            }
+        }
+        let answer = self.answer.lock().unwrap().clone();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let (head, body) = (head.to_owned(), body.to_owned());
+            let request = ReceivedRequest { head, body, answer: answer.clone() };
+            self.received.lock().unwrap().push(request);
+        }
+        let rest = "connection: close\r\ncontent-length: 0\r\n\r\n";
+        let _ = stream.write_all(format!("HTTP/1.1 {answer}\r\n{rest}").as_bytes()).await;
+    }
+}
