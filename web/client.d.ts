@@ -1,5 +1,5 @@
-// Made of packages/client by `cargo xtask generate`: the package in one file, for pages
-// without a bundler. What each part is for is said there and in client.d.ts.
+// Made of packages/client by `cargo xtask generate`: the package in one file, for
+// pages without a bundler. What each part is for is said there and in client.d.ts.
 /** The address of a file in our storage or on an allowed host, or the file, to be uploaded. */
 export type InputUrl = string | Blob;
 interface WebsiteInput {

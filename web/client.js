@@ -1,5 +1,5 @@
-// Made of packages/client by `cargo xtask generate`: the package in one file, for pages
-// without a bundler. What each part is for is said there and in client.d.ts.
+// Made of packages/client by `cargo xtask generate`: the package in one file, for
+// pages without a bundler. What each part is for is said there and in client.d.ts.
 // packages/client/src/errors.ts
 var JobError = class extends Error {
   name = "JobError";
@@ -887,7 +887,8 @@ function leftSession() {
 }
 function leaveSession(sessionId) {
   try {
-    sessionStorage.setItem(KEY, sessionId);
+    if (sessionId) sessionStorage.setItem(KEY, sessionId);
+    else sessionStorage.removeItem(KEY);
   } catch {}
 }
 var Place = class {
@@ -950,6 +951,7 @@ var Place = class {
   }
   /** The page is there again, from the memory of the browser. */
   show() {
+    leaveSession(null);
     this.isShopping = false;
     this.update();
   }
@@ -1336,8 +1338,9 @@ var Page = class {
   }
   /** The jobs of another user are nobody's business here. */
   #meet(user) {
-    if (user === this.#user) return;
+    const before = this.#user;
     this.#user = user;
+    if (before === void 0 || before === user) return;
     this.feed.close();
     const error = new JobError("signed_out", "Another user is signed in, or nobody");
     for (const [id, job] of this.followers) {

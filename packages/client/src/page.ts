@@ -77,8 +77,9 @@ export class Page {
 
   /** The jobs of another user are nobody's business here. */
   #meet(user: string | null): void {
-    if (user === this.#user) return;
+    const before = this.#user;
     this.#user = user;
+    if (before === undefined || before === user) return;
     this.feed.close();
     const error = new JobError("signed_out", "Another user is signed in, or nobody");
     for (const [id, job] of this.followers) {

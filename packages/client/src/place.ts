@@ -32,9 +32,11 @@ function leftSession(): string | null {
   return left;
 }
 
-function leaveSession(sessionId: string): void {
+/** Leaves the session for the next page, or takes that back. */
+function leaveSession(sessionId: string | null): void {
   try {
-    sessionStorage.setItem(KEY, sessionId);
+    if (sessionId) sessionStorage.setItem(KEY, sessionId);
+    else sessionStorage.removeItem(KEY);
   } catch {
     // The next page begins anew.
   }
@@ -108,6 +110,7 @@ export class Place {
 
   /** The page is there again, from the memory of the browser. */
   show(): void {
+    leaveSession(null);
     this.isShopping = false;
     this.update();
   }
