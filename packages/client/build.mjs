@@ -14,6 +14,8 @@ const here = import.meta.dirname;
 const tsc = createRequire(import.meta.url).resolve("typescript/bin/tsc");
 const common = {
   entryPoints: [join(here, "src/index.ts")],
+  // The names of files in what is made do not depend on who makes it.
+  absWorkingDir: join(here, "../.."),
   bundle: true,
   format: "esm",
   target: "es2022",
