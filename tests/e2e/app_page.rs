@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 use stand_ins::media::SHORT_CLIP;
 use unstuck_tests::assert_has;
+use unstuck_tests::e2e::order::sweep_until;
 use unstuck_tests::e2e::proxy::FrontDoorProxy;
 use unstuck_tests::e2e::{self, World};
 use uuid::Uuid;
@@ -43,7 +44,10 @@ fn a_tab_closed_while_waiting_gives_place_and_credits_back_after_the_grace() {
         world.sweep().await;
         assert_has!(world.job(job).await, { "status": "queued" }, "the page may come back");
         pass(world, 11).await;
-        world.sweep().await;
+        sweep_until(world, "what waited is given up", async |_| {
+            world.job(job).await["status"] == "cancelled"
+        })
+        .await;
         let row = world.job(job).await;
         assert_has!(row, { "status": "cancelled", "credits_charged": 60, "credits_refunded": 60 });
         assert_eq!(world.balance(&world.user(1).await).await, 1000);
