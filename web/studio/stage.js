@@ -44,7 +44,7 @@ function nothing() {
   );
 }
 
-/** A job; `actions` are { cancel, again } as far as they apply. */
+/** A job; `actions` are { cancel, again, reuse, … } as far as they apply. */
 function view(update, actions) {
   const { id, state } = update;
   const attributes = { class: `stage-job ${state}`, "data-job": id, "data-state": state };
