@@ -24,7 +24,7 @@ export function saveLink(url, name, content, attributes = {}) {
 }
 
 /** A button that saves what it takes some time to get. */
-export function saveButton(words, name, get, kind = "") {
+function saveButton(words, name, get) {
   const content = [icon("download", 18), words];
   const onclick = async () => {
     saver.disabled = true;
@@ -35,7 +35,7 @@ export function saveButton(words, name, get, kind = "") {
     }
     saver.disabled = false;
   };
-  const saver = button(content, onclick, kind, { "data-save": name });
+  const saver = button(content, onclick, "primary");
   return saver;
 }
 
@@ -76,7 +76,8 @@ export function saveAll(update) {
   if (cards.length > 0) return saveButton(t("download_all"), name, () => zipped(update, cards));
   if (!outputUrl || answer.tasks) return null;
   const content = [icon("download", 18), t("download")];
-  return saveLink(outputUrl, fileName(update, extensionOf(outputUrl)), content);
+  const attributes = { class: "button primary" };
+  return saveLink(outputUrl, fileName(update, extensionOf(outputUrl)), content, attributes);
 }
 
 async function zipped(update, cards) {
