@@ -45,11 +45,12 @@ const WAYS = {
   },
   link: {
     fields: [EMAIL],
-    act: ({ email }) =>
-      supabase.auth.signInWithOtp({
-        email,
-        options: { emailRedirectTo: home(), shouldCreateUser: false },
-      }),
+    act: async ({ email }) => {
+      const options = { emailRedirectTo: home(), shouldCreateUser: false };
+      const { error } = await supabase.auth.signInWithOtp({ email, options });
+      // Nobody learns here who has no account.
+      return { error: error?.code === "otp_disabled" ? null : error };
+    },
     leads: ["sign_in"],
   },
   renew: {

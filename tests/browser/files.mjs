@@ -58,7 +58,10 @@ for (const [what, file] of Object.entries(bad)) {
   await words.waitFor();
   said[what] = await words.innerText();
 }
-const refused = { isDisabled: await button.isDisabled(), filled: await tab.locator(".drop.filled").count() };
+const refused = {
+  isDisabled: await button.isDisabled(),
+  filled: await tab.locator(".drop.filled").count(),
+};
 
 await tab.locator('.tool[data-tool="runninghub-video-upscaler"]').click();
 const video = await dropped("videoUrl", [plain("photo.png")]);
@@ -66,14 +69,20 @@ await video.locator(".problem").waitFor();
 said.noVideo = await video.locator(".problem").innerText();
 
 await tab.locator('.tool[data-tool="create-generation-job-banana"]').click();
-const many = await dropped("product", ["a", "b", "c", "d", "e"].map((name) => plain(`${name}.png`)));
+const many = await dropped(
+  "product",
+  ["a", "b", "c", "d", "e"].map((name) => plain(`${name}.png`)),
+);
 await many.locator("li").nth(3).waitFor();
 said.many = await many.locator(".problem").innerText();
 const full = await tab.locator("[name=product]").isDisabled();
 await many.getByRole("button", { name: "Remove b.png" }).click();
 const left = await many.locator("img").evaluateAll((images) => images.map(({ alt }) => alt));
 const focus = await tab.evaluate(() => document.activeElement.name);
-await dropped("product", [plain("f.png"), { name: "empty.png", mimeType: "image/png", buffer: Buffer.alloc(0) }]);
+await dropped("product", [
+  plain("f.png"),
+  { name: "empty.png", mimeType: "image/png", buffer: Buffer.alloc(0) },
+]);
 await many.locator("img[alt='f.png']").waitFor();
 const mixed = await many.locator(".problem").innerText();
 for (const name of ["a", "c", "d", "f"])

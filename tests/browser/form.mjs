@@ -7,7 +7,10 @@ import { promisify } from "node:util";
 import { png } from "../client/picture.mjs";
 import { open, reached, tell } from "./tab.mjs";
 
-const tab = await open("/", { email: "user1@example.com", permissions: ["clipboard-read", "clipboard-write"] });
+const tab = await open("/", {
+  email: "user1@example.com",
+  permissions: ["clipboard-read", "clipboard-write"],
+});
 const plain = (name) => ({ name, mimeType: "image/png", buffer: png(12, 9, () => [200, 60, 40]) });
 const choose = (tool) => tab.locator(`.tool[data-tool="${tool}"]`).click();
 const submit = tab.locator(".tool-form button[type=submit]");

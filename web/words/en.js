@@ -37,7 +37,6 @@ export const words = {
   auth_email_address_invalid: "This address takes no mail.",
   auth_validation_failed: "This is no e-mail address.",
   auth_signup_disabled: "No new accounts are made at the moment.",
-  auth_otp_disabled: "There is no account with this address.",
   auth_otp_expired: "This link is used or too old. Ask for a new one.",
   auth_user_banned: "This account is locked.",
   auth_failed: "This did not work. Try again in a moment.",

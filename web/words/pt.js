@@ -36,7 +36,6 @@ export const words = {
   auth_email_address_invalid: "Este endereço não recebe e-mails.",
   auth_validation_failed: "Isto não é um endereço de e-mail.",
   auth_signup_disabled: "No momento não há novas contas.",
-  auth_otp_disabled: "Não há conta com este endereço.",
   auth_otp_expired: "Este link já foi usado ou expirou. Peça outro.",
   auth_user_banned: "Esta conta está bloqueada.",
   auth_failed: "Não deu certo. Tente de novo em instantes.",

@@ -36,7 +36,6 @@ export const words = {
   auth_email_address_invalid: "На этот адрес нельзя писать.",
   auth_validation_failed: "Это не адрес почты.",
   auth_signup_disabled: "Новые аккаунты сейчас не создаются.",
-  auth_otp_disabled: "Аккаунта с таким адресом нет.",
   auth_otp_expired: "Ссылка уже использована или устарела. Запросите новую.",
   auth_user_banned: "Этот аккаунт заблокирован.",
   auth_failed: "Не получилось. Попробуйте чуть позже.",

@@ -36,7 +36,6 @@ export const words = {
   auth_email_address_invalid: "На цю адресу не можна писати.",
   auth_validation_failed: "Це не адреса пошти.",
   auth_signup_disabled: "Нові облікові записи зараз не створюються.",
-  auth_otp_disabled: "Облікового запису з такою адресою немає.",
   auth_otp_expired: "Посилання вже використано або застаріло. Попросіть нове.",
   auth_user_banned: "Цей обліковий запис заблоковано.",
   auth_failed: "Не вийшло. Спробуйте трохи згодом.",
