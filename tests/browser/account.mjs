@@ -1,6 +1,6 @@
 // Somebody new makes an account, forgets the password, and comes in by a link, on a phone.
 
-import { open, stack, tell } from "./tab.mjs";
+import { given, open, stack, tell } from "./tab.mjs";
 
 const EMAIL = "new@example.com";
 const tab = await open("/", {
@@ -39,7 +39,8 @@ const first = await link();
 await tab.goto(first);
 await isIn();
 const address = await tab.evaluate(() => location.hash);
-const balance = await tab.locator("[data-balance]").innerText();
+const wallet = tab.locator("[data-balance]").filter({ hasText: given.credits });
+const balance = await wallet.innerText();
 await press("Sign out");
 
 await tab.getByLabel("E-mail").waitFor();

@@ -19,7 +19,7 @@ async function look(tab, locale, place) {
       .filter(isSeen)
       .map((element) => [element.textContent, element.getBoundingClientRect().height])
       .filter(([, height]) => height < 44);
-    const text = shown.innerText;
+    const text = shown.innerText.replaceAll("/dev/null", "");
     const codes = text.match(
       /\b(job|tool|do|about|option|field|drop|error|auth|card|status)_[a-z_]+\b|runninghub|banana/g,
     );

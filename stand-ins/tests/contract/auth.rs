@@ -119,7 +119,8 @@ async fn followed(running: &Running, mail: &Value) -> String {
 
 /// The parameters of a fragment.
 fn fragment(address: &str) -> std::collections::HashMap<String, String> {
-    let url = reqwest::Url::parse(&address.replacen('#', "?", 1)).unwrap();
+    let (_, fragment) = address.split_once('#').unwrap();
+    let url = reqwest::Url::parse(&format!("http://fragment.invalid/?{fragment}")).unwrap();
     url.query_pairs().into_owned().collect()
 }
 
