@@ -17,6 +17,8 @@ const more = tab.getByRole("button", { name: "Show more" });
 await more.click();
 const second = await count(20);
 await more.click();
+await count(30);
+await more.click();
 const whole = await count(given.all);
 const isOver = await more.isHidden();
 

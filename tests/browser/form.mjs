@@ -83,6 +83,7 @@ const again = {
   siteName: await tab.getByLabel("Name of the website").inputValue(),
 };
 const other = tab.locator(`.history-row[data-job="${printed(upscaled)}"]`);
+await other.locator(".badge.completed").waitFor();
 await other.getByRole("button", { name: "Use again: Upscale" }).click();
 await tab.locator(".drop.filled img").waitFor();
 again.prompts = await tab.getByLabel("Description").inputValue();

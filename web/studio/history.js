@@ -25,11 +25,11 @@ export function createHistory({ onopen, onagain }) {
 
   /** Reads so many jobs that match, from the newest on; null where another reading has begun. */
   async function read(wanted, mine) {
-    const { status, matches, isPlain } = filters.get();
+    const { status, matches, isSifted } = filters.get();
     const found = [];
     let cursor = null;
     do {
-      const limit = isPlain ? Math.min(wanted + 1, READ_MAX) : READ_MAX;
+      const limit = isSifted ? READ_MAX : Math.min(wanted + 1, READ_MAX);
       const page = await service.list({ cursor, status, limit });
       const details = await service.details(page.jobs.map(({ id }) => id));
       if (mine !== turn) return null;
@@ -59,14 +59,9 @@ export function createHistory({ onopen, onagain }) {
   }
 
   function byDay(jobs) {
-    if (jobs.length === 0)
-      return [
-        h(
-          "li",
-          { class: "muted empty" },
-          t(filters.get().isPlain ? "history_empty" : "history_none"),
-        ),
-      ];
+    const { isSifted, status } = filters.get();
+    const nothing = t(isSifted || status ? "history_none" : "history_empty");
+    if (jobs.length === 0) return [h("li", { class: "muted empty" }, nothing)];
     const days = Map.groupBy(jobs, ({ createdAt }) => day(createdAt));
     return [...days].map(([name, ofDay]) =>
       h(
@@ -113,7 +108,7 @@ function createFilters(onchange) {
     const matches = (job) =>
       (!tool.value || job.tool === tool.value) &&
       `${toolName(job.tool)} ${summary(job)} ${job.id}`.toLowerCase().includes(words);
-    return { status: status.value, matches, isPlain: !tool.value && !words };
+    return { status: status.value, matches, isSifted: Boolean(tool.value || words) };
   }
 
   const offer = (tools) =>
@@ -148,7 +143,6 @@ function row(job, { isOpen, onopen, onagain }) {
   const paid = [icon("coin", 14), number((creditsCharged ?? 0) - creditsRefunded)];
   const hasInput = Object.keys(job.input ?? {}).length > 0;
   const again = hasInput && {
-    class: "button quiet small",
     "aria-label": t("use_again", { what: name }),
     title: t("use_settings"),
   };
