@@ -46,8 +46,8 @@ const credits = createCredits({ wallet, getCredits: shop.sells && getCredits });
 
 /** The jobs that this page follows, by id. */
 const live = new Map();
-/** The id of the job on the stage. */
-let shown = null;
+/** The id of the job on the stage, and of the last one that had the address. */
+let [shown, addressed] = [null, null];
 
 function show(update, job) {
   shown = update.id;
@@ -112,6 +112,7 @@ const jobOf = (address) => new URLSearchParams(address.search).get("job");
 
 /** Gives the job on the stage an address: a new one for Back, or in place of the present one. */
 function setAddress(id, isNew = false) {
+  addressed = id;
   if (jobOf(location) === id) return;
   const address = `${location.pathname}?job=${id}${location.hash}`;
   if (isNew) history.pushState(null, "", address);
@@ -131,6 +132,7 @@ async function showJob(id) {
     show(job?.update ?? (await past(id)), job);
   } catch (error) {
     toast(explain(error), "bad");
+    history.replaceState(null, "", location.pathname + location.hash);
   }
 }
 
@@ -142,11 +144,9 @@ function top() {
   );
 }
 
-/** Shows what the address names; Back leads from the credits to the studio as it was. */
-function route() {
+/** Shows the page that the address names; Back leads from the credits to the studio as it was. */
+function showPage() {
   const isCredits = location.hash === CREDITS;
-  const named = jobOf(location);
-  if (named && named !== shown) showJob(named);
   if (isCredits === studio.hidden) return;
   if (isCredits) studioTop = scrollY;
   studio.hidden = isCredits;
@@ -156,6 +156,17 @@ function route() {
   scrollTo(0, isCredits ? 0 : studioTop);
   if (isCredits) credits.show();
   (isCredits ? credits.title : wallet.pill).focus({ preventScroll: true });
+}
+
+/** Shows what the address names: its page and its job. */
+function route() {
+  showPage();
+  const named = jobOf(location);
+  if (named && named !== shown) return showJob(named);
+  if (named || shown !== addressed || live.has(shown)) return;
+  shown = null;
+  title.show(null);
+  stage.clear();
 }
 
 let studioTop = 0;
@@ -171,6 +182,7 @@ root.replaceChildren(top(), studio, credits.element);
 addEventListener("popstate", route);
 
 const draft = await shop.returned();
+showPage();
 await learn().catch(() => {});
 await Promise.all([toolbar.show(draft), wallet.refresh(), earlier.refresh()]);
 // Oldest first, so that the newest ends up on the stage, unless the address names another.
@@ -179,5 +191,5 @@ for (const job of (await jobs.resume()).reverse()) {
   await askBeginning(job.id).catch(() => {});
   follow(job);
 }
-if (named) await showJob(named);
+if (named) setAddress(named);
 route();

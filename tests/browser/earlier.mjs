@@ -43,6 +43,7 @@ await tab.locator(`.stage-job[data-job="${given.tart}"]`).waitFor();
 const address = new URL(tab.url()).search;
 await tab.goBack();
 const back = new URL(tab.url()).search;
+await tab.locator(".stage-empty").waitFor();
 await tab.goForward();
 const other = await tab.context().newPage();
 await other.goto(`/${address}`);
