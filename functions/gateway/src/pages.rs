@@ -74,8 +74,8 @@ pub(crate) async fn file(
     assets.fetch_request(Request::new_with_init(url.as_str(), &init)?).await
 }
 
-/// Adds CORS and security headers to the platform's answer for the file of a path. Turns its 404 and
-/// 405 into errors of the contract.
+/// Adds CORS and security headers to the platform's answer for the file of a path. Turns its 404
+/// and 405 into errors of the contract.
 pub(crate) fn page(response: Response, path: &str, env: &Env, request_id: &str) -> Response {
     let refusal = match response.status_code() {
         404 => ApiError::not_found(),
