@@ -11,8 +11,7 @@ import { valuesOf } from "./studio/input.js";
 import { jobs } from "./studio/jobs.js";
 import { tellEnd } from "./studio/notice.js";
 import { missingCredits } from "./studio/offer.js";
-import { askBeginning, learn } from "./studio/pace.js";
-import { past } from "./studio/past.js";
+import { learn } from "./studio/pace.js";
 import { createShop, packsOnSale } from "./studio/shop.js";
 import { createStage } from "./studio/stage.js";
 import { createTitle } from "./studio/title.js";
@@ -127,9 +126,11 @@ async function open(id) {
 }
 
 async function showJob(id) {
-  const job = live.get(id);
   try {
-    show(job?.update ?? (await past(id)), job);
+    const job = live.get(id) ?? (await jobs.job(id));
+    if (live.has(id)) show(job.update, job);
+    else if (FINAL.includes(job.update.state)) show(job.update);
+    else follow(job);
   } catch (error) {
     toast(explain(error), "bad");
     history.replaceState(null, "", location.pathname + location.hash);
@@ -187,9 +188,6 @@ await learn().catch(() => {});
 await Promise.all([toolbar.show(draft), wallet.refresh(), earlier.refresh()]);
 // Oldest first, so that the newest ends up on the stage, unless the address names another.
 const named = jobOf(location);
-for (const job of (await jobs.resume()).reverse()) {
-  await askBeginning(job.id).catch(() => {});
-  follow(job);
-}
+for (const job of (await jobs.resume()).reverse()) follow(job);
 if (named) setAddress(named);
 route();

@@ -5,7 +5,8 @@ import { badge, button, h, icon, problem, time } from "../elements.js";
 import { day, explain, number, signed, toolName } from "../format.js";
 import { t } from "../words.js";
 import { summary } from "./input.js";
-import * as service from "./service.js";
+import { jobs as client } from "./jobs.js";
+import { details } from "./service.js";
 import { declared } from "./tools.js";
 
 const PAGE = 10;
@@ -25,15 +26,15 @@ export function createHistory({ onopen, onagain }) {
 
   /** Reads so many jobs that match, from the newest on; null where another reading has begun. */
   async function read(wanted, mine) {
-    const { status, matches, isSifted } = filters.get();
+    const { status, tool, matches, isSifted } = filters.get();
     const found = [];
     let cursor = null;
     do {
       const limit = isSifted ? READ_MAX : Math.min(wanted + 1, READ_MAX);
-      const page = await service.list({ cursor, status, limit });
-      const details = await service.details(page.jobs.map(({ id }) => id));
+      const page = await client.history({ cursor, status, tool, limit });
+      const known = await details(page.jobs.map(({ id }) => id));
       if (mine !== turn) return null;
-      const jobs = page.jobs.map((job) => ({ ...job, ...details.get(job.id) }));
+      const jobs = page.jobs.map((job) => ({ ...job, ...known.get(job.id) }));
       found.push(...jobs.filter(matches));
       cursor = page.next;
     } while (cursor && found.length <= wanted);
@@ -59,8 +60,8 @@ export function createHistory({ onopen, onagain }) {
   }
 
   function byDay(jobs) {
-    const { isSifted, status } = filters.get();
-    const nothing = t(isSifted || status ? "history_none" : "history_empty");
+    const { isSifted, status, tool } = filters.get();
+    const nothing = t(isSifted || status || tool ? "history_none" : "history_empty");
     if (jobs.length === 0) return [h("li", { class: "muted empty" }, nothing)];
     const days = Map.groupBy(jobs, ({ createdAt }) => day(createdAt));
     return [...days].map(([name, ofDay]) =>
@@ -106,9 +107,9 @@ function createFilters(onchange) {
   function get() {
     const words = search.value.trim().toLowerCase();
     const matches = (job) =>
-      (!tool.value || job.tool === tool.value) &&
       `${toolName(job.tool)} ${summary(job)} ${job.id}`.toLowerCase().includes(words);
-    return { status: status.value, matches, isSifted: Boolean(tool.value || words) };
+    const chosen = ({ value }) => value || undefined;
+    return { status: chosen(status), tool: chosen(tool), matches, isSifted: words !== "" };
   }
 
   const offer = (tools) =>

@@ -3,7 +3,7 @@
 import { h } from "../elements.js";
 import { clock, duration } from "../format.js";
 import { t } from "../words.js";
-import * as service from "./service.js";
+import { jobs as client } from "./jobs.js";
 
 /** How many earlier jobs tell what is usual, and of how many at least. */
 const [LOOKED_AT, ENOUGH] = [100, 2];
@@ -15,7 +15,7 @@ const times = new Map();
 
 /** Learns from the user's own jobs what is usual. */
 export async function learn() {
-  const { jobs } = await service.list({ status: "completed", limit: LOOKED_AT });
+  const { jobs } = await client.history({ status: "completed", limit: LOOKED_AT });
   times.clear();
   for (const { tool, startedAt, completedAt } of jobs) {
     const seconds = (Date.parse(completedAt) - Date.parse(startedAt)) / 1000;
@@ -29,18 +29,12 @@ export function usual(tool) {
   return sorted.length < ENOUGH ? null : Math.max(1, sorted[Math.floor(sorted.length / 2)]);
 }
 
-/** Since when the job is in its state. A page that was reloaded asks when the work began. */
-export function begun({ id, state, startedAt }) {
+/** Since when the job is in its state, by this page's clock. */
+function begun({ id, state, elapsedMs }) {
   const key = `${id} ${state}`;
-  if (startedAt && state === "running") return Date.parse(startedAt);
-  if (!beginnings.has(key)) beginnings.set(key, Date.now());
+  const before = state === "running" ? (elapsedMs ?? 0) : 0;
+  if (!beginnings.has(key)) beginnings.set(key, Date.now() - before);
   return beginnings.get(key);
-}
-
-/** Asks when a job began that this page did not order. */
-export async function askBeginning(id) {
-  const { startedAt } = await service.job(id);
-  if (startedAt) beginnings.set(`${id} running`, Date.parse(startedAt));
 }
 
 /** For how many seconds the job has been in its state. */

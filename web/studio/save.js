@@ -4,7 +4,8 @@ import { button, h, icon, toast } from "../elements.js";
 import { explain } from "../format.js";
 import { t } from "../words.js";
 import { zip } from "./archive.js";
-import * as service from "./service.js";
+import { jobs } from "./jobs.js";
+import { file } from "./service.js";
 import { declared } from "./tools.js";
 
 /** upscaled-2026-11-29-1f3a.png: what it is, of which day and job. `part` names one of several. */
@@ -69,9 +70,9 @@ const slug = (text) => text.toLowerCase().replace(/\s+/g, "-");
 
 /** What saves the whole of a result. */
 export function saveAll(update) {
-  const { answer, id, outputUrl, tool } = update;
+  const { answer, id, outputUrl } = update;
   const name = fileName(update, "zip");
-  if (answer.files) return saveButton(t("download_zip"), name, () => service.archive(tool, id));
+  if (answer.files) return saveButton(t("download_zip"), name, () => archive(id));
   const cards = made(update);
   if (cards.length > 0) return saveButton(t("download_all"), name, () => zipped(update, cards));
   if (!outputUrl || answer.tasks) return null;
@@ -80,10 +81,13 @@ export function saveAll(update) {
   return saveLink(outputUrl, fileName(update, extensionOf(outputUrl)), content, attributes);
 }
 
+const archive = async (id) => (await jobs.download(id)).blob;
+
+/** The client's own archive numbers the cards; here each has its name. */
 async function zipped(update, cards) {
   const get = async (card) => ({
     name: cardFile(update, card),
-    blob: await service.file(card.url),
+    blob: await file(card.url),
   });
   return zip(await Promise.all(cards.map(get)));
 }

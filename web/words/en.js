@@ -176,7 +176,8 @@ export const words = {
   waiting_soon: "Starting in a moment",
   waiting_eta: "About {time} to go",
   waiting_full: "The service behind this tool is full; your job keeps its place.",
-  waiting_leave: "If you leave this page, the job is cancelled and the credits come back.",
+  waiting_leave:
+    "If you leave this page for more than half a minute, the job is cancelled and the credits come back.",
   running: "Working on it",
   running_text: "You may close this page: the result will be in your history.",
   done: "Done",
@@ -253,6 +254,8 @@ export const words = {
   error_misconfigured: "The service is not set up yet.",
   error_signed_out: "You have signed out.",
   error_cancelled: "It was cancelled.",
+  error_disposed: "Nobody follows this job any more.",
+  error_failed: "This did not work.",
   error_orphaned: "It was announced and never ordered.",
   error_credit_error: "The credits could not be taken.",
   error_provider_busy: "The provider is full at the moment.",

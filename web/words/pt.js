@@ -171,7 +171,8 @@ export const words = {
   waiting_soon: "Começa em instantes",
   waiting_eta: "Faltam cerca de {time}",
   waiting_full: "O serviço desta ferramenta está cheio; o seu trabalho mantém o lugar.",
-  waiting_leave: "Se você sair desta página, o trabalho é cancelado e os créditos voltam.",
+  waiting_leave:
+    "Se você deixar esta página por mais de meio minuto, o trabalho é cancelado e os créditos voltam.",
   running: "Em andamento",
   running_text: "Pode fechar esta página: o resultado estará no seu histórico.",
   done: "Pronto",
@@ -246,6 +247,8 @@ export const words = {
   error_misconfigured: "O serviço ainda não está configurado.",
   error_signed_out: "Você saiu da conta.",
   error_cancelled: "Foi cancelado.",
+  error_disposed: "Ninguém acompanha mais este trabalho.",
+  error_failed: "Não deu certo.",
   error_orphaned: "Foi anunciado e nunca pedido.",
   error_credit_error: "Não foi possível cobrar os créditos.",
   error_provider_busy: "O provedor está cheio no momento.",

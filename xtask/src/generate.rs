@@ -1,8 +1,11 @@
-//! `cargo xtask generate` writes every file that is made from the functions' declarations.
+//! `cargo xtask generate` writes every file that is made from the functions' declarations or from
+//! the client's package.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use serde::Deserialize;
 
 use crate::command::say;
 use crate::function::{self, docs, wrangler};
@@ -32,11 +35,33 @@ pub fn files() -> Result<Vec<Generated>> {
     let functions = function::all()?;
     let readme = docs::function_table(&functions);
     let configuration = docs::setting_lists(&functions);
+    let OneFile { script, types } = one_file()?;
     Ok(vec![
         Generated { path: "wrangler.toml", text: wrangler::render(&functions) },
         between("README.md", "functions", &readme)?,
         between("docs/configuration.md", "settings", &configuration)?,
+        Generated { path: "web/client.js", text: script },
+        Generated { path: "web/client.d.ts", text: types },
     ])
+}
+
+/// The client's package in one file, for pages without a bundler.
+#[derive(Deserialize)]
+struct OneFile {
+    #[serde(rename = "client.js")]
+    script: String,
+    #[serde(rename = "client.d.ts")]
+    types: String,
+}
+
+fn one_file() -> Result<OneFile> {
+    let mut node = Command::new(paths::node_bin("node"));
+    node.arg(paths::root().join("packages/client/build.mjs")).arg("--one-file");
+    let output = node.output().context("node does not run; run `cargo xtask setup`")?;
+    if !output.status.success() {
+        bail!("packages/client is not built: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    serde_json::from_slice(&output.stdout).context("packages/client/build.mjs prints no JSON")
 }
 
 /// Writes every stale file.

@@ -113,11 +113,14 @@ fn confine(headers: &Headers, path: &str, env: &Env) {
 fn page_policy(env: &Env) -> String {
     let project = env.var("SUPABASE_URL").map(|url| url.to_string()).unwrap_or_default();
     let project = project.trim_end_matches('/');
+    // Realtime: `https:` does not stand for its sockets.
+    let sockets = project.replacen("http", "ws", 1);
     format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; \
          img-src 'self' blob: {project}; media-src 'self' blob: {project}; \
-         connect-src 'self' {project}; frame-src 'self'; form-action 'self'; base-uri 'none'; \
-         frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+         connect-src 'self' {project} {sockets}; frame-src 'self'; form-action 'self'; \
+         base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
+         trusted-types 'none'"
     )
 }
 
