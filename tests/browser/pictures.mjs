@@ -76,6 +76,7 @@ const shown = await finished(desk, evening);
 await desk.locator(".compare-size").filter({ hasText: "1920" }).waitFor();
 await desk.locator(".history-row img").first().waitFor();
 await desk.waitForLoadState("networkidle");
+await desk.locator(".create").evaluate((panel) => panel.scrollTo(0, 0));
 await save(desk, "studio");
 
 const phone = await open(`/?job=${shown}`, {
