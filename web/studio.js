@@ -11,7 +11,7 @@ import { valuesOf } from "./studio/input.js";
 import { jobs } from "./studio/jobs.js";
 import { tellEnd } from "./studio/notice.js";
 import { missingCredits } from "./studio/offer.js";
-import { learn } from "./studio/pace.js";
+import { begun, learn } from "./studio/pace.js";
 import { createShop, packsOnSale } from "./studio/shop.js";
 import { createStage } from "./studio/stage.js";
 import { createTitle } from "./studio/title.js";
@@ -85,6 +85,7 @@ function follow(job) {
   shown = job.id;
   let state = null;
   job.subscribe((update) => {
+    begun(update);
     if (shown === job.id) show(update, job);
     if (update.state === state) return;
     state = update.state;

@@ -29,11 +29,15 @@ export function usual(tool) {
   return sorted.length < ENOUGH ? null : Math.max(1, sorted[Math.floor(sorted.length / 2)]);
 }
 
-/** Since when the job is in its state, by this page's clock. */
-function begun({ id, state, elapsedMs }) {
+/**
+ * Since when the job is in its state, by this page's clock. Of work that was at it before the page
+ * was, the server's clock tells.
+ */
+export function begun({ id, state, startedAt }) {
   const key = `${id} ${state}`;
-  const before = state === "running" ? (elapsedMs ?? 0) : 0;
-  if (!beginnings.has(key)) beginnings.set(key, Date.now() - before);
+  const isWatched = ["uploading", "waiting"].some((before) => beginnings.has(`${id} ${before}`));
+  const isOlder = state === "running" && !isWatched && startedAt;
+  if (!beginnings.has(key)) beginnings.set(key, isOlder ? Date.parse(startedAt) : Date.now());
   return beginnings.get(key);
 }
 

@@ -176,8 +176,7 @@ export const words = {
   waiting_soon: "Starting in a moment",
   waiting_eta: "About {time} to go",
   waiting_full: "The service behind this tool is full; your job keeps its place.",
-  waiting_leave:
-    "If you leave this page for more than half a minute, the job is cancelled and the credits come back.",
+  waiting_leave: "Leave this page for over half a minute, and the job is cancelled and refunded.",
   running: "Working on it",
   running_text: "You may close this page: the result will be in your history.",
   done: "Done",

@@ -171,8 +171,7 @@ export const words = {
   waiting_soon: "Começa em instantes",
   waiting_eta: "Faltam cerca de {time}",
   waiting_full: "O serviço desta ferramenta está cheio; o seu trabalho mantém o lugar.",
-  waiting_leave:
-    "Se você deixar esta página por mais de meio minuto, o trabalho é cancelado e os créditos voltam.",
+  waiting_leave: "Saia desta página por mais de meio minuto, e o trabalho é cancelado e devolvido.",
   running: "Em andamento",
   running_text: "Pode fechar esta página: o resultado estará no seu histórico.",
   done: "Pronto",
