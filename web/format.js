@@ -34,6 +34,34 @@ function unitFor(seconds) {
   return [DAY, "day"];
 }
 
+/** A time in seconds as on a stopwatch: 0:23, 1:02:03. */
+export function clock(seconds) {
+  const whole = Math.floor(seconds);
+  const hours = Math.floor(whole / HOUR);
+  const minutes = Math.floor((whole % HOUR) / MINUTE);
+  const rest = String(whole % MINUTE).padStart(2, "0");
+  return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
+}
+
+/** The size of a file. */
+export function megabytes(bytes) {
+  const format = { style: "unit", unit: "megabyte", maximumFractionDigits: 0 };
+  return new Intl.NumberFormat(language, format).format(bytes / 1024 / 1024);
+}
+
+const days = new Intl.DateTimeFormat(language, { dateStyle: "full" });
+const near = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
+
+/** The day of a moment: today, yesterday, or its date. */
+export function day(text) {
+  const at = new Date(text);
+  const midnight = (date) => new Date(date).setHours(0, 0, 0, 0);
+  const ago = Math.round((midnight(Date.now()) - midnight(at)) / 1000 / DAY);
+  return capital(ago < 2 ? near.format(-ago, "day") : days.format(at));
+}
+
+const capital = (text) => text.charAt(0).toLocaleUpperCase(language) + text.slice(1);
+
 /** A moment, given as text, in three forms. */
 export function time(text) {
   const at = new Date(text);
@@ -41,9 +69,12 @@ export function time(text) {
 }
 
 /** An error of the API in the reader's language, if we have words for it. */
-export function explain({ code, message, details }) {
+export function explain({ code, message, details, limit = details?.limit }) {
   const n = details?.required ?? details?.credits;
-  return t.maybe(`error_${String(code).toLowerCase()}`, { n, ...details }) ?? message;
+  const key = `error_${String(code).toLowerCase()}`;
+  const most = typeof limit === "number" ? t("limit_is", { size: megabytes(limit) }) : "";
+  const words = t.maybe(key, { n, ...details });
+  return words === null ? (message ?? t("error_internal")) : `${words} ${most}`.trim();
 }
 
 /** Why there is nothing to show: an empty list would say that all is well. */

@@ -1,36 +1,122 @@
-// The door of both pages.
+// The door of both pages: to sign in, to make an account, and to get in without the password.
 
-import { brand, h, icon } from "./elements.js";
-import { supabase } from "./project.js";
+import { brand, button, h, icon } from "./elements.js";
+import { arrival, supabase } from "./project.js";
 import { t } from "./words.js";
 
-/** Resolves to the signed-in user; shows the form until there is one. */
+/** Resolves to the signed-in user; shows the door until there is one. */
 export async function signedIn(root) {
   const { data } = await supabase.auth.getSession();
-  if (data.session) return data.session.user;
-  return new Promise((resolve) => root.replaceChildren(door(resolve)));
+  const isReset = arrival.get("type") === "recovery";
+  const isOld = arrival.has("error_code");
+  if (data.session && !isReset) return data.session.user;
+  return new Promise((resolve) => {
+    const door = createDoor(resolve);
+    root.replaceChildren(door.element);
+    door.show(isReset && data.session ? "renew" : "sign_in", isOld && t("auth_otp_expired"));
+  });
 }
 
-function door(onuser) {
-  const problem = h("p", { class: "problem", role: "alert", hidden: true });
-  const button = h("button", { class: "button primary wide", type: "submit" }, t("sign_in"));
-  const onsubmit = async (event) => {
-    event.preventDefault();
-    button.disabled = true;
-    const { email, password } = Object.fromEntries(new FormData(event.target));
-    const { data, error } = await supabase.auth.signInWithPassword({ email, password });
-    button.disabled = false;
-    problem.hidden = !error;
-    problem.textContent = error ? t(error.status === 400 ? "sign_in_wrong" : "error_network") : "";
-    if (!error) onuser(data.user);
-  };
-  const fields = [
-    field("email", "email", "username"),
-    field("password", "password", "current-password"),
-  ];
-  const welcome = [h("h2", {}, t("welcome")), h("p", { class: "muted" }, t("welcome_text"))];
-  const form = h("form", { class: "panel", onsubmit }, welcome, fields, problem, button);
-  return h("main", { class: "door" }, pitch(), form);
+/** Where the links of our mails lead. */
+const home = () => `${location.origin}${location.pathname}`;
+
+const EMAIL = ["email", "email", "username"];
+
+/**
+ * By what somebody wants: what the form asks for, what it does, and where it leads elsewhere. What
+ * it does gives `{ data, error }`; without a session in it, a mail is on its way.
+ */
+const WAYS = {
+  sign_in: {
+    fields: [EMAIL, ["password", "password", "current-password"]],
+    act: ({ email, password }) => supabase.auth.signInWithPassword({ email, password }),
+    leads: ["reset", "link", "sign_up"],
+  },
+  sign_up: {
+    fields: [EMAIL, ["password", "password", "new-password"]],
+    act: ({ email, password }) =>
+      supabase.auth.signUp({ email, password, options: { emailRedirectTo: home() } }),
+    leads: ["sign_in"],
+  },
+  reset: {
+    fields: [EMAIL],
+    act: ({ email }) => supabase.auth.resetPasswordForEmail(email, { redirectTo: home() }),
+    leads: ["sign_in"],
+  },
+  link: {
+    fields: [EMAIL],
+    act: async ({ email }) => {
+      const options = { emailRedirectTo: home(), shouldCreateUser: false };
+      const { error } = await supabase.auth.signInWithOtp({ email, options });
+      // Nobody learns here who has no account.
+      return { error: error?.code === "otp_disabled" ? null : error };
+    },
+    leads: ["sign_in"],
+  },
+  renew: {
+    fields: [["new_password", "password", "new-password"]],
+    act: async ({ new_password: password }) => {
+      const { error } = await supabase.auth.updateUser({ password });
+      return error ? { error } : supabase.auth.getSession();
+    },
+    leads: [],
+  },
+};
+
+/** Makes the door: its element, and `show(way, problem)`. `onuser` gets whoever comes in. */
+function createDoor(onuser) {
+  const place = h("div", { class: "door-form" });
+  /** The address goes along from one form to the next. */
+  let known = "";
+
+  function show(name, trouble = null) {
+    const { fields, act, leads } = WAYS[name];
+    const problem = h("p", { class: "problem", role: "alert", hidden: !trouble }, trouble);
+    const submit = h("button", { class: "button primary wide", type: "submit" }, t(`${name}_do`));
+    const onsubmit = async (event) => {
+      event.preventDefault();
+      submit.disabled = true;
+      const given = Object.fromEntries(new FormData(event.target));
+      known = given.email ?? known;
+      const { data, error } = await act(given);
+      submit.disabled = false;
+      problem.hidden = !error;
+      problem.textContent = error ? why(error) : "";
+      if (error) return;
+      const user = data?.session?.user;
+      if (user) onuser(user);
+      else mailed(name);
+    };
+    const inputs = fields.map((one) => field(one, known));
+    const words = [h("h2", {}, t(`${name}_title`)), h("p", { class: "muted" }, t(`${name}_text`))];
+    const ways = leads.map((way) => button(t(`to_${way}`), () => leave(way), "quiet small"));
+    const links = ways.length > 0 && h("div", { class: "door-ways" }, ways);
+    const form = h("form", { class: "panel", onsubmit }, words, problem, inputs, submit, links);
+    const leave = (way) => {
+      known = form.elements.email?.value ?? known;
+      show(way);
+      place.querySelector("input").focus();
+    };
+    place.replaceChildren(form);
+  }
+
+  /** A mail is on its way, or would be if that address had an account: nobody is told which. */
+  function mailed(name) {
+    const back = button(t("to_sign_in"), () => show("sign_in"), "quiet");
+    const title = h("h2", { tabindex: -1 }, t("mailed_title"));
+    const text = h("p", { class: "muted" }, t(`${name}_mailed`, { email: known }));
+    const box = h("div", { class: "panel", role: "status" }, icon("mail", 32), title, text, back);
+    place.replaceChildren(box);
+    title.focus();
+  }
+
+  return { element: h("main", { class: "door" }, pitch(), place), show };
+}
+
+/** What went wrong, by the codes of the auth API. */
+function why({ code, status, name }) {
+  if (name === "AuthRetryableFetchError" || status === 0) return t("error_network");
+  return t.maybe(`auth_${code}`) ?? t("auth_failed");
 }
 
 function pitch() {
@@ -39,7 +125,8 @@ function pitch() {
   return h("section", { class: "pitch" }, brand(), h("h1", {}, t("pitch")), h("ul", {}, list));
 }
 
-function field(name, type, autocomplete) {
-  const input = h("input", { name, type, required: true, autocomplete });
+function field([name, type, autocomplete], value) {
+  const kept = type === "email" && value ? { value } : {};
+  const input = h("input", { name, type, required: true, autocomplete, ...kept });
   return h("label", { class: "field" }, h("span", {}, t(name)), input);
 }

@@ -1,19 +1,21 @@
 // The studio: choose a tool, drop a picture, follow the job, keep the result. client.js does
 // everything about jobs.
 
-import { endpoints } from "./client.js";
 import { button, h, toast, topBar } from "./elements.js";
-import { explain, unread } from "./format.js";
-import { ask, isAdmin, signOut, supabase } from "./project.js";
+import { explain } from "./format.js";
+import { isAdmin, signOut } from "./project.js";
 import { signedIn } from "./sign_in.js";
 import { createCredits } from "./studio/credits.js";
 import { createHistory } from "./studio/history.js";
+import { valuesOf } from "./studio/input.js";
 import { jobs } from "./studio/jobs.js";
+import { tellEnd } from "./studio/notice.js";
 import { missingCredits } from "./studio/offer.js";
+import { begun, learn } from "./studio/pace.js";
 import { createShop, packsOnSale } from "./studio/shop.js";
 import { createStage } from "./studio/stage.js";
+import { createTitle } from "./studio/title.js";
 import { createToolbar } from "./studio/toolbar.js";
-import { declared } from "./studio/tools.js";
 import { createWallet } from "./studio/wallet.js";
 import { t } from "./words.js";
 
@@ -25,28 +27,41 @@ const root = document.getElementById("root");
 const user = await signedIn(root);
 
 const [admin, packs] = await Promise.all([isAdmin(user).catch(() => false), packsOnSale()]);
+const title = createTitle();
 const wallet = createWallet(CREDITS);
 const shop = createShop({ user, wallet, packs });
 const stage = createStage();
+const earlier = createHistory({ onopen: open, onagain: reuse });
 const toolbar = createToolbar({
+  user,
   wallet,
   canBuy: shop.sells,
   onorder: run,
   onmissing: getCredits,
+  ontools: earlier.offer,
 });
 wallet.onchange(toolbar.refresh);
-const history = createHistory(user, reopen);
 const credits = createCredits({ wallet, getCredits: shop.sells && getCredits });
 
 /** The jobs that this page follows, by id. */
 const live = new Map();
-/** The id of the job on the stage. */
-let shown = null;
+/** The id of the job on the stage, and of the last one that had the address. */
+let [shown, addressed] = [null, null];
 
 function show(update, job) {
   shown = update.id;
+  title.show(update);
   const cancel = job && (() => job.cancel().catch((error) => toast(explain(error), "bad")));
-  stage.show(update, { again: toolbar.focusForm, cancel, ...remedies(update) });
+  const again = { again: toolbar.focusForm, reuse: canReuse(update) && (() => reuse(update)) };
+  stage.show(update, { cancel, ...again, ...remedies(update) });
+}
+
+const canReuse = ({ tool, input }) => valuesOf(tool, input) !== null;
+
+/** Fills the form with what an earlier job was ordered with. */
+function reuse({ tool, input }) {
+  if (toolbar.take({ tool, values: valuesOf(tool, input) })) toolbar.focusForm();
+  else toast(t("error_tool_disabled"), "bad");
 }
 
 /** What helps an order that was refused for its price. */
@@ -70,13 +85,21 @@ function follow(job) {
   shown = job.id;
   let state = null;
   job.subscribe((update) => {
+    begun(update);
     if (shown === job.id) show(update, job);
     if (update.state === state) return;
     state = update.state;
-    if (FINAL.includes(state)) live.delete(job.id);
-    if (state !== "uploading") Promise.all([wallet.refresh(), history.refresh()]);
+    if (FINAL.includes(state)) ended(update);
+    if (state !== "uploading") Promise.all([wallet.refresh(), earlier.refresh()]);
+    if (shown === job.id && state !== "uploading") setAddress(job.id);
     if (update.error) toolbar.refresh();
   });
+}
+
+function ended(update) {
+  live.delete(update.id);
+  tellEnd(update);
+  if (update.state === "done") learn().catch(() => {});
 }
 
 function run(tool, input, limits) {
@@ -85,45 +108,34 @@ function run(tool, input, limits) {
   if (narrow) stage.place.scrollIntoView({ behavior: "smooth" });
 }
 
+const jobOf = (address) => new URLSearchParams(address.search).get("job");
+
+/** Gives the job on the stage an address: a new one for Back, or in place of the present one. */
+function setAddress(id, isNew = false) {
+  addressed = id;
+  if (jobOf(location) === id) return;
+  const address = `${location.pathname}?job=${id}${location.hash}`;
+  if (isNew) history.pushState(null, "", address);
+  else history.replaceState(null, "", address);
+}
+
 /** Shows an earlier job on the stage; one that this page follows, as it is now. */
-async function reopen(receipt) {
-  const job = live.get(receipt.job_id);
-  show(job?.update ?? (await past(receipt)), job);
+async function open(id) {
+  setAddress(id, true);
+  await showJob(id);
   stage.place.scrollIntoView({ behavior: "smooth", block: "nearest" });
 }
 
-/** The last update of a job, from its receipt. */
-async function past(receipt) {
-  const { data, error } = await supabase
-    .from("jobs")
-    .select("input, tool")
-    .eq("id", receipt.job_id)
-    .single();
-  if (error) toast(unread(error), "bad");
-  const [, code, message] = receipt.error_message?.match(/^([A-Z_]+): ?(.*)$/s) ?? [];
-  const states = { completed: "done", failed: "failed", cancelled: "cancelled" };
-  const state = states[receipt.status] ?? "running";
-  return {
-    id: receipt.job_id,
-    tool: receipt.tool,
-    state,
-    input: data?.input ?? {},
-    answer: (state === "done" && (await answerOf(receipt))) || {},
-    outputUrl: receipt.output_url,
-    step: null,
-    totalSteps: null,
-    creditsCharged: receipt.credits_charged,
-    creditsRefunded: receipt.credits_refunded,
-    error: code && { code, message },
-  };
-}
-
-/** What only the function shows of a done job: its cards or files. */
-async function answerOf({ tool, job_id: id }) {
-  if (!["cards", "files"].includes(declared(tool).result)) return null;
-  const query = supabase.from("tools").select("table_name").eq("tool", tool).single();
-  const { data } = await query;
-  return (await ask(endpoints(tool, data?.table_name).status + id)).answer;
+async function showJob(id) {
+  try {
+    const job = live.get(id) ?? (await jobs.job(id));
+    if (live.has(id)) show(job.update, job);
+    else if (FINAL.includes(job.update.state)) show(job.update);
+    else follow(job);
+  } catch (error) {
+    toast(explain(error), "bad");
+    history.replaceState(null, "", location.pathname + location.hash);
+  }
 }
 
 function top() {
@@ -135,34 +147,48 @@ function top() {
 }
 
 /** Shows the page that the address names; Back leads from the credits to the studio as it was. */
-function route() {
+function showPage() {
   const isCredits = location.hash === CREDITS;
   if (isCredits === studio.hidden) return;
   if (isCredits) studioTop = scrollY;
   studio.hidden = isCredits;
   credits.element.hidden = !isCredits;
-  document.title = isCredits ? `${t("credits_title")} · Unstuck` : title;
+  title.page(isCredits ? t("credits_title") : null);
   wallet.pill.ariaCurrent = isCredits ? "page" : null;
   scrollTo(0, isCredits ? 0 : studioTop);
   if (isCredits) credits.show();
   (isCredits ? credits.title : wallet.pill).focus({ preventScroll: true });
 }
 
-const { title } = document;
+/** Shows what the address names: its page and its job. */
+function route() {
+  showPage();
+  const named = jobOf(location);
+  if (named && named !== shown) return showJob(named);
+  if (named || shown !== addressed || live.has(shown)) return;
+  shown = null;
+  title.show(null);
+  stage.clear();
+}
+
 let studioTop = 0;
 const studio = h(
   "main",
   { class: "studio" },
   h("h1", { class: "sr" }, t("studio")),
   h("section", { class: "panel create", "aria-label": t("create") }, toolbar.elements),
-  h("div", { class: "show" }, stage.place, stage.spoken, history.element),
+  h("div", { class: "show" }, stage.place, stage.spoken, earlier.element),
 );
 credits.element.hidden = true;
 root.replaceChildren(top(), studio, credits.element);
-addEventListener("hashchange", route);
+addEventListener("popstate", route);
 
 const draft = await shop.returned();
-route();
-await Promise.all([toolbar.show(draft), wallet.refresh(), history.refresh()]);
-// Oldest first, so that the newest ends up on the stage.
+showPage();
+await learn().catch(() => {});
+await Promise.all([toolbar.show(draft), wallet.refresh(), earlier.refresh()]);
+// Oldest first, so that the newest ends up on the stage, unless the address names another.
+const named = jobOf(location);
 for (const job of (await jobs.resume()).reverse()) follow(job);
+if (named) setAddress(named);
+route();

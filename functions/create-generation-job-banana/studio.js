@@ -7,13 +7,25 @@ export default {
   fields: [
     { name: "productName", type: "line", max: 200 },
     { name: "description", type: "text", max: 2000, optional: true },
-    { name: "cards", type: "choice", options: [1, 2, 3, 4, 5, 6, 7], preset: 3 },
+    {
+      name: "cards",
+      type: "several",
+      options: [0, 1, 2, 3, 4, 5, 6],
+      words: "card",
+      preset: [0, 1, 2],
+    },
   ],
   piece: "card",
   order: ({ product, cards, ...rest }) => ({
     ...rest,
     productImages: product.map((url) => ({ url })),
-    selectedCards: Array.from({ length: cards }, (_, index) => index),
+    selectedCards: cards,
   }),
+  values: ({ productImages, selectedCards, ...rest }) => ({
+    ...rest,
+    product: productImages.map(({ url }) => url),
+    cards: selectedCards,
+  }),
+  saves: "cards",
   result: "cards",
 };

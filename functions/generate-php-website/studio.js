@@ -2,4 +2,4 @@
 
 import website from "../generate-website/studio.js";
 
-export default { ...website, rank: 9 };
+export default { ...website, rank: 9, icon: "php", previews: false };

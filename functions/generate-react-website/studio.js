@@ -2,4 +2,4 @@
 
 import website from "../generate-website/studio.js";
 
-export default { ...website, rank: 8 };
+export default { ...website, rank: 8, icon: "react", previews: false };

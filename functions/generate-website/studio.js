@@ -7,5 +7,7 @@ export default {
     { name: "prompt", type: "text", max: 10_000 },
     { name: "siteName", type: "line", max: 200, optional: true },
   ],
+  saves: "website",
   result: "files",
+  previews: true,
 };

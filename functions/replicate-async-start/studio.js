@@ -20,5 +20,11 @@ export default {
     person_image,
     garments: garments.map((image) => ({ image, category })),
   }),
+  values: ({ garments, ...rest }) => ({
+    ...rest,
+    garments: garments.map(({ image }) => image),
+    category: garments[0]?.category,
+  }),
+  saves: "outfit",
   compares: "person_image",
 };

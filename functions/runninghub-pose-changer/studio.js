@@ -7,5 +7,6 @@ export default {
     { name: "personImageUrl", accept: "image/*", label: "person" },
     { name: "referenceImageUrl", accept: "image/*", label: "reference" },
   ],
+  saves: "pose",
   compares: "personImageUrl",
 };

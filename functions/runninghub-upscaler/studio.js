@@ -15,5 +15,6 @@ export default {
     { name: "version", type: "choice", options: ["standard", "pro"], preset: "standard" },
     { name: "prompt", type: "text", max: 2000, optional: true },
   ],
+  saves: "upscaled",
   compares: "imageUrl",
 };

@@ -7,5 +7,6 @@ export default {
     { name: "personImageUrl", accept: "image/*", label: "person" },
     { name: "clothingImageUrl", accept: "image/*", label: "clothing" },
   ],
+  saves: "try-on",
   compares: "personImageUrl",
 };

@@ -4,5 +4,6 @@ export default {
   rank: 2,
   icon: "video",
   files: [{ name: "videoUrl", accept: "video/*", label: "video" }],
+  saves: "upscaled-video",
   result: "video",
 };

@@ -24,6 +24,11 @@ pub(crate) fn random_hex() -> String {
     base16ct::lower::encode_string(&random::<16>())
 }
 
+/// Six random digits.
+pub(crate) fn random_digits() -> String {
+    format!("{:06}", u32::from_be_bytes(random()) % 1_000_000)
+}
+
 /// Formats milliseconds since 1970 like `2026-11-21T10:20:30.456Z`.
 pub(crate) fn iso(ms: u64) -> String {
     let ms = i64::try_from(ms).unwrap_or(i64::MAX);

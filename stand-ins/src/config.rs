@@ -44,6 +44,9 @@ pub struct StandInConfig {
     pub provider_keys: BTreeMap<String, Vec<String>>,
     #[serde(default = "default_token_lifetime_s")]
     pub token_lifetime_s: u64,
+    /// How long the link of a mail is good.
+    #[serde(default = "default_mail_lifetime_s")]
+    pub mail_lifetime_s: u64,
 }
 
 /// A user who can sign in with a password.
@@ -99,5 +102,10 @@ fn default_upload_lifetime_s() -> u64 {
 }
 
 fn default_token_lifetime_s() -> u64 {
+    3600
+}
+
+/// `GOTRUE_MAILER_OTP_EXP` of a new project.
+fn default_mail_lifetime_s() -> u64 {
     3600
 }

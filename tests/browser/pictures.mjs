@@ -1,5 +1,5 @@
 // Takes the pictures of the documents: the studio, and the admin page in light and in dark colours,
-// on a desk and on a phone.
+// each on a desk and on a phone.
 
 import { createJobs } from "../../web/client.js";
 import { client, signIn as signInClient } from "../client/stack.mjs";
@@ -62,6 +62,7 @@ const save = (tab, name, options) =>
 async function finished(tab, picture, state = "done") {
   const id = await order(tab, picture);
   await tab.locator(`.stage-job[data-job="${id}"][data-state=${state}]`).waitFor();
+  return id;
 }
 
 const desk = await open("/", {
@@ -71,11 +72,26 @@ const desk = await open("/", {
 await finished(desk, morning);
 await script({ runninghub: { times: 1, fail: "out of memory" } });
 await finished(desk, morning, "failed");
-await finished(desk, evening);
+const shown = await finished(desk, evening);
 await desk.locator(".compare-size").filter({ hasText: "1920" }).waitFor();
 await desk.locator(".history-row img").first().waitFor();
 await desk.waitForLoadState("networkidle");
+await desk.locator(".create").evaluate((panel) => panel.scrollTo(0, 0));
 await save(desk, "studio");
+
+const phone = await open(`/?job=${shown}`, {
+  email: "user1@example.com",
+  colorScheme: "dark",
+  viewport: { width: 390, height: 844 },
+  deviceScaleFactor: 1.5,
+  isMobile: true,
+  hasTouch: true,
+});
+await phone.locator(".compare-size").filter({ hasText: "1920" }).waitFor();
+await phone.locator(".history-row img").first().waitFor();
+await phone.locator(".stage").evaluate((stage) => stage.scrollIntoView());
+await phone.waitForLoadState("networkidle");
+await save(phone, "studio-phone");
 
 // Three others keep the provider busy, and one waits, so that there is something to watch.
 await script({ reset: true });

@@ -42,5 +42,7 @@ const split = await tab
   .evaluate((frame) => frame.style.getPropertyValue("--split"));
 const shown = await tab.locator(".compare-size").textContent();
 await tab.locator(`.history-row[data-job="${id}"] summary`).click();
-const receipt = await tab.locator(`.history-row[data-job="${id}"] tbody tr`).allTextContents();
+const entries = tab.locator(`.history-row[data-job="${id}"] tbody tr`);
+await entries.first().waitFor();
+const receipt = await entries.allTextContents();
 await tell({ id, before, position, charged, pixels, split, shown, receipt });

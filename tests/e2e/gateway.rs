@@ -657,6 +657,7 @@ fn pages_are_confined_to_this_origin_and_the_project() {
                 "script-src 'self';",
                 "style-src 'self';",
                 "frame-ancestors 'none'",
+                "frame-src 'self';",
                 "require-trusted-types-for 'script'",
                 &format!("connect-src 'self' {} {};", info.url, info.url.replacen("http", "ws", 1)),
             ] {
@@ -668,6 +669,13 @@ fn pages_are_confined_to_this_origin_and_the_project() {
                 ("nosniff".into(), "no-referrer".into())
             );
         }
+        let preview = format!("{}/studio/preview", info.url);
+        let answer = world.http().get(&preview).send().await.unwrap();
+        let policy = answer.headers()["content-security-policy"].to_str().unwrap();
+        for part in ["sandbox allow-scripts;", "default-src 'none'", "frame-ancestors 'self'"] {
+            assert!(policy.contains(part), "{part} in {policy}");
+        }
+        assert!(!policy.contains("connect-src") && !policy.contains("http"), "{policy}");
         let settings = world.http().get(format!("{}/config.json", info.url)).send().await.unwrap();
         let settings: Value = settings.json().await.unwrap();
         assert_eq!(

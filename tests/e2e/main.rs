@@ -55,3 +55,4 @@ mod runninghub_veste_ai;
 mod runninghub_video_upscaler;
 mod shop;
 mod slots;
+mod studio;

@@ -1,41 +1,87 @@
-// A place for one file or a few: a mouse drops them there, a keyboard opens the file dialog.
+// A place for one file or a few: a mouse drops them there, a keyboard opens the file dialog. What
+// it does not take is said at once, and each file can be taken out.
 
-import { h, icon } from "../elements.js";
+import { button, h, icon, problem } from "../elements.js";
+import { explain } from "../format.js";
 import { t } from "../words.js";
+import { refusal } from "./check.js";
 
 /**
- * @returns the place, with what is `kept` in it; `onchange` gets the file, or the list of files
- *   where it takes `many`.
+ * @returns the place, with what is `kept` in it, files or addresses; `onchange` gets the file, or
+ *   the list of files where it takes `many`.
  */
 export function drop({ name, accept, label, many }, kept, onchange) {
   const kind = accept.split("/")[0];
+  const most = many ?? 1;
   let chosen = [];
   const picker = h("input", {
     type: "file",
     name,
     accept,
-    multiple: Boolean(many),
-    onchange: () => take(picker.files),
+    multiple: most > 1,
+    "aria-label": t(`drop_${label}`),
+    onchange: () => take([...picker.files]),
   });
-  const shown = h("div", { class: "drop-shown" }, hint(kind, label));
-  const zone = h("label", { class: "drop" }, picker, shown);
+  const shown = h("ul", { class: "drop-files" });
+  const invitation = h("span", { class: "drop-shown" });
+  const said = h("div", { class: "drop-said" });
+  const zone = h("div", { class: "drop" }, shown, h("label", {}, picker, invitation), said);
 
-  function take(list) {
-    const fitting = [...list].filter((file) => file.type.startsWith(`${kind}/`));
-    if (fitting.length === 0) return;
-    show(many ? [...chosen, ...fitting].slice(0, many) : fitting.slice(0, 1));
-    onchange(many ? chosen : chosen[0]);
+  async function take(files) {
+    // Choosing the same file a second time is a change too.
+    picker.value = "";
+    const refusals = await Promise.all(files.map((file) => refusal(file, kind)));
+    const fitting = files.filter((_, index) => refusals[index] === null);
+    const room = most === 1 ? fitting.slice(0, 1) : [...chosen, ...fitting].slice(0, most);
+    const lost = most > 1 && chosen.length + fitting.length > most;
+    const why = refusals
+      .map((refused, index) => refused && `${files[index].name}: ${explain(worded(refused))}`)
+      .concat(lost ? t("too_many_files", { n: most }) : null)
+      .filter(Boolean);
+    said.replaceChildren(...[...new Set(why)].map(problem));
+    if (fitting.length > 0) change(room);
+  }
+
+  function change(files) {
+    show(files);
+    onchange(most > 1 ? chosen : (chosen[0] ?? null));
+  }
+
+  function remove(file) {
+    change(chosen.filter((other) => other !== file));
+    picker.focus();
   }
 
   function show(files) {
     chosen = files;
-    zone.classList.add("filled");
-    const next = t(many && chosen.length < many ? "add_more" : "replace");
-    const previews = chosen.map((file) => preview(file, kind));
-    shown.replaceChildren(...previews, h("span", { class: "drop-again" }, next));
+    zone.classList.toggle("filled", chosen.length > 0);
+    zone.classList.toggle("full", most > 1 && chosen.length === most);
+    picker.disabled = most > 1 && chosen.length === most;
+    shown.replaceChildren(...chosen.map((file) => preview(file, kind, () => remove(file), gone)));
+    const next = t(most > 1 ? "add_more" : "replace");
+    const again = most > 1 ? [icon("plus", 16), next] : next;
+    invitation.replaceChildren(...(chosen.length > 0 ? [again].flat() : hint(kind, label, most)));
   }
-  if (kept) show([kept].flat());
 
+  /** An address whose file has been deleted since is of no use to an order. */
+  function gone(file) {
+    said.replaceChildren(problem(t("file_gone")));
+    remove(file);
+  }
+
+  show(kept ? [kept].flat() : []);
+  listen(zone, take);
+  return zone;
+}
+
+/** A refusal with the words for what was found in place of what was wanted. */
+function worded({ code, details, ...rest }) {
+  if (code !== "wrong_type") return { code, details, ...rest };
+  const isHeic = details.found === "heic" && details.wanted === "image";
+  return { code: isHeic ? "heic" : `no_${details.wanted}` };
+}
+
+function listen(zone, take) {
   const hover = (over) => zone.classList.toggle("over", over);
   const entered = (event) => {
     event.preventDefault();
@@ -47,22 +93,34 @@ export function drop({ name, accept, label, many }, kept, onchange) {
   zone.addEventListener("drop", (event) => {
     event.preventDefault();
     hover(false);
-    take(event.dataTransfer.files);
+    take([...event.dataTransfer.files]);
   });
-  return zone;
 }
 
-function hint(kind, label) {
+function hint(kind, label, most) {
   return [
     icon(kind === "video" ? "video" : "upload", 24),
     h("strong", {}, t(`drop_${label}`)),
-    h("span", { class: "muted" }, t("drop_hint")),
+    h("span", { class: "muted" }, t(most > 1 ? "drop_hint_many" : "drop_hint", { n: most })),
+    h("span", { class: "muted small" }, t(`takes_${kind}`)),
   ];
 }
 
-function preview(file, kind) {
-  const src = URL.createObjectURL(file);
-  return kind === "video"
-    ? h("video", { src, muted: true, "aria-label": file.name })
-    : h("img", { src, alt: file.name });
+function preview(file, kind, onremove, ongone) {
+  const isAddress = typeof file === "string";
+  const src = isAddress ? file : URL.createObjectURL(file);
+  const name = isAddress ? t("file_earlier") : file.name;
+  // A picture that this browser cannot show may still be one that the tool takes.
+  const onerror = ({ target }) =>
+    isAddress ? ongone(file) : target.replaceWith(h("span", { class: "drop-name" }, name));
+  const shown =
+    kind === "video"
+      ? h("video", { src, muted: true, preload: "metadata", "aria-label": name, onerror })
+      : h("img", { src, alt: name, onerror });
+  const label = t("remove_file", { name });
+  const removing = button(icon("close", 16), onremove, "drop-remove", {
+    "aria-label": label,
+    title: label,
+  });
+  return h("li", {}, shown, removing);
 }

@@ -1,75 +1,190 @@
-// The user's earlier jobs, newest first, each with its receipt.
+// The user's earlier jobs, newest first, by day; each with its receipt, and found by its tool, its
+// state and its words.
 
-import { badge, button, h, icon, time } from "../elements.js";
-import { number, signed } from "../format.js";
-import { supabase } from "../project.js";
+import { badge, button, h, icon, problem, time } from "../elements.js";
+import { day, explain, number, signed, toolName } from "../format.js";
 import { t } from "../words.js";
+import { summary } from "./input.js";
+import { jobs as client } from "./jobs.js";
+import { details } from "./service.js";
 import { declared } from "./tools.js";
 
-const PAGE = 8;
+const PAGE = 10;
+/** How many jobs are read at once where most of them may not match. */
+const READ_MAX = 50;
+const STATES = ["completed", "running", "queued", "failed", "cancelled"];
 
-/** Makes the list: its element, and `refresh`; `onopen(receipt)` opens a job. */
-export function createHistory(user, onopen) {
+/**
+ * Makes the list: its element, `refresh`, and `offer(tools)` for the choice of tools. `onopen(id)`
+ * opens a job; `onagain(job)` takes its settings.
+ */
+export function createHistory({ onopen, onagain }) {
   const list = h("ol", { class: "history-list" });
-  let pages = 1;
-  const further = () => {
-    pages += 1;
-    return refresh();
-  };
-  const more = button(t("more"), further, "quiet", { hidden: true });
+  const more = button(t("more"), () => further(), "quiet", { hidden: true });
+  const filters = createFilters(() => further(PAGE));
+  let [shown, turn, opened] = [PAGE, 0, new Set()];
+
+  /** Reads so many jobs that match, from the newest on; null where another reading has begun. */
+  async function read(wanted, mine) {
+    const { status, tool, matches, isSifted } = filters.get();
+    const found = [];
+    let cursor = null;
+    do {
+      const limit = isSifted ? READ_MAX : Math.min(wanted + 1, READ_MAX);
+      const page = await client.history({ cursor, status, tool, limit });
+      const known = await details(page.jobs.map(({ id }) => id));
+      if (mine !== turn) return null;
+      const jobs = page.jobs.map((job) => ({ ...job, ...known.get(job.id) }));
+      found.push(...jobs.filter(matches));
+      cursor = page.next;
+    } while (cursor && found.length <= wanted);
+    return found;
+  }
 
   async function refresh() {
-    const { data, error } = await supabase
-      .from("job_receipts")
-      .select("*")
-      .eq("user_id", user.id)
-      .order("created_at", { ascending: false })
-      .range(0, pages * PAGE);
-    if (error) return list.replaceChildren(h("li", { class: "problem" }, t("error_network")));
-    more.hidden = data.length <= pages * PAGE;
-    const opened = [...list.querySelectorAll("details[open]")];
-    const open = new Set(opened.map(({ dataset }) => dataset.job));
-    const rows = data.slice(0, pages * PAGE).map((receipt) => row(receipt, open, onopen));
-    const empty = h("li", { class: "muted empty" }, t("history_empty"));
-    list.replaceChildren(...(rows.length ? rows : [empty]));
+    const mine = ++turn;
+    const found = await read(shown, mine).catch((error) => ({ error }));
+    if (!found || mine !== turn) return;
+    if (found.error) return list.replaceChildren(h("li", {}, problem(explain(found.error))));
+    more.hidden = found.length <= shown;
+    const focused = document.activeElement?.closest?.("[data-job]")?.dataset.job;
+    opened = new Set([...list.querySelectorAll("details[open]")].map(({ dataset }) => dataset.job));
+    list.replaceChildren(...byDay(found.slice(0, shown)));
+    if (focused && !document.activeElement?.closest("[data-job]"))
+      list.querySelector(`[data-job="${focused}"] .history-open`)?.focus({ preventScroll: true });
+  }
+
+  function further(count = shown + PAGE) {
+    shown = count;
+    return refresh();
+  }
+
+  function byDay(jobs) {
+    const { isSifted, status, tool } = filters.get();
+    const nothing = t(isSifted || status || tool ? "history_none" : "history_empty");
+    if (jobs.length === 0) return [h("li", { class: "muted empty" }, nothing)];
+    const days = Map.groupBy(jobs, ({ createdAt }) => day(createdAt));
+    return [...days].map(([name, ofDay]) =>
+      h(
+        "li",
+        {},
+        h("h3", { class: "history-day" }, name),
+        h(
+          "ol",
+          {},
+          ofDay.map((job) => row(job, { isOpen: opened.has(job.id), onopen, onagain })),
+        ),
+      ),
+    );
   }
 
   const title = h("h2", { id: "history-title" }, t("history"));
   const attributes = { class: "panel history", "aria-labelledby": "history-title" };
-  return { element: h("section", attributes, title, list, more), refresh };
+  const element = h("section", attributes, title, filters.element, list, more);
+  return { element, refresh, offer: filters.offer };
 }
 
-function row(receipt, open, onopen) {
-  const name = t(`tool_${receipt.tool}`);
-  const opener = {
-    type: "button",
-    class: "history-open",
-    "aria-label": t("open", { what: name }),
-    onclick: () => onopen(receipt),
+/** How long somebody must stop typing before the list is read. */
+const REST_MS = 250;
+
+/** Makes the search and the two choices; `get` tells what they ask for. */
+function createFilters(onchange) {
+  let timer = null;
+  const typed = () => {
+    clearTimeout(timer);
+    timer = setTimeout(onchange, REST_MS);
   };
-  const paid = [icon("coin", 14), number(receipt.credits_paid)];
+  const search = h("input", {
+    type: "search",
+    "aria-label": t("history_search"),
+    placeholder: t("history_search"),
+    oninput: typed,
+  });
+  const tool = chooser("filter_tool", onchange);
+  const status = chooser("filter_status", onchange);
+  status.append(...STATES.map((state) => h("option", { value: state }, t(`status_${state}`))));
+
+  function get() {
+    const words = search.value.trim().toLowerCase();
+    const matches = (job) =>
+      `${toolName(job.tool)} ${summary(job)} ${job.id}`.toLowerCase().includes(words);
+    const chosen = ({ value }) => value || undefined;
+    return { status: chosen(status), tool: chosen(tool), matches, isSifted: words !== "" };
+  }
+
+  const offer = (tools) =>
+    tool.replaceChildren(
+      tool.firstChild,
+      ...tools.map((name) => h("option", { value: name }, toolName(name))),
+    );
+  const element = h("div", { class: "history-filters", role: "search" }, search, tool, status);
+  return { element, get, offer };
+}
+
+const chooser = (name, onchange) =>
+  h(
+    "select",
+    { "aria-label": t(name), onchange: () => onchange() },
+    h("option", { value: "" }, `${t(name)}: ${t("all")}`),
+  );
+
+function row(job, { isOpen, onopen, onagain }) {
+  const { id, tool, createdAt, status, creditsCharged, creditsRefunded } = job;
+  const name = toolName(tool);
+  const opener = {
+    class: "history-open",
+    href: `?job=${id}`,
+    onclick: (event) => {
+      if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+      event.preventDefault();
+      onopen(id);
+    },
+  };
+  const about = summary(job);
+  const paid = [icon("coin", 14), number((creditsCharged ?? 0) - creditsRefunded)];
+  const hasInput = Object.keys(job.input ?? {}).length > 0;
+  const again = hasInput && {
+    "aria-label": t("use_again", { what: name }),
+    title: t("use_settings"),
+  };
   return h(
     "li",
-    { class: "history-row", "data-job": receipt.job_id },
-    h("button", opener, h("span", { class: "thumb" }, thumb(receipt))),
-    h("div", { class: "history-text" }, h("strong", {}, name), time(receipt.created_at)),
-    h("div", { class: "history-end" }, badge(receipt.status), h("span", { class: "paid" }, paid)),
-    details(receipt, open.has(receipt.job_id)),
+    { class: "history-row", "data-job": id },
+    h(
+      "a",
+      opener,
+      h("span", { class: "thumb" }, thumb(job)),
+      h(
+        "span",
+        { class: "history-text" },
+        h("strong", {}, name),
+        about && h("span", { class: "history-about" }, about),
+        time(createdAt),
+      ),
+    ),
+    h("div", { class: "history-end" }, badge(status), h("span", { class: "paid" }, paid)),
+    h(
+      "div",
+      { class: "history-more" },
+      receipt(job, isOpen),
+      again &&
+        button([icon("returned", 16), t("use_short")], () => onagain(job), "quiet small", again),
+    ),
   );
 }
 
-function thumb({ tool, output_url: src }) {
-  const { result, icon: name } = declared(tool);
-  const pictured = src && result !== "video" && result !== "files";
-  return pictured ? h("img", { src, alt: "", loading: "lazy" }) : icon(name, 22);
+function thumb({ tool, outputs }) {
+  const { icon: name } = declared(tool);
+  const src = outputs.find(({ url, kind }) => url && kind === "image")?.url;
+  return src ? h("img", { src, alt: "", loading: "lazy" }) : icon(name, 22);
 }
 
-function details({ job_id: job, error_message: problem, entries }, open) {
+function receipt({ id, error, entries }, isOpen) {
   return h(
     "details",
-    { "data-job": job, open },
+    { "data-job": id, open: isOpen },
     h("summary", {}, t("receipt")),
-    problem && h("p", { class: "small" }, problem),
+    error && h("p", { class: "small" }, explain(error)),
     entries ? table(entries) : h("p", { class: "muted small" }, t("not_charged")),
   );
 }

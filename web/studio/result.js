@@ -2,7 +2,9 @@
 
 import { h, icon } from "../elements.js";
 import { t } from "../words.js";
+import { cards } from "./cards.js";
 import { declared } from "./tools.js";
+import { website } from "./website.js";
 
 /** Object URLs of files that are at no other address yet. */
 const objectUrls = new WeakMap();
@@ -18,7 +20,7 @@ export function inputOf({ tool, input }) {
 export function result(update) {
   const { answer, outputUrl, tool } = update;
   const before = inputOf(update);
-  if (answer.files) return files(answer.files);
+  if (answer.files) return website(update);
   if (answer.tasks) return cards(update);
   if (declared(tool).result === "video") {
     const label = { controls: true, "aria-label": t("after") };
@@ -55,51 +57,4 @@ function compare(before, after) {
   );
   show(50);
   return frame;
-}
-
-/** The cards of a set, as far as they are made. */
-export function cards({ answer: { tasks } }) {
-  return tasks ? h("div", { class: "cards" }, tasks.map(card)) : null;
-}
-
-function card({ cardIndex, status, imageUrl, lastError }) {
-  const name = t("card", { n: cardIndex + 1 });
-  const picture = () => h("img", { src: imageUrl, alt: name });
-  const mark = () => (status === "failed" ? icon("alert") : h("div", { class: "spinner small" }));
-  return h(
-    "figure",
-    { class: `card ${status}` },
-    imageUrl
-      ? h("a", { href: imageUrl, target: "_blank", rel: "noopener" }, picture())
-      : h("div", { class: "card-blank", title: lastError }, mark()),
-    h("figcaption", {}, name),
-  );
-}
-
-/** The files of a website: a click shows one, a double click saves it. */
-function files(list) {
-  const viewer = h("pre", { class: "viewer", tabindex: 0 });
-  const names = h("div", { class: "file-names" });
-  const open = (file, button) => {
-    viewer.textContent = file.content;
-    for (const other of names.children)
-      other.setAttribute("aria-pressed", String(other === button));
-  };
-  for (const file of list) {
-    const attributes = {
-      type: "button",
-      class: "file-name",
-      "aria-pressed": "false",
-      onclick: (event) => open(file, event.currentTarget),
-      ondblclick: () => save(file),
-    };
-    names.append(h("button", attributes, file.path));
-  }
-  if (list.length > 0) open(list[0], names.firstChild);
-  return h("div", { class: "files" }, names, viewer);
-}
-
-function save({ content, path }) {
-  const href = URL.createObjectURL(new Blob([content]));
-  h("a", { href, download: path.split("/").at(-1) }).click();
 }

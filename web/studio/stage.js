@@ -4,7 +4,7 @@ import { h, icon } from "../elements.js";
 import { t } from "../words.js";
 import { views, waitingText } from "./views.js";
 
-/** Makes an empty stage: its elements, and `show(update, actions)`. */
+/** Makes an empty stage: its elements, `show(update, actions)`, and `clear`. */
 export function createStage() {
   const place = h("section", { class: "stage", "aria-label": t("result") }, nothing());
   const spoken = h("p", { class: "sr", role: "status" });
@@ -31,7 +31,12 @@ export function createStage() {
     painted = { id: update.id, state: update.state, position: update.position, face };
   }
 
-  return { place, spoken, show };
+  function clear() {
+    place.replaceChildren(nothing());
+    painted = {};
+  }
+
+  return { place, spoken, show, clear };
 }
 
 function nothing() {
@@ -44,7 +49,7 @@ function nothing() {
   );
 }
 
-/** A job; `actions` are { cancel, again } as far as they apply. */
+/** A job; `actions` are { cancel, again, reuse, … } as far as they apply. */
 function view(update, actions) {
   const { id, state } = update;
   const attributes = { class: `stage-job ${state}`, "data-job": id, "data-state": state };

@@ -5,18 +5,29 @@
 //   rank      its position among the tools
 //   icon      a name of web/icons.js
 //   files     { name, accept, label, many }: a file to drop, or up to `many`
-//   fields    { name, type, … }: a `line`, a `text` (both with `max`) or a `choice` of `options`
-//             with a `preset`; an `optional` one may stay empty
+//   fields    { name, type, … }: a `line`, a `text` (both with `max`), a `choice` of `options` with
+//             a `preset`, or `several` of them; an `optional` one may stay empty. The name of an
+//             option is the word of `words` and its number, or a number with its `unit`
 //   piece     what a step makes, where the price is per step
 //   order     the request for the values of the form, where it is more than these
+//   values    the values of the form for a request: the other way round
+//   saves     how the file of a result is named
 //   compares  the file that the result is shown beside
 //   result    `video`, `cards` or `files`; otherwise a picture
+//   previews  whether a browser can show the files as they are
 
 import { TOOLS as DECLARED } from "../build/tools.js";
 import { t } from "../words.js";
 import { jobs } from "./jobs.js";
 
-const FALLBACK = { icon: "coin", rank: Infinity, files: [], fields: [], piece: "step" };
+const FALLBACK = {
+  icon: "coin",
+  rank: Infinity,
+  files: [],
+  fields: [],
+  piece: "step",
+  saves: "result",
+};
 
 /** The declaration of a tool. */
 export const declared = (tool) => ({ ...FALLBACK, ...DECLARED[tool] });
@@ -65,6 +76,6 @@ export function priced(tool, values) {
       : (values[name] ?? new Blob());
   }
   for (const { name, type, optional } of fields)
-    if (type !== "choice" && !(optional && values[name] === "")) there[name] = "…";
+    if (["line", "text"].includes(type) && !(optional && values[name] === "")) there[name] = "…";
   return order(tool, there);
 }

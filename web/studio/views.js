@@ -3,7 +3,11 @@
 import { button, h, icon } from "../elements.js";
 import { duration, explain, number } from "../format.js";
 import { t } from "../words.js";
-import { cards, inputOf, result } from "./result.js";
+import { cards } from "./cards.js";
+import { noticeOffer } from "./notice.js";
+import { pace } from "./pace.js";
+import { inputOf, result } from "./result.js";
+import { saveAll } from "./save.js";
 
 /** By state: the view of an update, with the actions that apply. */
 export const views = {
@@ -71,19 +75,30 @@ function waiting(update, { cancel }) {
     h("h2", {}, waitingText(position)),
     eta && h("p", { class: "muted" }, eta),
     isFull && h("p", { class: "muted" }, t("waiting_full")),
+    noticeOffer(),
     h("p", { class: "muted small" }, t("waiting_leave")),
     action(t("cancel"), cancel, "quiet"),
   );
 }
 
 function running(update) {
-  const steps = update.totalSteps > 1 && bar((update.step ?? 0) / update.totalSteps);
-  const spinner = h("div", { class: "spinner" });
-  const text = h("p", { class: "muted" }, t("running_text"));
-  return [scene(update, spinner, h("h2", {}, t("running")), steps, text), cards(update)];
+  const isChain = update.totalSteps > 1;
+  const { line, bar: expected } = pace(update);
+  const content = [
+    h("div", { class: "spinner" }),
+    h("h2", {}, t("running")),
+    line,
+    isChain && h("p", { class: "muted" }, steps(update)),
+    isChain ? bar((update.step ?? 0) / update.totalSteps) : expected,
+    noticeOffer(),
+    h("p", { class: "muted small" }, t("running_text")),
+  ];
+  return [scene(update, ...content), cards(update)];
 }
 
-function done(update, { again }) {
+const steps = ({ step, totalSteps }) => t("running_step", { step: step ?? 0, steps: totalSteps });
+
+function done(update, { again, reuse }) {
   const refunded = update.creditsRefunded;
   const paid = (update.creditsCharged ?? 0) - refunded;
   const facts = [
@@ -91,19 +106,16 @@ function done(update, { again }) {
     h("span", { class: "fact" }, icon("coin", 16), t("credits", { n: paid })),
     refunded > 0 && h("span", { class: "fact good" }, t("returned", { n: refunded })),
   ];
-  const actions = [download(update), action(t("again"), again, "primary")];
+  const actions = [
+    action([icon("returned", 16), t("use_settings")], reuse, "quiet"),
+    action(t("again"), again, ""),
+    saveAll(update),
+  ];
   const footer = [h("div", {}, facts), h("div", { class: "actions" }, actions)];
   return [result(update), h("footer", { class: "stage-facts" }, footer)];
 }
 
-/** A website is one object, which is of no use to a person: its files are saved one by one. */
-function download({ outputUrl, answer }) {
-  if (!outputUrl || answer.files) return null;
-  const attributes = { class: "button", href: `${outputUrl}?download`, download: "" };
-  return h("a", attributes, icon("download", 18), t("download"));
-}
-
-function ended(update, { again, agree, buy }, outcome) {
+function ended(update, { again, agree, buy, reuse }, outcome) {
   const { state, error, creditsRefunded: refunded } = update;
   const failed = state === "failed";
   const title = agree ? t("price_changed") : outcome;
@@ -116,7 +128,8 @@ function ended(update, { again, agree, buy }, outcome) {
     money && h("p", { class: "money" }, icon("coin", 16), money),
     agree && action(t("order_for", { n: error.details.credits }), agree, "primary"),
     action(t("get_credits"), buy, "primary"),
-    action(t("again"), again, agree || buy ? "quiet" : ""),
+    action(t("use_settings"), agree || buy ? null : reuse, ""),
+    action(t("again"), again, agree || buy || reuse ? "quiet" : ""),
   ];
   return h("div", { class: "scene" }, h("div", { class: "scene-card" }, content));
 }

@@ -75,7 +75,7 @@ async fn fetch(mut request: Request, env: Env, context: Context) -> worker::Resu
     let detail = match answer {
         Ok(response) if has_cors(&response) => return Ok(response),
         Ok(response) if response.status_code() < 500 => {
-            return Ok(pages::page(response, &env, &request_id));
+            return Ok(pages::page(response, &path, &env, &request_id));
         }
         Ok(response) => format!("status {} from the platform", response.status_code()),
         Err(error) => error.to_string(),

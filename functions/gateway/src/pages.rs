@@ -17,6 +17,14 @@ pub(crate) const CONTRACT: &str = "openapi.json";
 pub(crate) const CONTRACT_FILE: &str = "/build/openapi.json";
 /// The admin page. Each job, user and list in it has an address of its own below this one.
 pub(crate) const ADMIN_PAGE: &str = "/admin";
+/// The page that shows a website which a model wrote, framed by the studio.
+const PREVIEW_PAGE: &str = "/studio/preview";
+/// A stranger's scripts run here: in an origin of nobody's, without a network, and in no frame but
+/// the studio's.
+const PREVIEW_POLICY: &str = "sandbox allow-scripts; default-src 'none'; \
+     script-src 'self' 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; \
+     font-src data:; media-src data: blob:; form-action 'none'; base-uri 'none'; \
+     frame-ancestors 'self'";
 
 pub(crate) static SETTINGS: Spec = Spec {
     name: "config.json",
@@ -66,35 +74,28 @@ pub(crate) async fn file(
     assets.fetch_request(Request::new_with_init(url.as_str(), &init)?).await
 }
 
-/// Adds CORS and security headers to the platform's answer for a file. Turns its 404 and 405 into
-/// errors of the contract.
-pub(crate) fn page(response: Response, env: &Env, request_id: &str) -> Response {
+/// Adds CORS and security headers to the platform's answer for the file of a path. Turns its 404
+/// and 405 into errors of the contract.
+pub(crate) fn page(response: Response, path: &str, env: &Env, request_id: &str) -> Response {
     let refusal = match response.status_code() {
         404 => ApiError::not_found(),
         405 => ApiError::of(ErrorCode::MethodNotAllowed).with_field("allow", "GET, HEAD"),
         _ => {
             let headers = response.headers().clone();
             edge::with_cors(&headers, request_id);
-            confine(&headers, env);
+            confine(&headers, path, env);
             return response.with_headers(headers);
         }
     };
     edge::answer(Err(refusal), request_id)
 }
 
-/// Sets the security headers: a page may load from and call only this origin and the project, no
-/// other page may frame it, and no script may make markup from text.
-fn confine(headers: &Headers, env: &Env) {
-    let project = env.var("SUPABASE_URL").map(|url| url.to_string()).unwrap_or_default();
-    let project = project.trim_end_matches('/');
-    // Realtime: `https:` does not stand for its sockets.
-    let sockets = project.replacen("http", "ws", 1);
-    let policy = format!(
-        "default-src 'none'; script-src 'self'; style-src 'self'; \
-         img-src 'self' blob: {project}; media-src 'self' blob: {project}; \
-         connect-src 'self' {project} {sockets}; form-action 'self'; base-uri 'none'; \
-         frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
-    );
+/// Sets the security headers.
+fn confine(headers: &Headers, path: &str, env: &Env) {
+    let policy = match path {
+        PREVIEW_PAGE => PREVIEW_POLICY.to_owned(),
+        _ => page_policy(env),
+    };
     for (name, value) in [
         ("content-security-policy", policy.as_str()),
         ("x-content-type-options", "nosniff"),
@@ -105,6 +106,22 @@ fn confine(headers: &Headers, env: &Env) {
         // The platform accepts these constants and a URL that the configuration has parsed.
         let _ = headers.set(name, value);
     }
+}
+
+/// A page may load from and call only this origin and the project, no other page may frame it, it
+/// may frame none but the preview, and no script may make markup from text.
+fn page_policy(env: &Env) -> String {
+    let project = env.var("SUPABASE_URL").map(|url| url.to_string()).unwrap_or_default();
+    let project = project.trim_end_matches('/');
+    // Realtime: `https:` does not stand for its sockets.
+    let sockets = project.replacen("http", "ws", 1);
+    format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; \
+         img-src 'self' blob: {project}; media-src 'self' blob: {project}; \
+         connect-src 'self' {project} {sockets}; frame-src 'self'; form-action 'self'; \
+         base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
+         trusted-types 'none'"
+    )
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `/auth/v1` as far as a client of this application uses it: sign-in by password and without one,
-//! refresh, the signed-in user, sign-out, the public keys. It knows no sign-up with an address, no
-//! mail and no administration.
+//! refresh, the signed-in user, sign-out, the public keys; `auth_mail` has what goes by mail. It
+//! knows no administration.
 
 use std::collections::HashMap;
 
@@ -14,14 +14,17 @@ use serde_json::{Value, json};
 
 use super::session::{Grant, RefreshError};
 use super::token::Claims;
-use super::{Front, SharedFront, caller};
+use super::{Front, SharedFront, auth_mail, caller};
 use crate::clock;
 
 pub(super) fn routes() -> Router<SharedFront> {
     Router::new()
         .route("/token", post(token))
-        .route("/signup", post(sign_up))
-        .route("/user", get(user))
+        .route("/signup", post(auth_mail::sign_up))
+        .route("/recover", post(auth_mail::recover))
+        .route("/otp", post(auth_mail::otp))
+        .route("/verify", get(auth_mail::verify_link).post(auth_mail::verify_code))
+        .route("/user", get(user).put(auth_mail::change))
         .route("/logout", post(sign_out))
         .route("/.well-known/jwks.json", get(jwks))
         .route(
@@ -46,12 +49,18 @@ async fn token(
             return Err(refused(400, "unsupported_grant_type", "Unsupported grant type"));
         }
     };
-    Ok(signed_in(&front, &grant))
+    let method = if grant.user.is_anonymous() { "anonymous" } else { "password" };
+    Ok(signed_in(&front, &grant, method))
 }
 
 fn by_password(front: &Front, email: &str, password: &str) -> Result<Grant, AuthRefusal> {
     let grant = front.sessions.by_password(email, password);
-    grant.ok_or_else(|| refused(400, "invalid_credentials", "Invalid login credentials"))
+    let grant =
+        grant.ok_or_else(|| refused(400, "invalid_credentials", "Invalid login credentials"))?;
+    match grant.user.confirmed_ms {
+        Some(_) => Ok(grant),
+        None => Err(refused(400, "email_not_confirmed", "Email not confirmed")),
+    }
 }
 
 fn by_refresh_token(front: &Front, token: &str) -> Result<Grant, AuthRefusal> {
@@ -66,17 +75,6 @@ fn by_refresh_token(front: &Front, token: &str) -> Result<Grant, AuthRefusal> {
         };
         refused(400, error_code, message)
     })
-}
-
-async fn sign_up(State(front): State<SharedFront>, body: Bytes) -> Result<Response, AuthRefusal> {
-    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let names_somebody =
-        ["email", "phone"].iter().any(|name| body.get(name).is_some_and(|value| !value.is_null()));
-    if names_somebody {
-        let message = "Signups not allowed for this instance";
-        return Err(refused(422, "signup_disabled", message));
-    }
-    Ok(signed_in(&front, &front.sessions.anonymous()))
 }
 
 async fn user(
@@ -106,10 +104,14 @@ async fn jwks(State(front): State<SharedFront>) -> Response {
     ([(header::CACHE_CONTROL, "public, max-age=600")], Json(front.signer.jwks())).into_response()
 }
 
-fn signed_in(front: &Front, grant: &Grant) -> Response {
+pub(super) fn signed_in(front: &Front, grant: &Grant, method: &str) -> Response {
+    Json(session_of(front, grant, method)).into_response()
+}
+
+/// The session as auth tells it; `method` is how the user has come in.
+pub(super) fn session_of(front: &Front, grant: &Grant, method: &str) -> Value {
     let Grant { user, session_id, refresh_token } = grant;
     let (now, lifetime) = (clock::now_s(), front.token_lifetime_s);
-    let method = if user.is_anonymous() { "anonymous" } else { "password" };
     let access_token = front.signer.sign(&json!({
         "iss": front.issuer,
         "sub": user.id,
@@ -126,18 +128,17 @@ fn signed_in(front: &Front, grant: &Grant) -> Response {
         "session_id": session_id,
         "is_anonymous": user.is_anonymous(),
     }));
-    Json(json!({
+    json!({
         "access_token": access_token,
         "token_type": "bearer",
         "expires_in": lifetime,
         "expires_at": now + lifetime,
         "refresh_token": refresh_token,
         "user": user.shown(),
-    }))
-    .into_response()
+    })
 }
 
-fn signed_in_claims(front: &Front, headers: &HeaderMap) -> Result<Claims, AuthRefusal> {
+pub(super) fn signed_in_claims(front: &Front, headers: &HeaderMap) -> Result<Claims, AuthRefusal> {
     let Some(token) = caller::bearer(headers) else {
         return Err(refused(
             401,
@@ -159,25 +160,29 @@ fn signed_in_claims(front: &Front, headers: &HeaderMap) -> Result<Claims, AuthRe
     Ok(claims)
 }
 
-fn claim<'a>(claims: &'a Claims, name: &str) -> &'a str {
+pub(super) fn claim<'a>(claims: &'a Claims, name: &str) -> &'a str {
     claims.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// An error answer in the auth API's shape.
-struct AuthRefusal {
-    status: u16,
-    error_code: &'static str,
-    message: &'static str,
+pub(super) struct AuthRefusal {
+    pub(super) status: u16,
+    pub(super) error_code: &'static str,
+    pub(super) message: String,
 }
 
-fn refused(status: u16, error_code: &'static str, message: &'static str) -> AuthRefusal {
-    AuthRefusal { status, error_code, message }
+pub(super) fn refused(status: u16, error_code: &'static str, message: &str) -> AuthRefusal {
+    AuthRefusal { status, error_code, message: message.to_owned() }
 }
 
 impl IntoResponse for AuthRefusal {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_REQUEST);
-        let body = json!({"code": self.status, "error_code": self.error_code, "msg": self.message});
+        let mut body =
+            json!({"code": self.status, "error_code": self.error_code, "msg": self.message});
+        if self.error_code == "weak_password" {
+            body["weak_password"] = json!({"reasons": ["length"]});
+        }
         (status, Json(body)).into_response()
     }
 }

@@ -3,8 +3,11 @@
 //! workers.
 
 mod auth;
+mod auth_mail;
 mod caller;
 mod cors;
+mod mail;
+mod people;
 mod proxy;
 mod realtime;
 mod role;
@@ -14,15 +17,18 @@ mod token;
 
 use std::sync::Arc;
 
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, post};
+use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use serde_json::json;
 
 use crate::config::StandInConfig;
 use caller::ProjectKeys;
+use mail::{Mail, Mailbox};
+use people::People;
 use realtime::Realtime;
 use session::Sessions;
 use storage::Storage;
@@ -33,6 +39,8 @@ pub(crate) struct Front {
     keys: ProjectKeys,
     signer: Signer,
     sessions: Sessions,
+    mailbox: Mailbox,
+    people: People,
     storage: Storage,
     realtime: Realtime,
     proxy: proxy::Proxy,
@@ -46,6 +54,7 @@ pub(crate) type SharedFront = Arc<Front>;
 
 /// The routes of the origin.
 pub fn router(config: &StandInConfig) -> anyhow::Result<Router> {
+    let issuer = format!("{}/auth/v1", config.url(1));
     let front = Arc::new(Front {
         keys: ProjectKeys::new(config),
         signer: Signer::new(config)?,
@@ -53,7 +62,9 @@ pub fn router(config: &StandInConfig) -> anyhow::Result<Router> {
         storage: Storage::new(config)?,
         realtime: Realtime::new(config),
         proxy: proxy::client(),
-        issuer: format!("{}/auth/v1", config.url(1)),
+        mailbox: Mailbox::new(&issuer, config.mail_lifetime_s),
+        people: People::new(config.replication_url.clone()),
+        issuer,
         token_lifetime_s: config.token_lifetime_s,
         rest_url: config.url(4),
         functions_url: config.url(5),
@@ -69,9 +80,15 @@ pub fn router(config: &StandInConfig) -> anyhow::Result<Router> {
     let router = Router::new()
         .merge(own)
         .route("/__storage", post(storage::misbehave))
+        .route("/__mail", get(mails))
         .fallback(proxy::functions)
         .with_state(front);
     Ok(router)
+}
+
+/// Every mail that auth has sent, the newest last.
+async fn mails(State(front): State<SharedFront>) -> Json<Vec<Mail>> {
+    Json(front.mailbox.all())
 }
 
 /// What the project has no route for is not the workers': they would pass it back.

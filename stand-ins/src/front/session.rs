@@ -16,10 +16,31 @@ pub(super) struct SessionUser {
     pub(super) id: String,
     pub(super) email: String,
     password: Option<String>,
-    created_ms: u64,
+    pub(super) created_ms: u64,
+    /// When the address was confirmed; of somebody without one, when they came.
+    pub(super) confirmed_ms: Option<u64>,
 }
 
 impl SessionUser {
+    /// Somebody whose address is not confirmed yet.
+    pub(super) fn new(email: &str, password: &str) -> Self {
+        Self {
+            id: clock::new_uuid(),
+            email: email.to_owned(),
+            password: Some(password.to_owned()),
+            created_ms: clock::now_ms(),
+            confirmed_ms: None,
+        }
+    }
+
+    pub(super) fn with_password(&self, password: &str) -> Self {
+        Self { password: Some(password.to_owned()), ..self.clone() }
+    }
+
+    pub(super) fn has_password(&self, password: &str) -> bool {
+        self.password.as_deref() == Some(password)
+    }
+
     pub(super) fn is_anonymous(&self) -> bool {
         self.password.is_none()
     }
@@ -35,7 +56,7 @@ impl SessionUser {
     /// The user as the auth API shows it.
     pub(super) fn shown(&self) -> Value {
         let created = clock::iso(self.created_ms);
-        let confirmed = (!self.is_anonymous()).then_some(&created);
+        let confirmed = self.confirmed_ms.filter(|_| !self.is_anonymous()).map(clock::iso);
         json!({
             "id": self.id,
             "aud": "authenticated",
@@ -95,6 +116,7 @@ impl Sessions {
                 email: seeded.email.clone(),
                 password,
                 created_ms,
+                confirmed_ms: Some(created_ms),
             };
             (user.id.clone(), user)
         });
@@ -104,9 +126,34 @@ impl Sessions {
     pub(super) fn by_password(&self, email: &str, password: &str) -> Option<Grant> {
         let mut inner = self.inner();
         let is_meant = |user: &&SessionUser| {
-            user.email.eq_ignore_ascii_case(email) && user.password.as_deref() == Some(password)
+            user.email.eq_ignore_ascii_case(email) && user.has_password(password)
         };
         let user = inner.users.values().find(is_meant).cloned()?;
+        Some(inner.grant(user, clock::new_uuid()))
+    }
+
+    pub(super) fn by_email(&self, email: &str) -> Option<SessionUser> {
+        let inner = self.inner();
+        inner.users.values().find(|user| user.email.eq_ignore_ascii_case(email)).cloned()
+    }
+
+    /// Keeps a user, in place of what was known of them.
+    pub(super) fn put(&self, user: SessionUser) {
+        self.inner().users.insert(user.id.clone(), user);
+    }
+
+    /// Confirms a user's address; gives them if it was not.
+    pub(super) fn confirm(&self, id: &str) -> Option<SessionUser> {
+        let mut inner = self.inner();
+        let user = inner.users.get_mut(id).filter(|user| user.confirmed_ms.is_none())?;
+        user.confirmed_ms = Some(clock::now_ms());
+        Some(user.clone())
+    }
+
+    /// A new session of a user.
+    pub(super) fn grant(&self, id: &str) -> Option<Grant> {
+        let mut inner = self.inner();
+        let user = inner.users.get(id).cloned()?;
         Some(inner.grant(user, clock::new_uuid()))
     }
 
@@ -117,6 +164,7 @@ impl Sessions {
             email: String::new(),
             password: None,
             created_ms: clock::now_ms(),
+            confirmed_ms: Some(clock::now_ms()),
         };
         inner.users.insert(user.id.clone(), user.clone());
         inner.grant(user, clock::new_uuid())

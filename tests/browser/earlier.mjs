@@ -1,0 +1,70 @@
+// Earlier jobs are found: by tool, by state, by words, page by page, and each at an address of its
+// own that can be opened in a new tab.
+
+import { given, open, tell } from "./tab.mjs";
+
+const tab = await open("/", { email: "user1@example.com" });
+const rows = tab.locator(".history-row");
+const count = async (number) => {
+  await rows.nth(number - 1).waitFor();
+  await tab.waitForFunction((n) => document.querySelectorAll(".history-row").length === n, number);
+  return number;
+};
+const names = () => rows.locator("strong").allTextContents();
+await count(10);
+const days = await tab.locator(".history-day").allInnerTexts();
+const more = tab.getByRole("button", { name: "Show more" });
+await more.click();
+const second = await count(20);
+await more.click();
+await count(30);
+await more.click();
+const whole = await count(given.all);
+const isOver = await more.isHidden();
+
+await tab.getByLabel("Tool", { exact: true }).last().selectOption("generate-website");
+await count(given.websites);
+const websites = [...new Set(await names())];
+await tab.getByLabel("Status").selectOption("failed");
+await count(given.failed);
+const failed = [...new Set(await rows.locator(".badge").allTextContents())];
+await tab.getByLabel("Status").selectOption("");
+await tab.getByLabel("Search").fill("lemon tart");
+await count(1);
+const found = await rows.first().innerText();
+await tab.getByLabel("Search").fill("no such thing");
+await tab.getByText("No job matches.").waitFor();
+await tab.getByLabel("Search").fill("lemon tart");
+await count(1);
+
+await rows.first().locator(".history-open").click();
+const stage = tab.locator(".stage-job");
+await tab.locator(`.stage-job[data-job="${given.tart}"]`).waitFor();
+const address = new URL(tab.url()).search;
+await tab.goBack();
+const back = new URL(tab.url()).search;
+await tab.locator(".stage-empty").waitFor();
+await tab.goForward();
+const other = await tab.context().newPage();
+await other.goto(`/${address}`);
+await other.locator(`.stage-job[data-job="${given.tart}"][data-state=failed]`).waitFor();
+const opened = await other.locator(".stage-job").innerText();
+await other.goto("/?job=00000000-0000-4000-8000-000000000000");
+const toast = await other.locator(".toast").innerText();
+await other.goto(`/?job=${given.foreign}`);
+const foreign = await other.locator(".toast").innerText();
+await tell({
+  days,
+  second,
+  whole,
+  isOver,
+  websites,
+  failed,
+  found,
+  address,
+  back,
+  shown: await stage.getAttribute("data-job"),
+  opened,
+  toast,
+  foreign,
+});

@@ -1,0 +1,33 @@
+// Tells whether a file is what a place takes, by its content, before anything is sent.
+
+/** What a file is, by how it begins. */
+const BEGINNINGS = [
+  ["image", "png", /^\x89PNG\r\n\x1a\n/],
+  ["image", "jpeg", /^\xff\xd8\xff/],
+  ["image", "gif", /^GIF8[79]a/],
+  ["image", "webp", /^RIFF[^]{4}WEBP/],
+  ["image", "avif", /^[^]{4}ftyp(avif|avis)/],
+  ["heic", "heic", /^[^]{4}ftyp(hei[cxms]|hev[cxms]|mif1|msf1)/],
+  ["video", "mp4", /^[^]{4}(ftyp|moov|mdat|wide|free)/],
+  ["video", "webm", /^\x1a\x45\xdf\xa3/],
+];
+/** So many bytes tell. */
+const HEAD_BYTES = 16;
+/** What storage takes, in bytes (supabase/schemas/platform/storage.sql). */
+const BYTES_MAX = 50 * 1024 * 1024;
+
+/** Why a place for this kind (`image` or `video`) does not take the file; null where it does. */
+export async function refusal(file, kind) {
+  if (file.size === 0) return { code: "empty_file" };
+  const found = await kindOf(file);
+  if (found !== kind) return { code: "wrong_type", details: { found, wanted: kind } };
+  if (file.size > BYTES_MAX)
+    return { code: "too_large", limit: BYTES_MAX, details: { size: file.size } };
+  return null;
+}
+
+async function kindOf(file) {
+  const head = new Uint8Array(await file.slice(0, HEAD_BYTES).arrayBuffer());
+  const text = String.fromCharCode(...head);
+  return BEGINNINGS.find(([, , pattern]) => pattern.test(text))?.[0] ?? "other";
+}
