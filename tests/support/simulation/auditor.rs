@@ -341,12 +341,15 @@ impl Auditor {
             let status = text(row, "status");
             let is_excused = state.interfered.contains(&task.job);
             let ended = world.milliseconds(&text(row, "completed_at"));
-            let expires = world.milliseconds(&text(row, "expires_at"));
+            // A job that is past its deadline ends, whether or not its result could be fetched.
+            let is_overdue = ended >= world.milliseconds(&text(row, "deadline_at"));
+            let until =
+                if is_overdue { ended } else { world.milliseconds(&text(row, "expires_at")) };
             let in_time = task.told_at_ms.is_some_and(|told| {
                 let told = told as i64;
                 // Nobody but the edge can deliver.
-                let off = world.plan.edge_off_ms(told, expires);
-                told < ended && told + off + 360_000 < expires
+                let off = world.plan.edge_off_ms(told, until);
+                told < ended && told + off + 360_000 < until
             });
             let step = self.steps[&task.job.to_string()].get(&i64::from(task.step));
             let is_delivered = step.is_some_and(|step| step["status"] == "completed");

@@ -146,6 +146,7 @@ pub enum WorldEvent {
     DatabaseDown { ms: u64 },
     RunningHubDown { ms: u64 },
     ReplicateDown { ms: u64 },
+    GeminiFull { ms: u64 },
     WorkerClock { by_s: i64, ms: u64 },
     Slots { runninghub: u32 },
     CronKilled { call: u32 },
@@ -335,7 +336,7 @@ impl WorldEvent {
         let ms = chance.between(30_000, 900_000);
         let short = chance.between(2_000, 90_000);
         let by_s = chance.pick(&[-600, -300, -60, 60, 300, 600]);
-        match chance.between(0, 10) {
+        match chance.between(0, 11) {
             0 | 1 => Self::EdgeOff { ms },
             2 => Self::SqlHealerOff { ms },
             3 => Self::CheckerOff { ms },
@@ -344,7 +345,8 @@ impl WorldEvent {
             6 => Self::RunningHubDown { ms: short },
             7 => Self::ReplicateDown { ms: short },
             8 => Self::WorkerClock { by_s, ms },
-            9 => Self::Slots { runninghub: u32::try_from(chance.between(1, 4)).unwrap() },
+            9 => Self::GeminiFull { ms: chance.between(300_000, 2_700_000) },
+            10 => Self::Slots { runninghub: u32::try_from(chance.between(1, 4)).unwrap() },
             _ => Self::CronKilled { call: call(chance) },
         }
     }

@@ -322,6 +322,7 @@ impl SimulatedWorld {
             WorldEvent::DatabaseDown { ms } => self.away(Outage::Database, ms),
             WorldEvent::RunningHubDown { ms } => self.away(Outage::RunningHub, ms),
             WorldEvent::ReplicateDown { ms } => self.away(Outage::Replicate, ms),
+            WorldEvent::GeminiFull { ms } => self.away(Outage::Gemini, ms),
             WorldEvent::WorkerClock { by_s, ms } => {
                 self.state.borrow_mut().worker_skew_ms = (by_s * 1_000, until(ms));
             }

@@ -26,6 +26,7 @@ pub enum Outage {
     Database,
     RunningHub,
     Replicate,
+    Gemini,
 }
 
 /// What a client was told of its order.
