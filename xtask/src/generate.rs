@@ -1,6 +1,8 @@
-//! `cargo xtask generate` writes every file that is made from the functions' declarations.
+//! `cargo xtask generate` writes every file that is made from the functions' declarations and from
+//! openapi.yaml.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
@@ -36,6 +38,7 @@ pub fn files() -> Result<Vec<Generated>> {
         Generated { path: "wrangler.toml", text: wrangler::render(&functions) },
         between("README.md", "functions", &readme)?,
         between("docs/configuration.md", "settings", &configuration)?,
+        Generated { path: "packages/client/src/contract.ts", text: printed("xtask/contract.mjs")? },
     ])
 }
 
@@ -61,6 +64,16 @@ pub fn check() -> Result<()> {
         return Ok(());
     }
     bail!("stale: {}; run `cargo xtask generate`", stale.join(", "))
+}
+
+/// What a script of the checkout prints.
+fn printed(script: &str) -> Result<String> {
+    let mut node = Command::new(paths::node_bin("node"));
+    let output = node.arg(script).current_dir(paths::root()).output().context("cannot run node")?;
+    if !output.status.success() {
+        bail!("{script}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    String::from_utf8(output.stdout).with_context(|| format!("{script} prints no UTF-8"))
 }
 
 /// A file of which only the part between `<!-- name -->` and `<!-- /name -->` is generated.
