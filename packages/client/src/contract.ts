@@ -1,6 +1,9 @@
 // Made from openapi.yaml by `cargo xtask generate`, which writes over every change.
 
-/** A file that the client uploads, or a URL. An object of the caller's own in our storage */
+/**
+ * A file that the client uploads, or a URL. An object of the caller's own in our storage, or on an
+ * allowed host
+ */
 export type InputFile = Blob | string;
 
 /** The only file of a tool: by its own name, or as `file`. */
@@ -12,63 +15,73 @@ export type OnlyFile<Name extends string> =
 export interface ToolInputs {
   /** Enlarge a picture */
   "runninghub-upscaler": OnlyFile<"imageUrl"> & {
-    /** The longer side of the result in pixels. 512 to 8192. 2048 if left out. */
+    /** The longer side of the result in pixels. 512 to 8192. 2048 if left out. For example 4096. */
     resolution?: number;
-    /** How much detail may be made anew. 0 to 1. */
+    /** How much detail may be made anew: 0 keeps to the picture. 0 to 1. For example 0.3. */
     detailDenoise?: number;
-    /** What the picture shows, in words. At most 2000 characters. */
+    /**
+     * What the picture shows, in words. At most 2000 characters. For example "A red bicycle at a
+     * wall".
+     */
     prompt?: string;
     /** `pro` is better and costs more. "standard" if left out. */
     version?: "standard" | "pro";
     /**
      * What kind of picture it is, where your app at RunningHub takes it. At most 200 characters.
+     * For example "portrait".
      */
     category?: string;
-    /** How it is framed, where your app at RunningHub takes it. At most 200 characters. */
+    /**
+     * How it is framed, where your app at RunningHub takes it. At most 200 characters. For example
+     * "centre".
+     */
     framingMode?: string;
   };
 
   /** Enlarge a video */
   "runninghub-video-upscaler": OnlyFile<"videoUrl"> & {
-    /** Of the video in pixels, where the page knows it. 1 to 8192. */
+    /** The video's width in pixels, where the page knows it. 1 to 8192. For example 1280. */
     width?: number;
-    /** Of the video in pixels, where the page knows it. 1 to 8192. */
+    /** The video's height in pixels, where the page knows it. 1 to 8192. For example 720. */
     height?: number;
     /**
      * For a quote before the upload; the order is priced by what was stored. More than 0. At most
-     * 900.
+     * 900. For example 12.5.
      */
     durationSeconds?: number;
   };
 
   /** The same person in another pose */
   "runninghub-pose-changer": {
-    /** An object of the caller's own in our storage */
+    /** A picture of the person */
     personImageUrl: InputFile;
-    /** An object of the caller's own in our storage */
+    /** A picture of somebody in the pose that is wanted */
     referenceImageUrl: InputFile;
   };
 
   /** A garment on a person */
   "runninghub-veste-ai": {
-    /** An object of the caller's own in our storage */
+    /** A picture of the person */
     personImageUrl: InputFile;
-    /** An object of the caller's own in our storage */
+    /** A picture of the garment */
     clothingImageUrl: InputFile;
   };
 
   /** Dress a person in one to five garments, one after the other; each garment is priced */
   "replicate-async-start": {
-    /** An object of the caller's own in our storage */
+    /** A picture of the person */
     person_image: InputFile;
-    /** 1 to 5 items */
+    /** What the person puts on, one after the other; each is a step, and priced. 1 to 5 items. */
     garments: Array<{
-      /** An object of the caller's own in our storage */
+      /** A picture of the garment */
       image: InputFile;
-      /** Where it is worn */
+      /** Where it is worn: above the waist, below it, or both. For example "upper_body". */
       category: "upper_body" | "lower_body" | "dresses";
     }>;
-    /** Words about the garments: one text for all, or one for each */
+    /**
+     * Words about the garments: one text for all, or one for each. For example ["A red shirt","Blue
+     * jeans"].
+     */
     prompt_hints?: string | string[] | null;
   };
 
@@ -76,18 +89,21 @@ export interface ToolInputs {
   "create-generation-job-banana": {
     /** As the cards name it. 1 to 200 characters. For example "Steel bottle". */
     productName: string;
-    /** What kind of thing it is, in words. At most 200 characters. */
+    /** What kind of thing it is, in words. At most 200 characters. For example "Kitchen". */
     category?: string;
-    /** What a card may say of it, in words. At most 2000 characters. */
+    /**
+     * What a card may say of it, in words. At most 2000 characters. For example "Holds 0.5 l, keeps
+     * tea hot for 12 hours".
+     */
     description?: string;
-    /** Pictures of the product. 1 to 5 items. */
+    /** Pictures of the product; every card is made from all of them. 1 to 5 items. */
     productImages: Array<{
-      /** An object of the caller's own in our storage */
+      /** A picture */
       url: InputFile;
-      /** What the picture shows */
+      /** What the picture shows. At most 200 characters. For example "front". */
       type?: string;
     }>;
-    /** Which of the seven cards; each is priced. 1 to 7 items. For example [0,2,5]. */
+    /** Which of the seven cards, none twice; each is priced. 1 to 7 items. For example [0,2,5]. */
     selectedCards: CardNumber[];
     /**
      * Width to height. The last four are for models named `gemini-3.1-flash-image…` alone. "3:4" if
@@ -100,14 +116,17 @@ export interface ToolInputs {
   "generate-website": {
     /** What the site is for, in words. 1 to 10000 characters. For example "A page for a bakery". */
     prompt: string;
-    /** Its title. At most 200 characters. */
+    /** Its title. At most 200 characters. For example "Crumb & Co.". */
     siteName?: string;
     /**
      * In which language it is written; that of the prompt, if left out. At most 50 characters. For
      * example "Portuguese".
      */
     language?: string;
-    /** Who pays, where the app's teams do; needed by a member of several */
+    /**
+     * Who pays, where the app's teams do; needed by a member of several. At most 36 characters. For
+     * example "3f0b7c1e-90a1-4c9a-8a52-0f4f6f3e2a10".
+     */
     teamId?: string;
   };
 
@@ -123,16 +142,29 @@ export interface ToolAnswers {
   /** How a job goes */
   "runninghub-upscaler": {
     success: true;
+    /** The job's */
     jobId: string;
-    /** The word for a state that all tools have in common */
+    /**
+     * The word for a state that all tools have in common; `completed`, `failed` and `cancelled` are
+     * final
+     */
     status: ToolStatus;
+    /** The place in its provider's line, from 1; null where it does not wait */
     position: number | null;
+    /** In how many seconds it will start; null where it does not wait */
     etaSeconds: number | null;
+    /** The result; null until the job is completed */
     outputUrl: string | null;
     /** `PROVIDER_BUSY` while the job waits because the provider takes no more, and never later */
     errorCode: JobErrorCode | null;
+    /** Why it failed or was cancelled, in words; null otherwise */
     errorMessage: string | null;
+    /** What came back of it */
     creditsRefunded: number;
+    /** The provider's name for it; null while it is not known */
+    taskId: string | null;
+    /** What was taken */
+    creditsCharged: number;
   };
 
   /** How a job goes */
@@ -146,42 +178,67 @@ export interface ToolAnswers {
 
   /** How a chain goes */
   "replicate-async-start": {
+    /** The job's */
     task_id: string;
+    /** How far it is */
     status: "pending" | "processing" | "completed" | "failed" | "cancelled";
+    /** Which garment is being put on, from 1; 0 before the first */
     current_step: number;
+    /** How many garments there are */
     total_steps: number;
+    /** The person in all garments; null until the job is completed */
     result_url: string | null;
+    /** Why it failed or was cancelled, in words; null otherwise */
     error_message: string | null;
   };
 
   /** The cards of a job */
   "create-generation-job-banana": {
+    /** The job's */
     jobId: string;
+    /** How far it is */
     status: "pending" | "processing" | "completed" | "failed" | "cancelled";
+    /** How many cards were ordered */
     totalCards: number;
+    /** How many of them are made */
     completedCards: number;
-    creditsCharged?: number;
+    /** What was taken */
+    creditsCharged: number;
+    /** What came back of it: the price of each card that failed */
     creditsRefunded: number;
-    errorMessage?: string | null;
+    /** Why it failed or was cancelled, in words; null otherwise */
+    errorMessage: string | null;
+    /** Each card, in the order of `selectedCards` */
     tasks: Array<{
-      /** 0 to 6 */
-      cardIndex: number | null;
+      /** Which card it is */
+      cardIndex: CardNumber | null;
+      /** `retrying` waits for its next try */
       status: "pending" | "retrying" | "processing" | "completed" | "failed" | "cancelled";
+      /** The card; null until it is made */
       imageUrl: string | null;
+      /** Why it failed the last time, in words */
       lastError: string | null;
     }>;
   };
 
   /** How a generation goes, and its files */
   "generate-website": {
+    /** The site's */
     historyId: string;
+    /** How far it is */
     status: "pending" | "generating" | "completed" | "failed" | "cancelled";
+    /** Of the finished site; empty until then */
     files: Array<{
+      /** Relative, with forward slashes. For example "css/style.css". */
       path: string;
+      /** The text of the file */
       content: string;
     }>;
+    /** Why it failed or was cancelled, in words; null otherwise */
     errorMessage: string | null;
+    /** How often it was retried */
     retries: number;
+    /** What came back of it */
     creditsRefunded: number;
   };
 
@@ -298,6 +355,7 @@ export type JobErrorCode =
 
 /** A job of any tool */
 export interface JobSummary {
+  /** Made by the client, or by the function */
   id: string;
   /** The name of the tool's function. For example "runninghub-upscaler". */
   tool: ToolName;
@@ -322,6 +380,7 @@ export interface JobSummary {
     /** In words, with what came back. For example "no result. 60 credits were returned.". */
     message: string;
   };
+  /** When it was ordered */
   createdAt: string;
   /** When the provider took it */
   startedAt: string | null;
@@ -358,5 +417,8 @@ export type ToolName =
   | "generate-react-website"
   | "generate-php-website";
 
-/** The word for a state that all tools have in common */
+/**
+ * The word for a state that all tools have in common; `completed`, `failed` and `cancelled` are
+ * final
+ */
 export type ToolStatus = "queued" | "running" | "completed" | "failed" | "cancelled";
