@@ -1,5 +1,5 @@
-// Prints packages/client/src/contract.ts: what openapi.yaml says of the tools' inputs and answers,
-// of jobs and of errors, as TypeScript.
+// Prints packages/client/src/contract.ts: what openapi.yaml says of the tools' inputs and answers
+// and of the codes of errors, as TypeScript.
 
 import { readFileSync } from "node:fs";
 import { format, resolveConfig } from "prettier";
@@ -12,20 +12,8 @@ const NAMES =
   "jobId job_id sessionId session_id maxCredits max_credits onBehalfOf retryHistoryId".split(" ");
 /** Where a job is looked at, unless it is where it was ordered or at its `queue-status`. */
 const STATUS = { "replicate-async-start": "/replicate-async-status" };
-/** The names of a tool's only file, which `file` stands for. */
-const FILE_FIELDS = ["imageUrl", "videoUrl"];
 /** Schemas that keep their name; all others are written out where they are used. */
-const NAMED = {
-  InputUrl: "InputFile",
-  AspectRatio: "AspectRatio",
-  CardNumber: "CardNumber",
-  ErrorCode: "ErrorCode",
-  JobErrorCode: "JobErrorCode",
-  Job: "JobSummary",
-  JobOutput: "JobOutput",
-  ToolName: "ToolName",
-  ToolStatus: "ToolStatus",
-};
+const NAMED = ["InputUrl", "AspectRatio", "CardNumber", "ErrorCode", "JobErrorCode", "ToolStatus"];
 
 const contract = parse(readFileSync("openapi.yaml", "utf8"));
 
@@ -115,9 +103,9 @@ function fields(schema, indent, without = []) {
   return Object.entries(properties)
     .filter(([name]) => !without.includes(name))
     .map(([name, field]) => {
-      const mark = required.includes(name) ? "" : "?";
+      const is = required.includes(name);
       const pad = " ".repeat(indent);
-      return `${comment(explained(field), indent)}${pad}${name}${mark}: ${type(field, indent)};\n`;
+      return `${comment(explained(field), indent)}${pad}${name}${is ? ":" : "?:"} ${type(field, indent)}${is ? "" : " | undefined"};\n`;
     })
     .join("");
 }
@@ -126,8 +114,8 @@ const PLAIN = { string: "string", integer: "number", number: "number", boolean: 
 
 /** The type of a schema that begins at that column. */
 function type(given, indent) {
-  const name = given.$ref && NAMED[given.$ref.split("/").at(-1)];
-  if (name) return name;
+  const name = given.$ref?.split("/").at(-1);
+  if (NAMED.includes(name)) return name;
   const schema = resolved(given);
   if (schema.const !== undefined) return literal(schema.const);
   if (schema.enum) return union(schema.enum.map(literal));
@@ -175,12 +163,7 @@ const inputs = entries(
     const { summary, requestBody } = operation(tool, "run", "post");
     return { summary, schema: body(requestBody) };
   },
-  (schema) => {
-    const { properties } = merged(schema);
-    const only = FILE_FIELDS.find((name) => properties[name]?.$ref?.endsWith("/InputUrl"));
-    const file = only ? `OnlyFile<"${only}"> & ` : "";
-    return `${file}{\n${fields(schema, 4, [...NAMES, only])}  }`;
-  },
+  (schema) => `{\n${fields(schema, 4, NAMES)}  }`,
 );
 
 const answers = entries(
@@ -194,36 +177,26 @@ const answers = entries(
   (schema) => `{\n${fields(schema, 4)}  }`,
 );
 
-/** A schema under its own name. */
-function named(schema) {
-  const value = contract.components.schemas[schema];
-  const head = comment(value.description, 0);
-  if (value.type === "object")
-    return `${head}export interface ${NAMED[schema]} {\n${fields(value, 2)}}\n`;
-  return `${head}export type ${NAMED[schema]} = ${type(value, 0)};\n`;
+/** A schema under its own name. A file's URL may be the file, which the client uploads. */
+function named(name) {
+  const value = contract.components.schemas[name];
+  const [what, said] =
+    name === "InputUrl"
+      ? ["string | Blob", `${value.description}; or the file, which is uploaded`]
+      : [type(value, 0), value.description];
+  return `${comment(said, 0)}export type ${name} = ${what};\n`;
 }
 
-const INPUT = comment(
-  `A file that the client uploads, or a URL. ${contract.components.schemas.InputUrl.description}`,
-  0,
-);
-const ONLY = comment("The only file of a tool: by its own name, or as `file`.", 0);
+const OWN = "A deployment with tools of its own adds them to these two.";
 
 const text = `// Made from openapi.yaml by \`cargo xtask generate\`, which writes over every change.
 
-${INPUT}export type InputFile = Blob | string;
-
-${ONLY}export type OnlyFile<Name extends string> =
-  | ({ [name in Name]: InputFile } & { file?: never })
-  | ({ file: InputFile } & { [name in Name]?: never });
-
-/** What each tool takes. */
+/** What each tool takes. ${OWN} */
 ${inputs}
-/** What is told of a job of each tool; the newest of it is in \`Update.answer\`. */
+/** What each tool tells of its job: \`Update.answer\`. */
 ${answers}
-${Object.keys(NAMED)
-  .filter((schema) => NAMED[schema] !== "InputFile")
-  .map(named)
-  .join("\n")}`;
+export type ToolName = keyof ToolInputs;
+
+${NAMED.map(named).join("\n")}`;
 
 process.stdout.write(await format(text, { ...(await resolveConfig(FILE)), parser: "typescript" }));

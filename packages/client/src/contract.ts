@@ -1,80 +1,73 @@
 // Made from openapi.yaml by `cargo xtask generate`, which writes over every change.
 
-/**
- * A file that the client uploads, or a URL. An object of the caller's own in our storage, or on an
- * allowed host
- */
-export type InputFile = Blob | string;
-
-/** The only file of a tool: by its own name, or as `file`. */
-export type OnlyFile<Name extends string> =
-  | ({ [name in Name]: InputFile } & { file?: never })
-  | ({ file: InputFile } & { [name in Name]?: never });
-
-/** What each tool takes. */
+/** What each tool takes. A deployment with tools of its own adds them to these two. */
 export interface ToolInputs {
   /** Enlarge a picture */
-  "runninghub-upscaler": OnlyFile<"imageUrl"> & {
+  "runninghub-upscaler": {
+    /** The picture to enlarge */
+    imageUrl: InputUrl;
     /** The longer side of the result in pixels. 512 to 8192. 2048 if left out. For example 4096. */
-    resolution?: number;
+    resolution?: number | undefined;
     /** How much detail may be made anew: 0 keeps to the picture. 0 to 1. For example 0.3. */
-    detailDenoise?: number;
+    detailDenoise?: number | undefined;
     /**
      * What the picture shows, in words. At most 2000 characters. For example "A red bicycle at a
      * wall".
      */
-    prompt?: string;
+    prompt?: string | undefined;
     /** `pro` is better and costs more. "standard" if left out. */
-    version?: "standard" | "pro";
+    version?: "standard" | "pro" | undefined;
     /**
      * What kind of picture it is, where your app at RunningHub takes it. At most 200 characters.
      * For example "portrait".
      */
-    category?: string;
+    category?: string | undefined;
     /**
      * How it is framed, where your app at RunningHub takes it. At most 200 characters. For example
      * "centre".
      */
-    framingMode?: string;
+    framingMode?: string | undefined;
   };
 
   /** Enlarge a video */
-  "runninghub-video-upscaler": OnlyFile<"videoUrl"> & {
+  "runninghub-video-upscaler": {
+    /** The video to enlarge */
+    videoUrl: InputUrl;
     /** The video's width in pixels, where the page knows it. 1 to 8192. For example 1280. */
-    width?: number;
+    width?: number | undefined;
     /** The video's height in pixels, where the page knows it. 1 to 8192. For example 720. */
-    height?: number;
+    height?: number | undefined;
     /**
      * For a quote before the upload; the order is priced by what was stored. More than 0. At most
      * 900. For example 12.5.
      */
-    durationSeconds?: number;
+    durationSeconds?: number | undefined;
   };
 
   /** The same person in another pose */
   "runninghub-pose-changer": {
     /** A picture of the person */
-    personImageUrl: InputFile;
+    personImageUrl: InputUrl;
     /** A picture of somebody in the pose that is wanted */
-    referenceImageUrl: InputFile;
+    referenceImageUrl: InputUrl;
   };
 
   /** A garment on a person */
   "runninghub-veste-ai": {
     /** A picture of the person */
-    personImageUrl: InputFile;
+    personImageUrl: InputUrl;
     /** A picture of the garment */
-    clothingImageUrl: InputFile;
+    clothingImageUrl: InputUrl;
   };
 
   /** Dress a person in one to five garments, one after the other; each garment is priced */
   "replicate-async-start": {
     /** A picture of the person */
-    person_image: InputFile;
+    person_image: InputUrl;
     /** What the person puts on, one after the other; each is a step, and priced. 1 to 5 items. */
     garments: Array<{
       /** A picture of the garment */
-      image: InputFile;
+      image: InputUrl;
       /** Where it is worn: above the waist, below it, or both. For example "upper_body". */
       category: "upper_body" | "lower_body" | "dresses";
     }>;
@@ -82,7 +75,7 @@ export interface ToolInputs {
      * Words about the garments: one text for all, or one for each. For example ["A red shirt","Blue
      * jeans"].
      */
-    prompt_hints?: string | string[] | null;
+    prompt_hints?: string | string[] | null | undefined;
   };
 
   /** Order cards for a product; each card is priced */
@@ -90,18 +83,18 @@ export interface ToolInputs {
     /** As the cards name it. 1 to 200 characters. For example "Steel bottle". */
     productName: string;
     /** What kind of thing it is, in words. At most 200 characters. For example "Kitchen". */
-    category?: string;
+    category?: string | undefined;
     /**
      * What a card may say of it, in words. At most 2000 characters. For example "Holds 0.5 l, keeps
      * tea hot for 12 hours".
      */
-    description?: string;
+    description?: string | undefined;
     /** Pictures of the product; every card is made from all of them. 1 to 5 items. */
     productImages: Array<{
       /** A picture */
-      url: InputFile;
+      url: InputUrl;
       /** What the picture shows. At most 200 characters. For example "front". */
-      type?: string;
+      type?: string | undefined;
     }>;
     /** Which of the seven cards, none twice; each is priced. 1 to 7 items. For example [0,2,5]. */
     selectedCards: CardNumber[];
@@ -109,7 +102,7 @@ export interface ToolInputs {
      * Width to height. The last four are for models named `gemini-3.1-flash-image…` alone. "3:4" if
      * left out.
      */
-    aspectRatio?: AspectRatio;
+    aspectRatio?: AspectRatio | undefined;
   };
 
   /** Order a site, or retry one that went stale */
@@ -117,17 +110,17 @@ export interface ToolInputs {
     /** What the site is for, in words. 1 to 10000 characters. For example "A page for a bakery". */
     prompt: string;
     /** Its title. At most 200 characters. For example "Crumb & Co.". */
-    siteName?: string;
+    siteName?: string | undefined;
     /**
      * In which language it is written; that of the prompt, if left out. At most 50 characters. For
      * example "Portuguese".
      */
-    language?: string;
+    language?: string | undefined;
     /**
      * Who pays, where the app's teams do; needed by a member of several. At most 36 characters. For
      * example "3f0b7c1e-90a1-4c9a-8a52-0f4f6f3e2a10".
      */
-    teamId?: string;
+    teamId?: string | undefined;
   };
 
   /** Order a site, or retry one that went stale */
@@ -137,7 +130,7 @@ export interface ToolInputs {
   "generate-php-website": ToolInputs["generate-website"];
 }
 
-/** What is told of a job of each tool; the newest of it is in `Update.answer`. */
+/** What each tool tells of its job: `Update.answer`. */
 export interface ToolAnswers {
   /** How a job goes */
   "runninghub-upscaler": {
@@ -249,6 +242,14 @@ export interface ToolAnswers {
   "generate-php-website": ToolAnswers["generate-website"];
 }
 
+export type ToolName = keyof ToolInputs;
+
+/**
+ * An object of the caller's own in our storage, or on an allowed host; or the file, which is
+ * uploaded
+ */
+export type InputUrl = string | Blob;
+
 /** Width to height. The last four are for models named `gemini-3.1-flash-image…` alone */
 export type AspectRatio =
   | "1:1"
@@ -352,70 +353,6 @@ export type JobErrorCode =
   | "CREDIT_ERROR"
   /** A row that an older page wrote was never ordered */
   | "ORPHANED";
-
-/** A job of any tool */
-export interface JobSummary {
-  /** Made by the client, or by the function */
-  id: string;
-  /** The name of the tool's function. For example "runninghub-upscaler". */
-  tool: ToolName;
-  /** `completed`, `failed` and `cancelled` are final */
-  status: ToolStatus;
-  /** The place in its provider's line, from 1; null where it does not wait */
-  position: number | null;
-  /** In how many seconds it will start; null where it does not wait */
-  etaSeconds: number | null;
-  /** What was taken */
-  creditsCharged: number;
-  /** What came back of it */
-  creditsRefunded: number;
-  /**
-   * Each piece of a set once it has ended; of any other tool the result, once the job is completed
-   */
-  outputs: JobOutput[];
-  /** Why there is no result; null where nothing went wrong */
-  error: null | {
-    /** `PROVIDER_BUSY` while the job waits because the provider takes no more, and never later */
-    code: JobErrorCode;
-    /** In words, with what came back. For example "no result. 60 credits were returned.". */
-    message: string;
-  };
-  /** When it was ordered */
-  createdAt: string;
-  /** When the provider took it */
-  startedAt: string | null;
-  /** When it ended, however it ended */
-  completedAt: string | null;
-}
-
-/** A piece of a job's result */
-export interface JobOutput {
-  /** Which piece of what was ordered, from 0 */
-  index: number;
-  /** Opens in a browser; null where this piece failed */
-  url: string | null;
-  /** `files`: a JSON object, `{files: [{path, content}]}` */
-  kind: "image" | "video" | "files";
-  /** Why there is no result; null where nothing went wrong */
-  error: null | {
-    /** `PROVIDER_BUSY` while the job waits because the provider takes no more, and never later */
-    code: JobErrorCode;
-    /** In words, with what came back. For example "no result. 60 credits were returned.". */
-    message: string;
-  };
-}
-
-/** The name of the tool's function */
-export type ToolName =
-  | "runninghub-upscaler"
-  | "runninghub-video-upscaler"
-  | "runninghub-pose-changer"
-  | "runninghub-veste-ai"
-  | "replicate-async-start"
-  | "create-generation-job-banana"
-  | "generate-website"
-  | "generate-react-website"
-  | "generate-php-website";
 
 /**
  * The word for a state that all tools have in common; `completed`, `failed` and `cancelled` are
