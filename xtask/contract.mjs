@@ -103,9 +103,10 @@ function fields(schema, indent, without = []) {
   return Object.entries(properties)
     .filter(([name]) => !without.includes(name))
     .map(([name, field]) => {
-      const is = required.includes(name);
+      const [mark, none] = required.includes(name) ? [":", ""] : ["?:", " | undefined"];
       const pad = " ".repeat(indent);
-      return `${comment(explained(field), indent)}${pad}${name}${is ? ":" : "?:"} ${type(field, indent)}${is ? "" : " | undefined"};\n`;
+      const said = comment(explained(field), indent);
+      return `${said}${pad}${name}${mark} ${type(field, indent)}${none};\n`;
     })
     .join("");
 }
