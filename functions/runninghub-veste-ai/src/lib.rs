@@ -40,3 +40,22 @@ shared::function! {
     quote: runninghub::quote::<VesteInput>,
     order: runninghub::run::<VesteInput>,
 }
+
+#[cfg(test)]
+#[path = "../../../shared/src/testing/wrong_types.rs"]
+mod wrong_types;
+
+#[cfg(test)]
+mod tests {
+    use super::VesteInput;
+    use crate::wrong_types;
+    use serde_json::json;
+    use shared::core::body::typed;
+
+    #[test]
+    fn a_wrong_type_is_refused_in_the_callers_words() {
+        wrong_types::try_each(&json!({"personImageUrl": "x", "clothingImageUrl": "x"}), |body| {
+            typed::<VesteInput>(body).map(drop).map_err(|error| error.message)
+        });
+    }
+}

@@ -78,9 +78,15 @@ shared::function! {
 }
 
 #[cfg(test)]
+#[path = "../../../shared/src/testing/wrong_types.rs"]
+mod wrong_types;
+
+#[cfg(test)]
 mod tests {
     use super::VideoInput;
+    use crate::wrong_types;
     use serde_json::{Value, json};
+    use shared::core::body::typed;
     use shared::core::provider::runninghub::apps::ToolInput as _;
 
     fn check(body: Value) -> Result<VideoInput, String> {
@@ -105,5 +111,13 @@ mod tests {
                 "{field}"
             );
         }
+    }
+
+    #[test]
+    fn a_wrong_type_is_refused_in_the_callers_words() {
+        let every = json!({"videoUrl": "x", "width": 1, "height": 1, "durationSeconds": 1.5});
+        wrong_types::try_each(&every, |body| {
+            typed::<VideoInput>(body).map(drop).map_err(|error| error.message)
+        });
     }
 }

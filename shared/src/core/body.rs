@@ -197,6 +197,9 @@ fn refused(error: &serde_json::Error, reading: Option<&str>) -> ApiError {
 
 /// What is wanted, in the words of JSON and not in those of our types.
 fn in_words(problem: &str) -> String {
+    if problem.starts_with("duplicate field ") {
+        return "it is given twice".to_owned();
+    }
     let (found, wanted) = problem.rsplit_once(", expected ").unwrap_or(("", problem));
     let wanted = match wanted {
         "u8" => "a whole number from 0 to 255",
