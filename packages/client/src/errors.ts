@@ -22,17 +22,31 @@ export type JobErrorName = ErrorCode | JobErrorCode | ClientErrorCode;
 /** What went wrong: its `code`, and every field of the answer that told it. */
 export class JobError extends Error {
   override readonly name = "JobError";
+  readonly code: JobErrorName;
+  /** Of the answer; 0 where there was none. */
+  readonly status: number;
+  readonly details: Record<string, any>;
   /** What may be at most, in bytes: of a file that is `too_large`. */
   readonly limit: number | null;
 
-  /** `status` is that of the answer; 0 where there was none. */
-  constructor(
-    readonly code: JobErrorName,
-    message: string,
-    readonly status = 0,
-    readonly details: Record<string, any> = {},
-  ) {
+  constructor(code: JobErrorName, message: string, status = 0, details: Record<string, any> = {}) {
     super(message);
+    this.code = code;
+    this.status = status;
+    this.details = details;
     this.limit = details.limit ?? null;
   }
 }
+
+/** Codes of errors that a retry may get past. */
+const PASSING: JobErrorName[] = ["network", "upstream_unavailable", "internal"];
+
+export function isPassing(error: unknown): boolean {
+  return error instanceof JobError && PASSING.includes(error.code);
+}
+
+export function asJobError(error: unknown): JobError {
+  return error instanceof JobError ? error : new JobError("internal", String(error));
+}
+
+export const cancelled = () => new JobError("CANCELLED", "Cancelled");

@@ -1,0 +1,67 @@
+// Looks through an input for its files.
+
+/** Types by ending, for files of which the system knows no type. */
+const TYPES: Record<string, string> = {
+  png: "image/png",
+  jpg: "image/jpeg",
+  jpeg: "image/jpeg",
+  webp: "image/webp",
+  gif: "image/gif",
+  avif: "image/avif",
+  mp4: "video/mp4",
+  webm: "video/webm",
+  mov: "video/quicktime",
+};
+
+const isPlain = (value: unknown): value is object =>
+  value !== null && typeof value === "object" && !(value instanceof Blob);
+
+/** Whether there is something to upload. */
+export function hasFiles(value: unknown): boolean {
+  if (value instanceof Blob) return true;
+  return isPlain(value) && Object.values(value).some(hasFiles);
+}
+
+/** An input without its files, with as many parts as before. */
+export function withoutFiles(value: any): any {
+  if (Array.isArray(value)) return value.map(withoutFiles);
+  if (!isPlain(value)) return value;
+  const fields = Object.entries(value).filter(([, part]) => !(part instanceof Blob));
+  return Object.fromEntries(fields.map(([name, part]) => [name, withoutFiles(part)]));
+}
+
+/** The input with what `replace` makes of each file; `field` is the name that the file has. */
+export async function replaced(
+  value: any,
+  replace: (file: Blob, field: string) => Promise<unknown>,
+  field = "",
+): Promise<any> {
+  if (value instanceof Blob) return replace(value, field);
+  if (Array.isArray(value)) return Promise.all(value.map((part) => replaced(part, replace, field)));
+  if (!isPlain(value)) return value;
+  const fields = Object.entries(value).map(async ([name, part]) => [
+    name,
+    await replaced(part, replace, name),
+  ]);
+  return Object.fromEntries(await Promise.all(fields));
+}
+
+/** Whether two inputs are the same; files are compared by identity. */
+export function isSame(a: any, b: any): boolean {
+  if (!isPlain(a) || !isPlain(b)) return Object.is(a, b);
+  const [one, other] = [a as Record<string, any>, b as Record<string, any>];
+  const names = Object.keys(one);
+  if (names.length !== Object.keys(other).length) return false;
+  return names.every((name) => isSame(one[name], other[name]));
+}
+
+/** The ending of a file's name, with its point. */
+export function extension(file: Blob & { name?: string }): string {
+  const named = file.name?.match(/\.[a-z0-9]{1,5}$/i)?.[0];
+  const text = named ?? `.${file.type.split("/")[1] ?? "bin"}`;
+  return text.toLowerCase().replace(/[^.a-z0-9]/g, "");
+}
+
+export function typeOf(file: Blob): string {
+  return file.type || TYPES[extension(file).slice(1)] || "application/octet-stream";
+}

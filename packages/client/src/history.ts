@@ -1,0 +1,26 @@
+// The user's jobs of every page and device.
+
+import type { Connection } from "./connection.js";
+import type { HistoryPage, HistoryQuery, JobSummary } from "./types.js";
+
+/** How often a page is looked for jobs of one tool before it is told as it is. */
+const PAGES_MAX = 10;
+
+/** A page of jobs. The function knows no tool, so those of another one are left out here. */
+export async function historyOf(
+  connection: Connection,
+  { cursor = null, limit = 20, status, tool }: HistoryQuery = {},
+): Promise<HistoryPage> {
+  const jobs: JobSummary[] = [];
+  let next = cursor;
+  for (let pages = 0; pages < PAGES_MAX; pages++) {
+    const query = new URLSearchParams({ limit: `${limit - jobs.length}` });
+    if (next) query.set("cursor", next);
+    if (status) query.set("status", status);
+    const page: HistoryPage = await connection.call(`jobs?${query}`);
+    jobs.push(...page.jobs.filter((job) => !tool || job.tool === tool));
+    next = page.next;
+    if (!next || jobs.length === limit) break;
+  }
+  return { jobs, next };
+}

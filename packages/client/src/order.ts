@@ -1,0 +1,97 @@
+// Places the order of a job: checks its files, uploads them, and sends the order until somebody
+// answers.
+
+import { refuseUnfit } from "./check.js";
+import { cancelled, isPassing } from "./errors.js";
+import { extension, hasFiles, replaced } from "./files.js";
+import type { Follower } from "./follower.js";
+import { refuseUnpaid } from "./price.js";
+import { upload } from "./upload.js";
+import { uuid } from "./uuid.js";
+import { online, retried } from "./wait.js";
+
+/**
+ * Orders the job and follows it. `uploaded` is the input of an earlier order with this id: the
+ * server takes the same order once, however often it arrives.
+ */
+export async function order(
+  job: Follower,
+  given: Record<string, any>,
+  maxCredits: number | null,
+  uploaded?: Record<string, any>,
+): Promise<void> {
+  try {
+    job.given = given;
+    job.set({ input: given });
+    await place(job, given, maxCredits, uploaded);
+    await job.follow();
+  } catch (error) {
+    job.fail(job.abort.signal.aborted ? cancelled() : error);
+  }
+}
+
+async function place(
+  job: Follower,
+  given: Record<string, any>,
+  maxCredits: number | null,
+  uploaded?: Record<string, any>,
+): Promise<void> {
+  const { page, tool } = job;
+  const { connection, pollMs } = page;
+  const { signal } = job.abort;
+  await online(signal);
+  const patiently = <T>(work: () => Promise<T>) => retried(work, isPassing, pollMs, signal);
+  const endpoints = await patiently(async () => {
+    job.user = (await connection.session()).user.id;
+    return connection.endpoints(tool);
+  });
+  const named = await connection.named(tool, given);
+  if (!uploaded && hasFiles(named)) {
+    await replaced(named, (file, field) => refuseUnfit(file, field, page.uploadBytesMax));
+    const readBalance = () => page.wallet.read();
+    await refuseUnpaid(connection, readBalance, tool, named, maxCredits);
+  }
+  signal.throwIfAborted();
+  const input = uploaded ?? (await uploadAll(job, named));
+  job.set({ input, progress: 1 });
+  signal.throwIfAborted();
+  job.ordered = true;
+  const limit = maxCredits !== null && { maxCredits };
+  const { idField, sessionField } = endpoints;
+  const names = { [idField]: job.id, [sessionField]: page.place.sessionId };
+  // The same id makes a retry harmless, so that a lost answer costs nothing.
+  const ordered = patiently(() =>
+    connection.call(endpoints.order, { ...input, ...limit, ...names }),
+  );
+  const answer = await ordered.catch((error) => {
+    if (!isPassing(error)) throw error;
+    job.lost = error;
+  });
+  if (answer) job.apply(answer);
+}
+
+/**
+ * Uploads every file of the input, under a path that holds the job's id; returns the input with
+ * URLs in place of files.
+ */
+async function uploadAll(job: Follower, input: Record<string, any>): Promise<Record<string, any>> {
+  const { connection, pollMs: pauseMs } = job.page;
+  /** Bytes that have arrived, by file. */
+  const arrived = new Map<Blob, number>();
+  return replaced(input, (file) => {
+    arrived.set(file, 0);
+    const path = `${job.user}/${job.id}/${uuid()}${extension(file)}`;
+    const onProgress = (bytes: number) => {
+      arrived.set(file, bytes);
+      job.set({ progress: share(arrived) });
+    };
+    return upload({ connection, file, path, pauseMs, onProgress, signal: job.abort.signal });
+  });
+}
+
+/** Which share of all bytes has arrived, 0 to 1. */
+function share(arrived: Map<Blob, number>): number {
+  let [bytes, total] = [0, 0];
+  for (const [file, part] of arrived) [bytes, total] = [bytes + part, total + file.size];
+  return bytes / (total || 1);
+}

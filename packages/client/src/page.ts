@@ -1,0 +1,142 @@
+// The jobs that one page knows, and what they share.
+
+import type { Connection } from "./connection.js";
+import { JobError } from "./errors.js";
+import { Feed } from "./feed.js";
+import type { Follower } from "./follower.js";
+import { Place } from "./place.js";
+import type { Job, Options } from "./types.js";
+import { Wallet } from "./wallet.js";
+
+/** What a project on the free plan takes, and the bucket that the migrations make. */
+const UPLOAD_BYTES_MAX = 50 * 1024 * 1024;
+
+export class Page {
+  readonly connection: Connection;
+  readonly pollMs: number;
+  readonly pollMaxMs: number;
+  readonly uploadBytesMax: number;
+  readonly feed: Feed;
+  readonly place: Place;
+  readonly wallet: Wallet;
+  /** By id: whoever asks for a job gets the same one. */
+  readonly followers = new Map<string, Follower>();
+  /** Orders of which nobody knows whether they arrived. */
+  readonly lost = new Set<Follower>();
+  private readonly isTold: boolean;
+  private readonly listeners = new Set<() => void>();
+  /** Null where something has changed since. */
+  private listed: Job[] | null = [];
+  /** What stops what was begun by `open`. */
+  private closing: AbortController | null = null;
+  private user: string | null | undefined;
+
+  constructor(connection: Connection, options: Options) {
+    this.connection = connection;
+    this.pollMs = options.pollMs ?? 700;
+    this.pollMaxMs = options.pollMaxMs ?? 3000;
+    this.uploadBytesMax = options.maxUploadBytes ?? UPLOAD_BYTES_MAX;
+    this.isTold = options.realtime ?? true;
+    this.feed = new Feed(
+      connection,
+      (id) => this.followers.get(id)?.wake(),
+      () => this.wake(),
+    );
+    this.place = new Place(connection, options, () => this.live().filter((job) => job.own));
+    this.wallet = new Wallet(connection);
+  }
+
+  live(): Follower[] {
+    return [...this.followers.values()].filter((job) => job.isLive);
+  }
+
+  /** Begins to listen to the browser and to who is signed in. After `dispose` it begins anew. */
+  open(): void {
+    if (this.closing) return;
+    this.closing = new AbortController();
+    const { signal } = this.closing;
+    const on = (target: EventTarget | undefined, name: string, listener: () => void) =>
+      target?.addEventListener?.(name, listener, { signal });
+    on(globalThis, "pagehide", () => this.place.hide());
+    on(globalThis, "pageshow", () => {
+      this.place.show();
+      this.wallet.refresh();
+    });
+    on(globalThis, "online", () => this.wake());
+    on(globalThis.document, "visibilitychange", () => this.wake());
+    const { data } = this.connection.supabase.auth.onAuthStateChange((_event, session) => {
+      this.meet(session?.user.id ?? null);
+    });
+    signal.addEventListener("abort", () => data.subscription.unsubscribe());
+  }
+
+  /** Lets every job be queried at once. */
+  private wake(): void {
+    for (const job of this.live()) job.wake();
+  }
+
+  /** The jobs of another user are nobody's business here. */
+  private meet(user: string | null): void {
+    if (user === this.user) return;
+    this.user = user;
+    this.feed.close();
+    const error = new JobError("signed_out", "Another user is signed in, or nobody");
+    for (const [id, job] of this.followers) {
+      if (job.user === undefined || job.user === user) continue;
+      this.followers.delete(id);
+      this.lost.delete(job);
+      job.stop(error, true);
+    }
+    this.wallet.forget();
+    this.refresh();
+    // Not inside the callback: it holds the lock that whoever asks for the session waits for.
+    if (user) setTimeout(() => this.wallet.refresh());
+  }
+
+  add(job: Follower): void {
+    this.open();
+    this.followers.set(job.id, job);
+    this.refresh();
+  }
+
+  changed(job: Follower, isNewState: boolean): void {
+    this.refresh();
+    if (isNewState && job.update.state !== "uploading") this.wallet.refresh();
+  }
+
+  private refresh(): void {
+    this.listed = null;
+    this.place.update();
+    const followed = this.live().find((job) => job.update.state !== "uploading" && job.user);
+    if (!followed) this.feed.close();
+    else if (this.isTold) this.feed.open(followed.user!);
+    for (const listener of this.listeners) listener();
+  }
+
+  list(): Job[] {
+    const newestFirst = (a: Follower, b: Follower) => b.since - a.since;
+    this.listed ??= [...this.followers.values()].sort(newestFirst).map(({ job }) => job);
+    return this.listed;
+  }
+
+  subscribe(listener: () => void): () => void {
+    this.open();
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  dispose(): void {
+    this.closing?.abort();
+    this.closing = null;
+    this.user = undefined;
+    this.listeners.clear();
+    this.wallet.clear();
+    const error = new JobError("disposed", "Nobody follows this job any more");
+    for (const job of this.followers.values()) job.stop(error, false);
+    this.followers.clear();
+    this.lost.clear();
+    this.listed = [];
+    this.feed.close();
+    this.place.stop();
+  }
+}

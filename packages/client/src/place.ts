@@ -1,0 +1,133 @@
+// Keeps the place in the queue of what this page waits for, and gives it up when the page is left:
+// after a grace, in which a page that was only reloaded comes back.
+
+import type { Connection } from "./connection.js";
+import { asJobError } from "./errors.js";
+import type { Follower } from "./follower.js";
+import type { Options } from "./types.js";
+import { uuid } from "./uuid.js";
+
+export const QUEUE = "runninghub-queue-manager";
+const GRACE_S = 30;
+/** The longest grace there is, for a user who is at the checkout. */
+const CHECKOUT_GRACE_S = 300;
+const STAY_MS = 60_000;
+/** The goodbye of the page before may arrive after our first word. */
+const SECOND_STAY_MS = 10_000;
+/** Where a page that is left leaves its session for the next page of its tab. */
+const KEY = "unstuck.session";
+
+let left: string | null | undefined;
+
+/** The session of the page before, in the same tab. A copy of a tab finds none. */
+function leftSession(): string | null {
+  if (left !== undefined) return left;
+  try {
+    left = sessionStorage.getItem(KEY);
+    sessionStorage.removeItem(KEY);
+  } catch {
+    // No browser, or one that keeps nothing.
+    left = null;
+  }
+  return left;
+}
+
+function leaveSession(sessionId: string): void {
+  try {
+    sessionStorage.setItem(KEY, sessionId);
+  } catch {
+    // The next page begins anew.
+  }
+}
+
+export class Place {
+  readonly sessionId = leftSession() ?? uuid();
+  /** Whether the page is left for the checkout, from where its user comes back. */
+  isShopping = false;
+  private readonly connection: Connection;
+  private readonly own: () => Follower[];
+  private readonly keeps: boolean;
+  private readonly graceSeconds: number;
+  /** Whether the functions know of a grace; older ones do not. */
+  private hasGrace: boolean | undefined;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** `own` gives the live jobs that this page ordered. */
+  constructor(connection: Connection, options: Options, own: () => Follower[]) {
+    this.connection = connection;
+    this.own = own;
+    this.keeps = options.onLeave === "keep";
+    this.graceSeconds = options.graceSeconds ?? GRACE_S;
+  }
+
+  private ids(state: "uploading" | "waiting"): string[] {
+    const jobs = this.own().filter((job) => job.update.state === state);
+    return jobs.map((job) => job.id);
+  }
+
+  /** Says that the page is there, as long as something waits. */
+  update(): void {
+    const waits = !this.keeps && this.hasGrace !== false && this.ids("waiting").length > 0;
+    if (!waits) this.stop();
+    else if (!this.timer) this.stay(SECOND_STAY_MS);
+  }
+
+  private stay(nextMs = STAY_MS): void {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.stay(), nextMs);
+    const sent = this.connection.call(`${QUEUE}/stay`, { sessionId: this.sessionId });
+    sent.then(
+      () => (this.hasGrace = true),
+      (error) => {
+        if (asJobError(error).status !== 404) return;
+        this.hasGrace = false;
+        this.stop();
+      },
+    );
+  }
+
+  stop(): void {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+  }
+
+  /** The page is hidden, for a moment or for good. */
+  hide(): void {
+    leaveSession(this.sessionId);
+    this.stop();
+    if (this.isShopping) {
+      if (this.hasGrace) this.sayGoodbye(CHECKOUT_GRACE_S);
+    } else if (!this.keeps) {
+      const uploading = this.ids("uploading");
+      if (!this.hasGrace) return this.leave();
+      // Nobody goes on with an upload. These jobs alone, whatever else of this page waits.
+      if (uploading.length > 0) this.send("cancel-session", uploading[0]!, { jobIds: uploading });
+      this.sayGoodbye(this.graceSeconds);
+    }
+  }
+
+  /** The page is there again, from the memory of the browser. */
+  show(): void {
+    this.isShopping = false;
+    this.update();
+  }
+
+  private sayGoodbye(graceSeconds: number): void {
+    if (this.ids("waiting").length > 0)
+      this.send("leave-session", this.sessionId, { graceSeconds });
+  }
+
+  /** Cancels what uploads or waits. */
+  leave(): void {
+    const jobIds = [...this.ids("uploading"), ...this.ids("waiting")];
+    if (jobIds.length > 0) this.send("cancel-session", this.sessionId, { jobIds });
+  }
+
+  private send(op: string, sessionId: string, rest: object): void {
+    if (!this.connection.token) return;
+    const body = { sessionId, ...rest };
+    // `keepalive`: the browser finishes the request after the page is gone.
+    const sent = this.connection.request(`${QUEUE}/${op}`, body, { keepalive: true });
+    sent.catch(() => {});
+  }
+}

@@ -1,0 +1,85 @@
+// What a function's answer says of a job, in the words of an update.
+
+import { JobError } from "./errors.js";
+import type { State, Update } from "./types.js";
+
+/** The state for each status that a function or the database tells. */
+const STATES: Record<string, State> = {
+  pending: "waiting",
+  queued: "waiting",
+  starting: "running",
+  running: "running",
+  processing: "running",
+  generating: "running",
+  completed: "done",
+  failed: "failed",
+  cancelled: "cancelled",
+};
+
+const FINAL: State[] = ["done", "failed", "cancelled"];
+
+export const stateOf = (status: string): State | undefined => STATES[status];
+export const isFinal = (state: State | undefined) => state !== undefined && FINAL.includes(state);
+
+export function firstUpdate(id: string, tool: string, known: Partial<Update>): Update {
+  return {
+    id,
+    tool: tool as Update["tool"],
+    state: "uploading",
+    progress: 0,
+    position: null,
+    etaSeconds: null,
+    step: null,
+    totalSteps: null,
+    outputUrl: null,
+    outputs: [],
+    input: {},
+    answer: {},
+    creditsCharged: null,
+    creditsRefunded: 0,
+    createdAt: null,
+    startedAt: null,
+    completedAt: null,
+    elapsedMs: null,
+    error: null,
+    ...known,
+  };
+}
+
+/** What changes by the answer of a tool's own function. */
+export function changeBy(answer: Record<string, any>, known: Update): Partial<Update> {
+  const state = stateOf(answer.status) ?? known.state;
+  return {
+    state,
+    position: answer.position ?? null,
+    etaSeconds: answer.etaSeconds ?? answer.estimated_time_seconds ?? null,
+    step: answer.current_step ?? answer.completedCards ?? null,
+    totalSteps: answer.total_steps ?? answer.totalCards ?? null,
+    outputUrl: answer.outputUrl ?? answer.result_url ?? null,
+    creditsCharged: answer.creditsCharged ?? answer.credits_charged ?? known.creditsCharged,
+    creditsRefunded:
+      answer.creditsRefunded ??
+      answer.refundedCredits ??
+      answer.credits_refunded ??
+      known.creditsRefunded,
+    error: state === "failed" || state === "cancelled" ? endedBecause(answer, state) : null,
+    answer,
+  };
+}
+
+/** Why a job failed or was cancelled, by what its function answered. */
+function endedBecause(answer: Record<string, any>, state: State): JobError {
+  const message: string = answer.errorMessage ?? answer.error_message ?? "";
+  const [, code, text] = message.match(/^([A-Z_]+): ?(.*)$/s) ?? [null, null, message];
+  const name = answer.errorCode ?? code ?? state.toUpperCase();
+  return new JobError(name, text || state, 200, answer);
+}
+
+/** How long the provider has worked; `seenMs` is how long this page has seen it work. */
+export function elapsed(update: Update, seenMs: number | null): number | null {
+  const { startedAt, completedAt } = update;
+  if (startedAt && completedAt) return Date.parse(completedAt) - Date.parse(startedAt);
+  // The two clocks need not agree, so what this page saw itself counts first.
+  if (seenMs !== null) return seenMs;
+  return startedAt ? Math.max(0, Date.now() - Date.parse(startedAt)) : null;
+}

@@ -1,0 +1,41 @@
+// Waiting: for some time, for the line to come back, and between one try and the next.
+
+const TRIES = 4;
+
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Resolves once there is a line, or the work is given up. Tells whether it had to wait. */
+export async function online(signal: AbortSignal): Promise<boolean> {
+  if (signal.aborted || globalThis.navigator?.onLine !== false) return false;
+  const ended = new AbortController();
+  await new Promise((resolve) => {
+    addEventListener("online", resolve, { signal: ended.signal });
+    signal.addEventListener("abort", resolve, { signal: ended.signal });
+  });
+  ended.abort();
+  return true;
+}
+
+/**
+ * Repeats what failed for a reason that may pass; a try that had to wait for the line is not
+ * counted.
+ */
+export async function retried<T>(
+  work: () => Promise<T>,
+  isPassing: (error: unknown) => boolean,
+  pauseMs: number,
+  signal: AbortSignal,
+): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (signal.aborted || !isPassing(error)) throw error;
+      if (await online(signal)) tries = 0;
+      else if (tries === TRIES) throw error;
+      await pause(pauseMs * 2 ** tries);
+    }
+  }
+}

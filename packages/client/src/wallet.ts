@@ -1,0 +1,70 @@
+// What the user has and owes, and who wants to know.
+
+import type { Connection } from "./connection.js";
+import { QUEUE } from "./place.js";
+import type { Balance } from "./types.js";
+
+type Listener = (balance: Balance) => void;
+
+export class Wallet {
+  private readonly connection: Connection;
+  private readonly listeners = new Set<Listener>();
+  private told: Balance | undefined;
+  /** Counts what was asked, so that a late answer is told apart. */
+  private turn = 0;
+
+  constructor(connection: Connection) {
+    this.connection = connection;
+  }
+
+  async read(): Promise<Balance> {
+    const turn = ++this.turn;
+    const balance = await this.fetched();
+    if (turn === this.turn) this.tell(balance);
+    return balance;
+  }
+
+  private async fetched(): Promise<Balance> {
+    const { connection } = this;
+    await connection.session();
+    const read = () =>
+      connection.rows(connection.from("my_balance").select("balance, debt, waits"));
+    let [wallet] = await read();
+    if (wallet?.waits) {
+      // It gives what waits. Where it cannot, the balance is what it was.
+      await connection.answer(`${QUEUE}/check-user-active`).catch(() => {});
+      [wallet] = await read();
+    }
+    return { balance: wallet?.balance ?? 0, debt: wallet?.debt ?? 0 };
+  }
+
+  private tell(balance: Balance): void {
+    const { told } = this;
+    if (told && told.balance === balance.balance && told.debt === balance.debt) return;
+    this.told = balance;
+    for (const listener of this.listeners) listener(balance);
+  }
+
+  /** Something may have changed it. */
+  refresh(): void {
+    if (this.listeners.size > 0) this.read().catch(() => {});
+  }
+
+  /** It is another user's now, or nobody's. */
+  forget(): void {
+    this.told = undefined;
+    this.turn += 1;
+  }
+
+  subscribe(listener: Listener): () => void {
+    this.listeners.add(listener);
+    if (this.told) listener(this.told);
+    else this.refresh();
+    return () => this.listeners.delete(listener);
+  }
+
+  clear(): void {
+    this.listeners.clear();
+    this.forget();
+  }
+}
