@@ -1,5 +1,5 @@
 import { useEffect, useState, type DragEvent, type FormEvent } from "react";
-import { JobError, type Price } from "@unstuck/client";
+import { JobError, mayBePaid, type Price } from "@unstuck/client";
 import { useJobs, useTools } from "@unstuck/react";
 import { OFFERS, type Offer, type Values } from "./offers";
 
@@ -30,7 +30,7 @@ function usePrice(offer: Offer, values: Values): { price: Price | null; problem:
 function label({ price, problem }: ReturnType<typeof usePrice>): string {
   if (problem) return problem;
   if (!price) return "Order";
-  if (price.enough === false) return `${price.lowest} credits needed, you have ${price.balance}`;
+  if (!mayBePaid(price)) return `${price.lowest} credits needed, you have ${price.balance}`;
   return price.unmeasured
     ? `Order, up to ${price.credits} credits`
     : `Order, ${price.credits} credits`;
@@ -112,7 +112,9 @@ export function OrderForm() {
           onChange={(event) => setValues({ ...values, prompt: event.target.value })}
         />
       )}
-      <button disabled={!offer.isComplete(values) || asked.price?.enough === false}>
+      <button
+        disabled={!offer.isComplete(values) || (asked.price !== null && !mayBePaid(asked.price))}
+      >
         {label(asked)}
       </button>
     </form>
