@@ -1,306 +1,480 @@
-/** @param {string} tool @param {string} [family] @returns {Endpoints} */
-export function endpoints(tool: string, family?: string): Endpoints;
-/**
- * @param {SupabaseClient} supabase
- * @param {Options} [options]
- * @returns {Jobs}
- */
-export function createJobs(supabase: SupabaseClient, options?: Options): Jobs;
+// Made from packages/client by `cargo xtask generate`: the package @unstuck/client in one file,
+// for pages without a bundler. What each part is for is said there and in client.d.ts.
+/** The address of a file in our storage or on an allowed host, or the file, to be uploaded. */
+export type InputUrl = string | Blob;
+interface WebsiteInput {
+  /** What the site is for, in words. */
+  prompt: string;
+  siteName?: string;
+  language?: string;
+  teamId?: string;
+}
+interface QueueStatus {
+  jobId: string;
+  status: "queued" | "running" | "completed" | "failed" | "cancelled";
+  position: number | null;
+  etaSeconds: number | null;
+  outputUrl: string | null;
+  errorCode: string | null;
+  errorMessage: string | null;
+  creditsRefunded: number;
+}
+interface WebsiteAnswer {
+  historyId: string;
+  status: "pending" | "generating" | "completed" | "failed" | "cancelled";
+  files: {
+    path: string;
+    content: string;
+  }[];
+  errorMessage: string | null;
+  retries: number;
+  creditsRefunded: number;
+}
+/** The input of each tool. A deployment with tools of its own adds them to this interface. */
+export interface ToolInputs {
+  "runninghub-upscaler": {
+    imageUrl: InputUrl;
+    resolution?: number;
+    detailDenoise?: number;
+    prompt?: string;
+    version?: "standard" | "pro";
+    category?: string;
+    framingMode?: string;
+  };
+  "runninghub-video-upscaler": {
+    videoUrl: InputUrl;
+    width?: number;
+    height?: number;
+    durationSeconds?: number;
+  };
+  "runninghub-pose-changer": {
+    personImageUrl: InputUrl;
+    referenceImageUrl: InputUrl;
+  };
+  "runninghub-veste-ai": {
+    personImageUrl: InputUrl;
+    clothingImageUrl: InputUrl;
+  };
+  "generate-website": WebsiteInput;
+  "generate-react-website": WebsiteInput;
+  "generate-php-website": WebsiteInput;
+  "create-generation-job-banana": {
+    productName: string;
+    category?: string;
+    description?: string;
+    productImages: {
+      url: InputUrl;
+      type?: string;
+    }[];
+    selectedCards: number[];
+    aspectRatio?: string;
+  };
+  "replicate-async-start": {
+    person_image: InputUrl;
+    garments: {
+      image: InputUrl;
+      category: "upper_body" | "lower_body" | "dresses";
+    }[];
+    prompt_hints?: string | string[] | null;
+  };
+}
+/** What each tool's own status says. */
+export interface ToolAnswers {
+  "runninghub-upscaler": QueueStatus;
+  "runninghub-video-upscaler": QueueStatus;
+  "runninghub-pose-changer": QueueStatus;
+  "runninghub-veste-ai": QueueStatus;
+  "generate-website": WebsiteAnswer;
+  "generate-react-website": WebsiteAnswer;
+  "generate-php-website": WebsiteAnswer;
+  "create-generation-job-banana": {
+    jobId: string;
+    status: "pending" | "processing" | "completed" | "failed" | "cancelled";
+    totalCards: number;
+    completedCards: number;
+    creditsCharged?: number;
+    creditsRefunded: number;
+    errorMessage?: string | null;
+    tasks: {
+      cardIndex: number | null;
+      status: "pending" | "retrying" | "processing" | "completed" | "failed" | "cancelled";
+      imageUrl: string | null;
+      lastError: string | null;
+    }[];
+  };
+  "replicate-async-start": {
+    task_id: string;
+    status: "pending" | "processing" | "completed" | "failed" | "cancelled";
+    current_step: number;
+    total_steps: number;
+    result_url: string | null;
+    error_message: string | null;
+  };
+}
+export type ToolName = keyof ToolInputs;
+/** Why a call was refused. */
+export type ErrorCode =
+  | "bad_request"
+  | "unauthorized"
+  | "insufficient_credits"
+  | "forbidden"
+  | "not_found"
+  | "method_not_allowed"
+  | "active_job_exists"
+  | "already_final"
+  | "in_progress"
+  | "idempotency_conflict"
+  | "payload_too_large"
+  | "rate_limited"
+  | "provider_rejected"
+  | "queue_full"
+  | "price_changed"
+  | "tool_disabled"
+  | "upstream_unavailable"
+  | "misconfigured"
+  | "internal";
+/** Why a job ended without a result, or waits. */
+export type JobErrorCode =
+  | "PROVIDER_BUSY"
+  | "TIMEOUT"
+  | "QUEUE_TIMEOUT"
+  | "PROVIDER_REJECTED"
+  | "PROVIDER_FAILED"
+  | "CONTENT_REFUSED"
+  | "DELIVERY_FAILED"
+  | "CANCELLED"
+  | "INSUFFICIENT_CREDITS"
+  | "CREDIT_ERROR"
+  | "ORPHANED";
+
+/** What the client finds out by itself. docs/integrating.md says what each means. */
+export type ClientErrorCode =
+  | "network"
+  | "upload_failed"
+  | "upload_stalled"
+  | "too_large"
+  | "empty_file"
+  | "wrong_type"
+  | "signed_out"
+  | "disposed"
+  | "misconfigured"
+  | "FAILED";
+/** Why a call was refused, why a job ended without a result, or what the client found out. */
+export type JobErrorName = ErrorCode | JobErrorCode | ClientErrorCode;
+/** What went wrong: its `code`, and every field of the answer that told it. */
+export declare class JobError extends Error {
+  readonly name = "JobError";
+  readonly code: JobErrorName;
+  /** Of the answer; 0 where there was none. */
+  readonly status: number;
+  readonly details: Record<string, any>;
+  /** What may be at most, in bytes: of a file that is `too_large`. */
+  readonly limit: number | null;
+  constructor(code: JobErrorName, message: string, status?: number, details?: Record<string, any>);
+}
+export declare function isPassing(error: unknown): boolean;
+export declare function asJobError(error: unknown): JobError;
+export declare const cancelled: () => JobError;
+
+export interface Endpoints {
+  /** The path that takes the order. */
+  order: string;
+  /** The path that tells the state of a job, up to the job's id. */
+  status: string;
+  /** The field of the order that holds the job's id. */
+  idField: string;
+  /** The field of the order that names the page. */
+  sessionField: string;
+  /** The field of the order that `file` stands for. */
+  fileField: string;
+}
+export declare function endpoints(tool: string, family?: string): Endpoints;
+
 /**
  * Whether the balance pays for the order, or may: the price of what is not measured yet can be the
  * lowest.
- * @param {Price} price
  */
-export function mayBePaid({ enough, unmeasured, balance, lowest }: Price): boolean;
-/** What went wrong: the `code` of the API (or of the failed job) and every field of its answer. */
-export class JobError extends Error {
-    /**
-     * @param {string} code
-     * @param {string} message
-     * @param {number} [status]  Of the answer; 0 where there was none.
-     * @param {Record<string, any>} [details]
-     */
-    constructor(code: string, message: string, status?: number, details?: Record<string, any>);
-    code: string;
-    status: number;
-    details: Record<string, any>;
-}
-export type SupabaseClient = import("@supabase/supabase-js").SupabaseClient<any, any, any>;
+export declare function mayBePaid({ enough, unmeasured, balance, lowest }: Price): boolean;
+
+import type { SupabaseClient as AnyClient } from "@supabase/supabase-js";
+/** The app's own client, whatever its database looks like. */
+export type SupabaseClient = AnyClient<any, any, any>;
 export type State = "uploading" | "waiting" | "running" | "done" | "failed" | "cancelled";
-/**
- * What is known of a job.
- */
-export type Update = {
-    id: string;
-    tool: string;
-    state: State;
-    /**
-     * Share of the upload that has arrived, 0 to 1.
-     */
-    progress: number;
-    /**
-     * Position in the queue while it waits.
-     */
-    position: number | null;
-    /**
-     * Estimated wait.
-     */
-    etaSeconds: number | null;
-    /**
-     * Number of the running step, of a job with several.
-     */
-    step: number | null;
-    totalSteps: number | null;
-    /**
-     * The result, where it is one file.
-     */
-    outputUrl: string | null;
-    /**
-     * The order; after the upload with URLs in place of files.
-     */
-    input: Record<string, any>;
-    /**
-     * The function's last answer, with what only one tool has.
-     */
-    answer: Record<string, any>;
-    creditsCharged: number | null;
-    creditsRefunded: number;
-    /**
-     * Why it failed or was cancelled.
-     */
-    error: JobError | null;
-};
-export type Job = {
-    id: string;
-    tool: string;
-    /**
-     * The newest.
-     */
-    update: Update;
-    /**
-     * Resolves when the job is done, rejects with a JobError when
-     * it failed or was cancelled.
-     */
-    result: Promise<Update>;
-    /**
-     * Calls the listener at
-     * once and at every change; returns the function that stops this.
-     */
-    subscribe: (listener: (update: Update) => void) => () => void;
-    /**
-     * Cancels a job that uploads or waits; one that runs only
-     * where its tool allows it.
-     */
-    cancel: () => Promise<void>;
-};
-export type Limits = {
-    /**
-     * An order that costs more is refused: `price_changed`.
-     */
-    maxCredits?: number | null | undefined;
-};
-/**
- * What an order would cost now.
- */
-export type Price = {
-    credits: number;
-    /**
-     * What the user may spend; null where nobody is signed in.
-     */
-    balance: number | null;
-    /**
-     * Whether that pays for it; null where nobody is signed in.
-     */
-    enough: boolean | null;
-    /**
-     * Estimated wait until the job starts.
-     */
-    etaSeconds: number | null;
-    /**
-     * The unit (`second` or `megapixel`) of a price that depends
-     * on files which nobody can measure yet: it will not be more than `credits`.
-     */
-    unmeasured: string | null;
-    /**
-     * Nor will it be less; `credits`, where the price is known.
-     */
-    lowest: number;
-};
-/**
- * One rule of a tool's price: it holds for the inputs that meet every condition of `matches`.
- */
-export type PriceRule = {
-    matches: Record<string, any>;
-    credits: number;
-    pricedPer: "job" | "step" | "second" | "megapixel";
-    /**
-     * The least that such an order costs, by second or megapixel.
-     */
-    creditsMin: number | null;
-};
-/**
- * A tool that is on sale. The first rule that holds gives the price, else `credits` do.
- */
-export type Tool = {
-    tool: string;
-    credits: number;
-    pricedPer: "job" | "step";
-    rules: PriceRule[];
-};
-/**
- * Credits that are sold together.
- */
-export type Pack = {
-    pack: string;
-    credits: number;
-    /**
-     * Whether it is a subscription.
-     */
-    recurring: boolean;
-    /**
-     * By language.
-     */
-    words: Record<string, {
-        name?: string;
-        price?: string;
-    }>;
-};
-/**
- * How credits are given.
- */
+/** The names of an input's fields that hold one file. */
+type FileField<I> = {
+  [K in keyof I]-?: InputUrl extends I[K] ? K : never;
+}[keyof I];
+/** The one of these names; never where there are several. */
+type Only<K, All = K> = K extends unknown ? ([All] extends [K] ? K : never) : never;
+/** An input whose only file is called `file`. */
+type WithFile<I, K extends keyof I> = [K] extends [never]
+  ? never
+  : Omit<I, K> & {
+      file: InputUrl;
+    } & {
+      [name in K]?: never;
+    };
+/** What is ordered of a tool. */
+export type JobInput<T extends ToolName> =
+  ToolInputs[T] | WithFile<ToolInputs[T], Only<FileField<ToolInputs[T]>>>;
+/** One piece of the result. */
+export interface Output {
+  /** Which piece of what was ordered, from 0. */
+  index: number;
+  /** Opens in a browser; null where this piece failed. */
+  url: string | null;
+  /** `files`: a website, which `download` brings as an archive. */
+  kind: "image" | "video" | "files";
+  error: {
+    code: JobErrorName;
+    message: string;
+  } | null;
+}
+/** What is known of a job. */
+export interface Update<T extends ToolName = ToolName> {
+  id: string;
+  tool: T;
+  state: State;
+  /** Share of the upload that has arrived, 0 to 1. */
+  progress: number;
+  /** Position in the queue while it waits. */
+  position: number | null;
+  /** Estimated wait. */
+  etaSeconds: number | null;
+  /** Number of the running step, of a job with several. */
+  step: number | null;
+  totalSteps: number | null;
+  /** The result, where it is one file. */
+  outputUrl: string | null;
+  /** Every piece of the result. */
+  outputs: Output[];
+  /** The order; after the upload with URLs in place of files. */
+  input: Record<string, any>;
+  /** The function's last answer, with what only one tool has. */
+  answer: Partial<ToolAnswers[T]>;
+  creditsCharged: number | null;
+  creditsRefunded: number;
+  /** By the server's clock, as is each time of these three. */
+  createdAt: string | null;
+  /** When the provider took it. */
+  startedAt: string | null;
+  /** When it ended, however it ended. */
+  completedAt: string | null;
+  /** How long the provider had worked on it when this update was made. */
+  elapsedMs: number | null;
+  /** Why it failed or was cancelled. */
+  error: JobError | null;
+}
+export interface Job<T extends ToolName = ToolName> {
+  readonly id: string;
+  readonly tool: T;
+  /** The newest. It is the same object until something changes. */
+  readonly update: Update<T>;
+  /** Resolves when the job is done, rejects with a JobError when it failed or was cancelled. */
+  readonly result: Promise<Update<T>>;
+  /** Calls the listener at once and at every change; returns the function that stops this. */
+  subscribe(listener: (update: Update<T>) => void): () => void;
+  /** Cancels a job that uploads or waits; one that runs only where its tool allows it. */
+  cancel(): Promise<void>;
+}
+export interface Limits {
+  /** An order that costs more is refused: `price_changed`. */
+  maxCredits?: number | null | undefined;
+}
+/** What an order would cost now. */
+export interface Price {
+  credits: number;
+  /** What the user may spend; null where nobody is signed in. */
+  balance: number | null;
+  /** Whether that pays for it; null where nobody is signed in. */
+  enough: boolean | null;
+  /** Estimated wait until the job starts. */
+  etaSeconds: number | null;
+  /**
+   * The unit (`second` or `megapixel`) of a price that depends on files which nobody can measure
+   * yet: it will not be more than `credits`.
+   */
+  unmeasured: string | null;
+  /** Nor will it be less; `credits`, where the price is known. */
+  lowest: number;
+}
+/** One rule of a tool's price: it holds for the inputs that meet every condition of `matches`. */
+export interface PriceRule {
+  matches: Record<string, any>;
+  credits: number;
+  pricedPer: "job" | "step" | "second" | "megapixel";
+  /** The least that such an order costs, by second or megapixel. */
+  creditsMin: number | null;
+}
+/** A tool that is on sale. The first rule that holds gives the price, else `credits` do. */
+export interface Tool {
+  tool: ToolName;
+  credits: number;
+  pricedPer: "job" | "step";
+  rules: PriceRule[];
+}
+/** Credits that are sold together. */
+export interface Pack {
+  pack: string;
+  credits: number;
+  /** Whether it is a subscription. */
+  recurring: boolean;
+  /** By language. */
+  words: Record<
+    string,
+    {
+      name?: string;
+      price?: string;
+    }
+  >;
+}
+export interface Balance {
+  balance: number;
+  /** What the user owes from payments that were returned. */
+  debt: number;
+}
+/** How credits are given. */
 export type GiftKind = "grant" | "purchase" | "bonus" | "goodwill";
-/**
- * What changed the balance.
- */
-export type Entry = {
-    id: number;
-    at: string;
-    kind: GiftKind | "debit" | "refund" | "adjustment" | "chargeback";
-    amount: number;
-    balanceAfter: number;
-    reason: string | null;
-    jobId: string | null;
-    /**
-     * Of the job.
-     */
-    tool: string | null;
-};
-export type LedgerQuery = {
-    /**
-     * The `next` of the page before.
-     */
-    cursor?: number | null | undefined;
-    limit?: number | undefined;
-};
-export type LedgerPage = {
-    entries: Entry[];
-    /**
-     * The cursor of the next page, if there is one.
-     */
-    next: number | null;
-};
-export type Options = {
-    /**
-     * Address of the functions, where the client's own address is
-     * not the gateway's: "https://<your gateway>/functions/v1".
-     */
-    functionsUrl?: string | undefined;
-    /**
-     * The app's own page that sells credits, if it has one. It gets
-     * the user's id as `client_reference_id`, as a payment link does.
-     */
-    buyUrl?: string | null | undefined;
-    /**
-     * The bucket that inputs are uploaded to.
-     */
-    bucket?: string | undefined;
-    /**
-     * Shortest time between two queries of a job, in milliseconds.
-     */
-    pollMs?: number | undefined;
-    /**
-     * Longest.
-     */
-    pollMaxMs?: number | undefined;
-};
-export type Jobs = {
-    /**
-     * Names this page; the functions cancel what waits by it.
-     */
-    sessionId: string;
-    /**
-     * Orders a job.
-     * Uploads every Blob in `input` first, unless the order cannot be paid; `file` stands for a
-     * tool's only file.
-     */
-    run: (tool: string, input: Record<string, any>, limits?: Limits) => Job;
-    /**
-     * The user's live jobs, newest first: what a page shows
-     * after a reload.
-     */
-    resume: () => Promise<Job[]>;
-    /**
-     * Cancels what this page uploads or waits for. A page that is left
-     * calls it by itself.
-     */
-    leave: () => void;
-    /**
-     * What the order
-     * would cost; nobody needs to be signed in, and files may be missing. A browser tells the
-     * length of a video that is not uploaded yet; the order is charged by what arrives.
-     */
-    price: (tool: string, input: Record<string, any>) => Promise<Price>;
-    /**
-     * What the user has, and owes
-     * from payments that were returned.
-     */
-    balance: () => Promise<{
-        balance: number;
-        debt: number;
-    }>;
-    /**
-     * What is on sale; nobody needs to be signed in.
-     */
-    tools: () => Promise<Tool[]>;
-    /**
-     * The credits on sale; nobody needs to be signed in.
-     */
-    packs: () => Promise<Pack[]>;
-    /**
-     * Goes to the
-     * page where the pack is paid, and resolves to its address. What waits goes on waiting. The
-     * checkout comes back with `?purchase=paid` or `cancelled`.
-     */
-    buy: (pack: string, options?: {
-        returnUrl?: string;
-    }) => Promise<string>;
-    /**
-     * The user's entries, newest first.
-     */
-    ledger: (page?: LedgerQuery) => Promise<LedgerPage>;
-};
-/**
- * How the functions of one tool are called.
- */
-export type Endpoints = {
-    /**
-     * The path that takes the order.
-     */
-    order: string;
-    /**
-     * The path that tells the state of a job, up to the job's id.
-     */
-    status: string;
-    /**
-     * The field of the order that holds the job's id.
-     */
-    idField: string;
-    /**
-     * The field of the order that names the page.
-     */
-    sessionField: string;
-    /**
-     * The field of the order that `file` stands for.
-     */
-    fileField: string;
-};
+/** What changed the balance. */
+export interface Entry {
+  id: number;
+  at: string;
+  kind: GiftKind | "debit" | "refund" | "adjustment" | "chargeback";
+  amount: number;
+  balanceAfter: number;
+  reason: string | null;
+  jobId: string | null;
+  /** Of the job. */
+  tool: ToolName | null;
+}
+export interface LedgerQuery {
+  /** The `next` of the page before. */
+  cursor?: number | null | undefined;
+  limit?: number | undefined;
+}
+export interface LedgerPage {
+  entries: Entry[];
+  /** The cursor of the next page, if there is one. */
+  next: number | null;
+}
+/** A job as the history has it. */
+export interface JobSummary {
+  id: string;
+  tool: ToolName;
+  status: "queued" | "running" | "completed" | "failed" | "cancelled";
+  position: number | null;
+  etaSeconds: number | null;
+  creditsCharged: number;
+  creditsRefunded: number;
+  outputs: Output[];
+  error: {
+    code: JobErrorName;
+    message: string;
+  } | null;
+  createdAt: string;
+  startedAt: string | null;
+  completedAt: string | null;
+}
+export interface HistoryQuery {
+  /** The `next` of the page before. */
+  cursor?: string | null | undefined;
+  limit?: number | undefined;
+  status?: JobSummary["status"] | undefined;
+  tool?: ToolName | undefined;
+}
+export interface HistoryPage {
+  jobs: JobSummary[];
+  /** The cursor of the next page, if there is one. */
+  next: string | null;
+}
+/** A file to be saved. */
+export interface Download {
+  blob: Blob;
+  name: string;
+}
+export interface Options {
+  /**
+   * Address of the functions, where the client's own address is not the gateway's:
+   * "https://<your gateway>/functions/v1".
+   */
+  functionsUrl?: string | undefined;
+  /**
+   * The app's own page that sells credits, if it has one. It gets the user's id as
+   * `client_reference_id`, as a payment link does.
+   */
+  buyUrl?: string | null | undefined;
+  /** The bucket that inputs are uploaded to. */
+  bucket?: string | undefined;
+  /** The largest file that the bucket takes, in bytes. 50 MB, as a project on the free plan. */
+  maxUploadBytes?: number | undefined;
+  /**
+   * What becomes of a job that waits when its page is left: it is given up after `graceSeconds`
+   * unless the page comes back, or it is kept.
+   */
+  onLeave?: "cancel" | "keep" | undefined;
+  /** 30. */
+  graceSeconds?: number | undefined;
+  /** Whether to be told of changes; a job is queried from time to time in any case. */
+  realtime?: boolean | undefined;
+  /** Shortest time between two queries of a job, in milliseconds. */
+  pollMs?: number | undefined;
+  /** Longest. */
+  pollMaxMs?: number | undefined;
+}
+export interface Jobs {
+  /** Names this page; the functions cancel what waits by it. */
+  readonly sessionId: string;
+  /**
+   * Orders a job. Uploads every Blob in `input` first, unless the order cannot be paid; `file`
+   * stands for a tool's only file.
+   */
+  run<T extends ToolName>(tool: T, input: JobInput<T>, limits?: Limits): Job<T>;
+  /** The user's live jobs, newest first: what a page shows after a reload. */
+  resume(): Promise<Job[]>;
+  /** Any job of the user, live or final. */
+  job(id: string): Promise<Job>;
+  /** The jobs known on this page, newest first. It is the same list until something changes. */
+  list(): Job[];
+  /** Calls the listener when the list or one of its jobs changes; returns what stops this. */
+  subscribe(listener: () => void): () => void;
+  /** Cancels what this page uploads or waits for, at once. */
+  leave(): void;
+  /**
+   * What the order would cost; nobody needs to be signed in, and files may be missing. A browser
+   * tells the length of a video that is not uploaded yet; the order is charged by what arrives.
+   */
+  price<T extends ToolName>(tool: T, input: Partial<JobInput<T>>): Promise<Price>;
+  /** What the user has, and owes from payments that were returned. */
+  balance(): Promise<Balance>;
+  /** Tells the balance now and whenever it changes; returns the function that stops this. */
+  onBalance(listener: (balance: Balance) => void): () => void;
+  /** What is on sale; nobody needs to be signed in. */
+  tools(): Promise<Tool[]>;
+  /** The credits on sale; nobody needs to be signed in. */
+  packs(): Promise<Pack[]>;
+  /**
+   * Goes to the page where the pack is paid, and resolves to its address. What waits goes on
+   * waiting. The checkout comes back with `?purchase=paid` or `cancelled`.
+   */
+  buy(
+    pack: string,
+    options?: {
+      returnUrl?: string | undefined;
+    },
+  ): Promise<string>;
+  /** The user's entries, newest first. */
+  ledger(page?: LedgerQuery): Promise<LedgerPage>;
+  /** The user's jobs of every page and device, newest first. */
+  history(page?: HistoryQuery): Promise<HistoryPage>;
+  /** One piece of a job's result; all of them, or a website, as an archive. */
+  download(
+    job: Job | string,
+    options?: {
+      index?: number | undefined;
+    },
+  ): Promise<Download>;
+  /** Stops everything that this object does by itself. */
+  dispose(): void;
+}
+
+export declare function createJobs(supabase: SupabaseClient, options?: Options): Jobs;

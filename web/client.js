@@ -1,214 +1,78 @@
-// Runs jobs from a page: uploads the files, orders the job, follows it to its end, and cancels what
-// waits when the page is left. Copy this one file into any app; it needs nothing but that app's
-// supabase-js client.
-//
-//   const jobs = createJobs(supabase);
-//   const job = jobs.run("runninghub-upscaler", { file, resolution: 2048 });
-//   job.subscribe(({ state, progress, position, etaSeconds }) => …);
-//   const { outputUrl } = await job.result;
-//
-// It also tells what an order would cost, what the user has, and where to buy more. It never
-// charges, counts or decides anything: the functions do.
-
-/** @typedef {import("@supabase/supabase-js").SupabaseClient<any, any, any>} SupabaseClient */
-
-/** @typedef {"uploading" | "waiting" | "running" | "done" | "failed" | "cancelled"} State */
-
-/**
- * What is known of a job.
- * @typedef {object} Update
- * @property {string} id
- * @property {string} tool
- * @property {State} state
- * @property {number} progress  Share of the upload that has arrived, 0 to 1.
- * @property {number | null} position  Position in the queue while it waits.
- * @property {number | null} etaSeconds  Estimated wait.
- * @property {number | null} step  Number of the running step, of a job with several.
- * @property {number | null} totalSteps
- * @property {string | null} outputUrl  The result, where it is one file.
- * @property {Record<string, any>} input  The order; after the upload with URLs in place of files.
- * @property {Record<string, any>} answer  The function's last answer, with what only one tool has.
- * @property {number | null} creditsCharged
- * @property {number} creditsRefunded
- * @property {JobError | null} error  Why it failed or was cancelled.
- */
-
-/**
- * @typedef {object} Job
- * @property {string} id
- * @property {string} tool
- * @property {Update} update  The newest.
- * @property {Promise<Update>} result  Resolves when the job is done, rejects with a JobError when
- *   it failed or was cancelled.
- * @property {(listener: (update: Update) => void) => () => void} subscribe  Calls the listener at
- *   once and at every change; returns the function that stops this.
- * @property {() => Promise<void>} cancel  Cancels a job that uploads or waits; one that runs only
- *   where its tool allows it.
- */
-
-/**
- * @typedef {object} Limits
- * @property {number | null} [maxCredits]  An order that costs more is refused: `price_changed`.
- */
-
-/**
- * What an order would cost now.
- * @typedef {object} Price
- * @property {number} credits
- * @property {number | null} balance  What the user may spend; null where nobody is signed in.
- * @property {boolean | null} enough  Whether that pays for it; null where nobody is signed in.
- * @property {number | null} etaSeconds  Estimated wait until the job starts.
- * @property {string | null} unmeasured  The unit (`second` or `megapixel`) of a price that depends
- *   on files which nobody can measure yet: it will not be more than `credits`.
- * @property {number} lowest  Nor will it be less; `credits`, where the price is known.
- */
-
-/**
- * One rule of a tool's price: it holds for the inputs that meet every condition of `matches`.
- * @typedef {object} PriceRule
- * @property {Record<string, any>} matches
- * @property {number} credits
- * @property {"job" | "step" | "second" | "megapixel"} pricedPer
- * @property {number | null} creditsMin  The least that such an order costs, by second or megapixel.
- */
-
-/**
- * A tool that is on sale. The first rule that holds gives the price, else `credits` do.
- * @typedef {object} Tool
- * @property {string} tool
- * @property {number} credits
- * @property {"job" | "step"} pricedPer
- * @property {PriceRule[]} rules
- */
-
-/**
- * Credits that are sold together.
- * @typedef {object} Pack
- * @property {string} pack
- * @property {number} credits
- * @property {boolean} recurring  Whether it is a subscription.
- * @property {Record<string, { name?: string, price?: string }>} words  By language.
- */
-
-/** How credits are given. @typedef {"grant" | "purchase" | "bonus" | "goodwill"} GiftKind */
-
-/**
- * What changed the balance.
- * @typedef {object} Entry
- * @property {number} id
- * @property {string} at
- * @property {GiftKind | "debit" | "refund" | "adjustment" | "chargeback"} kind
- * @property {number} amount
- * @property {number} balanceAfter
- * @property {string | null} reason
- * @property {string | null} jobId
- * @property {string | null} tool  Of the job.
- */
-
-/**
- * @typedef {object} LedgerQuery
- * @property {number | null} [cursor]  The `next` of the page before.
- * @property {number} [limit]
- */
-
-/**
- * @typedef {object} LedgerPage
- * @property {Entry[]} entries
- * @property {number | null} next  The cursor of the next page, if there is one.
- */
-
-/**
- * @typedef {object} Options
- * @property {string} [functionsUrl]  Address of the functions, where the client's own address is
- *   not the gateway's: "https://<your gateway>/functions/v1".
- * @property {string | null} [buyUrl]  The app's own page that sells credits, if it has one. It gets
- *   the user's id as `client_reference_id`, as a payment link does.
- * @property {string} [bucket]  The bucket that inputs are uploaded to.
- * @property {number} [pollMs]  Shortest time between two queries of a job, in milliseconds.
- * @property {number} [pollMaxMs]  Longest.
- */
-
-/**
- * @typedef {object} Jobs
- * @property {string} sessionId  Names this page; the functions cancel what waits by it.
- * @property {(tool: string, input: Record<string, any>, limits?: Limits) => Job} run  Orders a job.
- *   Uploads every Blob in `input` first, unless the order cannot be paid; `file` stands for a
- *   tool's only file.
- * @property {() => Promise<Job[]>} resume  The user's live jobs, newest first: what a page shows
- *   after a reload.
- * @property {() => void} leave  Cancels what this page uploads or waits for. A page that is left
- *   calls it by itself.
- * @property {(tool: string, input: Record<string, any>) => Promise<Price>} price  What the order
- *   would cost; nobody needs to be signed in, and files may be missing. A browser tells the
- *   length of a video that is not uploaded yet; the order is charged by what arrives.
- * @property {() => Promise<{ balance: number, debt: number }>} balance  What the user has, and owes
- *   from payments that were returned.
- * @property {() => Promise<Tool[]>} tools  What is on sale; nobody needs to be signed in.
- * @property {() => Promise<Pack[]>} packs  The credits on sale; nobody needs to be signed in.
- * @property {(pack: string, options?: { returnUrl?: string }) => Promise<string>} buy  Goes to the
- *   page where the pack is paid, and resolves to its address. What waits goes on waiting. The
- *   checkout comes back with `?purchase=paid` or `cancelled`.
- * @property {(page?: LedgerQuery) => Promise<LedgerPage>} ledger  The user's entries, newest first.
- */
-
-/**
- * How the functions of one tool are called.
- * @typedef {object} Endpoints
- * @property {string} order  The path that takes the order.
- * @property {string} status  The path that tells the state of a job, up to the job's id.
- * @property {string} idField  The field of the order that holds the job's id.
- * @property {string} sessionField  The field of the order that names the page.
- * @property {string} fileField  The field of the order that `file` stands for.
- */
-
-/**
- * What is special about the tools of a family. A family is the table that older pages know its jobs
- * by: `tools.table_name`.
- * @type {Record<string, (tool: string) => Partial<Endpoints>>}
- */
-const FAMILIES = {
-  video_upscaler_jobs: () => ({ fileField: "videoUrl" }),
-  generation_jobs: (tool) => ({ order: tool, status: `${tool}?jobId=` }),
-  generation_history: (tool) => ({ order: tool, status: `${tool}?id=` }),
-  replicate_tasks: (tool) => ({
-    order: tool,
-    status: "replicate-async-status?task_id=",
-    idField: "job_id",
-    sessionField: "session_id",
-  }),
+// Made from packages/client by `cargo xtask generate`: the package @unstuck/client in one file,
+// for pages without a bundler. What each part is for is said there and in client.d.ts.
+// packages/client/src/errors.ts
+var JobError = class extends Error {
+  name = "JobError";
+  code;
+  /** Of the answer; 0 where there was none. */
+  status;
+  details;
+  /** What may be at most, in bytes: of a file that is `too_large`. */
+  limit;
+  constructor(code, message, status = 0, details = {}) {
+    super(message);
+    this.code = code;
+    this.status = status;
+    this.details = details;
+    this.limit = details.limit ?? null;
+  }
 };
+var PASSING = ["network", "upstream_unavailable", "internal"];
+function isPassing(error) {
+  return error instanceof JobError && PASSING.includes(error.code);
+}
+function asJobError(error) {
+  return error instanceof JobError ? error : new JobError("internal", String(error));
+}
+var cancelled = () => new JobError("CANCELLED", "Cancelled");
 
-/** @param {string} tool @param {string} [family] @returns {Endpoints} */
-export function endpoints(tool, family) {
-  return {
-    order: `${tool}/run`,
-    status: `${tool}/queue-status?jobId=`,
-    idField: "jobId",
-    sessionField: "sessionId",
-    fileField: "imageUrl",
-    ...FAMILIES[family ?? ""]?.(tool),
-  };
+// packages/client/src/check.ts
+var HEAD_BYTES = 16;
+function wantedKind(field) {
+  if (/video/i.test(field)) return "video";
+  return /image|^url$/i.test(field) ? "image" : null;
+}
+function typeOfHead(bytes) {
+  const text = String.fromCharCode(...bytes.subarray(0, HEAD_BYTES));
+  if (text.startsWith("\x89PNG")) return "image/png";
+  if (text.startsWith("\xFF\xD8\xFF")) return "image/jpeg";
+  if (text.startsWith("GIF8")) return "image/gif";
+  if (/^RIFF.{4}WEBP/s.test(text)) return "image/webp";
+  if (/^RIFF.{4}AVI /s.test(text)) return "video/avi";
+  if (text.startsWith("E\xDF\xA3")) return "video/webm";
+  const brand = text.match(/^.{4}ftyp(.{4})/s)?.[1];
+  if (!brand) return null;
+  if (/^avi[fs]/.test(brand)) return "image/avif";
+  if (/^(hei|hev|mif1|msf1)/.test(brand)) return "image/heic";
+  return brand.startsWith("qt") ? "video/quicktime" : "video/mp4";
+}
+var FOREIGN = { "image/heic": "HEIC", "video/avi": "AVI" };
+var ADVICE = {
+  image: "use PNG, JPEG or WebP",
+  video: "use MP4, MOV or WebM",
+};
+var inMegabytes = (bytes) => `${Math.round(bytes / 1024 / 1024)} MB`;
+async function refuseUnfit(file, field, limit) {
+  if (file.size === 0) throw new JobError("empty_file", "The file is empty; choose it anew");
+  if (file.size > limit) {
+    const sizes = `up to ${inMegabytes(limit)}; this one has ${inMegabytes(file.size)}`;
+    const message2 = `A file may have ${sizes}`;
+    throw new JobError("too_large", message2, 0, { limit, size: file.size });
+  }
+  const wanted = wantedKind(field);
+  if (!wanted) return;
+  const type = typeOfHead(new Uint8Array(await file.slice(0, HEAD_BYTES).arrayBuffer()));
+  const format = FOREIGN[type ?? ""];
+  if (type?.startsWith(`${wanted}/`) && !format) return;
+  const words = wanted === "image" ? "picture" : "video";
+  const message = format
+    ? `${format} cannot be used here; ${ADVICE[wanted]}`
+    : `The file is not a ${words}; ${ADVICE[wanted]}`;
+  throw new JobError("wrong_type", message, 0, { field, wanted, type });
 }
 
-/** The state for each status that a function answers. */
-const STATES = {
-  pending: "waiting",
-  queued: "waiting",
-  starting: "running",
-  running: "running",
-  processing: "running",
-  generating: "running",
-  completed: "done",
-  failed: "failed",
-  cancelled: "cancelled",
-};
-
-const QUEUE = "runninghub-queue-manager";
-const ORDER_TRIES = 4;
-/** How often a job is queried whose order had no answer. */
-const LOST_LOOKS = 5;
-/** Types by ending, for files of which the system knows no type. @type {Record<string, string>} */
-const TYPES = {
+// packages/client/src/files.ts
+var TYPES = {
   png: "image/png",
   jpg: "image/jpeg",
   jpeg: "image/jpeg",
@@ -219,569 +83,380 @@ const TYPES = {
   webm: "video/webm",
   mov: "video/quicktime",
 };
-/** How long a browser may take to read the head of a video. */
-const METADATA_MS = 3000;
-const FINAL = ["done", "failed", "cancelled"];
-/** Codes of errors that a retry may get past. */
-const PASSING = ["network", "upstream_unavailable", "internal"];
-
-/** What went wrong: the `code` of the API (or of the failed job) and every field of its answer. */
-export class JobError extends Error {
-  /**
-   * @param {string} code
-   * @param {string} message
-   * @param {number} [status]  Of the answer; 0 where there was none.
-   * @param {Record<string, any>} [details]
-   */
-  constructor(code, message, status = 0, details = {}) {
-    super(message);
-    this.name = "JobError";
-    this.code = code;
-    this.status = status;
-    this.details = details;
-  }
+var isPlain = (value) => value !== null && typeof value === "object" && !(value instanceof Blob);
+function hasFiles(value) {
+  if (value instanceof Blob) return true;
+  return isPlain(value) && Object.values(value).some(hasFiles);
+}
+function withoutFiles(value) {
+  if (Array.isArray(value)) return value.map(withoutFiles);
+  if (!isPlain(value)) return value;
+  const fields2 = Object.entries(value).filter(([, part]) => !(part instanceof Blob));
+  return Object.fromEntries(fields2.map(([name, part]) => [name, withoutFiles(part)]));
+}
+async function replaced(value, replace, field = "") {
+  if (value instanceof Blob) return replace(value, field);
+  if (Array.isArray(value)) return Promise.all(value.map((part) => replaced(part, replace, field)));
+  if (!isPlain(value)) return value;
+  const fields2 = Object.entries(value).map(async ([name, part]) => [
+    name,
+    await replaced(part, replace, name),
+  ]);
+  return Object.fromEntries(await Promise.all(fields2));
+}
+function isSame(a, b) {
+  if (!isPlain(a) || !isPlain(b)) return Object.is(a, b);
+  const [one, other] = [a, b];
+  const names = Object.keys(one);
+  if (names.length !== Object.keys(other).length) return false;
+  return names.every((name) => isSame(one[name], other[name]));
+}
+function extension(file) {
+  const named = file.name?.match(/\.[a-z0-9]{1,5}$/i)?.[0];
+  const text = named ?? `.${file.type.split("/")[1] ?? "bin"}`;
+  return text.toLowerCase().replace(/[^.a-z0-9]/g, "");
+}
+function typeOf(file) {
+  return file.type || TYPES[extension(file).slice(1)] || "application/octet-stream";
 }
 
-/** Calls the functions, the database and the storage as the signed-in user. */
-class Connection {
-  /** @param {SupabaseClient} supabase */
-  constructor(supabase, /** @type {Options} */ options) {
-    this.supabase = supabase;
-    this.project = /** @type {any} */ (supabase);
-    const functionsUrl = options.functionsUrl ?? `${this.project.supabaseUrl}/functions/v1`;
-    this.base = functionsUrl.replace(/\/$/, "");
-    this.bucket = supabase.storage.from(options.bucket ?? "uploads");
-    /** @type {string | undefined} */
-    this.token = undefined;
-    /** The family of each tool, once it was read. @type {Map<string, string> | undefined} */
-    this.families = undefined;
-    /** Whether a gateway answers at the functions' address. @type {Promise<boolean> | undefined} */
-    this.gateway = undefined;
-  }
-
-  /** Refuses an address where something else answers than a gateway. */
-  async findGateway() {
-    const asked = (this.gateway ??= this.isGateway());
-    // One that does not answer now may answer the call, and is asked by the next.
-    if (!(await asked) && this.gateway === asked) this.gateway = undefined;
-  }
-
-  /** Whether a gateway answers; throws where something else does. */
-  async isGateway() {
-    const response = await fetch(`${this.base}/health`).catch(() => null);
-    if (!response) return false;
-    const answer = await response.json().catch(() => null);
-    if (typeof answer?.ok === "boolean" || typeof answer?.request_id === "string") return true;
-    if (response.status >= 500) return false;
-    const example = "https://<your gateway>/functions/v1";
-    const advice = `set functionsUrl to your gateway's address: "${example}"`;
-    throw new JobError("misconfigured", `No gateway answers at ${this.base}; ${advice}`);
-  }
-
-  /** The session, or null where nobody is signed in. */
-  async visit() {
-    await this.findGateway();
-    const { data } = await this.supabase.auth.getSession();
-    this.token = data.session?.access_token;
-    return data.session;
-  }
-
-  async session() {
-    const session = await this.visit();
-    if (!session) throw new JobError("unauthorized", "Sign in first", 401);
-    return session;
-  }
-
-  /** @param {string} table */
-  from(table) {
-    return this.supabase.schema("unstuck").from(table);
-  }
-
-  /** @param {string} tool */
-  async family(tool) {
-    if (!this.families) {
-      const tools = await rows(this.from("tools").select("tool, table_name"));
-      this.families = new Map(tools.map((row) => [row.tool, row.table_name]));
-    }
-    return this.families.get(tool);
-  }
-
-  /** @param {string} tool */
-  async endpoints(tool) {
-    return endpoints(tool, await this.family(tool));
-  }
-
-  /**
-   * The input with the tool's own name for its file in place of `file`.
-   * @param {string} tool @param {Record<string, any>} given @returns {Promise<Record<string, any>>}
-   */
-  async named(tool, given) {
-    const { file, ...rest } = given;
-    return file ? { ...rest, [(await this.endpoints(tool)).fileField]: file } : rest;
-  }
-
-  /** @param {string} tool @param {Record<string, any>} given @returns {Promise<Price>} */
-  async price(tool, given) {
-    const named = await this.named(tool, given);
-    const durationSeconds = await secondsOf(Object.values(named).find(isVideo));
-    const input = { ...(durationSeconds && { durationSeconds }), ...withoutFiles(named) };
-    await this.visit();
-    const answer = await this.answer("quote", { tool, input });
-    const { credits, balance = null, enough = null, etaSeconds = null } = answer;
-    const { unmeasured = null, lowest = credits } = answer;
-    return { credits, balance, enough, etaSeconds, unmeasured, lowest };
-  }
-
-  /** @returns {Promise<{ balance: number, debt: number }>} */
-  async balance() {
-    await this.session();
-    const read = () => rows(this.from("my_balance").select("balance, debt, waits"));
-    let [wallet] = await read();
-    if (wallet?.waits) {
-      // It gives what waits. Where it cannot, the balance is what it was.
-      await this.answer(`${QUEUE}/check-user-active`).catch(() => {});
-      [wallet] = await read();
-    }
-    return { balance: wallet?.balance ?? 0, debt: wallet?.debt ?? 0 };
-  }
-
-  /**
-   * Refuses an order that cannot be paid or costs more than was agreed, at the least that it may
-   * cost; beyond that the order itself will tell.
-   * @param {string} tool @param {Record<string, any>} given @param {number | null} maxCredits
-   */
-  async refuseUnpaid(tool, given, maxCredits) {
-    const asked = Promise.all([this.price(tool, given), this.balance()]);
-    const [price, wallet] = await asked.catch((error) => {
-      if ([...PASSING, "not_found"].includes(error.code)) return [null, null];
-      throw error;
-    });
-    if (!price || !wallet) return;
-    const { lowest } = price;
-    if (maxCredits !== null && lowest > maxCredits)
-      throw new JobError("price_changed", `This costs ${lowest} credits now`, 409, {
-        credits: lowest,
-      });
-    if (mayBePaid(price) && wallet.debt === 0) return;
-    const details = { balance: price.balance, required: lowest, debt: wallet.debt };
-    throw new JobError("insufficient_credits", "There are not enough credits", 402, details);
-  }
-
-  /** @param {string} path @param {object} [body] @param {RequestInit} [init] */
-  request(path, body, init) {
-    return fetch(`${this.base}/${path}`, {
-      method: body ? "POST" : "GET",
-      headers: {
-        authorization: `Bearer ${this.token ?? this.project.supabaseKey}`,
-        apikey: this.project.supabaseKey,
-        ...(body && { "content-type": "application/json" }),
-      },
-      body: body && JSON.stringify(body),
-      ...init,
-    });
-  }
-
-  /** Calls a function as the signed-in user. @param {string} path @param {object} [body] */
-  async call(path, body) {
-    await this.session();
-    return this.answer(path, body);
-  }
-
-  /**
-   * The body of a good answer; throws a JobError for every other one.
-   * @param {string} path @param {object} [body]
-   */
-  async answer(path, body) {
-    let response;
-    try {
-      response = await this.request(path, body);
-    } catch (error) {
-      throw new JobError("network", error instanceof Error ? error.message : String(error));
-    }
-    const answer = await response.json().catch(() => ({}));
-    if (response.ok) return answer;
-    const retryAfter = Number(response.headers.get("retry-after")) || null;
-    const [code, message] = [answer.code ?? "internal", answer.message ?? response.statusText];
-    throw new JobError(code, message, response.status, { ...answer, retryAfter });
-  }
-
-  /**
-   * Uploads a file; returns its public URL.
-   * @param {Blob} file @param {string} path @param {(bytes: number) => void} onProgress
-   * @param {AbortSignal} signal
-   */
-  async upload(file, path, onProgress, signal) {
-    // Some browsers lose a file's content between the choice and the upload.
-    if (file.size === 0) throw new JobError("upload_failed", "The file is empty; choose it anew");
-    const { data, error } = await this.bucket.createSignedUploadUrl(path);
-    if (error) throw new JobError("upload_failed", error.message);
-    signal.throwIfAborted();
-    const typed = file.type ? file : file.slice(0, file.size, TYPES[extension(file).slice(1)]);
-    if (typeof XMLHttpRequest === "undefined") {
-      const options = { contentType: typed.type };
-      const sent = await this.bucket.uploadToSignedUrl(path, data.token, typed, options);
-      if (sent.error) throw new JobError("upload_failed", sent.error.message);
-    } else {
-      await put(data.signedUrl, typed, onProgress, signal, this.project.supabaseKey);
-    }
-    onProgress(file.size);
-    return this.bucket.getPublicUrl(path).data.publicUrl;
-  }
+// packages/client/src/payable.ts
+function mayBePaid({ enough, unmeasured, balance, lowest }) {
+  return enough === true || (unmeasured !== null && balance !== null && balance >= lowest);
 }
 
-/** What the jobs of one page share. */
-class Page {
-  /** @param {Connection} connection @param {Options} options */
-  constructor(connection, options) {
-    this.connection = connection;
-    this.pollMs = options.pollMs ?? 700;
-    this.pollMaxMs = options.pollMaxMs ?? 3000;
-    this.sessionId = crypto.randomUUID();
-    /** Jobs that have not ended. @type {Set<Follower>} */
-    this.live = new Set();
-    /** Orders of which nobody knows whether they arrived. @type {Set<Follower>} */
-    this.lost = new Set();
-    /** Whether the page is left for the checkout, from where its user comes back. */
-    this.isShopping = false;
-  }
-
-  /** Repeats what failed for a passing reason. @template T @param {() => Promise<T>} work */
-  async retried(work) {
-    for (let tries = 1; ; tries++) {
-      try {
-        return await work();
-      } catch (error) {
-        const { code } = /** @type {JobError} */ (error);
-        if (tries === ORDER_TRIES || !PASSING.includes(code)) throw error;
-        await pause(this.pollMs * 2 ** tries);
-      }
-    }
-  }
-
-  leave() {
-    const jobIds = [...this.live]
-      .filter((job) => job.own && ["uploading", "waiting"].includes(job.update.state))
-      .map((job) => job.id);
-    if (jobIds.length === 0 || !this.connection.token) return;
-    const body = { sessionId: this.sessionId, jobIds };
-    // `keepalive`: the browser finishes the request after the page is gone.
-    const sent = this.connection.request(`${QUEUE}/cancel-session`, body, { keepalive: true });
-    sent.catch(() => {});
-  }
+// packages/client/src/price.ts
+var METADATA_MS = 3e3;
+async function priceOf(connection, tool, given) {
+  const named = await connection.named(tool, given);
+  const durationSeconds = await secondsOf(Object.values(named).find(isVideo));
+  const input = { ...(durationSeconds && { durationSeconds }), ...withoutFiles(named) };
+  await connection.visit();
+  const answer = await connection.answer("quote", { tool, input });
+  const { credits, balance = null, enough = null, etaSeconds = null } = answer;
+  const { unmeasured = null, lowest = credits } = answer;
+  return { credits, balance, enough, etaSeconds, unmeasured, lowest };
 }
-
-/** Follows one job, from whatever is known of it, to its end. */
-class Follower {
-  /** @param {Page} page @param {string} id @param {string} tool @param {Partial<Update>} known */
-  constructor(page, id, tool, known) {
-    this.page = page;
-    this.connection = page.connection;
-    this.id = id;
-    this.tool = tool;
-    /** @type {Set<(update: Update) => void>} */
-    this.listeners = new Set();
-    this.abort = new AbortController();
-    /** Whether this page ordered the job. Leaving the page cancels no other job. */
-    this.own = false;
-    this.ordered = false;
-    /** What the page gave for the order. @type {Record<string, any>} */
-    this.given = {};
-    /** The error of an order whose answers were all lost. @type {unknown} */
-    this.lost = null;
-    this.wake = () => {};
-    /** @type {Update} */
-    this.update = {
-      id,
-      tool,
-      state: "uploading",
-      progress: 0,
-      position: null,
-      etaSeconds: null,
-      step: null,
-      totalSteps: null,
-      outputUrl: null,
-      input: {},
-      answer: {},
-      creditsCharged: null,
-      creditsRefunded: 0,
-      error: null,
-      ...known,
-    };
-    this.result = new Promise((resolve, reject) => Object.assign(this, { resolve, reject }));
-    // A page that only subscribes does not handle this rejection; it is no error of the page.
-    this.result.catch(() => {});
-    page.live.add(this);
-  }
-
-  /** @param {Partial<Update>} change */
-  set(change) {
-    if (FINAL.includes(this.update.state)) return;
-    this.update = { ...this.update, ...change };
-    const { state } = this.update;
-    if (FINAL.includes(state)) this.page.live.delete(this);
-    for (const listener of this.listeners) listener(this.update);
-    const { resolve, reject } = /** @type {any} */ (this);
-    if (state === "done") resolve(this.update);
-    else if (FINAL.includes(state)) reject(this.update.error);
-  }
-
-  /** Takes over what a function answered about the job. @param {Record<string, any>} answer */
-  apply(answer) {
-    const known = this.update;
-    const status = /** @type {keyof typeof STATES} */ (answer.status);
-    const state = /** @type {State | undefined} */ (STATES[status]);
-    const ended = state === "failed" || state === "cancelled";
-    this.set({
-      state: state ?? known.state,
-      position: answer.position ?? null,
-      etaSeconds: answer.etaSeconds ?? answer.estimated_time_seconds ?? null,
-      step: answer.current_step ?? answer.completedCards ?? null,
-      totalSteps: answer.total_steps ?? answer.totalCards ?? null,
-      outputUrl: answer.outputUrl ?? answer.result_url ?? null,
-      creditsCharged: answer.creditsCharged ?? answer.credits_charged ?? known.creditsCharged,
-      creditsRefunded:
-        answer.creditsRefunded ??
-        answer.refundedCredits ??
-        answer.credits_refunded ??
-        known.creditsRefunded,
-      error: ended ? endedBecause(answer, state) : null,
-      answer,
-    });
-  }
-
-  /** @param {unknown} error */
-  fail(error) {
-    const known = error instanceof JobError ? error : new JobError("internal", String(error));
-    this.set({
-      state: this.abort.signal.aborted ? "cancelled" : "failed",
-      error: known,
-      creditsRefunded: known.details.refundedCredits ?? 0,
-    });
-  }
-
-  /**
-   * Orders the job. `uploaded` is the input of an earlier order with this id: the server takes the
-   * same order once, however often it arrives.
-   * @param {Record<string, any>} given @param {number | null} maxCredits
-   * @param {Record<string, any>} [uploaded]
-   */
-  async start(given, maxCredits, uploaded) {
-    try {
-      this.given = given;
-      this.set({ input: given });
-      const { connection, page, tool } = this;
-      const { order, idField, sessionField } = await page.retried(() => connection.endpoints(tool));
-      const named = await connection.named(tool, given);
-      if (!uploaded && hasFiles(named)) await connection.refuseUnpaid(tool, named, maxCredits);
-      this.abort.signal.throwIfAborted();
-      const input = uploaded ?? (await this.uploaded(named));
-      this.set({ input, progress: 1 });
-      this.abort.signal.throwIfAborted();
-      this.ordered = true;
-      const limit = maxCredits !== null && { maxCredits };
-      const body = { ...input, ...limit, [idField]: this.id, [sessionField]: page.sessionId };
-      // The same id makes a retry harmless, so that a lost answer costs nothing.
-      const ordered = page.retried(() => connection.call(order, body));
-      const answer = await ordered.catch((error) => {
-        if (!PASSING.includes(error.code)) throw error;
-        this.lost = error;
-      });
-      if (answer) this.apply(answer);
-      await this.follow();
-    } catch (error) {
-      this.fail(this.abort.signal.aborted ? new JobError("CANCELLED", "Cancelled") : error);
-    }
-  }
-
-  /**
-   * Uploads every file of the input, under a path that holds the job's id; returns the input with
-   * URLs in place of files.
-   * @param {Record<string, any>} input
-   */
-  async uploaded(input) {
-    const { user } = await this.connection.session();
-    /** Bytes that have arrived, by file. @type {Map<Blob, number>} */
-    const arrived = new Map();
-    const visit = /** @param {any} value @returns {Promise<any>} */ async (value) => {
-      if (value instanceof Blob) {
-        arrived.set(value, 0);
-        const path = `${user.id}/${this.id}/${crypto.randomUUID()}${extension(value)}`;
-        const onProgress = (/** @type {number} */ bytes) => {
-          arrived.set(value, bytes);
-          this.set({ progress: share(arrived) });
-        };
-        return this.connection.upload(value, path, onProgress, this.abort.signal);
-      }
-      if (Array.isArray(value)) return Promise.all(value.map(visit));
-      if (value === null || typeof value !== "object") return value;
-      const fields = Object.entries(value).map(async ([name, part]) => [name, await visit(part)]);
-      return Object.fromEntries(await Promise.all(fields));
-    };
-    return visit(input);
-  }
-
-  /** Queries the job until it has ended: soon after a change, then less and less often. */
-  async follow() {
-    const { pollMs, pollMaxMs } = this.page;
-    let wait = pollMs;
-    let looks = 0;
-    while (!FINAL.includes(this.update.state)) {
-      await new Promise((resolve) => {
-        this.wake = () => resolve(undefined);
-        setTimeout(this.wake, wait);
-      });
-      const before = this.update;
-      try {
-        const { status } = await this.connection.endpoints(this.tool);
-        this.apply(await this.connection.call(status + this.id));
-        this.lost = null;
-      } catch (error) {
-        const { status, details } = /** @type {JobError} */ (error);
-        // A lost order may still be on its way. If it stays unknown, the page may order it anew
-        // under the same id.
-        if (this.lost) {
-          if (++looks < LOST_LOOKS) continue;
-          this.page.lost.add(this);
-          return this.fail(this.lost);
-        }
-        // These stay as they are; every other error may pass.
-        if ([400, 403, 404].includes(status)) return this.fail(error);
-        if (details?.retryAfter) {
-          wait = details.retryAfter * 1000;
-          continue;
-        }
-      }
-      const { state, position, step } = this.update;
-      const moved = state !== before.state || position !== before.position || step !== before.step;
-      wait = moved ? pollMs : Math.min(wait * 1.5, pollMaxMs);
-    }
-  }
-
-  async cancel() {
-    const error = new JobError("CANCELLED", "Cancelled");
-    if (this.update.state === "uploading") {
-      this.abort.abort();
-      // Names the job, so that an order already on its way is refused when it arrives; and this
-      // job alone, whatever else of this page waits.
-      const body = { sessionId: this.id, jobIds: [this.id] };
-      const { cancelledCount } = await this.connection.call(`${QUEUE}/cancel-session`, body);
-      if (cancelledCount || !this.ordered) this.set({ state: "cancelled", error });
-      return;
-    }
-    const body = { table: await this.connection.family(this.tool), jobId: this.id };
-    const { refundedCredits } = await this.connection.call(`${QUEUE}/cancel`, body);
-    this.set({ state: "cancelled", creditsRefunded: refundedCredits, error });
-  }
-
-  /** @returns {Job} */
-  handle() {
-    const follower = this;
-    return {
-      id: this.id,
-      tool: this.tool,
-      get update() {
-        return follower.update;
-      },
-      result: /** @type {Promise<Update>} */ (this.result),
-      subscribe(listener) {
-        follower.listeners.add(listener);
-        listener(follower.update);
-        return () => follower.listeners.delete(listener);
-      },
-      cancel: () => follower.cancel(),
-    };
-  }
-}
-
-/**
- * @param {SupabaseClient} supabase
- * @param {Options} [options]
- * @returns {Jobs}
- */
-export function createJobs(supabase, options = {}) {
-  const connection = new Connection(supabase, options);
-  const page = new Page(connection, options);
-  const leave = () => page.leave();
-  globalThis.addEventListener?.("pagehide", () => page.isShopping || leave());
-  globalThis.addEventListener?.("pageshow", () => (page.isShopping = false));
-  globalThis.document?.addEventListener("visibilitychange", () => {
-    for (const job of page.live) job.wake();
+async function refuseUnpaid(connection, readBalance, tool, given, maxCredits) {
+  const asked = Promise.all([priceOf(connection, tool, given), readBalance()]);
+  const [price, wallet] = await asked.catch((error) => {
+    if (isPassing(error) || error.code === "not_found") return [null, null];
+    throw error;
   });
+  if (!price || !wallet) return;
+  const { lowest } = price;
+  if (maxCredits !== null && lowest > maxCredits)
+    throw new JobError("price_changed", `This costs ${lowest} credits now`, 409, {
+      credits: lowest,
+    });
+  if (mayBePaid(price) && wallet.debt === 0) return;
+  const details = { balance: price.balance, required: lowest, debt: wallet.debt };
+  throw new JobError("insufficient_credits", "There are not enough credits", 402, details);
+}
+var isVideo = (value) => value instanceof Blob && value.type.startsWith("video/");
+async function secondsOf(video) {
+  if (!video?.size || !globalThis.document) return null;
+  const element = document.createElement("video");
+  const address = URL.createObjectURL(video);
+  await new Promise((resolve) => {
+    element.onloadedmetadata = element.onerror = resolve;
+    setTimeout(resolve, METADATA_MS);
+    element.preload = "metadata";
+    element.src = address;
+  });
+  URL.revokeObjectURL(address);
+  return Number.isFinite(element.duration) && element.duration > 0 ? element.duration : null;
+}
 
-  return {
-    sessionId: page.sessionId,
-    leave,
-    run(tool, input, { maxCredits = null } = {}) {
-      const lost = [...page.lost].find((job) => job.tool === tool && isSame(job.given, input));
-      if (lost) page.lost.delete(lost);
-      const job = new Follower(page, lost?.id ?? crypto.randomUUID(), tool, {});
-      job.own = true;
-      job.start(input, maxCredits, lost?.update.input);
-      return job.handle();
-    },
-    async resume() {
-      const { user } = await connection.session();
-      const query = connection
-        .from("jobs")
-        .select("id, tool, status, input, credits_charged, total_steps")
-        .eq("user_id", user.id)
-        .in("status", ["queued", "starting", "running"])
-        .order("created_at", { ascending: false });
-      return (await rows(query)).map((row) => {
-        const status = /** @type {keyof typeof STATES} */ (row.status);
-        const job = new Follower(page, row.id, row.tool, {
-          state: /** @type {State} */ (STATES[status]),
-          input: row.input,
-          creditsCharged: row.credits_charged,
-          totalSteps: row.total_steps,
-          progress: 1,
-        });
-        job.follow();
-        return job.handle();
+// packages/client/src/send.ts
+var STALL_MS = 3e4;
+async function send(sending) {
+  if (typeof XMLHttpRequest !== "undefined") return sendWatched(sending);
+  const { method, url, headers, body = null, signal } = sending;
+  const response = await fetch(url, { method, headers, body, signal }).catch((error) => {
+    throw new JobError("upload_failed", String(error?.message ?? error));
+  });
+  const text = await response.text();
+  return { status: response.status, text, header: (name) => response.headers.get(name) };
+}
+function sendWatched({ method, url, headers, body, onProgress, signal }) {
+  return new Promise((resolve, reject) => {
+    const xhr = new XMLHttpRequest();
+    let timer;
+    const watch = () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => {
+        fail("upload_stalled", `Nothing arrived for ${STALL_MS / 1e3} seconds`);
+        xhr.abort();
+      }, STALL_MS);
+    };
+    const fail = (code, message) => reject(new JobError(code, message));
+    const abort = () => xhr.abort();
+    xhr.open(method, url);
+    for (const [name, value] of Object.entries(headers)) xhr.setRequestHeader(name, value);
+    xhr.upload.onprogress = ({ loaded }) => {
+      watch();
+      onProgress?.(loaded);
+    };
+    xhr.onload = () =>
+      resolve({
+        status: xhr.status,
+        text: xhr.responseText,
+        header: (name) => xhr.getResponseHeader(name),
       });
-    },
-    price: (tool, input) => connection.price(tool, input),
-    balance: () => connection.balance(),
-    tools: () => tools(connection),
-    packs: () =>
-      rows(
-        connection
-          .from("credit_packs")
-          .select("pack, credits, recurring, words")
-          .eq("enabled", true)
-          .order("position"),
-      ),
-    async buy(pack, { returnUrl } = {}) {
-      const { user } = await connection.session();
-      const url = options.buyUrl
-        ? namedBuyer(options.buyUrl, user.id)
-        : (await connection.call("purchase-checkout", { pack, returnUrl })).url;
-      page.isShopping = true;
-      globalThis.location?.assign(url);
-      return url;
-    },
-    ledger: (query) => ledger(connection, query),
+    xhr.onerror = () => fail("upload_failed", "The upload did not arrive");
+    xhr.onabort = () => fail("upload_failed", "The upload was broken off");
+    xhr.onloadend = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", abort);
+    };
+    signal.addEventListener("abort", abort);
+    watch();
+    xhr.send(body ?? null);
+  });
+}
+
+// packages/client/src/wait.ts
+var TRIES = 4;
+function pause(ms) {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+async function online(signal) {
+  if (signal.aborted || globalThis.navigator?.onLine !== false) return false;
+  const ended = new AbortController();
+  await new Promise((resolve) => {
+    addEventListener("online", resolve, { signal: ended.signal });
+    signal.addEventListener("abort", resolve, { signal: ended.signal });
+  });
+  ended.abort();
+  return true;
+}
+async function retried(work, isPassing2, pauseMs, signal) {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (signal.aborted || !isPassing2(error)) throw error;
+      if (await online(signal)) tries = 0;
+      else if (tries === TRIES) throw error;
+      await pause(pauseMs * 2 ** tries);
+    }
+  }
+}
+
+// packages/client/src/tus.ts
+async function sendInChunks(upload2) {
+  const { file, onProgress, pauseMs, signal } = upload2;
+  const patiently = (work) => retried(work, isPassingUpload, pauseMs, signal);
+  const signed = await patiently(() => sign(upload2));
+  if (!signed) return;
+  const headers = {
+    apikey: upload2.connection.projectKey,
+    "tus-resumable": "1.0.0",
+    "x-signature": signed.token,
   };
+  const url = await patiently(() => begin(upload2, headers));
+  if (!url) return;
+  let offset = 0;
+  while (offset < file.size) {
+    let isFirst = true;
+    offset = await patiently(async () => {
+      if (!isFirst) offset = await arrived(upload2, url, headers);
+      isFirst = false;
+      return offset < file.size ? sendChunk(upload2, url, headers, offset) : offset;
+    });
+    onProgress(offset);
+  }
+}
+async function begin(upload2, headers) {
+  const { connection, file, path, signal } = upload2;
+  const fields2 = {
+    bucketName: connection.bucketName,
+    objectName: path,
+    contentType: typeOf(file),
+    cacheControl: "3600",
+  };
+  const metadata = Object.entries(fields2).map(([name, value]) => `${name} ${btoa(value)}`);
+  const begun = await send({
+    method: "POST",
+    url: `${connection.projectUrl}/storage/v1/upload/resumable/sign`,
+    headers: {
+      ...headers,
+      "upload-length": `${file.size}`,
+      "upload-metadata": metadata.join(","),
+    },
+    signal,
+  });
+  return accepted(upload2, begun) ? begun.header("location") : null;
+}
+async function arrived(upload2, url, headers) {
+  const told = await send({ method: "HEAD", url, headers, signal: upload2.signal });
+  accepted(upload2, told);
+  return offsetOf(told);
+}
+async function sendChunk(upload2, url, headers, offset) {
+  const { file, onProgress, signal } = upload2;
+  const sent = await send({
+    method: "PATCH",
+    url,
+    headers: {
+      ...headers,
+      "upload-offset": `${offset}`,
+      "content-type": "application/offset+octet-stream",
+    },
+    body: file.slice(offset, offset + CHUNK_BYTES),
+    onProgress: (bytes) => onProgress(Math.min(offset + bytes, file.size)),
+    signal,
+  });
+  if (sent.status === 409 || sent.status === 423)
+    throw new JobError("upload_failed", sent.text.trim());
+  accepted(upload2, sent);
+  return offsetOf(sent);
+}
+function accepted(upload2, { status, text }) {
+  if (status >= 300) refuse(upload2, status, text);
+  return status < 300;
+}
+function offsetOf(sent) {
+  const offset = Number(sent.header("upload-offset"));
+  if (!Number.isInteger(offset)) throw new JobError("upload_failed", "Storage names no offset");
+  return offset;
 }
 
-/** The app's own shop, which is told who buys as a payment link is. */
-function namedBuyer(/** @type {string} */ address, /** @type {string} */ user) {
-  const url = new URL(address);
-  url.searchParams.set("client_reference_id", user);
-  return url.href;
+// packages/client/src/upload.ts
+var CHUNK_BYTES = 6 * 1024 * 1024;
+async function upload(given) {
+  const { connection, file, path, onProgress, pauseMs, signal } = given;
+  if (file.size > CHUNK_BYTES) {
+    await sendInChunks(given);
+  } else {
+    await retried(() => sendWhole(given), isPassingUpload, pauseMs, signal);
+  }
+  onProgress(file.size);
+  return connection.bucket.getPublicUrl(path).data.publicUrl;
+}
+async function sendWhole(given) {
+  const { connection, file, onProgress, signal } = given;
+  const signed = await sign(given);
+  if (!signed) return;
+  signal.throwIfAborted();
+  const { status, text } = await send({
+    method: "PUT",
+    url: signed.signedUrl,
+    headers: { apikey: connection.projectKey, "content-type": typeOf(file) },
+    body: file,
+    onProgress: (bytes) => onProgress(Math.min(bytes, file.size)),
+    signal,
+  });
+  if (status >= 300) refuse(given, status, text);
+}
+async function sign(given) {
+  const { data, error } = await given.connection.bucket.createSignedUploadUrl(given.path);
+  if (!error) return data;
+  const { status = 0, statusCode, message } = error;
+  refuse(given, status, JSON.stringify({ statusCode, message }));
+  return null;
+}
+function refuse({ file }, status, text) {
+  const said = parsed(text);
+  const meant = Number(said.statusCode) || status;
+  if (meant === 409) return;
+  if (meant === 413) {
+    const message2 = `Storage takes no file of ${inMegabytes(file.size)}`;
+    throw new JobError("too_large", message2, meant, { size: file.size });
+  }
+  const message = said.message || "The upload did not arrive";
+  throw new JobError(meant === 415 ? "wrong_type" : "upload_failed", message, meant, said);
+}
+function parsed(text) {
+  try {
+    return JSON.parse(text) ?? {};
+  } catch {
+    return { message: text.trim() };
+  }
+}
+function isPassingUpload(error) {
+  if (!(error instanceof JobError)) return false;
+  if (error.code === "upload_stalled") return true;
+  const { code, status } = error;
+  return code === "upload_failed" && (status === 0 || status === 429 || status >= 500);
 }
 
-/** What is on sale. @param {Connection} connection @returns {Promise<Tool[]>} */
-async function tools(connection) {
+// packages/client/src/uuid.ts
+function uuid() {
+  if (crypto.randomUUID) return crypto.randomUUID();
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 15) | 64;
+  bytes[8] = (bytes[8] & 63) | 128;
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+}
+
+// packages/client/src/order.ts
+async function order(job, given, maxCredits, uploaded) {
+  const { page, tool } = job;
+  const { connection, pollMs } = page;
+  const { signal } = job.abort;
+  job.given = given;
+  const patiently = (work) => retried(work, isPassing, pollMs, signal);
+  const endpoints2 = await patiently(async () => {
+    job.user = (await connection.session()).user.id;
+    return connection.endpoints(tool);
+  });
+  const named = await connection.named(tool, given);
+  if (!uploaded && hasFiles(named)) {
+    await replaced(named, (file, field) => refuseUnfit(file, field, page.uploadBytesMax));
+    const readBalance = () => page.wallet.read();
+    await refuseUnpaid(connection, readBalance, tool, named, maxCredits);
+  }
+  signal.throwIfAborted();
+  const input = uploaded ?? (await uploadAll(job, named));
+  job.set({ input, progress: 1 });
+  signal.throwIfAborted();
+  job.ordered = true;
+  const limit = maxCredits !== null && { maxCredits };
+  const { idField, sessionField } = endpoints2;
+  const names = { [idField]: job.id, [sessionField]: page.place.sessionId };
+  const ordered = patiently(() =>
+    connection.call(endpoints2.order, { ...input, ...limit, ...names }),
+  );
+  const answer = await ordered.catch((error) => {
+    if (!isPassing(error)) throw error;
+    job.lost = error;
+  });
+  if (answer) job.apply(answer);
+  await job.follow();
+}
+async function uploadAll(job, input) {
+  const { connection, pollMs: pauseMs } = job.page;
+  const arrived2 = /* @__PURE__ */ new Map();
+  return replaced(input, (file) => {
+    arrived2.set(file, 0);
+    const path = `${job.user}/${job.id}/${uuid()}${extension(file)}`;
+    const onProgress = (bytes) => {
+      arrived2.set(file, bytes);
+      job.set({ progress: share(arrived2) });
+    };
+    return upload({ connection, file, path, pauseMs, onProgress, signal: job.abort.signal });
+  });
+}
+function share(arrived2) {
+  let [bytes, total] = [0, 0];
+  for (const [file, part] of arrived2) [bytes, total] = [bytes + part, total + file.size];
+  return bytes / (total || 1);
+}
+
+// packages/client/src/shop.ts
+async function toolsOf(connection) {
   const [sold, rules] = await Promise.all([
-    rows(
+    connection.rows(
       connection
         .from("tools")
         .select("tool, credit_cost, priced_per")
         .eq("enabled", true)
         .order("tool"),
     ),
-    rows(
+    connection.rows(
       connection
         .from("tool_prices")
         .select("tool, matches, credits, priced_per, credits_min")
@@ -802,24 +477,34 @@ async function tools(connection) {
       })),
   }));
 }
-
-/**
- * A page of the user's entries, newest first.
- * @param {Connection} connection @param {LedgerQuery} [query] @returns {Promise<LedgerPage>}
- */
-async function ledger(connection, { cursor = null, limit = 20 } = {}) {
+function packsOf(connection) {
+  return connection.rows(
+    connection
+      .from("credit_packs")
+      .select("pack, credits, recurring, words")
+      .eq("enabled", true)
+      .order("position"),
+  );
+}
+async function checkoutOf(connection, buyUrl, wanted) {
+  const { user } = await connection.session();
+  if (!buyUrl) return (await connection.call("purchase-checkout", wanted)).url;
+  const url = new URL(buyUrl);
+  url.searchParams.set("client_reference_id", user.id);
+  return url.href;
+}
+async function ledgerOf(connection, { cursor = null, limit = 20 } = {}) {
   const { user } = await connection.session();
   let query = connection
     .from("credit_entries")
     .select("id, created_at, kind, amount, balance_after, reason, job_id")
     .eq("user_id", user.id);
   if (cursor !== null) query = query.lt("id", cursor);
-  // One more than fits tells whether there is a next page.
-  const found = await rows(query.order("id", { ascending: false }).limit(limit + 1));
+  const found = await connection.rows(query.order("id", { ascending: false }).limit(limit + 1));
   const page = found.slice(0, limit);
   const ids = [...new Set(page.flatMap(({ job_id: id }) => id ?? []))];
   const jobs = ids.length
-    ? await rows(connection.from("jobs").select("id, tool").in("id", ids))
+    ? await connection.rows(connection.from("jobs").select("id, tool").in("id", ids))
     : [];
   const toolOf = new Map(jobs.map(({ id, tool }) => [id, tool]));
   const entries = page.map((row) => ({
@@ -835,119 +520,988 @@ async function ledger(connection, { cursor = null, limit = 20 } = {}) {
   return { entries, next: found.length > limit ? (page.at(-1)?.id ?? null) : null };
 }
 
-/**
- * The rows of a query.
- * @param {PromiseLike<{ data: any[] | null, error: { message: string } | null }>} query
- * @returns {Promise<any[]>}
- */
-async function rows(query) {
-  const { data, error } = await query;
-  if (error) throw new JobError("network", error.message);
-  return data ?? [];
+// packages/client/src/history.ts
+var PAGES_MAX = 10;
+async function historyOf(connection, { cursor = null, limit = 20, status, tool } = {}) {
+  const jobs = [];
+  let next = cursor;
+  for (let pages = 0; pages < PAGES_MAX; pages++) {
+    const query = new URLSearchParams({ limit: `${limit - jobs.length}` });
+    if (next) query.set("cursor", next);
+    if (status) query.set("status", status);
+    const page = await connection.call(`jobs?${query}`);
+    jobs.push(...page.jobs.filter((job) => !tool || job.tool === tool));
+    next = page.next;
+    if (!next || jobs.length === limit) break;
+  }
+  return { jobs, next };
 }
 
-/**
- * Whether the balance pays for the order, or may: the price of what is not measured yet can be the
- * lowest.
- * @param {Price} price
- */
-export function mayBePaid({ enough, unmeasured, balance, lowest }) {
-  return enough === true || (unmeasured !== null && balance !== null && balance >= lowest);
+// packages/client/src/zip.ts
+var LOCAL = 67324752;
+var CENTRAL = 33639248;
+var END = 101010256;
+var FLAGS = 2048;
+var [VERSION, DAY] = [20, 33];
+var TABLE = Uint32Array.from({ length: 256 }, (_, value) => {
+  for (let bit = 0; bit < 8; bit++) value = value & 1 ? (value >>> 1) ^ 3988292384 : value >>> 1;
+  return value;
+});
+function crc32(bytes) {
+  let crc = 4294967295;
+  for (const byte of bytes) crc = TABLE[(crc ^ byte) & 255] ^ (crc >>> 8);
+  return (crc ^ 4294967295) >>> 0;
+}
+function zip(entries) {
+  const parts = [];
+  const central = [];
+  let offset = 0;
+  for (const { name, bytes } of entries) {
+    const path = new TextEncoder().encode(name);
+    const size = bytes.length;
+    const common = [
+      [2, FLAGS],
+      [2, 0],
+      [2, 0],
+      [2, DAY],
+      [4, crc32(bytes)],
+    ];
+    const sizes = [
+      [4, size],
+      [4, size],
+      [2, path.length],
+      [2, 0],
+    ];
+    const head = fields([[4, LOCAL], [2, VERSION], ...common, ...sizes]);
+    parts.push(head, path, bytes);
+    const rest = [
+      [2, 0],
+      [2, 0],
+      [2, 0],
+      [4, 0],
+      [4, offset],
+    ];
+    central.push(
+      fields([[4, CENTRAL], [2, VERSION], [2, VERSION], ...common, ...sizes, ...rest]),
+      path,
+    );
+    offset += head.length + path.length + size;
+  }
+  const count = entries.length;
+  const length = central.reduce((sum, part) => sum + part.length, 0);
+  const end = [
+    [4, END],
+    [2, 0],
+    [2, 0],
+    [2, count],
+    [2, count],
+    [4, length],
+    [4, offset],
+    [2, 0],
+  ];
+  return new Blob([...parts, ...central, fields(end)], { type: "application/zip" });
+}
+function fields(values) {
+  const bytes = values.flatMap(([width = 0, value = 0]) =>
+    Array.from({ length: width }, (_, at) => (value >>> (8 * at)) & 255),
+  );
+  return Uint8Array.from(bytes);
 }
 
-/** @param {any} value */
-const isVideo = (value) => value instanceof Blob && value.type.startsWith("video/");
-
-/** The length of a video, where this is a browser that can read it. @param {Blob} [video] */
-async function secondsOf(video) {
-  if (!video?.size || !globalThis.document) return null;
-  const element = document.createElement("video");
-  const address = URL.createObjectURL(video);
-  await new Promise((resolve) => {
-    element.onloadedmetadata = element.onerror = resolve;
-    setTimeout(resolve, METADATA_MS);
-    element.preload = "metadata";
-    element.src = address;
+// packages/client/src/download.ts
+async function downloadOf(connection, id, index) {
+  const job = await connection.call(`jobs/${id}`);
+  const there = job.outputs.filter(({ url }) => url);
+  const wanted = there.filter((output) => index === void 0 || output.index === index);
+  const [first] = wanted;
+  if (!first) throw new JobError("not_found", "The job has no such result", 404, { id, index });
+  const name = `${job.tool}-${id.slice(0, 8)}`;
+  if (first.kind === "files") {
+    const { status } = await connection.endpoints(job.tool);
+    const response = await connection.response(`${status}${id}&format=zip`);
+    return { blob: await response.blob(), name: `${name}.zip` };
+  }
+  if (there.length === 1) return { blob: await fetched(first), name: name + ending(first) };
+  const numbered = (output) => `${name}-${output.index + 1}${ending(output)}`;
+  if (wanted.length === 1) return { blob: await fetched(first), name: numbered(first) };
+  const files = wanted.map(async (output) => ({
+    name: numbered(output),
+    bytes: new Uint8Array(await (await fetched(output)).arrayBuffer()),
+  }));
+  return { blob: zip(await Promise.all(files)), name: `${name}.zip` };
+}
+async function fetched({ url }) {
+  const response = await fetch(url).catch((error) => {
+    throw new JobError("network", String(error?.message ?? error));
   });
-  URL.revokeObjectURL(address);
-  return Number.isFinite(element.duration) && element.duration > 0 ? element.duration : null;
+  if (response.ok) return response.blob();
+  throw new JobError("not_found", "The file is not there any more", response.status);
+}
+var ending = ({ url }) => new URL(url).pathname.match(/\.[a-z0-9]+$/i)?.[0] ?? "";
+
+// packages/client/src/endpoints.ts
+var FAMILIES = {
+  video_upscaler_jobs: () => ({ fileField: "videoUrl" }),
+  generation_jobs: (tool) => ({ order: tool, status: `${tool}?jobId=` }),
+  generation_history: (tool) => ({ order: tool, status: `${tool}?id=` }),
+  replicate_tasks: (tool) => ({
+    order: tool,
+    status: "replicate-async-status?task_id=",
+    idField: "job_id",
+    sessionField: "session_id",
+  }),
+};
+function endpoints(tool, family) {
+  return {
+    order: `${tool}/run`,
+    status: `${tool}/queue-status?jobId=`,
+    idField: "jobId",
+    sessionField: "sessionId",
+    fileField: "imageUrl",
+    ...FAMILIES[family ?? ""]?.(tool),
+  };
 }
 
-/** Whether there is something to upload. @param {any} value @returns {boolean} */
-function hasFiles(value) {
-  if (value instanceof Blob) return true;
-  return value !== null && typeof value === "object" && Object.values(value).some(hasFiles);
-}
+// packages/client/src/connection.ts
+var Connection = class {
+  supabase;
+  bucketName;
+  projectUrl;
+  projectKey;
+  /** Of the user, once somebody was seen to be signed in. */
+  token;
+  user;
+  /** What a refusal was answered by: a token that is refused as well is not renewed. */
+  #renewed;
+  #base;
+  /** The family of each tool, once it was read. */
+  #families;
+  /** Whether a gateway answers at the functions' address. */
+  #gateway;
+  constructor(supabase, options) {
+    this.supabase = supabase;
+    const project = supabase;
+    this.projectUrl = project.supabaseUrl;
+    this.projectKey = project.supabaseKey;
+    this.#base = (options.functionsUrl ?? `${this.projectUrl}/functions/v1`).replace(/\/$/, "");
+    this.bucketName = options.bucket ?? "uploads";
+  }
+  get bucket() {
+    return this.supabase.storage.from(this.bucketName);
+  }
+  /** Refuses an address where something else answers than a gateway. */
+  async #findGateway() {
+    const asked = (this.#gateway ??= this.#isGateway());
+    if (!(await asked) && this.#gateway === asked) this.#gateway = void 0;
+  }
+  /** Whether a gateway answers; throws where something else does. */
+  async #isGateway() {
+    const response = await fetch(`${this.#base}/health`).catch(() => null);
+    if (!response) return false;
+    const answer = await response.json().catch(() => null);
+    if (typeof answer?.ok === "boolean" || typeof answer?.request_id === "string") return true;
+    if (response.status >= 500) return false;
+    const example = "https://<your gateway>/functions/v1";
+    const advice = `set functionsUrl to your gateway's address: "${example}"`;
+    throw new JobError("misconfigured", `No gateway answers at ${this.#base}; ${advice}`);
+  }
+  /** The session, or null where nobody is signed in. */
+  async visit() {
+    await this.#findGateway();
+    const { data, error } = await this.supabase.auth.getSession();
+    if (error?.name === "AuthRetryableFetchError") throw new JobError("network", error.message);
+    this.#take(data.session);
+    return data.session;
+  }
+  async session() {
+    const session = await this.visit();
+    if (!session) throw new JobError("unauthorized", "Sign in first", 401);
+    return session;
+  }
+  #take(session) {
+    this.token = session?.access_token;
+    this.user = session?.user.id;
+  }
+  from(table) {
+    return this.supabase.schema("unstuck").from(table);
+  }
+  async family(tool) {
+    if (!this.#families) {
+      const tools = await this.rows(this.from("tools").select("tool, table_name"));
+      this.#families = new Map(tools.map((row) => [row.tool, row.table_name]));
+    }
+    return this.#families.get(tool);
+  }
+  async endpoints(tool) {
+    return endpoints(tool, await this.family(tool));
+  }
+  /** The input with the tool's own name for its file in place of `file`. */
+  async named(tool, given) {
+    const { file, ...rest } = given;
+    return file ? { ...rest, [(await this.endpoints(tool)).fileField]: file } : rest;
+  }
+  /** The rows of a query, which is sent anew where its token was just over. */
+  async rows(query) {
+    const used = this.token;
+    let { data, error, status } = await query;
+    if (status === 401 && (await this.#renew(used))) ({ data, error } = await query);
+    if (error) throw new JobError("network", error.message);
+    return data ?? [];
+  }
+  request(path, body, init) {
+    return fetch(`${this.#base}/${path}`, {
+      method: body ? "POST" : "GET",
+      headers: {
+        authorization: `Bearer ${this.token ?? this.projectKey}`,
+        apikey: this.projectKey,
+        ...(body && { "content-type": "application/json" }),
+      },
+      ...(body && { body: JSON.stringify(body) }),
+      ...init,
+    });
+  }
+  /** Calls a function as the signed-in user. */
+  async call(path, body) {
+    await this.session();
+    return this.answer(path, body);
+  }
+  /** The body of a good answer; throws a JobError for every other one. */
+  async answer(path, body) {
+    const response = await this.response(path, body);
+    return response.json().catch(() => ({}));
+  }
+  /** A good answer. A call whose token was refused is repeated once with a new one. */
+  async response(path, body) {
+    const used = this.token;
+    let response = await this.#sent(path, body);
+    if (response.status === 401 && (await this.#renew(used)))
+      response = await this.#sent(path, body);
+    if (response.ok) return response;
+    const answer = await response.json().catch(() => ({}));
+    const retryAfter = Number(response.headers.get("retry-after")) || null;
+    const [code, message] = [answer.code ?? "internal", answer.message ?? response.statusText];
+    throw new JobError(code, message, response.status, { ...answer, retryAfter });
+  }
+  #sent(path, body) {
+    return this.request(path, body).catch((error) => {
+      throw new JobError("network", error instanceof Error ? error.message : String(error));
+    });
+  }
+  /** Gets another token of the same user than the one that was refused, if there is one. */
+  async #renew(refused) {
+    const { user } = this;
+    if (!refused || refused === this.#renewed) return false;
+    const { auth } = this.supabase;
+    let { session } = (await auth.getSession()).data;
+    if (session?.access_token === refused) ({ session } = (await auth.refreshSession()).data);
+    if (!session || session.user.id !== user || session.access_token === refused) return false;
+    this.#take(session);
+    this.#renewed = session.access_token;
+    return true;
+  }
+};
 
-/** An input without its files, with as many parts as before. @param {any} value @returns {any} */
-function withoutFiles(value) {
-  if (Array.isArray(value)) return value.map(withoutFiles);
-  if (value === null || typeof value !== "object") return value;
-  const fields = Object.entries(value).filter(([, part]) => !(part instanceof Blob));
-  return Object.fromEntries(fields.map(([name, part]) => [name, withoutFiles(part)]));
+// packages/client/src/state.ts
+var STATES = {
+  pending: "waiting",
+  queued: "waiting",
+  starting: "running",
+  running: "running",
+  processing: "running",
+  generating: "running",
+  completed: "done",
+  failed: "failed",
+  cancelled: "cancelled",
+};
+var FINAL = ["done", "failed", "cancelled"];
+var stateOf = (status) => STATES[status];
+var isFinal = (state) => state !== void 0 && FINAL.includes(state);
+function firstUpdate(id, tool, known) {
+  return {
+    id,
+    tool,
+    state: "uploading",
+    progress: 0,
+    position: null,
+    etaSeconds: null,
+    step: null,
+    totalSteps: null,
+    outputUrl: null,
+    outputs: [],
+    input: {},
+    answer: {},
+    creditsCharged: null,
+    creditsRefunded: 0,
+    createdAt: null,
+    startedAt: null,
+    completedAt: null,
+    elapsedMs: null,
+    error: null,
+    ...known,
+  };
 }
-
-/**
- * Why a job failed or was cancelled, by what its function answered.
- * @param {Record<string, any>} answer @param {State} state
- */
+function changeBy(answer, known) {
+  const state = stateOf(answer.status) ?? known.state;
+  return {
+    state,
+    position: answer.position ?? null,
+    etaSeconds: answer.etaSeconds ?? answer.estimated_time_seconds ?? null,
+    step: answer.current_step ?? answer.completedCards ?? null,
+    totalSteps: answer.total_steps ?? answer.totalCards ?? null,
+    outputUrl: answer.outputUrl ?? answer.result_url ?? null,
+    creditsCharged: answer.creditsCharged ?? answer.credits_charged ?? known.creditsCharged,
+    creditsRefunded:
+      answer.creditsRefunded ??
+      answer.refundedCredits ??
+      answer.credits_refunded ??
+      known.creditsRefunded,
+    error: state === "failed" || state === "cancelled" ? endedBecause(answer, state) : null,
+    answer,
+  };
+}
 function endedBecause(answer, state) {
   const message = answer.errorMessage ?? answer.error_message ?? "";
   const [, code, text] = message.match(/^([A-Z_]+): ?(.*)$/s) ?? [null, null, message];
-  return new JobError(answer.errorCode ?? code ?? state.toUpperCase(), text || state, 200, answer);
+  const name = answer.errorCode ?? code ?? state.toUpperCase();
+  return new JobError(name, text || state, 200, answer);
+}
+function elapsed(update, seenMs) {
+  const { startedAt, completedAt } = update;
+  if (startedAt && completedAt) return Date.parse(completedAt) - Date.parse(startedAt);
+  if (seenMs !== null) return seenMs;
+  return startedAt ? Math.max(0, Date.now() - Date.parse(startedAt)) : null;
 }
 
-/**
- * Whether two inputs are the same; files are compared by identity.
- * @param {any} a @param {any} b @returns {boolean}
- */
-function isSame(a, b) {
-  const isPlain = /** @param {any} value */ (value) =>
-    value !== null && typeof value === "object" && !(value instanceof Blob);
-  if (!isPlain(a) || !isPlain(b)) return Object.is(a, b);
-  const names = Object.keys(a);
-  return names.length === Object.keys(b).length && names.every((name) => isSame(a[name], b[name]));
+// packages/client/src/place.ts
+var QUEUE = "runninghub-queue-manager";
+var GRACE_S = 30;
+var CHECKOUT_GRACE_S = 300;
+var STAY_MS = 6e4;
+var SECOND_STAY_MS = 1e4;
+var KEY = "unstuck.session";
+var left;
+function leftSession() {
+  if (left !== void 0) return left;
+  try {
+    left = sessionStorage.getItem(KEY);
+    sessionStorage.removeItem(KEY);
+  } catch {
+    left = null;
+  }
+  return left;
 }
-
-/** Which share of all bytes has arrived, 0 to 1. @param {Map<Blob, number>} arrived */
-function share(arrived) {
-  let [bytes, total] = [0, 0];
-  for (const [file, part] of arrived) [bytes, total] = [bytes + part, total + file.size];
-  return bytes / (total || 1);
+function leaveSession(sessionId) {
+  try {
+    sessionStorage.setItem(KEY, sessionId);
+  } catch {}
 }
+var Place = class {
+  sessionId = leftSession() ?? uuid();
+  /** Whether the page is left for the checkout, from where its user comes back. */
+  isShopping = false;
+  #connection;
+  #own;
+  #keeps;
+  #graceSeconds;
+  /** Whether the functions know of a grace; older ones do not. */
+  #hasGrace;
+  #timer;
+  /** `own` gives the live jobs that this page ordered. */
+  constructor(connection, options, own) {
+    this.#connection = connection;
+    this.#own = own;
+    this.#keeps = options.onLeave === "keep";
+    this.#graceSeconds = options.graceSeconds ?? GRACE_S;
+  }
+  #ids(state) {
+    const jobs = this.#own().filter((job) => job.update.state === state);
+    return jobs.map((job) => job.id);
+  }
+  /** Says that the page is there, as long as something waits. */
+  update() {
+    const waits = !this.#keeps && this.#hasGrace !== false && this.#ids("waiting").length > 0;
+    if (!waits) this.stop();
+    else if (!this.#timer) this.#stay(SECOND_STAY_MS);
+  }
+  #stay(nextMs = STAY_MS) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#stay(), nextMs);
+    const sent = this.#connection.call(`${QUEUE}/stay`, { sessionId: this.sessionId });
+    sent.then(
+      () => (this.#hasGrace = true),
+      (error) => {
+        if (asJobError(error).status !== 404) return;
+        this.#hasGrace = false;
+        this.stop();
+      },
+    );
+  }
+  stop() {
+    clearTimeout(this.#timer);
+    this.#timer = void 0;
+  }
+  /** The page is hidden, for a moment or for good. */
+  hide() {
+    leaveSession(this.sessionId);
+    this.stop();
+    if (this.isShopping) {
+      if (this.#hasGrace) this.#sayGoodbye(CHECKOUT_GRACE_S);
+    } else if (!this.#keeps) {
+      const uploading = this.#ids("uploading");
+      if (!this.#hasGrace) return this.leave();
+      if (uploading.length > 0) this.#send("cancel-session", uploading[0], { jobIds: uploading });
+      this.#sayGoodbye(this.#graceSeconds);
+    }
+  }
+  /** The page is there again, from the memory of the browser. */
+  show() {
+    this.isShopping = false;
+    this.update();
+  }
+  #sayGoodbye(graceSeconds) {
+    if (this.#ids("waiting").length > 0)
+      this.#send("leave-session", this.sessionId, { graceSeconds });
+  }
+  /** Cancels what uploads or waits. */
+  leave() {
+    const jobIds = [...this.#ids("uploading"), ...this.#ids("waiting")];
+    if (jobIds.length > 0) this.#send("cancel-session", this.sessionId, { jobIds });
+  }
+  #send(op, sessionId, rest) {
+    if (!this.#connection.token) return;
+    const body = { sessionId, ...rest };
+    const sent = this.#connection.request(`${QUEUE}/${op}`, body, { keepalive: true });
+    sent.catch(() => {});
+  }
+};
 
-/**
- * Sends a file by XMLHttpRequest: `fetch` cannot tell how much of it has been sent.
- * @param {string} url @param {Blob} file @param {(bytes: number) => void} onProgress
- * @param {AbortSignal} signal @param {string} apikey
- */
-function put(url, file, onProgress, signal, apikey) {
-  return new Promise((resolve, reject) => {
-    const xhr = new XMLHttpRequest();
-    const failed = () => {
-      const message = xhr.responseText || "The upload did not arrive";
-      reject(new JobError("upload_failed", message, xhr.status));
+// packages/client/src/follower.ts
+var LOST_LOOKS = 5;
+var TOLD_FACTOR = 5;
+var Follower = class {
+  page;
+  id;
+  tool;
+  /** Whose job it is, once that is known. */
+  user;
+  /** By this the newest comes first. */
+  since;
+  update;
+  /** Whether this page ordered the job. Leaving the page cancels no other job. */
+  own = false;
+  /** Whether the order may have been sent. */
+  ordered = false;
+  /** What the page gave for the order. */
+  given = {};
+  /** The error of an order whose answers were all lost. */
+  lost = null;
+  /** Ends uploads, and every wait. */
+  abort = new AbortController();
+  job;
+  #listeners = /* @__PURE__ */ new Set();
+  #resolve;
+  #reject;
+  #isStopped = false;
+  /** Whether something happened that the next query should not wait for. */
+  #isStirred = false;
+  #isFollowed = false;
+  #hasLooked = false;
+  #firstLook;
+  #stir = () => {};
+  /** When this page saw the job begin to run. */
+  #seenRunning = null;
+  constructor(page, id, tool, known) {
+    this.page = page;
+    this.id = id;
+    this.tool = tool;
+    this.since = known.createdAt ? Date.parse(known.createdAt) : Date.now();
+    this.update = firstUpdate(id, tool, known);
+    const result = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    result.catch(() => {});
+    this.job = this.#handle(result);
+  }
+  get isLive() {
+    return !this.#isStopped && !isFinal(this.update.state);
+  }
+  set(change) {
+    if (!this.isLive) return;
+    const { state } = this.update;
+    const next = { ...this.update, ...change };
+    if (next.state === "running" && (state === "waiting" || state === "uploading"))
+      this.#seenRunning = Date.now();
+    next.elapsedMs = elapsed(next, this.#seenRunning && Date.now() - this.#seenRunning);
+    this.update = next;
+    this.page.changed(this, state !== next.state);
+    for (const listener of this.#listeners) listener(next);
+    if (next.state === "done") this.#resolve(next);
+    else if (isFinal(next.state)) this.#reject(next.error);
+  }
+  fail(error) {
+    const known = asJobError(error);
+    this.set({
+      state: this.abort.signal.aborted ? "cancelled" : "failed",
+      error: known,
+      creditsRefunded: known.details.refundedCredits ?? 0,
+    });
+  }
+  /** Ends everything here, whatever becomes of the job. */
+  stop(error, isTold) {
+    if (isTold) this.set({ state: "failed", error });
+    this.#isStopped = true;
+    this.#listeners.clear();
+    this.abort.abort();
+    this.wake();
+    this.#reject(error);
+  }
+  /** Lets the next query come at once. */
+  wake() {
+    this.#isStirred = true;
+    this.#stir();
+  }
+  async #sleep(ms) {
+    if (!this.#isStirred)
+      await new Promise((resolve) => {
+        const timer = setTimeout(resolve, ms);
+        this.#stir = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    this.#isStirred = false;
+  }
+  /** Resolves once everything is known of a job that was found. */
+  ready() {
+    const isOrder = this.own && !this.update.createdAt;
+    return (this.#firstLook ??= isOrder || this.#isFollowed ? Promise.resolve() : this.look());
+  }
+  /** Asks the job's function how it goes. */
+  async look() {
+    const { connection } = this.page;
+    const { status } = await connection.endpoints(this.tool);
+    const change = changeBy(await connection.call(status + this.id), this.update);
+    const { state, step } = this.update;
+    const isNew = change.state !== state || change.step !== step || !this.#hasLooked;
+    const facts = isNew ? await this.#facts() : {};
+    this.#hasLooked = true;
+    this.set({ ...change, ...facts });
+  }
+  /** What only `jobs` tells; nothing where it does not answer. */
+  async #facts() {
+    const found = await this.page.connection.call(`jobs/${this.id}`).catch(() => null);
+    if (!found) return null;
+    const { createdAt, startedAt, completedAt, outputs } = found;
+    return { createdAt, startedAt, completedAt, outputs };
+  }
+  /** Takes over what a function answered about the order. */
+  apply(answer) {
+    this.set(changeBy(answer, this.update));
+  }
+  /** Queries the job until it has ended: soon after a change, then less and less often. */
+  async follow() {
+    if (this.#isFollowed) return;
+    this.#isFollowed = true;
+    let wait = this.page.pollMs;
+    for (let looks = 1; this.isLive; looks++) {
+      await this.#sleep(wait);
+      if (!this.isLive) return;
+      const before = this.update;
+      let retryAfter = null;
+      try {
+        await this.look();
+        this.lost = null;
+      } catch (error) {
+        if (this.#hasFailed(error, looks)) return;
+        retryAfter = asJobError(error).details.retryAfter;
+      }
+      wait = retryAfter ? retryAfter * 1e3 : this.#nextWait(before, wait);
+    }
+  }
+  /** Whether a query failed in a way that no further one gets past. */
+  #hasFailed(error, looks) {
+    if (this.lost) {
+      if (looks < LOST_LOOKS) return false;
+      this.page.lost.add(this);
+      this.fail(this.lost);
+    } else if ([400, 403, 404].includes(asJobError(error).status)) this.fail(error);
+    return !this.isLive;
+  }
+  #nextWait(before, wait) {
+    const { pollMs, pollMaxMs } = this.page;
+    const { state, position, step } = this.update;
+    if (this.lost) return wait;
+    if (state !== before.state || position !== before.position || step !== before.step)
+      return pollMs;
+    const isTold = this.page.feed.isJoined && state === "running";
+    return Math.min(wait * 1.5, isTold ? pollMaxMs * TOLD_FACTOR : pollMaxMs);
+  }
+  async cancel() {
+    const { connection } = this.page;
+    if (this.update.state === "uploading") {
+      this.abort.abort();
+      const body2 = { sessionId: this.id, jobIds: [this.id] };
+      const { cancelledCount } = await connection.call(`${QUEUE}/cancel-session`, body2);
+      if (cancelledCount || !this.ordered) this.set({ state: "cancelled", error: cancelled() });
+      return;
+    }
+    const body = { table: await connection.family(this.tool), jobId: this.id };
+    const { refundedCredits } = await connection.call(`${QUEUE}/cancel`, body);
+    this.set({ state: "cancelled", creditsRefunded: refundedCredits, error: cancelled() });
+  }
+  #handle(result) {
+    const follower = this;
+    return {
+      id: this.id,
+      tool: this.tool,
+      get update() {
+        return follower.update;
+      },
+      result,
+      subscribe(listener) {
+        follower.#listeners.add(listener);
+        listener(follower.update);
+        return () => follower.#listeners.delete(listener);
+      },
+      cancel: () => follower.cancel(),
     };
-    xhr.open("PUT", url);
-    xhr.setRequestHeader("apikey", apikey);
-    xhr.setRequestHeader("content-type", file.type || "application/octet-stream");
-    xhr.upload.onprogress = ({ loaded }) => onProgress(Math.min(loaded, file.size));
-    xhr.onload = () => (xhr.status < 300 ? resolve(undefined) : failed());
-    xhr.onerror = failed;
-    xhr.onabort = failed;
-    signal.addEventListener("abort", () => xhr.abort());
-    xhr.send(file);
-  });
+  }
+};
+function knownBy(row) {
+  return {
+    // A final job is taken to run until its function has told everything about it.
+    state: row.status === "queued" ? "waiting" : "running",
+    input: row.input,
+    creditsCharged: row.credits_charged,
+    totalSteps: row.total_steps,
+    createdAt: row.created_at,
+    startedAt: row.started_at,
+    progress: 1,
+  };
 }
 
-/** @param {Blob & { name?: string }} file */
-function extension(file) {
-  const named = file.name?.match(/\.[a-z0-9]{1,5}$/i)?.[0];
-  const text = named ?? `.${file.type.split("/")[1] ?? "bin"}`;
-  return text.toLowerCase().replace(/[^.a-z0-9]/g, "");
-}
+// packages/client/src/feed.ts
+var Feed = class {
+  /** Whether changes are told now. */
+  isJoined = false;
+  #connection;
+  #onChange;
+  #onTurn;
+  #channel;
+  /** `onChange` is called with the id of a job, `onTurn` when it joins or is cut off. */
+  constructor(connection, onChange, onTurn) {
+    this.#connection = connection;
+    this.#onChange = onChange;
+    this.#onTurn = onTurn;
+  }
+  open(user) {
+    if (this.#channel) return;
+    const filter = `user_id=eq.${user}`;
+    const wanted = { event: "*", schema: "unstuck", table: "jobs", filter };
+    const channel = this.#connection.supabase.channel(`unstuck-${uuid()}`);
+    this.#channel = channel
+      .on("postgres_changes", wanted, ({ new: row }) => {
+        if ("id" in row) this.#onChange(row.id);
+      })
+      .on("system", {}, ({ extension: extension2, status }) => {
+        if (extension2 === "postgres_changes") this.#turn(channel, status === "ok");
+      })
+      .subscribe((status) => {
+        if (status !== "SUBSCRIBED") this.#turn(channel, false);
+      });
+  }
+  #turn(channel, isJoined) {
+    if (channel !== this.#channel || isJoined === this.isJoined) return;
+    this.isJoined = isJoined;
+    this.#onTurn();
+  }
+  close() {
+    const channel = this.#channel;
+    this.#channel = void 0;
+    this.isJoined = false;
+    if (channel) this.#connection.supabase.removeChannel(channel).catch(() => {});
+  }
+};
 
-/** @param {number} ms */
-function pause(ms) {
-  return new Promise((resolve) => setTimeout(resolve, ms));
+// packages/client/src/wallet.ts
+var Wallet = class {
+  #connection;
+  #listeners = /* @__PURE__ */ new Set();
+  #told;
+  /** Counts what was asked, so that a late answer is told apart. */
+  #turn = 0;
+  constructor(connection) {
+    this.#connection = connection;
+  }
+  async read() {
+    const turn = ++this.#turn;
+    const balance = await this.#fetched();
+    if (turn === this.#turn) this.#tell(balance);
+    return balance;
+  }
+  async #fetched() {
+    const connection = this.#connection;
+    await connection.session();
+    const read = () =>
+      connection.rows(connection.from("my_balance").select("balance, debt, waits"));
+    let [wallet] = await read();
+    if (wallet?.waits) {
+      await connection.answer(`${QUEUE}/check-user-active`).catch(() => {});
+      [wallet] = await read();
+    }
+    return { balance: wallet?.balance ?? 0, debt: wallet?.debt ?? 0 };
+  }
+  #tell(balance) {
+    const told = this.#told;
+    if (told && told.balance === balance.balance && told.debt === balance.debt) return;
+    this.#told = balance;
+    for (const listener of this.#listeners) listener(balance);
+  }
+  /** Something may have changed it. */
+  refresh() {
+    if (this.#listeners.size > 0) this.read().catch(() => {});
+  }
+  /** It is another user's now, or nobody's. */
+  forget() {
+    this.#told = void 0;
+    this.#turn += 1;
+  }
+  subscribe(listener) {
+    this.#listeners.add(listener);
+    if (this.#told) listener(this.#told);
+    else this.refresh();
+    return () => this.#listeners.delete(listener);
+  }
+  clear() {
+    this.#listeners.clear();
+    this.forget();
+  }
+};
+
+// packages/client/src/page.ts
+var UPLOAD_BYTES_MAX = 50 * 1024 * 1024;
+var Page = class {
+  connection;
+  pollMs;
+  pollMaxMs;
+  uploadBytesMax;
+  feed;
+  place;
+  wallet;
+  /** By id: whoever asks for a job gets the same one. */
+  followers = /* @__PURE__ */ new Map();
+  /** Orders of which nobody knows whether they arrived. */
+  lost = /* @__PURE__ */ new Set();
+  #isTold;
+  #listeners = /* @__PURE__ */ new Set();
+  /** Null where something has changed since. */
+  #listed = [];
+  /** What stops what was begun by `open`. */
+  #closing = null;
+  #user;
+  constructor(connection, options) {
+    this.connection = connection;
+    this.pollMs = options.pollMs ?? 700;
+    this.pollMaxMs = options.pollMaxMs ?? 3e3;
+    this.uploadBytesMax = options.maxUploadBytes ?? UPLOAD_BYTES_MAX;
+    this.#isTold = options.realtime ?? true;
+    this.feed = new Feed(
+      connection,
+      (id) => this.followers.get(id)?.wake(),
+      () => this.#wake(),
+    );
+    this.place = new Place(connection, options, () => this.live().filter((job) => job.own));
+    this.wallet = new Wallet(connection);
+  }
+  live() {
+    return [...this.followers.values()].filter((job) => job.isLive);
+  }
+  /** Begins to listen to the browser and to who is signed in. After `dispose` it begins anew. */
+  open() {
+    if (this.#closing) return;
+    this.#closing = new AbortController();
+    const { signal } = this.#closing;
+    const on = (target, name, listener) => target?.addEventListener?.(name, listener, { signal });
+    on(globalThis, "pagehide", () => this.place.hide());
+    on(globalThis, "pageshow", () => {
+      this.place.show();
+      this.wallet.refresh();
+    });
+    on(globalThis, "online", () => this.#wake());
+    on(globalThis.document, "visibilitychange", () => this.#wake());
+    const { data } = this.connection.supabase.auth.onAuthStateChange((_event, session) => {
+      this.#meet(session?.user.id ?? null);
+    });
+    signal.addEventListener("abort", () => data.subscription.unsubscribe());
+  }
+  /** Lets every job be queried at once. */
+  #wake() {
+    for (const job of this.live()) job.wake();
+  }
+  /** The jobs of another user are nobody's business here. */
+  #meet(user) {
+    if (user === this.#user) return;
+    this.#user = user;
+    this.feed.close();
+    const error = new JobError("signed_out", "Another user is signed in, or nobody");
+    for (const [id, job] of this.followers) {
+      if (job.user === void 0 || job.user === user) continue;
+      this.followers.delete(id);
+      this.lost.delete(job);
+      job.stop(error, true);
+    }
+    this.wallet.forget();
+    this.#refresh();
+    if (user) setTimeout(() => this.wallet.refresh());
+  }
+  add(job) {
+    this.open();
+    this.followers.set(job.id, job);
+    this.#refresh();
+  }
+  remove(job) {
+    this.followers.delete(job.id);
+    this.#refresh();
+  }
+  changed(job, isNewState) {
+    this.#refresh();
+    if (isNewState && job.update.state !== "uploading") this.wallet.refresh();
+  }
+  #refresh() {
+    this.#listed = null;
+    this.place.update();
+    const followed = this.live().find((job) => job.update.state !== "uploading" && job.user);
+    if (!followed) this.feed.close();
+    else if (this.#isTold) this.feed.open(followed.user);
+    for (const listener of this.#listeners) listener();
+  }
+  list() {
+    const newestFirst = (a, b) => b.since - a.since;
+    this.#listed ??= [...this.followers.values()].sort(newestFirst).map(({ job }) => job);
+    return this.#listed;
+  }
+  subscribe(listener) {
+    this.open();
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+  dispose() {
+    this.#closing?.abort();
+    this.#closing = null;
+    this.#user = void 0;
+    this.#listeners.clear();
+    this.wallet.clear();
+    const error = new JobError("disposed", "Nobody follows this job any more");
+    for (const job of this.followers.values()) job.stop(error, false);
+    this.followers.clear();
+    this.lost.clear();
+    this.#listed = [];
+    this.feed.close();
+    this.place.stop();
+  }
+};
+
+// packages/client/src/index.ts
+var COLUMNS = [
+  "id, user_id, tool, status, session_id, input, credits_charged, total_steps",
+  "created_at, started_at",
+].join(", ");
+function createJobs(supabase, options = {}) {
+  const connection = new Connection(supabase, options);
+  const page = new Page(connection, options);
+  const { place } = page;
+  function found(row) {
+    const known = page.followers.get(row.id);
+    if (known) return known;
+    const job = new Follower(page, row.id, row.tool, knownBy(row));
+    job.user = row.user_id;
+    job.own = row.session_id === place.sessionId;
+    page.add(job);
+    return job;
+  }
+  const rowsOf = (user) => connection.from("jobs").select(COLUMNS).eq("user_id", user);
+  async function find(id) {
+    const { user } = await connection.session();
+    const [row] = await connection.rows(rowsOf(user.id).eq("id", id));
+    if (!row) throw new JobError("not_found", "There is no such job", 404, { id });
+    return found(row);
+  }
+  async function begin2(job, given, maxCredits, uploaded) {
+    try {
+      await online(job.abort.signal);
+      await order(job, given, maxCredits, uploaded);
+    } catch (error) {
+      job.fail(job.abort.signal.aborted ? cancelled() : error);
+    }
+  }
+  return {
+    get sessionId() {
+      return place.sessionId;
+    },
+    leave: () => place.leave(),
+    run(tool, input, { maxCredits = null } = {}) {
+      const given = input;
+      const lost = [...page.lost].find((job2) => job2.tool === tool && isSame(job2.given, given));
+      if (lost) page.lost.delete(lost);
+      const job = new Follower(page, lost?.id ?? uuid(), tool, { input: given });
+      job.own = true;
+      page.add(job);
+      begin2(job, given, maxCredits, lost?.update.input);
+      return job.job;
+    },
+    async resume() {
+      page.open();
+      const { user } = await connection.session();
+      const query = rowsOf(user.id)
+        .in("status", ["queued", "starting", "running"])
+        .order("created_at", { ascending: false });
+      const live = (await connection.rows(query)).map(found);
+      for (const job of live) job.follow();
+      return live.map(({ job }) => job);
+    },
+    async job(id) {
+      page.open();
+      const job = page.followers.get(id) ?? (await find(id));
+      await job.ready().catch((error) => {
+        page.remove(job);
+        throw error;
+      });
+      job.follow();
+      return job.job;
+    },
+    list: () => page.list(),
+    subscribe: (listener) => page.subscribe(listener),
+    async price(tool, input) {
+      return priceOf(connection, tool, input);
+    },
+    balance: () => page.wallet.read(),
+    onBalance(listener) {
+      page.open();
+      return page.wallet.subscribe(listener);
+    },
+    async tools() {
+      return toolsOf(connection);
+    },
+    async packs() {
+      return packsOf(connection);
+    },
+    async buy(pack, { returnUrl } = {}) {
+      const url = await checkoutOf(connection, options.buyUrl, { pack, returnUrl });
+      place.isShopping = true;
+      globalThis.location?.assign(url);
+      return url;
+    },
+    async ledger(query) {
+      return ledgerOf(connection, query);
+    },
+    async history(query) {
+      return historyOf(connection, query);
+    },
+    async download(job, { index } = {}) {
+      return downloadOf(connection, typeof job === "string" ? job : job.id, index);
+    },
+    dispose: () => page.dispose(),
+  };
 }
+export { JobError, createJobs, endpoints, mayBePaid };

@@ -5,6 +5,8 @@ import { endpoints, type Endpoints } from "./endpoints.js";
 import { JobError } from "./errors.js";
 import type { Options, SupabaseClient } from "./types.js";
 
+type Bucket = ReturnType<SupabaseClient["storage"]["from"]>;
+
 interface RowsAnswer {
   data: any[] | null;
   error: { message: string } | null;
@@ -20,12 +22,12 @@ export class Connection {
   token: string | undefined;
   user: string | undefined;
   /** What a refusal was answered by: a token that is refused as well is not renewed. */
-  private renewed: string | undefined;
-  private readonly base: string;
+  #renewed: string | undefined;
+  readonly #base: string;
   /** The family of each tool, once it was read. */
-  private families: Map<string, string> | undefined;
+  #families: Map<string, string> | undefined;
   /** Whether a gateway answers at the functions' address. */
-  private gateway: Promise<boolean> | undefined;
+  #gateway: Promise<boolean> | undefined;
 
   constructor(supabase: SupabaseClient, options: Options) {
     this.supabase = supabase;
@@ -33,40 +35,40 @@ export class Connection {
     const project = supabase as unknown as { supabaseUrl: string; supabaseKey: string };
     this.projectUrl = project.supabaseUrl;
     this.projectKey = project.supabaseKey;
-    this.base = (options.functionsUrl ?? `${this.projectUrl}/functions/v1`).replace(/\/$/, "");
+    this.#base = (options.functionsUrl ?? `${this.projectUrl}/functions/v1`).replace(/\/$/, "");
     this.bucketName = options.bucket ?? "uploads";
   }
 
-  get bucket() {
+  get bucket(): Bucket {
     return this.supabase.storage.from(this.bucketName);
   }
 
   /** Refuses an address where something else answers than a gateway. */
-  private async findGateway(): Promise<void> {
-    const asked = (this.gateway ??= this.isGateway());
+  async #findGateway(): Promise<void> {
+    const asked = (this.#gateway ??= this.#isGateway());
     // One that does not answer now may answer the call, and is asked by the next.
-    if (!(await asked) && this.gateway === asked) this.gateway = undefined;
+    if (!(await asked) && this.#gateway === asked) this.#gateway = undefined;
   }
 
   /** Whether a gateway answers; throws where something else does. */
-  private async isGateway(): Promise<boolean> {
-    const response = await fetch(`${this.base}/health`).catch(() => null);
+  async #isGateway(): Promise<boolean> {
+    const response = await fetch(`${this.#base}/health`).catch(() => null);
     if (!response) return false;
     const answer = await response.json().catch(() => null);
     if (typeof answer?.ok === "boolean" || typeof answer?.request_id === "string") return true;
     if (response.status >= 500) return false;
     const example = "https://<your gateway>/functions/v1";
     const advice = `set functionsUrl to your gateway's address: "${example}"`;
-    throw new JobError("misconfigured", `No gateway answers at ${this.base}; ${advice}`);
+    throw new JobError("misconfigured", `No gateway answers at ${this.#base}; ${advice}`);
   }
 
   /** The session, or null where nobody is signed in. */
   async visit(): Promise<Session | null> {
-    await this.findGateway();
+    await this.#findGateway();
     const { data, error } = await this.supabase.auth.getSession();
     // A token that is over, and no line to renew it by.
     if (error?.name === "AuthRetryableFetchError") throw new JobError("network", error.message);
-    this.take(data.session);
+    this.#take(data.session);
     return data.session;
   }
 
@@ -76,7 +78,7 @@ export class Connection {
     return session;
   }
 
-  private take(session: Session | null) {
+  #take(session: Session | null) {
     this.token = session?.access_token;
     this.user = session?.user.id;
   }
@@ -86,11 +88,11 @@ export class Connection {
   }
 
   async family(tool: string): Promise<string | undefined> {
-    if (!this.families) {
+    if (!this.#families) {
       const tools = await this.rows(this.from("tools").select("tool, table_name"));
-      this.families = new Map(tools.map((row) => [row.tool, row.table_name]));
+      this.#families = new Map(tools.map((row) => [row.tool, row.table_name]));
     }
-    return this.families.get(tool);
+    return this.#families.get(tool);
   }
 
   async endpoints(tool: string): Promise<Endpoints> {
@@ -107,13 +109,13 @@ export class Connection {
   async rows(query: PromiseLike<RowsAnswer>): Promise<any[]> {
     const used = this.token;
     let { data, error, status } = await query;
-    if (status === 401 && (await this.renew(used))) ({ data, error } = await query);
+    if (status === 401 && (await this.#renew(used))) ({ data, error } = await query);
     if (error) throw new JobError("network", error.message);
     return data ?? [];
   }
 
   request(path: string, body?: object, init?: RequestInit): Promise<Response> {
-    return fetch(`${this.base}/${path}`, {
+    return fetch(`${this.#base}/${path}`, {
       method: body ? "POST" : "GET",
       headers: {
         authorization: `Bearer ${this.token ?? this.projectKey}`,
@@ -140,8 +142,9 @@ export class Connection {
   /** A good answer. A call whose token was refused is repeated once with a new one. */
   async response(path: string, body?: object): Promise<Response> {
     const used = this.token;
-    let response = await this.sent(path, body);
-    if (response.status === 401 && (await this.renew(used))) response = await this.sent(path, body);
+    let response = await this.#sent(path, body);
+    if (response.status === 401 && (await this.#renew(used)))
+      response = await this.#sent(path, body);
     if (response.ok) return response;
     const answer = await response.json().catch(() => ({}));
     const retryAfter = Number(response.headers.get("retry-after")) || null;
@@ -149,22 +152,22 @@ export class Connection {
     throw new JobError(code, message, response.status, { ...answer, retryAfter });
   }
 
-  private sent(path: string, body?: object): Promise<Response> {
+  #sent(path: string, body?: object): Promise<Response> {
     return this.request(path, body).catch((error) => {
       throw new JobError("network", error instanceof Error ? error.message : String(error));
     });
   }
 
   /** Gets another token of the same user than the one that was refused, if there is one. */
-  private async renew(refused: string | undefined): Promise<boolean> {
+  async #renew(refused: string | undefined): Promise<boolean> {
     const { user } = this;
-    if (!refused || refused === this.renewed) return false;
+    if (!refused || refused === this.#renewed) return false;
     const { auth } = this.supabase;
     let { session } = (await auth.getSession()).data;
     if (session?.access_token === refused) ({ session } = (await auth.refreshSession()).data);
     if (!session || session.user.id !== user || session.access_token === refused) return false;
-    this.take(session);
-    this.renewed = session.access_token;
+    this.#take(session);
+    this.#renewed = session.access_token;
     return true;
   }
 }

@@ -8,46 +8,46 @@ import { uuid } from "./uuid.js";
 export class Feed {
   /** Whether changes are told now. */
   isJoined = false;
-  private readonly connection: Connection;
-  private readonly onChange: (job: string) => void;
-  private readonly onTurn: () => void;
-  private channel: RealtimeChannel | undefined;
+  readonly #connection: Connection;
+  readonly #onChange: (job: string) => void;
+  readonly #onTurn: () => void;
+  #channel: RealtimeChannel | undefined;
 
   /** `onChange` is called with the id of a job, `onTurn` when it joins or is cut off. */
   constructor(connection: Connection, onChange: (job: string) => void, onTurn: () => void) {
-    this.connection = connection;
-    this.onChange = onChange;
-    this.onTurn = onTurn;
+    this.#connection = connection;
+    this.#onChange = onChange;
+    this.#onTurn = onTurn;
   }
 
   open(user: string): void {
-    if (this.channel) return;
+    if (this.#channel) return;
     const filter = `user_id=eq.${user}`;
     const wanted = { event: "*", schema: "unstuck", table: "jobs", filter } as const;
-    const channel = this.connection.supabase.channel(`unstuck-${uuid()}`);
-    this.channel = channel
+    const channel = this.#connection.supabase.channel(`unstuck-${uuid()}`);
+    this.#channel = channel
       .on("postgres_changes", wanted, ({ new: row }) => {
-        if ("id" in row) this.onChange(row.id);
+        if ("id" in row) this.#onChange(row.id);
       })
       // Joined alone does not mean that the table is told of.
       .on("system", {}, ({ extension, status }) => {
-        if (extension === "postgres_changes") this.turn(channel, status === "ok");
+        if (extension === "postgres_changes") this.#turn(channel, status === "ok");
       })
       .subscribe((status) => {
-        if (status !== "SUBSCRIBED") this.turn(channel, false);
+        if (status !== "SUBSCRIBED") this.#turn(channel, false);
       });
   }
 
-  private turn(channel: RealtimeChannel, isJoined: boolean): void {
-    if (channel !== this.channel || isJoined === this.isJoined) return;
+  #turn(channel: RealtimeChannel, isJoined: boolean): void {
+    if (channel !== this.#channel || isJoined === this.isJoined) return;
     this.isJoined = isJoined;
-    this.onTurn();
+    this.#onTurn();
   }
 
   close(): void {
-    const { channel } = this;
-    this.channel = undefined;
+    const channel = this.#channel;
+    this.#channel = undefined;
     this.isJoined = false;
-    if (channel) this.connection.supabase.removeChannel(channel).catch(() => {});
+    if (channel) this.#connection.supabase.removeChannel(channel).catch(() => {});
   }
 }

@@ -34,17 +34,18 @@ export class Follower {
   /** Ends uploads, and every wait. */
   readonly abort = new AbortController();
   readonly job: Job;
-  private readonly listeners = new Set<Listener>();
-  private resolve!: (update: Update) => void;
-  private reject!: (error: unknown) => void;
-  private isStopped = false;
+  readonly #listeners = new Set<Listener>();
+  #resolve!: (update: Update) => void;
+  #reject!: (error: unknown) => void;
+  #isStopped = false;
   /** Whether something happened that the next query should not wait for. */
-  private isStirred = false;
-  private isFollowed = false;
-  private hasLooked = false;
-  private stir = () => {};
+  #isStirred = false;
+  #isFollowed = false;
+  #hasLooked = false;
+  #firstLook: Promise<void> | undefined;
+  #stir = () => {};
   /** When this page saw the job begin to run. */
-  private seenRunning: number | null = null;
+  #seenRunning: number | null = null;
 
   constructor(page: Page, id: string, tool: string, known: Partial<Update>) {
     this.page = page;
@@ -53,16 +54,16 @@ export class Follower {
     this.since = known.createdAt ? Date.parse(known.createdAt) : Date.now();
     this.update = firstUpdate(id, tool, known);
     const result = new Promise<Update>((resolve, reject) => {
-      this.resolve = resolve;
-      this.reject = reject;
+      this.#resolve = resolve;
+      this.#reject = reject;
     });
     // A page that only subscribes does not handle this rejection; it is no error of the page.
     result.catch(() => {});
-    this.job = this.handle(result);
+    this.job = this.#handle(result);
   }
 
   get isLive(): boolean {
-    return !this.isStopped && !isFinal(this.update.state);
+    return !this.#isStopped && !isFinal(this.update.state);
   }
 
   set(change: Partial<Update>): void {
@@ -70,13 +71,13 @@ export class Follower {
     const { state } = this.update;
     const next = { ...this.update, ...change };
     if (next.state === "running" && (state === "waiting" || state === "uploading"))
-      this.seenRunning = Date.now();
-    next.elapsedMs = elapsed(next, this.seenRunning && Date.now() - this.seenRunning);
+      this.#seenRunning = Date.now();
+    next.elapsedMs = elapsed(next, this.#seenRunning && Date.now() - this.#seenRunning);
     this.update = next;
     this.page.changed(this, state !== next.state);
-    for (const listener of this.listeners) listener(next);
-    if (next.state === "done") this.resolve(next);
-    else if (isFinal(next.state)) this.reject(next.error);
+    for (const listener of this.#listeners) listener(next);
+    if (next.state === "done") this.#resolve(next);
+    else if (isFinal(next.state)) this.#reject(next.error);
   }
 
   fail(error: unknown): void {
@@ -91,29 +92,35 @@ export class Follower {
   /** Ends everything here, whatever becomes of the job. */
   stop(error: JobError, isTold: boolean): void {
     if (isTold) this.set({ state: "failed", error });
-    this.isStopped = true;
-    this.listeners.clear();
+    this.#isStopped = true;
+    this.#listeners.clear();
     this.abort.abort();
     this.wake();
-    this.reject(error);
+    this.#reject(error);
   }
 
   /** Lets the next query come at once. */
   wake(): void {
-    this.isStirred = true;
-    this.stir();
+    this.#isStirred = true;
+    this.#stir();
   }
 
-  private async sleep(ms: number): Promise<void> {
-    if (!this.isStirred)
+  async #sleep(ms: number): Promise<void> {
+    if (!this.#isStirred)
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, ms);
-        this.stir = () => {
+        this.#stir = () => {
           clearTimeout(timer);
           resolve();
         };
       });
-    this.isStirred = false;
+    this.#isStirred = false;
+  }
+
+  /** Resolves once everything is known of a job that was found. */
+  ready(): Promise<void> {
+    const isOrder = this.own && !this.update.createdAt;
+    return (this.#firstLook ??= isOrder || this.#isFollowed ? Promise.resolve() : this.look());
   }
 
   /** Asks the job's function how it goes. */
@@ -122,14 +129,14 @@ export class Follower {
     const { status } = await connection.endpoints(this.tool);
     const change = changeBy(await connection.call(status + this.id), this.update);
     const { state, step } = this.update;
-    const isNew = change.state !== state || change.step !== step || !this.hasLooked;
-    const facts = isNew ? await this.facts() : {};
-    this.hasLooked = true;
+    const isNew = change.state !== state || change.step !== step || !this.#hasLooked;
+    const facts = isNew ? await this.#facts() : {};
+    this.#hasLooked = true;
     this.set({ ...change, ...facts });
   }
 
   /** What only `jobs` tells; nothing where it does not answer. */
-  private async facts(): Promise<Facts | null> {
+  async #facts(): Promise<Facts | null> {
     const found = await this.page.connection.call(`jobs/${this.id}`).catch(() => null);
     if (!found) return null;
     const { createdAt, startedAt, completedAt, outputs } = found;
@@ -143,11 +150,11 @@ export class Follower {
 
   /** Queries the job until it has ended: soon after a change, then less and less often. */
   async follow(): Promise<void> {
-    if (this.isFollowed) return;
-    this.isFollowed = true;
+    if (this.#isFollowed) return;
+    this.#isFollowed = true;
     let wait = this.page.pollMs;
     for (let looks = 1; this.isLive; looks++) {
-      await this.sleep(wait);
+      await this.#sleep(wait);
       if (!this.isLive) return;
       const before = this.update;
       let retryAfter = null;
@@ -155,15 +162,15 @@ export class Follower {
         await this.look();
         this.lost = null;
       } catch (error) {
-        if (this.hasFailed(error, looks)) return;
+        if (this.#hasFailed(error, looks)) return;
         retryAfter = asJobError(error).details.retryAfter;
       }
-      wait = retryAfter ? retryAfter * 1000 : this.nextWait(before, wait);
+      wait = retryAfter ? retryAfter * 1000 : this.#nextWait(before, wait);
     }
   }
 
   /** Whether a query failed in a way that no further one gets past. */
-  private hasFailed(error: unknown, looks: number): boolean {
+  #hasFailed(error: unknown, looks: number): boolean {
     // A lost order may still be on its way. If it stays unknown, the page may order it anew under
     // the same id.
     if (this.lost) {
@@ -174,7 +181,7 @@ export class Follower {
     return !this.isLive;
   }
 
-  private nextWait(before: Update, wait: number): number {
+  #nextWait(before: Update, wait: number): number {
     const { pollMs, pollMaxMs } = this.page;
     const { state, position, step } = this.update;
     if (this.lost) return wait;
@@ -201,7 +208,7 @@ export class Follower {
     this.set({ state: "cancelled", creditsRefunded: refundedCredits, error: cancelled() });
   }
 
-  private handle(result: Promise<Update>): Job {
+  #handle(result: Promise<Update>): Job {
     const follower = this;
     return {
       id: this.id,
@@ -211,9 +218,9 @@ export class Follower {
       },
       result,
       subscribe(listener: Listener) {
-        follower.listeners.add(listener);
+        follower.#listeners.add(listener);
         listener(follower.update);
-        return () => follower.listeners.delete(listener);
+        return () => follower.#listeners.delete(listener);
       },
       cancel: () => follower.cancel(),
     };

@@ -10,27 +10,25 @@
 // charges, counts or decides anything: the functions do.
 
 import { Connection } from "./connection.js";
-import { downloadOf } from "./download.js";
-import { JobError } from "./errors.js";
+import { cancelled, JobError } from "./errors.js";
 import { isSame } from "./files.js";
 import { Follower, knownBy } from "./follower.js";
-import { historyOf } from "./history.js";
-import { order } from "./order.js";
 import { Page } from "./page.js";
-import { priceOf } from "./price.js";
-import { ledgerOf, namedBuyer, packsOf, toolsOf } from "./shop.js";
 import type { Job, Jobs, Options, SupabaseClient } from "./types.js";
 import { uuid } from "./uuid.js";
+import { online } from "./wait.js";
 
 export type * from "./contract.js";
 export { endpoints, type Endpoints } from "./endpoints.js";
 export { JobError, type ClientErrorCode, type JobErrorName } from "./errors.js";
-export { mayBePaid } from "./price.js";
+export { mayBePaid } from "./payable.js";
 export type * from "./types.js";
 
 /** The columns of a job that is found. */
-const COLUMNS =
-  "id, tool, status, session_id, input, credits_charged, total_steps, created_at, started_at";
+const COLUMNS = [
+  "id, user_id, tool, status, session_id, input, credits_charged, total_steps",
+  "created_at, started_at",
+].join(", ");
 
 export function createJobs(supabase: SupabaseClient, options: Options = {}): Jobs {
   const connection = new Connection(supabase, options);
@@ -49,10 +47,30 @@ export function createJobs(supabase: SupabaseClient, options: Options = {}): Job
     return job;
   }
 
-  const rowsOf = async () => {
+  const rowsOf = (user: string) => connection.from("jobs").select(COLUMNS).eq("user_id", user);
+
+  async function find(id: string): Promise<Follower> {
     const { user } = await connection.session();
-    return connection.from("jobs").select(`${COLUMNS}, user_id`).eq("user_id", user.id);
-  };
+    const [row] = await connection.rows(rowsOf(user.id).eq("id", id));
+    if (!row) throw new JobError("not_found", "There is no such job", 404, { id });
+    return found(row);
+  }
+
+  async function begin(
+    job: Follower,
+    given: Record<string, any>,
+    maxCredits: number | null,
+    uploaded?: Record<string, any>,
+  ): Promise<void> {
+    try {
+      // What is loaded here needs a line as well.
+      await online(job.abort.signal);
+      const { order } = await import("./order.js");
+      await order(job, given, maxCredits, uploaded);
+    } catch (error) {
+      job.fail(job.abort.signal.aborted ? cancelled() : error);
+    }
+  }
 
   return {
     get sessionId() {
@@ -63,15 +81,16 @@ export function createJobs(supabase: SupabaseClient, options: Options = {}): Job
       const given = input as Record<string, any>;
       const lost = [...page.lost].find((job) => job.tool === tool && isSame(job.given, given));
       if (lost) page.lost.delete(lost);
-      const job = new Follower(page, lost?.id ?? uuid(), tool, {});
+      const job = new Follower(page, lost?.id ?? uuid(), tool, { input: given });
       job.own = true;
       page.add(job);
-      order(job, given, maxCredits, lost?.update.input);
+      begin(job, given, maxCredits, lost?.update.input);
       return job.job as unknown as Job<typeof tool>;
     },
     async resume() {
       page.open();
-      const query = (await rowsOf())
+      const { user } = await connection.session();
+      const query = rowsOf(user.id)
         .in("status", ["queued", "starting", "running"])
         .order("created_at", { ascending: false });
       const live = (await connection.rows(query)).map(found);
@@ -80,38 +99,52 @@ export function createJobs(supabase: SupabaseClient, options: Options = {}): Job
     },
     async job(id) {
       page.open();
-      const known = page.followers.get(id);
-      if (known) return known.job;
-      const [row] = await connection.rows((await rowsOf()).eq("id", id));
-      if (!row) throw new JobError("not_found", "There is no such job", 404, { id });
-      const job = found(row);
-      await job.look();
+      const job = page.followers.get(id) ?? (await find(id));
+      await job.ready().catch((error) => {
+        page.remove(job);
+        throw error;
+      });
       job.follow();
       return job.job;
     },
     list: () => page.list(),
     subscribe: (listener) => page.subscribe(listener),
-    price: (tool, input) => priceOf(connection, tool, input),
+    async price(tool, input) {
+      const { priceOf } = await import("./price.js");
+      return priceOf(connection, tool, input);
+    },
     balance: () => page.wallet.read(),
     onBalance(listener) {
       page.open();
       return page.wallet.subscribe(listener);
     },
-    tools: () => toolsOf(connection),
-    packs: () => packsOf(connection),
+    async tools() {
+      const { toolsOf } = await import("./shop.js");
+      return toolsOf(connection);
+    },
+    async packs() {
+      const { packsOf } = await import("./shop.js");
+      return packsOf(connection);
+    },
     async buy(pack, { returnUrl } = {}) {
-      const { user } = await connection.session();
-      const url = options.buyUrl
-        ? namedBuyer(options.buyUrl, user.id)
-        : (await connection.call("purchase-checkout", { pack, returnUrl })).url;
+      const { checkoutOf } = await import("./shop.js");
+      const url = await checkoutOf(connection, options.buyUrl, { pack, returnUrl });
       place.isShopping = true;
       globalThis.location?.assign(url);
       return url;
     },
-    ledger: (query) => ledgerOf(connection, query),
-    history: (query) => historyOf(connection, query),
-    download: (job, { index } = {}) =>
-      downloadOf(connection, typeof job === "string" ? job : job.id, index),
+    async ledger(query) {
+      const { ledgerOf } = await import("./shop.js");
+      return ledgerOf(connection, query);
+    },
+    async history(query) {
+      const { historyOf } = await import("./history.js");
+      return historyOf(connection, query);
+    },
+    async download(job, { index } = {}) {
+      const { downloadOf } = await import("./download.js");
+      return downloadOf(connection, typeof job === "string" ? job : job.id, index);
+    },
     dispose: () => page.dispose(),
   };
 }

@@ -2,13 +2,13 @@
 // answers.
 
 import { refuseUnfit } from "./check.js";
-import { cancelled, isPassing } from "./errors.js";
+import { isPassing } from "./errors.js";
 import { extension, hasFiles, replaced } from "./files.js";
 import type { Follower } from "./follower.js";
 import { refuseUnpaid } from "./price.js";
 import { upload } from "./upload.js";
 import { uuid } from "./uuid.js";
-import { online, retried } from "./wait.js";
+import { retried } from "./wait.js";
 
 /**
  * Orders the job and follows it. `uploaded` is the input of an earlier order with this id: the
@@ -20,26 +20,10 @@ export async function order(
   maxCredits: number | null,
   uploaded?: Record<string, any>,
 ): Promise<void> {
-  try {
-    job.given = given;
-    job.set({ input: given });
-    await place(job, given, maxCredits, uploaded);
-    await job.follow();
-  } catch (error) {
-    job.fail(job.abort.signal.aborted ? cancelled() : error);
-  }
-}
-
-async function place(
-  job: Follower,
-  given: Record<string, any>,
-  maxCredits: number | null,
-  uploaded?: Record<string, any>,
-): Promise<void> {
   const { page, tool } = job;
   const { connection, pollMs } = page;
   const { signal } = job.abort;
-  await online(signal);
+  job.given = given;
   const patiently = <T>(work: () => Promise<T>) => retried(work, isPassing, pollMs, signal);
   const endpoints = await patiently(async () => {
     job.user = (await connection.session()).user.id;
@@ -68,6 +52,7 @@ async function place(
     job.lost = error;
   });
   if (answer) job.apply(answer);
+  await job.follow();
 }
 
 /**

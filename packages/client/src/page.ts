@@ -23,24 +23,24 @@ export class Page {
   readonly followers = new Map<string, Follower>();
   /** Orders of which nobody knows whether they arrived. */
   readonly lost = new Set<Follower>();
-  private readonly isTold: boolean;
-  private readonly listeners = new Set<() => void>();
+  readonly #isTold: boolean;
+  readonly #listeners = new Set<() => void>();
   /** Null where something has changed since. */
-  private listed: Job[] | null = [];
+  #listed: Job[] | null = [];
   /** What stops what was begun by `open`. */
-  private closing: AbortController | null = null;
-  private user: string | null | undefined;
+  #closing: AbortController | null = null;
+  #user: string | null | undefined;
 
   constructor(connection: Connection, options: Options) {
     this.connection = connection;
     this.pollMs = options.pollMs ?? 700;
     this.pollMaxMs = options.pollMaxMs ?? 3000;
     this.uploadBytesMax = options.maxUploadBytes ?? UPLOAD_BYTES_MAX;
-    this.isTold = options.realtime ?? true;
+    this.#isTold = options.realtime ?? true;
     this.feed = new Feed(
       connection,
       (id) => this.followers.get(id)?.wake(),
-      () => this.wake(),
+      () => this.#wake(),
     );
     this.place = new Place(connection, options, () => this.live().filter((job) => job.own));
     this.wallet = new Wallet(connection);
@@ -52,9 +52,9 @@ export class Page {
 
   /** Begins to listen to the browser and to who is signed in. After `dispose` it begins anew. */
   open(): void {
-    if (this.closing) return;
-    this.closing = new AbortController();
-    const { signal } = this.closing;
+    if (this.#closing) return;
+    this.#closing = new AbortController();
+    const { signal } = this.#closing;
     const on = (target: EventTarget | undefined, name: string, listener: () => void) =>
       target?.addEventListener?.(name, listener, { signal });
     on(globalThis, "pagehide", () => this.place.hide());
@@ -62,23 +62,23 @@ export class Page {
       this.place.show();
       this.wallet.refresh();
     });
-    on(globalThis, "online", () => this.wake());
-    on(globalThis.document, "visibilitychange", () => this.wake());
+    on(globalThis, "online", () => this.#wake());
+    on(globalThis.document, "visibilitychange", () => this.#wake());
     const { data } = this.connection.supabase.auth.onAuthStateChange((_event, session) => {
-      this.meet(session?.user.id ?? null);
+      this.#meet(session?.user.id ?? null);
     });
     signal.addEventListener("abort", () => data.subscription.unsubscribe());
   }
 
   /** Lets every job be queried at once. */
-  private wake(): void {
+  #wake(): void {
     for (const job of this.live()) job.wake();
   }
 
   /** The jobs of another user are nobody's business here. */
-  private meet(user: string | null): void {
-    if (user === this.user) return;
-    this.user = user;
+  #meet(user: string | null): void {
+    if (user === this.#user) return;
+    this.#user = user;
     this.feed.close();
     const error = new JobError("signed_out", "Another user is signed in, or nobody");
     for (const [id, job] of this.followers) {
@@ -88,7 +88,7 @@ export class Page {
       job.stop(error, true);
     }
     this.wallet.forget();
-    this.refresh();
+    this.#refresh();
     // Not inside the callback: it holds the lock that whoever asks for the session waits for.
     if (user) setTimeout(() => this.wallet.refresh());
   }
@@ -96,46 +96,51 @@ export class Page {
   add(job: Follower): void {
     this.open();
     this.followers.set(job.id, job);
-    this.refresh();
+    this.#refresh();
+  }
+
+  remove(job: Follower): void {
+    this.followers.delete(job.id);
+    this.#refresh();
   }
 
   changed(job: Follower, isNewState: boolean): void {
-    this.refresh();
+    this.#refresh();
     if (isNewState && job.update.state !== "uploading") this.wallet.refresh();
   }
 
-  private refresh(): void {
-    this.listed = null;
+  #refresh(): void {
+    this.#listed = null;
     this.place.update();
     const followed = this.live().find((job) => job.update.state !== "uploading" && job.user);
     if (!followed) this.feed.close();
-    else if (this.isTold) this.feed.open(followed.user!);
-    for (const listener of this.listeners) listener();
+    else if (this.#isTold) this.feed.open(followed.user!);
+    for (const listener of this.#listeners) listener();
   }
 
   list(): Job[] {
     const newestFirst = (a: Follower, b: Follower) => b.since - a.since;
-    this.listed ??= [...this.followers.values()].sort(newestFirst).map(({ job }) => job);
-    return this.listed;
+    this.#listed ??= [...this.followers.values()].sort(newestFirst).map(({ job }) => job);
+    return this.#listed;
   }
 
   subscribe(listener: () => void): () => void {
     this.open();
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   dispose(): void {
-    this.closing?.abort();
-    this.closing = null;
-    this.user = undefined;
-    this.listeners.clear();
+    this.#closing?.abort();
+    this.#closing = null;
+    this.#user = undefined;
+    this.#listeners.clear();
     this.wallet.clear();
     const error = new JobError("disposed", "Nobody follows this job any more");
     for (const job of this.followers.values()) job.stop(error, false);
     this.followers.clear();
     this.lost.clear();
-    this.listed = [];
+    this.#listed = [];
     this.feed.close();
     this.place.stop();
   }

@@ -44,51 +44,51 @@ export class Place {
   readonly sessionId = leftSession() ?? uuid();
   /** Whether the page is left for the checkout, from where its user comes back. */
   isShopping = false;
-  private readonly connection: Connection;
-  private readonly own: () => Follower[];
-  private readonly keeps: boolean;
-  private readonly graceSeconds: number;
+  readonly #connection: Connection;
+  readonly #own: () => Follower[];
+  readonly #keeps: boolean;
+  readonly #graceSeconds: number;
   /** Whether the functions know of a grace; older ones do not. */
-  private hasGrace: boolean | undefined;
-  private timer: ReturnType<typeof setTimeout> | undefined;
+  #hasGrace: boolean | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** `own` gives the live jobs that this page ordered. */
   constructor(connection: Connection, options: Options, own: () => Follower[]) {
-    this.connection = connection;
-    this.own = own;
-    this.keeps = options.onLeave === "keep";
-    this.graceSeconds = options.graceSeconds ?? GRACE_S;
+    this.#connection = connection;
+    this.#own = own;
+    this.#keeps = options.onLeave === "keep";
+    this.#graceSeconds = options.graceSeconds ?? GRACE_S;
   }
 
-  private ids(state: "uploading" | "waiting"): string[] {
-    const jobs = this.own().filter((job) => job.update.state === state);
+  #ids(state: "uploading" | "waiting"): string[] {
+    const jobs = this.#own().filter((job) => job.update.state === state);
     return jobs.map((job) => job.id);
   }
 
   /** Says that the page is there, as long as something waits. */
   update(): void {
-    const waits = !this.keeps && this.hasGrace !== false && this.ids("waiting").length > 0;
+    const waits = !this.#keeps && this.#hasGrace !== false && this.#ids("waiting").length > 0;
     if (!waits) this.stop();
-    else if (!this.timer) this.stay(SECOND_STAY_MS);
+    else if (!this.#timer) this.#stay(SECOND_STAY_MS);
   }
 
-  private stay(nextMs = STAY_MS): void {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.stay(), nextMs);
-    const sent = this.connection.call(`${QUEUE}/stay`, { sessionId: this.sessionId });
+  #stay(nextMs = STAY_MS): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#stay(), nextMs);
+    const sent = this.#connection.call(`${QUEUE}/stay`, { sessionId: this.sessionId });
     sent.then(
-      () => (this.hasGrace = true),
+      () => (this.#hasGrace = true),
       (error) => {
         if (asJobError(error).status !== 404) return;
-        this.hasGrace = false;
+        this.#hasGrace = false;
         this.stop();
       },
     );
   }
 
   stop(): void {
-    clearTimeout(this.timer);
-    this.timer = undefined;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
   }
 
   /** The page is hidden, for a moment or for good. */
@@ -96,13 +96,13 @@ export class Place {
     leaveSession(this.sessionId);
     this.stop();
     if (this.isShopping) {
-      if (this.hasGrace) this.sayGoodbye(CHECKOUT_GRACE_S);
-    } else if (!this.keeps) {
-      const uploading = this.ids("uploading");
-      if (!this.hasGrace) return this.leave();
+      if (this.#hasGrace) this.#sayGoodbye(CHECKOUT_GRACE_S);
+    } else if (!this.#keeps) {
+      const uploading = this.#ids("uploading");
+      if (!this.#hasGrace) return this.leave();
       // Nobody goes on with an upload. These jobs alone, whatever else of this page waits.
-      if (uploading.length > 0) this.send("cancel-session", uploading[0]!, { jobIds: uploading });
-      this.sayGoodbye(this.graceSeconds);
+      if (uploading.length > 0) this.#send("cancel-session", uploading[0]!, { jobIds: uploading });
+      this.#sayGoodbye(this.#graceSeconds);
     }
   }
 
@@ -112,22 +112,22 @@ export class Place {
     this.update();
   }
 
-  private sayGoodbye(graceSeconds: number): void {
-    if (this.ids("waiting").length > 0)
-      this.send("leave-session", this.sessionId, { graceSeconds });
+  #sayGoodbye(graceSeconds: number): void {
+    if (this.#ids("waiting").length > 0)
+      this.#send("leave-session", this.sessionId, { graceSeconds });
   }
 
   /** Cancels what uploads or waits. */
   leave(): void {
-    const jobIds = [...this.ids("uploading"), ...this.ids("waiting")];
-    if (jobIds.length > 0) this.send("cancel-session", this.sessionId, { jobIds });
+    const jobIds = [...this.#ids("uploading"), ...this.#ids("waiting")];
+    if (jobIds.length > 0) this.#send("cancel-session", this.sessionId, { jobIds });
   }
 
-  private send(op: string, sessionId: string, rest: object): void {
-    if (!this.connection.token) return;
+  #send(op: string, sessionId: string, rest: object): void {
+    if (!this.#connection.token) return;
     const body = { sessionId, ...rest };
     // `keepalive`: the browser finishes the request after the page is gone.
-    const sent = this.connection.request(`${QUEUE}/${op}`, body, { keepalive: true });
+    const sent = this.#connection.request(`${QUEUE}/${op}`, body, { keepalive: true });
     sent.catch(() => {});
   }
 }

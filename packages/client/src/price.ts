@@ -3,6 +3,7 @@
 import type { Connection } from "./connection.js";
 import { isPassing, JobError } from "./errors.js";
 import { withoutFiles } from "./files.js";
+import { mayBePaid } from "./payable.js";
 import type { Balance, Price } from "./types.js";
 
 /** How long a browser may take to read the head of a video. */
@@ -48,14 +49,6 @@ export async function refuseUnpaid(
   if (mayBePaid(price) && wallet.debt === 0) return;
   const details = { balance: price.balance, required: lowest, debt: wallet.debt };
   throw new JobError("insufficient_credits", "There are not enough credits", 402, details);
-}
-
-/**
- * Whether the balance pays for the order, or may: the price of what is not measured yet can be the
- * lowest.
- */
-export function mayBePaid({ enough, unmeasured, balance, lowest }: Price): boolean {
-  return enough === true || (unmeasured !== null && balance !== null && balance >= lowest);
 }
 
 const isVideo = (value: unknown) => value instanceof Blob && value.type.startsWith("video/");

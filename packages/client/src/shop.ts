@@ -44,10 +44,17 @@ export function packsOf(connection: Connection): Promise<Pack[]> {
   );
 }
 
-/** The app's own shop, which is told who buys as a payment link is. */
-export function namedBuyer(address: string, user: string): string {
-  const url = new URL(address);
-  url.searchParams.set("client_reference_id", user);
+/** The address where a pack is paid. */
+export async function checkoutOf(
+  connection: Connection,
+  buyUrl: string | null | undefined,
+  wanted: { pack: string; returnUrl: string | undefined },
+): Promise<string> {
+  const { user } = await connection.session();
+  if (!buyUrl) return (await connection.call("purchase-checkout", wanted)).url;
+  // The app's own shop, which is told who buys as a payment link is.
+  const url = new URL(buyUrl);
+  url.searchParams.set("client_reference_id", user.id);
   return url.href;
 }
 

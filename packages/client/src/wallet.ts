@@ -7,25 +7,25 @@ import type { Balance } from "./types.js";
 type Listener = (balance: Balance) => void;
 
 export class Wallet {
-  private readonly connection: Connection;
-  private readonly listeners = new Set<Listener>();
-  private told: Balance | undefined;
+  readonly #connection: Connection;
+  readonly #listeners = new Set<Listener>();
+  #told: Balance | undefined;
   /** Counts what was asked, so that a late answer is told apart. */
-  private turn = 0;
+  #turn = 0;
 
   constructor(connection: Connection) {
-    this.connection = connection;
+    this.#connection = connection;
   }
 
   async read(): Promise<Balance> {
-    const turn = ++this.turn;
-    const balance = await this.fetched();
-    if (turn === this.turn) this.tell(balance);
+    const turn = ++this.#turn;
+    const balance = await this.#fetched();
+    if (turn === this.#turn) this.#tell(balance);
     return balance;
   }
 
-  private async fetched(): Promise<Balance> {
-    const { connection } = this;
+  async #fetched(): Promise<Balance> {
+    const connection = this.#connection;
     await connection.session();
     const read = () =>
       connection.rows(connection.from("my_balance").select("balance, debt, waits"));
@@ -38,33 +38,33 @@ export class Wallet {
     return { balance: wallet?.balance ?? 0, debt: wallet?.debt ?? 0 };
   }
 
-  private tell(balance: Balance): void {
-    const { told } = this;
+  #tell(balance: Balance): void {
+    const told = this.#told;
     if (told && told.balance === balance.balance && told.debt === balance.debt) return;
-    this.told = balance;
-    for (const listener of this.listeners) listener(balance);
+    this.#told = balance;
+    for (const listener of this.#listeners) listener(balance);
   }
 
   /** Something may have changed it. */
   refresh(): void {
-    if (this.listeners.size > 0) this.read().catch(() => {});
+    if (this.#listeners.size > 0) this.read().catch(() => {});
   }
 
   /** It is another user's now, or nobody's. */
   forget(): void {
-    this.told = undefined;
-    this.turn += 1;
+    this.#told = undefined;
+    this.#turn += 1;
   }
 
   subscribe(listener: Listener): () => void {
-    this.listeners.add(listener);
-    if (this.told) listener(this.told);
+    this.#listeners.add(listener);
+    if (this.#told) listener(this.#told);
     else this.refresh();
-    return () => this.listeners.delete(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   clear(): void {
-    this.listeners.clear();
+    this.#listeners.clear();
     this.forget();
   }
 }
