@@ -41,6 +41,7 @@ mod public_reports;
 mod purchase_checkout;
 mod purchase_webhook;
 mod quote;
+mod react;
 mod replicate_async_start;
 mod replicate_async_status;
 mod replicate_async_worker;
