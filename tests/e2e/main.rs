@@ -7,6 +7,7 @@ mod admin_retry_job;
 mod admin_settings;
 mod admin_users;
 mod alerts;
+mod app_ci;
 mod auth;
 mod bench_world;
 mod browser;

@@ -44,7 +44,7 @@ fn places(value: &Value, at: &str, found: &mut Vec<String>) {
 
 /// Puts each kind of JSON at each place of a body that names every field, and leaves each out.
 /// `read` gives the message for the caller where it refuses.
-pub fn try_each(body: &Value, read: impl Fn(&Value) -> Result<(), String>) {
+pub(crate) fn try_each(body: &Value, read: impl Fn(&Value) -> Result<(), String>) {
     let good = read(body);
     assert!(good.is_ok(), "the body itself is refused: {good:?}");
     let kinds = [
