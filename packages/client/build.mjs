@@ -1,11 +1,13 @@
-// Builds the package: `dist/index.js` with what it loads on demand beside it, and the types. With
-// `--one-file` it prints the files that are made of the package for `web/`, as one JSON object.
+// Builds the package: `dist/index.js` with what it loads on demand beside it, and the types;
+// `--out <folder>` puts them elsewhere. With `--one-file` it prints the files that are made of the
+// package for `web/`, as one JSON object.
 
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { parseArgs } from "node:util";
 import { build } from "esbuild";
 
 const here = import.meta.dirname;
@@ -24,8 +26,7 @@ const types = (folder) =>
     stdio: ["ignore", 2, 2],
   });
 
-async function buildPackage() {
-  const dist = join(here, "dist");
+async function buildPackage(dist) {
   rmSync(dist, { recursive: true, force: true });
   await build({
     ...common,
@@ -78,9 +79,15 @@ async function oneDeclaration() {
   return format(NOTE + parts.join("\n"), { parser: "typescript", printWidth: 100 });
 }
 
-if (process.argv.includes("--one-file")) {
+const { values: asked } = parseArgs({
+  options: {
+    "one-file": { type: "boolean" },
+    out: { type: "string", default: join(here, "dist") },
+  },
+});
+if (asked["one-file"]) {
   const files = { "client.js": await oneScript(), "client.d.ts": await oneDeclaration() };
   process.stdout.write(JSON.stringify(files));
 } else {
-  await buildPackage();
+  await buildPackage(asked.out);
 }

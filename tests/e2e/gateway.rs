@@ -26,6 +26,8 @@ const TARGETS: [(&str, &str); 22] = [
     ("runninghub-queue-manager/check-user-active", "GET, POST"),
     ("runninghub-queue-manager/cancel", "POST"),
     ("runninghub-queue-manager/cancel-session", "POST"),
+    ("runninghub-queue-manager/leave-session", "POST"),
+    ("runninghub-queue-manager/stay", "POST"),
     ("runninghub-queue-manager/process-next", "POST"),
     ("runninghub-queue-manager/reconcile", "POST"),
     ("runninghub-queue-manager/status", "GET, POST"),
@@ -656,7 +658,11 @@ fn pages_are_confined_to_this_origin_and_the_project() {
                 "style-src 'self';",
                 "frame-ancestors 'none'",
                 "require-trusted-types-for 'script'",
-                &format!("connect-src 'self' {};", info.url),
+                &format!(
+                    "connect-src 'self' {} {};",
+                    info.url,
+                    info.url.replacen("http", "ws", 1)
+                ),
             ] {
                 assert!(policy.contains(part), "{path}: {part} in {policy}");
             }

@@ -19,6 +19,7 @@ mod costs;
 mod create_generation_job_banana;
 mod demo;
 mod doctor;
+mod followed;
 mod gateway;
 mod generate_php_website;
 mod generate_react_website;

@@ -2,6 +2,7 @@
 //! says.
 
 mod circles;
+mod client_package;
 mod contract;
 mod deploy;
 mod docs;

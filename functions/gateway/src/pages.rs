@@ -87,10 +87,12 @@ pub(crate) fn page(response: Response, env: &Env, request_id: &str) -> Response 
 fn confine(headers: &Headers, env: &Env) {
     let project = env.var("SUPABASE_URL").map(|url| url.to_string()).unwrap_or_default();
     let project = project.trim_end_matches('/');
+    // Realtime: `https:` does not stand for its sockets.
+    let sockets = project.replacen("http", "ws", 1);
     let policy = format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; \
          img-src 'self' blob: {project}; media-src 'self' blob: {project}; \
-         connect-src 'self' {project}; form-action 'self'; base-uri 'none'; \
+         connect-src 'self' {project} {sockets}; form-action 'self'; base-uri 'none'; \
          frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
     );
     for (name, value) in [

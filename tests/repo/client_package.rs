@@ -1,0 +1,71 @@
+//! `packages/client`: its types, its parts that need no server, and how much a page loads of it.
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::process::{Command, Output};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use xtask::paths;
+
+/// What a page loads before it runs its first job, in compressed bytes.
+const BYTES_MAX: usize = 7 * 1024;
+
+fn node(script: &str, args: &[&str]) -> Output {
+    let mut node = Command::new(paths::node_bin("node"));
+    node.arg(paths::root().join(script)).args(args).current_dir(paths::root());
+    let output = node.output().expect("node runs");
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(
+        output.status.success(),
+        "{script}:\n{}\n{}",
+        said(&output.stdout),
+        said(&output.stderr)
+    );
+    output
+}
+
+#[test]
+fn its_types_are_right() {
+    node("node_modules/typescript/lib/tsc.js", &["--noEmit", "--project", "packages/client"]);
+}
+
+#[test]
+fn the_parts_that_need_no_server_do_what_they_should() {
+    node("packages/client/test.mjs", &[]);
+}
+
+/// The files that a built file imports at once.
+fn imports(text: &str) -> impl Iterator<Item = &str> {
+    let quoted = text.split("from\"./").skip(1).chain(text.split("import\"./").skip(1));
+    quoted.filter_map(|rest| rest.split('"').next())
+}
+
+#[test]
+fn a_page_loads_little_of_it_and_what_few_need_later() {
+    let out = std::env::temp_dir().join(format!("unstuck-client-{}", std::process::id()));
+    node("packages/client/build.mjs", &["--out", &out.to_string_lossy()]);
+    let read = |name: &str| std::fs::read_to_string(out.join(name)).expect("a built file");
+    let (mut loaded, mut next) = (BTreeSet::new(), vec!["index.js".to_owned()]);
+    while let Some(name) = next.pop() {
+        next.extend(imports(&read(&name)).map(str::to_owned));
+        assert!(loaded.insert(name) || loaded.len() < 20, "{loaded:?}");
+        next.retain(|name| !loaded.contains(name));
+    }
+    let zipped = |name: &String| {
+        let mut zip = GzEncoder::new(Vec::new(), Compression::best());
+        zip.write_all(read(name).as_bytes()).expect("it fits into memory");
+        zip.finish().expect("it fits into memory").len()
+    };
+    let bytes: usize = loaded.iter().map(zipped).sum();
+    let all: Vec<String> = std::fs::read_dir(&out)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
+    let _ = std::fs::remove_dir_all(&out);
+    assert!(bytes <= BYTES_MAX, "{bytes} bytes: {loaded:?}");
+    for later in ["tus-", "zip-", "order-", "shop-"] {
+        assert!(all.iter().any(|name| name.starts_with(later)), "{later}: {all:?}");
+        assert!(!loaded.iter().any(|name| name.starts_with(later)), "{later}: {loaded:?}");
+    }
+}
