@@ -6,6 +6,7 @@ import { createReadStream } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join } from "node:path";
 import { picture } from "../client/picture.mjs";
+import { endAsAdmin } from "../client/stack.mjs";
 import { finish, given, open, stack, tell, until } from "./tab.mjs";
 
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css" };
@@ -66,6 +67,8 @@ const lookedAt = (id, times) =>
 await signIn("user1@example.com");
 const tools = await tab.getByRole("radio").allTextContents();
 const id = await order();
+const place = await card(id).locator("[data-position]").textContent();
+for (const before of given.before) await endAsAdmin(before);
 await reached(id, "running");
 await tab.reload();
 looks.length = 0;
@@ -114,6 +117,7 @@ await tell({
   id,
   left,
   tools,
+  place,
   size,
   charged,
   file: download.suggestedFilename(),

@@ -70,11 +70,7 @@ fn a_file_that_cannot_be_used_is_refused_in_words_before_anything_is_sent() {
             ("second", "wrong_type", format!("The file is not a picture; {picture}")),
             ("heic", "wrong_type", format!("HEIC cannot be used here; {picture}")),
             ("large", "too_large", "A file may have up to 50 MB; this one has 60 MB".to_owned()),
-            (
-                "picture",
-                "wrong_type",
-                "The file is not a video; use MP4, MOV or WebM".to_owned(),
-            ),
+            ("picture", "wrong_type", "The file is not a video; use MP4, MOV or WebM".to_owned()),
         ] {
             let told = &seen["told"][what];
             assert_has!(told, { "code": code, "message": message }, "{what}: {seen:#}");

@@ -658,11 +658,7 @@ fn pages_are_confined_to_this_origin_and_the_project() {
                 "style-src 'self';",
                 "frame-ancestors 'none'",
                 "require-trusted-types-for 'script'",
-                &format!(
-                    "connect-src 'self' {} {};",
-                    info.url,
-                    info.url.replacen("http", "ws", 1)
-                ),
+                &format!("connect-src 'self' {} {};", info.url, info.url.replacen("http", "ws", 1)),
             ] {
                 assert!(policy.contains(part), "{path}: {part} in {policy}");
             }

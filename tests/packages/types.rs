@@ -40,3 +40,27 @@ fn each_misspelling_alone_is_refused() {
         refused.filter_map(|rest| rest.split(',').next()?.parse().ok()).collect();
     assert_eq!(refused, marked, "{said}");
 }
+
+/// Every file that docs/react.md shows, by the name in its first line.
+#[test]
+fn the_page_for_next_compiles() {
+    let app = PACKED.folder().join("next");
+    std::fs::create_dir_all(app.join("app")).expect("a folder");
+    let settings = sources::read("tests/packages/types/tsconfig.json");
+    let settings = settings.replace("\"types\": []", "\"types\": [], \"jsx\": \"react-jsx\"");
+    std::fs::write(app.join("tsconfig.json"), settings).expect("a file");
+    let around = sources::read("tests/packages/next.d.ts");
+    std::fs::write(app.join("next.d.ts"), around).expect("a file");
+    let page = sources::read("docs/react.md");
+    let blocks = page.split("```ts").skip(1).filter_map(|rest| rest.split_once('\n'));
+    let mut files = 0;
+    for (_, block) in blocks {
+        let text = block.split("```").next().unwrap_or_default();
+        let Some(name) = text.strip_prefix("// app/").and_then(|rest| rest.lines().next()) else {
+            continue;
+        };
+        std::fs::write(app.join("app").join(name), text).expect("a file");
+        files += 1;
+    }
+    assert_eq!((files, PACKED.type_check("next")), (3, Ok(())));
+}
