@@ -1,5 +1,5 @@
-// Closes a tab while its job is in a given state. Where closing cancels the job, ends once the
-// cancel has arrived.
+// Closes a tab while its job is in a given state. Where closing gives the job up, ends once that has
+// arrived.
 
 import { picture } from "../client/picture.mjs";
 import { given, open, order, reached, rows, tell, until } from "./tab.mjs";
@@ -18,9 +18,10 @@ if (given.state === "uploading") await held;
 // Another tab keeps the browser open, as it is for most people.
 await tab.context().newPage();
 await tab.close({ runBeforeUnload: true });
-if (given.state !== "running")
-  await until(
-    "the cancel has arrived",
-    async () => (await rows(`cancelled_requests?job_id=eq.${id}`)).length,
-  );
+const goodbyes = {
+  uploading: `cancelled_requests?job_id=eq.${id}`,
+  waiting: "sessions?seen_at=not.is.null",
+};
+const goodbye = goodbyes[given.state];
+if (goodbye) await until("the goodbye has arrived", async () => (await rows(goodbye))[0]);
 await tell({ id });

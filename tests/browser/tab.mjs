@@ -16,6 +16,8 @@ const FLAGS = [
   "--disable-background-networking",
   "--disable-component-update",
   "--disable-sync",
+  // A machine of the same network: to a browser such a page is not secure.
+  "--host-resolver-rules=MAP lan.test 127.0.0.1",
 ];
 
 export const browser = await chromium.launch({ executablePath: stack.chromium, args: FLAGS });
@@ -50,9 +52,11 @@ export async function open(path, { email, visits = [], ...options } = {}) {
   return tab;
 }
 
+export const passwordOf = (email) => stack.users.find((user) => user.email === email).password;
+
 export async function signIn(tab, email) {
   await tab.getByLabel("E-mail").fill(email);
-  await tab.getByLabel("Password").fill(stack.users.find((user) => user.email === email).password);
+  await tab.getByLabel("Password").fill(passwordOf(email));
   await tab.getByRole("button", { name: "Sign in" }).click();
   await tab.locator("header.top").waitFor();
 }

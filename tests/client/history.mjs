@@ -2,7 +2,7 @@
 
 import { createJobs } from "../../web/client.js";
 import { picture } from "./picture.mjs";
-import { client, signIn, stack } from "./stack.mjs";
+import { client, signIn } from "./stack.mjs";
 import { errorOf } from "./watched.mjs";
 
 const supabase = client();
@@ -35,6 +35,7 @@ const second = await jobs.history({ limit: 2, cursor: first.next });
 const ofTool = await jobs.history({ limit: 1, tool: "runninghub-upscaler" });
 const failed = await jobs.history({ status: "failed" });
 const ids = (page) => page.jobs.map(({ id }) => id);
+const listed = jobs.list().map(({ id }) => id);
 const none = await jobs.download(upscaled, { index: 7 }).catch(({ code }) => code);
 const unpaid = errorOf(
   jobs.run("runninghub-upscaler", { file, resolution: 2048 }, { maxCredits: 1 }),
@@ -45,7 +46,7 @@ console.log(
     pages: [ids(first), ids(second), second.next],
     ofTool: ids(ofTool),
     failed: ids(failed),
-    listed: jobs.list().map(({ id }) => id),
+    listed,
     balances,
     downloads: {
       one: await shown(upscaled),
@@ -55,7 +56,6 @@ console.log(
     },
     none,
     unpaid: (await unpaid).code,
-    url: stack.url,
   }),
 );
 process.exit(0);

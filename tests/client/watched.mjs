@@ -1,6 +1,7 @@
 // What scripts share that watch what web/client.js sends.
 
-const real = globalThis.fetch;
+/** `fetch` as it is without us. */
+export const real = globalThis.fetch;
 
 /** Every request since the beginning: its path, its time, its token. */
 export const requests = [];

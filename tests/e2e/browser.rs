@@ -118,18 +118,6 @@ fn a_tab_closed_while_uploading_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_tab_closed_while_waiting_gives_the_place_and_the_credits_back() {
-    e2e::run(async |world| {
-        somebody_is_before_us(world).await;
-        let seen = world.browser("leave.mjs", &json!({ "state": "waiting" }));
-        let job = world.until_status(id(&seen), "cancelled").await;
-        assert_has!(job, { "credits_charged": 60, "credits_refunded": 60 });
-        assert_eq!(world.balance(&world.user(1).await).await, 1000);
-        assert_eq!(world.count("jobs where status = 'queued'").await, 0);
-    });
-}
-
-#[test]
 fn a_tab_closed_while_running_loses_nothing() {
     e2e::run(async |world| {
         world.script(json!({ "runninghub": { "all": true, "work": "until_finished" } })).await;

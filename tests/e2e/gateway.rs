@@ -10,7 +10,7 @@ use unstuck_tests::e2e::{self, FunctionCall, TestUser, World};
 use uuid::Uuid;
 
 /// Every function and operation, with the methods it takes.
-const TARGETS: [(&str, &str); 22] = [
+const TARGETS: [(&str, &str); 24] = [
     ("health", "GET"),
     ("openapi.json", "GET"),
     ("quote", "POST"),

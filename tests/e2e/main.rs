@@ -8,6 +8,7 @@ mod admin_settings;
 mod admin_users;
 mod alerts;
 mod app_ci;
+mod app_page;
 mod auth;
 mod bench_world;
 mod browser;

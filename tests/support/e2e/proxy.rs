@@ -1,5 +1,7 @@
-//! The front door with a proxy before it, which counts requests and may publish another key set.
+//! The front door with a proxy before it, which counts requests, may publish another key set, and
+//! may break off what is sent.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
@@ -23,6 +25,8 @@ struct ProxyState {
     key_set: Option<(u16, Value)>,
     /// The first line of every request.
     requests: Vec<String>,
+    /// How much more of chunks passes until the line drops, each time.
+    cuts: VecDeque<u64>,
 }
 
 impl FrontDoorProxy {
@@ -50,6 +54,16 @@ impl FrontDoorProxy {
     /// From now on the key set cannot be had.
     pub fn fail(&self) {
         lock(&self.shared).key_set = Some((500, json!({})));
+    }
+
+    /// The line drops in the middle of an upload: each time after so many more bytes of chunks.
+    pub fn drop_line_after(&self, bytes: &[u64]) {
+        lock(&self.shared).cuts = bytes.iter().copied().collect();
+    }
+
+    /// How often the line is still to drop.
+    pub fn drops_left(&self) -> usize {
+        lock(&self.shared).cuts.len()
     }
 
     /// How often the key set was asked for.
@@ -98,5 +112,46 @@ async fn serve(
     front_door
         .write_all(&[&head[..line], b"\r\nconnection: close", &head[line..]].concat())
         .await?;
+    if head.starts_with(b"PATCH ") {
+        return pass_chunk(stream, front_door, &shared).await;
+    }
     copy_bidirectional(&mut stream, &mut front_door).await.map(drop)
+}
+
+/// Passes one chunk of an upload on, as far as the line holds.
+async fn pass_chunk(
+    mut stream: TcpStream,
+    mut front_door: TcpStream,
+    shared: &Mutex<ProxyState>,
+) -> std::io::Result<()> {
+    let (mut from_client, mut to_client) = stream.split();
+    let (mut answers, mut to_front_door) = front_door.split();
+    let sending = async {
+        let mut part = vec![0; 64 * 1024];
+        loop {
+            let size = from_client.read(&mut part).await?;
+            if size == 0 || drops(shared, size as u64) {
+                return Ok(());
+            }
+            to_front_door.write_all(&part[..size]).await?;
+        }
+    };
+    let answering = tokio::io::copy(&mut answers, &mut to_client);
+    // Whichever ends first ends both.
+    tokio::select! {
+        sent = sending => sent,
+        answered = answering => answered.map(drop),
+    }
+}
+
+/// Whether the line drops before these bytes.
+fn drops(shared: &Mutex<ProxyState>, size: u64) -> bool {
+    let mut shared = lock(shared);
+    let Some(left) = shared.cuts.front_mut() else { return false };
+    *left = left.saturating_sub(size);
+    let is_over = *left == 0;
+    if is_over {
+        shared.cuts.pop_front();
+    }
+    is_over
 }

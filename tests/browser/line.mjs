@@ -1,0 +1,49 @@
+// A line that is gone before the upload, and one on which nothing moves any more.
+
+import { openBare } from "./bare.mjs";
+import { stack, tell, until } from "./tab.mjs";
+
+const MINUTE = 60_000;
+const tab = await openBare(stack.url, "user1@example.com");
+// Time stands still until the scenario lets it pass.
+const run = (name) =>
+  tab.evaluate(async (name) => {
+    const canvas = Object.assign(document.createElement("canvas"), { width: 12, height: 9 });
+    canvas.getContext("2d").fillRect(0, 0, 6, 9);
+    const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+    const job = globalThis.jobs.run("runninghub-upscaler", { file: blob });
+    globalThis[name] = job;
+    const ended = job.result.then(
+      () => "done",
+      ({ code }) => code,
+    );
+    globalThis[`${name}Ended`] = ended;
+  }, name);
+const state = (name) => tab.evaluate((name) => globalThis[name].update.state, name);
+const ended = (name) => tab.evaluate((name) => globalThis[`${name}Ended`], name);
+
+await tab.context().setOffline(true);
+await run("early");
+const whileOffline = await state("early");
+await tab.context().setOffline(false);
+const early = await ended("early");
+
+let puts = 0;
+let holding;
+const held = new Promise((resolve) => (holding = resolve));
+await tab.route("**/object/upload/sign/**", (route) => {
+  if (route.request().method() !== "PUT") return route.continue();
+  puts += 1;
+  return puts === 1 ? holding() : route.continue();
+});
+await tab.clock.install();
+await run("stalled");
+await held;
+const whileStalled = await state("stalled");
+await until("the second try", async () => {
+  await tab.clock.fastForward(MINUTE);
+  return puts > 1;
+});
+await tab.clock.resume();
+const stalled = await ended("stalled");
+await tell({ whileOffline, early, whileStalled, stalled, puts });

@@ -1,0 +1,106 @@
+//! What the client does for a page in a real browser: it keeps the place of a page that comes back,
+//! gives up what a closed one waited for, and uploads over any line and from any network.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde_json::{Value, json};
+use stand_ins::media::SHORT_CLIP;
+use unstuck_tests::assert_has;
+use unstuck_tests::e2e::proxy::FrontDoorProxy;
+use unstuck_tests::e2e::{self, World};
+use uuid::Uuid;
+
+fn id(seen: &Value) -> Uuid {
+    seen["id"].as_str().and_then(|id| id.parse().ok()).unwrap_or_else(|| panic!("no job: {seen:#}"))
+}
+
+/// One slot, taken by another user; everybody else's task works until the scenario finishes it.
+async fn somebody_is_before_us(world: &World) -> Uuid {
+    let held = json!({ "match": "before-us", "hang": true });
+    world.script(json!({ "runninghub": [held, { "all": true, "work": "until_finished" }] })).await;
+    world.set_provider("runninghub", "max_concurrent = 1").await;
+    let other = world.user(2).await;
+    world.order_as(&other, Uuid::new_v4(), json!({ "prompt": "before-us" })).await.0
+}
+
+/// Time passes for every page.
+async fn pass(world: &World, seconds: u32) {
+    let set = format!("left_at = left_at - interval '{seconds} seconds'");
+    world.db().exec(&format!("update unstuck.sessions set {set}")).await;
+}
+
+#[test]
+fn a_tab_closed_while_waiting_gives_place_and_credits_back_after_the_grace() {
+    e2e::run(async |world| {
+        somebody_is_before_us(world).await;
+        let job = id(&world.browser("leave.mjs", &json!({ "state": "waiting" })));
+        let announced = async || {
+            let soon = "sessions where left_at < clock_timestamp() + interval '31 seconds'";
+            (world.count(soon).await == 1).then_some(())
+        };
+        world.until("the goodbye has arrived", announced).await;
+        pass(world, 20).await;
+        world.sweep().await;
+        assert_has!(world.job(job).await, { "status": "queued" }, "the page may come back");
+        pass(world, 11).await;
+        world.sweep().await;
+        let row = world.job(job).await;
+        assert_has!(row, { "status": "cancelled", "credits_charged": 60, "credits_refunded": 60 });
+        assert_eq!(world.balance(&world.user(1).await).await, 1000);
+        assert_eq!(world.count("jobs where status = 'queued'").await, 0);
+    });
+}
+
+#[test]
+fn a_page_reloaded_while_it_waits_keeps_its_place() {
+    e2e::run(async |world| {
+        let before = somebody_is_before_us(world).await;
+        let seen = world.browser("back_soon.mjs", &json!({ "before": before }));
+        assert_has!(seen, { "found": seen["id"] }, "{seen:#}");
+        assert_has!(seen["kept"], { "sessions": 1, "silence": 150 }, "{seen:#}");
+        let row = world.job(id(&seen)).await;
+        assert_has!(row, { "status": "completed", "credits_charged": 60, "credits_refunded": 0 });
+        assert_eq!(world.balance(&world.user(1).await).await, 940);
+    });
+}
+
+#[test]
+fn a_large_file_arrives_whole_over_a_line_that_drops_twice() {
+    e2e::run(async |world| {
+        let limit = async |bytes: u64| {
+            let sql = format!("update storage.buckets set file_size_limit = {bytes}");
+            world.db().exec(&format!("{sql} where id = 'uploads'")).await;
+        };
+        limit(512 * 1024 * 1024).await;
+        let proxy = FrontDoorProxy::start(world).await;
+        proxy.drop_line_after(&[20_000_000, 90_000_000]);
+        let clip = BASE64.encode(SHORT_CLIP.original);
+        let seen = world.browser("dropped.mjs", &json!({ "url": proxy.url, "clip": clip }));
+        limit(50 * 1024 * 1024).await;
+        assert_eq!(proxy.drops_left(), 0, "{seen:#}");
+        assert_has!(seen, { "progress": 1, "isWhole": true }, "{seen:#}");
+        // What had arrived was not sent anew: 200 MB are 34 chunks, and two broke off.
+        assert_eq!(proxy.count("PATCH "), 34 + 2, "{seen:#}");
+        assert_eq!(proxy.count("POST /storage/v1/upload/resumable"), 1, "{seen:#}");
+    });
+}
+
+#[test]
+fn an_upload_waits_for_the_line_and_is_tried_anew_where_nothing_moves() {
+    e2e::run(async |world| {
+        let seen = world.browser("line.mjs", &json!({}));
+        assert_has!(seen, { "whileOffline": "uploading", "early": "done" }, "{seen:#}");
+        assert_has!(seen, { "whileStalled": "uploading", "stalled": "done", "puts": 2 });
+        assert_eq!(world.count("jobs").await, 2);
+    });
+}
+
+#[test]
+fn the_studio_works_on_plain_http_in_a_network() {
+    e2e::run(async |world| {
+        world.script(json!({ "runninghub": { "all": true, "work": "until_finished" } })).await;
+        let seen = world.browser("lan.mjs", &json!({}));
+        assert_eq!(seen["lacks"], json!([false, "undefined"]), "{seen:#}");
+        assert_has!(world.job(id(&seen)).await, { "status": "completed" });
+    });
+}
