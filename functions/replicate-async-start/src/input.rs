@@ -135,7 +135,7 @@ impl TryOnInput {
 #[cfg(test)]
 mod tests {
     use super::{TryOnBody, TryOnInput};
-    use crate::wrong_types;
+    use crate::wrong_types::try_each;
     use serde_json::{Value, json};
     use shared::core::body::typed;
 
@@ -177,17 +177,17 @@ mod tests {
     fn a_wrong_type_is_refused_in_the_callers_words() {
         let id = "00000000-0000-4000-8000-0000000000a1";
         let names = json!({"job_id": id, "session_id": "s", "max_credits": 7});
-        let read = |body: &Value| typed::<TryOnBody>(body).map(drop).map_err(|error| error.message);
         for (hints, names) in [
             (json!("red"), names),
             (json!(["red", "blue"]), json!({"jobId": id, "sessionId": "s", "maxCredits": 7})),
         ] {
             let mut every = with("prompt_hints", hints);
             every.as_object_mut().unwrap().extend(names.as_object().unwrap().clone());
-            wrong_types::try_each(&every, read);
+            try_each::<TryOnBody>(&every);
         }
         let twice = json!({"job_id": id, "jobId": id, "garments": []});
-        assert_eq!(read(&twice).unwrap_err(), "`job_id` is not valid: it is given twice");
+        let refused = typed::<TryOnBody>(&twice).err().unwrap();
+        assert_eq!(refused.message, "`job_id` is not valid: it is given twice");
     }
 
     #[test]

@@ -1,9 +1,8 @@
 //! Tests of the input's limits and of the provider request that it becomes.
 
 use super::UpscalerInput;
-use crate::wrong_types;
+use crate::wrong_types::try_each;
 use serde_json::{Value, json};
-use shared::core::body::typed;
 use shared::core::provider::runninghub::apps::{ToolInput as _, stored_request};
 
 fn check(body: Value) -> Result<UpscalerInput, String> {
@@ -36,9 +35,7 @@ fn an_error_names_the_field_over_its_limit() {
 fn a_wrong_type_is_refused_in_the_callers_words() {
     let every = json!({"imageUrl": "x", "resolution": 512, "detailDenoise": 1, "prompt": "x",
         "version": "pro", "category": "x", "framingMode": "x"});
-    wrong_types::try_each(&every, |body| {
-        typed::<UpscalerInput>(body).map(drop).map_err(|error| error.message)
-    });
+    try_each::<UpscalerInput>(&every);
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Whether the answer to a body of wrong types speaks of JSON and of the body's fields, and never
 //! of our own types. The functions' tests take this file in by its path.
 
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use shared::core::body::typed;
 
 /// Words of serde and of Rust.
 const OURS: [&str; 19] = [
@@ -42,9 +44,9 @@ fn places(value: &Value, at: &str, found: &mut Vec<String>) {
     }
 }
 
-/// Puts each kind of JSON at each place of a body that names every field, and leaves each out.
-/// `read` gives the message for the caller where it refuses.
-pub(crate) fn try_each(body: &Value, read: impl Fn(&Value) -> Result<(), String>) {
+/// Reads as `T` a body that names every field, with each kind of JSON at each of its places.
+pub(crate) fn try_each<T: DeserializeOwned>(body: &Value) {
+    let read = |body| typed::<T>(body).map(drop).map_err(|error| error.message);
     let good = read(body);
     assert!(good.is_ok(), "the body itself is refused: {good:?}");
     let kinds = [
