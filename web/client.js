@@ -1,5 +1,5 @@
-// Made from packages/client by `cargo xtask generate`: the package @unstuck/client in one file,
-// for pages without a bundler. What each part is for is said there and in client.d.ts.
+// Made of packages/client by `cargo xtask generate`: the package in one file, for pages
+// without a bundler. What each part is for is said there and in client.d.ts.
 // packages/client/src/errors.ts
 var JobError = class extends Error {
   name = "JobError";
@@ -103,13 +103,6 @@ async function replaced(value, replace, field = "") {
     await replaced(part, replace, name),
   ]);
   return Object.fromEntries(await Promise.all(fields2));
-}
-function isSame(a, b) {
-  if (!isPlain(a) || !isPlain(b)) return Object.is(a, b);
-  const [one, other] = [a, b];
-  const names = Object.keys(one);
-  if (names.length !== Object.keys(other).length) return false;
-  return names.every((name) => isSame(one[name], other[name]));
 }
 function extension(file) {
   const named = file.name?.match(/\.[a-z0-9]{1,5}$/i)?.[0];
@@ -782,10 +775,12 @@ var Connection = class {
     const [code, message] = [answer.code ?? "internal", answer.message ?? response.statusText];
     throw new JobError(code, message, response.status, { ...answer, retryAfter });
   }
-  #sent(path, body) {
-    return this.request(path, body).catch((error) => {
+  async #sent(path, body) {
+    try {
+      return await this.request(path, body);
+    } catch (error) {
       throw new JobError("network", error instanceof Error ? error.message : String(error));
-    });
+    }
   }
   /** Gets another token of the same user than the one that was refused, if there is one. */
   async #renew(refused) {
@@ -1401,6 +1396,16 @@ var Page = class {
     this.place.stop();
   }
 };
+
+// packages/client/src/same.ts
+var isPlain2 = (value) => value !== null && typeof value === "object" && !(value instanceof Blob);
+function isSame(a, b) {
+  if (!isPlain2(a) || !isPlain2(b)) return Object.is(a, b);
+  const [one, other] = [a, b];
+  const names = Object.keys(one);
+  if (names.length !== Object.keys(other).length) return false;
+  return names.every((name) => isSame(one[name], other[name]));
+}
 
 // packages/client/src/index.ts
 var COLUMNS = [

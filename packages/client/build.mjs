@@ -38,8 +38,8 @@ async function buildPackage(dist) {
   types(dist);
 }
 
-const NOTE = `// Made from packages/client by \`cargo xtask generate\`: the package @unstuck/client in one file,
-// for pages without a bundler. What each part is for is said there and in client.d.ts.
+const NOTE = `// Made of packages/client by \`cargo xtask generate\`: the package in one file, for pages
+// without a bundler. What each part is for is said there and in client.d.ts.
 `;
 
 /** One file has nothing to load on demand. */

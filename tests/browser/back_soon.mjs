@@ -5,9 +5,11 @@ import { endAsAdmin } from "../client/stack.mjs";
 import { finish, given, open, order, reached, rows, tell, until } from "./tab.mjs";
 
 const tab = await open("/", { email: "user1@example.com" });
+const stays = tab.waitForResponse("**/stay");
 const id = await order(tab, picture());
 await reached(tab, "waiting");
-const before = await until("the page says that it stays", async () => (await rows("sessions"))[0]);
+await stays;
+const [before] = await rows("sessions");
 await tab.reload();
 await reached(tab, "waiting");
 const found = await tab.locator(".stage-job").getAttribute("data-job");

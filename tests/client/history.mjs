@@ -58,4 +58,5 @@ console.log(
     unpaid: (await unpaid).code,
   }),
 );
-process.exit(0);
+// So much takes a moment to be written.
+process.stdout.write("", () => process.exit(0));

@@ -3,11 +3,15 @@
 
 import { createJobs } from "../../web/client.js";
 import { picture } from "./picture.mjs";
-import { client, signIn } from "./stack.mjs";
+import { client, signIn, until } from "./stack.mjs";
 import { answerInstead, errorOf, real, requests } from "./watched.mjs";
 
 const supabase = client();
 await signIn(supabase, "user1@example.com");
+// Two tokens of one second are the same.
+const second = () => Math.floor(Date.now() / 1000);
+const signedInAt = second();
+await until("another second", () => second() > signedInAt);
 const jobs = createJobs(supabase, { pollMs: 50, pollMaxMs: 200 });
 const input = { file: new File([picture()], "in.png", { type: "image/png" }) };
 const orders = [];
@@ -29,15 +33,15 @@ function refuse(times) {
 refuse(1);
 const job = jobs.run("runninghub-upscaler", input);
 const turned = await errorOf(job);
-const [first, second, ...more] = orders.splice(0);
+const [first, anew, ...more] = orders.splice(0);
 refuse(Infinity);
 const refused = await errorOf(jobs.run("runninghub-upscaler", input));
 console.log(
   JSON.stringify({
     turned,
     state: job.update.state,
-    sameJob: first.jobId === job.id && second.jobId === job.id,
-    newToken: first.token !== second.token,
+    sameJob: first.jobId === job.id && anew.jobId === job.id,
+    newToken: first.token !== anew.token,
     more: more.length,
     refused: refused.code,
     tries: orders.length,

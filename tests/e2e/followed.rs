@@ -51,7 +51,7 @@ fn a_call_refused_while_the_token_turns_is_made_anew_and_ordered_once() {
         let seen = world.node("client/token_turn.mjs", &json!({}));
         assert_has!(seen, { "turned": null, "state": "done", "sameJob": true });
         assert_has!(seen, { "newToken": true, "more": 0 }, "{seen:#}");
-        // The sign-in, and once for the refusal: a new token that is refused as well is not renewed.
+        // The sign-in, and one renewal: a new token that is refused as well is not renewed.
         assert_has!(seen, { "refused": "unauthorized", "tries": 1, "renewals": 2 }, "{seen:#}");
         assert_eq!(world.count("jobs").await, 1);
         assert_eq!(world.balance(&world.user(1).await).await, 940);

@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use unstuck_tests::sources;
 use xtask::paths;
 
 /// What a page loads before it runs its first job, in compressed bytes.
@@ -68,4 +69,33 @@ fn a_page_loads_little_of_it_and_what_few_need_later() {
         assert!(all.iter().any(|name| name.starts_with(later)), "{later}: {all:?}");
         assert!(!loaded.iter().any(|name| name.starts_with(later)), "{later}: {loaded:?}");
     }
+}
+
+/// The codes that a file of the package lists: `| "code"`, each on its line.
+fn codes(file: &str, types: &[&str]) -> BTreeSet<String> {
+    let text = sources::read(file);
+    let listed = types.iter().flat_map(|name| {
+        let (_, list) = text.split_once(&format!("type {name} =")).expect("a type of that name");
+        list.split(";\n").next().unwrap_or_default().lines()
+    });
+    let quoted = listed.filter_map(|line| line.trim().strip_prefix("| \"")?.split('"').next());
+    quoted.map(str::to_owned).collect()
+}
+
+#[test]
+fn every_code_of_an_error_is_explained() {
+    let page = sources::read("docs/integrating.md");
+    let explained: BTreeSet<String> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "))
+        .filter(|(name, _)| name.chars().all(|letter| letter.is_alphabetic() || letter == '_'))
+        .map(|(name, _)| name.to_owned())
+        .collect();
+    let folder = "packages/client/src";
+    let mut codes_of_all = codes(&format!("{folder}/errors.ts"), &["ClientErrorCode"]);
+    let contract = ["ErrorCode", "JobErrorCode"];
+    codes_of_all.extend(codes(&format!("{folder}/contract.ts"), &contract));
+    assert!(codes_of_all.len() > 35, "{codes_of_all:?}");
+    let missing: Vec<_> = codes_of_all.difference(&explained).collect();
+    assert!(missing.is_empty(), "docs/integrating.md does not explain {missing:?}");
 }

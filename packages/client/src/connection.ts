@@ -152,10 +152,12 @@ export class Connection {
     throw new JobError(code, message, response.status, { ...answer, retryAfter });
   }
 
-  #sent(path: string, body?: object): Promise<Response> {
-    return this.request(path, body).catch((error) => {
+  async #sent(path: string, body?: object): Promise<Response> {
+    try {
+      return await this.request(path, body);
+    } catch (error) {
       throw new JobError("network", error instanceof Error ? error.message : String(error));
-    });
+    }
   }
 
   /** Gets another token of the same user than the one that was refused, if there is one. */

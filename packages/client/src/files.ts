@@ -46,15 +46,6 @@ export async function replaced(
   return Object.fromEntries(await Promise.all(fields));
 }
 
-/** Whether two inputs are the same; files are compared by identity. */
-export function isSame(a: any, b: any): boolean {
-  if (!isPlain(a) || !isPlain(b)) return Object.is(a, b);
-  const [one, other] = [a as Record<string, any>, b as Record<string, any>];
-  const names = Object.keys(one);
-  if (names.length !== Object.keys(other).length) return false;
-  return names.every((name) => isSame(one[name], other[name]));
-}
-
 /** The ending of a file's name, with its point. */
 export function extension(file: Blob & { name?: string }): string {
   const named = file.name?.match(/\.[a-z0-9]{1,5}$/i)?.[0];

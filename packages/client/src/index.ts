@@ -11,10 +11,10 @@
 
 import { Connection } from "./connection.js";
 import { cancelled, JobError } from "./errors.js";
-import { isSame } from "./files.js";
 import { Follower, knownBy } from "./follower.js";
 import { Page } from "./page.js";
 import type { Job, Jobs, Options, SupabaseClient } from "./types.js";
+import { isSame } from "./same.js";
 import { uuid } from "./uuid.js";
 import { online } from "./wait.js";
 

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { JobError } from "../src/errors.ts";
-import { extension, hasFiles, isSame, replaced, typeOf, withoutFiles } from "../src/files.ts";
+import { extension, hasFiles, replaced, typeOf, withoutFiles } from "../src/files.ts";
+import { isSame } from "../src/same.ts";
 import { changeBy, elapsed, firstUpdate } from "../src/state.ts";
 import { isPassingUpload, refuse } from "../src/upload.ts";
 import { uuid } from "../src/uuid.ts";
