@@ -9,7 +9,7 @@ use uuid::Uuid;
 #[test]
 fn the_example_app_follows_each_job_once_and_forgets_it_with_its_user() {
     e2e::run(async |world| {
-        let held = json!({ "match": "before-us", "hang": true });
+        let held = json!({ "match": "before-us", "hang": true, "cancellable": true });
         world
             .script(json!({ "runninghub": [held, { "all": true, "work": "until_finished" }] }))
             .await;
