@@ -46,7 +46,7 @@ fn places(value: &Value, at: &str, found: &mut Vec<String>) {
 
 /// Reads as `T` a body that names every field, with each kind of JSON at each of its places.
 pub(crate) fn try_each<T: DeserializeOwned>(body: &Value) {
-    let read = |body| typed::<T>(body).map(drop).map_err(|error| error.message);
+    let read = |body: &Value| typed::<T>(body).map(drop).map_err(|error| error.message);
     let good = read(body);
     assert!(good.is_ok(), "the body itself is refused: {good:?}");
     let kinds = [
