@@ -21,3 +21,7 @@ pub mod edge;
 pub mod flow;
 #[cfg(test)]
 mod testing;
+
+// The functions' tests take in a file of ours that names this crate as they do.
+#[cfg(test)]
+extern crate self as shared;

@@ -141,3 +141,52 @@ fn every_link_leads_somewhere() {
     assert!(seen > 20, "{seen} links");
     assert!(broken.is_empty(), "no such file or title:\n{}", broken.join("\n"));
 }
+
+/// The names that serde knows of a type: fields of a struct, words of an enum.
+fn script_words(item: &syn::Item) -> Vec<String> {
+    let renamed = |attributes: &[syn::Attribute]| {
+        let of_serde = attributes.iter().find(|attribute| attribute.path().is_ident("serde"))?;
+        let text = of_serde.meta.require_list().ok()?.tokens.to_string();
+        text.strip_prefix("rename = \"")?.strip_suffix('"').map(str::to_owned)
+    };
+    let flattened = |field: &&syn::Field| {
+        let is_flat = |attribute: &syn::Attribute| {
+            attribute.meta.require_list().is_ok_and(|list| list.tokens.to_string() == "flatten")
+        };
+        field.attrs.iter().any(is_flat)
+    };
+    match item {
+        syn::Item::Struct(item)
+            if ["Behaviour", "RawRule"].iter().any(|name| item.ident == name) =>
+        {
+            let fields = item.fields.iter().filter(|field| !flattened(field));
+            let name = |field: &syn::Field| Some(field.ident.as_ref()?.to_string());
+            fields.filter_map(|field| renamed(&field.attrs).or_else(|| name(field))).collect()
+        }
+        syn::Item::Enum(item) => {
+            let words = item.variants.iter().map(|variant| variant.ident.to_string());
+            let snake = |word: String| {
+                let parts = word.split_inclusive(|_: char| true).map(str::to_owned);
+                let parts = parts.map(|letter| match letter.to_lowercase() {
+                    small if small != letter => format!("_{small}"),
+                    small => small,
+                });
+                format!("\"{}\"", parts.collect::<String>().trim_start_matches('_'))
+            };
+            words.map(snake).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn every_word_of_a_script_is_explained_to_an_app_that_tests_itself() {
+    let source = sources::read("stand-ins/src/providers/script.rs");
+    let source = syn::parse_file(&source).expect("Rust");
+    let words: Vec<String> = source.items.iter().flat_map(script_words).collect();
+    assert!(words.len() > 35, "{words:?}");
+    let page = sources::read("docs/testing-your-app.md");
+    let missing: Vec<&String> =
+        words.iter().filter(|word| !page.contains(&format!("`{word}`"))).collect();
+    assert!(missing.is_empty(), "docs/testing-your-app.md does not explain {missing:?}");
+}

@@ -8,6 +8,7 @@
 //! * [`e2e`]: the whole local stack, one per run, and a client of it
 //! * [`host_state`]: what an app's database holds beside what is ours
 //! * [`hosts`]: databases of apps that are already there, with and without us
+//! * [`packages`]: the npm packages as an app installs them
 //! * [`pg_cron`]: a PostgreSQL with pg_cron, where one is installed
 //! * [`served_project`]: a bare database served as a Supabase project
 //! * [`session`]: one connection that speaks SQL and RPC in JSON, and can become another caller
@@ -26,6 +27,7 @@ pub mod demo;
 pub mod e2e;
 pub mod host_state;
 pub mod hosts;
+pub mod packages;
 pub mod pg_cron;
 pub mod served_project;
 pub mod session;

@@ -39,3 +39,13 @@ pub fn rust_files(folder: &str) -> Vec<PathBuf> {
     files.sort();
     files
 }
+
+/// The contract, openapi.yaml.
+pub fn contract() -> serde_json::Value {
+    let script = "import('yaml').then(({ parse }) => \
+                  console.log(JSON.stringify(parse(process.argv[1]))))";
+    let mut node = Command::new(xtask::paths::node_bin("node"));
+    node.args(["-e", script]).arg(read("openapi.yaml")).current_dir(root());
+    let output = node.output().expect("Node runs");
+    serde_json::from_slice(&output.stdout).expect("openapi.yaml is YAML")
+}

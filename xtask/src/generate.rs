@@ -1,5 +1,5 @@
-//! `cargo xtask generate` writes every file that is made from the functions' declarations or from
-//! the client's package.
+//! `cargo xtask generate` writes every file that is made from the functions' declarations, from the
+//! contract or from the client's package.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -28,6 +28,16 @@ impl Generated {
     pub fn is_stale(&self) -> bool {
         std::fs::read_to_string(self.file()).ok().as_ref() != Some(&self.text)
     }
+
+    fn write(&self) -> Result<()> {
+        if self.is_stale() {
+            let file = self.file();
+            std::fs::write(&file, &self.text)
+                .with_context(|| format!("cannot write {}", file.display()))?;
+            say(self.path);
+        }
+        Ok(())
+    }
 }
 
 /// Every generated file.
@@ -40,6 +50,7 @@ pub fn files() -> Result<Vec<Generated>> {
         Generated { path: "wrangler.toml", text: wrangler::render(&functions) },
         between("README.md", "functions", &readme)?,
         between("docs/configuration.md", "settings", &configuration)?,
+        contract()?,
         Generated { path: "web/client.js", text: script },
         Generated { path: "web/client.d.ts", text: types },
     ])
@@ -55,24 +66,21 @@ struct OneFile {
 }
 
 fn one_file() -> Result<OneFile> {
-    let mut node = Command::new(paths::node_bin("node"));
-    node.arg(paths::root().join("packages/client/build.mjs")).arg("--one-file");
-    let output = node.output().context("node does not run; run `cargo xtask setup`")?;
-    if !output.status.success() {
-        bail!("packages/client is not built: {}", String::from_utf8_lossy(&output.stderr));
-    }
-    serde_json::from_slice(&output.stdout).context("packages/client/build.mjs prints no JSON")
+    let printed = printed(&["packages/client/build.mjs", "--one-file"])?;
+    serde_json::from_str(&printed).context("packages/client/build.mjs prints no JSON")
+}
+
+/// What the contract says of the tools, for the client's package.
+fn contract() -> Result<Generated> {
+    let text = printed(&["xtask/contract.mjs"])?;
+    Ok(Generated { path: "packages/client/src/contract.ts", text })
 }
 
 /// Writes every stale file.
 pub fn write() -> Result<()> {
-    for generated in files()?.iter().filter(|generated| generated.is_stale()) {
-        let file = generated.file();
-        std::fs::write(&file, &generated.text)
-            .with_context(|| format!("cannot write {}", file.display()))?;
-        say(generated.path);
-    }
-    Ok(())
+    // The package is built from it.
+    contract()?.write()?;
+    files()?.iter().try_for_each(Generated::write)
 }
 
 /// Fails if a file is stale and names it.
@@ -86,6 +94,17 @@ pub fn check() -> Result<()> {
         return Ok(());
     }
     bail!("stale: {}; run `cargo xtask generate`", stale.join(", "))
+}
+
+/// What a script of the checkout prints.
+fn printed(script: &[&str]) -> Result<String> {
+    let mut node = Command::new(paths::node_bin("node"));
+    let output = node.args(script).current_dir(paths::root()).output();
+    let output = output.context("node does not run; run `cargo xtask setup`")?;
+    if !output.status.success() {
+        bail!("{}: {}", script.join(" "), String::from_utf8_lossy(&output.stderr));
+    }
+    String::from_utf8(output.stdout).with_context(|| format!("{script:?} prints no UTF-8"))
 }
 
 /// A file of which only the part between `<!-- name -->` and `<!-- /name -->` is generated.

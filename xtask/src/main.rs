@@ -260,7 +260,8 @@ fn test(args: &[String]) -> Result<()> {
 
 /// Fails if prettier would change a page, style sheet, script or the contract.
 fn format_of_scripts() -> Result<()> {
-    const PATHS: [&str; 6] = ["web", "functions", "tests", "xtask", "stand-ins", "openapi.yaml"];
+    const PATHS: [&str; 8] =
+        ["web", "packages", "examples", "functions", "tests", "xtask", "stand-ins", "openapi.yaml"];
     let mut prettier = Command::new(xtask::paths::node_bin("prettier"));
     prettier.current_dir(xtask::paths::root()).arg("--check").args(PATHS);
     let advice = format!("run `npx prettier --write {}`", PATHS.join(" "));

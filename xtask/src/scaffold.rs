@@ -19,6 +19,8 @@ const RUNNINGHUB_TOML: &str = include_str!("../templates/runninghub.toml.txt");
 const STUDIO: &str = include_str!("../templates/studio.js.txt");
 const E2E: &str = include_str!("../templates/e2e.rs.txt");
 const OPENAPI: &str = include_str!("../templates/openapi.yaml.txt");
+/// What follows the list of the tools' names in the contract.
+const AFTER_NAMES: &str = "      description: The name of the tool's function\n";
 
 const LANGUAGES: [&str; 4] = ["en", "pt", "ru", "uk"];
 const ROWS: &str = "supabase/schemas/tool/known_tools.sql";
@@ -66,7 +68,9 @@ pub fn new_function(name: &str, tool: Option<&NewTool>) -> Result<()> {
         let last = ": *queueStatus\n";
         let openapi = edited("openapi.yaml", |text| {
             let end = text.rfind(last)? + last.len();
-            Some(format!("{}{}{}", &text[..end], OPENAPI.replace("{name}", name), &text[end..]))
+            let (names, rest) = text[end..].split_once(AFTER_NAMES)?;
+            let added = OPENAPI.replace("{name}", name);
+            Some(format!("{}{added}{names}        - {name}\n{AFTER_NAMES}{rest}", &text[..end]))
         })?;
         write(&paths::root().join("openapi.yaml"), &openapi)?;
     }

@@ -36,11 +36,15 @@ fn a_new_tool_is_one_folder_its_words_and_its_tests_by_hand() {
         std::fs::create_dir_all(target.parent().unwrap()).unwrap();
         std::fs::copy(paths::root().join(&file), target).unwrap();
     }
+    // What `cargo xtask setup` installs.
+    let packages = copy.join("node_modules");
+    std::os::unix::fs::symlink(paths::root().join("node_modules"), &packages).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
     command.args(["new-function", "paint-cats", "--tool", "--provider", "runninghub"]);
     command.args(["--price", "70"]).env("CARGO_MANIFEST_DIR", copy.join("xtask"));
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    std::fs::remove_file(&packages).unwrap();
 
     let mut changed = BTreeSet::new();
     files_below(&copy, &copy, &mut changed);
@@ -68,7 +72,8 @@ fn a_new_tool_is_one_folder_its_words_and_its_tests_by_hand() {
         "tests/e2e/main.rs",
         "tests/e2e/paint_cats.rs",
     ];
-    let generated = ["README.md", "wrangler.toml", "docs/configuration.md"];
+    let generated =
+        ["README.md", "wrangler.toml", "docs/configuration.md", "packages/client/src/contract.ts"];
     let expected = by_hand.into_iter().chain(by_the_command).chain(generated);
     assert_eq!(changed, expected.map(str::to_owned).collect());
     assert_eq!(migrations, 1);

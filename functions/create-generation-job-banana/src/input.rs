@@ -91,8 +91,9 @@ impl CardsInput {
             );
         }
         let aspect_ratio = body.aspect_ratio.clone().unwrap_or_else(|| RATIO.to_owned());
-        if !gemini::takes_ratio(model, &aspect_ratio) {
-            return bad("aspectRatio", "must be one of 1:1, 2:3, 3:4, 4:5, 9:16 and the like");
+        if !gemini::ratios(model).any(|ratio| ratio == aspect_ratio) {
+            let ratios = gemini::ratios(model).collect::<Vec<_>>().join(", ");
+            return bad("aspectRatio", &format!("must be one of {ratios}"));
         }
         Ok(Self {
             product_name: body.product_name.trim().to_owned(),

@@ -2,6 +2,7 @@
 
 use super::{CardsBody, CardsInput};
 use crate::cards::steps;
+use crate::wrong_types::try_each;
 use serde_json::{Value, json};
 
 fn body() -> Value {
@@ -34,6 +35,22 @@ fn r17_the_narrowest_ratios_are_of_one_model() {
     }
     let usual = check_for("gemini-3-pro-image", |body| body["aspectRatio"] = json!("21:9"));
     assert_eq!(usual.unwrap().aspect_ratio, "21:9");
+}
+
+#[test]
+fn a_wrong_type_is_refused_in_the_callers_words() {
+    let mut every = body();
+    for (field, value) in [
+        ("category", json!("x")),
+        ("description", json!("x")),
+        ("aspectRatio", json!("1:1")),
+        ("jobId", json!("00000000-0000-4000-8000-0000000000a1")),
+        ("sessionId", json!("x")),
+        ("maxCredits", json!(7)),
+    ] {
+        every[field] = value;
+    }
+    try_each::<CardsBody>(&every);
 }
 
 #[test]

@@ -76,3 +76,7 @@ async fn status(call: &Call, named: NamedCards) -> Result<CardsStatus, ApiError>
     let row = call.cx().db().job_get_v1(Some(call.user()?), Some(NAME), None, named.job_id).await?;
     Ok(CardsStatus::of(row))
 }
+
+#[cfg(test)]
+#[path = "../../../shared/src/testing/wrong_types.rs"]
+mod wrong_types;

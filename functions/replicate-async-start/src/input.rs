@@ -135,7 +135,9 @@ impl TryOnInput {
 #[cfg(test)]
 mod tests {
     use super::{TryOnBody, TryOnInput};
+    use crate::wrong_types::try_each;
     use serde_json::{Value, json};
+    use shared::core::body::typed;
 
     fn check(body: Value) -> Result<TryOnInput, String> {
         let body: TryOnBody = serde_json::from_value(body).map_err(|error| error.to_string())?;
@@ -169,6 +171,23 @@ mod tests {
         ] {
             assert!(check(body).unwrap_err().contains(field), "{field}");
         }
+    }
+
+    #[test]
+    fn a_wrong_type_is_refused_in_the_callers_words() {
+        let id = "00000000-0000-4000-8000-0000000000a1";
+        let names = json!({"job_id": id, "session_id": "s", "max_credits": 7});
+        for (hints, names) in [
+            (json!("red"), names),
+            (json!(["red", "blue"]), json!({"jobId": id, "sessionId": "s", "maxCredits": 7})),
+        ] {
+            let mut every = with("prompt_hints", hints);
+            every.as_object_mut().unwrap().extend(names.as_object().unwrap().clone());
+            try_each::<TryOnBody>(&every);
+        }
+        let twice = json!({"job_id": id, "jobId": id, "garments": []});
+        let refused = typed::<TryOnBody>(&twice).err().unwrap();
+        assert_eq!(refused.message, "`job_id` is not valid: it is given twice");
     }
 
     #[test]

@@ -84,3 +84,7 @@ impl TryOnAccepted {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "../../../shared/src/testing/wrong_types.rs"]
+mod wrong_types;

@@ -1,6 +1,7 @@
 //! Tests of the input's limits and of the provider request that it becomes.
 
 use super::UpscalerInput;
+use crate::wrong_types::try_each;
 use serde_json::{Value, json};
 use shared::core::provider::runninghub::apps::{ToolInput as _, stored_request};
 
@@ -28,6 +29,13 @@ fn an_error_names_the_field_over_its_limit() {
         );
     }
     assert!(check(json!({"imageUrl": "x", "version": "ultra"})).is_err());
+}
+
+#[test]
+fn a_wrong_type_is_refused_in_the_callers_words() {
+    let every = json!({"imageUrl": "x", "resolution": 512, "detailDenoise": 1, "prompt": "x",
+        "version": "pro", "category": "x", "framingMode": "x"});
+    try_each::<UpscalerInput>(&every);
 }
 
 #[test]

@@ -20,3 +20,7 @@ shared::function! {
     quote: runninghub::quote::<UpscalerInput>,
     order: runninghub::run::<UpscalerInput>,
 }
+
+#[cfg(test)]
+#[path = "../../../shared/src/testing/wrong_types.rs"]
+mod wrong_types;

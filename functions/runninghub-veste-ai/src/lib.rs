@@ -40,3 +40,19 @@ shared::function! {
     quote: runninghub::quote::<VesteInput>,
     order: runninghub::run::<VesteInput>,
 }
+
+#[cfg(test)]
+#[path = "../../../shared/src/testing/wrong_types.rs"]
+mod wrong_types;
+
+#[cfg(test)]
+mod tests {
+    use super::VesteInput;
+    use crate::wrong_types::try_each;
+    use serde_json::json;
+
+    #[test]
+    fn a_wrong_type_is_refused_in_the_callers_words() {
+        try_each::<VesteInput>(&json!({"personImageUrl": "x", "clothingImageUrl": "x"}));
+    }
+}

@@ -78,8 +78,13 @@ shared::function! {
 }
 
 #[cfg(test)]
+#[path = "../../../shared/src/testing/wrong_types.rs"]
+mod wrong_types;
+
+#[cfg(test)]
 mod tests {
     use super::VideoInput;
+    use crate::wrong_types::try_each;
     use serde_json::{Value, json};
     use shared::core::provider::runninghub::apps::ToolInput as _;
 
@@ -105,5 +110,11 @@ mod tests {
                 "{field}"
             );
         }
+    }
+
+    #[test]
+    fn a_wrong_type_is_refused_in_the_callers_words() {
+        let every = json!({"videoUrl": "x", "width": 1, "height": 1, "durationSeconds": 1.5});
+        try_each::<VideoInput>(&every);
     }
 }

@@ -197,13 +197,18 @@ fn refused(error: &serde_json::Error, reading: Option<&str>) -> ApiError {
 
 /// What is wanted, in the words of JSON and not in those of our types.
 fn in_words(problem: &str) -> String {
+    if problem.starts_with("duplicate field ") {
+        return "it is given twice".to_owned();
+    }
     let (found, wanted) = problem.rsplit_once(", expected ").unwrap_or(("", problem));
     let wanted = match wanted {
         "u8" => "a whole number from 0 to 255",
         "u16" | "u32" | "u64" | "usize" => "a whole number that is not negative",
         "i32" | "i64" => "a whole number",
         "f32" | "f64" => "a number",
-        "a string" | "a borrowed string" | "string or map" => "a text",
+        "a string" | "a borrowed string" => "a text",
+        // Where one of several words is wanted.
+        "string or map" | "map with a single key" | "unit" => "a text",
         "a boolean" => "true or false",
         "a sequence" => "a list",
         "a map" => "an object",
@@ -288,6 +293,8 @@ mod tests {
             (json!({"object": 7}), "expected an object"),
             (json!({"object": {}}), "`object` is not valid: `imageUrl` is missing in it"),
             (json!({"version": "ultra"}), "expected \"standard\" or \"pro\""),
+            (json!({"version": {}}), "`version` is not valid: expected a text"),
+            (json!({"version": {"pro": 1}}), "`version` is not valid: expected a text"),
             (json!({"id": "x"}), "`id` is not valid: not a UUID"),
         ] {
             let refused = typed::<EveryKind>(&body).unwrap_err();

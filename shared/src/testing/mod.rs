@@ -49,3 +49,4 @@ pub(crate) use unused_calls;
 pub(crate) mod bucket_script;
 pub(crate) mod single_step;
 pub(crate) mod virtual_time;
+pub(crate) mod wrong_types;

@@ -64,10 +64,11 @@ const RATIOS: [&str; 10] =
 /// Those that one model adds.
 const NARROW_RATIOS: [&str; 4] = ["1:4", "4:1", "1:8", "8:1"];
 
-/// Whether the model accepts an aspect ratio; another one it would refuse for good.
-pub fn takes_ratio(model: &str, ratio: &str) -> bool {
-    let is_narrow = NARROW_RATIOS.contains(&ratio);
-    RATIOS.contains(&ratio) || (is_narrow && model.starts_with("gemini-3.1-flash-image"))
+/// The aspect ratios that the model accepts; another one it would refuse for good.
+pub fn ratios(model: &str) -> impl Iterator<Item = &'static str> {
+    let narrow = &NARROW_RATIOS[..];
+    let added = if model.starts_with("gemini-3.1-flash-image") { narrow } else { &[] };
+    RATIOS.iter().chain(added).copied()
 }
 
 /// The stored request of a card's step: the product images by URL, then the prompt.
