@@ -1,5 +1,5 @@
-// Made of packages/client by `cargo xtask generate`: the package in one file, for pages
-// without a bundler. What each part is for is said there and in client.d.ts.
+// Made of packages/client by `cargo xtask generate`: the package in one file, for
+// pages without a bundler. What each part is for is said there and in client.d.ts.
 /** What each tool takes. A deployment with tools of its own adds them to these two. */
 export interface ToolInputs {
   /** Enlarge a picture */
