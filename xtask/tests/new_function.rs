@@ -72,8 +72,13 @@ fn a_new_tool_is_one_folder_its_words_and_its_tests_by_hand() {
         "tests/e2e/main.rs",
         "tests/e2e/paint_cats.rs",
     ];
-    let generated =
-        ["README.md", "wrangler.toml", "docs/configuration.md", "packages/client/src/contract.ts"];
+    let generated = [
+        "README.md",
+        "wrangler.toml",
+        "docs/configuration.md",
+        "packages/client/src/contract.ts",
+        "web/client.d.ts",
+    ];
     let expected = by_hand.into_iter().chain(by_the_command).chain(generated);
     assert_eq!(changed, expected.map(str::to_owned).collect());
     assert_eq!(migrations, 1);
