@@ -236,6 +236,12 @@ create table unstuck.retention (
   kind text not null,
   keep interval
 );
+create table unstuck.sessions (
+  id text not null,
+  user_id uuid not null,
+  seen_at timestamp with time zone,
+  left_at timestamp with time zone not null
+);
 create table unstuck.signup_bonus (
   credits bigint not null,
   since timestamp with time zone not null default clock_timestamp()
@@ -490,6 +496,7 @@ alter table unstuck.purchases add constraint purchases_pkey PRIMARY KEY (id);
 alter table unstuck.refunds_owed add constraint refunds_owed_amount_check CHECK ((amount > 0));
 alter table unstuck.retention add constraint retention_keep_check CHECK ((keep > '00:00:00'::interval));
 alter table unstuck.retention add constraint retention_pkey PRIMARY KEY (kind);
+alter table unstuck.sessions add constraint sessions_pkey PRIMARY KEY (user_id, id);
 alter table unstuck.signup_bonus add constraint signup_bonus_credits_check CHECK (((credits >= 1) AND (credits <= '1000000000000'::bigint)));
 alter table unstuck.sweeps add constraint sweeps_pkey PRIMARY KEY (id);
 alter table unstuck.tool_prices add constraint tool_prices_credits_check CHECK (((credits >= 0) AND (credits <= '1000000000000'::bigint)));
@@ -597,6 +604,7 @@ CREATE INDEX purchases_by_user ON unstuck.purchases USING btree (user_id);
 CREATE INDEX purchases_waiting ON unstuck.purchases USING btree (user_id) WHERE waits;
 CREATE INDEX purchases_waiting_by_email ON unstuck.purchases USING btree (email) WHERE waits;
 CREATE UNIQUE INDEX refunds_owed_once ON unstuck.refunds_owed USING btree (job_id, step) NULLS NOT DISTINCT;
+CREATE INDEX sessions_by_leaving ON unstuck.sessions USING btree (left_at);
 CREATE UNIQUE INDEX signup_bonus_is_one ON unstuck.signup_bonus USING btree ((true));
 CREATE INDEX sweeps_by_time ON unstuck.sweeps USING btree (started_at);
 CREATE INDEX sweeps_finished ON unstuck.sweeps USING btree (finished_at DESC) WHERE (finished_at IS NOT NULL);
@@ -2994,6 +3002,37 @@ begin
   join unstuck.tools t using (tool);
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck.session_leave_v1(p_user_id uuid, p_session_id text, p_grace_seconds integer)
+ RETURNS TABLE(cancel_at timestamp with time zone)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+begin
+  perform unstuck_private.refuse_other_deployment();
+  if p_grace_seconds is null or p_grace_seconds not between 0 and 300 then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  return query
+  select unstuck_private.session_word(
+    p_user_id, p_session_id, make_interval(secs => p_grace_seconds), false);
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.session_stay_v1(p_user_id uuid, p_session_id text)
+ RETURNS TABLE(cancel_at timestamp with time zone)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+begin
+  perform unstuck_private.refuse_other_deployment();
+  return query
+  select unstuck_private.session_word(
+    p_user_id, p_session_id, unstuck_private.session_silence(), true);
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck.settings_compared_v1(p_differing text[])
  RETURNS void
  LANGUAGE sql
@@ -5008,7 +5047,7 @@ declare
 begin
   v_ids := array(
     select distinct i.id
-    from unnest(array['deadline', 'age']) as w (way)
+    from unnest(array['deadline', 'age', 'left']) as w (way)
     cross join lateral unstuck_private.sweep_candidates(
       p_now, w.way, null, '-infinity', '00000000-0000-0000-0000-000000000000', 1000
     ) c
@@ -5604,6 +5643,7 @@ begin
             where s.job_id = j.id
           )
         )
+        or unstuck_private.is_left(j, p_now)
         or exists (
           select from unstuck.job_steps s
           where s.job_id = j.id
@@ -6063,6 +6103,27 @@ CREATE OR REPLACE FUNCTION unstuck_private.is_in_time(p_step unstuck.job_steps, 
  STABLE
 AS $function$
   select p_step.deadline_at > p_now or unstuck_private.is_at_work(p_step.job_id)
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.is_left(p_job unstuck.jobs, p_now timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select p_job.status in ('pending', 'queued')
+    and exists (
+      select from unstuck.sessions s
+      where s.user_id = p_job.user_id
+        and s.id = p_job.session_id
+        and s.left_at <= p_now
+        and (
+          coalesce(p_job.queued_at, p_job.created_at) <= s.left_at
+          or s.seen_at is not null
+            and coalesce(p_job.queued_at, p_job.created_at)
+              <= p_now - unstuck_private.session_silence()
+        )
+    )
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.is_live(p_status text)
@@ -7095,8 +7156,7 @@ AS $function$
         -- An admin's requeue restarts the count.
         and not exists (
           select from unstuck.job_events e
-          where e.job_id = c.id
-            and e.event = 'job_requeued'
+          where e.job_id = c.id and e.event = 'job_requeued'
             and e.at > p_now - s.lifetime
         ) as too_old,
       -- A paid row is no orphan, even a pending one: it waits like a queued one.
@@ -7104,10 +7164,10 @@ AS $function$
         and c.request_hash is null
         and not exists (
           select from unstuck.credit_entries e
-          where e.job_id = c.id
-            and e.kind = 'debit'
+          where e.job_id = c.id and e.kind = 'debit'
         ) as orphan,
-      coalesce(c.queued_at, c.created_at) <= p_now - t.queue_ttl as waited_out
+      coalesce(c.queued_at, c.created_at) <= p_now - t.queue_ttl as waited_out,
+      unstuck_private.is_left(c, p_now) as is_left
     from unnest(p_ids) as n (id)
     join unstuck.jobs c on c.id = n.id
     join unstuck.tools t using (tool)
@@ -7118,23 +7178,24 @@ AS $function$
       and c.quarantined_at is null
       and not exists (
         select from unstuck_private.unhealed u
-        where u.job_id = c.id
-          and u.retry_at > p_now
+        where u.job_id = c.id and u.retry_at > p_now
       )
   )
   select j.id, j.user_id,
     case
-      when j.orphan then 'cancelled'
+      when j.is_left or j.orphan then 'cancelled'
       when j.refund_rule = 'per_step' and j.done > 0 then 'completed'
       else 'failed'
     end,
     case
+      when j.is_left then 'CANCELLED'
       when j.orphan then 'ORPHANED'
       when j.undelivered then 'DELIVERY_FAILED'
       when j.status in ('pending', 'queued') and j.steps > 0 then 'QUEUE_TIMEOUT'
       else 'TIMEOUT'
     end,
     case
+      when j.is_left then 'the page was closed.'
       when j.orphan then 'never started; nothing was charged.'
       when j.undelivered then 'the result could not be stored.'
       else unstuck_private.timeout_message(
@@ -7144,7 +7205,7 @@ AS $function$
     end
   from judged j
   where case
-    when j.too_old then true
+    when j.too_old or j.is_left then true
     when j.deadline_at > p_now then false
     when j.status = 'pending' then j.orphan or j.waited_out
     when j.steps = 0 or j.live = 0 then true
@@ -9179,6 +9240,7 @@ begin
     when 'sweeps' then unstuck_private.prune_sweeps(v_before, p_limit, p_skip)
     when 'cancelled_requests' then
       unstuck_private.prune_cancelled_requests(v_before, p_limit, p_skip)
+    when 'sessions' then unstuck_private.prune_sessions(v_before, p_limit, p_skip)
     when 'inputs' then unstuck_private.prune_inputs(v_before, p_limit, p_skip)
     when 'orphans' then unstuck_private.prune_orphans(v_before, p_limit, p_skip)
     when 'erased_jobs' then
@@ -9362,6 +9424,29 @@ begin
     from unstuck.provider_alarms o
     where o.at < p_before
     order by o.at
+    limit p_limit
+    offset p_skip
+    for update skip locked
+  ));
+  get diagnostics v_pruned = row_count;
+  return v_pruned;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.prune_sessions(p_before timestamp with time zone, p_limit integer, p_skip integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO ''
+ SET plan_cache_mode TO 'force_custom_plan'
+AS $function$
+declare
+  v_pruned int;
+begin
+  delete from unstuck.sessions s
+  where s.ctid = any (array(
+    select o.ctid
+    from unstuck.sessions o
+    where o.left_at < p_before
+    order by o.left_at
     limit p_limit
     offset p_skip
     for update skip locked
@@ -10682,6 +10767,55 @@ begin
   );
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.session_silence()
+ RETURNS interval
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$ select interval '150 seconds' $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.session_word(p_user_id uuid, p_session_id text, p_after interval, p_stays boolean)
+ RETURNS timestamp with time zone
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_now timestamptz := clock_timestamp();
+begin
+  if p_user_id is null or coalesce(p_session_id, '') = '' then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  if not exists (
+      select from unstuck.sessions s
+      where s.user_id = p_user_id and s.id = p_session_id
+    )
+    and (select count(*) from unstuck.sessions s where s.user_id = p_user_id) >= 1000
+  then
+    perform unstuck_private.refuse(
+      429,
+      'rate_limited',
+      jsonb_build_object('retry_after', unstuck_private.sessions_full_for(p_user_id))
+    );
+  end if;
+  insert into unstuck.sessions as s (id, user_id, seen_at, left_at)
+  values (p_session_id, p_user_id, case when p_stays then v_now end, v_now + p_after)
+  on conflict (user_id, id) do update
+  set seen_at = coalesce(excluded.seen_at, s.seen_at), left_at = excluded.left_at;
+  return v_now + p_after;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.sessions_full_for(p_user_id uuid)
+ RETURNS integer
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select greatest(ceil(extract(epoch from min(s.left_at) + r.keep - clock_timestamp())), 1)::int
+  from unstuck.sessions s
+  join unstuck.retention r on r.kind = 'sessions'
+  where s.user_id = p_user_id
+  group by r.keep
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.settings_log()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -11623,7 +11757,7 @@ begin
     return;
   end if;
   foreach v_by in array
-    case when p_user_id is null then array['deadline', 'age'] else array['user'] end
+    case when p_user_id is null then array['deadline', 'age', 'left'] else array['user', 'left'] end
   loop
     v_at := '-infinity';
     v_id := '00000000-0000-0000-0000-000000000000';
@@ -11706,6 +11840,22 @@ begin
         and coalesce(j.started_at, j.created_at) <= v_old
         and (coalesce(j.started_at, j.created_at), j.id) > (p_at, p_id)
       order by coalesce(j.started_at, j.created_at), j.id
+      limit p_limit
+    ) c;
+  elsif p_by = 'left' then
+    select array_agg(c.id), max(c.at)
+    into ids, last_at
+    from (
+      select j.id, j.created_at as at
+      from unstuck.jobs j
+      join unstuck.sessions s on s.user_id = j.user_id and s.id = j.session_id
+      where j.status in ('pending', 'queued')
+        and j.quarantined_at is null
+        and s.left_at <= p_now
+        and (p_user_id is null or j.user_id = p_user_id)
+        and unstuck_private.is_left(j, p_now)
+        and (j.created_at, j.id) > (p_at, p_id)
+      order by j.created_at, j.id
       limit p_limit
     ) c;
   else
@@ -12350,6 +12500,8 @@ begin
   where m.user_id = p_user_id;
   delete from unstuck.cancelled_requests c
   where c.user_id = p_user_id;
+  delete from unstuck.sessions s
+  where s.user_id = p_user_id;
   delete from unstuck_private.turns_owed o
   where o.user_id = p_user_id;
   delete from unstuck.user_roles r
@@ -14118,6 +14270,29 @@ they arrived are kept per user, a day each).
 
 Replay: no rows.
 ';
+comment on function unstuck.session_leave_v1(uuid,text,integer) is
+'
+Caller: leave-session, for the verified user.
+
+Effect: the user''s waiting jobs of that session, also those that arrive until then, are cancelled by
+the next healer after cancel_at, as session_cancel_v1 does, unless session_stay_v1 comes first.
+
+Refuses: bad_request (a grace outside of 0 to 300 seconds), rate_limited (1,000 sessions are kept
+per user, a day each).
+
+Replay: the grace begins anew.
+';
+comment on function unstuck.session_stay_v1(uuid,text) is
+'
+Caller: stay, for the verified user: on load, and every minute while something waits.
+
+Effect: takes back what session_leave_v1 announced, unless a healer was first. From now on the
+session counts as left once it was silent for 150 seconds (cancel_at).
+
+Refuses: bad_request, rate_limited, as session_leave_v1 does.
+
+Replay: the silence begins anew.
+';
 comment on function unstuck.settings_compared_v1(text[]) is
 '
 Caller: the gateway, which compares the fingerprints of all functions'' settings.
@@ -14383,11 +14558,11 @@ comment on function unstuck.user_erase_v1(uuid,uuid,text) is
 Caller: admin-users, for its erase operation. The role of p_actor is read in the same transaction.
 
 Effect: cancels the user''s live jobs, then deletes the user''s jobs, steps, events, webhooks, ledger,
-account, debts, cancelled orders, turns and roles, all or nothing, and records it in admin_log.
-Purchases are kept as the books of what was sold, and name nobody. A job that a provider may still
-work on stays for a day as a bare row that names no user, so that its cancel is sent. The files are
-listed in erasures and deleted later through the Storage API. jobs, entries: deleted rows; files:
-results that the jobs named.
+account, debts, cancelled orders, pages, turns and roles, all or nothing, and records it in
+admin_log. Purchases are kept as the books of what was sold, and name nobody. A job that a provider
+may still work on stays for a day as a bare row that names no user, so that its cancel is sent. The
+files are listed in erasures and deleted later through the Storage API. jobs, entries: deleted rows;
+files: results that the jobs named.
 
 Refuses: forbidden, bad_request, in_progress (the app''s wallet does not take back what it owes the
 user, or its tables do not take the ends of the user''s jobs; refunds_owed: how many credits,
@@ -14569,6 +14744,11 @@ comment on table unstuck.retention is
 How long each kind of row is kept; null: for ever. An operator''s own values stay when a later
 version is installed. A kind without a row here is never pruned.
 ';
+comment on table unstuck.sessions is
+'
+Pages of users: what waits of a page that counts as left is cancelled by the healers (`is_left`). A
+page without a row is never left. Kept for a day; at most 1,000 rows per user.
+';
 comment on table unstuck.signup_bonus is
 '
 The credits of users who signed up since that moment, given by the built-in wallet when the user
@@ -14744,6 +14924,7 @@ alter table unstuck.purchases enable row level security;
 create policy purchases_read on unstuck.purchases as permissive for select to authenticated using (( SELECT unstuck_private.is_admin() AS is_admin));
 alter table unstuck.refunds_owed enable row level security;
 alter table unstuck.retention enable row level security;
+alter table unstuck.sessions enable row level security;
 alter table unstuck.signup_bonus enable row level security;
 alter table unstuck.sweeps enable row level security;
 alter table unstuck.tool_prices enable row level security;
@@ -14883,6 +15064,8 @@ grant execute on function unstuck.purchase_record_v1(text,jsonb) to service_role
 grant execute on function unstuck.queue_check_v1(text) to service_role;
 grant execute on function unstuck.refund_upscaler_credits(uuid,bigint,text) to service_role;
 grant execute on function unstuck.session_cancel_v1(uuid,text,uuid[]) to service_role;
+grant execute on function unstuck.session_leave_v1(uuid,text,integer) to service_role;
+grant execute on function unstuck.session_stay_v1(uuid,text) to service_role;
 grant execute on function unstuck.settings_compared_v1(text[]) to service_role;
 grant execute on function unstuck.step_cancelled_v1(uuid,integer,text) to service_role;
 grant execute on function unstuck.step_checked_v1(uuid,integer,bigint,text) to service_role;
@@ -15035,6 +15218,7 @@ grant select on table unstuck.refunds_owed to service_role;
 grant select on table unstuck.replicate_tasks to authenticated;
 grant select on table unstuck.replicate_tasks to service_role;
 grant select on table unstuck.retention to service_role;
+grant select on table unstuck.sessions to service_role;
 grant select on table unstuck.signup_bonus to service_role;
 grant select on table unstuck.sweeps to service_role;
 grant select on table unstuck.tool_costs to authenticated;

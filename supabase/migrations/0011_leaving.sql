@@ -28,6 +28,10 @@ create index admin_log_by_subject on unstuck.admin_log (subject, id desc);
 
 create index admin_log_by_act on unstuck.admin_log (act, id desc);
 
+insert into unstuck.retention (kind, keep)
+values ('sessions', '1 day')
+on conflict do nothing;
+
 --: recreated below, or removed
 drop function unstuck.job_cancel_v2;
 
@@ -36,6 +40,28 @@ drop function unstuck.job_cancel_v2;
 --: source alert/healer_marks.sql 91f259737612 by hand
 
 --: source alert/messages_owed.sql 0560698bee94 by hand
+
+--: source cancel/sessions.sql 7a1496b50f2f
+create table unstuck.sessions (
+  id text not null,
+  user_id uuid not null,
+  -- When its page last said that it stays; null: it never did.
+  seen_at timestamptz,
+  -- From when on it counts as left, unless its page says that it stays.
+  left_at timestamptz not null,
+  primary key (user_id, id)
+);
+
+create index sessions_by_leaving on unstuck.sessions (left_at);
+
+comment on table unstuck.sessions is $c$
+Pages of users: what waits of a page that counts as left is cancelled by the healers (`is_left`). A
+page without a row is never left. Kept for a day; at most 1,000 rows per user.
+$c$;
+
+alter table unstuck.sessions enable row level security;
+revoke all on unstuck.sessions from public, anon, authenticated, service_role;
+grant select on unstuck.sessions to service_role;
 
 --: source admin/jobs_refused.sql 1ff006284f81
 -- Why jobs that an admin chose were not acted on: `[{jobId, code}]`. An id that the filter names
@@ -467,6 +493,34 @@ $$;
 revoke all on function unstuck_private.watched_receiver
 from public, anon, authenticated, service_role;
 
+--: source cancel/is_left.sql 48dfbde27f78
+-- True for a job that waits for a page that counts as left. An order is a word of its page too: one
+-- that came after the page counted as left waits as long as a silent page may, and for good where
+-- the page never said that it stays.
+create or replace function unstuck_private.is_left(p_job unstuck.jobs, p_now timestamptz)
+returns boolean
+language sql
+stable
+set search_path = ''
+as
+$$
+  select p_job.status in ('pending', 'queued')
+    and exists (
+      select from unstuck.sessions s
+      where s.user_id = p_job.user_id
+        and s.id = p_job.session_id
+        and s.left_at <= p_now
+        and (
+          coalesce(p_job.queued_at, p_job.created_at) <= s.left_at
+          or s.seen_at is not null
+            and coalesce(p_job.queued_at, p_job.created_at)
+              <= p_now - unstuck_private.session_silence()
+        )
+    )
+$$;
+
+revoke all on function unstuck_private.is_left from public, anon, authenticated, service_role;
+
 --: source cancel/job_cancel_v2.sql aa96096116d5
 create or replace function unstuck.job_cancel_v2(p_user_id uuid, p_job_id uuid) returns jsonb
 language plpgsql
@@ -509,6 +563,285 @@ $c$;
 
 revoke all on function unstuck.job_cancel_v2 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_cancel_v2 to service_role;
+
+--: source cancel/session_leave_v1.sql 8dd7008a2599
+create or replace function unstuck.session_leave_v1(
+  p_user_id uuid,
+  p_session_id text,
+  p_grace_seconds int
+)
+returns table (cancel_at timestamptz)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+begin
+  perform unstuck_private.refuse_other_deployment();
+  if p_grace_seconds is null or p_grace_seconds not between 0 and 300 then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  return query
+  select unstuck_private.session_word(
+    p_user_id, p_session_id, make_interval(secs => p_grace_seconds), false);
+end $$;
+
+comment on function unstuck.session_leave_v1 is $c$
+Caller: leave-session, for the verified user.
+
+Effect: the user's waiting jobs of that session, also those that arrive until then, are cancelled by
+the next healer after cancel_at, as session_cancel_v1 does, unless session_stay_v1 comes first.
+
+Refuses: bad_request (a grace outside of 0 to 300 seconds), rate_limited (1,000 sessions are kept
+per user, a day each).
+
+Replay: the grace begins anew.
+$c$;
+
+revoke all on function unstuck.session_leave_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.session_leave_v1 to service_role;
+
+--: source cancel/session_silence.sql c542a99de275
+-- For how long a page that once said that it stays may be silent before it counts as left. Pages
+-- say it every minute, so that two words may be lost.
+create or replace function unstuck_private.session_silence() returns interval
+language sql
+immutable
+as
+$$ select interval '150 seconds' $$;
+
+revoke all on function unstuck_private.session_silence
+from public, anon, authenticated, service_role;
+
+--: source cancel/session_stay_v1.sql 00dd094db2db
+create or replace function unstuck.session_stay_v1(p_user_id uuid, p_session_id text)
+returns table (cancel_at timestamptz)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+begin
+  perform unstuck_private.refuse_other_deployment();
+  return query
+  select unstuck_private.session_word(
+    p_user_id, p_session_id, unstuck_private.session_silence(), true);
+end $$;
+
+comment on function unstuck.session_stay_v1 is $c$
+Caller: stay, for the verified user: on load, and every minute while something waits.
+
+Effect: takes back what session_leave_v1 announced, unless a healer was first. From now on the
+session counts as left once it was silent for 150 seconds (cancel_at).
+
+Refuses: bad_request, rate_limited, as session_leave_v1 does.
+
+Replay: the silence begins anew.
+$c$;
+
+revoke all on function unstuck.session_stay_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.session_stay_v1 to service_role;
+
+--: source cancel/session_word.sql 6facb5aa1f2d
+-- Keeps what a page says of itself: that it counts as left after p_after, or, with p_stays, that it
+-- is there. Returns when what waits of it is cancelled.
+create or replace function unstuck_private.session_word(
+  p_user_id uuid,
+  p_session_id text,
+  p_after interval,
+  p_stays boolean
+)
+returns timestamptz
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_now timestamptz := clock_timestamp();
+begin
+  if p_user_id is null or coalesce(p_session_id, '') = '' then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  if not exists (
+      select from unstuck.sessions s
+      where s.user_id = p_user_id and s.id = p_session_id
+    )
+    and (select count(*) from unstuck.sessions s where s.user_id = p_user_id) >= 1000
+  then
+    perform unstuck_private.refuse(
+      429,
+      'rate_limited',
+      jsonb_build_object('retry_after', unstuck_private.sessions_full_for(p_user_id))
+    );
+  end if;
+  insert into unstuck.sessions as s (id, user_id, seen_at, left_at)
+  values (p_session_id, p_user_id, case when p_stays then v_now end, v_now + p_after)
+  on conflict (user_id, id) do update
+  set seen_at = coalesce(excluded.seen_at, s.seen_at), left_at = excluded.left_at;
+  return v_now + p_after;
+end $$;
+
+revoke all on function unstuck_private.session_word from public, anon, authenticated, service_role;
+
+--: source cancel/sessions_full_for.sql 17953e4638f4
+-- Seconds until the oldest row of `sessions` of this user is kept no longer.
+create or replace function unstuck_private.sessions_full_for(p_user_id uuid)
+returns int
+language sql
+stable
+set search_path = ''
+as
+$$
+  select greatest(ceil(extract(epoch from min(s.left_at) + r.keep - clock_timestamp())), 1)::int
+  from unstuck.sessions s
+  join unstuck.retention r on r.kind = 'sessions'
+  where s.user_id = p_user_id
+  group by r.keep
+$$;
+
+revoke all on function unstuck_private.sessions_full_for
+from public, anon, authenticated, service_role;
+
+--: source erase/user_erase_v1.sql 831a31212dfc
+create or replace function unstuck.user_erase_v1(p_actor uuid, p_user_id uuid, p_reason text)
+returns table (jobs bigint, files bigint, entries bigint)
+language plpgsql
+security definer
+set search_path = ''
+set lock_timeout = '5s'
+set statement_timeout = '60s'
+as
+$$
+#variable_conflict use_column
+declare
+  v_ids uuid[];
+  v_kept uuid[];
+  v_files bigint;
+  v_entries bigint;
+  v_balance bigint;
+begin
+  perform unstuck_private.refuse_other_deployment();
+  if not unstuck.has_role(p_actor, 'admin') then
+    perform unstuck_private.refuse(403, 'forbidden');
+  end if;
+  if p_user_id is null or p_user_id = unstuck_private.erased_user() then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  perform unstuck_private.act_as('admin:' || p_actor);
+  perform unstuck_private.user_lock(p_user_id);
+  v_balance := unstuck_private.wallet_hold(p_user_id, null);
+  v_ids := array(
+    select l.id
+    from (
+      select j.id
+      from unstuck.jobs j
+      where j.user_id = p_user_id
+      order by j.id
+      for update
+    ) l
+  );
+  -- A provider still works for these, or is owed a cancel: their bare rows stay until it is sent.
+  v_kept := array(
+    select distinct s.job_id
+    from unstuck.jobs j
+    join unstuck.job_steps s on s.job_id = j.id
+    where j.user_id = p_user_id
+      and (
+        s.provider_cancel_due <> '[]'
+        or unstuck_private.holds_slot(s)
+      )
+  );
+  select count(*)
+  into v_files
+  from unstuck.jobs j
+  join unstuck.job_steps s on s.job_id = j.id
+  where j.user_id = p_user_id and s.output_url is not null;
+  perform unstuck_private.user_jobs_finalise(p_user_id);
+  perform unstuck_private.user_leave_app(p_user_id, v_ids);
+  perform unstuck_private.user_jobs_strip(p_user_id, v_kept);
+  perform unstuck_private.user_purchases_strip(p_user_id);
+  v_entries := unstuck_private.user_rows_delete(p_user_id, v_ids);
+  perform unstuck_private.erasure_record(
+    p_actor,
+    p_user_id,
+    jsonb_build_object(
+      'jobs', cardinality(v_ids),
+      'entries', v_entries,
+      'balance', v_balance
+    ),
+    p_reason
+  );
+  return query select cardinality(v_ids)::bigint, v_files, v_entries;
+end $$;
+
+comment on function unstuck.user_erase_v1 is $c$
+Caller: admin-users, for its erase operation. The role of p_actor is read in the same transaction.
+
+Effect: cancels the user's live jobs, then deletes the user's jobs, steps, events, webhooks, ledger,
+account, debts, cancelled orders, pages, turns and roles, all or nothing, and records it in
+admin_log. Purchases are kept as the books of what was sold, and name nobody. A job that a provider
+may still work on stays for a day as a bare row that names no user, so that its cancel is sent. The
+files are listed in erasures and deleted later through the Storage API. jobs, entries: deleted rows;
+files: results that the jobs named.
+
+Refuses: forbidden, bad_request, in_progress (the app's wallet does not take back what it owes the
+user, or its tables do not take the ends of the user's jobs; refunds_owed: how many credits,
+rows_owed: how many rows. Where they never will, first delete the user's rows of refunds_owed, or
+switch that row of projections off).
+
+Replay: zeros, and no second row of admin_log. The user may come back and is a new user then.
+$c$;
+
+revoke all on function unstuck.user_erase_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.user_erase_v1 to service_role;
+
+--: source erase/user_rows_delete.sql c5f1c3566128
+-- Deletes every row of a user and of these jobs, which were the user's, and returns how many ledger
+-- entries there were. The account and the jobs are locked.
+create or replace function unstuck_private.user_rows_delete(p_user_id uuid, p_job_ids uuid[])
+returns bigint
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_entries bigint;
+begin
+  delete from unstuck.job_events e
+  where e.job_id = any (p_job_ids);
+  delete from unstuck.webhook_inbox w
+  where w.job_id = any (p_job_ids);
+  delete from unstuck.job_steps s
+  using unstuck.jobs j
+  where j.id = s.job_id and j.user_id = p_user_id;
+  delete from unstuck.jobs j
+  where j.user_id = p_user_id;
+  delete from unstuck.projection_errors e
+  where e.job_id = any (p_job_ids);
+  delete from unstuck.host_requests r
+  where r.job_id = any (p_job_ids);
+  delete from unstuck.messages_owed m
+  where m.user_id = p_user_id;
+  delete from unstuck.cancelled_requests c
+  where c.user_id = p_user_id;
+  delete from unstuck.sessions s
+  where s.user_id = p_user_id;
+  delete from unstuck_private.turns_owed o
+  where o.user_id = p_user_id;
+  delete from unstuck.user_roles r
+  where r.user_id = p_user_id;
+  delete from unstuck.credit_entries e
+  where e.user_id = p_user_id;
+  get diagnostics v_entries = row_count;
+  delete from unstuck.credit_accounts a
+  where a.user_id = p_user_id;
+  return v_entries;
+end $$;
+
+revoke all on function unstuck_private.user_rows_delete
+from public, anon, authenticated, service_role;
 
 --: source metric/counters_fold.sql 6dd9a60427af
 -- Adds the jobs that ended since the last fold to `counters`, `costs_by_day` and `ended_by_minute`,
@@ -664,12 +997,455 @@ $$;
 
 revoke all on function unstuck_private.jobs_ended from public, anon, authenticated, service_role;
 
+--: source retention/prune_kind.sql 5a60423a5a67
+-- Prunes up to p_limit rows of one kind, after the first p_skip of them, and returns how many.
+create or replace function unstuck_private.prune_kind(
+  p_kind text,
+  p_now timestamptz,
+  p_keep interval,
+  p_limit int,
+  p_skip int
+)
+returns int
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_before timestamptz := p_now - p_keep;
+begin
+  return case p_kind
+    when 'job_events' then unstuck_private.prune_job_events(v_before, p_limit, p_skip)
+    when 'webhook_inbox' then unstuck_private.prune_webhook_inbox(v_before, p_limit, p_skip)
+    when 'sweeps' then unstuck_private.prune_sweeps(v_before, p_limit, p_skip)
+    when 'cancelled_requests' then
+      unstuck_private.prune_cancelled_requests(v_before, p_limit, p_skip)
+    when 'sessions' then unstuck_private.prune_sessions(v_before, p_limit, p_skip)
+    when 'inputs' then unstuck_private.prune_inputs(v_before, p_limit, p_skip)
+    when 'orphans' then unstuck_private.prune_orphans(v_before, p_limit, p_skip)
+    when 'erased_jobs' then
+      unstuck_private.prune_erased_jobs(p_now, v_before, p_limit, p_skip)
+    when 'provider_alarms' then
+      unstuck_private.prune_provider_alarms(v_before, p_limit, p_skip)
+    when 'projection_errors' then
+      unstuck_private.prune_projection_errors(v_before, p_limit, p_skip)
+    when 'messages' then unstuck_private.prune_messages(v_before, p_limit, p_skip)
+    when 'cron_runs' then unstuck_private.prune_cron_runs(v_before, p_limit)
+    -- Files, which SQL must not delete, and kinds of a later version.
+    else 0
+  end;
+end $$;
+
+revoke all on function unstuck_private.prune_kind from public, anon, authenticated, service_role;
+
+--: source retention/prune_sessions.sql 05a6f5a7097f
+-- Deletes pages that counted as left before p_before.
+create or replace function unstuck_private.prune_sessions(
+  p_before timestamptz,
+  p_limit int,
+  p_skip int
+)
+returns int
+language plpgsql
+set search_path = ''
+set plan_cache_mode = 'force_custom_plan'
+as
+$$
+declare
+  v_pruned int;
+begin
+  delete from unstuck.sessions s
+  where s.ctid = any (array(
+    select o.ctid
+    from unstuck.sessions o
+    where o.left_at < p_before
+    order by o.left_at
+    limit p_limit
+    offset p_skip
+    for update skip locked
+  ));
+  get diagnostics v_pruned = row_count;
+  return v_pruned;
+end $$;
+
+revoke all on function unstuck_private.prune_sessions
+from public, anon, authenticated, service_role;
+
+--: source sweep/count_due.sql 08c76c232e2a
+-- How many jobs a sweep would still finalise, in the first page of each order. A job that cannot be
+-- judged counts too.
+create or replace function unstuck_private.count_due(p_now timestamptz) returns int
+language plpgsql
+stable
+set search_path = ''
+as
+$$
+declare
+  v_ids uuid[];
+  v_id uuid;
+  v_due int := 0;
+begin
+  v_ids := array(
+    select distinct i.id
+    from unnest(array['deadline', 'age', 'left']) as w (way)
+    cross join lateral unstuck_private.sweep_candidates(
+      p_now, w.way, null, '-infinity', '00000000-0000-0000-0000-000000000000', 1000
+    ) c
+    cross join lateral unnest(c.ids) as i (id)
+  );
+  begin
+    return (
+      select count(*)
+      from unstuck_private.jobs_due(p_now, v_ids)
+    );
+  exception when others then
+    null;
+  end;
+  foreach v_id in array v_ids loop
+    begin
+      v_due := v_due + (select count(*) from unstuck_private.jobs_due(p_now, array[v_id]));
+    exception when others then
+      v_due := v_due + 1;
+    end;
+  end loop;
+  return v_due;
+end $$;
+
+revoke all on function unstuck_private.count_due from public, anon, authenticated, service_role;
+
+--: source sweep/has_due_jobs.sql b38f39cc06e4
+-- True when a sweep of the user's live jobs may find something to heal. It costs less than to plan
+-- the sweep, and most users who ask have nothing to heal. Where a row cannot be judged, the sweep
+-- finds out which.
+create or replace function unstuck_private.has_due_jobs(p_user_id uuid, p_now timestamptz)
+returns boolean
+language plpgsql
+stable
+set search_path = ''
+-- Planning would cost more than the work.
+set plan_cache_mode = force_generic_plan
+-- However few jobs the statistics know, they are read by their index.
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
+as
+$$
+begin
+  return exists (
+    select from unstuck.jobs j
+    join unstuck.tools t using (tool)
+    join unstuck.providers p using (provider)
+    where j.user_id = p_user_id
+      and unstuck_private.is_live(j.status)
+      and j.quarantined_at is null
+      and (
+        j.deadline_at <= p_now
+        or coalesce(j.started_at, j.created_at) <= p_now - unstuck_private.lifetime_limit(
+          t,
+          p,
+          j.total_steps,
+          (
+            select count(*)
+            from unstuck.job_steps s
+            where s.job_id = j.id
+          )
+        )
+        or unstuck_private.is_left(j, p_now)
+        or exists (
+          select from unstuck.job_steps s
+          where s.job_id = j.id
+            and s.status in ('starting', 'running')
+            and s.lease_until <= p_now
+        )
+      )
+  );
+exception when others then
+  return true;
+end $$;
+
+revoke all on function unstuck_private.has_due_jobs from public, anon, authenticated, service_role;
+
+--: source sweep/jobs_due.sql 8d630de17336
+-- Which of these jobs have run out of time, or wait for a page that left, and how each ends. No
+-- other function knows these rules (`has_due_jobs` only asks whether one may apply);
+-- docs/data-model.md tells them in words under "Clocks". Times are compared with what lies before
+-- now: a time that was written by hand may be so far off that nothing can be added to it.
+create or replace function unstuck_private.jobs_due(p_now timestamptz, p_ids uuid[])
+returns table (job_id uuid, user_id uuid, status text, code text, message text)
+language sql
+stable
+set search_path = ''
+as
+$$
+  with judged as (
+    select c.*, s.*, i.sql_wait,
+      coalesce(c.started_at, c.created_at) <= p_now - s.lifetime
+        -- An admin's requeue restarts the count.
+        and not exists (
+          select from unstuck.job_events e
+          where e.job_id = c.id and e.event = 'job_requeued'
+            and e.at > p_now - s.lifetime
+        ) as too_old,
+      -- A paid row is no orphan, even a pending one: it waits like a queued one.
+      c.status = 'pending'
+        and c.request_hash is null
+        and not exists (
+          select from unstuck.credit_entries e
+          where e.job_id = c.id and e.kind = 'debit'
+        ) as orphan,
+      coalesce(c.queued_at, c.created_at) <= p_now - t.queue_ttl as waited_out,
+      unstuck_private.is_left(c, p_now) as is_left
+    from unnest(p_ids) as n (id)
+    join unstuck.jobs c on c.id = n.id
+    join unstuck.tools t using (tool)
+    join unstuck.providers tp on tp.provider = t.provider
+    cross join unstuck_private.intervals() i
+    cross join lateral unstuck_private.job_steps_summary(c, t, tp, p_now) s
+    where unstuck_private.is_live(c.status)
+      and c.quarantined_at is null
+      and not exists (
+        select from unstuck_private.unhealed u
+        where u.job_id = c.id and u.retry_at > p_now
+      )
+  )
+  select j.id, j.user_id,
+    case
+      when j.is_left or j.orphan then 'cancelled'
+      when j.refund_rule = 'per_step' and j.done > 0 then 'completed'
+      else 'failed'
+    end,
+    case
+      when j.is_left then 'CANCELLED'
+      when j.orphan then 'ORPHANED'
+      when j.undelivered then 'DELIVERY_FAILED'
+      when j.status in ('pending', 'queued') and j.steps > 0 then 'QUEUE_TIMEOUT'
+      else 'TIMEOUT'
+    end,
+    case
+      when j.is_left then 'the page was closed.'
+      when j.orphan then 'never started; nothing was charged.'
+      when j.undelivered then 'the result could not be stored.'
+      else unstuck_private.timeout_message(
+        j.status in ('pending', 'queued'),
+        coalesce(j.started_at, j.queued_at, j.created_at),
+        p_now)
+    end
+  from judged j
+  where case
+    when j.too_old or j.is_left then true
+    when j.deadline_at > p_now then false
+    when j.status = 'pending' then j.orphan or j.waited_out
+    when j.steps = 0 or j.live = 0 then true
+    when j.expires_at <= p_now then
+      not coalesce(j.at_provider, false)
+      or coalesce(j.working_deadline, j.expires_at) <= p_now - j.sql_wait
+    when j.working = 0 then true
+    when j.at_provider then least(j.working_deadline, j.deadline_at) <= p_now - j.sql_wait
+    when j.leased or j.rescuable then false
+    when j.retryable then j.working_deadline <= p_now - j.sql_wait
+    else j.working_deadline <= p_now
+  end
+$$;
+
+revoke all on function unstuck_private.jobs_due from public, anon, authenticated, service_role;
+
+--: source sweep/sweep.sql 332cf57695c4
+-- Heals all that SQL can heal, up to p_limit jobs and a time budget: it finalises jobs that ran out
+-- of time, page by page, then fails steps without an attempt left, then requeues steps, then pays
+-- refunds that are owed. None of the four stops another, and no row stops the others.
+--
+-- A row without a job counts requeued steps, or due jobs that are left over, looking one page
+-- ahead. `p_now` is an argument so that tests need not wait. Each page is planned anew: a plan for
+-- pages of any size would read whole tables.
+create or replace function unstuck_private.sweep(
+  p_now timestamptz,
+  p_user_id uuid,
+  p_limit int,
+  p_budget interval
+)
+returns table (
+  job_id uuid,
+  tool text,
+  status text,
+  refunded bigint,
+  requeued int,
+  remaining int
+)
+language plpgsql
+set search_path = ''
+set plan_cache_mode = 'force_custom_plan'
+as
+$$
+#variable_conflict use_column
+declare
+  v_until timestamptz := clock_timestamp() + p_budget;
+  v_remaining int := p_limit;
+  v_rows int;
+  v_is_stopped boolean;
+  v_by text;
+  v_ids uuid[];
+  v_at timestamptz;
+  v_id uuid;
+begin
+  perform unstuck_private.act_as('sweep');
+  -- A user's own heal locks the account first, like every other function that works on the user.
+  if p_user_id is not null
+    and not (
+      unstuck_private.has_due_jobs(p_user_id, p_now)
+      and unstuck_private.account_try_lock(p_user_id)
+    )
+  then
+    return;
+  end if;
+  foreach v_by in array
+    case when p_user_id is null then array['deadline', 'age', 'left'] else array['user', 'left'] end
+  loop
+    v_at := '-infinity';
+    v_id := '00000000-0000-0000-0000-000000000000';
+    loop
+      v_is_stopped := v_remaining <= 0 or clock_timestamp() > v_until;
+      select c.ids, c.last_at, c.last_id
+      into v_ids, v_at, v_id
+      from unstuck_private.sweep_candidates(p_now, v_by, p_user_id, v_at, v_id,
+        case when v_is_stopped then 1000 else least(greatest(v_remaining, 100), 2000) end) c;
+      exit when v_ids is null;
+      if v_is_stopped then
+        return query
+        select null::uuid, null::text, null::text, 0::bigint, 0,
+          unstuck_private.count_due_among(p_now, v_ids);
+        exit;
+      end if;
+      begin
+        return query
+        select *
+        from unstuck_private.sweep_page(p_now, v_by, v_ids, v_remaining, v_until);
+        get diagnostics v_rows = row_count;
+        v_remaining := v_remaining - (v_rows - 1);
+      exception when others then
+        raise warning 'a page of the sweep failed: %', sqlerrm;
+      end;
+    end loop;
+  end loop;
+  begin
+    return query
+    select e.job_id, e.tool, e.status, e.refunded, 0, 0
+    from unstuck_private.steps_fail_exhausted(p_now, p_user_id, least(p_limit, 200), v_until) e;
+  exception when others then
+    raise warning 'steps_fail_exhausted failed: %', sqlerrm;
+  end;
+  begin
+    return query
+    select null::uuid, null::text, null::text, 0::bigint,
+      unstuck_private.steps_rescue(p_now, p_user_id, p_limit), 0;
+  exception when others then
+    raise warning 'steps_rescue failed: %', sqlerrm;
+  end;
+  begin
+    perform unstuck_private.refunds_owed_pay(p_user_id, v_until);
+  exception when others then
+    raise warning 'refunds_owed_pay failed: %', sqlerrm;
+  end;
+end $$;
+
+revoke all on function unstuck_private.sweep from public, anon, authenticated, service_role;
+
+--: source sweep/sweep_candidates.sql 71536d1a398e
+-- Live jobs that may have run out of time, in the order of their key after (p_at, p_id): past their
+-- deadline, ('age') so old that the lifetime may be over whatever their deadline says, or ('left')
+-- waiting for a page that counts as left. A page costs what it holds, not what the backlog holds.
+create or replace function unstuck_private.sweep_candidates(
+  p_now timestamptz,
+  p_by text,
+  p_user_id uuid,
+  p_at timestamptz,
+  p_id uuid,
+  p_limit int,
+  out ids uuid[],
+  out last_at timestamptz,
+  out last_id uuid
+)
+language plpgsql
+stable
+set search_path = ''
+as
+$$
+declare
+  v_old timestamptz := p_now - (select min(t.run_timeout) from unstuck.tools t);
+begin
+  if p_by = 'deadline' then
+    select array_agg(c.id), max(c.at)
+    into ids, last_at
+    from (
+      select j.id, j.deadline_at as at
+      from unstuck.jobs j
+      where unstuck_private.is_live(j.status)
+        and j.quarantined_at is null
+        and j.deadline_at <= p_now
+        and (j.deadline_at, j.id) > (p_at, p_id)
+      order by j.deadline_at, j.id
+      limit p_limit
+    ) c;
+  elsif p_by = 'age' then
+    select array_agg(c.id), max(c.at)
+    into ids, last_at
+    from (
+      select j.id, coalesce(j.started_at, j.created_at) as at
+      from unstuck.jobs j
+      where unstuck_private.is_live(j.status)
+        and j.quarantined_at is null
+        and j.deadline_at > p_now
+        and coalesce(j.started_at, j.created_at) <= v_old
+        and (coalesce(j.started_at, j.created_at), j.id) > (p_at, p_id)
+      order by coalesce(j.started_at, j.created_at), j.id
+      limit p_limit
+    ) c;
+  elsif p_by = 'left' then
+    select array_agg(c.id), max(c.at)
+    into ids, last_at
+    from (
+      select j.id, j.created_at as at
+      from unstuck.jobs j
+      join unstuck.sessions s on s.user_id = j.user_id and s.id = j.session_id
+      where j.status in ('pending', 'queued')
+        and j.quarantined_at is null
+        and s.left_at <= p_now
+        and (p_user_id is null or j.user_id = p_user_id)
+        and unstuck_private.is_left(j, p_now)
+        and (j.created_at, j.id) > (p_at, p_id)
+      order by j.created_at, j.id
+      limit p_limit
+    ) c;
+  else
+    select array_agg(c.id), max(c.at)
+    into ids, last_at
+    from (
+      select j.id, j.deadline_at as at
+      from unstuck.jobs j
+      where unstuck_private.is_live(j.status)
+        and j.quarantined_at is null
+        and j.user_id = p_user_id
+        and (j.deadline_at <= p_now or coalesce(j.started_at, j.created_at) <= v_old)
+        and (j.deadline_at, j.id) > (p_at, p_id)
+      order by j.deadline_at, j.id
+      limit p_limit
+    ) c;
+  end if;
+  last_id := ids[cardinality(ids)];
+end $$;
+
+revoke all on function unstuck_private.sweep_candidates
+from public, anon, authenticated, service_role;
+
+--: source retention/known_kinds.sql e4fab11ee742 by hand
+
 --: history
 insert into unstuck_private.migrations (number, name, hash)
 values (
   11,
   'leaving',
-  '70e9590a4963b298ccd6bc4255d20c8bd98580327eeefba244d5e6c35a2b61ba'
+  'e004b5abc1cc0b4c1b727be076e96be3bf30b33c1162c8e1405bf49ebf331ebc'
 );
 
 notify pgrst, 'reload schema';

@@ -102,6 +102,16 @@ fn table(user: &TestUser, job: Uuid) -> Vec<AccessCase> {
             json!({ "sessionId": "none" }),
             [NO, "200", "200", "200", "200", NOT_YOU, NO],
         ),
+        row(
+            &queue("leave-session"),
+            json!({ "sessionId": "none" }),
+            [NO, "200", "200", "200", "200", NOT_YOU, NO],
+        ),
+        row(
+            &queue("stay"),
+            json!({ "sessionId": "none" }),
+            [NO, "200", "200", "200", "200", NOT_YOU, NO],
+        ),
         row(&queue("process-next"), json!({}), [NO, NOT_YOU, NOT_YOU, NOT_YOU, NOT_YOU, "200", NO]),
         row(&queue("reconcile"), named, [NO, NOT_YOU, NOT_YOU, NOT_YOU, "200", "200", NO]),
         row(&queue("status"), json!({}), [NO, NOT_YOU, NOT_YOU, NOT_YOU, "200", "200", NO]),

@@ -10,7 +10,7 @@ use unstuck_tests::e2e::{self, FunctionCall, TestUser, World};
 use uuid::Uuid;
 
 /// Every function and operation, with the methods it takes.
-const TARGETS: [(&str, &str); 22] = [
+const TARGETS: [(&str, &str); 24] = [
     ("health", "GET"),
     ("openapi.json", "GET"),
     ("quote", "POST"),
@@ -26,6 +26,8 @@ const TARGETS: [(&str, &str); 22] = [
     ("runninghub-queue-manager/check-user-active", "GET, POST"),
     ("runninghub-queue-manager/cancel", "POST"),
     ("runninghub-queue-manager/cancel-session", "POST"),
+    ("runninghub-queue-manager/leave-session", "POST"),
+    ("runninghub-queue-manager/stay", "POST"),
     ("runninghub-queue-manager/process-next", "POST"),
     ("runninghub-queue-manager/reconcile", "POST"),
     ("runninghub-queue-manager/status", "GET, POST"),

@@ -5,7 +5,8 @@ use futures::{StreamExt as _, stream};
 use reqwest::Body;
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
-use unstuck_tests::e2e::{self, World};
+use unstuck_tests::e2e::cards::Cards;
+use unstuck_tests::e2e::{self, TestUser, World};
 use uuid::Uuid;
 
 use unstuck_tests::e2e::order::{
@@ -236,6 +237,131 @@ fn closed_before_its_own_request_arrived_the_request_is_refused() {
                 next.row(world).await["status"] == "completed"
             })
             .await;
+        }
+    });
+}
+
+/// What the page says of itself; returns the answer.
+async fn say(world: &World, user: &TestUser, word: &str, more: Value) -> Value {
+    let mut body = json!({ "sessionId": SESSION });
+    body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+    let target = format!("runninghub-queue-manager/{word}");
+    let answer = world.call(&target).by(user).json(&body).ok().await;
+    assert_has!(answer, { "success": true });
+    assert!(answer["cancelAt"].as_str().is_some_and(|at| at.contains('T')), "{answer}");
+    answer
+}
+
+/// Time passes for pages and jobs.
+async fn pass(world: &World, seconds: u32) {
+    let by = format!("{seconds} seconds");
+    let moved = format!("left_at = left_at - interval '{by}', seen_at = seen_at - interval '{by}'");
+    world.db().exec(&format!("update unstuck.sessions set {moved}")).await;
+    world.db().age_all(&by).await;
+}
+
+/// Orders one job of every tool that waits, all in the session of the page, and returns their ids
+/// and their prices together.
+async fn order_of_every_tool(world: &World) -> (TestUser, Vec<Uuid>, i64) {
+    for provider in ["runninghub", "replicate", "gemini", "llm"] {
+        world.set_provider(provider, "enabled = false").await;
+    }
+    let user = world.new_user(CREDITS).await;
+    let cards = Cards::of(world, user.clone(), &[0, 1]).await;
+    let picture = world.upload_png(&user, 16, 12).await;
+    let garment = json!([{ "image": picture, "category": "upper_body" }]);
+    let mut ids = Vec::new();
+    let mut spent = 0;
+    for (tool, body, id_field) in [
+        ("runninghub-upscaler/run", json!({ "imageUrl": picture }), "jobId"),
+        ("create-generation-job-banana", cards.body, "jobId"),
+        (
+            "replicate-async-start",
+            json!({ "person_image": picture, "garments": garment }),
+            "job_id",
+        ),
+        ("generate-website", json!({ "prompt": "a bakery" }), "jobId"),
+        ("generate-php-website", json!({ "prompt": "a bakery" }), "jobId"),
+    ] {
+        let (mut body, id) = (body, Uuid::new_v4());
+        body[id_field] = json!(id);
+        let session = if id_field == "job_id" { "session_id" } else { "sessionId" };
+        body[session] = json!(SESSION);
+        let answer = world.call(tool).by(&user).json(&body).send().await;
+        assert!([200, 202].contains(&answer.status), "{tool}: {answer:?}");
+        spent += world.job(id).await["credits_charged"].as_i64().expect("a price");
+        ids.push(id);
+    }
+    assert_eq!(world.balance(&user).await, CREDITS - spent);
+    (user, ids, spent)
+}
+
+#[test]
+fn closed_for_good_what_waits_of_every_tool_is_cancelled_after_the_grace_and_paid_back() {
+    e2e::run(async |world| {
+        let (user, ids, spent) = order_of_every_tool(world).await;
+        let stranger = order(world, TOOLS[0]).await;
+        stranger.run(world).ok().await;
+        say(world, &user, "leave-session", json!({})).await;
+        pass(world, 25).await;
+        assert_has!(world.sweep().await, { "cleaned": 0 });
+        pass(world, 6).await;
+        let swept = world.sweep().await;
+        assert_has!(swept, { "cleaned": ids.len(), "refundedCredits": spent, "remaining": 0 });
+        for id in ids {
+            let row = world.job(id).await;
+            assert_has!(row, { "status": "cancelled", "error_code": "CANCELLED" });
+            assert_eq!(world.submits_of(id).await.len(), 0, "nothing was ever sent");
+        }
+        assert_eq!(world.balance(&user).await, CREDITS);
+        let status = stranger.status(world).await;
+        assert_has!(status, { "status": "queued", "position": 1 }, "the queue moved up");
+    });
+}
+
+#[test]
+fn opened_again_within_the_grace_the_place_is_kept() {
+    e2e::run(async |world| {
+        nothing_starts(world, true).await;
+        let waiting = order(world, TOOLS[0]).await;
+        waiting.run(world).ok().await;
+        for grace in [json!(300.0), json!(0), json!(null)] {
+            say(world, &waiting.user, "leave-session", json!({ "graceSeconds": grace })).await;
+            say(world, &waiting.user, "stay", json!({})).await;
+            assert_has!(world.sweep().await, { "cleaned": 0 });
+        }
+        // Two words of a page that waits may be lost, a third one not.
+        pass(world, 140).await;
+        assert_has!(world.sweep().await, { "cleaned": 0 });
+        let status = waiting.status(world).await;
+        assert_has!(status, { "status": "queued", "position": 1 });
+        pass(world, 11).await;
+        world.db().call("cleanup_all_stale_ai_jobs", json!({})).await;
+        waiting.assert_returned(world, "cancelled", "CANCELLED").await;
+    });
+}
+
+#[test]
+fn a_page_that_runs_is_left_alone_and_a_word_is_checked() {
+    e2e::run(async |world| {
+        let running = json!({ "runninghub": { "all": true, "work": "until_finished" } });
+        world.script(running).await;
+        let order = order(world, TOOLS[0]).await;
+        order.starts(world).await;
+        say(world, &order.user, "leave-session", json!({ "graceSeconds": 0 })).await;
+        pass(world, 1).await;
+        world.sweep().await;
+        assert_active(world, &order, "running").await;
+        world.finish(order.job).await;
+        order.assert_completed(world).await;
+        for (word, body, field) in [
+            ("leave-session", json!({ "sessionId": " " }), "sessionId"),
+            ("stay", json!({ "sessionId": "x".repeat(201) }), "sessionId"),
+            ("leave-session", json!({ "sessionId": "s", "graceSeconds": 301 }), "graceSeconds"),
+        ] {
+            let target = format!("runninghub-queue-manager/{word}");
+            let call = world.call(&target).by(&order.user).json(&body);
+            assert_has!(call.refused(400, "bad_request").await, { "field": field });
         }
     });
 }

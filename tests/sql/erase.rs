@@ -41,6 +41,7 @@ async fn busy(db: &Database) -> (Uuid, Vec<Uuid>) {
     db.exec(&format!("insert into unstuck_private.turns_owed values ('runninghub', '{user}')"))
         .await;
     db.cancel_session(user, "none", &[Uuid::new_v4()]).await;
+    db.ask("session_stay_v1", json!({ "p_user_id": user, "p_session_id": "none" })).await;
     db.exec(&format!("insert into user_roles values ('{user}', 'user')")).await;
     let page = db.page(user).await;
     page.exec("insert into upscaler_jobs (status, input_file_name) values ('queued', 'in.png')")
@@ -79,6 +80,7 @@ async fn user_erase_v1_removes_every_row_of_the_user_and_keeps_the_invariants() 
         "credit_entries",
         "jobs",
         "cancelled_requests",
+        "sessions",
         "user_roles",
         "webhook_inbox",
     ] {

@@ -273,7 +273,7 @@ async fn events_and_violations_are_read_by_admins_only() {
         assert_eq!(seen("select count(*) from job_events").await, events, "{role} {who:?}");
     }
     caller.become_caller("authenticated", Some(user)).await;
-    for table in ["webhook_inbox", "sweeps", "cancelled_requests"] {
+    for table in ["webhook_inbox", "sweeps", "cancelled_requests", "sessions"] {
         assert_eq!(
             caller.try_rows(&format!("select * from unstuck.{table}")).await.unwrap_err().state,
             "42501",

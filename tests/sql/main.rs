@@ -40,6 +40,7 @@ mod race;
 mod reads;
 mod retention;
 mod schema;
+mod sessions;
 mod sources;
 mod steps;
 mod storage;

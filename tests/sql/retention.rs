@@ -54,6 +54,8 @@ async fn traffic(db: &Database) {
     db.exec(&format!("update jobs set deadline_at = clock_timestamp() where {orphans}")).await;
     let ids: Vec<Uuid> = (0..5).map(|_| Uuid::new_v4()).collect();
     db.cancel_session(user, "gone", &ids).await;
+    let gone = json!({ "p_user_id": user, "p_session_id": "gone", "p_grace_seconds": 0 });
+    db.ask("session_leave_v1", gone).await;
     db.sweep().await;
 }
 
@@ -66,7 +68,8 @@ async fn record(db: &Session, job: Uuid, key: &str) -> Value {
 }
 
 /// Kind, days, and the rows that it is about.
-const KINDS: [(&str, i64, &str); 9] = [
+const KINDS: [(&str, i64, &str); 10] = [
+    ("sessions", 1, "sessions"),
     ("cancelled_requests", 1, "cancelled_requests"),
     ("webhook_inbox", 7, "webhook_inbox"),
     ("orphans", 1, "jobs where error_code = 'ORPHANED'"),
@@ -389,6 +392,7 @@ begin
   end loop;
   perform session_cancel_v1(v_user, 's', array(select gen_random_uuid()
   from generate_series(1, 20)));
+  perform session_stay_v1(v_user, 's');
   insert into jobs (tool, user_id, status, created_at)
   select 'runninghub-upscaler', v_user, 'pending', clock_timestamp() - interval '3 minutes'
   from generate_series(1, 3);
@@ -403,6 +407,7 @@ begin
   update job_steps set completed_at = completed_at - interval '1 day';
   update job_events set at = at - interval '1 day';
   update cancelled_requests set at = at - interval '1 day';
+  update sessions set left_at = left_at - interval '1 day';
   update webhook_inbox set received_at = received_at - interval '1 day';
   update unstuck_private.ended_by_minute set minute = minute - interval '1 day';
   update sweeps set started_at = started_at - interval '1 day', finished_at = finished_at

@@ -7,6 +7,7 @@ use shared::core::error::ApiError;
 use shared::core::id::JobId;
 use shared::core::provider::runninghub::NAME;
 use shared::core::reply::Success;
+use shared::db::job::SessionCancelTime;
 use shared::edge::Call;
 use shared::flow::finalise;
 use shared::flow::heal::reconcile as settle_now;
@@ -17,6 +18,10 @@ use shared::flow::submit::wake;
 
 /// The largest number of jobs that one call may name.
 const IDS_MAX: usize = 100;
+
+/// How long a page that leaves may take to come back, where it does not say.
+const GRACE_SECONDS: u32 = 30;
+const GRACE_SECONDS_MAX: u32 = 300;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -72,11 +77,7 @@ pub(crate) async fn cancel_session(
     call: &Call,
     named: SessionJobs,
 ) -> Result<SessionCancelled, ApiError> {
-    let session = named.session_id;
-    if session.trim().is_empty() {
-        return Err(ApiError::bad_field("sessionId", "is empty"));
-    }
-    session_id("sessionId", Some(&session))?;
+    let session = checked(named.session_id)?;
     let jobs = named.job_ids.unwrap_or_default();
     if jobs.len() > IDS_MAX {
         return Err(ApiError::bad_field("jobIds", &format!("must name at most {IDS_MAX} jobs")));
@@ -94,6 +95,57 @@ pub(crate) async fn cancel_session(
             .map(|job| TableJob { table: job.table_name, id: job.job_id })
             .collect(),
     })
+}
+
+fn checked(session: String) -> Result<String, ApiError> {
+    if session.trim().is_empty() {
+        return Err(ApiError::bad_field("sessionId", "is empty"));
+    }
+    session_id("sessionId", Some(&session))?;
+    Ok(session)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct LeavingSession {
+    session_id: String,
+    grace_seconds: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct StayingSession {
+    session_id: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SessionKept {
+    success: Success,
+    cancel_at: String,
+}
+
+pub(crate) async fn leave_session(
+    call: &Call,
+    named: LeavingSession,
+) -> Result<SessionKept, ApiError> {
+    let session = checked(named.session_id)?;
+    let grace = named.grace_seconds.unwrap_or(GRACE_SECONDS);
+    if grace > GRACE_SECONDS_MAX {
+        let bound = format!("must be from 0 to {GRACE_SECONDS_MAX}");
+        return Err(ApiError::bad_field("graceSeconds", &bound));
+    }
+    let user = call.user()?;
+    let SessionCancelTime { cancel_at } =
+        call.cx().db().session_leave_v1(user, &session, grace).await?;
+    Ok(SessionKept { success: Success, cancel_at })
+}
+
+pub(crate) async fn stay(call: &Call, named: StayingSession) -> Result<SessionKept, ApiError> {
+    let session = checked(named.session_id)?;
+    let user = call.user()?;
+    let SessionCancelTime { cancel_at } = call.cx().db().session_stay_v1(user, &session).await?;
+    Ok(SessionKept { success: Success, cancel_at })
 }
 
 #[derive(Serialize)]

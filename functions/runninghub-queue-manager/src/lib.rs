@@ -15,6 +15,8 @@ shared::function! {
         GET | POST "check-user-active" for UserOrService => queries::check_user_active,
         POST "cancel" for User => commands::cancel,
         POST "cancel-session" for User => commands::cancel_session,
+        POST "leave-session" for User => commands::leave_session,
+        POST "stay" for User => commands::stay,
         POST "process-next" for Service => commands::process_next,
         POST "reconcile" for ServiceOrAdmin => commands::reconcile,
         GET | POST "status" for ServiceOrAdmin as Read => queries::status,

@@ -128,6 +128,13 @@ pub struct CancelledInSession {
     pub refunded_credits: i64,
 }
 
+/// What a session's page said of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct SessionCancelTime {
+    /// When its waiting jobs are cancelled, unless the page says that it stays.
+    pub cancel_at: String,
+}
+
 /// One step of a job, as its owner sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct TaskView {
@@ -193,6 +200,12 @@ rpc! {
         session_id: &str,
         job_ids: &[JobId],
     ) -> Vec<CancelledInSession>;
+    row session_leave_v1(
+        user_id: UserId,
+        session_id: &str,
+        grace_seconds: u32,
+    ) -> SessionCancelTime;
+    row session_stay_v1(user_id: UserId, session_id: &str) -> SessionCancelTime;
     row job_requeue_v1(
         actor: UserId,
         table: &str,

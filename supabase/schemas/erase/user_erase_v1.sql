@@ -73,11 +73,11 @@ comment on function unstuck.user_erase_v1 is $c$
 Caller: admin-users, for its erase operation. The role of p_actor is read in the same transaction.
 
 Effect: cancels the user's live jobs, then deletes the user's jobs, steps, events, webhooks, ledger,
-account, debts, cancelled orders, turns and roles, all or nothing, and records it in admin_log.
-Purchases are kept as the books of what was sold, and name nobody. A job that a provider may still
-work on stays for a day as a bare row that names no user, so that its cancel is sent. The files are
-listed in erasures and deleted later through the Storage API. jobs, entries: deleted rows; files:
-results that the jobs named.
+account, debts, cancelled orders, pages, turns and roles, all or nothing, and records it in
+admin_log. Purchases are kept as the books of what was sold, and name nobody. A job that a provider
+may still work on stays for a day as a bare row that names no user, so that its cancel is sent. The
+files are listed in erasures and deleted later through the Storage API. jobs, entries: deleted rows;
+files: results that the jobs named.
 
 Refuses: forbidden, bad_request, in_progress (the app's wallet does not take back what it owes the
 user, or its tables do not take the ends of the user's jobs; refunds_owed: how many credits,

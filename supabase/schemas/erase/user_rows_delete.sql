@@ -26,6 +26,8 @@ begin
   where m.user_id = p_user_id;
   delete from unstuck.cancelled_requests c
   where c.user_id = p_user_id;
+  delete from unstuck.sessions s
+  where s.user_id = p_user_id;
   delete from unstuck_private.turns_owed o
   where o.user_id = p_user_id;
   delete from unstuck.user_roles r

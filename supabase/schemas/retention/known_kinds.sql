@@ -9,6 +9,8 @@ values
   ('sweeps', '30 days'),
   -- Orders that users cancelled before they arrived.
   ('cancelled_requests', '1 day'),
+  -- Pages, once they counted as left.
+  ('sessions', '1 day'),
   -- Inputs of final jobs: prompts, file names, provider requests.
   ('inputs', '90 days'),
   -- Unpaid rows that older clients inserted and never ordered.

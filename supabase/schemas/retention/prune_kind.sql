@@ -20,6 +20,7 @@ begin
     when 'sweeps' then unstuck_private.prune_sweeps(v_before, p_limit, p_skip)
     when 'cancelled_requests' then
       unstuck_private.prune_cancelled_requests(v_before, p_limit, p_skip)
+    when 'sessions' then unstuck_private.prune_sessions(v_before, p_limit, p_skip)
     when 'inputs' then unstuck_private.prune_inputs(v_before, p_limit, p_skip)
     when 'orphans' then unstuck_private.prune_orphans(v_before, p_limit, p_skip)
     when 'erased_jobs' then

@@ -13,7 +13,7 @@ declare
 begin
   v_ids := array(
     select distinct i.id
-    from unnest(array['deadline', 'age']) as w (way)
+    from unnest(array['deadline', 'age', 'left']) as w (way)
     cross join lateral unstuck_private.sweep_candidates(
       p_now, w.way, null, '-infinity', '00000000-0000-0000-0000-000000000000', 1000
     ) c

@@ -36,6 +36,7 @@ begin
             where s.job_id = j.id
           )
         )
+        or unstuck_private.is_left(j, p_now)
         or exists (
           select from unstuck.job_steps s
           where s.job_id = j.id

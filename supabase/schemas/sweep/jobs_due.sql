@@ -1,6 +1,6 @@
--- Which of these jobs have run out of time, and how each ends. No other function knows these rules
--- (`has_due_jobs` only asks whether one may apply); docs/data-model.md tells them in words under
--- "Clocks". Times are compared with what lies before
+-- Which of these jobs have run out of time, or wait for a page that left, and how each ends. No
+-- other function knows these rules (`has_due_jobs` only asks whether one may apply);
+-- docs/data-model.md tells them in words under "Clocks". Times are compared with what lies before
 -- now: a time that was written by hand may be so far off that nothing can be added to it.
 create or replace function unstuck_private.jobs_due(p_now timestamptz, p_ids uuid[])
 returns table (job_id uuid, user_id uuid, status text, code text, message text)
@@ -15,8 +15,7 @@ $$
         -- An admin's requeue restarts the count.
         and not exists (
           select from unstuck.job_events e
-          where e.job_id = c.id
-            and e.event = 'job_requeued'
+          where e.job_id = c.id and e.event = 'job_requeued'
             and e.at > p_now - s.lifetime
         ) as too_old,
       -- A paid row is no orphan, even a pending one: it waits like a queued one.
@@ -24,10 +23,10 @@ $$
         and c.request_hash is null
         and not exists (
           select from unstuck.credit_entries e
-          where e.job_id = c.id
-            and e.kind = 'debit'
+          where e.job_id = c.id and e.kind = 'debit'
         ) as orphan,
-      coalesce(c.queued_at, c.created_at) <= p_now - t.queue_ttl as waited_out
+      coalesce(c.queued_at, c.created_at) <= p_now - t.queue_ttl as waited_out,
+      unstuck_private.is_left(c, p_now) as is_left
     from unnest(p_ids) as n (id)
     join unstuck.jobs c on c.id = n.id
     join unstuck.tools t using (tool)
@@ -38,23 +37,24 @@ $$
       and c.quarantined_at is null
       and not exists (
         select from unstuck_private.unhealed u
-        where u.job_id = c.id
-          and u.retry_at > p_now
+        where u.job_id = c.id and u.retry_at > p_now
       )
   )
   select j.id, j.user_id,
     case
-      when j.orphan then 'cancelled'
+      when j.is_left or j.orphan then 'cancelled'
       when j.refund_rule = 'per_step' and j.done > 0 then 'completed'
       else 'failed'
     end,
     case
+      when j.is_left then 'CANCELLED'
       when j.orphan then 'ORPHANED'
       when j.undelivered then 'DELIVERY_FAILED'
       when j.status in ('pending', 'queued') and j.steps > 0 then 'QUEUE_TIMEOUT'
       else 'TIMEOUT'
     end,
     case
+      when j.is_left then 'the page was closed.'
       when j.orphan then 'never started; nothing was charged.'
       when j.undelivered then 'the result could not be stored.'
       else unstuck_private.timeout_message(
@@ -64,7 +64,7 @@ $$
     end
   from judged j
   where case
-    when j.too_old then true
+    when j.too_old or j.is_left then true
     when j.deadline_at > p_now then false
     when j.status = 'pending' then j.orphan or j.waited_out
     when j.steps = 0 or j.live = 0 then true

@@ -46,7 +46,7 @@ begin
     return;
   end if;
   foreach v_by in array
-    case when p_user_id is null then array['deadline', 'age'] else array['user'] end
+    case when p_user_id is null then array['deadline', 'age', 'left'] else array['user', 'left'] end
   loop
     v_at := '-infinity';
     v_id := '00000000-0000-0000-0000-000000000000';

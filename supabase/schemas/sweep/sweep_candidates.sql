@@ -1,6 +1,6 @@
 -- Live jobs that may have run out of time, in the order of their key after (p_at, p_id): past their
--- deadline, or ('age') so old that the lifetime may be over whatever their deadline says. A page
--- costs what it holds, not what the backlog holds.
+-- deadline, ('age') so old that the lifetime may be over whatever their deadline says, or ('left')
+-- waiting for a page that counts as left. A page costs what it holds, not what the backlog holds.
 create or replace function unstuck_private.sweep_candidates(
   p_now timestamptz,
   p_by text,
@@ -45,6 +45,22 @@ begin
         and coalesce(j.started_at, j.created_at) <= v_old
         and (coalesce(j.started_at, j.created_at), j.id) > (p_at, p_id)
       order by coalesce(j.started_at, j.created_at), j.id
+      limit p_limit
+    ) c;
+  elsif p_by = 'left' then
+    select array_agg(c.id), max(c.at)
+    into ids, last_at
+    from (
+      select j.id, j.created_at as at
+      from unstuck.jobs j
+      join unstuck.sessions s on s.user_id = j.user_id and s.id = j.session_id
+      where j.status in ('pending', 'queued')
+        and j.quarantined_at is null
+        and s.left_at <= p_now
+        and (p_user_id is null or j.user_id = p_user_id)
+        and unstuck_private.is_left(j, p_now)
+        and (j.created_at, j.id) > (p_at, p_id)
+      order by j.created_at, j.id
       limit p_limit
     ) c;
   else
