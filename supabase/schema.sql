@@ -207,7 +207,8 @@ create table unstuck.providers (
   circuit_reason text,
   circuit_closed_at timestamp with time zone not null default '-infinity'::timestamp with time zone,
   learned_limit integer,
-  limit_probe_at timestamp with time zone
+  limit_probe_at timestamp with time zone,
+  balance_least jsonb not null default '{}'::jsonb
 );
 create table unstuck.purchases (
   id uuid not null default gen_random_uuid(),
@@ -488,6 +489,7 @@ alter table unstuck.provider_alarms add constraint provider_alarms_count_check C
 alter table unstuck.provider_alarms add constraint provider_alarms_pkey PRIMARY KEY (id);
 alter table unstuck.provider_alarms add constraint provider_alarms_provider_fkey FOREIGN KEY (provider) REFERENCES unstuck.providers(provider);
 alter table unstuck.provider_alarms add constraint provider_alarms_tool_fkey FOREIGN KEY (tool) REFERENCES unstuck.tools(tool);
+alter table unstuck.providers add constraint providers_balance_least_check CHECK ((jsonb_typeof(balance_least) = 'object'::text));
 alter table unstuck.providers add constraint providers_learned_limit_check CHECK ((learned_limit >= 0));
 alter table unstuck.providers add constraint providers_max_concurrent_check CHECK ((max_concurrent >= 0));
 alter table unstuck.providers add constraint providers_pkey PRIMARY KEY (provider);
@@ -1081,8 +1083,9 @@ create view unstuck.provider_load with (security_invoker=true) as
     circuits_of_tools,
     learned_limit,
     balance,
-    balance_at
-   FROM unstuck_private.visible_load() l(provider, enabled, max_concurrent, running, waiting, oldest_waiting_seconds, circuit_open_until, circuit_reason, circuits_of_tools, learned_limit, balance, balance_at);
+    balance_at,
+    balance_least
+   FROM unstuck_private.visible_load() l(provider, enabled, max_concurrent, running, waiting, oldest_waiting_seconds, circuit_open_until, circuit_reason, circuits_of_tools, learned_limit, balance, balance_at, balance_least);
 create view unstuck.provider_outcomes with (security_invoker=true) as
  SELECT provider,
     tool,
@@ -2770,7 +2773,8 @@ begin
     end if;
     update unstuck.providers p
     set enabled = coalesce((p_change ->> 'enabled')::boolean, p.enabled),
-      max_concurrent = coalesce((p_change ->> 'maxConcurrent')::int, p.max_concurrent)
+      max_concurrent = coalesce((p_change ->> 'maxConcurrent')::int, p.max_concurrent),
+      balance_least = coalesce(nullif(p_change -> 'balanceLeast', 'null'), p.balance_least)
     where p.provider = v_old.provider;
     if (p_change ->> 'closeCircuit')::boolean and v_old.circuit_open_until is not null then
       update unstuck.providers p
@@ -9025,6 +9029,7 @@ AS $function$
     ),
     'circuitOpenUntil', p_provider.circuit_open_until,
     'circuitReason', p_provider.circuit_reason,
+    'balanceLeast', p_provider.balance_least,
     'lastAlarm', (
       select jsonb_build_object('at', a.last_at, 'code', a.code, 'tool', a.tool, 'count', a.count)
       from unstuck.provider_alarms a
@@ -12988,7 +12993,7 @@ AS $function$
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.visible_load()
- RETURNS TABLE(provider text, enabled boolean, max_concurrent integer, running integer, waiting integer, oldest_waiting_seconds integer, circuit_open_until timestamp with time zone, circuit_reason text, circuits_of_tools text[], learned_limit integer, balance jsonb, balance_at timestamp with time zone)
+ RETURNS TABLE(provider text, enabled boolean, max_concurrent integer, running integer, waiting integer, oldest_waiting_seconds integer, circuit_open_until timestamp with time zone, circuit_reason text, circuits_of_tools text[], learned_limit integer, balance jsonb, balance_at timestamp with time zone, balance_least jsonb)
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO ''
@@ -13005,7 +13010,8 @@ AS $function$
     ),
     p.learned_limit,
     b.amounts,
-    b.told_at
+    b.told_at,
+    p.balance_least
   from unstuck.providers p
   left join unstuck_private.provider_balances b using (provider)
   cross join lateral (
@@ -13405,7 +13411,34 @@ AS $function$
   from unstuck_private.watched_providers(p_now)
   union all
   select *
+  from unstuck_private.watched_balances()
+  union all
+  select *
   from unstuck_private.watched_receiver(p_now)
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.watched_balances()
+ RETURNS TABLE(subject text, code text, is_bad boolean, words text)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select 'provider:' || p.provider || ':balance', 'provider_balance_low', l.units is not null,
+    case
+      when l.units is null then format('%s: enough is left on our account.', p.provider)
+      else format('%s: our account runs low: %s.', p.provider, l.units)
+    end
+  from unstuck.providers p
+  join unstuck_private.provider_balances b using (provider)
+  cross join lateral (
+    select string_agg(
+      format('%s %s, less than %s', b.amounts ->> u.unit, u.unit, u.least), '; ' order by u.unit
+    ) as units
+    from jsonb_each_text(p.balance_least) as u (unit, least)
+    where unstuck_private.number_or_null(b.amounts ->> u.unit)
+      < unstuck_private.number_or_null(u.least)
+  ) l
+  where p.balance_least <> '{}'
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.watched_healers(p_now timestamp with time zone)
@@ -13686,7 +13719,7 @@ CREATE TRIGGER legacy_job_insert INSTEAD OF INSERT ON unstuck.pose_changer_jobs 
 CREATE TRIGGER legacy_job_update INSTEAD OF UPDATE ON unstuck.pose_changer_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_update();
 CREATE TRIGGER providers_before_update BEFORE UPDATE ON unstuck.providers FOR EACH ROW EXECUTE FUNCTION unstuck_private.providers_before_update();
 CREATE TRIGGER providers_circuit_closed BEFORE UPDATE ON unstuck.providers FOR EACH ROW WHEN (old.circuit_open_until IS NOT NULL AND new.circuit_open_until IS NULL) EXECUTE FUNCTION unstuck_private.circuit_before_update();
-CREATE TRIGGER providers_settings_log AFTER UPDATE OF enabled, max_concurrent ON unstuck.providers FOR EACH ROW EXECUTE FUNCTION unstuck_private.settings_log('provider_changed', 'provider', 'enabled', 'max_concurrent');
+CREATE TRIGGER providers_settings_log AFTER UPDATE OF enabled, max_concurrent, balance_least ON unstuck.providers FOR EACH ROW EXECUTE FUNCTION unstuck_private.settings_log('provider_changed', 'provider', 'enabled', 'max_concurrent', 'balance_least');
 CREATE TRIGGER purchases_unaudited_insert AFTER INSERT ON unstuck.purchases REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.purchases_unaudited();
 CREATE TRIGGER purchases_unaudited_update AFTER UPDATE ON unstuck.purchases REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.purchases_unaudited();
 CREATE TRIGGER legacy_job_write INSTEAD OF INSERT OR DELETE OR UPDATE ON unstuck.replicate_tasks FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_write_refuse();
@@ -14197,8 +14230,8 @@ comment on function unstuck.providers_change_v1(uuid,jsonb,text) is
 Caller: admin-settings. The role of p_actor is read in the same transaction.
 
 Effect: changes the settings of a provider that p_change names beside `provider` (enabled,
-maxConcurrent; closeCircuit: true), and writes what changed to admin_log. What works at the provider
-goes on. Returns all providers as they now are; without p_change it only reads.
+maxConcurrent, balanceLeast; closeCircuit: true), and writes what changed to admin_log. What works
+at the provider goes on. Returns all providers as they now are; without p_change it only reads.
 
 Refuses: forbidden, not_found, bad_request (a value that the table refuses).
 

@@ -7,6 +7,8 @@ export const functionsUrl = `${location.origin}/functions/v1`;
 const settings = await (await fetch("/config.json")).json();
 /** The page that sells credits in place of our checkout, if there is one. */
 export const buyUrl = settings.buyUrl ?? null;
+/** Where the operator reads the logs of the job `{jobId}`, if that is known. */
+export const logsUrl = settings.logsUrl ?? null;
 export const supabase = createClient(settings.supabaseUrl, settings.supabaseKey, {
   db: { schema: "unstuck" },
 });

@@ -32,7 +32,13 @@ insert into unstuck.retention (kind, keep)
 values ('sessions', '1 day')
 on conflict do nothing;
 
+alter table unstuck.providers
+add column balance_least jsonb not null default '{}'
+check (jsonb_typeof(balance_least) = 'object');
+
 --: recreated below, or removed
+drop view unstuck.provider_load;
+drop function unstuck_private.visible_load;
 drop function unstuck.job_cancel_v2;
 
 --: source admin/admin_log.sql d95d07e0a150 by hand
@@ -62,6 +68,8 @@ $c$;
 alter table unstuck.sessions enable row level security;
 revoke all on unstuck.sessions from public, anon, authenticated, service_role;
 grant select on unstuck.sessions to service_role;
+
+--: source tool/providers.sql 4b22fa802c47 by hand
 
 --: source admin/jobs_refused.sql 1ff006284f81
 -- Why jobs that an admin chose were not acted on: `[{jobId, code}]`. An id that the filter names
@@ -197,6 +205,114 @@ $c$;
 revoke all on function unstuck.jobs_requeue_many_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.jobs_requeue_many_v1 to service_role;
 
+--: source admin/provider_settings.sql b17d0e45623a
+-- A provider as the admin's page shows it, with what works and what waits there.
+create or replace function unstuck_private.provider_settings(p_provider unstuck.providers)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as
+$$
+  select jsonb_build_object(
+    'provider', p_provider.provider,
+    'enabled', p_provider.enabled,
+    'maxConcurrent', p_provider.max_concurrent,
+    'learnedLimit', p_provider.learned_limit,
+    'running', (
+      select count(*)
+      from unstuck.job_steps s
+      where s.provider = p_provider.provider and unstuck_private.holds_slot(s)
+    ),
+    'waiting', (
+      select count(*)
+      from unstuck.job_steps s
+      where s.provider = p_provider.provider and s.status = 'queued'
+    ),
+    'circuitOpenUntil', p_provider.circuit_open_until,
+    'circuitReason', p_provider.circuit_reason,
+    'balanceLeast', p_provider.balance_least,
+    'lastAlarm', (
+      select jsonb_build_object('at', a.last_at, 'code', a.code, 'tool', a.tool, 'count', a.count)
+      from unstuck.provider_alarms a
+      where a.provider = p_provider.provider
+      order by a.at desc
+      limit 1
+    )
+  )
+$$;
+
+revoke all on function unstuck_private.provider_settings
+from public, anon, authenticated, service_role;
+
+--: source admin/providers_change_v1.sql e615e8ee3d79
+create or replace function unstuck.providers_change_v1(
+  p_actor uuid,
+  p_change jsonb default null,
+  p_reason text default null
+)
+returns table (provider text, settings jsonb)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+#variable_conflict use_column
+declare
+  v_old unstuck.providers;
+begin
+  perform unstuck_private.refuse_other_deployment();
+  perform unstuck_private.act_as_admin(p_actor, p_reason);
+  if p_change is not null then
+    select *
+    into v_old
+    from unstuck.providers p
+    where p.provider = p_change ->> 'provider'
+    for no key update;
+    if not found then
+      perform unstuck_private.refuse(404, 'not_found');
+    end if;
+    update unstuck.providers p
+    set enabled = coalesce((p_change ->> 'enabled')::boolean, p.enabled),
+      max_concurrent = coalesce((p_change ->> 'maxConcurrent')::int, p.max_concurrent),
+      balance_least = coalesce(nullif(p_change -> 'balanceLeast', 'null'), p.balance_least)
+    where p.provider = v_old.provider;
+    if (p_change ->> 'closeCircuit')::boolean and v_old.circuit_open_until is not null then
+      update unstuck.providers p
+      set circuit_open_until = null
+      where p.provider = v_old.provider;
+      perform unstuck_private.admin_log_write(
+        'circuit_closed',
+        v_old.provider,
+        jsonb_build_object('reason', v_old.circuit_reason),
+        null
+      );
+    end if;
+  end if;
+  return query
+  select p.provider, unstuck_private.provider_settings(p)
+  from unstuck.providers p
+  order by p.provider;
+exception when check_violation or numeric_value_out_of_range or invalid_text_representation then
+  perform unstuck_private.refuse(400, 'bad_request');
+end $$;
+
+comment on function unstuck.providers_change_v1 is $c$
+Caller: admin-settings. The role of p_actor is read in the same transaction.
+
+Effect: changes the settings of a provider that p_change names beside `provider` (enabled,
+maxConcurrent, balanceLeast; closeCircuit: true), and writes what changed to admin_log. What works
+at the provider goes on. Returns all providers as they now are; without p_change it only reads.
+
+Refuses: forbidden, not_found, bad_request (a value that the table refuses).
+
+Replay: changes nothing.
+$c$;
+
+revoke all on function unstuck.providers_change_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.providers_change_v1 to service_role;
+
 --: source admin/refuse_without_reason.sql ed6e72184561
 -- Refuses an act without a reason.
 create or replace function unstuck_private.refuse_without_reason(p_reason text) returns void
@@ -329,7 +445,7 @@ end $$;
 
 revoke all on function unstuck_private.alerts_owe from public, anon, authenticated, service_role;
 
---: source alert/watched.sql 140119ea5fd3
+--: source alert/watched.sql 09356148a6b0
 -- Everything that is watched, and how it is now, in words for an operator. It reads what sweeps
 -- have stored and scans nothing, so that health and alerts may ask as often as they like.
 create or replace function unstuck_private.watched(p_now timestamptz)
@@ -378,10 +494,44 @@ $$
   from unstuck_private.watched_providers(p_now)
   union all
   select *
+  from unstuck_private.watched_balances()
+  union all
+  select *
   from unstuck_private.watched_receiver(p_now)
 $$;
 
 revoke all on function unstuck_private.watched from public, anon, authenticated, service_role;
+
+--: source alert/watched_balances.sql c918b7b7d0c8
+-- Whether enough is left on our account at each provider that tells it, where the operator said what
+-- is enough.
+create or replace function unstuck_private.watched_balances()
+returns table (subject text, code text, is_bad boolean, words text)
+language sql
+stable
+set search_path = ''
+as
+$$
+  select 'provider:' || p.provider || ':balance', 'provider_balance_low', l.units is not null,
+    case
+      when l.units is null then format('%s: enough is left on our account.', p.provider)
+      else format('%s: our account runs low: %s.', p.provider, l.units)
+    end
+  from unstuck.providers p
+  join unstuck_private.provider_balances b using (provider)
+  cross join lateral (
+    select string_agg(
+      format('%s %s, less than %s', b.amounts ->> u.unit, u.unit, u.least), '; ' order by u.unit
+    ) as units
+    from jsonb_each_text(p.balance_least) as u (unit, least)
+    where unstuck_private.number_or_null(b.amounts ->> u.unit)
+      < unstuck_private.number_or_null(u.least)
+  ) l
+  where p.balance_least <> '{}'
+$$;
+
+revoke all on function unstuck_private.watched_balances
+from public, anon, authenticated, service_role;
 
 --: source alert/watched_providers.sql 892ffc24dcca
 -- How each provider is: its failures, its webhooks, its alarms.
@@ -997,6 +1147,64 @@ $$;
 
 revoke all on function unstuck_private.jobs_ended from public, anon, authenticated, service_role;
 
+--: source queue/visible_load.sql 53d0e03b3f3a
+-- The rows of `provider_load`, for those who may see them.
+create or replace function unstuck_private.visible_load()
+returns table (
+  provider text,
+  enabled boolean,
+  max_concurrent int,
+  running int,
+  waiting int,
+  oldest_waiting_seconds int,
+  circuit_open_until timestamptz,
+  circuit_reason text,
+  circuits_of_tools text[],
+  learned_limit int,
+  balance jsonb,
+  balance_at timestamptz,
+  balance_least jsonb
+)
+language sql
+stable
+security definer
+set search_path = ''
+as
+$$
+  select p.provider, p.enabled, p.max_concurrent, r.steps, w.steps,
+    unstuck_private.seconds_between(w.since, clock_timestamp()),
+    p.circuit_open_until,
+    p.circuit_reason,
+    array(
+      select t.tool
+      from unstuck.tools t
+      where t.provider = p.provider and t.circuit_open_until is not null
+      order by t.tool
+    ),
+    p.learned_limit,
+    b.amounts,
+    b.told_at,
+    p.balance_least
+  from unstuck.providers p
+  left join unstuck_private.provider_balances b using (provider)
+  cross join lateral (
+    select count(*)::int as steps
+    from unstuck.job_steps s
+    where s.provider = p.provider and unstuck_private.holds_slot(s)
+  ) r
+  cross join lateral (
+    select count(*)::int as steps,
+      min(coalesce(j.queued_at, j.created_at)) as since
+    from unstuck.job_steps s
+    join unstuck.jobs j on j.id = s.job_id
+    where s.provider = p.provider and s.status = 'queued'
+  ) w
+  where (select unstuck_private.may_see(null))
+$$;
+
+revoke all on function unstuck_private.visible_load from public, anon, authenticated, service_role;
+grant execute on function unstuck_private.visible_load to authenticated, service_role;
+
 --: source retention/prune_kind.sql 5a60423a5a67
 -- Prunes up to p_limit rows of one kind, after the first p_skip of them, and returns how many.
 create or replace function unstuck_private.prune_kind(
@@ -1438,6 +1646,77 @@ end $$;
 revoke all on function unstuck_private.sweep_candidates
 from public, anon, authenticated, service_role;
 
+--: source tool/settings_log.sql 25260cdd4ba7
+-- Keeps each change that an operator makes to a tool or a provider in `admin_log`: those of the
+-- columns named after the act and the key that have changed, before and after.
+create or replace function unstuck_private.settings_log() returns trigger
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_old jsonb := to_jsonb(old);
+  v_new jsonb := to_jsonb(new);
+  v_from jsonb;
+  v_to jsonb;
+begin
+  if current_setting('unstuck.actor', true) = 'migration' then
+    return null;
+  end if;
+  select jsonb_object_agg(c.name, v_old -> c.name), jsonb_object_agg(c.name, v_new -> c.name)
+  into v_from, v_to
+  from unnest(tg_argv[2:]) as c (name)
+  where v_old -> c.name is distinct from v_new -> c.name;
+  if v_from is not null then
+    perform unstuck_private.admin_log_write(tg_argv[0], v_new ->> tg_argv[1], v_from, v_to);
+  end if;
+  return null;
+end $$;
+
+create or replace trigger tools_settings_log
+after update of
+  enabled, run_timeout, queue_ttl, attempt_max, user_cancel_running, provider_cost
+on unstuck.tools
+for each row
+execute function unstuck_private.settings_log(
+  'tool_changed', 'tool',
+  'enabled', 'run_timeout', 'queue_ttl', 'attempt_max', 'user_cancel_running', 'provider_cost');
+
+create or replace trigger providers_settings_log
+after update of enabled, max_concurrent, balance_least on unstuck.providers
+for each row
+execute function unstuck_private.settings_log(
+  'provider_changed', 'provider', 'enabled', 'max_concurrent', 'balance_least');
+
+revoke all on function unstuck_private.settings_log from public, anon, authenticated, service_role;
+
+--: source queue/provider_load.sql 8e98b6b63e58
+create view unstuck.provider_load
+with (security_invoker = true) as
+select
+  l.provider,
+  l.enabled,
+  l.max_concurrent,
+  l.running,
+  l.waiting,
+  l.oldest_waiting_seconds,
+  l.circuit_open_until,
+  l.circuit_reason,
+  l.circuits_of_tools,
+  l.learned_limit,
+  l.balance,
+  l.balance_at,
+  l.balance_least
+from unstuck_private.visible_load() l;
+
+comment on view unstuck.provider_load is $c$
+Each provider's slots, as configured and as learned, its queue, open circuits, and what it last told
+of our account there, for the admin page.
+$c$;
+
+revoke all on unstuck.provider_load from public, anon, authenticated, service_role;
+grant select on unstuck.provider_load to authenticated, service_role;
+
 --: source retention/known_kinds.sql e4fab11ee742 by hand
 
 --: history
@@ -1445,7 +1724,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   11,
   'leaving',
-  'e004b5abc1cc0b4c1b727be076e96be3bf30b33c1162c8e1405bf49ebf331ebc'
+  '4212eaca0e9eaec0738c9e1f149f8c850a43b11aac71259fbb99422754800d67'
 );
 
 notify pgrst, 'reload schema';

@@ -200,6 +200,7 @@ const WRONG: [(&str, &str, &str); 47] = [
     ("LLM_MAX_TOKENS", "LLM_MAX_TOKENS = -1", "whole number"),
     ("ALLOW_ANONYMOUS_USERS", "ALLOW_ANONYMOUS_USERS = 'perhaps'", "`true` or `false`"),
     ("ALLOWED_INPUT_HOSTS", "ALLOWED_INPUT_HOSTS = 'https://cdn.example'", "host names"),
+    ("LOGS_URL", "LOGS_URL = 'https://dash.example/logs'", "{jobId}"),
     ("BUY_URL", "BUY_URL = 'http://shop.example/buy'", "https://"),
     ("GEMINI_API_KEY", "GEMINI_API_KEY = 'key-of-gemini'", "stands in the secrets"),
     ("STRIPE_API_KEY", "STRIPE_API_KEY=pk_live_of_the_seller", "rk_live_"),

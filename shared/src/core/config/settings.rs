@@ -256,6 +256,13 @@ settings! {
         buy_url: Text = "BUY_URL", var(""), optional;
     }
 
+    /// Where the logs are read.
+    "logs" {
+        /// The address of the logs of one job, which the admin's page links: `{jobId}` in it stands
+        /// for the job's id.
+        logs_url: Text = "LOGS_URL", var(""), optional;
+    }
+
     /// Which sellers' events grant credits.
     "received-purchases" {
         /// The signing secrets of your webhook endpoints at Stripe.
