@@ -1412,51 +1412,25 @@ CREATE OR REPLACE FUNCTION unstuck.credit_grant_admin_v1(p_actor uuid, p_user_id
 AS $function$
 #variable_conflict use_column
 declare
-  v_entry unstuck.credit_entries;
-  v_before bigint;
+  v_grant record;
 begin
   perform unstuck_private.refuse_other_deployment();
   perform unstuck_private.act_as_admin(p_actor, p_reason);
   perform unstuck_private.refuse_without_reason(p_reason);
-  if p_user_id is null
-    or p_user_id = unstuck_private.erased_user()
-    or p_amount is null
-    or p_amount not between 1 and unstuck_private.grant_max()
-    or coalesce(p_idempotency_key, '') = ''
-  then
+  if p_user_id = unstuck_private.erased_user() then
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
-  perform unstuck_private.account_lock(p_user_id);
-  select *
-  into v_entry
-  from unstuck.credit_entries
-  where idempotency_key = p_idempotency_key;
-  if found then
-    if v_entry.user_id <> p_user_id
-      or v_entry.amount <> p_amount
-      or v_entry.kind <> 'goodwill'
-    then
-      perform unstuck_private.refuse(409, 'idempotency_conflict');
-    end if;
-    return query select unstuck_private.balance_shown(p_user_id, null), true;
-    return;
+  v_grant := unstuck_private.credit_grant_once(
+    p_user_id, p_amount, 'goodwill', trim(p_reason), p_idempotency_key);
+  if not v_grant.replayed then
+    perform unstuck_private.admin_log_write(
+      'credits_granted',
+      p_user_id::text,
+      jsonb_build_object('balance', v_grant.balance_before),
+      jsonb_build_object('balance', v_grant.balance, 'amount', p_amount)
+    );
   end if;
-  v_before := unstuck_private.balance_shown(p_user_id, null);
-  begin
-    insert into unstuck.credit_entries (user_id, kind, amount, reason, idempotency_key)
-    values (p_user_id, 'goodwill', p_amount, trim(p_reason), p_idempotency_key);
-  exception when unique_violation then
-    -- Another transaction used the key for another user at the same moment.
-    perform unstuck_private.refuse(409, 'idempotency_conflict');
-  end;
-  balance := unstuck_private.balance_shown(p_user_id, null);
-  perform unstuck_private.admin_log_write(
-    'credits_granted',
-    p_user_id::text,
-    jsonb_build_object('balance', v_before),
-    jsonb_build_object('balance', balance, 'amount', p_amount)
-  );
-  return query select balance, false;
+  return query select v_grant.balance, v_grant.replayed;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.credit_grant_v1(p_user_id uuid, p_amount bigint, p_reason text, p_idempotency_key text)
@@ -1465,42 +1439,13 @@ CREATE OR REPLACE FUNCTION unstuck.credit_grant_v1(p_user_id uuid, p_amount bigi
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-#variable_conflict use_column
-declare
-  v_entry unstuck.credit_entries;
 begin
   perform unstuck_private.refuse_other_deployment();
-  if p_user_id is null
-    or p_amount is null
-    or p_amount not between 1 and unstuck_private.grant_max()
-    or coalesce(p_idempotency_key, '') = ''
-  then
-    perform unstuck_private.refuse(400, 'bad_request');
-  end if;
   perform unstuck_private.act_as('service');
-  perform unstuck_private.account_lock(p_user_id);
-  select *
-  into v_entry
-  from unstuck.credit_entries
-  where idempotency_key = p_idempotency_key;
-  if found then
-    if v_entry.user_id <> p_user_id
-      or v_entry.amount <> p_amount
-      or v_entry.kind <> 'grant'
-    then
-      perform unstuck_private.refuse(409, 'idempotency_conflict');
-    end if;
-    return query select unstuck_private.balance_shown(p_user_id, null), true;
-    return;
-  end if;
-  begin
-    insert into unstuck.credit_entries (user_id, kind, amount, reason, idempotency_key)
-    values (p_user_id, 'grant', p_amount, p_reason, p_idempotency_key);
-  exception when unique_violation then
-    -- Another transaction used the key for another user at the same moment.
-    perform unstuck_private.refuse(409, 'idempotency_conflict');
-  end;
-  return query select unstuck_private.balance_shown(p_user_id, null), false;
+  return query
+  select g.balance, g.replayed
+  from unstuck_private.credit_grant_once(
+    p_user_id, p_amount, 'grant', p_reason, p_idempotency_key) g;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.deployment_alarm_v1()
@@ -5313,6 +5258,47 @@ begin
   return null;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.credit_grant_once(p_user_id uuid, p_amount bigint, p_kind text, p_reason text, p_idempotency_key text, OUT balance_before bigint, OUT balance bigint, OUT replayed boolean)
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_entry unstuck.credit_entries;
+begin
+  if p_user_id is null
+    or p_amount is null
+    or p_amount not between 1 and unstuck_private.grant_max()
+    or coalesce(p_idempotency_key, '') = ''
+  then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  perform unstuck_private.account_lock(p_user_id);
+  select *
+  into v_entry
+  from unstuck.credit_entries e
+  where e.idempotency_key = p_idempotency_key;
+  replayed := found;
+  if replayed then
+    if v_entry.user_id <> p_user_id
+      or v_entry.amount <> p_amount
+      or v_entry.kind <> p_kind
+    then
+      perform unstuck_private.refuse(409, 'idempotency_conflict');
+    end if;
+  else
+    balance_before := unstuck_private.balance_shown(p_user_id, null);
+    begin
+      insert into unstuck.credit_entries (user_id, kind, amount, reason, idempotency_key)
+      values (p_user_id, p_kind, p_amount, p_reason, p_idempotency_key);
+    exception when unique_violation then
+      -- Another transaction used the key for another user at the same moment.
+      perform unstuck_private.refuse(409, 'idempotency_conflict');
+    end;
+  end if;
+  balance := unstuck_private.balance_shown(p_user_id, null);
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.credits_wait(p_user_id uuid)
  RETURNS boolean
  LANGUAGE sql
@@ -6065,9 +6051,7 @@ CREATE OR REPLACE FUNCTION unstuck_private.is_call_on_behalf()
  LANGUAGE sql
  STABLE
 AS $function$
-  select coalesce(
-    nullif(current_setting('request.headers', true), '')::jsonb ->> 'x-unstuck-caller' = 'service',
-    false)
+  select coalesce(unstuck_private.request_header('x-unstuck-caller') = 'service', false)
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.is_deployment_wrong(p_now timestamp with time zone)
@@ -6096,9 +6080,7 @@ CREATE OR REPLACE FUNCTION unstuck_private.is_healers_call()
  LANGUAGE sql
  STABLE
 AS $function$
-  select coalesce(
-    nullif(current_setting('request.headers', true), '')::jsonb ->> 'x-unstuck-caller' = 'healer',
-    false)
+  select coalesce(unstuck_private.request_header('x-unstuck-caller') = 'healer', false)
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.is_in_time(p_step unstuck.job_steps, p_now timestamp with time zone)
@@ -7093,10 +7075,7 @@ begin
   );
   new.request_id := coalesce(
     new.request_id,
-    left(
-      nullif(current_setting('request.headers', true), '')::jsonb ->> 'x-unstuck-request',
-      100
-    )
+    left(unstuck_private.request_header('x-unstuck-request'), 100)
   );
   if unstuck_private.is_final(new.status) then
     new.completed_at := coalesce(new.completed_at, new.updated_at);
@@ -8504,8 +8483,7 @@ CREATE OR REPLACE FUNCTION unstuck_private.other_deployment()
  STABLE
 AS $function$
 declare
-  v_id text :=
-    nullif(current_setting('request.headers', true), '')::jsonb ->> 'x-unstuck-deployment';
+  v_id text := unstuck_private.request_header('x-unstuck-deployment');
 begin
   if v_id is null then
     return null;
@@ -10601,6 +10579,14 @@ AS $function$
   on conflict (user_id) do update set
     jobs_removed_at = greatest(r.jobs_removed_at, excluded.jobs_removed_at),
     ledger_removed_at = greatest(r.ledger_removed_at, excluded.ledger_removed_at)
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.request_header(p_name text)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select nullif(current_setting('request.headers', true), '')::jsonb ->> p_name
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.seconds_between(p_from timestamp with time zone, p_to timestamp with time zone)

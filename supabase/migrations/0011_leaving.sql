@@ -71,6 +71,59 @@ grant select on unstuck.sessions to service_role;
 
 --: source tool/providers.sql 4b22fa802c47 by hand
 
+--: source admin/credit_grant_admin_v1.sql 1f352b6c4539
+create or replace function unstuck.credit_grant_admin_v1(
+  p_actor uuid,
+  p_user_id uuid,
+  p_amount bigint,
+  p_reason text,
+  p_idempotency_key text
+)
+returns table (balance bigint, replayed boolean)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+#variable_conflict use_column
+declare
+  v_grant record;
+begin
+  perform unstuck_private.refuse_other_deployment();
+  perform unstuck_private.act_as_admin(p_actor, p_reason);
+  perform unstuck_private.refuse_without_reason(p_reason);
+  if p_user_id = unstuck_private.erased_user() then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  v_grant := unstuck_private.credit_grant_once(
+    p_user_id, p_amount, 'goodwill', trim(p_reason), p_idempotency_key);
+  if not v_grant.replayed then
+    perform unstuck_private.admin_log_write(
+      'credits_granted',
+      p_user_id::text,
+      jsonb_build_object('balance', v_grant.balance_before),
+      jsonb_build_object('balance', v_grant.balance, 'amount', p_amount)
+    );
+  end if;
+  return query select v_grant.balance, v_grant.replayed;
+end $$;
+
+comment on function unstuck.credit_grant_admin_v1 is $c$
+Caller: admin-users. The role of p_actor is read in the same transaction.
+
+Effect: gives the user credits as goodwill, with a reason, and writes admin_log; creates the account
+where there is none. An open debt is settled with them. balance: after that.
+
+Refuses: forbidden, bad_request (no user, key or reason; an amount not within 1 and 10^12),
+idempotency_conflict (the key belongs to another entry).
+
+Replay: the same key with the same user and amount changes nothing: replayed = true.
+$c$;
+
+revoke all on function unstuck.credit_grant_admin_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.credit_grant_admin_v1 to service_role;
+
 --: source admin/jobs_refused.sql 1ff006284f81
 -- Why jobs that an admin chose were not acted on: `[{jobId, code}]`. An id that the filter names
 -- and nothing has is not_found, a final job already_final, one that another transaction holds
@@ -854,6 +907,124 @@ $$;
 revoke all on function unstuck_private.sessions_full_for
 from public, anon, authenticated, service_role;
 
+--: source credit/credit_grant_once.sql eaf9c44028a0
+-- Gives the user credits by an entry of that kind, once by the key, and creates the account where
+-- there is none. An open debt is settled with them. balance_before: null for a replay.
+create or replace function unstuck_private.credit_grant_once(
+  p_user_id uuid,
+  p_amount bigint,
+  p_kind text,
+  p_reason text,
+  p_idempotency_key text,
+  out balance_before bigint,
+  out balance bigint,
+  out replayed boolean
+)
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_entry unstuck.credit_entries;
+begin
+  if p_user_id is null
+    or p_amount is null
+    or p_amount not between 1 and unstuck_private.grant_max()
+    or coalesce(p_idempotency_key, '') = ''
+  then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  perform unstuck_private.account_lock(p_user_id);
+  select *
+  into v_entry
+  from unstuck.credit_entries e
+  where e.idempotency_key = p_idempotency_key;
+  replayed := found;
+  if replayed then
+    if v_entry.user_id <> p_user_id
+      or v_entry.amount <> p_amount
+      or v_entry.kind <> p_kind
+    then
+      perform unstuck_private.refuse(409, 'idempotency_conflict');
+    end if;
+  else
+    balance_before := unstuck_private.balance_shown(p_user_id, null);
+    begin
+      insert into unstuck.credit_entries (user_id, kind, amount, reason, idempotency_key)
+      values (p_user_id, p_kind, p_amount, p_reason, p_idempotency_key);
+    exception when unique_violation then
+      -- Another transaction used the key for another user at the same moment.
+      perform unstuck_private.refuse(409, 'idempotency_conflict');
+    end;
+  end if;
+  balance := unstuck_private.balance_shown(p_user_id, null);
+end $$;
+
+revoke all on function unstuck_private.credit_grant_once
+from public, anon, authenticated, service_role;
+
+--: source credit/credit_grant_v1.sql beb231067eb5
+create or replace function unstuck.credit_grant_v1(
+  p_user_id uuid,
+  p_amount bigint,
+  p_reason text,
+  p_idempotency_key text
+)
+returns table (balance bigint, replayed boolean)
+language plpgsql
+security definer
+set search_path = ''
+as
+$$
+begin
+  perform unstuck_private.refuse_other_deployment();
+  perform unstuck_private.act_as('service');
+  return query
+  select g.balance, g.replayed
+  from unstuck_private.credit_grant_once(
+    p_user_id, p_amount, 'grant', p_reason, p_idempotency_key) g;
+end $$;
+
+comment on function unstuck.credit_grant_v1 is $c$
+Caller: the purchase code of the app, as the service.
+
+Effect: gives the user credits by a grant, and creates the account where there is none. An open debt
+is settled with them. balance: after that.
+
+Refuses: bad_request (no user, no key, an amount that is not within 1 and 10^12),
+idempotency_conflict (the key belongs to another grant).
+
+Replay: the same key with the same user and amount changes nothing: replayed = true.
+$c$;
+
+revoke all on function unstuck.credit_grant_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.credit_grant_v1 to service_role;
+
+--: source deployment/other_deployment.sql 03e7e3065a7e
+-- The deployment that makes this request, where it is not the one whose database this is; null
+-- where it is, and where either of them does not say: pg_cron, psql, the app's own code, Workers
+-- without an id, a database without an owner.
+create or replace function unstuck_private.other_deployment() returns text
+language plpgsql
+stable
+as
+$$
+declare
+  v_id text := unstuck_private.request_header('x-unstuck-deployment');
+begin
+  if v_id is null then
+    return null;
+  end if;
+  return (
+    select v_id
+    from unstuck_private.deployment d
+    where d.id <> v_id
+  );
+end $$;
+
+revoke all on function unstuck_private.other_deployment
+from public, anon, authenticated, service_role;
+
 --: source erase/user_erase_v1.sql 831a31212dfc
 create or replace function unstuck.user_erase_v1(p_actor uuid, p_user_id uuid, p_reason text)
 returns table (jobs bigint, files bigint, entries bigint)
@@ -991,6 +1162,99 @@ begin
 end $$;
 
 revoke all on function unstuck_private.user_rows_delete
+from public, anon, authenticated, service_role;
+
+--: source job/is_call_on_behalf.sql 158d8b31e84d
+-- True when the service makes this call on behalf of a user, which a header of its request says.
+create or replace function unstuck_private.is_call_on_behalf() returns boolean
+language sql
+stable
+as
+$$
+  select coalesce(unstuck_private.request_header('x-unstuck-caller') = 'service', false)
+$$;
+
+revoke all on function unstuck_private.is_call_on_behalf
+from public, anon, authenticated, service_role;
+
+--: source job/is_healers_call.sql a6cb29a83959
+-- True when a healer at the edge makes this call, which says so in a header of its request. What
+-- others hold it leaves to the next pass.
+create or replace function unstuck_private.is_healers_call() returns boolean
+language sql
+stable
+as
+$$
+  select coalesce(unstuck_private.request_header('x-unstuck-caller') = 'healer', false)
+$$;
+
+revoke all on function unstuck_private.is_healers_call
+from public, anon, authenticated, service_role;
+
+--: source job/jobs_before_insert.sql 16bca1a8178c
+-- Fills in what a writer leaves out of a new job: a live job always has a deadline, a final one a
+-- time of completion, and an order the id of its request.
+create or replace function unstuck_private.jobs_before_insert() returns trigger
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_tool unstuck.tools;
+  v_from timestamptz;
+begin
+  select t.*
+  into v_tool
+  from unstuck.tools t
+  where t.tool = new.tool;
+  if not found then
+    -- The foreign key refuses the row.
+    return new;
+  end if;
+  new.refund_rule := coalesce(new.refund_rule, v_tool.refund_rule);
+  v_from := coalesce(new.started_at, new.created_at);
+  new.expires_at := coalesce(
+    new.expires_at,
+    v_from + unstuck_private.job_lifetime(new.tool, new.total_steps)
+  );
+  new.deadline_at := coalesce(
+    new.deadline_at,
+    case new.status
+      when 'pending' then v_from + (select i.orphan from unstuck_private.intervals() i)
+      when 'queued' then v_from + v_tool.queue_ttl
+      else v_from + v_tool.run_timeout
+    end
+  );
+  new.request_id := coalesce(
+    new.request_id,
+    left(unstuck_private.request_header('x-unstuck-request'), 100)
+  );
+  if unstuck_private.is_final(new.status) then
+    new.completed_at := coalesce(new.completed_at, new.updated_at);
+  end if;
+  return new;
+end $$;
+
+create or replace trigger jobs_before_insert
+before insert on unstuck.jobs
+for each row
+execute function unstuck_private.jobs_before_insert();
+
+revoke all on function unstuck_private.jobs_before_insert
+from public, anon, authenticated, service_role;
+
+--: source job/request_header.sql 1d7ffb29520e
+-- A header of the request that PostgREST carries out; null without the header, and without a
+-- request.
+create or replace function unstuck_private.request_header(p_name text) returns text
+language sql
+stable
+as
+$$
+  select nullif(current_setting('request.headers', true), '')::jsonb ->> p_name
+$$;
+
+revoke all on function unstuck_private.request_header
 from public, anon, authenticated, service_role;
 
 --: source metric/counters_fold.sql 6dd9a60427af
@@ -1724,7 +1988,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   11,
   'leaving',
-  '4212eaca0e9eaec0738c9e1f149f8c850a43b11aac71259fbb99422754800d67'
+  'f571a1cf67453c0a07df459530daa48624fe408f964a402f5260e8a12577c0fc'
 );
 
 notify pgrst, 'reload schema';

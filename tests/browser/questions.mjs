@@ -32,6 +32,7 @@ const marks = await tab
   .evaluateAll((links) => links.map((link) => link.dataset.question));
 
 await tab.goto("/admin/questions");
+await tab.locator("ol a").last().waitFor();
 const questions = await tab.locator("ol a").count();
 const answers = [];
 for (let number = 1; number <= questions; number += 1) {

@@ -238,7 +238,7 @@ fn a_network_lost_in_the_middle_of_an_act_is_told_and_nothing_is_done_twice() {
             "cancel": { "at": format!("/admin/jobs/{job}"), "button": "[data-cancel]",
                 "path": "admin-cancel-job" },
             "retry": { "at": format!("/admin/jobs/{failed}"), "button": "[data-retry]",
-                "path": "admin-retry-job", "fields": reason },
+                "path": "admin-retry-job", "fields": { "Reason optional": "the night" } },
             "provider": { "at": "/admin/providers", "button": "[data-switch=gemini]",
                 "path": "admin-settings/providers", "fields": reason },
             "tool": { "at": "/admin/tools", "button": "[data-switch=generate-website]",
@@ -295,7 +295,7 @@ fn the_admin_page_fits_a_phone_in_every_language() {
             "/admin/violations".to_owned(),
             "/admin/questions".to_owned(),
             "/admin/questions/7".to_owned(),
-            "/admin/questions/11".to_owned(),
+            "/admin/questions/12".to_owned(),
         ];
         let opened = [
             (format!("/admin/users/{}", user.id), "[data-grant]"),
