@@ -13418,7 +13418,9 @@ AS $function$
   join unstuck_private.provider_balances b using (provider)
   cross join lateral (
     select string_agg(
-      format('%s %s, less than %s', b.amounts ->> u.unit, u.unit, u.least), '; ' order by u.unit
+      format('%s %s, less than %s', b.amounts ->> u.unit, u.unit, u.least),
+      '; '
+      order by u.unit
     ) as units
     from jsonb_each_text(p.balance_least) as u (unit, least)
     where unstuck_private.number_or_null(b.amounts ->> u.unit)

@@ -1,6 +1,6 @@
 // Makes the files of web/build, which the pages load and nobody writes by hand: the client library
-// in one file, the contract and the operator's questions as JSON, and what the functions declare for
-// the studio.
+// in one file, the contract and the operator's questions as JSON, and what the functions declare
+// for the studio.
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { build } from "esbuild";

@@ -555,9 +555,9 @@ $$;
 
 revoke all on function unstuck_private.watched from public, anon, authenticated, service_role;
 
---: source alert/watched_balances.sql c918b7b7d0c8
--- Whether enough is left on our account at each provider that tells it, where the operator said what
--- is enough.
+--: source alert/watched_balances.sql b9499b092cce
+-- Whether enough is left on our account at each provider that tells it, where the operator said how
+-- much is enough.
 create or replace function unstuck_private.watched_balances()
 returns table (subject text, code text, is_bad boolean, words text)
 language sql
@@ -574,7 +574,9 @@ $$
   join unstuck_private.provider_balances b using (provider)
   cross join lateral (
     select string_agg(
-      format('%s %s, less than %s', b.amounts ->> u.unit, u.unit, u.least), '; ' order by u.unit
+      format('%s %s, less than %s', b.amounts ->> u.unit, u.unit, u.least),
+      '; '
+      order by u.unit
     ) as units
     from jsonb_each_text(p.balance_least) as u (unit, least)
     where unstuck_private.number_or_null(b.amounts ->> u.unit)
@@ -1988,7 +1990,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   11,
   'leaving',
-  'f571a1cf67453c0a07df459530daa48624fe408f964a402f5260e8a12577c0fc'
+  '2101b83ff8ad84dc351e4e64af5d8b000816e2434ff8501a7001e56b75eff41b'
 );
 
 notify pgrst, 'reload schema';

@@ -1,5 +1,5 @@
--- Whether enough is left on our account at each provider that tells it, where the operator said what
--- is enough.
+-- Whether enough is left on our account at each provider that tells it, where the operator said how
+-- much is enough.
 create or replace function unstuck_private.watched_balances()
 returns table (subject text, code text, is_bad boolean, words text)
 language sql
@@ -16,7 +16,9 @@ $$
   join unstuck_private.provider_balances b using (provider)
   cross join lateral (
     select string_agg(
-      format('%s %s, less than %s', b.amounts ->> u.unit, u.unit, u.least), '; ' order by u.unit
+      format('%s %s, less than %s', b.amounts ->> u.unit, u.unit, u.least),
+      '; '
+      order by u.unit
     ) as units
     from jsonb_each_text(p.balance_least) as u (unit, least)
     where unstuck_private.number_or_null(b.amounts ->> u.unit)
