@@ -173,7 +173,7 @@ fn written(name: &str, line: &str) -> (Folder, &'static str, usize) {
 }
 
 /// What stands in a file: the name, its line, and a part of what is said of it.
-const WRONG: [(&str, &str, &str); 47] = [
+const WRONG: [(&str, &str, &str); 48] = [
     ("account_id", "account_id = '0123456789abcdef0123456789abcde'", "32 hexadecimal digits"),
     ("account_id", "account_id = '0123456789abcdef0123456789abcdef '", "32 hexadecimal digits"),
     ("acount_id", "acount_id = '0123456789abcdef0123456789abcdef'", "is account_id meant?"),
