@@ -207,7 +207,8 @@ create table unstuck.providers (
   circuit_reason text,
   circuit_closed_at timestamp with time zone not null default '-infinity'::timestamp with time zone,
   learned_limit integer,
-  limit_probe_at timestamp with time zone
+  limit_probe_at timestamp with time zone,
+  balance_least jsonb not null default '{}'::jsonb
 );
 create table unstuck.purchases (
   id uuid not null default gen_random_uuid(),
@@ -488,6 +489,7 @@ alter table unstuck.provider_alarms add constraint provider_alarms_count_check C
 alter table unstuck.provider_alarms add constraint provider_alarms_pkey PRIMARY KEY (id);
 alter table unstuck.provider_alarms add constraint provider_alarms_provider_fkey FOREIGN KEY (provider) REFERENCES unstuck.providers(provider);
 alter table unstuck.provider_alarms add constraint provider_alarms_tool_fkey FOREIGN KEY (tool) REFERENCES unstuck.tools(tool);
+alter table unstuck.providers add constraint providers_balance_least_check CHECK ((jsonb_typeof(balance_least) = 'object'::text));
 alter table unstuck.providers add constraint providers_learned_limit_check CHECK ((learned_limit >= 0));
 alter table unstuck.providers add constraint providers_max_concurrent_check CHECK ((max_concurrent >= 0));
 alter table unstuck.providers add constraint providers_pkey PRIMARY KEY (provider);
@@ -1081,8 +1083,9 @@ create view unstuck.provider_load with (security_invoker=true) as
     circuits_of_tools,
     learned_limit,
     balance,
-    balance_at
-   FROM unstuck_private.visible_load() l(provider, enabled, max_concurrent, running, waiting, oldest_waiting_seconds, circuit_open_until, circuit_reason, circuits_of_tools, learned_limit, balance, balance_at);
+    balance_at,
+    balance_least
+   FROM unstuck_private.visible_load() l(provider, enabled, max_concurrent, running, waiting, oldest_waiting_seconds, circuit_open_until, circuit_reason, circuits_of_tools, learned_limit, balance, balance_at, balance_least);
 create view unstuck.provider_outcomes with (security_invoker=true) as
  SELECT provider,
     tool,
@@ -1409,51 +1412,25 @@ CREATE OR REPLACE FUNCTION unstuck.credit_grant_admin_v1(p_actor uuid, p_user_id
 AS $function$
 #variable_conflict use_column
 declare
-  v_entry unstuck.credit_entries;
-  v_before bigint;
+  v_grant record;
 begin
   perform unstuck_private.refuse_other_deployment();
   perform unstuck_private.act_as_admin(p_actor, p_reason);
   perform unstuck_private.refuse_without_reason(p_reason);
-  if p_user_id is null
-    or p_user_id = unstuck_private.erased_user()
-    or p_amount is null
-    or p_amount not between 1 and unstuck_private.grant_max()
-    or coalesce(p_idempotency_key, '') = ''
-  then
+  if p_user_id = unstuck_private.erased_user() then
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
-  perform unstuck_private.account_lock(p_user_id);
-  select *
-  into v_entry
-  from unstuck.credit_entries
-  where idempotency_key = p_idempotency_key;
-  if found then
-    if v_entry.user_id <> p_user_id
-      or v_entry.amount <> p_amount
-      or v_entry.kind <> 'goodwill'
-    then
-      perform unstuck_private.refuse(409, 'idempotency_conflict');
-    end if;
-    return query select unstuck_private.balance_shown(p_user_id, null), true;
-    return;
+  v_grant := unstuck_private.credit_grant_once(
+    p_user_id, p_amount, 'goodwill', trim(p_reason), p_idempotency_key);
+  if not v_grant.replayed then
+    perform unstuck_private.admin_log_write(
+      'credits_granted',
+      p_user_id::text,
+      jsonb_build_object('balance', v_grant.balance_before),
+      jsonb_build_object('balance', v_grant.balance, 'amount', p_amount)
+    );
   end if;
-  v_before := unstuck_private.balance_shown(p_user_id, null);
-  begin
-    insert into unstuck.credit_entries (user_id, kind, amount, reason, idempotency_key)
-    values (p_user_id, 'goodwill', p_amount, trim(p_reason), p_idempotency_key);
-  exception when unique_violation then
-    -- Another transaction used the key for another user at the same moment.
-    perform unstuck_private.refuse(409, 'idempotency_conflict');
-  end;
-  balance := unstuck_private.balance_shown(p_user_id, null);
-  perform unstuck_private.admin_log_write(
-    'credits_granted',
-    p_user_id::text,
-    jsonb_build_object('balance', v_before),
-    jsonb_build_object('balance', balance, 'amount', p_amount)
-  );
-  return query select balance, false;
+  return query select v_grant.balance, v_grant.replayed;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.credit_grant_v1(p_user_id uuid, p_amount bigint, p_reason text, p_idempotency_key text)
@@ -1462,42 +1439,13 @@ CREATE OR REPLACE FUNCTION unstuck.credit_grant_v1(p_user_id uuid, p_amount bigi
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-#variable_conflict use_column
-declare
-  v_entry unstuck.credit_entries;
 begin
   perform unstuck_private.refuse_other_deployment();
-  if p_user_id is null
-    or p_amount is null
-    or p_amount not between 1 and unstuck_private.grant_max()
-    or coalesce(p_idempotency_key, '') = ''
-  then
-    perform unstuck_private.refuse(400, 'bad_request');
-  end if;
   perform unstuck_private.act_as('service');
-  perform unstuck_private.account_lock(p_user_id);
-  select *
-  into v_entry
-  from unstuck.credit_entries
-  where idempotency_key = p_idempotency_key;
-  if found then
-    if v_entry.user_id <> p_user_id
-      or v_entry.amount <> p_amount
-      or v_entry.kind <> 'grant'
-    then
-      perform unstuck_private.refuse(409, 'idempotency_conflict');
-    end if;
-    return query select unstuck_private.balance_shown(p_user_id, null), true;
-    return;
-  end if;
-  begin
-    insert into unstuck.credit_entries (user_id, kind, amount, reason, idempotency_key)
-    values (p_user_id, 'grant', p_amount, p_reason, p_idempotency_key);
-  exception when unique_violation then
-    -- Another transaction used the key for another user at the same moment.
-    perform unstuck_private.refuse(409, 'idempotency_conflict');
-  end;
-  return query select unstuck_private.balance_shown(p_user_id, null), false;
+  return query
+  select g.balance, g.replayed
+  from unstuck_private.credit_grant_once(
+    p_user_id, p_amount, 'grant', p_reason, p_idempotency_key) g;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.deployment_alarm_v1()
@@ -2770,7 +2718,8 @@ begin
     end if;
     update unstuck.providers p
     set enabled = coalesce((p_change ->> 'enabled')::boolean, p.enabled),
-      max_concurrent = coalesce((p_change ->> 'maxConcurrent')::int, p.max_concurrent)
+      max_concurrent = coalesce((p_change ->> 'maxConcurrent')::int, p.max_concurrent),
+      balance_least = coalesce(nullif(p_change -> 'balanceLeast', 'null'), p.balance_least)
     where p.provider = v_old.provider;
     if (p_change ->> 'closeCircuit')::boolean and v_old.circuit_open_until is not null then
       update unstuck.providers p
@@ -5309,6 +5258,47 @@ begin
   return null;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.credit_grant_once(p_user_id uuid, p_amount bigint, p_kind text, p_reason text, p_idempotency_key text, OUT balance_before bigint, OUT balance bigint, OUT replayed boolean)
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_entry unstuck.credit_entries;
+begin
+  if p_user_id is null
+    or p_amount is null
+    or p_amount not between 1 and unstuck_private.grant_max()
+    or coalesce(p_idempotency_key, '') = ''
+  then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  perform unstuck_private.account_lock(p_user_id);
+  select *
+  into v_entry
+  from unstuck.credit_entries e
+  where e.idempotency_key = p_idempotency_key;
+  replayed := found;
+  if replayed then
+    if v_entry.user_id <> p_user_id
+      or v_entry.amount <> p_amount
+      or v_entry.kind <> p_kind
+    then
+      perform unstuck_private.refuse(409, 'idempotency_conflict');
+    end if;
+  else
+    balance_before := unstuck_private.balance_shown(p_user_id, null);
+    begin
+      insert into unstuck.credit_entries (user_id, kind, amount, reason, idempotency_key)
+      values (p_user_id, p_kind, p_amount, p_reason, p_idempotency_key);
+    exception when unique_violation then
+      -- Another transaction used the key for another user at the same moment.
+      perform unstuck_private.refuse(409, 'idempotency_conflict');
+    end;
+  end if;
+  balance := unstuck_private.balance_shown(p_user_id, null);
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.credits_wait(p_user_id uuid)
  RETURNS boolean
  LANGUAGE sql
@@ -6061,9 +6051,7 @@ CREATE OR REPLACE FUNCTION unstuck_private.is_call_on_behalf()
  LANGUAGE sql
  STABLE
 AS $function$
-  select coalesce(
-    nullif(current_setting('request.headers', true), '')::jsonb ->> 'x-unstuck-caller' = 'service',
-    false)
+  select coalesce(unstuck_private.request_header('x-unstuck-caller') = 'service', false)
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.is_deployment_wrong(p_now timestamp with time zone)
@@ -6092,9 +6080,7 @@ CREATE OR REPLACE FUNCTION unstuck_private.is_healers_call()
  LANGUAGE sql
  STABLE
 AS $function$
-  select coalesce(
-    nullif(current_setting('request.headers', true), '')::jsonb ->> 'x-unstuck-caller' = 'healer',
-    false)
+  select coalesce(unstuck_private.request_header('x-unstuck-caller') = 'healer', false)
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.is_in_time(p_step unstuck.job_steps, p_now timestamp with time zone)
@@ -7089,10 +7075,7 @@ begin
   );
   new.request_id := coalesce(
     new.request_id,
-    left(
-      nullif(current_setting('request.headers', true), '')::jsonb ->> 'x-unstuck-request',
-      100
-    )
+    left(unstuck_private.request_header('x-unstuck-request'), 100)
   );
   if unstuck_private.is_final(new.status) then
     new.completed_at := coalesce(new.completed_at, new.updated_at);
@@ -7156,8 +7139,7 @@ AS $function$
         -- An admin's requeue restarts the count.
         and not exists (
           select from unstuck.job_events e
-          where e.job_id = c.id
-            and e.event = 'job_requeued'
+          where e.job_id = c.id and e.event = 'job_requeued'
             and e.at > p_now - s.lifetime
         ) as too_old,
       -- A paid row is no orphan, even a pending one: it waits like a queued one.
@@ -7165,8 +7147,7 @@ AS $function$
         and c.request_hash is null
         and not exists (
           select from unstuck.credit_entries e
-          where e.job_id = c.id
-            and e.kind = 'debit'
+          where e.job_id = c.id and e.kind = 'debit'
         ) as orphan,
       coalesce(c.queued_at, c.created_at) <= p_now - t.queue_ttl as waited_out,
       unstuck_private.is_left(c, p_now) as is_left
@@ -7180,8 +7161,7 @@ AS $function$
       and c.quarantined_at is null
       and not exists (
         select from unstuck_private.unhealed u
-        where u.job_id = c.id
-          and u.retry_at > p_now
+        where u.job_id = c.id and u.retry_at > p_now
       )
   )
   select j.id, j.user_id,
@@ -8503,8 +8483,7 @@ CREATE OR REPLACE FUNCTION unstuck_private.other_deployment()
  STABLE
 AS $function$
 declare
-  v_id text :=
-    nullif(current_setting('request.headers', true), '')::jsonb ->> 'x-unstuck-deployment';
+  v_id text := unstuck_private.request_header('x-unstuck-deployment');
 begin
   if v_id is null then
     return null;
@@ -9028,6 +9007,7 @@ AS $function$
     ),
     'circuitOpenUntil', p_provider.circuit_open_until,
     'circuitReason', p_provider.circuit_reason,
+    'balanceLeast', p_provider.balance_least,
     'lastAlarm', (
       select jsonb_build_object('at', a.last_at, 'code', a.code, 'tool', a.tool, 'count', a.count)
       from unstuck.provider_alarms a
@@ -10599,6 +10579,14 @@ AS $function$
   on conflict (user_id) do update set
     jobs_removed_at = greatest(r.jobs_removed_at, excluded.jobs_removed_at),
     ledger_removed_at = greatest(r.ledger_removed_at, excluded.ledger_removed_at)
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.request_header(p_name text)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select nullif(current_setting('request.headers', true), '')::jsonb ->> p_name
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.seconds_between(p_from timestamp with time zone, p_to timestamp with time zone)
@@ -12991,7 +12979,7 @@ AS $function$
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.visible_load()
- RETURNS TABLE(provider text, enabled boolean, max_concurrent integer, running integer, waiting integer, oldest_waiting_seconds integer, circuit_open_until timestamp with time zone, circuit_reason text, circuits_of_tools text[], learned_limit integer, balance jsonb, balance_at timestamp with time zone)
+ RETURNS TABLE(provider text, enabled boolean, max_concurrent integer, running integer, waiting integer, oldest_waiting_seconds integer, circuit_open_until timestamp with time zone, circuit_reason text, circuits_of_tools text[], learned_limit integer, balance jsonb, balance_at timestamp with time zone, balance_least jsonb)
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO ''
@@ -13008,7 +12996,8 @@ AS $function$
     ),
     p.learned_limit,
     b.amounts,
-    b.told_at
+    b.told_at,
+    p.balance_least
   from unstuck.providers p
   left join unstuck_private.provider_balances b using (provider)
   cross join lateral (
@@ -13408,7 +13397,36 @@ AS $function$
   from unstuck_private.watched_providers(p_now)
   union all
   select *
+  from unstuck_private.watched_balances()
+  union all
+  select *
   from unstuck_private.watched_receiver(p_now)
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.watched_balances()
+ RETURNS TABLE(subject text, code text, is_bad boolean, words text)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select 'provider:' || p.provider || ':balance', 'provider_balance_low', l.units is not null,
+    case
+      when l.units is null then format('%s: enough is left on our account.', p.provider)
+      else format('%s: our account runs low: %s.', p.provider, l.units)
+    end
+  from unstuck.providers p
+  join unstuck_private.provider_balances b using (provider)
+  cross join lateral (
+    select string_agg(
+      format('%s %s, less than %s', b.amounts ->> u.unit, u.unit, u.least),
+      '; '
+      order by u.unit
+    ) as units
+    from jsonb_each_text(p.balance_least) as u (unit, least)
+    where unstuck_private.number_or_null(b.amounts ->> u.unit)
+      < unstuck_private.number_or_null(u.least)
+  ) l
+  where p.balance_least <> '{}'
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.watched_healers(p_now timestamp with time zone)
@@ -13689,7 +13707,7 @@ CREATE TRIGGER legacy_job_insert INSTEAD OF INSERT ON unstuck.pose_changer_jobs 
 CREATE TRIGGER legacy_job_update INSTEAD OF UPDATE ON unstuck.pose_changer_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_update();
 CREATE TRIGGER providers_before_update BEFORE UPDATE ON unstuck.providers FOR EACH ROW EXECUTE FUNCTION unstuck_private.providers_before_update();
 CREATE TRIGGER providers_circuit_closed BEFORE UPDATE ON unstuck.providers FOR EACH ROW WHEN (old.circuit_open_until IS NOT NULL AND new.circuit_open_until IS NULL) EXECUTE FUNCTION unstuck_private.circuit_before_update();
-CREATE TRIGGER providers_settings_log AFTER UPDATE OF enabled, max_concurrent ON unstuck.providers FOR EACH ROW EXECUTE FUNCTION unstuck_private.settings_log('provider_changed', 'provider', 'enabled', 'max_concurrent');
+CREATE TRIGGER providers_settings_log AFTER UPDATE OF enabled, max_concurrent, balance_least ON unstuck.providers FOR EACH ROW EXECUTE FUNCTION unstuck_private.settings_log('provider_changed', 'provider', 'enabled', 'max_concurrent', 'balance_least');
 CREATE TRIGGER purchases_unaudited_insert AFTER INSERT ON unstuck.purchases REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.purchases_unaudited();
 CREATE TRIGGER purchases_unaudited_update AFTER UPDATE ON unstuck.purchases REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.purchases_unaudited();
 CREATE TRIGGER legacy_job_write INSTEAD OF INSERT OR DELETE OR UPDATE ON unstuck.replicate_tasks FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_write_refuse();
@@ -14200,8 +14218,8 @@ comment on function unstuck.providers_change_v1(uuid,jsonb,text) is
 Caller: admin-settings. The role of p_actor is read in the same transaction.
 
 Effect: changes the settings of a provider that p_change names beside `provider` (enabled,
-maxConcurrent; closeCircuit: true), and writes what changed to admin_log. What works at the provider
-goes on. Returns all providers as they now are; without p_change it only reads.
+maxConcurrent, balanceLeast; closeCircuit: true), and writes what changed to admin_log. What works
+at the provider goes on. Returns all providers as they now are; without p_change it only reads.
 
 Refuses: forbidden, not_found, bad_request (a value that the table refuses).
 

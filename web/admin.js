@@ -8,6 +8,7 @@ import { createMoney } from "./admin/money.js";
 import { UUID } from "./admin/names.js";
 import { createJobList, createOverview } from "./admin/overview.js";
 import { createProviders } from "./admin/providers.js";
+import { createQuestions } from "./admin/questions.js";
 import { address, onaddress, path } from "./admin/router.js";
 import { createSearch, searchBox } from "./admin/search.js";
 import { createTools } from "./admin/tools.js";
@@ -32,6 +33,8 @@ const PAGES = [
   ["/tools", createTools],
   ["/log", createLog],
   ["/violations", createViolations],
+  ["/questions", createQuestions],
+  ["/questions/(\\d+)", createQuestions],
 ];
 const TABS = ["", "/jobs", "/money", "/providers", "/tools", "/log"];
 

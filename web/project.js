@@ -15,6 +15,8 @@ export const arrival = new URLSearchParams(location.hash.slice(1));
 const settings = await settingsAtLast();
 /** The page that sells credits in place of our checkout, if there is one. */
 export const buyUrl = settings.buyUrl ?? null;
+/** Where the operator reads the logs of the job `{jobId}`, if that is known. */
+export const logsUrl = settings.logsUrl ?? null;
 export const supabase = createClient(settings.supabaseUrl, settings.supabaseKey, {
   db: { schema: "unstuck" },
 });

@@ -1,5 +1,6 @@
 // Makes the files of web/build, which the pages load and nobody writes by hand: the client library
-// in one file, the contract as JSON, and what the functions declare for the studio.
+// in one file, the contract and the operator's questions as JSON, and what the functions declare
+// for the studio.
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { build } from "esbuild";
@@ -32,3 +33,34 @@ const entries = tools.map((name, n) => `"${name}": tool${n},`);
 await bundle([...imports, "export const TOOLS = {", ...entries, "};"].join("\n"), "tools.js");
 
 writeFileSync(`${OUT}/openapi.json`, JSON.stringify(parse(readFileSync("openapi.yaml", "utf8"))));
+
+/** A paragraph of Markdown, a table, a list or a block of code. */
+function block(text) {
+  const fence = /^```\w*\n([^]*)\n```$/.exec(text);
+  if (fence) return { code: fence[1] };
+  const lines = text.split("\n");
+  const cells = (line) =>
+    line
+      .slice(1, -1)
+      .trim()
+      .split(" | ")
+      .map((cell) => cell.trim());
+  if (lines[0].startsWith("|")) return { rows: [lines[0], ...lines.slice(2)].map(cells) };
+  if (/^\d\. /.test(text)) {
+    return {
+      items: text
+        .split(/^\d\. /m)
+        .slice(1)
+        .map((item) => item.replace(/\s+/g, " ").trim()),
+    };
+  }
+  return { text: text.replace(/\s+/g, " ") };
+}
+
+const questions = readFileSync("docs/operations.md", "utf8").split("\n## ").slice(1);
+const answered = questions.map((section) => {
+  const [, number, title, text] = /^(\d+)\. ([^\n]*)\n([^]*)$/.exec(section);
+  const blocks = text.trim().match(/```[^]*?```|(?:(?!```).+\n?)+/g);
+  return { number: Number(number), title, blocks: blocks.map((part) => block(part.trim())) };
+});
+writeFileSync(`${OUT}/operations.json`, JSON.stringify(answered));

@@ -32,7 +32,13 @@ insert into unstuck.retention (kind, keep)
 values ('sessions', '1 day')
 on conflict do nothing;
 
+alter table unstuck.providers
+add column balance_least jsonb not null default '{}'
+check (jsonb_typeof(balance_least) = 'object');
+
 --: recreated below, or removed
+drop view unstuck.provider_load;
+drop function unstuck_private.visible_load;
 drop function unstuck.job_cancel_v2;
 
 --: source admin/admin_log.sql d95d07e0a150 by hand
@@ -62,6 +68,61 @@ $c$;
 alter table unstuck.sessions enable row level security;
 revoke all on unstuck.sessions from public, anon, authenticated, service_role;
 grant select on unstuck.sessions to service_role;
+
+--: source tool/providers.sql 4b22fa802c47 by hand
+
+--: source admin/credit_grant_admin_v1.sql 1f352b6c4539
+create or replace function unstuck.credit_grant_admin_v1(
+  p_actor uuid,
+  p_user_id uuid,
+  p_amount bigint,
+  p_reason text,
+  p_idempotency_key text
+)
+returns table (balance bigint, replayed boolean)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+#variable_conflict use_column
+declare
+  v_grant record;
+begin
+  perform unstuck_private.refuse_other_deployment();
+  perform unstuck_private.act_as_admin(p_actor, p_reason);
+  perform unstuck_private.refuse_without_reason(p_reason);
+  if p_user_id = unstuck_private.erased_user() then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  v_grant := unstuck_private.credit_grant_once(
+    p_user_id, p_amount, 'goodwill', trim(p_reason), p_idempotency_key);
+  if not v_grant.replayed then
+    perform unstuck_private.admin_log_write(
+      'credits_granted',
+      p_user_id::text,
+      jsonb_build_object('balance', v_grant.balance_before),
+      jsonb_build_object('balance', v_grant.balance, 'amount', p_amount)
+    );
+  end if;
+  return query select v_grant.balance, v_grant.replayed;
+end $$;
+
+comment on function unstuck.credit_grant_admin_v1 is $c$
+Caller: admin-users. The role of p_actor is read in the same transaction.
+
+Effect: gives the user credits as goodwill, with a reason, and writes admin_log; creates the account
+where there is none. An open debt is settled with them. balance: after that.
+
+Refuses: forbidden, bad_request (no user, key or reason; an amount not within 1 and 10^12),
+idempotency_conflict (the key belongs to another entry).
+
+Replay: the same key with the same user and amount changes nothing: replayed = true.
+$c$;
+
+revoke all on function unstuck.credit_grant_admin_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.credit_grant_admin_v1 to service_role;
 
 --: source admin/jobs_refused.sql 1ff006284f81
 -- Why jobs that an admin chose were not acted on: `[{jobId, code}]`. An id that the filter names
@@ -197,6 +258,114 @@ $c$;
 revoke all on function unstuck.jobs_requeue_many_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.jobs_requeue_many_v1 to service_role;
 
+--: source admin/provider_settings.sql b17d0e45623a
+-- A provider as the admin's page shows it, with what works and what waits there.
+create or replace function unstuck_private.provider_settings(p_provider unstuck.providers)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as
+$$
+  select jsonb_build_object(
+    'provider', p_provider.provider,
+    'enabled', p_provider.enabled,
+    'maxConcurrent', p_provider.max_concurrent,
+    'learnedLimit', p_provider.learned_limit,
+    'running', (
+      select count(*)
+      from unstuck.job_steps s
+      where s.provider = p_provider.provider and unstuck_private.holds_slot(s)
+    ),
+    'waiting', (
+      select count(*)
+      from unstuck.job_steps s
+      where s.provider = p_provider.provider and s.status = 'queued'
+    ),
+    'circuitOpenUntil', p_provider.circuit_open_until,
+    'circuitReason', p_provider.circuit_reason,
+    'balanceLeast', p_provider.balance_least,
+    'lastAlarm', (
+      select jsonb_build_object('at', a.last_at, 'code', a.code, 'tool', a.tool, 'count', a.count)
+      from unstuck.provider_alarms a
+      where a.provider = p_provider.provider
+      order by a.at desc
+      limit 1
+    )
+  )
+$$;
+
+revoke all on function unstuck_private.provider_settings
+from public, anon, authenticated, service_role;
+
+--: source admin/providers_change_v1.sql e615e8ee3d79
+create or replace function unstuck.providers_change_v1(
+  p_actor uuid,
+  p_change jsonb default null,
+  p_reason text default null
+)
+returns table (provider text, settings jsonb)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+#variable_conflict use_column
+declare
+  v_old unstuck.providers;
+begin
+  perform unstuck_private.refuse_other_deployment();
+  perform unstuck_private.act_as_admin(p_actor, p_reason);
+  if p_change is not null then
+    select *
+    into v_old
+    from unstuck.providers p
+    where p.provider = p_change ->> 'provider'
+    for no key update;
+    if not found then
+      perform unstuck_private.refuse(404, 'not_found');
+    end if;
+    update unstuck.providers p
+    set enabled = coalesce((p_change ->> 'enabled')::boolean, p.enabled),
+      max_concurrent = coalesce((p_change ->> 'maxConcurrent')::int, p.max_concurrent),
+      balance_least = coalesce(nullif(p_change -> 'balanceLeast', 'null'), p.balance_least)
+    where p.provider = v_old.provider;
+    if (p_change ->> 'closeCircuit')::boolean and v_old.circuit_open_until is not null then
+      update unstuck.providers p
+      set circuit_open_until = null
+      where p.provider = v_old.provider;
+      perform unstuck_private.admin_log_write(
+        'circuit_closed',
+        v_old.provider,
+        jsonb_build_object('reason', v_old.circuit_reason),
+        null
+      );
+    end if;
+  end if;
+  return query
+  select p.provider, unstuck_private.provider_settings(p)
+  from unstuck.providers p
+  order by p.provider;
+exception when check_violation or numeric_value_out_of_range or invalid_text_representation then
+  perform unstuck_private.refuse(400, 'bad_request');
+end $$;
+
+comment on function unstuck.providers_change_v1 is $c$
+Caller: admin-settings. The role of p_actor is read in the same transaction.
+
+Effect: changes the settings of a provider that p_change names beside `provider` (enabled,
+maxConcurrent, balanceLeast; closeCircuit: true), and writes what changed to admin_log. What works
+at the provider goes on. Returns all providers as they now are; without p_change it only reads.
+
+Refuses: forbidden, not_found, bad_request (a value that the table refuses).
+
+Replay: changes nothing.
+$c$;
+
+revoke all on function unstuck.providers_change_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.providers_change_v1 to service_role;
+
 --: source admin/refuse_without_reason.sql ed6e72184561
 -- Refuses an act without a reason.
 create or replace function unstuck_private.refuse_without_reason(p_reason text) returns void
@@ -329,7 +498,7 @@ end $$;
 
 revoke all on function unstuck_private.alerts_owe from public, anon, authenticated, service_role;
 
---: source alert/watched.sql 140119ea5fd3
+--: source alert/watched.sql 09356148a6b0
 -- Everything that is watched, and how it is now, in words for an operator. It reads what sweeps
 -- have stored and scans nothing, so that health and alerts may ask as often as they like.
 create or replace function unstuck_private.watched(p_now timestamptz)
@@ -378,10 +547,46 @@ $$
   from unstuck_private.watched_providers(p_now)
   union all
   select *
+  from unstuck_private.watched_balances()
+  union all
+  select *
   from unstuck_private.watched_receiver(p_now)
 $$;
 
 revoke all on function unstuck_private.watched from public, anon, authenticated, service_role;
+
+--: source alert/watched_balances.sql b9499b092cce
+-- Whether enough is left on our account at each provider that tells it, where the operator said how
+-- much is enough.
+create or replace function unstuck_private.watched_balances()
+returns table (subject text, code text, is_bad boolean, words text)
+language sql
+stable
+set search_path = ''
+as
+$$
+  select 'provider:' || p.provider || ':balance', 'provider_balance_low', l.units is not null,
+    case
+      when l.units is null then format('%s: enough is left on our account.', p.provider)
+      else format('%s: our account runs low: %s.', p.provider, l.units)
+    end
+  from unstuck.providers p
+  join unstuck_private.provider_balances b using (provider)
+  cross join lateral (
+    select string_agg(
+      format('%s %s, less than %s', b.amounts ->> u.unit, u.unit, u.least),
+      '; '
+      order by u.unit
+    ) as units
+    from jsonb_each_text(p.balance_least) as u (unit, least)
+    where unstuck_private.number_or_null(b.amounts ->> u.unit)
+      < unstuck_private.number_or_null(u.least)
+  ) l
+  where p.balance_least <> '{}'
+$$;
+
+revoke all on function unstuck_private.watched_balances
+from public, anon, authenticated, service_role;
 
 --: source alert/watched_providers.sql 892ffc24dcca
 -- How each provider is: its failures, its webhooks, its alarms.
@@ -704,6 +909,124 @@ $$;
 revoke all on function unstuck_private.sessions_full_for
 from public, anon, authenticated, service_role;
 
+--: source credit/credit_grant_once.sql eaf9c44028a0
+-- Gives the user credits by an entry of that kind, once by the key, and creates the account where
+-- there is none. An open debt is settled with them. balance_before: null for a replay.
+create or replace function unstuck_private.credit_grant_once(
+  p_user_id uuid,
+  p_amount bigint,
+  p_kind text,
+  p_reason text,
+  p_idempotency_key text,
+  out balance_before bigint,
+  out balance bigint,
+  out replayed boolean
+)
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_entry unstuck.credit_entries;
+begin
+  if p_user_id is null
+    or p_amount is null
+    or p_amount not between 1 and unstuck_private.grant_max()
+    or coalesce(p_idempotency_key, '') = ''
+  then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  perform unstuck_private.account_lock(p_user_id);
+  select *
+  into v_entry
+  from unstuck.credit_entries e
+  where e.idempotency_key = p_idempotency_key;
+  replayed := found;
+  if replayed then
+    if v_entry.user_id <> p_user_id
+      or v_entry.amount <> p_amount
+      or v_entry.kind <> p_kind
+    then
+      perform unstuck_private.refuse(409, 'idempotency_conflict');
+    end if;
+  else
+    balance_before := unstuck_private.balance_shown(p_user_id, null);
+    begin
+      insert into unstuck.credit_entries (user_id, kind, amount, reason, idempotency_key)
+      values (p_user_id, p_kind, p_amount, p_reason, p_idempotency_key);
+    exception when unique_violation then
+      -- Another transaction used the key for another user at the same moment.
+      perform unstuck_private.refuse(409, 'idempotency_conflict');
+    end;
+  end if;
+  balance := unstuck_private.balance_shown(p_user_id, null);
+end $$;
+
+revoke all on function unstuck_private.credit_grant_once
+from public, anon, authenticated, service_role;
+
+--: source credit/credit_grant_v1.sql beb231067eb5
+create or replace function unstuck.credit_grant_v1(
+  p_user_id uuid,
+  p_amount bigint,
+  p_reason text,
+  p_idempotency_key text
+)
+returns table (balance bigint, replayed boolean)
+language plpgsql
+security definer
+set search_path = ''
+as
+$$
+begin
+  perform unstuck_private.refuse_other_deployment();
+  perform unstuck_private.act_as('service');
+  return query
+  select g.balance, g.replayed
+  from unstuck_private.credit_grant_once(
+    p_user_id, p_amount, 'grant', p_reason, p_idempotency_key) g;
+end $$;
+
+comment on function unstuck.credit_grant_v1 is $c$
+Caller: the purchase code of the app, as the service.
+
+Effect: gives the user credits by a grant, and creates the account where there is none. An open debt
+is settled with them. balance: after that.
+
+Refuses: bad_request (no user, no key, an amount that is not within 1 and 10^12),
+idempotency_conflict (the key belongs to another grant).
+
+Replay: the same key with the same user and amount changes nothing: replayed = true.
+$c$;
+
+revoke all on function unstuck.credit_grant_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.credit_grant_v1 to service_role;
+
+--: source deployment/other_deployment.sql 03e7e3065a7e
+-- The deployment that makes this request, where it is not the one whose database this is; null
+-- where it is, and where either of them does not say: pg_cron, psql, the app's own code, Workers
+-- without an id, a database without an owner.
+create or replace function unstuck_private.other_deployment() returns text
+language plpgsql
+stable
+as
+$$
+declare
+  v_id text := unstuck_private.request_header('x-unstuck-deployment');
+begin
+  if v_id is null then
+    return null;
+  end if;
+  return (
+    select v_id
+    from unstuck_private.deployment d
+    where d.id <> v_id
+  );
+end $$;
+
+revoke all on function unstuck_private.other_deployment
+from public, anon, authenticated, service_role;
+
 --: source erase/user_erase_v1.sql 831a31212dfc
 create or replace function unstuck.user_erase_v1(p_actor uuid, p_user_id uuid, p_reason text)
 returns table (jobs bigint, files bigint, entries bigint)
@@ -841,6 +1164,99 @@ begin
 end $$;
 
 revoke all on function unstuck_private.user_rows_delete
+from public, anon, authenticated, service_role;
+
+--: source job/is_call_on_behalf.sql 158d8b31e84d
+-- True when the service makes this call on behalf of a user, which a header of its request says.
+create or replace function unstuck_private.is_call_on_behalf() returns boolean
+language sql
+stable
+as
+$$
+  select coalesce(unstuck_private.request_header('x-unstuck-caller') = 'service', false)
+$$;
+
+revoke all on function unstuck_private.is_call_on_behalf
+from public, anon, authenticated, service_role;
+
+--: source job/is_healers_call.sql a6cb29a83959
+-- True when a healer at the edge makes this call, which says so in a header of its request. What
+-- others hold it leaves to the next pass.
+create or replace function unstuck_private.is_healers_call() returns boolean
+language sql
+stable
+as
+$$
+  select coalesce(unstuck_private.request_header('x-unstuck-caller') = 'healer', false)
+$$;
+
+revoke all on function unstuck_private.is_healers_call
+from public, anon, authenticated, service_role;
+
+--: source job/jobs_before_insert.sql 16bca1a8178c
+-- Fills in what a writer leaves out of a new job: a live job always has a deadline, a final one a
+-- time of completion, and an order the id of its request.
+create or replace function unstuck_private.jobs_before_insert() returns trigger
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_tool unstuck.tools;
+  v_from timestamptz;
+begin
+  select t.*
+  into v_tool
+  from unstuck.tools t
+  where t.tool = new.tool;
+  if not found then
+    -- The foreign key refuses the row.
+    return new;
+  end if;
+  new.refund_rule := coalesce(new.refund_rule, v_tool.refund_rule);
+  v_from := coalesce(new.started_at, new.created_at);
+  new.expires_at := coalesce(
+    new.expires_at,
+    v_from + unstuck_private.job_lifetime(new.tool, new.total_steps)
+  );
+  new.deadline_at := coalesce(
+    new.deadline_at,
+    case new.status
+      when 'pending' then v_from + (select i.orphan from unstuck_private.intervals() i)
+      when 'queued' then v_from + v_tool.queue_ttl
+      else v_from + v_tool.run_timeout
+    end
+  );
+  new.request_id := coalesce(
+    new.request_id,
+    left(unstuck_private.request_header('x-unstuck-request'), 100)
+  );
+  if unstuck_private.is_final(new.status) then
+    new.completed_at := coalesce(new.completed_at, new.updated_at);
+  end if;
+  return new;
+end $$;
+
+create or replace trigger jobs_before_insert
+before insert on unstuck.jobs
+for each row
+execute function unstuck_private.jobs_before_insert();
+
+revoke all on function unstuck_private.jobs_before_insert
+from public, anon, authenticated, service_role;
+
+--: source job/request_header.sql 1d7ffb29520e
+-- A header of the request that PostgREST carries out; null without the header, and without a
+-- request.
+create or replace function unstuck_private.request_header(p_name text) returns text
+language sql
+stable
+as
+$$
+  select nullif(current_setting('request.headers', true), '')::jsonb ->> p_name
+$$;
+
+revoke all on function unstuck_private.request_header
 from public, anon, authenticated, service_role;
 
 --: source metric/counters_fold.sql 6dd9a60427af
@@ -996,6 +1412,64 @@ $$
 $$;
 
 revoke all on function unstuck_private.jobs_ended from public, anon, authenticated, service_role;
+
+--: source queue/visible_load.sql 53d0e03b3f3a
+-- The rows of `provider_load`, for those who may see them.
+create or replace function unstuck_private.visible_load()
+returns table (
+  provider text,
+  enabled boolean,
+  max_concurrent int,
+  running int,
+  waiting int,
+  oldest_waiting_seconds int,
+  circuit_open_until timestamptz,
+  circuit_reason text,
+  circuits_of_tools text[],
+  learned_limit int,
+  balance jsonb,
+  balance_at timestamptz,
+  balance_least jsonb
+)
+language sql
+stable
+security definer
+set search_path = ''
+as
+$$
+  select p.provider, p.enabled, p.max_concurrent, r.steps, w.steps,
+    unstuck_private.seconds_between(w.since, clock_timestamp()),
+    p.circuit_open_until,
+    p.circuit_reason,
+    array(
+      select t.tool
+      from unstuck.tools t
+      where t.provider = p.provider and t.circuit_open_until is not null
+      order by t.tool
+    ),
+    p.learned_limit,
+    b.amounts,
+    b.told_at,
+    p.balance_least
+  from unstuck.providers p
+  left join unstuck_private.provider_balances b using (provider)
+  cross join lateral (
+    select count(*)::int as steps
+    from unstuck.job_steps s
+    where s.provider = p.provider and unstuck_private.holds_slot(s)
+  ) r
+  cross join lateral (
+    select count(*)::int as steps,
+      min(coalesce(j.queued_at, j.created_at)) as since
+    from unstuck.job_steps s
+    join unstuck.jobs j on j.id = s.job_id
+    where s.provider = p.provider and s.status = 'queued'
+  ) w
+  where (select unstuck_private.may_see(null))
+$$;
+
+revoke all on function unstuck_private.visible_load from public, anon, authenticated, service_role;
+grant execute on function unstuck_private.visible_load to authenticated, service_role;
 
 --: source retention/prune_kind.sql 5a60423a5a67
 -- Prunes up to p_limit rows of one kind, after the first p_skip of them, and returns how many.
@@ -1167,7 +1641,7 @@ end $$;
 
 revoke all on function unstuck_private.has_due_jobs from public, anon, authenticated, service_role;
 
---: source sweep/jobs_due.sql f67a746bcb4d
+--: source sweep/jobs_due.sql 8d630de17336
 -- Which of these jobs have run out of time, or wait for a page that left, and how each ends. No
 -- other function knows these rules (`has_due_jobs` only asks whether one may apply);
 -- docs/data-model.md tells them in words under "Clocks". Times are compared with what lies before
@@ -1185,8 +1659,7 @@ $$
         -- An admin's requeue restarts the count.
         and not exists (
           select from unstuck.job_events e
-          where e.job_id = c.id
-            and e.event = 'job_requeued'
+          where e.job_id = c.id and e.event = 'job_requeued'
             and e.at > p_now - s.lifetime
         ) as too_old,
       -- A paid row is no orphan, even a pending one: it waits like a queued one.
@@ -1194,8 +1667,7 @@ $$
         and c.request_hash is null
         and not exists (
           select from unstuck.credit_entries e
-          where e.job_id = c.id
-            and e.kind = 'debit'
+          where e.job_id = c.id and e.kind = 'debit'
         ) as orphan,
       coalesce(c.queued_at, c.created_at) <= p_now - t.queue_ttl as waited_out,
       unstuck_private.is_left(c, p_now) as is_left
@@ -1209,8 +1681,7 @@ $$
       and c.quarantined_at is null
       and not exists (
         select from unstuck_private.unhealed u
-        where u.job_id = c.id
-          and u.retry_at > p_now
+        where u.job_id = c.id and u.retry_at > p_now
       )
   )
   select j.id, j.user_id,
@@ -1441,6 +1912,77 @@ end $$;
 revoke all on function unstuck_private.sweep_candidates
 from public, anon, authenticated, service_role;
 
+--: source tool/settings_log.sql 25260cdd4ba7
+-- Keeps each change that an operator makes to a tool or a provider in `admin_log`: those of the
+-- columns named after the act and the key that have changed, before and after.
+create or replace function unstuck_private.settings_log() returns trigger
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_old jsonb := to_jsonb(old);
+  v_new jsonb := to_jsonb(new);
+  v_from jsonb;
+  v_to jsonb;
+begin
+  if current_setting('unstuck.actor', true) = 'migration' then
+    return null;
+  end if;
+  select jsonb_object_agg(c.name, v_old -> c.name), jsonb_object_agg(c.name, v_new -> c.name)
+  into v_from, v_to
+  from unnest(tg_argv[2:]) as c (name)
+  where v_old -> c.name is distinct from v_new -> c.name;
+  if v_from is not null then
+    perform unstuck_private.admin_log_write(tg_argv[0], v_new ->> tg_argv[1], v_from, v_to);
+  end if;
+  return null;
+end $$;
+
+create or replace trigger tools_settings_log
+after update of
+  enabled, run_timeout, queue_ttl, attempt_max, user_cancel_running, provider_cost
+on unstuck.tools
+for each row
+execute function unstuck_private.settings_log(
+  'tool_changed', 'tool',
+  'enabled', 'run_timeout', 'queue_ttl', 'attempt_max', 'user_cancel_running', 'provider_cost');
+
+create or replace trigger providers_settings_log
+after update of enabled, max_concurrent, balance_least on unstuck.providers
+for each row
+execute function unstuck_private.settings_log(
+  'provider_changed', 'provider', 'enabled', 'max_concurrent', 'balance_least');
+
+revoke all on function unstuck_private.settings_log from public, anon, authenticated, service_role;
+
+--: source queue/provider_load.sql 8e98b6b63e58
+create view unstuck.provider_load
+with (security_invoker = true) as
+select
+  l.provider,
+  l.enabled,
+  l.max_concurrent,
+  l.running,
+  l.waiting,
+  l.oldest_waiting_seconds,
+  l.circuit_open_until,
+  l.circuit_reason,
+  l.circuits_of_tools,
+  l.learned_limit,
+  l.balance,
+  l.balance_at,
+  l.balance_least
+from unstuck_private.visible_load() l;
+
+comment on view unstuck.provider_load is $c$
+Each provider's slots, as configured and as learned, its queue, open circuits, and what it last told
+of our account there, for the admin page.
+$c$;
+
+revoke all on unstuck.provider_load from public, anon, authenticated, service_role;
+grant select on unstuck.provider_load to authenticated, service_role;
+
 --: source retention/known_kinds.sql e4fab11ee742 by hand
 
 --: history
@@ -1448,7 +1990,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   11,
   'leaving',
-  '12cb6975140afd54020446d8e7926175df4372acae549aa23a9287b13904d670'
+  '2101b83ff8ad84dc351e4e64af5d8b000816e2434ff8501a7001e56b75eff41b'
 );
 
 notify pgrst, 'reload schema';

@@ -1,33 +1,34 @@
-// The network goes away while many jobs are cancelled: before the first part arrives, then after
-// the second part of another try was carried out. The dialog says so, and the next try does the
-// rest.
+// The network goes away while many jobs are cancelled or retried: before a part arrives, or after
+// it was carried out. The dialog says so, and the next try does the rest.
 
 import { given, open, tell } from "./tab.mjs";
 
 const tab = await open(`/admin/jobs?user=${given.user}`, { email: "admin1@example.com" });
 const dialog = tab.getByRole("dialog");
+const word = { cancel: "Cancel", retry: "Retry" }[given.act];
+const path = `**/functions/v1/admin-${given.act}-job/many`;
 const tries = [];
 
-async function cancelAll(count, lostPart, arrives) {
-  await tab.locator(`[data-total="${count}"]`).waitFor();
-  await tab.getByRole("button", { name: "Cancel all that match" }).click();
+async function changeAll({ total, matching, lostPart, arrives }) {
+  await tab.goto(`/admin/jobs?user=${given.user}`);
+  await tab.locator(`[data-total="${total}"]`).waitFor();
+  await tab.getByRole("button", { name: `${word} all that match` }).click();
   const asked = await dialog.innerText();
   await dialog.getByLabel("Reason").fill("an outage");
-  await dialog.getByLabel(/^Type/).fill(String(given.live - tries.reduce((n, t) => n + t.gone, 0)));
+  await dialog.getByLabel(/^Type/).fill(String(matching));
   let part = 0;
-  await tab.route("**/functions/v1/admin-cancel-job/many", async (route) => {
+  await tab.route(path, async (route) => {
     if (++part !== lostPart) return route.continue();
     if (arrives) await route.fetch();
     return route.abort();
   });
-  await dialog.getByRole("button", { name: /^Cancel \d+ jobs?$/ }).click();
+  await dialog.getByRole("button", { name: new RegExp(`^${word} \\d+ jobs?$`) }).click();
   await dialog.getByRole("button", { name: "Close" }).waitFor();
   const end = await dialog.locator("[data-done]").innerText();
   await dialog.getByRole("button", { name: "Close" }).click();
-  await tab.unroute("**/functions/v1/admin-cancel-job/many");
+  await tab.unroute(path);
   return { asked, end };
 }
 
-for (const { lostPart, arrives, gone } of given.tries)
-  tries.push({ ...(await cancelAll(given.live, lostPart, arrives)), gone });
+for (const one of given.tries) tries.push(await changeAll(one));
 await tell({ tries });

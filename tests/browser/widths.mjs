@@ -33,11 +33,13 @@ for (const locale of ["en-US", "pt-BR", "ru-RU", "uk-UA"]) {
         .map((element) => [element.textContent, element.getBoundingClientRect().height])
         .filter(([, height]) => height < 44);
       const out = [...shown.querySelectorAll("*")]
-        .filter((element) => isSeen(element) && !element.closest(".sr"))
+        .filter((element) => isSeen(element) && !element.closest(".sr, pre"))
         .filter((element) => element.getBoundingClientRect().right > innerWidth + 1)
         .map((element) => `${element.tagName}.${element.className}`);
       const { scrollWidth } = document.documentElement;
-      const text = shown.innerText;
+      // What is code on purpose: queries, names of columns, what is copied.
+      const code = [...shown.querySelectorAll("pre, code")].map((element) => element.innerText);
+      const text = code.reduce((rest, part) => rest.replace(part, ""), shown.innerText);
       const codes = text.match(/\b(job|step|act|event|code|kind|set|actor)_[a-z_]+\b/g);
       const nothing = text.match(/\b(null|undefined|NaN)\b/g);
       return { wide: scrollWidth - innerWidth, small, out: out.slice(0, 5), codes, nothing };

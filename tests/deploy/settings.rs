@@ -173,7 +173,7 @@ fn written(name: &str, line: &str) -> (Folder, &'static str, usize) {
 }
 
 /// What stands in a file: the name, its line, and a part of what is said of it.
-const WRONG: [(&str, &str, &str); 47] = [
+const WRONG: [(&str, &str, &str); 48] = [
     ("account_id", "account_id = '0123456789abcdef0123456789abcde'", "32 hexadecimal digits"),
     ("account_id", "account_id = '0123456789abcdef0123456789abcdef '", "32 hexadecimal digits"),
     ("acount_id", "acount_id = '0123456789abcdef0123456789abcdef'", "is account_id meant?"),
@@ -200,6 +200,7 @@ const WRONG: [(&str, &str, &str); 47] = [
     ("LLM_MAX_TOKENS", "LLM_MAX_TOKENS = -1", "whole number"),
     ("ALLOW_ANONYMOUS_USERS", "ALLOW_ANONYMOUS_USERS = 'perhaps'", "`true` or `false`"),
     ("ALLOWED_INPUT_HOSTS", "ALLOWED_INPUT_HOSTS = 'https://cdn.example'", "host names"),
+    ("LOGS_URL", "LOGS_URL = 'https://dash.example/logs'", "{jobId}"),
     ("BUY_URL", "BUY_URL = 'http://shop.example/buy'", "https://"),
     ("GEMINI_API_KEY", "GEMINI_API_KEY = 'key-of-gemini'", "stands in the secrets"),
     ("STRIPE_API_KEY", "STRIPE_API_KEY=pk_live_of_the_seller", "rk_live_"),

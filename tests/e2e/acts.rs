@@ -167,6 +167,13 @@ fn each_change_of_a_setting_is_one_row_of_the_log() {
             ),
             (
                 "providers",
+                json!({ "balanceLeast": { "coins": 500 } }),
+                "provider_changed",
+                json!({ "balance_least": {} }),
+                json!({ "balance_least": { "coins": 500 } }),
+            ),
+            (
+                "providers",
                 json!({ "enabled": false }),
                 "provider_changed",
                 json!({ "enabled": true }),
@@ -248,16 +255,34 @@ fn what_a_tool_costs_and_what_is_left_at_a_provider_is_on_the_page() {
 #[test]
 fn a_network_lost_while_settings_change_or_a_user_is_erased_does_nothing_twice() {
     e2e::run(async |world| {
-        world.db().exec("delete from unstuck.tool_prices where tool = 'runninghub-upscaler'").await;
+        world
+            .db()
+            .exec(
+                "delete from unstuck.tool_prices where tool = 'runninghub-upscaler';
+                 insert into unstuck_private.provider_balances
+                 values ('runninghub', '{\"coins\": 120}', clock_timestamp())
+                 on conflict (provider) do update set amounts = excluded.amounts",
+            )
+            .await;
         let user = world.user(4).await;
         let (job, _) = world.order(&user).await;
         world.until_status(job, "completed").await;
+        let open = "account_faults = 3, circuit_reason = 'account', circuit_opened_at = now(),
+            circuit_open_until = now() + interval '1 hour'";
+        world.set_provider("replicate", open).await;
         let reason = json!({ "Reason": "the night" });
         let price = json!({ "Credits": "75", "Reason": "the night" });
         let rule = json!({ "Position": "1", "Options, as JSON": "{}", "Credits": "80",
             "Reason": "the night" });
         let limits = json!({ "Minutes at the provider": "7", "Reason": "the night" });
         let slots = json!({ "Slots": "7", "Reason": "the night" });
+        let cost =
+            json!({ "Cost of an attempt, in credits optional": "12.5", "Reason": "the night" });
+        let least = json!({ "Warn below, in coins optional": "500", "Reason": "the night" });
+        let of_provider = |button: &str, fields: &Value| {
+            json!({ "at": "/admin/providers", "button": button, "fields": fields,
+                "path": "admin-settings/providers" })
+        };
         let erase = json!({ "Type the user's id to confirm": user.id, "Reason": "the night" });
         let tools = |button: &str, list: &str, fields: &Value| {
             json!({ "at": "/admin/tools", "button": button, "fields": fields,
@@ -268,9 +293,11 @@ fn a_network_lost_while_settings_change_or_a_user_is_erased_does_nothing_twice()
             "a_price": tools("#runninghub-upscaler [data-price=base] button", "tools", &price),
             "a_rule": tools("[data-rule=runninghub-upscaler]", "prices", &rule),
             "a_rule_removed": tools(of_rule, "prices", &reason),
+            "circuit": of_provider("[data-circuit=replicate]", &reason),
+            "cost": tools("[data-limits=runninghub-upscaler]", "tools", &cost),
+            "least": of_provider("[data-least=runninghub]", &least),
             "limits": tools("[data-limits=runninghub-upscaler]", "tools", &limits),
-            "slots": { "at": "/admin/providers", "button": "[data-slots=gemini]",
-                "path": "admin-settings/providers", "fields": slots },
+            "slots": of_provider("[data-slots=gemini]", &slots),
             "user": { "at": format!("/admin/users/{}", user.id), "button": "[data-erase]",
                 "path": "admin-users/erase", "fields": erase },
         }});
@@ -284,6 +311,13 @@ fn a_network_lost_while_settings_change_or_a_user_is_erased_does_nothing_twice()
         let price = "select credit_cost from unstuck.tools where tool = 'runninghub-upscaler'";
         assert_eq!(world.db().int(price).await, 75);
         assert_eq!(world.count("tool_prices where tool = 'runninghub-upscaler'").await, 0);
+        for changed in [
+            "tools where tool = 'runninghub-upscaler' and provider_cost = 12.5",
+            "providers where provider = 'replicate' and circuit_open_until is null",
+            "providers where balance_least = '{\"coins\": 500}'",
+        ] {
+            assert_eq!(world.count(changed).await, 1, "{changed}");
+        }
         let log = "select * from unstuck.admin_log where reason = 'the night' order by id";
         let log = world.db().rows(log).await;
         let acts: Vec<&str> = log.iter().map(|row| row["act"].as_str().unwrap()).collect();
@@ -293,12 +327,57 @@ fn a_network_lost_while_settings_change_or_a_user_is_erased_does_nothing_twice()
                 "price_changed",
                 "price_changed",
                 "price_changed",
+                "circuit_closed",
+                "tool_changed",
+                "provider_changed",
                 "tool_changed",
                 "provider_changed",
                 "user_erase"
             ],
             "each act is one row: {seen:#}"
         );
+    });
+}
+
+#[test]
+fn a_network_lost_while_many_are_retried_is_told_and_no_job_is_retried_twice() {
+    e2e::run(async |world| {
+        world.set_provider("llm", "enabled = false").await;
+        let user = world.new_user(6_000).await;
+        for _ in 0..120 {
+            world.db().order(user.id, "generate-website", 1).await;
+        }
+        let all = "(array_agg(j.id), array_agg('failed'::text), array_agg('TIMEOUT'::text),
+            array_agg('the model was away.'::text))";
+        let ended = format!(
+            "select f.* from (select (unstuck_private.jobs_finalise{all}).* from unstuck.jobs j
+             where j.user_id = '{}') f",
+            user.id
+        );
+        world.db().rows(&ended).await;
+        assert_eq!(world.count("jobs where status = 'failed'").await, 120);
+        let tries = json!([
+            { "total": 120, "matching": 120, "lostPart": 1, "arrives": false },
+            { "total": 120, "matching": 120, "lostPart": 1, "arrives": true },
+            { "total": 220, "matching": 120, "lostPart": 0, "arrives": true },
+        ]);
+        let given = json!({ "act": "retry", "user": user.id, "tries": tries });
+        let seen = world.browser("lost_many.mjs", &given);
+        let ends: Vec<&str> = [0, 1, 2].map(|n| seen["tries"][n]["end"].as_str().unwrap()).into();
+        for end in &ends[..2] {
+            assert!(end.contains("Retried 0 of 120"), "{end}");
+            assert!(end.contains("The connection was lost"), "{end}");
+        }
+        assert!(ends[2].contains("Retried 20 of 120, free of charge."), "{}", ends[2]);
+        assert!(ends[2].contains("100 were left as they are."), "{}", ends[2]);
+        assert_eq!(world.count("jobs where retry_of is not null").await, 120);
+        let once = "select count(distinct retry_of) from unstuck.jobs";
+        assert_eq!(world.db().int(once).await, 120, "each job once");
+        assert_eq!(world.balance(&user).await, 6_000, "and free of charge");
+        let log = "select * from unstuck.admin_log where act = 'jobs_retried'";
+        let log = world.db().rows(log).await;
+        assert_eq!(log.len(), 2, "one row for each part that arrived: {log:#?}");
+        assert!(log.iter().all(|row| row["reason"] == "an outage"), "{log:#?}");
     });
 }
 
@@ -325,11 +404,11 @@ fn a_network_lost_while_many_are_cancelled_is_told_and_the_next_try_does_the_res
             ))
             .await;
         let tries = json!([
-            { "lostPart": 1, "arrives": false, "gone": 0 },
-            { "lostPart": 2, "arrives": true, "gone": 200 },
-            { "lostPart": 0, "arrives": true, "gone": 50 },
+            { "total": 250, "matching": 250, "lostPart": 1, "arrives": false },
+            { "total": 250, "matching": 250, "lostPart": 2, "arrives": true },
+            { "total": 250, "matching": 50, "lostPart": 0, "arrives": true },
         ]);
-        let given = json!({ "user": id, "live": 250, "tries": tries });
+        let given = json!({ "act": "cancel", "user": id, "tries": tries });
         let seen = world.browser("lost_many.mjs", &given);
         let said = |number: usize, field: &str, part: &str| {
             let text = seen["tries"][number][field].as_str().unwrap();
@@ -345,5 +424,62 @@ fn a_network_lost_while_many_are_cancelled_is_told_and_the_next_try_does_the_res
         assert_eq!(world.balance(&user).await, had + 2500);
         let each = "select sum(jsonb_array_length(\"to\" -> 'jobs'))::int from unstuck.admin_log";
         assert_eq!(world.db().int(each).await, 250, "each is told once");
+    });
+}
+
+#[test]
+fn tiles_and_alarms_lead_to_their_question_and_a_job_to_its_logs() {
+    e2e::run(async |world| {
+        let logs = ("LOGS_URL".to_owned(), Some("https://logs.example/?q={jobId}".to_owned()));
+        world.script(json!({ "runninghub": { "times": 2, "fail": "out of paint" } })).await;
+        let mut failed = Vec::new();
+        for user in 1..=2 {
+            let (job, _) = world.order(&world.user(user).await).await;
+            world.until_status(job, "failed").await;
+            failed.push(job);
+        }
+        let open = "account_faults = 3, circuit_reason = 'account', circuit_opened_at = now(),
+            circuit_open_until = now() + interval '1 hour', balance_least = '{\"coins\": 500}'";
+        world.set_provider("runninghub", open).await;
+        let alarm = json!({ "p_provider": "runninghub", "p_tool": null, "p_about": null,
+            "p_code": "802", "p_detail": null });
+        world.db().call("provider_alarm_v1", alarm).await;
+        let balance = json!({ "p_provider": "runninghub", "p_amounts": { "coins": 120 } });
+        world.db().call("provider_balance_v1", balance).await;
+
+        let seen = world.browser("questions.mjs", &json!({ "job": failed[0] }));
+        let tiles = json!([
+            ["stuck", "3"],
+            ["waiting", "7"],
+            ["slots", "7"],
+            ["sweep", "8"],
+            ["invariants", "1"],
+            ["debts", "6"]
+        ]);
+        assert_eq!(seen["tiles"], tiles);
+        assert_has!(seen, { "stuck": "What is stuck?", "at": "/admin/questions/3" });
+        let provider = seen["provider"].as_str().unwrap();
+        assert!(provider.contains("120 coins runs low"), "{provider}");
+        assert_eq!(seen["marks"], json!(["8", "8", "8", "8"]), "circuit, balance, errors, alarms");
+        let page = include_str!("../../docs/operations.md");
+        let queries = page.matches("```").count() / 2;
+        let answers = seen["answers"].as_array().unwrap();
+        assert_eq!(answers.len(), page.matches("\n## ").count());
+        let shown = answers.iter().map(|answer| answer["queries"].as_array().unwrap().len());
+        assert_eq!(shown.sum::<usize>(), queries, "each query is there to be copied");
+        for answer in answers {
+            let text = answer["text"].as_str().unwrap();
+            assert!(!text.contains("**") && !text.contains("| "), "{}: {text}", answer["title"]);
+        }
+        let told = &seen["told"];
+        let hint = format!("job_id = \"{}\"", failed[0]);
+        assert!(told["text"].as_str().unwrap().contains(&hint), "{told}");
+        let retried = "select reason from unstuck.admin_log where act = 'job_retried'";
+        assert_eq!(world.db().texts(retried).await, ["the user asked"]);
+
+        world.restart_workers([("gateway".to_owned(), [logs].into())].into()).await;
+        let seen = world.browser("questions.mjs", &json!({ "job": failed[1] }));
+        let href = format!("https://logs.example/?q={}", failed[1]);
+        assert_has!(seen["told"], { "text": "Open the logs", "href": href });
     });
 }

@@ -107,3 +107,77 @@ fn a_receiver_is_told_once_when_something_turns_bad_and_once_when_it_is_good_aga
         assert_eq!(world.db().int(owed).await, 0);
     });
 }
+
+#[test]
+fn a_receiver_that_is_down_for_an_hour_gets_each_message_once_when_it_is_back() {
+    let receiver = HttpReceiver::start();
+    let set = telling(&["gateway", "cleanup-stale-jobs"], &receiver);
+    e2e::run_apart(set, async |world| {
+        let db = world.db();
+        // A minute passes, and then a sweep tries to send whatever is due.
+        let minute = async || {
+            db.exec(
+                "update unstuck_private.alert_states set since = since - interval '1 minute',
+                   told_at = told_at - interval '1 minute',
+                   told_bad_at = told_bad_at - interval '1 minute';
+                 update unstuck.messages_owed set due_at = due_at - interval '1 minute'
+                 where sent_at is null",
+            )
+            .await;
+            world.sweep().await;
+            let due = "select count(*) from unstuck.messages_owed
+                       where sent_at is null and due_at <= clock_timestamp()";
+            let tried = async || (db.int(due).await == 0).then_some(());
+            world.until("whatever is due was tried", tried).await;
+        };
+        let left = async |coins: i64| {
+            let args = json!({ "p_provider": "replicate", "p_amounts": { "coins": coins } });
+            db.call("provider_balance_v1", args).await;
+        };
+        minute().await;
+        assert_eq!(receiver.received().len(), 0, "nothing is bad");
+
+        receiver.answers("503 Away");
+        world.set_provider("replicate", "balance_least = '{\"coins\": 500}'").await;
+        left(120).await;
+        for passed in 1..=60 {
+            match passed {
+                10 => {
+                    let alarm = json!({ "p_provider": "gemini", "p_tool": null, "p_about": null,
+                        "p_code": "802", "p_detail": null });
+                    db.call("provider_alarm_v1", alarm).await;
+                }
+                30 => left(900).await,
+                45 => db.exec("delete from unstuck.provider_alarms").await,
+                _ => {}
+            }
+            minute().await;
+        }
+        assert_eq!(receiver.taken().len(), 0);
+        assert!(receiver.received().len() < 4 * 60, "later after each try");
+
+        receiver.answers("204 Taken");
+        for _ in 0..60 {
+            minute().await;
+        }
+        let mut told: Vec<String> = receiver
+            .taken()
+            .iter()
+            .map(|message| format!("{} {}", message["subject"], message["state"]).replace('"', ""))
+            .collect();
+        told.sort();
+        let once = [
+            "provider:gemini:alarm bad",
+            "provider:gemini:alarm good",
+            "provider:replicate:balance bad",
+            "provider:replicate:balance good",
+        ];
+        assert_eq!(told, once);
+        let mut ids: Vec<String> =
+            receiver.taken().iter().map(|message| message["id"].to_string()).collect();
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), once.len(), "each by an id of its own");
+        assert_eq!(db.int("select count(*) from unstuck.messages_owed").await, 4);
+    });
+}

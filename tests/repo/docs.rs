@@ -190,3 +190,32 @@ fn every_word_of_a_script_is_explained_to_an_app_that_tests_itself() {
         words.iter().filter(|word| !page.contains(&format!("`{word}`"))).collect();
     assert!(missing.is_empty(), "docs/testing-your-app.md does not explain {missing:?}");
 }
+
+/// The table of what an operator does names a test for each task, and the codes of alerts lead to
+/// the same question in the document and in the page.
+#[test]
+fn the_operators_tasks_have_tests_and_the_alerts_have_questions() {
+    let page = sources::read("docs/watching.md");
+    let rows = page.lines().filter(|line| line.starts_with("| ")).map(|line| {
+        line.trim_matches('|').split('|').map(|cell| cell.trim().replace('`', "")).collect()
+    });
+    let rows: Vec<Vec<String>> = rows.collect();
+    let tasks: Vec<&Vec<String>> =
+        rows.iter().filter(|row| row[row.len() - 1].contains("::")).collect();
+    assert!(tasks.len() > 20, "{tasks:?}");
+    for row in tasks {
+        let (module, test) = row[3].split_once("::").unwrap();
+        let text = sources::read(format!("tests/e2e/{module}.rs"));
+        assert!(text.contains(&format!("fn {test}")), "{row:?}");
+        let words = sources::read("web/words/admin/en.js");
+        assert!(row[2] == "–" || words.contains(&format!("  act_{}:", row[2])), "{row:?}");
+    }
+    let questions = sources::read("web/admin/questions.js");
+    let alerts = page.split("| `code` | it means | question |").nth(1).unwrap();
+    let alerts = alerts.split("\n\n").next().unwrap().lines().skip(2);
+    for line in alerts {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let leads = format!("  {}: {},", cells[0].replace('`', ""), cells[2]);
+        assert!(questions.contains(&leads), "{leads}");
+    }
+}

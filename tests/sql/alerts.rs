@@ -111,6 +111,41 @@ async fn a_receiver_that_was_away_for_an_hour_gets_each_message_when_it_is_back(
 }
 
 #[tokio::test]
+async fn an_account_that_runs_low_is_told_once_and_once_when_there_is_enough() {
+    let db = Database::fresh().await;
+    counted(&db, 0).await;
+    let left = async |amounts: Value| {
+        let args = json!({ "p_provider": "runninghub", "p_amounts": amounts });
+        db.call("provider_balance_v1", args).await;
+        due(&db).await
+    };
+    let none = Vec::<Value>::new();
+    assert_eq!(left(json!({ "coins": 1 })).await, none, "nobody said what is enough");
+    db.exec("update providers set balance_least = '{\"coins\": 500, \"USD\": 2.5}'").await;
+    assert_eq!(left(json!({ "coins": 500, "USD": 3 })).await, none);
+    let low = left(json!({ "coins": 120, "USD": 3 })).await;
+    assert_eq!(states(&low), ["bad"]);
+    assert_has!(low[0]["body"], { "subject": "provider:runninghub:balance",
+        "code": "provider_balance_low",
+        "message": "runninghub: our account runs low: 120 coins, less than 500." });
+    sent(&db, &low[0]).await;
+    later(&db, "1 hour").await;
+    assert_eq!(left(json!({ "coins": 80, "USD": 1 })).await, none, "it is told once");
+    let degraded = db.ask("health_v2", json!({})).await["degraded"].clone();
+    let words = "runninghub: our account runs low: 1 USD, less than 2.5; 80 coins, less than 500.";
+    assert_eq!(degraded[0]["message"], words, "{degraded}");
+    assert_eq!(left(json!({ "coins": 900, "USD": 3 })).await, none);
+    later(&db, "61 seconds").await;
+    let good = due(&db).await;
+    assert_eq!(states(&good), ["good"]);
+    assert_has!(good[0]["body"], { "message": "runninghub: enough is left on our account." });
+    sent(&db, &good[0]).await;
+    // A unit that the provider does not tell, and one without a number, are never low.
+    db.exec("update providers set balance_least = '{\"EUR\": 9, \"coins\": \"many\"}'").await;
+    assert_eq!(left(json!({ "coins": 0 })).await, none);
+}
+
+#[tokio::test]
 async fn a_message_goes_to_one_of_many_callers_and_to_another_where_that_one_died() {
     let db = Database::fresh().await;
     counted(&db, 1).await;

@@ -41,10 +41,14 @@ export function createActs({ tools, refresh }) {
     const carriedOut = await act({
       title: t("ask_retry"),
       text: t(isLive(job) ? "ask_retry_stuck" : "ask_retry_final", { tool: toolName(job.tool) }),
-      fields: isLive(job) ? [] : [chargeField(job)],
+      fields: [...(isLive(job) ? [] : [chargeField(job)]), reasonField(false)],
       action: t("retry"),
-      run: ({ charge }) =>
-        call("admin-retry-job", { ...named(job), ...(charge === "yes" && { charge: true }) }),
+      run: ({ charge, reason }) =>
+        call("admin-retry-job", {
+          ...named(job),
+          ...(charge === "yes" && { charge: true }),
+          reason: reason.trim() || undefined,
+        }),
       done: (answer) => {
         made = answer.jobId;
         return t(answer.retried ? "job_requeued" : "job_made");

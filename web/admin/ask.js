@@ -96,7 +96,7 @@ export function field({ name, label = t(`field_${name}`), options, rows, hint, .
     h("option", { value, selected: value === attributes.value }, text),
   );
   const input = h(tag, { ...own, ...attributes, ...chosen }, choices);
-  const mark = !attributes.required && !options && h("em", {}, t("optional"));
+  const mark = !attributes.required && !options && [" ", h("em", {}, t("optional"))];
   return h(
     "label",
     { class: "field" },

@@ -4,6 +4,7 @@ import { h, link, problem } from "../elements.js";
 import { duration, number, toolName, unread } from "../format.js";
 import { functionsUrl, supabase } from "../project.js";
 import { t } from "../words.js";
+import { questionOf, whatToDo } from "./questions.js";
 import { address } from "./router.js";
 import { limitOf, slotsBar } from "./slots.js";
 import { part } from "./view.js";
@@ -44,7 +45,8 @@ export function healthStrip({ health, load, debts }) {
 function stuckTile({ stuck }) {
   const mood = stuck > 0 ? "bad" : "good";
   const to = address("/jobs", { status: "stuck" });
-  return tile("stuck", { label: t("stuck_now"), value: number(stuck ?? 0), mood, to });
+  const label = t("stuck_now");
+  return tile("stuck", { label, value: number(stuck ?? 0), mood, to, question: 3 });
 }
 
 function waitingTile(providers) {
@@ -54,7 +56,7 @@ function waitingTile(providers) {
   const mood = oldest > LONG_WAIT ? "warn" : "good";
   const to = address("/jobs", { status: "queued", order: "oldest" });
   const text = t("waiting_now", { n: waiting });
-  return tile("waiting", { label: t("oldest_waiting"), value, mood, text, to });
+  return tile("waiting", { label: t("oldest_waiting"), value, mood, text, to, question: 7 });
 }
 
 /**
@@ -75,7 +77,9 @@ function sweepTile(health) {
   const isProvider = why.some(({ code }) => /provider|webhook/.test(code));
   const to = isProvider ? address("/providers") : address("/jobs", { status: "live" });
   const title = why.map(({ message }) => message).join(" ") || null;
-  const shown = { label: t("last_sweep"), value, mood, text: told.join(" ") || text, to, title };
+  const question = (health.wrongDeployment && 14) || questionOf(why[0]?.code) || 2;
+  const said = told.join(" ") || text;
+  const shown = { label: t("last_sweep"), value, mood, text: said, to, title, question };
   return tile("sweep", shown);
 }
 
@@ -83,7 +87,7 @@ function invariantsTile({ violations }) {
   const mood = violations > 0 ? "bad" : "good";
   const to = address("/violations");
   const value = number(violations ?? 0);
-  return tile("invariants", { label: t("invariants"), value, mood, to });
+  return tile("invariants", { label: t("invariants"), value, mood, to, question: 1 });
 }
 
 function debtsTile(debts) {
@@ -91,23 +95,26 @@ function debtsTile(debts) {
   const mood = owed > 0 ? "warn" : "good";
   const text = t(`debts_${mood}`, { n: owed });
   const to = address("/money");
-  return tile("debts", { label: t("debts"), value: number(debts.length), mood, text, to });
+  const value = number(debts.length);
+  return tile("debts", { label: t("debts"), value, mood, text, to, question: 6 });
 }
 
-function tile(name, { label, value, mood, to, title, text = t(`${name}_${mood}`) }) {
-  return h(
+function tile(name, { label, value, mood, to, title, question, text = t(`${name}_${mood}`) }) {
+  const shown = h(
     "a",
     { class: `tile ${mood}`, "data-tile": name, href: to, title },
     h("span", { class: "tile-label" }, h("span", { class: "dot", "aria-hidden": "true" }), label),
     h("strong", { class: "tile-value" }, value),
     h("span", { class: "tile-text" }, text),
   );
+  return h("div", { class: "tile-cell", "data-key": name }, shown, whatToDo(question));
 }
 
 function slotsTile(providers) {
   const label = link(address("/providers"), t("running_per_provider"), { class: "tile-label" });
   const list = h("ul", { class: "slots" }, providers.map(meter));
-  return h("div", { class: "tile wide", "data-tile": "slots" }, label, list);
+  const shown = h("div", { class: "tile", "data-tile": "slots" }, label, list);
+  return h("div", { class: "tile-cell wide", "data-key": "slots" }, shown, whatToDo(7));
 }
 
 function meter(load) {

@@ -3,7 +3,7 @@
 
 import { badge, h, link, problem, time } from "../elements.js";
 import { number, toolName, unread } from "../format.js";
-import { supabase } from "../project.js";
+import { logsUrl, supabase } from "../project.js";
 import { t } from "../words.js";
 import { createActs, isLive } from "./acts.js";
 import { ledgerTable } from "./ledger.js";
@@ -86,8 +86,17 @@ function head({ job, email, retries }, acts) {
       [t("retry_of"), job.retry_of && jobLink(job.retry_of)],
       [t("retried_as"), made.length ? made : null],
       [t("session"), job.session_id && h("code", {}, job.session_id)],
+      [t("logs"), logs(job)],
     ]),
   );
+}
+
+/** Where the functions' lines about the job are: an address of the operator's, or how to search. */
+function logs({ id }) {
+  const url = logsUrl?.replaceAll("{jobId}", encodeURIComponent(id));
+  if (url?.startsWith("https://")) return link(url, t("logs_open"), { "data-logs": true });
+  const hint = h("small", { class: "muted" }, t("logs_hint"));
+  return h("span", { "data-logs": true }, copyable(`job_id = "${id}"`), hint);
 }
 
 function standing({ job, steps, load, places }) {

@@ -24,19 +24,19 @@ export const userLink = (id) =>
 export const jobLink = (id, text = short(id)) =>
   link(address(`/jobs/${id}`), text, { class: "link code", title: id });
 
-/** An id whole, with a button that copies it. */
-export function copyable(text) {
+/** An id whole, with a button that copies it; or the button alone, by its name. */
+export function copyable(text, name = null) {
   const copy = async () => {
     await navigator.clipboard.writeText(text);
     toast(t("copied"));
   };
   const mark = icon("copy", 15);
-  const name = t("copy_this", { text });
+  if (name) return button([mark, name], copy, "quiet small");
   return h(
     "span",
     { class: "copyable" },
     h("code", {}, text),
-    button(mark, copy, "quiet tiny", { "aria-label": name }),
+    button(mark, copy, "quiet tiny", { "aria-label": t("copy_this", { text }) }),
   );
 }
 

@@ -5,6 +5,7 @@ import { duration, number, time as timeText, toolName, unread } from "../format.
 import { supabase } from "../project.js";
 import { t } from "../words.js";
 import { clock, jobLink, share } from "./names.js";
+import { whatToDo } from "./questions.js";
 import { address } from "./router.js";
 import { changed, numberField, switchTo } from "./settings.js";
 import { limitOf, slotsBar } from "./slots.js";
@@ -13,6 +14,7 @@ import { inWords } from "./words.js";
 
 const SLOTS_MAX = 10_000;
 const ALARMS = 30;
+const BALANCE_MAX = 999_999_999;
 
 /** Makes the page of the providers. */
 export function createProviders({ refresh }) {
@@ -74,14 +76,14 @@ export function createProviders({ refresh }) {
         [t("slots_allowed"), limit === allowed ? null : number(allowed)],
         [t("status_queued"), waitingLink(provider, waiting)],
         [t("oldest_waiting"), waiting > 0 ? duration(load.oldest_waiting_seconds) : null],
-        [t("balance"), load.balance && left(load)],
+        [t("balance"), load.balance && [left(load), " ", leastButton(load)]],
       ]),
-      h("h3", {}, t("last_errors")),
+      h("h3", {}, t("last_errors"), " ", whatToDo(8)),
       failures.length
         ? h("ul", { class: "errors" }, failures.map(failureLine))
         : h("p", { class: "muted" }, t("no_errors")),
       alarms.length > 0 && [
-        h("h3", {}, t("alarms")),
+        h("h3", {}, t("alarms"), " ", whatToDo(8)),
         h("ul", { class: "errors" }, alarms.map(alarmLine)),
       ],
     );
@@ -104,6 +106,29 @@ export function createProviders({ refresh }) {
         refresh,
       });
     return button(t("change_slots"), ask, "quiet small", { "data-slots": provider });
+  }
+
+  function leastButton({ provider, balance, balance_least: least }) {
+    const names = Object.fromEntries(Object.keys(balance).map((unit) => [`least_${unit}`, unit]));
+    const fields = Object.entries(names).map(([name, unit]) => ({
+      ...numberField(name, least[unit], { max: BALANCE_MAX, step: "any", required: false }),
+      label: t("balance_least", { unit: unitName(unit) }),
+    }));
+    const chosen = (values) =>
+      Object.entries(names)
+        .filter(([name]) => values[name] !== "")
+        .map(([name, unit]) => [unit, Number(values[name])]);
+    const ask = () =>
+      changed({
+        title: t("balance_least_title", { name: provider }),
+        text: t("balance_least_text"),
+        fields,
+        list: "providers",
+        what: { provider },
+        change: (values) => ({ balanceLeast: Object.fromEntries(chosen(values)) }),
+        refresh,
+      });
+    return button(t("change_balance_least"), ask, "quiet small", { "data-least": provider });
   }
 
   function circuitButton({ provider }) {
@@ -135,13 +160,17 @@ export function createProviders({ refresh }) {
 }
 
 /** What the provider last told of our account. */
-function left({ balance, balance_at: at }) {
+function left({ balance, balance_least: least, balance_at: at }) {
   const amounts = Object.entries(balance).map(
-    ([unit, amount]) => `${number(amount)} ${t.maybe(`unit_${unit}`) ?? unit}`,
+    ([unit, amount]) => `${number(amount)} ${unitName(unit)}`,
   );
+  const isLow = Object.entries(least).some(([unit, amount]) => balance[unit] < amount);
   const { exact } = timeText(at);
-  return h("span", { title: exact, "data-balance": true }, amounts.join(" · "));
+  const low = isLow && [" ", h("em", { class: "low" }, t("balance_low")), " ", whatToDo(8)];
+  return h("span", { title: exact, "data-balance": true }, amounts.join(" · "), low);
 }
+
+const unitName = (unit) => t.maybe(`unit_${unit}`) ?? unit;
 
 function state({ enabled }) {
   return enabled
@@ -160,7 +189,7 @@ function circuitOf({
     const key = `wait_circuit_${reason === "place" ? "place" : "account"}`;
     lines.unshift(t(key, { provider, at: clock(until) }));
   }
-  return lines.map((line) => h("p", { class: "warning" }, line));
+  return lines.map((line) => h("p", { class: "warning" }, line, " ", whatToDo(8)));
 }
 
 export function figures(outcome) {

@@ -4,6 +4,7 @@ import { h } from "../elements.js";
 import { supabase } from "../project.js";
 import { t } from "../words.js";
 import { jobLink, userLink, UUID } from "./names.js";
+import { whatToDo } from "./questions.js";
 import { createView, row, rows, table } from "./view.js";
 
 const MOST = 200;
@@ -30,7 +31,7 @@ export function createViolations() {
       h(
         "section",
         { class: "panel" },
-        h("p", { class: "muted said" }, t("invariants_text")),
+        h("p", { class: "muted said" }, t("invariants_text"), " ", whatToDo(1)),
         found.length
           ? table(t("invariants"), heads, h("tbody", {}, found.map(line)))
           : h("p", { class: "empty muted" }, t("invariants_good")),

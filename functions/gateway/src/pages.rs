@@ -42,15 +42,18 @@ pub(crate) struct PageSettings {
     supabase_key: String,
     /// A page that replaces our checkout.
     buy_url: Option<String>,
+    /// Where the logs of the job `{jobId}` are read.
+    logs_url: Option<String>,
 }
 
-/// Replies the project's URL and its public key, and where credits are bought.
+/// Replies the project's URL and its public key, where credits are bought and where logs are read.
 pub(crate) async fn settings(call: &Call, _: NoInput) -> Result<PageSettings, ApiError> {
     let config = &call.cx.config;
     Ok(PageSettings {
         supabase_url: config.supabase_url()?.to_owned(),
         supabase_key: config.supabase_anon_key()?.to_owned(),
         buy_url: config.buy_url.clone(),
+        logs_url: config.logs_url.clone(),
     })
 }
 

@@ -1,5 +1,7 @@
 //! What is sold, at what price and within which limits, as an admin sees and changes it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -11,6 +13,7 @@ use crate::flow::order::input::admin_text;
 const LOG_ROWS: u32 = 100;
 const CREDITS_MAX: u64 = 1_000_000_000_000;
 const COST_MAX: f64 = 1e9;
+const BALANCE_MAX: f64 = 999_999_999.0;
 const SECONDS_MAX: u32 = 7 * 24 * 60 * 60;
 
 /// What changes of a tool; what is not named stays.
@@ -40,6 +43,8 @@ pub struct ProviderChange {
     enabled: Option<bool>,
     max_concurrent: Option<u32>,
     close_circuit: Option<bool>,
+    /// What shall be left on our account, an amount by unit; empty: whatever is left.
+    balance_least: Option<BTreeMap<String, f64>>,
     #[serde(skip_serializing)]
     reason: Option<String>,
 }
@@ -103,6 +108,9 @@ pub async fn change_provider(
     body: ProviderChange,
 ) -> Result<Value, ApiError> {
     within("maxConcurrent", body.max_concurrent, 0, 10_000)?;
+    for least in body.balance_least.iter().flat_map(BTreeMap::values) {
+        within("balanceLeast", Some(*least), 0.0, BALANCE_MAX)?;
+    }
     let reason = reason(body.reason.as_deref(), false)?;
     let change = json!(body);
     let rows = call.cx().db().providers_change_v1(call.user()?, Some(&change), reason).await?;

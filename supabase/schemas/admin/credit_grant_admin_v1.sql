@@ -14,51 +14,25 @@ as
 $$
 #variable_conflict use_column
 declare
-  v_entry unstuck.credit_entries;
-  v_before bigint;
+  v_grant record;
 begin
   perform unstuck_private.refuse_other_deployment();
   perform unstuck_private.act_as_admin(p_actor, p_reason);
   perform unstuck_private.refuse_without_reason(p_reason);
-  if p_user_id is null
-    or p_user_id = unstuck_private.erased_user()
-    or p_amount is null
-    or p_amount not between 1 and unstuck_private.grant_max()
-    or coalesce(p_idempotency_key, '') = ''
-  then
+  if p_user_id = unstuck_private.erased_user() then
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
-  perform unstuck_private.account_lock(p_user_id);
-  select *
-  into v_entry
-  from unstuck.credit_entries
-  where idempotency_key = p_idempotency_key;
-  if found then
-    if v_entry.user_id <> p_user_id
-      or v_entry.amount <> p_amount
-      or v_entry.kind <> 'goodwill'
-    then
-      perform unstuck_private.refuse(409, 'idempotency_conflict');
-    end if;
-    return query select unstuck_private.balance_shown(p_user_id, null), true;
-    return;
+  v_grant := unstuck_private.credit_grant_once(
+    p_user_id, p_amount, 'goodwill', trim(p_reason), p_idempotency_key);
+  if not v_grant.replayed then
+    perform unstuck_private.admin_log_write(
+      'credits_granted',
+      p_user_id::text,
+      jsonb_build_object('balance', v_grant.balance_before),
+      jsonb_build_object('balance', v_grant.balance, 'amount', p_amount)
+    );
   end if;
-  v_before := unstuck_private.balance_shown(p_user_id, null);
-  begin
-    insert into unstuck.credit_entries (user_id, kind, amount, reason, idempotency_key)
-    values (p_user_id, 'goodwill', p_amount, trim(p_reason), p_idempotency_key);
-  exception when unique_violation then
-    -- Another transaction used the key for another user at the same moment.
-    perform unstuck_private.refuse(409, 'idempotency_conflict');
-  end;
-  balance := unstuck_private.balance_shown(p_user_id, null);
-  perform unstuck_private.admin_log_write(
-    'credits_granted',
-    p_user_id::text,
-    jsonb_build_object('balance', v_before),
-    jsonb_build_object('balance', balance, 'amount', p_amount)
-  );
-  return query select balance, false;
+  return query select v_grant.balance, v_grant.replayed;
 end $$;
 
 comment on function unstuck.credit_grant_admin_v1 is $c$

@@ -23,6 +23,7 @@ $$
     ),
     'circuitOpenUntil', p_provider.circuit_open_until,
     'circuitReason', p_provider.circuit_reason,
+    'balanceLeast', p_provider.balance_least,
     'lastAlarm', (
       select jsonb_build_object('at', a.last_at, 'code', a.code, 'tool', a.tool, 'count', a.count)
       from unstuck.provider_alarms a

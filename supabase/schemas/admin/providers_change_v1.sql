@@ -27,7 +27,8 @@ begin
     end if;
     update unstuck.providers p
     set enabled = coalesce((p_change ->> 'enabled')::boolean, p.enabled),
-      max_concurrent = coalesce((p_change ->> 'maxConcurrent')::int, p.max_concurrent)
+      max_concurrent = coalesce((p_change ->> 'maxConcurrent')::int, p.max_concurrent),
+      balance_least = coalesce(nullif(p_change -> 'balanceLeast', 'null'), p.balance_least)
     where p.provider = v_old.provider;
     if (p_change ->> 'closeCircuit')::boolean and v_old.circuit_open_until is not null then
       update unstuck.providers p
@@ -53,8 +54,8 @@ comment on function unstuck.providers_change_v1 is $c$
 Caller: admin-settings. The role of p_actor is read in the same transaction.
 
 Effect: changes the settings of a provider that p_change names beside `provider` (enabled,
-maxConcurrent; closeCircuit: true), and writes what changed to admin_log. What works at the provider
-goes on. Returns all providers as they now are; without p_change it only reads.
+maxConcurrent, balanceLeast; closeCircuit: true), and writes what changed to admin_log. What works
+at the provider goes on. Returns all providers as they now are; without p_change it only reads.
 
 Refuses: forbidden, not_found, bad_request (a value that the table refuses).
 

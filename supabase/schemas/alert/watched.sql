@@ -46,6 +46,9 @@ $$
   from unstuck_private.watched_providers(p_now)
   union all
   select *
+  from unstuck_private.watched_balances()
+  union all
+  select *
   from unstuck_private.watched_receiver(p_now)
 $$;
 

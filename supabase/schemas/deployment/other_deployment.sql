@@ -7,8 +7,7 @@ stable
 as
 $$
 declare
-  v_id text :=
-    nullif(current_setting('request.headers', true), '')::jsonb ->> 'x-unstuck-deployment';
+  v_id text := unstuck_private.request_header('x-unstuck-deployment');
 begin
   if v_id is null then
     return null;

@@ -4,9 +4,7 @@ language sql
 stable
 as
 $$
-  select coalesce(
-    nullif(current_setting('request.headers', true), '')::jsonb ->> 'x-unstuck-caller' = 'service',
-    false)
+  select coalesce(unstuck_private.request_header('x-unstuck-caller') = 'service', false)
 $$;
 
 revoke all on function unstuck_private.is_call_on_behalf

@@ -5,9 +5,7 @@ language sql
 stable
 as
 $$
-  select coalesce(
-    nullif(current_setting('request.headers', true), '')::jsonb ->> 'x-unstuck-caller' = 'healer',
-    false)
+  select coalesce(unstuck_private.request_header('x-unstuck-caller') = 'healer', false)
 $$;
 
 revoke all on function unstuck_private.is_healers_call

@@ -33,10 +33,7 @@ begin
   );
   new.request_id := coalesce(
     new.request_id,
-    left(
-      nullif(current_setting('request.headers', true), '')::jsonb ->> 'x-unstuck-request',
-      100
-    )
+    left(unstuck_private.request_header('x-unstuck-request'), 100)
   );
   if unstuck_private.is_final(new.status) then
     new.completed_at := coalesce(new.completed_at, new.updated_at);

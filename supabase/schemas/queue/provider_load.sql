@@ -12,7 +12,8 @@ select
   l.circuits_of_tools,
   l.learned_limit,
   l.balance,
-  l.balance_at
+  l.balance_at,
+  l.balance_least
 from unstuck_private.visible_load() l;
 
 comment on view unstuck.provider_load is $c$

@@ -12,7 +12,8 @@ returns table (
   circuits_of_tools text[],
   learned_limit int,
   balance jsonb,
-  balance_at timestamptz
+  balance_at timestamptz,
+  balance_least jsonb
 )
 language sql
 stable
@@ -32,7 +33,8 @@ $$
     ),
     p.learned_limit,
     b.amounts,
-    b.told_at
+    b.told_at,
+    p.balance_least
   from unstuck.providers p
   left join unstuck_private.provider_balances b using (provider)
   cross join lateral (

@@ -15,8 +15,7 @@ $$
         -- An admin's requeue restarts the count.
         and not exists (
           select from unstuck.job_events e
-          where e.job_id = c.id
-            and e.event = 'job_requeued'
+          where e.job_id = c.id and e.event = 'job_requeued'
             and e.at > p_now - s.lifetime
         ) as too_old,
       -- A paid row is no orphan, even a pending one: it waits like a queued one.
@@ -24,8 +23,7 @@ $$
         and c.request_hash is null
         and not exists (
           select from unstuck.credit_entries e
-          where e.job_id = c.id
-            and e.kind = 'debit'
+          where e.job_id = c.id and e.kind = 'debit'
         ) as orphan,
       coalesce(c.queued_at, c.created_at) <= p_now - t.queue_ttl as waited_out,
       unstuck_private.is_left(c, p_now) as is_left
@@ -39,8 +37,7 @@ $$
       and c.quarantined_at is null
       and not exists (
         select from unstuck_private.unhealed u
-        where u.job_id = c.id
-          and u.retry_at > p_now
+        where u.job_id = c.id and u.retry_at > p_now
       )
   )
   select j.id, j.user_id,

@@ -27,7 +27,10 @@ create table unstuck.providers (
   learned_limit int
     check (learned_limit >= 0),
   -- When one step beyond the learned limit may be tried.
-  limit_probe_at timestamptz
+  limit_probe_at timestamptz,
+  -- What shall be left on our account there, an amount by unit: the operator is told of less.
+  balance_least jsonb not null default '{}'
+    check (jsonb_typeof(balance_least) = 'object')
 );
 
 comment on table unstuck.providers is $c$

@@ -34,9 +34,9 @@ execute function unstuck_private.settings_log(
   'enabled', 'run_timeout', 'queue_ttl', 'attempt_max', 'user_cancel_running', 'provider_cost');
 
 create or replace trigger providers_settings_log
-after update of enabled, max_concurrent on unstuck.providers
+after update of enabled, max_concurrent, balance_least on unstuck.providers
 for each row
 execute function unstuck_private.settings_log(
-  'provider_changed', 'provider', 'enabled', 'max_concurrent');
+  'provider_changed', 'provider', 'enabled', 'max_concurrent', 'balance_least');
 
 revoke all on function unstuck_private.settings_log from public, anon, authenticated, service_role;

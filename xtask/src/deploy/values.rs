@@ -69,8 +69,11 @@ pub(super) fn wrong(name: &str, value: &str) -> Option<String> {
         PLACEMENT_REGION if !value.contains(':') => {
             Some("is not `<cloud>:<region>`, as aws:us-east-1".to_owned())
         }
-        "BUY_URL" if !value.starts_with("https://") => {
+        "BUY_URL" | "LOGS_URL" if !value.starts_with("https://") => {
             Some("does not start with https://".to_owned())
+        }
+        "LOGS_URL" if !value.contains("{jobId}") => {
+            Some("does not say where the job's id belongs: {jobId}".to_owned())
         }
         _ => malformed(name, value),
     }

@@ -1,6 +1,5 @@
 //! Every setting, written once: from a row come the field of [`Config`], its parsing, its accessor,
-//! the entry in [`GROUPS`] that the run time, wrangler.toml and docs/configuration.md are made
-//! from.
+//! the entry in [`GROUPS`]: run time, wrangler.toml and docs/configuration.md are made from it.
 //!
 //! A row reads `field: Form = "VARIABLE", kind, presence;` under the words for the documentation.
 //!
@@ -193,10 +192,11 @@ settings! {
     "pages" {
         /// The project's public key: the anon key, or a `sb_publishable_…` key.
         supabase_anon_key: Text = "SUPABASE_ANON_KEY", var("sb_publishable_example"), required;
+        /// Where a job's logs are read; `{jobId}` in it stands for the job's id.
+        logs_url: Text = "LOGS_URL", var(""), optional;
     }
 
-    /// How a user's token is checked. Where neither the secret nor the keys are given, the keys
-    /// are fetched from the project.
+    /// How a user's token is checked. Without secret and keys, the project's keys are fetched.
     "tokens" {
         /// The project's public keys, as its JWKS document.
         jwks: Text = "SUPABASE_JWKS", var(""), optional;
