@@ -1,4 +1,4 @@
-//! Somebody outside to whom our functions post: it keeps each request, and answers as it is told to.
+//! Somebody outside to whom our functions post: it keeps each request, and answers as it is told.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
