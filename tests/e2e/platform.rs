@@ -212,3 +212,9 @@ fn r07_the_cron_starts_more_websites_while_a_long_batch_runs() {
         }
     });
 }
+
+#[test]
+fn no_function_is_over_its_budget() {
+    // A world has built them all.
+    e2e::run(async |_| xtask::size::check().unwrap());
+}

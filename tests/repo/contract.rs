@@ -14,11 +14,11 @@ struct Shape {
     serialized: BTreeSet<String>,
     /// Names whose value may be null.
     nullable: BTreeSet<String>,
-    deserialized: BTreeSet<String>,
     /// Types whose fields are taken in.
     flattened: Vec<String>,
+    /// The types that each field names.
+    types: BTreeMap<String, BTreeSet<String>>,
     writes: bool,
-    reads: bool,
 }
 
 /// One method that `rpc!` declares.
@@ -89,9 +89,45 @@ impl Parse for DeclaredCalls {
     }
 }
 
+/// The columns that `row!` reads into one type.
+#[derive(Default)]
+struct DeclaredRow {
+    columns: BTreeSet<String>,
+    /// Fields that hold columns of another row.
+    inner: BTreeSet<String>,
+}
+
+struct DeclaredRows(Vec<(String, DeclaredRow)>);
+
+impl Parse for DeclaredRows {
+    fn parse(input: ParseStream) -> syn::Result<Self> {
+        let mut rows = Vec::new();
+        while !input.is_empty() {
+            let name = input.parse::<syn::Ident>()?.to_string();
+            let mut row = DeclaredRow::default();
+            let fields;
+            syn::braced!(fields in input);
+            while !fields.is_empty() {
+                let field = fields.parse::<syn::Ident>()?.to_string();
+                if fields.parse::<Option<syn::Token![as]>>()?.is_none() {
+                    row.columns.insert(field);
+                } else if fields.parse::<Option<syn::Token![..]>>()?.is_some() {
+                    row.inner.insert(field);
+                } else if fields.parse::<Option<syn::Token![?]>>()?.is_none() {
+                    row.columns.insert(fields.parse::<syn::LitStr>()?.value());
+                }
+                fields.parse::<Option<syn::Token![,]>>()?;
+            }
+            rows.push((name, row));
+        }
+        Ok(Self(rows))
+    }
+}
+
 #[derive(Default)]
 struct Sources {
     shapes: BTreeMap<String, Shape>,
+    rows: BTreeMap<String, DeclaredRow>,
     calls: Vec<DeclaredCall>,
 }
 
@@ -103,6 +139,8 @@ impl<'ast> Visit<'ast> for Sources {
     fn visit_item_macro(&mut self, item: &'ast syn::ItemMacro) {
         if item.mac.path.is_ident("rpc") {
             self.calls.extend(item.mac.parse_body::<DeclaredCalls>().unwrap().0);
+        } else if item.mac.path.is_ident("row") {
+            self.rows.extend(item.mac.parse_body::<DeclaredRows>().unwrap().0);
         }
     }
 }
@@ -135,14 +173,11 @@ fn is_function(text: &str) -> bool {
 
 fn shape(item: &syn::ItemStruct) -> Shape {
     let derives = attributes(&item.attrs, "derive");
-    let mut shape = Shape {
-        writes: derives.contains("Serialize"),
-        reads: derives.contains("Deserialize"),
-        ..Shape::default()
-    };
+    let mut shape = Shape { writes: derives.contains("Serialize"), ..Shape::default() };
     for field in &item.fields {
         let serde = attributes(&field.attrs, "serde");
         let Some(name) = field.ident.as_ref().map(ToString::to_string) else { continue };
+        shape.types.insert(name.clone(), Names::of(&field.ty));
         if serde.contains("flatten") {
             shape.flattened.extend(Names::of(&field.ty));
             continue;
@@ -161,9 +196,6 @@ fn shape(item: &syn::ItemStruct) -> Shape {
             shape.nullable.insert(written.clone());
         }
         shape.serialized.insert(written);
-        if !serde.contains("default") {
-            shape.deserialized.insert(renamed("deserialize=").unwrap_or(name));
-        }
     }
     shape
 }
@@ -199,12 +231,12 @@ impl Sources {
     }
 
     fn columns(&self, name: &str) -> BTreeSet<String> {
-        let Some(shape) = self.shapes.get(name).filter(|shape| shape.reads) else {
+        let (Some(shape), Some(row)) = (self.shapes.get(name), self.rows.get(name)) else {
             return BTreeSet::new();
         };
-        let mut all = shape.deserialized.clone();
-        all.extend(shape.flattened.iter().flat_map(|inner| self.columns(inner)));
-        all
+        let types = row.inner.iter().flat_map(|field| &shape.types[field]);
+        let inner = types.flat_map(|inner| self.columns(inner));
+        row.columns.iter().cloned().chain(inner).collect()
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! * [`assert`]: an assertion about some fields of a JSON object
 //! * [`bare_project`]: a Supabase project into which nobody has moved yet
+//! * [`bench_memory`]: the largest orders, five at once: `cargo xtask bench memory`
 //! * [`bench_world`]: many random orders and what becomes of them: `cargo xtask bench world`
 //! * [`database`]: one Postgres per run, our SQL in a template, a database of its own for each test
 //! * [`demo`]: the stories that `cargo xtask demo` shows
@@ -21,6 +22,7 @@
 
 pub mod assert;
 pub mod bare_project;
+pub mod bench_memory;
 pub mod bench_world;
 pub mod database;
 pub mod demo;

@@ -9,18 +9,20 @@ use anyhow::{Context, Result, anyhow, bail};
 use sha2::{Digest, Sha256};
 
 use crate::command::{cargo, run, run_quiet, say};
-use crate::{function, paths, tools};
+use crate::{function, imports, paths, tools};
 
 /// How many functions get their shim at a time.
 const PARALLEL: usize = 2;
 const PROFILE: &str = "release";
 
-/// The options of worker-build, and `--strip-debug`: the names of all functions are a tenth of the
-/// upload, and a panic names its file and line without them. The features are those that the
-/// compiler uses; workerd knows them all.
-const WASM_OPT: [&str; 9] = [
+/// The options of worker-build (gzipped, `-Oz` is no smaller), without the names of functions: they
+/// are a tenth of the upload, and a panic names its file and line without them. The features are
+/// those that the compiler uses; workerd knows them all.
+const WASM_OPT: [&str; 11] = [
     "-Os",
     "--strip-debug",
+    "--strip-producers",
+    "--strip-target-features",
     "--enable-mutable-globals",
     "--enable-sign-ext",
     "--enable-nontrapping-float-to-int",
@@ -149,7 +151,8 @@ fn shim(dir: &Path, profile: &str) -> Result<()> {
     let wasm = dir.join("build/index_bg.wasm");
     let mut optimise = Command::new(paths::node_bin("wasm-opt"));
     optimise.args(WASM_OPT).arg(&wasm).arg("-o").arg(&wasm).env("PATH", path);
-    run_quiet(&format!("{name}: wasm-opt"), &mut optimise, advice).map(drop)
+    run_quiet(&format!("{name}: wasm-opt"), &mut optimise, advice)?;
+    imports::shorten(&dir.join("build"))
 }
 
 /// A function's package is named as its folder.

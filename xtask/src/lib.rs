@@ -3,7 +3,7 @@
 //!
 //! * tools: [`paths`], [`tools`] (what `setup` provides), [`command`] (runs a step)
 //! * build: [`function`] (reads what functions declare), [`generate`] (writes what follows from
-//!   it), [`build`], [`size`], [`scaffold`]
+//!   it), [`build`], `imports` (shortens their names), [`size`], [`scaffold`]
 //! * local stack: [`process`], [`postgres`], [`keys`], [`workers`], [`stack`]
 //! * a database's address: [`address`], `tls` (how far its server is trusted)
 //! * SQL: [`migration`] (makes numbered files from sources), [`schema`] (the golden dump),
@@ -24,6 +24,7 @@ pub mod doctor;
 pub mod fingerprint;
 pub mod function;
 pub mod generate;
+mod imports;
 pub mod keys;
 pub mod migration;
 pub mod paths;

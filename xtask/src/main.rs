@@ -47,7 +47,8 @@ enum Task {
     },
     /// Compare the functions' sizes with their budget
     Size,
-    /// Measure: audit, cards, enqueue, life, load, peers, queue, sweep, world or year
+    /// Measure: audit, cards, cold, edge, enqueue, life, load, memory, peers, queue,
+    /// sweep, world or year
     Bench {
         name: String,
         /// Of `world`: how many orders, and the seed that they are drawn from
@@ -180,7 +181,8 @@ async fn perform(task: Task) -> Result<()> {
             build::with_profile(&dirs, &profile)
         }
         Task::Size => size::report(),
-        Task::Bench { name, numbers } if name == "world" => bench_world(&numbers),
+        Task::Bench { name, numbers } if name == "world" => bench_orders(&[], &numbers),
+        Task::Bench { name, .. } if name == "memory" => bench_orders(&["memory"], &[]),
         Task::Bench { name, .. } => bench::run(&name).await,
         Task::DumpSchema => schema::dump_to_file().await,
         Task::Migration { name, alter, freeze } => match name {
@@ -209,11 +211,11 @@ async fn perform(task: Task) -> Result<()> {
     }
 }
 
-/// Runs the program of the tests that orders at random.
-fn bench_world(numbers: &[u64]) -> Result<()> {
+/// Runs the program of the tests that orders at random, or the largest orders.
+fn bench_orders(which: &[&str], numbers: &[u64]) -> Result<()> {
     tools::setup()?;
     let mut bench = cargo(&["run", "-p", "unstuck-tests", "--bin", "bench-world", "--"]);
-    bench.args(numbers.iter().map(u64::to_string));
+    bench.args(which).args(numbers.iter().map(u64::to_string));
     run("the orders", &mut bench, "what is said above names the order that ended wrong")
 }
 

@@ -1,7 +1,7 @@
 //! Compares each function's upload, gzipped, with its budget.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use flate2::Compression;
@@ -9,27 +9,49 @@ use flate2::write::GzEncoder;
 
 use crate::build;
 
-const BUDGET_BYTES: u64 = 300 * 1024;
+/// More than the largest has, and what none may exceed.
+const BUDGET_BYTES: u64 = 240 * 1024;
+
+/// A built function's upload, in bytes.
+struct UploadSize {
+    name: String,
+    wasm: u64,
+    js: u64,
+    /// Both, gzipped.
+    gzip: u64,
+}
 
 pub fn report() -> Result<()> {
-    let dirs = build::all()?;
-    build::functions(&dirs)?;
-    println!("{:<28} {:>10} {:>10} {:>10}", "function", "wasm KB", "js KB", "gzip KB");
-    let mut over = Vec::new();
-    for dir in &dirs {
-        let name = dir.file_name().unwrap_or_default().to_string_lossy();
-        let (wasm, wasm_gzip) = measure(&dir.join("build/index_bg.wasm"))?;
-        let (js, js_gzip) = measure(&dir.join("build/index.js"))?;
-        let total = wasm_gzip + js_gzip;
-        println!("{name:<28} {:>10.1} {:>10.1} {:>10.1}", kb(wasm), kb(js), kb(total));
-        if total > BUDGET_BYTES {
-            over.push(format!("{name} ({:.1} KB)", kb(total)));
-        }
+    build::functions(&build::all()?)?;
+    println!("{:<34} {:>10} {:>10} {:>10}", "function", "wasm KB", "js KB", "gzip KB");
+    let sizes = measured()?;
+    for UploadSize { name, wasm, js, gzip } in &sizes {
+        println!("{name:<34} {:>10.1} {:>10.1} {:>10.1}", kb(*wasm), kb(*js), kb(*gzip));
     }
+    let sum = sizes.iter().map(|size| size.gzip).sum();
+    println!("{:<34} {:>32.1}", format!("all {}", sizes.len()), kb(sum));
+    check()
+}
+
+/// Fails if a function, as it was built, is over the budget.
+pub fn check() -> Result<()> {
+    let over = measured()?.into_iter().filter(|size| size.gzip > BUDGET_BYTES);
+    let over: Vec<String> =
+        over.map(|size| format!("{} ({:.1} KB)", size.name, kb(size.gzip))).collect();
     if !over.is_empty() {
         bail!("over the budget of {:.0} KB: {}", kb(BUDGET_BYTES), over.join(", "));
     }
     Ok(())
+}
+
+fn measured() -> Result<Vec<UploadSize>> {
+    let size = |dir: PathBuf| {
+        let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let (wasm, wasm_gzip) = measure(&dir.join("build/index_bg.wasm"))?;
+        let (js, js_gzip) = measure(&dir.join("build/index.js"))?;
+        Ok(UploadSize { name, wasm, js, gzip: wasm_gzip + js_gzip })
+    };
+    build::all()?.into_iter().map(size).collect()
 }
 
 fn measure(path: &Path) -> Result<(u64, u64)> {

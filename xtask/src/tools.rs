@@ -32,9 +32,19 @@ pub fn setup() -> Result<()> {
     let _one_at_a_time = lock("setup")?;
     npm_packages()?;
     wasm_target()?;
-    cargo_tool("worker-build", WORKER_BUILD, "worker-build")?;
-    cargo_tool("wasm-bindgen-cli", &wasm_bindgen_version()?, "wasm-bindgen")?;
-    cargo_tool("postrust-server", POSTRUST, "postrust")
+    cargo_tool("worker-build", WORKER_BUILD, "worker-build", 0)?;
+    cargo_tool("wasm-bindgen-cli", &wasm_bindgen_version()?, "wasm-bindgen", 0)?;
+    // It answers every call of the local database, so it is worth some optimisation.
+    cargo_tool("postrust-server", POSTRUST, "postrust", 1)?;
+    match std::fs::remove_dir_all(tools_target()) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// What the tools are built in, together, so that none compiles what another has compiled.
+fn tools_target() -> PathBuf {
+    paths::cache().join("target-tools")
 }
 
 /// A lock until it is dropped; another process that wants it waits.
@@ -176,7 +186,9 @@ pub(crate) fn npm_ci(dir: &Path) -> Result<bool> {
     Ok(true)
 }
 
-fn cargo_tool(name: &str, version: &str, program: &str) -> Result<()> {
+/// Installs a program. It is built quickly rather than to be fast: a slower program costs less in a
+/// month of builds than its optimisation costs once.
+fn cargo_tool(name: &str, version: &str, program: &str, opt_level: u8) -> Result<()> {
     let dir = tool(name, version);
     if dir.join("bin").join(program).exists() {
         say(format_args!("{name} {version}: in the cache"));
@@ -185,11 +197,14 @@ fn cargo_tool(name: &str, version: &str, program: &str) -> Result<()> {
     let install = |locked: &[&str]| {
         let mut command = Command::new("cargo");
         command
-            .args(["install", name, "--version", &format!("={version}"), "--root"])
+            .args(["install", name, "--debug", "--version", &format!("={version}"), "--root"])
             .arg(&dir)
-            .args(locked);
-        // It must not build into our target folder.
-        command.current_dir(paths::cache()).env_remove("CARGO_TARGET_DIR");
+            .args(locked)
+            .current_dir(paths::cache())
+            // It must not build into our target folder.
+            .env("CARGO_TARGET_DIR", tools_target())
+            .env("CARGO_PROFILE_DEV_DEBUG", "false")
+            .env("CARGO_PROFILE_DEV_OPT_LEVEL", opt_level.to_string());
         command
     };
     let step = format!("{name} {version}: cargo install, a few minutes, once");

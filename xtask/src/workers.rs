@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 
 use crate::function::{self, Assets, Function};
@@ -60,6 +60,16 @@ pub fn config(local: &Local<'_>) -> Result<Value> {
         "entry": "gateway",
         "workers": workers,
     }))
+}
+
+/// The entries of these functions, in their order.
+pub(crate) fn some(local: &Local<'_>, names: &[&str]) -> Result<Vec<Value>> {
+    let functions = function::all()?;
+    let named = |name: &&str| {
+        let found = functions.iter().find(|function| function.name == *name);
+        worker(found.with_context(|| format!("no function {name}"))?, local)
+    };
+    names.iter().map(named).collect()
 }
 
 fn worker(function: &Function, local: &Local<'_>) -> Result<Value> {

@@ -4,8 +4,7 @@
 use serde::Deserialize;
 use shared::core::body;
 use shared::core::error::{ApiError, ErrorCode};
-use shared::edge::{self, JOBS, QUOTE};
-use worker::Request;
+use shared::edge::{self, Incoming, JOBS, QUOTE};
 
 const BYTES_MAX: usize = 256 * 1024;
 
@@ -16,9 +15,8 @@ struct NamedTool {
 
 /// Returns whose function answers the request to the address `called`: that of the tool that its
 /// body names. `None`: the address names the function itself.
-pub(crate) async fn tool(called: &str, request: &mut Request) -> Result<Option<String>, ApiError> {
-    let method = request.inner().method();
-    match (called.trim_end_matches('/'), method.as_str()) {
+pub(crate) async fn tool(called: &str, request: &Incoming) -> Result<Option<String>, ApiError> {
+    match (called.trim_end_matches('/'), request.method()) {
         (QUOTE | JOBS, "POST") => tool_of_body(request).await.map(Some),
         (QUOTE, _) => Err(not_allowed("POST")),
         // The function `jobs` lists them.
@@ -33,10 +31,10 @@ fn not_allowed(allow: &str) -> ApiError {
 }
 
 /// Reads the tool's name from a copy of the body, so that the request is passed on unchanged.
-async fn tool_of_body(request: &mut Request) -> Result<String, ApiError> {
-    let read = match request.clone() {
-        Ok(mut copy) => edge::read_body(&mut copy, BYTES_MAX).await,
-        Err(error) => Err(ApiError::internal(error.to_string())),
+async fn tool_of_body(request: &Incoming) -> Result<String, ApiError> {
+    let read = match request.copied() {
+        Some(copy) => edge::read_body(&copy, BYTES_MAX).await,
+        None => Err(ApiError::internal("the body is being read")),
     };
     let named = read.and_then(|text| body::typed::<NamedTool>(&body::parse(&text)?));
     match named {

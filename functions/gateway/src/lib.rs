@@ -9,14 +9,19 @@ mod by_tool;
 mod health;
 mod metrics;
 mod pages;
+mod pass;
 mod project;
 mod watch;
+
+use std::convert::Infallible;
+use std::rc::Rc;
 
 use health::HEALTH;
 use metrics::METRICS;
 use shared::core::error::ApiError;
-use shared::edge::{self, Fetch, Spec};
-use worker::{Context, Env, Request, Response, event};
+use shared::edge::{self, Fetch, Incoming, Spec};
+use worker::web_sys::{Request, Response};
+use worker::{Context, Env, event};
 
 const FUNCTIONS: &str = "/functions/v1/";
 
@@ -31,68 +36,77 @@ static GATEWAY: Spec = Spec {
 };
 
 #[event(fetch)]
-async fn fetch(mut request: Request, env: Env, context: Context) -> worker::Result<Response> {
+async fn fetch(request: Request, env: Env, context: Context) -> Result<Response, Infallible> {
+    Ok(answered(Incoming::of(request), env, context).await)
+}
+
+async fn answered(request: Incoming, env: Env, context: Context) -> Response {
     let path = request.path();
     let called = path.strip_prefix(FUNCTIONS);
     let name = called.map(|rest| rest.split('/').next().unwrap_or_default());
-    if name == Some(HEALTH.name) {
-        return edge::serve(&HEALTH, request, env, context).await;
+    let own = match name {
+        Some("health") => Some(&HEALTH),
+        Some("metrics") if metrics::are_read(&env) => Some(&METRICS),
+        Some("gateway") => Some(&GATEWAY),
+        _ if path.strip_prefix('/') == Some(pages::SETTINGS.name) => Some(&pages::SETTINGS),
+        _ => None,
+    };
+    if let Some(spec) = own {
+        return edge::serve(spec, request, env, context).await;
     }
-    if name == Some(METRICS.name) && metrics::are_read(&env) {
-        return edge::serve(&METRICS, request, env, context).await;
+    if project::owns(path) {
+        return projects_answer(&request, &env).await;
     }
-    if name == Some(GATEWAY.name) {
-        return edge::serve(&GATEWAY, request, env, context).await;
+    if request.method() == "OPTIONS" {
+        return edge::plain(204, &request_id(&request, &env));
     }
-    if path.strip_prefix('/') == Some(pages::SETTINGS.name) {
-        return edge::serve(&pages::SETTINGS, request, env, context).await;
-    }
-    let request_id = edge::request_id(&request, &Fetch::new(env.clone()));
-    if project::owns(&path) {
-        return Ok(projects_answer(&request, &env, &request_id).await);
-    }
-    if request.inner().method() == "OPTIONS" {
-        return Ok(edge::plain(204, &request_id));
-    }
-    let tool = match by_tool::tool(called.unwrap_or_default(), &mut request).await {
+    let tool = match by_tool::tool(called.unwrap_or_default(), &request).await {
         Ok(tool) => tool,
-        Err(refusal) => return Ok(edge::answer(Err(refusal), &request_id)),
+        Err(refusal) => return edge::answer(Err(refusal), &request_id(&request, &env)),
     };
     let name = tool.as_deref().or(name);
-    let is_contract = called == Some(pages::CONTRACT);
-    let target = match name {
-        Some(name) if !is_contract => binding(name).and_then(|binding| env.service(&binding).ok()),
-        _ => env.assets(pages::BINDING).ok(),
-    };
-    let answer = match target {
-        None => return Ok(edge::answer(Err(ApiError::not_found()), &request_id)),
-        Some(assets) if is_contract => pages::file(&assets, &request, pages::CONTRACT_FILE).await,
-        Some(assets) if pages::is_in_admin_page(&path) => {
-            pages::file(&assets, &request, pages::ADMIN_PAGE).await
+    let passed = match name {
+        _ if called == Some(pages::CONTRACT) => pages::file(&env, &request, pages::CONTRACT_FILE),
+        Some(name) => {
+            binding(name).map_or(Ok(None), |binding| pass::pass(&env, &binding, &request.raw))
         }
-        Some(target) => target.fetch_request(request).await,
+        None if pages::is_in_admin_page(path) => pages::file(&env, &request, pages::ADMIN_PAGE),
+        None => pass::pass(&env, pages::BINDING, &request.raw),
+    };
+    let answer = match passed {
+        Ok(Some(promise)) => pass::answer(promise).await,
+        Ok(None) => {
+            return edge::answer(Err(ApiError::not_found()), &request_id(&request, &env));
+        }
+        Err(error) => Err(pass::message(&error)),
     };
     let detail = match answer {
-        Ok(response) if has_cors(&response) => return Ok(response),
-        Ok(response) if response.status_code() < 500 => {
-            return Ok(pages::page(response, &path, &env, &request_id));
+        Ok(response) if pass::has_cors(&response) => return response,
+        Ok(response) if response.status() < 500 => {
+            return pages::page(&response, path, &env, &request_id(&request, &env));
         }
-        Ok(response) => format!("status {} from the platform", response.status_code()),
-        Err(error) => error.to_string(),
+        Ok(response) => format!("status {} from the platform", response.status()),
+        Err(error) => error,
     };
     // The caller gets an answer of the contract even if the function failed without one.
+    let request_id = request_id(&request, &env);
     edge::log_failure("gateway", name.unwrap_or_default(), &request_id, &detail);
-    Ok(edge::answer(Err(ApiError::internal(detail)), &request_id))
+    edge::answer(Err(ApiError::internal(detail)), &request_id)
 }
 
-async fn projects_answer(request: &Request, env: &Env, request_id: &str) -> Response {
+fn request_id(request: &Incoming, env: &Env) -> Rc<str> {
+    edge::request_id(request, &Fetch::new(env.clone()))
+}
+
+async fn projects_answer(request: &Incoming, env: &Env) -> Response {
     match project::pass(request, env).await {
         Ok(response) => response,
         Err(error) => {
+            let request_id = request_id(request, env);
             if let Some(detail) = &error.internal {
-                edge::log_failure("gateway", "project", request_id, detail);
+                edge::log_failure("gateway", "project", &request_id, detail);
             }
-            edge::answer(Err(error), request_id)
+            edge::answer(Err(error), &request_id)
         }
     }
 }
@@ -103,10 +117,4 @@ fn binding(name: &str) -> Option<String> {
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     let binding = name.to_ascii_uppercase().replace('-', "_");
     (is_name && binding != pages::BINDING).then_some(binding)
-}
-
-/// Returns whether a function of ours made the answer. The platform's own answers, for pages and
-/// for a crashed function, have no CORS headers.
-fn has_cors(response: &Response) -> bool {
-    response.headers().has("access-control-allow-origin").unwrap_or(false)
 }

@@ -7,8 +7,13 @@ use serde::Serialize;
 use shared::core::body::NoInput;
 use shared::core::config::required;
 use shared::core::error::{ApiError, ErrorCode};
-use shared::edge::{self, Call, Spec};
-use worker::{Env, Fetcher, Headers, Request, RequestInit, Response, Url};
+use shared::edge::{self, Call, Incoming, Spec};
+use worker::Env;
+use worker::js_sys::Promise;
+use worker::wasm_bindgen::JsValue;
+use worker::web_sys::{Headers, Response};
+
+use crate::pass;
 
 /// The binding of the pages' files. No function is reachable under this name.
 pub(crate) const BINDING: &str = "ASSETS";
@@ -65,29 +70,22 @@ pub(crate) fn is_in_admin_page(path: &str) -> bool {
 }
 
 /// Passes the request on to the file of another path.
-pub(crate) async fn file(
-    assets: &Fetcher,
-    request: &Request,
-    path: &str,
-) -> worker::Result<Response> {
-    let mut url: Url = request.url()?;
-    url.set_path(path);
-    let mut init = RequestInit::new();
-    init.with_method(request.method());
-    assets.fetch_request(Request::new_with_init(url.as_str(), &init)?).await
+pub(crate) fn file(env: &Env, request: &Incoming, path: &str) -> Result<Option<Promise>, JsValue> {
+    pass::file(env, BINDING, &request.raw, path)
 }
 
 /// Adds CORS and security headers to the platform's answer for the file of a path. Turns its 404
 /// and 405 into errors of the contract.
-pub(crate) fn page(response: Response, path: &str, env: &Env, request_id: &str) -> Response {
-    let refusal = match response.status_code() {
+pub(crate) fn page(response: &Response, path: &str, env: &Env, request_id: &str) -> Response {
+    let refusal = match response.status() {
         404 => ApiError::not_found(),
         405 => ApiError::of(ErrorCode::MethodNotAllowed).with_field("allow", "GET, HEAD"),
         _ => {
-            let headers = response.headers().clone();
+            let answer = pass::changeable(response);
+            let headers = answer.headers();
             edge::with_cors(&headers, request_id);
             confine(&headers, path, env);
-            return response.with_headers(headers);
+            return answer;
         }
     };
     edge::answer(Err(refusal), request_id)

@@ -10,11 +10,13 @@
 
 use shared::core::error::{ApiError, ErrorCode};
 use shared::core::origin::split_origin;
-use shared::edge;
-use worker::wasm_bindgen::JsCast;
-use worker::{Env, Fetch, Headers, Request, Response, web_sys};
+use shared::edge::{self, Incoming, ReadHeader};
+use worker::wasm_bindgen::{JsCast, JsValue};
+use worker::web_sys::{self, Request, Response};
+use worker::{Env, js_sys};
 
 use crate::health::HEALTH;
+use crate::pass;
 
 /// What belongs to the project below one address.
 const SERVICES: [&str; 4] = ["/auth/v1", "/rest/v1", "/storage/v1", "/realtime/v1"];
@@ -45,7 +47,7 @@ pub(crate) fn owns(path: &str) -> bool {
 
 /// Answers as the project does. Fails with 404 where the setting forbids it, 413 where the platform
 /// would refuse the body, 503 where the project does not answer.
-pub(crate) async fn pass(request: &Request, env: &Env) -> Result<Response, ApiError> {
+pub(crate) async fn pass(request: &Incoming, env: &Env) -> Result<Response, ApiError> {
     let config = edge::config(env, HEALTH.requires)?;
     if !config.project_pass_through {
         return Err(ApiError::new(
@@ -54,22 +56,23 @@ pub(crate) async fn pass(request: &Request, env: &Env) -> Result<Response, ApiEr
              PROJECT_PASS_THROUGH",
         ));
     }
-    refuse_large(request.headers())?;
-    let url = request.inner().url();
-    let (own, rest) = split_origin(&url);
+    refuse_large(request)?;
+    let (own, rest) = split_origin(request.url());
     let project = config.supabase_url()?;
     if project == own {
         // It would call itself until the platform ends it.
         return Err(ApiError::misconfigured("SUPABASE_URL"));
     }
-    let failed = |error: worker::Error| ApiError::upstream(error.to_string());
-    let copy = copied(request, &format!("{project}{rest}")).map_err(failed)?;
-    let answer = Fetch::Request(copy).send().await.map_err(failed)?;
+    let copy = copied(&request.raw, &format!("{project}{rest}"));
+    let copy = copy.map_err(|error| ApiError::upstream(pass::message(&error)))?;
+    let scope: web_sys::WorkerGlobalScope = js_sys::global().unchecked_into();
+    let answer = pass::answer(scope.fetch_with_request(&copy)).await;
+    let answer = answer.map_err(ApiError::upstream)?;
     Ok(at_home(answer, project, own, rest.starts_with(STORAGE)))
 }
 
-fn refuse_large(headers: &Headers) -> Result<(), ApiError> {
-    let length = headers.get("content-length").ok().flatten();
+fn refuse_large(request: &Incoming) -> Result<(), ApiError> {
+    let length = request.header(ReadHeader::ContentLength);
     match length.and_then(|text| text.parse::<u64>().ok()) {
         Some(length) if length > BODY_BYTES_MAX => Err(ApiError::new(
             ErrorCode::PayloadTooLarge,
@@ -81,11 +84,11 @@ fn refuse_large(headers: &Headers) -> Result<(), ApiError> {
 }
 
 /// The same request to another address, its body not read.
-fn copied(request: &Request, url: &str) -> worker::Result<Request> {
+fn copied(request: &Request, url: &str) -> Result<Request, JsValue> {
     // The platform takes a request for the options of a new one, and a request that it hands to a
     // Worker follows no redirect.
-    let options: &web_sys::RequestInit = request.inner().unchecked_ref();
-    let copy = web_sys::Request::new_with_str_and_init(url, options)?;
+    let options: &web_sys::RequestInit = request.unchecked_ref();
+    let copy = Request::new_with_str_and_init(url, options)?;
     let headers = copy.headers();
     if let Some(named) = headers.get("connection")? {
         for name in named.split(',').map(str::trim).filter(|name| is_droppable(name)) {
@@ -95,7 +98,7 @@ fn copied(request: &Request, url: &str) -> worker::Result<Request> {
     for name in HOP_HEADERS {
         headers.delete(name)?;
     }
-    Ok(copy.into())
+    Ok(copy)
 }
 
 /// Whether `Connection` may name the header as one of its hop.
@@ -113,7 +116,8 @@ fn at_home(answer: Response, project: &str, own: &str, is_storage: bool) -> Resp
     if ours.is_none() && !is_active {
         return answer;
     }
-    let headers = answer.headers().clone();
+    let answer = pass::changeable(&answer);
+    let headers = answer.headers();
     // The platform takes a constant, and a URL that differs in its origin from one that it took.
     if let Some(ours) = ours {
         let _ = headers.set("location", &ours);
@@ -121,7 +125,7 @@ fn at_home(answer: Response, project: &str, own: &str, is_storage: bool) -> Resp
     if is_active {
         let _ = headers.set("content-security-policy", "sandbox");
     }
-    answer.with_headers(headers)
+    answer
 }
 
 /// Whether a browser that opens the answer would run what is in it.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use shared::core::error::ApiError;
 use shared::core::file_url::FileUrl;
+use shared::core::json::number_text;
 use shared::core::provider::runninghub::apps::{self, Field, STANDARD};
 use shared::flow::order::input::at_most;
 
@@ -65,8 +66,9 @@ impl apps::ToolInput for UpscalerInput {
             self.resolution.map(|side| Field::value("resolution", side, Some(("2", "value")))),
         );
         fields.extend(
-            self.detail_denoise
-                .map(|share| Field::value("detailDenoise", share, Some(("3", "value")))),
+            self.detail_denoise.map(|share| {
+                Field::value("detailDenoise", number_text(share), Some(("3", "value")))
+            }),
         );
         fields.extend(
             self.prompt.as_ref().map(|text| Field::value("prompt", text, Some(("4", "text")))),

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use crate::core::json::number_text;
 use crate::db::alert::Sample;
 
 /// The content type of the format.
@@ -52,7 +53,7 @@ pub fn text(samples: &[Sample]) -> String {
         // Writing to a text cannot fail.
         let _ = writeln!(text, "# HELP {family} {help}\n# TYPE {family} {kind}");
         for (head, value) in lines {
-            let _ = writeln!(text, "{head} {value}");
+            let _ = writeln!(text, "{head} {}", number_text(value));
         }
     }
     text

@@ -1,11 +1,11 @@
 //! What admins do: find users, give credits, change settings, act on many jobs.
 
 use crate::core::id::UserId;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 /// A job that was named and not acted on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RefusedJob {
     pub job_id: String,
@@ -13,27 +13,26 @@ pub struct RefusedJob {
 }
 
 /// What became of the jobs that a filter names.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManyJobs {
     /// All that the filter names, whatever the limit.
     pub matched: i32,
     pub done: i32,
     pub refused: Vec<RefusedJob>,
-    #[serde(default)]
     pub refunded_credits: i64,
     /// The providers whose queues move.
     pub providers: Vec<String>,
 }
 
 /// Users and jobs that a text names.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FoundUsers {
     pub users: Value,
     pub jobs: Value,
 }
 
 /// One user: account, jobs, ledger.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ShownUser {
     #[serde(rename(serialize = "user"))]
     pub account: Value,
@@ -43,14 +42,14 @@ pub struct ShownUser {
     pub purchases: Value,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct GivenCredits {
     pub balance: i64,
     pub replayed: bool,
 }
 
 /// How many rows an erased user had.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct ErasedUser {
     pub jobs: i64,
     pub files: i64,
@@ -58,19 +57,19 @@ pub struct ErasedUser {
 }
 
 /// A tool or a provider as the page shows it.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ShownSettings {
     pub settings: Value,
 }
 
 /// A rule of a tool's prices.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ShownRule {
     pub rule: Value,
 }
 
 /// A row of the log of what admins did.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LoggedAct {
     pub id: i64,
     pub at: String,
@@ -80,6 +79,18 @@ pub struct LoggedAct {
     pub from: Value,
     pub to: Value,
     pub reason: Option<String>,
+}
+
+row! {
+    RefusedJob { job_id as "jobId", code }
+    ManyJobs { matched, done, refused, refunded_credits as ?, providers }
+    FoundUsers { users, jobs }
+    ShownUser { account, jobs, ledger, debts, purchases }
+    GivenCredits { balance, replayed }
+    ErasedUser { jobs, files, entries }
+    ShownSettings { settings }
+    ShownRule { rule }
+    LoggedAct { id, at, actor, act, subject, from, to, reason }
 }
 
 rpc! {

@@ -1,21 +1,25 @@
 //! Messages that are owed to a receiver outside, and what the counters tell.
 
-use serde::Deserialize;
 use serde_json::{Map, Value};
 
 /// A message that is due. The caller has it for a minute.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwedMessage {
     pub id: String,
     pub body: Map<String, Value>,
 }
 
 /// One line of the metrics.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
     pub name: String,
     pub labels: Map<String, Value>,
     pub value: f64,
+}
+
+row! {
+    OwedMessage { id, body }
+    Sample { name, labels, value }
 }
 
 rpc! {

@@ -218,9 +218,8 @@ impl<T: Transport> Db<'_, T> {
             .build();
         let built = built.map_err(|_| DbError::Config(ApiError::misconfigured("SUPABASE_URL")))?;
         let mut headers = self.config.service_headers().map_err(DbError::Config)?;
-        for (name, value) in built.headers() {
-            let value = value.to_str().map_err(|error| bug(function, error))?;
-            headers.push((name.as_str().to_owned(), value.to_owned()));
+        for (name, value) in built.headers().iter() {
+            headers.push((name.as_str().to_owned(), value.as_str().to_owned()));
         }
         headers.push(("x-unstuck-request".to_owned(), self.request_id.to_owned()));
         if let Some(caller) = self.caller {
@@ -234,7 +233,7 @@ impl<T: Transport> Db<'_, T> {
         let body = String::from_utf8(body).map_err(|error| bug(function, error))?;
         Ok(HttpRequest {
             method: "POST",
-            url: built.url().to_string(),
+            url: built.url().to_owned(),
             headers,
             body: Some(body),
             timeout_ms: TIMEOUT_MS,

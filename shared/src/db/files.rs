@@ -17,7 +17,7 @@ pub enum FileKind {
 }
 
 /// Where a pass looks for files.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DueFiles {
     pub kind: FileKind,
     pub user_id: Option<UserId>,
@@ -26,12 +26,17 @@ pub struct DueFiles {
 }
 
 /// What of a page of files is to be deleted.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChosenFiles {
     /// As many as one pass deletes.
     pub names: Vec<String>,
     /// How many there are on the page in all.
     pub due: u32,
+}
+
+row! {
+    DueFiles { kind, user_id, cursor }
+    ChosenFiles { names, due }
 }
 
 rpc! {

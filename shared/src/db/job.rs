@@ -4,7 +4,7 @@ use crate::core::id::{JobId, UserId};
 use crate::core::job::State;
 use crate::core::measure::{Measured, PriceUnit};
 use crate::db::step::ClaimedStep;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 /// An order of a user. The price is not in it: the database has it.
@@ -42,9 +42,8 @@ pub struct OrderTerms {
 }
 
 /// An order as the database took it.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EnqueuedJob {
-    #[serde(flatten)]
     pub view: JobView,
     /// Nothing was written: the price is by this unit of the files.
     pub unmeasured: Option<PriceUnit>,
@@ -60,7 +59,7 @@ impl EnqueuedJob {
 }
 
 /// What an order would cost, and when its job would start.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuotedOrder {
     pub credits: i64,
     /// Null for nobody, as `enough` is.
@@ -72,16 +71,14 @@ pub struct QuotedOrder {
     /// The price with the smallest files; `credits`, where nothing is unmeasured.
     pub lowest: i64,
     /// Credits wait for the user, which a heal gives.
-    #[serde(default)]
     pub waits: bool,
 }
 
 /// A job as its owner sees it.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct JobView {
     pub job_id: JobId,
     pub status: State,
-    #[serde(default)]
     pub replayed: bool,
     pub credits_charged: i64,
     pub credits_refunded: i64,
@@ -95,9 +92,8 @@ pub struct JobView {
 }
 
 /// A job as service functions see it.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct JobRow {
-    #[serde(flatten)]
     pub view: JobView,
     pub table_name: String,
     pub total_steps: i32,
@@ -107,21 +103,21 @@ pub struct JobRow {
 }
 
 /// A page of a user's jobs, the newest first.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct JobPage {
     pub jobs: Value,
     /// What asks for the page after it; `None` on the last one.
     pub next: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CancelledJob {
     pub refunded_credits: i64,
     /// The provider whose queue moves up.
     pub provider: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CancelledInSession {
     pub table_name: String,
     pub job_id: JobId,
@@ -136,7 +132,7 @@ pub struct SessionCancelTime {
 }
 
 /// One step of a job, as its owner sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskView {
     /// The card's number in its job.
     pub card: Option<Value>,
@@ -148,13 +144,28 @@ pub struct TaskView {
 }
 
 /// What an admin's requeue made of a job.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequeuedJob {
     /// The job itself, or the new one.
     pub job_id: JobId,
     pub retry_of: Option<JobId>,
     /// The provider whose queue it joined.
     pub provider: String,
+}
+
+row! {
+    EnqueuedJob { view as .., unmeasured, claimed }
+    QuotedOrder { credits, balance, enough, eta_seconds, unmeasured, lowest, waits as ? }
+    JobView {
+        job_id, status, replayed as ?, credits_charged, credits_refunded, balance, position,
+        eta_seconds, task_id, output_url, error_code, error_message,
+    }
+    JobRow { view as .., table_name, total_steps, current_step, tasks }
+    JobPage { jobs, next }
+    CancelledJob { refunded_credits, provider }
+    CancelledInSession { table_name, job_id, refunded_credits }
+    TaskView { card, status, retrying, output_url, error_message }
+    RequeuedJob { job_id, retry_of, provider }
 }
 
 rpc! {

@@ -2,6 +2,8 @@
 //! functions' parameter names.
 
 #[macro_use]
+mod row;
+#[macro_use]
 mod rpc;
 
 pub mod admin;

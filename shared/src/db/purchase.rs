@@ -2,22 +2,20 @@
 
 use crate::core::id::UserId;
 use crate::core::seller::PurchaseFact;
-use serde::Deserialize;
 
 /// What a fact changed.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedPurchase {
     pub granted: i64,
     pub taken: i64,
     /// The fact told nothing new.
     pub replayed: bool,
     /// Why the payment gives nothing, paid as it is.
-    #[serde(default)]
     pub reason: Option<String>,
 }
 
 /// A pack as a seller sells it to a user.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackForSale {
     pub pack: String,
     pub credits: i64,
@@ -26,6 +24,11 @@ pub struct PackForSale {
     pub recurring: bool,
     /// The user's own address, to fill in.
     pub email: Option<String>,
+}
+
+row! {
+    RecordedPurchase { granted, taken, replayed, reason as ? }
+    PackForSale { pack, credits, price_id, recurring, email }
 }
 
 rpc! {

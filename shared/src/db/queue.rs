@@ -2,11 +2,10 @@
 
 use crate::core::id::{JobId, UserId};
 use crate::core::job::State;
-use serde::Deserialize;
 use serde_json::Value;
 
 /// The state of a provider's queue.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct QueueState {
     pub max_concurrent: i32,
     pub running: i32,
@@ -20,13 +19,21 @@ pub struct QueueState {
 }
 
 /// Whether a user has a live job, after the user's stale jobs were healed.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActiveJob {
     pub has_active_job: bool,
     pub active_tool: Option<String>,
     pub active_job_id: Option<JobId>,
     pub active_status: Option<State>,
     pub position: Option<i32>,
+}
+
+row! {
+    QueueState {
+        max_concurrent, running, slots_available, total_queued, queued_by_tool,
+        oldest_queued_seconds, last_sweep_at, enabled,
+    }
+    ActiveJob { has_active_job, active_tool, active_job_id, active_status, position }
 }
 
 rpc! {

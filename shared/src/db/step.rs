@@ -4,13 +4,13 @@
 
 use crate::core::id::{JobId, Run, Step, UserId};
 use crate::core::job::State;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
 /// One attempt of one step. Every write names it; a write of an older run changes nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Attempt {
-    #[serde(rename(serialize = "p_job_id", deserialize = "job_id"))]
+    #[serde(rename(serialize = "p_job_id"))]
     pub job: JobId,
     #[serde(rename(serialize = "p_step"))]
     pub step: Step,
@@ -18,9 +18,8 @@ pub struct Attempt {
     pub run: Run,
 }
 
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ClaimedStep {
-    #[serde(flatten)]
     pub attempt: Attempt,
     pub tool: String,
     pub user_id: UserId,
@@ -33,14 +32,13 @@ pub struct ClaimedStep {
     pub run_ms: u32,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SentStep {
     /// `false`: the run is no longer this step's.
     pub applied: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartedOutcome {
     Running,
     /// The step was closed meanwhile: the provider must be told to cancel the task.
@@ -48,29 +46,28 @@ pub enum StartedOutcome {
     Stale,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StartedStep {
     pub outcome: StartedOutcome,
     /// The webhook came before the task was recorded: the task can be settled now.
     pub webhook_waiting: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequeueOutcome {
     Queued,
     Failed,
     Stale,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequeuedStep {
     pub outcome: RequeueOutcome,
     pub refunded: i64,
 }
 
 /// What a heartbeat did to the lease.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Heartbeat {
     /// `false`: the lease is lost.
     pub applied: bool,
@@ -78,15 +75,14 @@ pub struct Heartbeat {
     pub lease_ms: u32,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DoneOutcome {
     Copy,
     Late,
     Stale,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DoneStep {
     pub outcome: DoneOutcome,
     /// The run that now holds the lease to copy and complete.
@@ -97,15 +93,14 @@ pub struct DoneStep {
     pub may_start: u32,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CompleteOutcome {
     Completed,
     Late,
     Stale,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CompletedStep {
     pub outcome: CompleteOutcome,
     /// The job's state now; `completed` when this was its last step.
@@ -114,14 +109,13 @@ pub struct CompletedStep {
     pub may_start: u32,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailOutcome {
     Failed,
     Stale,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FailedStep {
     pub outcome: FailOutcome,
     pub refunded: i64,
@@ -135,24 +129,22 @@ pub enum CheckAnswer {
     NoAnswer,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CheckedOutcome {
     Waiting,
     Failed,
     Stale,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CheckedStep {
     pub outcome: CheckedOutcome,
     pub refunded: i64,
 }
 
 /// A snapshot of one step.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StepRow {
-    #[serde(flatten)]
     pub attempt: Attempt,
     pub tool: String,
     pub provider: String,
@@ -165,12 +157,36 @@ pub struct StepRow {
 }
 
 /// The queued steps of a provider.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WaitingSteps {
     /// All queued steps, also those whose retry is not due yet.
     pub waiting: u32,
     /// How many of them a claim would take now.
     pub may_start: u32,
+}
+
+words! {
+    StartedOutcome { Running "running", CancelDue "cancel_due", Stale "stale" }
+    RequeueOutcome { Queued "queued", Failed "failed", Stale "stale" }
+    DoneOutcome { Copy "copy", Late "late", Stale "stale" }
+    CompleteOutcome { Completed "completed", Late "late", Stale "stale" }
+    FailOutcome { Failed "failed", Stale "stale" }
+    CheckedOutcome { Waiting "waiting", Failed "failed", Stale "stale" }
+}
+
+row! {
+    Attempt { job as "job_id", step, run }
+    ClaimedStep { attempt as .., tool, user_id, attempts, input, previous_output_url, run_ms }
+    SentStep { applied }
+    StartedStep { outcome, webhook_waiting }
+    RequeuedStep { outcome, refunded }
+    Heartbeat { applied, lease_ms }
+    DoneStep { outcome, run, result, may_start }
+    CompletedStep { outcome, job_status, may_start }
+    FailedStep { outcome, refunded }
+    CheckedStep { outcome, refunded }
+    StepRow { attempt as .., tool, provider, user_id, status, task_id, done, sent }
+    WaitingSteps { waiting, may_start }
 }
 
 rpc! {

@@ -2,7 +2,7 @@
 
 use super::step::Attempt;
 use crate::core::id::UserId;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
 /// What started a sweep.
@@ -13,13 +13,13 @@ pub enum SweepSource {
     Http,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BegunSweep {
     pub sweep_id: i64,
 }
 
 /// What a sweep closed in one table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TableCount {
     pub table_name: String,
     pub cancelled_count: i32,
@@ -27,7 +27,7 @@ pub struct TableCount {
 }
 
 /// What SQL alone closed.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Swept {
     pub cleaned: i32,
     pub refunded_credits: i64,
@@ -36,7 +36,7 @@ pub struct Swept {
     pub tables: Vec<TableCount>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EndedSweep {
     /// How many jobs and steps a further sweep would find.
     pub remaining: i32,
@@ -47,8 +47,7 @@ pub struct EndedSweep {
 }
 
 /// What a step needs from the edge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Due {
     /// Query the provider.
     Query,
@@ -61,9 +60,8 @@ pub enum Due {
 }
 
 /// A step that a sweep reserved.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DueStep {
-    #[serde(flatten)]
     pub attempt: Attempt,
     pub tool: String,
     pub user_id: UserId,
@@ -85,7 +83,7 @@ pub struct DueStep {
 
 /// What the last finished sweep stored; `None` where there was none or it could not count. The ages
 /// are those of each healer's last sign.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StoredHealth {
     pub last_sweep_seconds: Option<i32>,
     pub stuck: Option<i32>,
@@ -97,6 +95,25 @@ pub struct StoredHealth {
     pub degraded: Value,
     /// We, or Workers that were refused of late, belong to another deployment than the database.
     pub wrong_deployment: bool,
+}
+
+words! {
+    Due { Query "query", Copy "copy", Inbox "inbox", Cancel "cancel" }
+}
+
+row! {
+    BegunSweep { sweep_id }
+    TableCount { table_name, cancelled_count, refunded_credits }
+    Swept { cleaned, refunded_credits, requeued, remaining, tables }
+    EndedSweep { remaining, ping_queues, ask_balances }
+    DueStep {
+        attempt as .., tool, user_id, due, task_id, output, input, done_seconds, sent_since,
+        sent_seconds, open,
+    }
+    StoredHealth {
+        last_sweep_seconds, stuck, violations, edge_seconds, sql_seconds, queues_seconds, degraded,
+        wrong_deployment,
+    }
 }
 
 rpc! {

@@ -1,7 +1,7 @@
 //! The inbox of authentic webhooks.
 
 use super::step::Attempt;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
 /// One webhook as the inbox keeps it.
@@ -19,12 +19,16 @@ pub struct ReceivedWebhook<'a> {
     pub body: &'a Value,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedWebhook {
     /// The row of the first webhook with this `dedup_key`.
     pub inbox_id: i64,
     /// The step as it is now, a `StepRow`; `None`: there is no such step.
     pub step: Option<Value>,
+}
+
+row! {
+    RecordedWebhook { inbox_id, step }
 }
 
 rpc! {

@@ -4,10 +4,9 @@
 
 use crate::core::id::{JobId, Run, UserId};
 use crate::core::job::State;
-use serde::Deserialize;
 
 /// A website as its owner sees it.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct WebsiteView {
     pub job_id: JobId,
     pub status: State,
@@ -18,15 +17,14 @@ pub struct WebsiteView {
     pub output_url: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WebsiteRetryOutcome {
     Retried,
     /// No attempt was left: failed and refunded instead.
     Closed,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebsiteRetry {
     pub outcome: WebsiteRetryOutcome,
     pub user_id: UserId,
@@ -36,8 +34,7 @@ pub struct WebsiteRetry {
     pub balance: i64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StaleAction {
     /// Reserved for the caller, who calls the website's function.
     Retry,
@@ -45,7 +42,7 @@ pub enum StaleAction {
 }
 
 /// A website whose attempt stopped.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StaleWebsite {
     pub job_id: JobId,
     pub tool: String,
@@ -55,6 +52,17 @@ pub struct StaleWebsite {
     pub refunded: i64,
     /// How many more stale websites there are.
     pub remaining: i32,
+}
+
+words! {
+    WebsiteRetryOutcome { Retried "retried", Closed "closed" }
+    StaleAction { Retry "retry", Failed "failed" }
+}
+
+row! {
+    WebsiteView { job_id, status, error_message, retries, credits_refunded, output_url }
+    WebsiteRetry { outcome, user_id, status, retries, refunded, balance }
+    StaleWebsite { job_id, tool, run, retries, action, refunded, remaining }
 }
 
 rpc! {

@@ -1,69 +1,36 @@
 //! Reads request bodies with a limit.
 
-use futures_util::StreamExt;
+use worker::wasm_bindgen::JsValue;
 use worker::wasm_bindgen_futures::JsFuture;
 
 use crate::core::error::{ApiError, ErrorCode};
+use crate::edge::bridge::{self, Incoming, ReadHeader};
 
 /// Reads the body as text. Answers 413 if it has more than `bytes_max` bytes. If its length is
-/// declared, the platform enforces it and one read suffices; if not, this function counts chunks.
-pub async fn read(request: &mut worker::Request, bytes_max: usize) -> Result<String, ApiError> {
+/// declared, the platform enforces it; if not, `bridge.js` counts the chunks.
+pub async fn read(request: &Incoming, bytes_max: usize) -> Result<String, ApiError> {
     let too_large = || ApiError::of(ErrorCode::PayloadTooLarge);
-    if request.inner().body().is_none() {
+    let broken = |_: JsValue| ApiError::bad_request("The body could not be read");
+    if !request.has_body() {
         return Ok(String::new());
     }
-    let declared = request
-        .headers()
-        .get("content-length")
-        .ok()
-        .flatten()
-        .and_then(|text| text.parse::<usize>().ok());
-    match declared {
-        Some(length) if length > bytes_max => Err(too_large()),
-        Some(_) => {
-            let promise = request.inner().text().map_err(|_| broken())?;
-            let text = JsFuture::from(promise).await.map_err(|_| broken())?;
-            text.as_string().ok_or_else(broken)
-        }
-        None => {
-            let mut stream = request.stream().map_err(|_| broken())?;
-            let (mut bytes, mut seen) = (Vec::new(), 0);
-            while let Some(chunk) = stream.next().await {
-                let chunk = chunk.map_err(|_| broken())?;
-                seen += chunk.len();
-                if seen <= bytes_max {
-                    bytes.extend_from_slice(&chunk);
-                } else if seen > DISCARD_MAX {
-                    break;
-                }
-            }
-            if seen > bytes_max {
-                return Err(too_large());
-            }
-            String::from_utf8(bytes).map_err(|_| ApiError::bad_request("The body is not UTF-8"))
-        }
+    let declared = request.header(ReadHeader::ContentLength);
+    let promise = match declared.and_then(|text| text.parse::<usize>().ok()) {
+        Some(length) if length > bytes_max => return Err(too_large()),
+        Some(_) => bridge::text(&request.raw).map_err(broken)?,
+        None => bridge::read(&request.raw, bytes_max),
+    };
+    let text = JsFuture::from(promise).await.map_err(broken)?;
+    match text.as_string() {
+        Some(text) => Ok(text),
+        None if text.is_null() => Err(too_large()),
+        None => Err(ApiError::bad_request("The body is not UTF-8")),
     }
 }
 
-/// The number of bytes of an unwanted body that are read before the connection may break.
-const DISCARD_MAX: usize = 4 * 1024 * 1024;
-
-/// Reads and drops the body of a request that is refused. An answer before the end of the body
-/// makes the server close the connection, and a client that is still sending sees a reset instead.
-pub async fn discard(request: &mut worker::Request) {
-    if request.inner().body().is_none() || request.inner().body_used() {
-        return;
+/// Reads and drops the body of a request that is refused.
+pub async fn discard(request: &Incoming) {
+    if request.has_body() {
+        let _ = JsFuture::from(bridge::discard(&request.raw)).await;
     }
-    let Ok(mut stream) = request.stream() else { return };
-    let mut read = 0;
-    while let Some(Ok(chunk)) = stream.next().await {
-        read += chunk.len();
-        if read > DISCARD_MAX {
-            return;
-        }
-    }
-}
-
-fn broken() -> ApiError {
-    ApiError::bad_request("The body could not be read")
 }

@@ -87,7 +87,7 @@ pub(super) async fn copy(copy: FileCopy) -> Result<&'static MediaType, CopyError
     let mut put = copy.to;
     put.url = format!("{}.{}", put.url, found.extension);
     put.headers.push(("content-type".to_owned(), found.content_type.to_owned()));
-    let answer = match exchange(&put, Some(transfer.body()), &signal).await {
+    let answer = match exchange(&put, transfer.body(), &signal).await {
         Ok(answer) => text(&answer).await.map(|detail| (answer.status(), detail)),
         Err(error) => Err(error),
     };
@@ -135,7 +135,7 @@ async fn request(from: &str, signal: &AbortSignal) -> Result<Response, CopyError
     let get =
         HttpRequest { method: "GET", url, headers: Vec::new(), body: None, timeout_ms: HEAD_MS };
     let deadline = Delay::from(Duration::from_millis(u64::from(HEAD_MS)));
-    let source = match select(pin!(exchange(&get, None, signal)), deadline).await {
+    let source = match select(pin!(exchange(&get, JsValue::UNDEFINED, signal)), deadline).await {
         Either::Left((source, _)) => {
             source.map_err(|error| CopyError::Transient(error.to_string()))?
         }

@@ -9,10 +9,12 @@ use std::time::Duration;
 use serde_json::Value;
 use worker::js_sys;
 use worker::wasm_bindgen::{JsCast, JsValue};
-use worker::web_sys::{AbortController, AbortSignal, Response};
+use worker::wasm_bindgen_futures::JsFuture;
+use worker::web_sys::AbortController;
 use worker::{Delay, Env, MessageBuilder};
 
-use super::http::{exchange, is_redirect, text};
+use super::bridge::{self, ANSWER_HEADERS};
+use super::http::{describe, is_redirect, lines, short, text_body};
 use crate::core::media::MediaType;
 use crate::core::origin::split_origin;
 use crate::core::transport::{
@@ -20,8 +22,6 @@ use crate::core::transport::{
 };
 use crate::flow::permits::Permits;
 
-/// The headers that callers read from an answer; each read crosses into JavaScript.
-const READ_HEADERS: [&str; 4] = ["content-type", "retry-after", "ratelimit-reset", "proxy-status"];
 /// A caller may drop a call with a longer time limit than this. Such a call aborts when it is
 /// dropped.
 const LONG_MS: u32 = 30_000;
@@ -69,10 +69,9 @@ impl Fetch {
 
 impl Transport for Fetch {
     async fn send(&self, mut request: HttpRequest) -> Result<HttpResponse, TransportError> {
-        let limit = CallLimit::of(request.timeout_ms);
         // A body of some MB exists once while the answer is awaited, as the platform's own copy.
-        let body = request.body.take().map(|body| JsValue::from_str(&body));
-        read_whole(exchange(&request, body, &limit.signal).await?).await
+        let body = text_body(request.body.take().as_deref());
+        exchanged(request, body).await
     }
 
     async fn upload(
@@ -80,10 +79,9 @@ impl Transport for Fetch {
         request: HttpRequest,
         bytes: Vec<u8>,
     ) -> Result<HttpResponse, TransportError> {
-        let limit = CallLimit::of(request.timeout_ms);
         let body: JsValue = js_sys::Uint8Array::from(bytes.as_slice()).into();
         drop(bytes);
-        read_whole(exchange(&request, Some(body), &limit.signal).await?).await
+        exchanged(request, body).await
     }
 
     async fn download(
@@ -148,45 +146,71 @@ impl Transport for Fetch {
     }
 }
 
-/// The time limit of a call. It aborts a long call when it is dropped.
-struct CallLimit {
-    signal: AbortSignal,
-    controller: Option<AbortController>,
-}
+/// Aborts a long call when it is dropped.
+struct LongCall(Option<AbortController>);
 
-impl CallLimit {
+impl LongCall {
     fn of(timeout_ms: u32) -> Self {
-        let timeout = AbortSignal::timeout_with_u32(timeout_ms);
-        match AbortController::new() {
-            Ok(controller) if timeout_ms > LONG_MS => {
-                let signals = js_sys::Array::of2(&timeout, &controller.signal());
-                Self { signal: AbortSignal::any(&signals), controller: Some(controller) }
-            }
-            _ => Self { signal: timeout, controller: None },
-        }
+        let is_long = timeout_ms > LONG_MS;
+        Self(if is_long { AbortController::new().ok() } else { None })
     }
 }
 
-impl Drop for CallLimit {
+impl Drop for LongCall {
     fn drop(&mut self) {
-        if let Some(controller) = &self.controller {
+        if let Some(controller) = &self.0 {
             controller.abort();
         }
     }
 }
 
-/// Reads the body of an answer. Fails if the answer is a redirect.
-async fn read_whole(response: Response) -> Result<HttpResponse, TransportError> {
-    let status = response.status();
+/// Sends a request and reads the answer. Fails if the answer is a redirect.
+async fn exchanged(request: HttpRequest, body: JsValue) -> Result<HttpResponse, TransportError> {
+    let HttpRequest { method, url, timeout_ms, headers, .. } = request;
+    let long = LongCall::of(timeout_ms);
+    let signal = long.0.as_ref().map(AbortController::signal);
+    let promise = bridge::send(method, &url, &lines(&headers)?, body, timeout_ms, signal.as_ref());
+    let unknown = |error: JsValue| TransportError::Unknown(describe(&error));
+    let answer = JsFuture::from(promise).await.map_err(unknown)?;
+    parsed(answer.as_string().unwrap_or_default())
+}
+
+/// Reads what `bridge.js` tells of an answer.
+fn parsed(mut answer: String) -> Result<HttpResponse, TransportError> {
+    if let Some(why) = answer.strip_prefix('!') {
+        return Err(TransportError::NotSent(short(why)));
+    }
+    let mut lines = answer.splitn(ANSWER_HEADERS.len() + 2, '\n');
+    let status = lines.next().and_then(|status| status.parse().ok()).unwrap_or_default();
     if is_redirect(status) {
         return Err(TransportError::Unknown("redirected".to_owned()));
     }
-    let headers = response.headers();
-    let headers = READ_HEADERS
-        .iter()
-        .filter_map(|name| {
-            headers.get(name).ok().flatten().map(|value| ((*name).to_owned(), value))
-        })
-        .collect();
-    Ok(HttpResponse { status, headers, body: text(&response).await? })
+    let headers = ANSWER_HEADERS.iter().zip(&mut lines).filter(|(_, value)| !value.is_empty());
+    let headers = headers.map(|(name, value)| ((*name).to_owned(), value.to_owned())).collect();
+    let body_bytes = lines.next().unwrap_or_default().len();
+    // What is left is the body: it may be large, so it is not copied.
+    answer.drain(..answer.len() - body_bytes);
+    Ok(HttpResponse { status, headers, body: answer })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parsed;
+    use crate::core::transport::TransportError;
+
+    #[test]
+    fn an_answer_is_read_from_its_lines() {
+        let answer = parsed("429\napplication/json\n7\n\n\n{\n}".to_owned()).unwrap();
+        assert_eq!((answer.status, answer.body.as_str()), (429, "{\n}"));
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+        assert_eq!(answer.header("retry-after"), Some("7"));
+        assert_eq!(answer.header("ratelimit-reset"), None);
+        let empty = parsed("204\n\n\n\n\n".to_owned()).unwrap();
+        assert_eq!((empty.status, empty.body.as_str(), empty.headers.len()), (204, "", 0));
+        let not_sent = parsed("!Invalid URL".to_owned()).unwrap_err();
+        assert_eq!(not_sent, TransportError::NotSent("Invalid URL".to_owned()));
+        for redirect in ["302\n\n\n\n\n", "0\n\n\n\n\n"] {
+            assert!(matches!(parsed(redirect.to_owned()), Err(TransportError::Unknown(_))));
+        }
+    }
 }

@@ -3,20 +3,18 @@
 use worker::js_sys;
 use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::wasm_bindgen_futures::JsFuture;
-use worker::web_sys::{
-    self, AbortSignal, Headers, Request, RequestInit, RequestRedirect, Response,
-};
+use worker::web_sys::{self, AbortSignal, Request, Response};
 
 use crate::core::transport::{HttpRequest, TransportError};
+use crate::edge::bridge;
 
 /// Sends a request and waits for the head of its answer. A failure after the send is `Unknown`.
 pub(super) async fn exchange(
     request: &HttpRequest,
-    body: Option<JsValue>,
+    body: JsValue,
     signal: &AbortSignal,
 ) -> Result<Response, TransportError> {
-    let built = built(request, body.as_ref(), signal)?;
-    drop(body);
+    let built = built(request, body, signal)?;
     let scope: web_sys::WorkerGlobalScope = js_sys::global().unchecked_into();
     let unknown = |error: JsValue| TransportError::Unknown(describe(&error));
     let response = JsFuture::from(scope.fetch_with_request(&built)).await.map_err(unknown)?;
@@ -26,23 +24,33 @@ pub(super) async fn exchange(
 /// Builds the platform's request. It does not follow redirects.
 pub(super) fn built(
     request: &HttpRequest,
-    body: Option<&JsValue>,
+    body: JsValue,
     signal: &AbortSignal,
 ) -> Result<Request, TransportError> {
-    let not_sent = |error: JsValue| TransportError::NotSent(describe(&error));
-    let headers = Headers::new().map_err(not_sent)?;
-    for (name, value) in &request.headers {
-        headers.set(name, value).map_err(not_sent)?;
+    let lines = lines(&request.headers)?;
+    bridge::build(request.method, &request.url, &lines, body, signal)
+        .map_err(|error| TransportError::NotSent(describe(&error)))
+}
+
+/// The headers as `bridge.js` takes them. Fails where one holds a line break, which would begin
+/// another.
+pub(super) fn lines(headers: &[(String, String)]) -> Result<String, TransportError> {
+    let mut lines = String::new();
+    for text in headers.iter().flat_map(|(name, value)| [name, value]) {
+        if text.contains('\n') {
+            return Err(TransportError::NotSent("a header holds a line break".to_owned()));
+        }
+        if !lines.is_empty() {
+            lines.push('\n');
+        }
+        lines.push_str(text);
     }
-    let init = RequestInit::new();
-    init.set_method(request.method);
-    init.set_headers(&headers);
-    init.set_redirect(RequestRedirect::Manual);
-    init.set_signal(Some(signal));
-    if let Some(body) = body {
-        init.set_body(body);
-    }
-    Request::new_with_str_and_init(&request.url, &init).map_err(not_sent)
+    Ok(lines)
+}
+
+/// The body of a request as JavaScript takes it.
+pub(super) fn text_body(body: Option<&str>) -> JsValue {
+    body.map_or(JsValue::UNDEFINED, JsValue::from_str)
 }
 
 /// Reads the whole body in one step, because every chunk would cross into JavaScript.

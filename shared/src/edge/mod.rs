@@ -4,10 +4,10 @@
 //! outcome into an answer of the contract.
 
 mod body;
+mod bridge;
 mod call;
 mod config;
 mod copy;
-mod cors;
 mod cron;
 mod fetch;
 mod http;
@@ -24,9 +24,9 @@ mod start;
 mod stream;
 
 pub use body::{discard as discard_body, read as read_body};
+pub use bridge::{Incoming, ReadHeader, plain, with_cors};
 pub use call::{Call, OwnedCx, handle};
 pub use config::config;
-pub use cors::{plain, with_cors};
 pub use cron::serve_scheduled;
 pub use fetch::Fetch;
 pub use log::log_failure;

@@ -6,7 +6,6 @@
 use std::future::Future;
 use std::rc::Rc;
 
-use futures_util::future::join_all;
 use serde_json::Value;
 use worker::{Env, MessageBatch, MessageExt, QueueRetryOptionsBuilder, RawMessage, js_sys};
 
@@ -19,6 +18,7 @@ use crate::edge::fetch::Fetch;
 use crate::edge::log::LogLine;
 use crate::edge::report;
 use crate::edge::spec::Spec;
+use crate::flow::join::join_all;
 
 /// The batch of a queue event.
 pub type Batch = MessageBatch<String>;

@@ -3,10 +3,12 @@
 //! work beyond its operation.
 
 use worker::Env;
+use worker::wasm_bindgen_futures::JsFuture;
 
 use crate::core::auth::{Identity, Quota};
 use crate::core::error::{ApiError, ErrorCode};
 use crate::core::id::UserId;
+use crate::edge::bridge;
 
 /// The period of every limiter. The platform does not tell how long to wait.
 const PERIOD_S: u32 = 60;
@@ -17,7 +19,7 @@ pub(super) async fn admitted(
     env: &Env,
     quota: Quota,
     identity: Identity,
-    address: Option<String>,
+    address: Option<&str>,
 ) -> Result<(), ApiError> {
     match identity {
         Identity::User { id, .. } => count(env, quota, id).await,
@@ -28,16 +30,16 @@ pub(super) async fn admitted(
 
 /// Counts one call of a user.
 pub(super) async fn count(env: &Env, quota: Quota, user: UserId) -> Result<(), ApiError> {
-    count_key(env, quota, user.to_string()).await
+    count_key(env, quota, &user.to_string()).await
 }
 
 /// Counts one call. A failing limiter admits the call, because the database holds the
 /// hard limits. Answers 500 if the limiter is not declared.
-async fn count_key(env: &Env, quota: Quota, key: String) -> Result<(), ApiError> {
+async fn count_key(env: &Env, quota: Quota, key: &str) -> Result<(), ApiError> {
     let binding = quota.binding();
-    let limiter = env.rate_limiter(binding).map_err(|_| ApiError::misconfigured(binding))?;
-    match limiter.limit(key).await {
-        Ok(outcome) if !outcome.success => {
+    match JsFuture::from(bridge::limit(env, binding, key)).await {
+        Ok(admitted) if admitted.is_undefined() => Err(ApiError::misconfigured(binding)),
+        Ok(admitted) if admitted.is_falsy() => {
             Err(ApiError::of(ErrorCode::RateLimited).with_retry_after(PERIOD_S))
         }
         _ => Ok(()),

@@ -1,13 +1,16 @@
 //! Serves the requests of every function around the function's own handler.
 //!
-//! It never returns an error and never shows a handler a raw header.
+//! It never fails and never shows a handler a raw header.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use futures_channel::oneshot;
 use serde_json::Value;
-use worker::{Context, Env, Headers, Request, Response};
+use url::form_urlencoded;
+use worker::wasm_bindgen::JsValue;
+use worker::web_sys::Response;
+use worker::{Context, Env, js_sys};
 
 use crate::core::auth::policy::{Admission, admit};
 use crate::core::auth::{Caller, Identity, Policy, Quota, behalf};
@@ -17,12 +20,13 @@ use crate::core::id::{self, UserId};
 use crate::core::reply::{Reply, ReplyBody};
 use crate::core::transport::Transport;
 use crate::core::webhook::{self, Signature};
+use crate::edge::bridge::{self, Incoming, ReadHeader};
 use crate::edge::call::{Call, OwnedCx};
 use crate::edge::fetch::Fetch;
 use crate::edge::log::LogLine;
 use crate::edge::op::Op;
 use crate::edge::spec::{Spec, route};
-use crate::edge::{body, config, cors, identity, rate};
+use crate::edge::{body, config, identity, rate};
 
 /// What is known of a request before its handler runs.
 struct RequestTrace {
@@ -55,18 +59,12 @@ impl RequestTrace {
     }
 }
 
-/// Answers one request. Never returns `Err`.
-pub async fn serve(
-    spec: &'static Spec,
-    mut request: Request,
-    env: Env,
-    context: Context,
-) -> worker::Result<Response> {
-    let fetch = Fetch::new(env).reached_at(&request.inner().url());
+/// Answers one request.
+pub async fn serve(spec: &'static Spec, request: Incoming, env: Env, context: Context) -> Response {
+    let fetch = Fetch::new(env).reached_at(request.url());
     let request_id = request_id(&request, &fetch);
-    let method = request.inner().method();
-    if method == "OPTIONS" {
-        return Ok(cors::plain(204, &request_id));
+    if request.method() == "OPTIONS" {
+        return bridge::plain(204, &request_id);
     }
     let mut trace = RequestTrace {
         function: spec.name,
@@ -77,16 +75,16 @@ pub async fn serve(
         started_ms: fetch.now_ms(),
         fetch,
     };
-    let outcome = match prepare(spec, &mut request, method, context, &mut trace).await {
+    let outcome = match prepare(spec, &request, context, &mut trace).await {
         Ok((op, call)) => finished(spec, op, call, trace).await,
         Err(error) => {
-            body::discard(&mut request).await;
+            body::discard(&request).await;
             let refused = Err(error);
             trace.log(&refused);
             refused
         }
     };
-    Ok(answer(outcome, &request_id))
+    answer(outcome, &request_id)
 }
 
 /// Runs the handler to its end, also where the caller does not wait for it: when a caller leaves,
@@ -117,12 +115,11 @@ async fn finished(
 /// provider's token is in its path. A seller signs the body, which its handler verifies.
 async fn prepare(
     spec: &'static Spec,
-    request: &mut Request,
-    method: String,
+    request: &Incoming,
     context: Context,
     trace: &mut RequestTrace,
 ) -> Result<(&'static Op, Call), ApiError> {
-    let route = route(spec, &method, &request.path())?;
+    let route = route(spec, request.method(), request.path())?;
     trace.op = route.op.path;
     let config = config::config(trace.fetch.env(), spec.requires)?;
     let request_id = Rc::clone(&trace.request_id);
@@ -130,21 +127,19 @@ async fn prepare(
     let mut caller = match route.op.policy {
         Policy::Public | Policy::Seller => Caller::Public,
         Policy::Provider => admit_webhook(&route.path, &cx)?,
-        _ => admitted(route.op, request.headers(), &cx, trace).await?,
+        _ => admitted(route.op, request, &cx, trace).await?,
     };
     trace.caller = caller.kind();
-    let raw_body = match method.as_str() {
+    let raw_body = match request.method() {
         "GET" | "HEAD" => String::new(),
         _ => body::read(request, route.op.body_bytes_max()).await?,
     };
     let (mut body, signature) = match route.op.policy {
-        Policy::Provider | Policy::Seller => (Value::Null, signature(request.headers())),
+        Policy::Provider | Policy::Seller => (Value::Null, signature(request)),
         _ => (parse(&raw_body)?, Signature::default()),
     };
-    if route.op.reads_query()
-        && let Ok(url) = request.url()
-    {
-        add_query(&mut body, url.query_pairs().into_owned());
+    if route.op.reads_query() {
+        add_query(&mut body, form_urlencoded::parse(request.query().as_bytes()).into_owned());
     }
     let named = behalf::named(route.op.policy, route.op.quota, &caller, &body)?;
     if let Some(user) = named {
@@ -157,7 +152,7 @@ async fn prepare(
         raw_body,
         signature,
         path: route.path,
-        idempotency_key: header(request.headers(), "idempotency-key"),
+        idempotency_key: request.header(ReadHeader::IdempotencyKey).map(str::to_owned),
         job_id: Rc::clone(&trace.job_id),
         cx,
         context: Rc::new(context),
@@ -178,19 +173,19 @@ fn admit_webhook(tail: &[String], cx: &OwnedCx) -> Result<Caller, ApiError> {
 /// after the rate limit, so that it is not asked more often than the operation may be called.
 async fn admitted(
     op: &Op,
-    headers: &Headers,
+    request: &Incoming,
     cx: &OwnedCx,
     trace: &mut RequestTrace,
 ) -> Result<Caller, ApiError> {
-    let authorization = header(headers, "authorization");
-    let apikey = if authorization.is_none() { header(headers, "apikey") } else { None };
-    let identity = identity::identify(authorization.as_deref(), apikey.as_deref(), cx).await?;
+    let authorization = request.header(ReadHeader::Authorization);
+    let apikey = request.header(ReadHeader::Apikey).filter(|_| authorization.is_none());
+    let identity = identity::identify(authorization, apikey, cx).await?;
     trace.caller = identity.kind();
     let admission = admission(op, identity, cx);
     if let Admission::Refused(error) = admission {
         return Err(error);
     }
-    let address = header(headers, "cf-connecting-ip");
+    let address = request.header(ReadHeader::CfConnectingIp);
     rate::admitted(cx.fetch.env(), op.quota, identity, address).await?;
     match admission {
         Admission::Granted(caller) => Ok(caller),
@@ -220,51 +215,52 @@ fn admission(op: &Op, identity: Identity, cx: &OwnedCx) -> Admission {
 }
 
 /// Returns the caller's request id if it is well-formed, else a new one.
-pub fn request_id(request: &Request, fetch: &Fetch) -> Rc<str> {
-    match header(request.headers(), "x-request-id") {
-        Some(given) if id::is_sane_request_id(&given) => given.into(),
+pub fn request_id(request: &Incoming, fetch: &Fetch) -> Rc<str> {
+    match request.header(ReadHeader::RequestId) {
+        Some(given) if id::is_sane_request_id(given) => given.into(),
         _ => id::request_id(fetch.random()).into(),
     }
 }
 
 /// Reads the headers of the Standard Webhooks scheme, and Stripe's.
-fn signature(headers: &Headers) -> Signature {
-    let text = |name: &str| header(headers, name).unwrap_or_default();
+fn signature(request: &Incoming) -> Signature {
+    let text = |name| request.header(name).unwrap_or_default().to_owned();
     Signature {
-        id: text("webhook-id"),
-        timestamp: text("webhook-timestamp"),
-        entries: text("webhook-signature"),
-        stripe: text("stripe-signature"),
+        id: text(ReadHeader::WebhookId),
+        timestamp: text(ReadHeader::WebhookTimestamp),
+        entries: text(ReadHeader::WebhookSignature),
+        stripe: text(ReadHeader::StripeSignature),
     }
-}
-
-fn header(headers: &Headers, name: &str) -> Option<String> {
-    headers.get(name).ok().flatten()
 }
 
 /// Turns any outcome into an answer of the contract, with CORS headers.
 pub fn answer(outcome: Result<Reply, ApiError>, request_id: &str) -> Response {
-    let headers = Headers::new();
-    cors::with_cors(&headers, request_id);
+    let mut lines = format!("x-request-id\n{request_id}");
+    let mut add = |name: &str, value: &str| {
+        for part in ["\n", name, "\n", value] {
+            lines.push_str(part);
+        }
+    };
     let Reply { status, body } = outcome.unwrap_or_else(|mut error| {
         if let Some(seconds) = error.retry_after_s {
-            let _ = headers.set("retry-after", &seconds.to_string());
+            add("retry-after", &seconds.to_string());
         }
         if error.code == ErrorCode::MethodNotAllowed
             && let Some(Value::String(allow)) = error.fields.remove("allow")
         {
-            let _ = headers.set("allow", &format!("{allow}, OPTIONS"));
+            add("allow", &format!("{allow}, OPTIONS"));
         }
         Reply { status: error.code.http_status(), body: ReplyBody::Json(error.to_body(request_id)) }
     });
-    let (content_type, bytes) = match body {
-        ReplyBody::Json(body) => ("application/json", body.to_string().into_bytes()),
-        ReplyBody::Text { content_type, text } => (content_type, text.into_bytes()),
+    let text = |text: &str| JsValue::from_str(text);
+    let (content_type, body) = match body {
+        ReplyBody::Json(body) => ("application/json", text(&body.to_string())),
+        ReplyBody::Text { content_type, text: body } => (content_type, text(&body)),
         ReplyBody::Download { name, content_type, bytes } => {
-            let _ = headers.set("content-disposition", &format!("attachment; filename=\"{name}\""));
-            (content_type, bytes)
+            add("content-disposition", &format!("attachment; filename=\"{name}\""));
+            (content_type, js_sys::Uint8Array::from(bytes.as_slice()).into())
         }
     };
-    let _ = headers.set("content-type", content_type);
-    Response::builder().with_status(status).with_headers(headers).fixed(bytes)
+    add("content-type", content_type);
+    bridge::answer(status, &lines, body)
 }

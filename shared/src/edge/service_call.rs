@@ -1,9 +1,7 @@
 //! Calls our own functions over the platform's service bindings.
 
-use worker::wasm_bindgen::JsValue;
-
 use super::fetch::Fetch;
-use super::http::built;
+use super::http::{built, text_body};
 use super::stream::{Exchange, short, within};
 use crate::core::transport::{FunctionCalls, HttpRequest, HttpResponse, TransportError};
 
@@ -17,8 +15,8 @@ impl FunctionCalls for Fetch {
         let binding = function.to_ascii_uppercase().replace('-', "_");
         let service = self.env().service(&binding).map_err(not_bound)?;
         let exchanged = Exchange::new()?;
-        let body = request.body.as_deref().map(JsValue::from_str);
-        let built = built(&request, body.as_ref(), &exchanged.0.signal())?;
+        let body = text_body(request.body.as_deref());
+        let built = built(&request, body, &exchanged.0.signal())?;
         let called = async {
             let unknown = |error: worker::Error| TransportError::Unknown(short(&error));
             let mut response =

@@ -169,11 +169,12 @@ macro_rules! function {
 
         #[worker::event(fetch)]
         async fn fetch(
-            request: worker::Request,
+            request: worker::web_sys::Request,
             env: worker::Env,
             context: worker::Context,
-        ) -> worker::Result<worker::Response> {
-            $crate::edge::serve(&SPEC, request, env, context).await
+        ) -> ::std::result::Result<worker::web_sys::Response, ::std::convert::Infallible> {
+            let request = $crate::edge::Incoming::of(request);
+            Ok($crate::edge::serve(&SPEC, request, env, context).await)
         }
 
         $(

@@ -11,9 +11,8 @@ use worker::web_sys::{AbortController, Response};
 use worker::{Date, Delay};
 
 use super::fetch::Fetch;
-use super::http::{describe, exchange, is_redirect, text};
+use super::http::{describe, exchange, is_redirect, text, text_body};
 use crate::core::transport::{HttpRequest, HttpResponse, Streams, TransportError};
-use worker::wasm_bindgen::JsValue;
 
 /// The headers that callers read from an answer: its type, and when to retry.
 const READ_HEADERS: [&str; 4] = ["content-type", "retry-after", "retry-after-ms", "x-should-retry"];
@@ -42,7 +41,7 @@ impl Streams for Fetch {
     ) -> Result<HttpResponse, TransportError> {
         let exchanged = Exchange::new()?;
         let signal = exchanged.0.signal();
-        let body = request.body.as_deref().map(JsValue::from_str);
+        let body = text_body(request.body.as_deref());
         let head = async {
             let response = exchange(&request, body, &signal).await?;
             let status = response.status();

@@ -9,6 +9,7 @@ pub mod compare;
 pub mod finalise;
 pub mod heal;
 pub mod invocation;
+pub mod join;
 pub mod lease;
 pub mod order;
 pub mod outgoing;
@@ -32,7 +33,7 @@ use crate::core::id::JobId;
 use crate::core::provider::Alarm;
 use crate::core::transport::Transport;
 use crate::db::Db;
-use futures_util::future::join_all;
+use crate::flow::join::join_all;
 use serde_json::{Value, json};
 
 /// A healer waits for no lock that others hold: the next pass comes to what is held.

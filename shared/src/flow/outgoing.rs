@@ -4,7 +4,7 @@ use super::Cx;
 use crate::core::outgoing::EndReceiver;
 use crate::core::transport::Transport;
 use crate::db::alert::OwedMessage;
-use futures_util::future::join_all;
+use crate::flow::join::join_all;
 use serde_json::json;
 
 /// Messages of one answer of the database, and those that are on their way at once.

@@ -2,6 +2,7 @@
 //! of the same run: hardware is shared, so only ratios hold. It never asserts a time.
 //!
 //! * one part: [`enqueue`], [`sweep`], [`audit`], [`queue`], [`life`], [`year`]
+//! * the functions alone: [`edge`] (also `cold`)
 //! * the whole local stack: [`cards`], [`load`]
 //! * another queue beside ours: [`peers`]
 //! * what they share: [`figures`], [`sizes`], [`cpu`], [`waiting`], [`shopper`]
@@ -9,6 +10,7 @@
 mod audit;
 mod cards;
 pub mod cpu;
+mod edge;
 mod enqueue;
 mod figures;
 mod life;
@@ -27,13 +29,15 @@ use tokio_postgres::Client;
 use crate::postgres::{self, Options, Postgres};
 use crate::{paths, stack, tools};
 
-const NAMES: &str = "audit, cards, enqueue, life, load, peers, queue, sweep, year";
+const NAMES: &str = "audit, cards, cold, edge, enqueue, life, load, peers, queue, sweep, year";
 
 pub async fn run(name: &str) -> Result<()> {
     match name {
-        // These start the whole stack, workers too.
+        // These start workers.
         "cards" => return cards::run().await,
         "load" => return load::run().await,
+        "edge" => return edge::edge(),
+        "cold" => return edge::cold(),
         _ => {}
     }
     tools::setup()?;
@@ -58,7 +62,7 @@ pub async fn run(name: &str) -> Result<()> {
         "queue" => queue::run(&bench).await,
         "sweep" => sweep::run(&bench).await,
         "year" => year::run(&bench).await,
-        _ => bail!("no bench is named {name}; there are: {NAMES}, world"),
+        _ => bail!("no bench is named {name}; there are: {NAMES}, memory, world"),
     }
 }
 

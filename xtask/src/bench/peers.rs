@@ -20,6 +20,7 @@ use crate::{paths, postgres, tools};
 const SECONDS: f64 = 0.5;
 const ROUNDS: u32 = 20;
 const STALE: i32 = 10_000;
+const SCRIPT: &str = "peers.mjs";
 
 /// Users with credits, more than there are orders: each orders once, as an exclusive group has it.
 const BUYERS: &str = "
@@ -79,7 +80,7 @@ async fn rates(bench: &Bench, peers: &Path, with_lives: bool) -> Result<PeerRate
         "measure": "rates", "ours": ours, "theirs": theirs, "calls": calls,
         "withLives": with_lives, "seconds": SECONDS, "rounds": ROUNDS,
     });
-    ask(peers, &request)
+    ask(peers, SCRIPT, &request)
 }
 
 fn show(name: &str, rounds: &[PeerRound], wanted: &str) {
@@ -102,7 +103,7 @@ async fn sweeps(bench: &Bench, peers: &Path) -> Result<()> {
         of_app.take(sweep::sweep(&client, STALE)).await?;
         let database = bench.database("bench_boss").await?;
         let request = json!({ "measure": "expire", "theirs": database, "jobs": STALE });
-        let PeerSweep { ms } = ask(peers, &request)?;
+        let PeerSweep { ms } = ask(peers, SCRIPT, &request)?;
         theirs.add(std::time::Duration::from_secs_f64(ms / 1000.0));
     }
     let [ours, of_app, theirs] = [ours, of_app, theirs].map(|timings| timings.median());
@@ -117,7 +118,7 @@ async fn sweeps(bench: &Bench, peers: &Path) -> Result<()> {
     Ok(())
 }
 
-fn source(file: &str) -> PathBuf {
+pub(super) fn source(file: &str) -> PathBuf {
     paths::root().join("xtask/bench").join(file)
 }
 
@@ -128,10 +129,10 @@ fn version() -> Result<String> {
 }
 
 /// Installs what is compared, in a folder of its own; that folder.
-fn install() -> Result<PathBuf> {
+pub(super) fn install() -> Result<PathBuf> {
     let dir = paths::local().join("bench/peers");
     std::fs::create_dir_all(&dir)?;
-    for file in ["package.json", "package-lock.json", "peers.mjs"] {
+    for file in ["package.json", "package-lock.json", "peers.mjs", "edge.mjs"] {
         std::fs::copy(source(file), dir.join(file))
             .with_context(|| format!("cannot copy {file}"))?;
     }
@@ -139,10 +140,10 @@ fn install() -> Result<PathBuf> {
     Ok(dir)
 }
 
-/// Runs the script with a request; its answer.
-fn ask<T: DeserializeOwned>(dir: &Path, request: &Value) -> Result<T> {
-    let mut script = Command::new(paths::node_bin("node"));
-    script.current_dir(dir).arg("peers.mjs").arg(request.to_string());
-    let answer = run_quiet("pg-boss", &mut script, "see the error below")?;
+/// Runs a script with a request; its answer.
+pub(super) fn ask<T: DeserializeOwned>(dir: &Path, script: &str, request: &Value) -> Result<T> {
+    let mut node = Command::new(paths::node_bin("node"));
+    node.current_dir(dir).arg(script).arg(request.to_string());
+    let answer = run_quiet(script, &mut node, "see the error below")?;
     serde_json::from_str(&answer).with_context(|| format!("not an answer: {answer}"))
 }

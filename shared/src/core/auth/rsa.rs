@@ -1,10 +1,11 @@
 //! Computes `signature ^ exponent mod modulus` for RSA signature checks.
 //!
 //! The arithmetic comes from `crypto-bigint`, which P-256 needs anyway. The crate `rsa` would link
-//! key generation, padding schemes and a second big-number library.
+//! key generation, padding schemes and a second big-number library. Every key is computed with in
+//! one width: code for each of three widths would be larger, and a token is verified once.
 
 use crypto_bigint::modular::runtime_mod::{DynResidue, DynResidueParams};
-use crypto_bigint::{Encoding, U64, U2048, U3072, U4096, Uint};
+use crypto_bigint::{Encoding, U64, U4096};
 
 /// A public key of 2048 to 4096 bits with an odd exponent of at most 32 bits. Weaker keys are
 /// unsafe, larger ones only cost time.
@@ -41,36 +42,21 @@ impl PublicKey {
         if signature.len() != self.length() || signature >= self.modulus.as_slice() {
             return None;
         }
-        match self.length() {
-            ..=256 => self.power::<{ U2048::LIMBS }>(signature),
-            257..=384 => self.power::<{ U3072::LIMBS }>(signature),
-            _ => self.power::<{ U4096::LIMBS }>(signature),
-        }
-    }
-
-    fn power<const LIMBS: usize>(&self, signature: &[u8]) -> Option<Vec<u8>>
-    where
-        Uint<LIMBS>: Encoding,
-    {
         // `new` has refused even moduli, on which this constructor panics.
         let modulus = DynResidueParams::new(&wide(&self.modulus)?);
         let power = DynResidue::new(&wide(signature)?, modulus)
             .pow_bounded_exp(&self.exponent, 32)
-            .retrieve();
-        let bytes = power.to_be_bytes();
-        let bytes = bytes.as_ref();
-        bytes.get(bytes.len().checked_sub(self.length())?..).map(<[u8]>::to_vec)
+            .retrieve()
+            .to_be_bytes();
+        power.get(power.len().checked_sub(self.length())?..).map(<[u8]>::to_vec)
     }
 }
 
 /// Widens big-endian bytes with leading zeros. `None` if they are too many.
-fn wide<const LIMBS: usize>(bytes: &[u8]) -> Option<Uint<LIMBS>>
-where
-    Uint<LIMBS>: Encoding,
-{
-    let mut padded = vec![0; Uint::<LIMBS>::BYTES.checked_sub(bytes.len())?];
+fn wide(bytes: &[u8]) -> Option<U4096> {
+    let mut padded = vec![0; U4096::BYTES.checked_sub(bytes.len())?];
     padded.extend_from_slice(bytes);
-    Some(Uint::from_be_slice(&padded))
+    Some(U4096::from_be_slice(&padded))
 }
 
 fn without_zeros(mut bytes: &[u8]) -> &[u8] {

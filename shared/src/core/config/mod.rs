@@ -16,7 +16,7 @@ pub use form::Form;
 pub use settings::{Config, GROUPS, Presence, Setting, SettingGroup};
 
 use crate::core::error::ApiError;
-use url::Url;
+use crate::core::origin::split_origin;
 
 /// Secret keys of the new kind are no tokens and go into `apikey` only.
 const OPAQUE_KEY: &str = "sb_";
@@ -68,9 +68,10 @@ impl Config {
     }
 
     fn project_host(&self) -> Result<String, ApiError> {
-        let url = Url::parse(self.supabase_url()?);
-        let host = url.ok().and_then(|url| url.host_str().map(str::to_owned));
-        host.ok_or_else(|| ApiError::misconfigured("SUPABASE_URL"))
+        let host = split_origin(self.supabase_url()?).0.rsplit("//").next().unwrap_or_default();
+        let name = host.rsplit('@').next().and_then(|host| host.split(':').next());
+        let name = name.filter(|name| !name.is_empty());
+        name.map(str::to_ascii_lowercase).ok_or_else(|| ApiError::misconfigured("SUPABASE_URL"))
     }
 
     /// Both secrets that a webhook's address may have been signed with, the present one first.

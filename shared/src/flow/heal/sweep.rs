@@ -6,12 +6,12 @@ use crate::core::error::ApiError;
 use crate::core::provider::{self, ASYNCHRONOUS, SYNCHRONOUS};
 use crate::core::transport::Transport;
 use crate::db::sweep::{DueStep, SweepSource, Swept, TableCount};
+use crate::flow::join::join_all;
 use crate::flow::settle::batch::settle_all;
 use crate::flow::settle::task::Settled;
 use crate::flow::submit::round::starter;
 use crate::flow::submit::wake;
 use crate::flow::{Cx, finalise};
-use futures_util::future::join_all;
 use serde::Serialize;
 use serde_json::json;
 

@@ -11,11 +11,11 @@ use crate::core::job::State;
 use crate::core::transport::{Streams, Transport};
 use crate::db::job::{Enqueue, EnqueuedJob, JobView, OrderTerms};
 use crate::db::step::ClaimedStep;
+use crate::flow::join::join_all;
 use crate::flow::retry::once_if_lost;
 use crate::flow::submit::round::{self, Progress, SubmitOutcome};
 use crate::flow::{Cx, finalise};
 use futures_channel::oneshot::Sender;
-use futures_util::future::join_all;
 use serde::Serialize;
 use std::cell::Cell;
 

@@ -7,8 +7,8 @@ use crate::core::measure::{FileSize, HeaderReader, Measured, PriceUnit, Reading,
 use crate::core::transport::{HttpRequest, Streams};
 use crate::core::{origin, storage};
 use crate::flow::Cx;
+use crate::flow::join::join_all;
 use crate::flow::order::input;
-use futures_util::future::join_all;
 
 const WINDOW_MS: u32 = 5_000;
 

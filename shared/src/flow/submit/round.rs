@@ -13,10 +13,11 @@ use crate::core::transport::Transport;
 use crate::core::webhook;
 use crate::db::step::{Attempt, ClaimedStep, RequeueOutcome, SentStep, StartedOutcome};
 use crate::db::{DbError, step::FailOutcome};
+use crate::flow::join::join_all;
 use crate::flow::retry::{Tries, is_database_away, with_retries};
 use crate::flow::settle::task::{self, SubmittedTask, Witness};
 use crate::flow::{Cx, finalise, provider_cancel};
-use futures_util::future::{LocalBoxFuture, join_all};
+use futures_util::future::LocalBoxFuture;
 use serde_json::json;
 
 /// Steps per round, claimed and submitted in parallel; the platform allows six open connections.

@@ -130,15 +130,15 @@ impl Asynchronous for RunningHubAccount<'_> {
     fn parse_balance(&self, answer: &HttpResult) -> Map<String, Value> {
         let body = answer.as_ref().map(HttpResponse::json).unwrap_or_default();
         let data = body.get("data").unwrap_or(&Value::Null);
-        let amount = |name: &str| match data.get(name)? {
-            Value::String(text) => decimal(text),
-            other => other.as_f64(),
-        };
         let currency = data.get("currency").and_then(Value::as_str).unwrap_or("money");
-        [("coins", amount("remainCoins")), (currency, amount("remainMoney"))]
-            .into_iter()
-            .filter_map(|(unit, amount)| Some((unit.to_owned(), json!(amount?))))
-            .collect()
+        // Inserted one by one: a collected map would bring a sort of its own.
+        let mut balance = Map::new();
+        for (unit, amount) in [("coins", "remainCoins"), (currency, "remainMoney")] {
+            if let Some(amount) = amount_of(data, amount) {
+                balance.insert(unit.to_owned(), json!(amount));
+            }
+        }
+        balance
     }
 }
 
@@ -153,6 +153,14 @@ impl WebhookReader for RunningHubAccount<'_> {
         body.get("taskId")
             .and_then(super::task_id)
             .or_else(|| task_object(&inner).get("taskId").and_then(super::task_id))
+    }
+}
+
+/// A number, or a text that is one.
+fn amount_of(data: &Value, name: &str) -> Option<f64> {
+    match data.get(name)? {
+        Value::String(text) => decimal(text),
+        other => other.as_f64(),
     }
 }
 

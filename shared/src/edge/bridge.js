@@ -1,0 +1,144 @@
+// What every request asks of the platform, each in one call: a crossing between wasm and JavaScript
+// costs more than most of what it asks for. Texts that cross together are lines, because no method,
+// URL or header holds a line break.
+
+/** The headers that `serve` reads; `bridge.rs` names them in this order. */
+const REQUEST_HEADERS = [
+  "x-request-id",
+  "authorization",
+  "apikey",
+  "cf-connecting-ip",
+  "content-length",
+  "idempotency-key",
+  "webhook-id",
+  "webhook-timestamp",
+  "webhook-signature",
+  "stripe-signature",
+];
+
+/** The headers that callers read from an answer; `bridge.rs` names them in this order. */
+const ANSWER_HEADERS = ["content-type", "retry-after", "ratelimit-reset", "proxy-status"];
+
+/** On every answer, errors included: without them a browser hides the reason. */
+const CORS = {
+  "access-control-allow-origin": "*",
+  "access-control-allow-methods": "GET, POST, PUT, PATCH, DELETE, OPTIONS",
+  "access-control-allow-headers":
+    "authorization, apikey, content-type, x-client-info, x-retry-count, x-region, " +
+    "idempotency-key, x-request-id, traceparent, tracestate, baggage, sentry-trace",
+  "access-control-expose-headers": "x-request-id, retry-after",
+  "access-control-max-age": "86400",
+};
+
+/** The number of bytes of an unwanted body that are read before the connection may break. */
+const DISCARD_MAX = 4 * 1024 * 1024;
+
+/** Method, URL, whether there is a body, and a line for each header: `=` and its value, if any. */
+export function head(request) {
+  const { headers, method, url } = request;
+  let lines = `${method}\n${url}\n${request.body ? "=" : ""}`;
+  for (const name of REQUEST_HEADERS) {
+    const value = headers.get(name);
+    lines += value === null ? "\n" : `\n=${value}`;
+  }
+  return lines;
+}
+
+/** The whole body, where its length is declared: the platform then enforces it. */
+export function text(message) {
+  return message.text();
+}
+
+/** A body of undeclared length: its text, null if it is too large, undefined if it is not UTF-8. */
+export async function read(request, bytesMax) {
+  const chunks = [];
+  let seen = 0;
+  for await (const chunk of request.body) {
+    seen += chunk.length;
+    if (seen <= bytesMax) chunks.push(chunk);
+    else if (seen > DISCARD_MAX) break;
+  }
+  if (seen > bytesMax) return null;
+  try {
+    const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+    return (
+      chunks.map((chunk) => decoder.decode(chunk, { stream: true })).join("") + decoder.decode()
+    );
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Reads and drops the body of a request that is refused. An answer before the end of the body makes
+ * the server close the connection, and a client that is still sending sees a reset instead.
+ */
+export async function discard(request) {
+  if (!request.body || request.bodyUsed) return;
+  let seen = 0;
+  try {
+    for await (const chunk of request.body) if ((seen += chunk.length) > DISCARD_MAX) return;
+  } catch {
+    // The caller is gone.
+  }
+}
+
+/** An answer with CORS headers; `lines` are further headers, a name and a value in turn. */
+export function answer(status, lines, body) {
+  return new Response(body, { status, headers: withLines(new Headers(CORS), lines) });
+}
+
+/** Adds the CORS headers and the request id to headers that are still mutable. */
+export function cors(headers, requestId) {
+  for (const name in CORS) headers.set(name, CORS[name]);
+  headers.set("x-request-id", requestId);
+}
+
+/** A request that follows no redirect. */
+export function build(method, url, lines, body, signal) {
+  const headers = withLines(new Headers(), lines);
+  return new Request(url, { method, headers, body, signal, redirect: "manual" });
+}
+
+/**
+ * Sends a request and reads the whole answer. A long one is `stopped` by its caller.
+ *
+ * @returns lines: the status, a line for each header, the body. A text that begins with `!` tells
+ *   why the request was not sent.
+ */
+export async function send(method, url, lines, body, timeoutMs, stopped) {
+  let request;
+  try {
+    const timeout = AbortSignal.timeout(timeoutMs);
+    const signal = stopped ? AbortSignal.any([timeout, stopped]) : timeout;
+    request = build(method, url, lines, body, signal);
+  } catch (error) {
+    return `!${error.message}`;
+  }
+  // A body of some MB exists once while the answer is awaited, as the platform's own copy.
+  body = undefined;
+  const response = await fetch(request);
+  const { headers, status } = response;
+  let head = String(status);
+  for (const name of ANSWER_HEADERS) head += `\n${headers.get(name) ?? ""}`;
+  const isRedirect = status >= 300 && status < 400;
+  return `${head}\n${isRedirect ? "" : await response.text()}`;
+}
+
+/** Whether a rate limit admits one more call; undefined where it is not declared. */
+export async function limit(env, binding, key) {
+  const limiter = env[binding];
+  if (!limiter) return undefined;
+  try {
+    return (await limiter.limit({ key })).success;
+  } catch {
+    // The database holds the hard limits.
+    return true;
+  }
+}
+
+function withLines(headers, lines) {
+  const parts = lines ? lines.split("\n") : [];
+  for (let i = 0; i < parts.length; i += 2) headers.set(parts[i], parts[i + 1]);
+  return headers;
+}
