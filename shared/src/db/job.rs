@@ -125,7 +125,7 @@ pub struct CancelledInSession {
 }
 
 /// What a session's page said of itself.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionCancelTime {
     /// When its waiting jobs are cancelled, unless the page says that it stays.
     pub cancel_at: String,
@@ -164,6 +164,7 @@ row! {
     JobPage { jobs, next }
     CancelledJob { refunded_credits, provider }
     CancelledInSession { table_name, job_id, refunded_credits }
+    SessionCancelTime { cancel_at }
     TaskView { card, status, retrying, output_url, error_message }
     RequeuedJob { job_id, retry_of, provider }
 }
