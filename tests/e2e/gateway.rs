@@ -680,7 +680,12 @@ fn pages_are_confined_to_this_origin_and_the_project() {
         let settings: Value = settings.json().await.unwrap();
         assert_eq!(
             settings,
-            json!({ "supabaseUrl": info.url, "supabaseKey": info.anon_key, "buyUrl": null }),
+            json!({
+                "supabaseUrl": info.url,
+                "supabaseKey": info.anon_key,
+                "buyUrl": null,
+                "logsUrl": null,
+            }),
             "public, and nothing else"
         );
     });

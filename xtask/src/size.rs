@@ -10,7 +10,7 @@ use flate2::write::GzEncoder;
 use crate::build;
 
 /// More than the largest has, and what none may exceed.
-const BUDGET_BYTES: u64 = 240 * 1024;
+const BUDGET_BYTES: u64 = 248 * 1024;
 
 /// A built function's upload, in bytes.
 struct UploadSize {

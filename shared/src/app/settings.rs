@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Number, Value, json};
 
 use crate::core::error::ApiError;
 use crate::db::admin::{ShownRule, ShownSettings};
@@ -44,7 +44,7 @@ pub struct ProviderChange {
     max_concurrent: Option<u32>,
     close_circuit: Option<bool>,
     /// What shall be left on our account, an amount by unit; empty: whatever is left.
-    balance_least: Option<BTreeMap<String, f64>>,
+    balance_least: Option<BTreeMap<String, Number>>,
     #[serde(skip_serializing)]
     reason: Option<String>,
 }
@@ -109,7 +109,7 @@ pub async fn change_provider(
 ) -> Result<Value, ApiError> {
     within("maxConcurrent", body.max_concurrent, 0, 10_000)?;
     for least in body.balance_least.iter().flat_map(BTreeMap::values) {
-        within("balanceLeast", Some(*least), 0.0, BALANCE_MAX)?;
+        within("balanceLeast", least.as_f64(), 0.0, BALANCE_MAX)?;
     }
     let reason = reason(body.reason.as_deref(), false)?;
     let change = json!(body);
