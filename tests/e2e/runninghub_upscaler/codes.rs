@@ -159,10 +159,11 @@ async fn assert_refused(world: &World, order: &Order, code: i64, class: Class, w
             if class == Full {
                 let taught = world.count("providers where learned_limit is not null").await;
                 assert_eq!(taught, 1, "{code}");
-                world.set_provider("runninghub", "learned_limit = null").await;
             }
-            // Its retry would free a slot while the next order waits, and wake that one.
+            // Its retry would free a slot while the next order waits, and wake that one. It comes
+            // as soon as the limit is forgotten, so the order is cancelled before.
             world.admin_cancels(order.tool.table, order.job).await;
+            world.set_provider("runninghub", "learned_limit = null").await;
         }
         Working => {
             let answer = answer.expect(200);
