@@ -39,6 +39,7 @@ declare
     'user_active_v1', 'user_active_v1', 'user_active_v1', 'user_active_v1', 'user_heal_v1',
     'jobs_sweep_v1', 'cleanup_all_stale_ai_jobs',
     'job_cancel_v1', 'job_cancel_admin_v1', 'session_cancel_v1', 'job_requeue_v1',
+    'session_leave_v1', 'session_stay_v1',
     'credit_grant_v1', 'consume_upscaler_credits', 'refund_upscaler_credits', 'webhook_record_v1',
     'job_enqueue_v2', 'job_enqueue_v2', 'step_done_v2', 'step_complete_v2', 'webhook_record_v2',
     'webhook_applied_v1', 'provider_alarm_v1', 'sweep_begin_v1', 'sweep_end_v1', 'user_erase_v1',
@@ -120,6 +121,8 @@ begin
       perform job_cancel_admin_v1(p_admin, (
         select t.table_name from tools t where t.tool = v_job.tool), v_job.id, 'test');
     when 'session_cancel_v1' then perform session_cancel_v1(p_user, 'session', '{}');
+    when 'session_leave_v1' then perform session_leave_v1(p_user, 'session', 30);
+    when 'session_stay_v1' then perform session_stay_v1(p_user, 'session');
     when 'job_requeue_v1' then
       perform job_requeue_v1(p_admin, (
         select t.table_name from tools t where t.tool = v_job.tool), v_job.id, false,
