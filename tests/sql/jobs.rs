@@ -110,7 +110,7 @@ async fn only_its_owner_is_shown_a_job() {
     let other = db.user(60).await;
     for (user, job) in [(other, job), (other, Uuid::new_v4())] {
         let args = json!({ "p_user_id": user, "p_job_id": job });
-        for function in ["job_show_v1", "job_cancel_v2"] {
+        for function in ["job_show_v1", "job_cancel_v2", "job_cancel_v3"] {
             let error = db.refusal(function, args.clone()).await;
             assert_eq!(error.reason(), ("PT404", "not_found"));
         }
@@ -193,10 +193,10 @@ async fn a_waiting_job_of_any_tool_is_cancelled_once() {
     for (tool, steps, price) in [(UPSCALER, 1, 60), (CARDS, 2, 20), (WEBSITE, 1, 50)] {
         let job = db.order(user, tool, steps).await;
         let args = json!({ "p_user_id": user, "p_job_id": job });
-        let cancelled = db.ask("job_cancel_v2", args.clone()).await["job_cancel_v2"].clone();
+        let cancelled = db.ask("job_cancel_v3", args.clone()).await["job_cancel_v3"].clone();
         assert_has!(cancelled, { "status": "cancelled", "creditsRefunded": price });
         assert_eq!(cancelled, shown(&db, user, job).await);
-        let error = db.refusal("job_cancel_v2", args).await;
+        let error = db.refusal("job_cancel_v3", args).await;
         assert_eq!(error.reason(), ("PT409", "already_final"));
     }
     assert_eq!(db.balance(user).await, 1_000);

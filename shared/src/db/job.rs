@@ -199,7 +199,7 @@ rpc! {
         limit: u32,
     ) -> JobPage;
     /// Returns what `job_show_v1` does.
-    value job_cancel_v2(user_id: UserId, job_id: JobId) -> Map<String, Value>;
+    value job_cancel_v3(user_id: UserId, job_id: JobId) -> Map<String, Value>;
     row job_cancel_v1(user_id: UserId, table: &str, job_id: JobId) -> CancelledJob;
     row job_cancel_admin_v1(
         actor: UserId,

@@ -90,7 +90,7 @@ pub async fn cancel_of_any_tool<T: Transport>(
     user: UserId,
     job: JobId,
 ) -> Result<Map<String, Value>, ApiError> {
-    Ok(cx.db().job_cancel_v2(user, job).await?)
+    Ok(cx.db().job_cancel_v3(user, job).await?)
 }
 
 /// Cancels any live job; the database checks the actor's role in the same transaction.

@@ -1,4 +1,5 @@
-create or replace function unstuck.job_cancel_v2(p_user_id uuid, p_job_id uuid) returns jsonb
+create or replace function unstuck.job_cancel_v2(p_user_id uuid, p_job_id uuid)
+returns table (status text, refunded_credits bigint, provider text)
 language plpgsql
 security definer
 set search_path = ''
@@ -7,7 +8,6 @@ as
 $$
 declare
   v_table text;
-  v_job unstuck.jobs;
 begin
   perform unstuck_private.refuse_other_deployment();
   select t.table_name
@@ -19,18 +19,15 @@ begin
   if not found then
     perform unstuck_private.refuse(404, 'not_found');
   end if;
-  perform unstuck.job_cancel_v1(p_user_id, v_table, p_job_id);
-  select j.*
-  into v_job
-  from unstuck.jobs j
-  where j.id = p_job_id;
-  return unstuck_private.job_shown(v_job);
+  return query
+  select c.status, c.refunded_credits, c.provider
+  from unstuck.job_cancel_v1(p_user_id, v_table, p_job_id) c;
 end $$;
 
 comment on function unstuck.job_cancel_v2 is $c$
 Caller: the function `jobs`, for the verified user.
 
-Effect: that of job_cancel_v1, for a job of any tool. Answers with the job as job_show_v1 does.
+Effect: that of job_cancel_v1, for a job of any tool.
 
 Refuses: not_found, in_progress, already_final, as job_cancel_v1 does.
 

@@ -44,7 +44,8 @@ declare
     'job_enqueue_v2', 'job_enqueue_v2', 'step_done_v2', 'step_complete_v2', 'webhook_record_v2',
     'webhook_applied_v1', 'provider_alarm_v1', 'sweep_begin_v1', 'sweep_end_v1', 'user_erase_v1',
     'purchase_record_v1', 'purchase_record_v1', 'purchase_checkout_v1', 'order_quote_v1',
-    'job_show_v1', 'jobs_list_v1', 'job_cancel_v2', 'ends_due_v1', 'user_on_behalf_v1',
+    'job_show_v1', 'jobs_list_v1', 'job_cancel_v2', 'job_cancel_v3', 'ends_due_v1',
+    'user_on_behalf_v1',
     'health_v1', 'steps_get_v1', 'files_due_v1', 'files_choose_v1', 'files_deleted_v1',
     'health_v2', 'metrics_v1', 'alerts_due_v1', 'message_sent_v1', 'event_seen_v1',
     'provider_balance_v1', 'settings_compared_v1',
@@ -179,6 +180,7 @@ begin
     when 'job_show_v1' then perform job_show_v1(p_user, v_job.id);
     when 'jobs_list_v1' then perform jobs_list_v1(p_user, null, null, 5);
     when 'job_cancel_v2' then perform job_cancel_v2(p_user, v_job.id);
+    when 'job_cancel_v3' then perform job_cancel_v3(p_user, v_job.id);
     when 'ends_due_v1' then perform ends_due_v1(2);
     when 'user_on_behalf_v1' then perform user_on_behalf_v1(p_user);
     when 'health_v1' then perform health_v1();
