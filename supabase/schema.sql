@@ -2031,6 +2031,31 @@ begin
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.job_cancel_v2(p_user_id uuid, p_job_id uuid)
+ RETURNS TABLE(status text, refunded_credits bigint, provider text)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+declare
+  v_table text;
+begin
+  perform unstuck_private.refuse_other_deployment();
+  select t.table_name
+  into v_table
+  from unstuck.jobs j
+  join unstuck.tools t using (tool)
+  where j.id = p_job_id
+    and j.user_id = p_user_id;
+  if not found then
+    perform unstuck_private.refuse(404, 'not_found');
+  end if;
+  return query
+  select c.status, c.refunded_credits, c.provider
+  from unstuck.job_cancel_v1(p_user_id, v_table, p_job_id) c;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.job_cancel_v3(p_user_id uuid, p_job_id uuid)
  RETURNS jsonb
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -6098,6 +6123,11 @@ CREATE OR REPLACE FUNCTION unstuck_private.is_left(p_job unstuck.jobs, p_now tim
  SET search_path TO ''
 AS $function$
   select p_job.status in ('pending', 'queued')
+    and p_job.retry_of is null
+    and not exists (
+      select from unstuck.job_events e
+      where e.job_id = p_job.id and e.event = 'job_requeued'
+    )
     and exists (
       select from unstuck.sessions s
       where s.user_id = p_job.user_id
@@ -14007,6 +14037,16 @@ comment on function unstuck.job_cancel_v2(uuid,uuid) is
 '
 Caller: the function `jobs`, for the verified user.
 
+Effect: that of job_cancel_v1, for a job of any tool.
+
+Refuses: not_found, in_progress, already_final, as job_cancel_v1 does.
+
+Replay: already_final, with what was refunded.
+';
+comment on function unstuck.job_cancel_v3(uuid,uuid) is
+'
+Caller: the function `jobs`, for the verified user.
+
 Effect: that of job_cancel_v1, for a job of any tool. Answers with the job as job_show_v1 does.
 
 Refuses: not_found, in_progress, already_final, as job_cancel_v1 does.
@@ -15064,6 +15104,7 @@ grant execute on function unstuck.health_v2() to service_role;
 grant execute on function unstuck.job_cancel_admin_v1(uuid,text,uuid,text) to service_role;
 grant execute on function unstuck.job_cancel_v1(uuid,text,uuid) to service_role;
 grant execute on function unstuck.job_cancel_v2(uuid,uuid) to service_role;
+grant execute on function unstuck.job_cancel_v3(uuid,uuid) to service_role;
 grant execute on function unstuck.job_enqueue_v1(uuid,uuid,text,text,jsonb,text,jsonb) to service_role;
 grant execute on function unstuck.job_enqueue_v2(uuid,uuid,text,text,jsonb,text,jsonb,boolean,bigint,jsonb,boolean) to service_role;
 grant execute on function unstuck.job_get_v1(uuid,uuid,text,text) to service_role;

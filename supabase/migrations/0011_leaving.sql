@@ -39,7 +39,6 @@ check (jsonb_typeof(balance_least) = 'object');
 --: recreated below, or removed
 drop view unstuck.provider_load;
 drop function unstuck_private.visible_load;
-drop function unstuck.job_cancel_v2;
 
 --: source admin/admin_log.sql d95d07e0a150 by hand
 
@@ -698,10 +697,11 @@ $$;
 revoke all on function unstuck_private.watched_receiver
 from public, anon, authenticated, service_role;
 
---: source cancel/is_left.sql 48dfbde27f78
+--: source cancel/is_left.sql 6b0e35039587
 -- True for a job that waits for a page that counts as left. An order is a word of its page too: one
 -- that came after the page counted as left waits as long as a silent page may, and for good where
--- the page never said that it stays.
+-- the page never said that it stays. A job that is put back into the queue waits for its page as
+-- before; one that an admin retried waits for no page.
 create or replace function unstuck_private.is_left(p_job unstuck.jobs, p_now timestamptz)
 returns boolean
 language sql
@@ -710,6 +710,11 @@ set search_path = ''
 as
 $$
   select p_job.status in ('pending', 'queued')
+    and p_job.retry_of is null
+    and not exists (
+      select from unstuck.job_events e
+      where e.job_id = p_job.id and e.event = 'job_requeued'
+    )
     and exists (
       select from unstuck.sessions s
       where s.user_id = p_job.user_id
@@ -726,8 +731,8 @@ $$;
 
 revoke all on function unstuck_private.is_left from public, anon, authenticated, service_role;
 
---: source cancel/job_cancel_v2.sql aa96096116d5
-create or replace function unstuck.job_cancel_v2(p_user_id uuid, p_job_id uuid) returns jsonb
+--: source cancel/job_cancel_v3.sql b4bcf2db6d9c
+create or replace function unstuck.job_cancel_v3(p_user_id uuid, p_job_id uuid) returns jsonb
 language plpgsql
 security definer
 set search_path = ''
@@ -756,7 +761,7 @@ begin
   return unstuck_private.job_shown(v_job);
 end $$;
 
-comment on function unstuck.job_cancel_v2 is $c$
+comment on function unstuck.job_cancel_v3 is $c$
 Caller: the function `jobs`, for the verified user.
 
 Effect: that of job_cancel_v1, for a job of any tool. Answers with the job as job_show_v1 does.
@@ -766,8 +771,8 @@ Refuses: not_found, in_progress, already_final, as job_cancel_v1 does.
 Replay: already_final, with what was refunded.
 $c$;
 
-revoke all on function unstuck.job_cancel_v2 from public, anon, authenticated, service_role;
-grant execute on function unstuck.job_cancel_v2 to service_role;
+revoke all on function unstuck.job_cancel_v3 from public, anon, authenticated, service_role;
+grant execute on function unstuck.job_cancel_v3 to service_role;
 
 --: source cancel/session_leave_v1.sql 8dd7008a2599
 create or replace function unstuck.session_leave_v1(
@@ -1825,10 +1830,11 @@ end $$;
 
 revoke all on function unstuck_private.sweep from public, anon, authenticated, service_role;
 
---: source sweep/sweep_candidates.sql 71536d1a398e
+--: source sweep/sweep_candidates.sql c535641f0652
 -- Live jobs that may have run out of time, in the order of their key after (p_at, p_id): past their
 -- deadline, ('age') so old that the lifetime may be over whatever their deadline says, or ('left')
--- waiting for a page that counts as left. A page costs what it holds, not what the backlog holds.
+-- waiting for a page that counts as left. A page costs what it holds, not what the backlog holds;
+-- one of ('left') also a look at the page of each waiting job.
 create or replace function unstuck_private.sweep_candidates(
   p_now timestamptz,
   p_by text,
@@ -1990,7 +1996,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   11,
   'leaving',
-  '2101b83ff8ad84dc351e4e64af5d8b000816e2434ff8501a7001e56b75eff41b'
+  'c62da5629fbdb91d785641832eedf5519a1746e9d579cb78a8ad5dccdc2653dc'
 );
 
 notify pgrst, 'reload schema';

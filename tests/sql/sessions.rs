@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use unstuck_tests::Database;
 use unstuck_tests::Session;
-use unstuck_tests::shop::{CARDS, TRY_ON, UPSCALER, VIDEO, WEBSITE};
+use unstuck_tests::shop::{CARDS, TRY_ON, UPSCALER, VIDEO, WEBSITE, requeue_args};
 use uuid::Uuid;
 
 /// The session of every order of `Session::order`.
@@ -55,7 +55,7 @@ async fn what_waits_of_a_page_that_left_is_cancelled_after_its_grace_with_every_
     db.run("runninghub", "t1").await;
     let mut waiting = Vec::new();
     for (tool, steps) in [(UPSCALER, 1), (VIDEO, 1), (CARDS, 3), (TRY_ON, 2), (WEBSITE, 1)] {
-        waiting.push(db.order(user, tool, steps).await);
+        waiting.push((db.order(user, tool, steps).await, tool, steps));
     }
     let elsewhere = db.order(user, UPSCALER, 1).await;
     db.exec(&format!("update jobs set session_id = 'other' where id = '{elsewhere}'")).await;
@@ -64,21 +64,20 @@ async fn what_waits_of_a_page_that_left_is_cancelled_after_its_grace_with_every_
     let at = leave(&db, user, 30).await;
     assert!((28..=30).contains(&seconds_until(&db, &at).await), "{at}");
     // An order that was under way when the page left is one of its jobs.
-    waiting.push(db.order(user, UPSCALER, 1).await);
+    waiting.push((db.order(user, UPSCALER, 1).await, UPSCALER, 1));
     pass(&db, 25).await;
     assert_eq!(db.sweep().await["cleaned"], 0);
     pass(&db, 6).await;
     let swept = db.sweep().await;
     assert_eq!(swept["cleaned"], 6, "{swept}");
-    for job in waiting {
+    for (job, tool, steps) in waiting {
         let charged = db.job(job).await["credits_charged"].as_i64().unwrap();
         db.assert_cancelled(job, charged).await;
         let message = db.job(job).await["error_message"].clone();
         let expected = format!("CANCELLED: the page was closed. {charged} credits were returned.");
         assert_eq!(message, expected);
-        assert!(
-            !db.enqueue(user, job, UPSCALER, 1).await.is_ok_and(|row| row["status"] != "cancelled")
-        );
+        let replayed = db.enqueue(user, job, tool, steps).await.unwrap();
+        assert_eq!(replayed["status"], "cancelled", "{tool}");
     }
     for (job, expected) in [(running, "running"), (elsewhere, "queued"), (strangers, "queued")] {
         assert_eq!(status(&db, job).await, expected);
@@ -117,7 +116,7 @@ async fn a_page_that_comes_back_in_time_keeps_what_waits() {
     pass(&db, 60).await;
     assert_eq!(db.sweep().await["cleaned"], 0);
     assert_eq!(status(&db, job).await, "queued");
-    // A healer that judged the page before does not undo its word.
+    // A page that says at once that it stays is not left.
     leave(&db, user, 0).await;
     stay(&db, user).await;
     assert_eq!(db.sweep().await["cleaned"], 0);
@@ -155,6 +154,35 @@ async fn a_page_that_stayed_and_fell_silent_counts_as_left_and_one_that_never_di
     let came_back = db.order(old, UPSCALER, 1).await;
     assert_eq!(silent(160).await, 0);
     assert_eq!(status(&db, came_back).await, "queued");
+}
+
+#[tokio::test]
+async fn what_an_admin_retried_waits_for_no_page() {
+    let db = Database::open().await;
+    let admin = db.admin().await;
+    let retry = async |job: Uuid| {
+        let args = requeue_args(admin, "upscaler_jobs", job, false, Uuid::new_v4());
+        let id = db.ask("job_requeue_v1", args).await["job_id"].clone();
+        serde_json::from_value::<Uuid>(id).unwrap()
+    };
+    let (user, job) = db.ordered(100, UPSCALER, 1).await;
+    leave(&db, user, 0).await;
+    db.sweep().await;
+    db.assert_cancelled(job, 60).await;
+    let repeated = retry(job).await;
+    let (other, live) = db.ordered(100, UPSCALER, 1).await;
+    stay(&db, other).await;
+    db.exec(&format!("update jobs set deadline_at = clock_timestamp() where id = '{live}'")).await;
+    db.exec(&format!(
+        "update job_steps set deadline_at = clock_timestamp() where job_id = '{live}'"
+    ))
+    .await;
+    assert_eq!(retry(live).await, live, "it waits on");
+    pass(&db, 200).await;
+    db.sweep().await;
+    for id in [repeated, live] {
+        assert_eq!(status(&db, id).await, "queued");
+    }
 }
 
 #[tokio::test]

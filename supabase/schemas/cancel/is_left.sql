@@ -1,6 +1,7 @@
 -- True for a job that waits for a page that counts as left. An order is a word of its page too: one
 -- that came after the page counted as left waits as long as a silent page may, and for good where
--- the page never said that it stays.
+-- the page never said that it stays. A job that is put back into the queue waits for its page as
+-- before; one that an admin retried waits for no page.
 create or replace function unstuck_private.is_left(p_job unstuck.jobs, p_now timestamptz)
 returns boolean
 language sql
@@ -9,6 +10,11 @@ set search_path = ''
 as
 $$
   select p_job.status in ('pending', 'queued')
+    and p_job.retry_of is null
+    and not exists (
+      select from unstuck.job_events e
+      where e.job_id = p_job.id and e.event = 'job_requeued'
+    )
     and exists (
       select from unstuck.sessions s
       where s.user_id = p_job.user_id

@@ -1,6 +1,7 @@
 -- Live jobs that may have run out of time, in the order of their key after (p_at, p_id): past their
 -- deadline, ('age') so old that the lifetime may be over whatever their deadline says, or ('left')
--- waiting for a page that counts as left. A page costs what it holds, not what the backlog holds.
+-- waiting for a page that counts as left. A page costs what it holds, not what the backlog holds;
+-- one of ('left') also a look at the page of each waiting job.
 create or replace function unstuck_private.sweep_candidates(
   p_now timestamptz,
   p_by text,
