@@ -164,6 +164,7 @@ async function secondsOf(video) {
 // packages/client/src/send.ts
 var STALL_MS = 3e4;
 async function send(sending) {
+  sending.signal.throwIfAborted();
   if (typeof XMLHttpRequest !== "undefined") return sendWatched(sending);
   const { method, url, headers, body = null, signal } = sending;
   const response = await fetch(url, { method, headers, body, signal }).catch((error) => {
@@ -233,6 +234,7 @@ async function retried(work, isPassing2, pauseMs, signal) {
       if (await online(signal)) tries = 0;
       else if (tries === TRIES) throw error;
       await pause(pauseMs * 2 ** tries);
+      signal.throwIfAborted();
     }
   }
 }
@@ -1001,7 +1003,7 @@ var Follower = class {
   #isStopped = false;
   /** Whether something happened that the next query should not wait for. */
   #isStirred = false;
-  #isFollowed = false;
+  isFollowed = false;
   #hasLooked = false;
   #firstLook;
   #stir = () => {};
@@ -1072,7 +1074,7 @@ var Follower = class {
   /** Resolves once everything is known of a job that was found. */
   ready() {
     const isOrder = this.own && !this.update.createdAt;
-    return (this.#firstLook ??= isOrder || this.#isFollowed ? Promise.resolve() : this.look());
+    return (this.#firstLook ??= isOrder || this.isFollowed ? Promise.resolve() : this.look());
   }
   /** Asks the job's function how it goes. */
   async look() {
@@ -1098,8 +1100,8 @@ var Follower = class {
   }
   /** Queries the job until it has ended: soon after a change, then less and less often. */
   async follow() {
-    if (this.#isFollowed) return;
-    this.#isFollowed = true;
+    if (this.isFollowed) return;
+    this.isFollowed = true;
     let wait = this.page.pollMs;
     for (let looks = 1; this.isLive; looks++) {
       await this.#sleep(wait);
@@ -1267,7 +1269,7 @@ var Wallet = class {
   subscribe(listener) {
     this.#listeners.add(listener);
     if (this.#told) listener(this.#told);
-    else this.refresh();
+    this.refresh();
     return () => this.#listeners.delete(listener);
   }
   clear() {
@@ -1344,7 +1346,7 @@ var Page = class {
     this.feed.close();
     const error = new JobError("signed_out", "Another user is signed in, or nobody");
     for (const [id, job] of this.followers) {
-      if (job.user === void 0 || job.user === user) continue;
+      if (job.user === user || (job.user === void 0 && before === null)) continue;
       this.followers.delete(id);
       this.lost.delete(job);
       job.stop(error, true);
@@ -1472,7 +1474,7 @@ function createJobs(supabase, options = {}) {
       page.open();
       const job = page.followers.get(id) ?? (await find(id));
       await job.ready().catch((error) => {
-        page.remove(job);
+        if (!job.isFollowed) page.remove(job);
         throw error;
       });
       job.follow();

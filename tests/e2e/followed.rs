@@ -23,7 +23,7 @@ fn whatever_is_called_twice_a_job_is_followed_once_and_no_longer_than_wanted() {
         assert_eq!(seen["before"], json!({ "list": [seen["id"]], "told": true }), "{seen:#}");
         // Two followers would ask at twice this rate.
         assert!(seen["shortestGap"].as_f64().is_some_and(|ms| ms > 150.0), "{seen:#}");
-        assert_has!(seen, { "state": "done", "unknown": "not_found" });
+        assert_has!(seen, { "state": "done", "unknown": "not_found", "byTheDisposed": 0 });
         let found = &seen["found"];
         assert_has!(found, { "state": "done", "isInOrder": true, "took": true }, "{seen:#}");
         assert_has!(found["outputs"][0], { "index": 0, "kind": "image", "error": null });

@@ -40,7 +40,7 @@ export class Follower {
   #isStopped = false;
   /** Whether something happened that the next query should not wait for. */
   #isStirred = false;
-  #isFollowed = false;
+  isFollowed = false;
   #hasLooked = false;
   #firstLook: Promise<void> | undefined;
   #stir = () => {};
@@ -120,7 +120,7 @@ export class Follower {
   /** Resolves once everything is known of a job that was found. */
   ready(): Promise<void> {
     const isOrder = this.own && !this.update.createdAt;
-    return (this.#firstLook ??= isOrder || this.#isFollowed ? Promise.resolve() : this.look());
+    return (this.#firstLook ??= isOrder || this.isFollowed ? Promise.resolve() : this.look());
   }
 
   /** Asks the job's function how it goes. */
@@ -150,8 +150,8 @@ export class Follower {
 
   /** Queries the job until it has ended: soon after a change, then less and less often. */
   async follow(): Promise<void> {
-    if (this.#isFollowed) return;
-    this.#isFollowed = true;
+    if (this.isFollowed) return;
+    this.isFollowed = true;
     let wait = this.page.pollMs;
     for (let looks = 1; this.isLive; looks++) {
       await this.#sleep(wait);

@@ -101,7 +101,7 @@ export function createJobs(supabase: SupabaseClient, options: Options = {}): Job
       page.open();
       const job = page.followers.get(id) ?? (await find(id));
       await job.ready().catch((error) => {
-        page.remove(job);
+        if (!job.isFollowed) page.remove(job);
         throw error;
       });
       job.follow();

@@ -83,7 +83,8 @@ export class Page {
     this.feed.close();
     const error = new JobError("signed_out", "Another user is signed in, or nobody");
     for (const [id, job] of this.followers) {
-      if (job.user === undefined || job.user === user) continue;
+      // One that was begun before anybody signed in is whose it turns out to be.
+      if (job.user === user || (job.user === undefined && before === null)) continue;
       this.followers.delete(id);
       this.lost.delete(job);
       job.stop(error, true);

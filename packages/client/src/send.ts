@@ -21,6 +21,7 @@ export interface Sent {
 }
 
 export async function send(sending: Sending): Promise<Sent> {
+  sending.signal.throwIfAborted();
   if (typeof XMLHttpRequest !== "undefined") return sendWatched(sending);
   const { method, url, headers, body = null, signal } = sending;
   const response = await fetch(url, { method, headers, body, signal }).catch((error) => {

@@ -36,6 +36,8 @@ export async function retried<T>(
       if (await online(signal)) tries = 0;
       else if (tries === TRIES) throw error;
       await pause(pauseMs * 2 ** tries);
+      // Given up in the meantime: another user may be signed in by now.
+      signal.throwIfAborted();
     }
   }
 }

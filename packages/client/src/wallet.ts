@@ -59,7 +59,8 @@ export class Wallet {
   subscribe(listener: Listener): () => void {
     this.#listeners.add(listener);
     if (this.#told) listener(this.#told);
-    else this.refresh();
+    // What was told may be older than the last charge: nobody listened.
+    this.refresh();
     return () => this.#listeners.delete(listener);
   }
 

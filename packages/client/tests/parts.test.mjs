@@ -40,6 +40,21 @@ test("the files of an input are found wherever they are", async () => {
   assert.ok(!isSame(input, { ...input, list: [{ url: new File(["a"], "b") }] }));
 });
 
+test("work that is given up in the pause after a failure is not tried once more", async () => {
+  const given = new AbortController();
+  let tries = 0;
+  const work = async () => {
+    tries += 1;
+    setTimeout(() => given.abort(), 5);
+    throw new JobError("network", "nobody answers");
+  };
+  await assert.rejects(
+    retried(work, () => true, 10, given.signal),
+    { name: "AbortError" },
+  );
+  assert.equal(tries, 1);
+});
+
 test("what storage says becomes a code and a sentence", () => {
   const file = new Blob([new Uint8Array(2 * 1024 * 1024)]);
   const said = (status, body) => {
