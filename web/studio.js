@@ -129,10 +129,13 @@ async function open(id) {
 async function showJob(id) {
   try {
     const job = live.get(id) ?? (await jobs.job(id));
+    // The person has opened another one meanwhile.
+    if (jobOf(location) !== id) return;
     if (live.has(id)) show(job.update, job);
     else if (FINAL.includes(job.update.state)) show(job.update);
     else follow(job);
   } catch (error) {
+    if (jobOf(location) !== id) return;
     toast(explain(error), "bad");
     history.replaceState(null, "", location.pathname + location.hash);
   }
@@ -189,6 +192,10 @@ await learn().catch(() => {});
 await Promise.all([toolbar.show(draft), wallet.refresh(), earlier.refresh()]);
 // Oldest first, so that the newest ends up on the stage, unless the address names another.
 const named = jobOf(location);
-for (const job of (await jobs.resume()).reverse()) follow(job);
+const resumed = await jobs.resume().catch((error) => {
+  toast(explain(error), "bad");
+  return [];
+});
+for (const job of resumed.reverse()) follow(job);
 if (named) setAddress(named);
 route();

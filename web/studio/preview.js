@@ -26,12 +26,22 @@ function followLinks() {
   });
 }
 
+/** A path with its escapes read; as it is, where a plain % is part of a name. */
+function decoded(path) {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
+}
+
 /** The path of a file as another file names it. Null where it names nothing of the website. */
 function resolved(address, from) {
   const base = new URL(from, "https://website.invalid/");
+  if (!URL.canParse(address, base)) return null;
   const { host, pathname } = new URL(address, base);
-  const path = decodeURIComponent(pathname.slice(1)) || "index.html";
   if (host !== base.host) return null;
+  const path = decoded(pathname.slice(1)) || "index.html";
   return [path, `${path}.html`, `${path}/index.html`].find((name) => files.has(name)) ?? null;
 }
 
