@@ -345,11 +345,12 @@ impl Auditor {
             let is_overdue = ended >= world.milliseconds(&text(row, "deadline_at"));
             let until =
                 if is_overdue { ended } else { world.milliseconds(&text(row, "expires_at")) };
+            let needed = if is_overdue { 180_000 } else { 360_000 };
             let in_time = task.told_at_ms.is_some_and(|told| {
                 let told = told as i64;
                 // Nobody but the edge can deliver.
                 let off = world.plan.edge_off_ms(told, until);
-                told < ended && told + off + 360_000 < until
+                told < ended && told + off + needed < until
             });
             let step = self.steps[&task.job.to_string()].get(&i64::from(task.step));
             let is_delivered = step.is_some_and(|step| step["status"] == "completed");

@@ -146,7 +146,7 @@ pub enum WorldEvent {
     DatabaseDown { ms: u64 },
     RunningHubDown { ms: u64 },
     ReplicateDown { ms: u64 },
-    GeminiFull { ms: u64 },
+    CardsStopped { ms: u64 },
     WorkerClock { by_s: i64, ms: u64 },
     Slots { runninghub: u32 },
     CronKilled { call: u32 },
@@ -345,7 +345,7 @@ impl WorldEvent {
             6 => Self::RunningHubDown { ms: short },
             7 => Self::ReplicateDown { ms: short },
             8 => Self::WorkerClock { by_s, ms },
-            9 => Self::GeminiFull { ms: chance.between(300_000, 2_700_000) },
+            9 => Self::CardsStopped { ms: chance.between(720_000, 1_500_000) },
             10 => Self::Slots { runninghub: u32::try_from(chance.between(1, 4)).unwrap() },
             _ => Self::CronKilled { call: call(chance) },
         }

@@ -438,13 +438,6 @@ impl SimulatedWorld {
             }
             comes
         };
-        if self.is_away(Outage::Gemini) {
-            self.met("provider full");
-            return Ok(answer(
-                429,
-                &json!({"error": {"code": 429, "status": "RESOURCE_EXHAUSTED"}}),
-            ));
-        }
         if first("submit not sent", LifeFault::SubmitNotSent) {
             return Err(TransportError::NotSent("no route".to_owned()));
         }

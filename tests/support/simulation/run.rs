@@ -108,7 +108,11 @@ fn begin(world: &Rc<SimulatedWorld>) {
     }
     let admin = user_of(seed, USERS);
     world.database.exec(&format!("insert into unstuck.user_roles values ('{admin}', 'admin')"));
-    world.database.exec("update unstuck.providers set max_concurrent = max_concurrent");
+    // Cards are made one after the other, so that a job may be made in part.
+    world.database.exec(
+        "update unstuck.providers
+         set max_concurrent = case provider when 'gemini' then 1 else max_concurrent end",
+    );
     for life in &world.plan.lives {
         begin_life(world, life);
     }
@@ -120,6 +124,11 @@ fn begin(world: &Rc<SimulatedWorld>) {
         world.scheduler.spawn(&actor, async move {
             there.scheduler.sleep(event.at_ms).await;
             there.happen(event.what);
+            // An operator lets them go on, after more time than one may wait.
+            if let WorldEvent::CardsStopped { ms } = event.what {
+                there.scheduler.sleep(ms).await;
+                there.set_cards(true);
+            }
         });
     }
 }
@@ -310,6 +319,13 @@ impl SimulatedWorld {
         self.state.borrow_mut().away_until_ms.insert(what, self.now_ms() + ms);
     }
 
+    fn set_cards(&self, are_made: bool) {
+        self.met("cards stopped or made");
+        self.database.exec(&format!(
+            "update unstuck.providers set enabled = {are_made} where provider = 'gemini'"
+        ));
+    }
+
     fn happen(&self, event: WorldEvent) {
         self.tell(format!("{event:?}"));
         self.met("event of the world");
@@ -322,7 +338,7 @@ impl SimulatedWorld {
             WorldEvent::DatabaseDown { ms } => self.away(Outage::Database, ms),
             WorldEvent::RunningHubDown { ms } => self.away(Outage::RunningHub, ms),
             WorldEvent::ReplicateDown { ms } => self.away(Outage::Replicate, ms),
-            WorldEvent::GeminiFull { ms } => self.away(Outage::Gemini, ms),
+            WorldEvent::CardsStopped { .. } => self.set_cards(false),
             WorldEvent::WorkerClock { by_s, ms } => {
                 self.state.borrow_mut().worker_skew_ms = (by_s * 1_000, until(ms));
             }

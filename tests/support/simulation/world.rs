@@ -26,7 +26,6 @@ pub enum Outage {
     Database,
     RunningHub,
     Replicate,
-    Gemini,
 }
 
 /// What a client was told of its order.
