@@ -2,9 +2,9 @@
 //!
 //! `row! { ClaimedStep { attempt as .., tool, job as "job_id", waits as ? } }` reads the columns of
 //! another row into `attempt`, the column `tool` into the field of that name, `job` from the column
-//! `job_id`, and `waits` from a column that may be missing: then it has its default. Code that
-//! `serde` derives could read a list and buffers what is flattened; it was a tenth of each wasm
-//! file.
+//! `job_id`, and `waits` from a column that may be missing: then it has its default. A missing
+//! column of JSON (`Value`) reads as null. Code that `serde` derives could read a list and buffers
+//! what is flattened; it was a tenth of each wasm file.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};

@@ -122,3 +122,36 @@ pub fn with_cors(headers: &web_sys::Headers, request_id: &str) {
 pub fn plain(status: u16, request_id: &str) -> Response {
     answer(status, &format!("x-request-id\n{request_id}"), JsValue::NULL)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{ANSWER_HEADERS, ReadHeader};
+
+    /// The names in a list of `bridge.js`.
+    fn named(list: &str) -> Vec<&'static str> {
+        let (_, rest) =
+            include_str!("bridge.js").split_once(&format!("const {list} = [")).expect(list);
+        rest.split(']').next().unwrap_or_default().split('"').skip(1).step_by(2).collect()
+    }
+
+    #[test]
+    fn both_sides_name_the_headers_in_one_order() {
+        assert_eq!(named("ANSWER_HEADERS"), ANSWER_HEADERS);
+        let read = named("REQUEST_HEADERS");
+        for (header, name) in [
+            (ReadHeader::RequestId, "x-request-id"),
+            (ReadHeader::Authorization, "authorization"),
+            (ReadHeader::Apikey, "apikey"),
+            (ReadHeader::CfConnectingIp, "cf-connecting-ip"),
+            (ReadHeader::ContentLength, "content-length"),
+            (ReadHeader::IdempotencyKey, "idempotency-key"),
+            (ReadHeader::WebhookId, "webhook-id"),
+            (ReadHeader::WebhookTimestamp, "webhook-timestamp"),
+            (ReadHeader::WebhookSignature, "webhook-signature"),
+            (ReadHeader::StripeSignature, "stripe-signature"),
+        ] {
+            assert_eq!(read[header as usize], name);
+        }
+        assert_eq!(read.len(), 10);
+    }
+}
