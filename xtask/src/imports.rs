@@ -23,8 +23,8 @@ pub(crate) fn shorten(build: &Path) -> Result<()> {
 }
 
 fn shortened(wasm: &[u8], mut js: String) -> Result<(Vec<u8>, String)> {
-    let (mut out, mut rest) = wasm.split_at_checked(HEADER_BYTES).context("not wasm")?;
-    let mut out = std::mem::take(&mut out).to_vec();
+    let (header, mut rest) = wasm.split_at_checked(HEADER_BYTES).context("not wasm")?;
+    let mut out = header.to_vec();
     let mut renamed = 0;
     while let Some((id, after)) = rest.split_first() {
         rest = after;

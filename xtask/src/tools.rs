@@ -204,6 +204,9 @@ fn cargo_tool(name: &str, version: &str, program: &str, opt_level: u8) -> Result
             // It must not build into our target folder.
             .env("CARGO_TARGET_DIR", tools_target())
             .env("CARGO_PROFILE_DEV_DEBUG", "false")
+            // Somebody else's program counts as it does where it is published.
+            .env("CARGO_PROFILE_DEV_DEBUG_ASSERTIONS", "false")
+            .env("CARGO_PROFILE_DEV_OVERFLOW_CHECKS", "false")
             .env("CARGO_PROFILE_DEV_OPT_LEVEL", opt_level.to_string());
         command
     };
