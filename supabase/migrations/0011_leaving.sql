@@ -1418,6 +1418,181 @@ $$;
 
 revoke all on function unstuck_private.jobs_ended from public, anon, authenticated, service_role;
 
+--: source projection/host_rows_lock.sql 8549f3d49a14
+-- Locks the app's rows of a job, or of its steps, before they are written; 55P03 once p_wait_ms are
+-- over.
+--
+-- The caller holds the wallet, and a transaction of the app that has such a row may wait for it,
+-- perhaps for seconds behind others. So this never stands in a queue for a row, where the app's
+-- transaction would see a deadlock: it asks for the rows each 10 ms.
+create or replace function unstuck_private.host_rows_lock(
+  p_job_id uuid,
+  p_projection unstuck.projections,
+  p_wait_ms int
+)
+returns void
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_until timestamptz := clock_timestamp() + p_wait_ms * interval '1 millisecond';
+begin
+  while not unstuck_private.host_rows_try_lock(p_job_id, p_projection) loop
+    if clock_timestamp() >= v_until then
+      raise lock_not_available using
+        message = 'a transaction of the app holds a row of ' || p_projection.host_table;
+    end if;
+    perform pg_sleep(0.01);
+  end loop;
+end $$;
+
+revoke all on function unstuck_private.host_rows_lock
+from public, anon, authenticated, service_role;
+
+--: source projection/host_rows_try_lock.sql d61cb29d6da0
+-- Locks the app's rows of a job, or of its steps, unless another transaction holds one of them.
+create or replace function unstuck_private.host_rows_try_lock(
+  p_job_id uuid,
+  p_projection unstuck.projections
+)
+returns boolean
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_ids uuid[] := case p_projection.level
+    when 'job' then array[p_job_id]
+    else array(
+      select unstuck_private.step_row_id(s)
+      from unstuck.job_steps s
+      where s.job_id = p_job_id
+    )
+  end;
+begin
+  execute format(
+    'select from %s t where t.id = any ($1) order by t.id for no key update nowait',
+    p_projection.host_table)
+  using v_ids;
+  return true;
+exception when lock_not_available then
+  return false;
+end $$;
+
+revoke all on function unstuck_private.host_rows_try_lock
+from public, anon, authenticated, service_role;
+
+--: source projection/job_project.sql d13cd667c8ee
+-- Writes one job to one table of the app, in a block of its own: whatever the app's triggers raise,
+-- also the deferred ones, ends as a row of `projection_errors` and stops nothing. The app's code
+-- runs as at its own service's call. The rows are waited for first, outside of any queue, and no
+-- other lock of the app for longer than p_wait_ms (null: no time is left).
+create or replace function unstuck_private.job_project(
+  p_job_id uuid,
+  p_projection unstuck.projections,
+  p_wait_ms int
+)
+returns void
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_before jsonb;
+  v_error text := 'no time was left';
+begin
+  if p_wait_ms is not null then
+    begin
+      v_before := unstuck_private.host_enter(
+        p_projection.settings || jsonb_build_object(
+          'lock_timeout', p_wait_ms || 'ms', 'unstuck.projecting', 'on'));
+      perform set_config('search_path', 'public, extensions', true);
+      perform unstuck_private.host_rows_lock(p_job_id, p_projection, p_wait_ms);
+      execute unstuck_private.projection_statement(p_projection)
+      using p_job_id, p_projection.statuses;
+      set constraints all immediate;
+      perform unstuck_private.settings_swap(v_before);
+      v_error := null;
+    exception when others then
+      v_error := sqlerrm;
+    end;
+  end if;
+  if v_error is null then
+    update unstuck.projection_errors e
+    set mended_at = clock_timestamp()
+    where e.job_id = p_job_id
+      and e.host_table = p_projection.host_table
+      and e.mended_at is null;
+    return;
+  end if;
+  insert into unstuck.projection_errors as e (tool, host_table, job_id, error)
+  values (p_projection.tool, p_projection.host_table, p_job_id, v_error)
+  on conflict (job_id, host_table)
+  where mended_at is null
+  do update
+  set error = excluded.error,
+    tries = e.tries + 1;
+end $$;
+
+revoke all on function unstuck_private.job_project from public, anon, authenticated, service_role;
+
+--: source projection/project.sql 6e279299c5db
+-- The last act of a transaction: writes every job that it changed to the app's tables. The first
+-- call at its end takes the whole list; the others find nothing. What there is no time for is owed.
+--
+-- All jobs together wait for the app's locks for 200 ms: the wallets are held meanwhile, and other
+-- transactions of the app wait for those.
+create or replace function unstuck_private.project() returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as
+$$
+declare
+  v_until timestamptz := clock_timestamp() + interval '5 seconds';
+  v_wait_ms int := 200;
+  v_at timestamptz;
+  v_jobs uuid[];
+  v_job uuid;
+  v_projection unstuck.projections;
+begin
+  with taken as (
+    delete from unstuck_private.unprojected u
+    where u.xid = pg_current_xact_id()
+    returning u.job_id
+  )
+  select array_agg(distinct t.job_id order by t.job_id)
+  into v_jobs
+  from taken t;
+  foreach v_job in array coalesce(v_jobs, '{}') loop
+    for v_projection in
+      select p.*
+      from unstuck.projections p
+      join unstuck.jobs j on j.tool = p.tool
+      where j.id = v_job
+        and p.enabled
+      order by p.level, p.host_table
+    loop
+      v_at := clock_timestamp();
+      perform unstuck_private.job_project(
+        v_job, v_projection, case when v_at < v_until then v_wait_ms end);
+      v_wait_ms := greatest(
+        v_wait_ms - extract(milliseconds from clock_timestamp() - v_at)::int, 1);
+    end loop;
+  end loop;
+  return null;
+end $$;
+
+drop trigger if exists unprojected_project on unstuck_private.unprojected;
+
+create constraint trigger unprojected_project
+after insert on unstuck_private.unprojected
+deferrable initially deferred
+for each row execute function unstuck_private.project();
+
+revoke all on function unstuck_private.project from public, anon, authenticated, service_role;
+
 --: source queue/visible_load.sql 53d0e03b3f3a
 -- The rows of `provider_load`, for those who may see them.
 create or replace function unstuck_private.visible_load()
@@ -1996,7 +2171,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   11,
   'leaving',
-  'c62da5629fbdb91d785641832eedf5519a1746e9d579cb78a8ad5dccdc2653dc'
+  '5a27daaec983f9eea290d0029cade76544db3a7ab150174ddb742a82970b6b5e'
 );
 
 notify pgrst, 'reload schema';

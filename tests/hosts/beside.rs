@@ -346,6 +346,61 @@ async fn no_deadlock(host: &Host) {
     assert_eq!(host.int(deadlocks).await, 0);
 }
 
+/// The app has the row of a job and asks for its wallet, while we end the job: we have the wallet
+/// and ask for the row. The app's transaction looks for a deadlock each 5 ms, so that it sees each
+/// moment in which we stand in a queue.
+async fn the_app_sees_no_deadlock(busy: &BusyApp, holds: &str) {
+    let host = Host::with_its_tables(busy.app).await;
+    let user = fifty_users(&host, busy.app).await[0];
+    let job = host.order(user, busy.app.tool(), busy.steps).await;
+    let of_the_app = host.connect("supabase_admin").await;
+    let holding = holds.replace("$job", &format!("'{job}'"));
+    of_the_app.exec("set deadlock_timeout = '5ms'; set role postgres").await;
+    of_the_app.exec(&format!("begin; {holding}")).await;
+    let spends = format!(
+        "do $$ begin
+            for nth in 1..400 loop
+                begin
+                    set local lock_timeout = '15ms';
+                    execute $q${}$q$;
+                    return;
+                exception when lock_not_available then null;
+                end;
+            end loop;
+            raise 'the wallet was not free';
+        end $$",
+        busy.spend_and_return(user)
+    );
+    let spends = format!("{spends}; commit");
+    let (app, cancelled) = tokio::join!(of_the_app.try_exec(&spends), host.cancel(user, job));
+    assert_eq!(app.map_err(|error| error.message), Ok(()), "{:?}: {holds}", busy.app);
+    cancelled.unwrap();
+    for _ in 0..2 {
+        host.sweep().await;
+    }
+    let table = busy.app.table();
+    let shown = format!(
+        "public.{table} t join unstuck.jobs j using (id) where t.id = '{job}'
+        and j.status = 'cancelled' and t.status::text <> 'pending' and t.completed_at is not null"
+    );
+    assert_eq!(host.count(&shown).await, 1, "{:?}: {holds}", busy.app);
+    assert_eq!(host.count(INEXACT).await, 0, "{:?}: {holds}", busy.app);
+    host.assert_healthy().await;
+    drop(of_the_app);
+    no_deadlock(&host).await;
+}
+
+#[tokio::test]
+async fn a_transaction_of_the_app_with_a_row_of_ours_that_wants_its_wallet_is_no_deadlock() {
+    for busy in [&TOOLS, &CARDS_APP, &SITES] {
+        let (table, column) = (busy.app.table(), busy.column);
+        let locks = format!("select from public.{table} where id = $job for update");
+        let writes = format!("update public.{table} set {column} = 'x' where id = $job");
+        the_app_sees_no_deadlock(busy, &locks).await;
+        the_app_sees_no_deadlock(busy, &writes).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn everybody_at_once_in_the_app_of_tools_loses_and_doubles_nothing() {
     everybody_at_once(&TOOLS).await;

@@ -142,6 +142,8 @@ end $$;
 
 -- Moves a team's balance, and writes the app's own row of it, whose id it returns. The row names
 -- the website where the app has that already: `projection.sql` names it later where it has not.
+-- Where a transaction of the app holds the website, it may wait for the team: so this does not wait
+-- for the website, and a refund is owed.
 create or replace function unstuck_private.host_team_move(
   p_team uuid,
   p_amount bigint,
@@ -172,8 +174,9 @@ begin
     (team_id, generation_id, type, amount, balance_before, balance_after, credit_limit,
       is_on_credit, note, created_by)
   values (
-    p_team, (select g.id from generation_history g where g.id = p_job_id), p_type,
-    v_money, v_team.balance - v_money, v_team.balance,
+    p_team,
+    (select g.id from generation_history g where g.id = p_job_id for key share nowait),
+    p_type, v_money, v_team.balance - v_money, v_team.balance,
     v_team.credit_limit, v_team.balance < 0, concat_ws(' ', p_reason, p_job_id), p_user_id)
   returning id into v_movement;
   perform unstuck_private.settings_swap(v_settings);

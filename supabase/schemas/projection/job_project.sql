@@ -1,7 +1,7 @@
 -- Writes one job to one table of the app, in a block of its own: whatever the app's triggers raise,
 -- also the deferred ones, ends as a row of `projection_errors` and stops nothing. The app's code
--- runs as at its own service's call, and no lock of the app is waited for longer than p_wait_ms
--- (null: no time is left).
+-- runs as at its own service's call. The rows are waited for first, outside of any queue, and no
+-- other lock of the app for longer than p_wait_ms (null: no time is left).
 create or replace function unstuck_private.job_project(
   p_job_id uuid,
   p_projection unstuck.projections,
@@ -22,6 +22,7 @@ begin
         p_projection.settings || jsonb_build_object(
           'lock_timeout', p_wait_ms || 'ms', 'unstuck.projecting', 'on'));
       perform set_config('search_path', 'public, extensions', true);
+      perform unstuck_private.host_rows_lock(p_job_id, p_projection, p_wait_ms);
       execute unstuck_private.projection_statement(p_projection)
       using p_job_id, p_projection.statuses;
       set constraints all immediate;

@@ -1,8 +1,8 @@
 -- The last act of a transaction: writes every job that it changed to the app's tables. The first
 -- call at its end takes the whole list; the others find nothing. What there is no time for is owed.
 --
--- All jobs together wait for the app's locks for 200 ms: the wallets are held meanwhile, and a
--- transaction of the app that waits for one of those would be a deadlock's victim after a second.
+-- All jobs together wait for the app's locks for 200 ms: the wallets are held meanwhile, and other
+-- transactions of the app wait for those.
 create or replace function unstuck_private.project() returns trigger
 language plpgsql
 security definer
