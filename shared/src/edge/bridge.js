@@ -2,6 +2,10 @@
 // costs more than most of what it asks for. Texts that cross together are lines, because no method,
 // URL or header holds a line break.
 
+// Rust asks for a microtask at each await, several in a request. This way each costs a fraction of
+// what the platform's own `queueMicrotask` does: `docs/performance.md` has the figures.
+globalThis.queueMicrotask = (task) => void Promise.resolve().then(task);
+
 /** The headers that `serve` reads; `bridge.rs` names them in this order. */
 const REQUEST_HEADERS = [
   "x-request-id",
@@ -85,7 +89,7 @@ export async function discard(request) {
 
 /** An answer with CORS headers; `lines` are further headers, a name and a value in turn. */
 export function answer(status, lines, body) {
-  return new Response(body, { status, headers: withLines(new Headers(CORS), lines) });
+  return new Response(body, { status, headers: withLines({ ...CORS }, lines) });
 }
 
 /** Adds the CORS headers and the request id to headers that are still mutable. */
@@ -94,10 +98,14 @@ export function cors(headers, requestId) {
   headers.set("x-request-id", requestId);
 }
 
-/** A request that follows no redirect. */
+/** What `fetch` is told of a request, which follows no redirect. */
+function options(method, lines, body, signal) {
+  return { method, headers: withLines({}, lines), body, signal, redirect: "manual" };
+}
+
+/** A request for `http.rs` to send. */
 export function build(method, url, lines, body, signal) {
-  const headers = withLines(new Headers(), lines);
-  return new Request(url, { method, headers, body, signal, redirect: "manual" });
+  return new Request(url, options(method, lines, body, signal));
 }
 
 /**
@@ -107,22 +115,34 @@ export function build(method, url, lines, body, signal) {
  *   why the request was not sent.
  */
 export async function send(method, url, lines, body, timeoutMs, stopped) {
-  let request;
+  const timeout = AbortSignal.timeout(timeoutMs);
+  const signal = stopped ? AbortSignal.any([timeout, stopped]) : timeout;
+  const sent = options(method, lines, body, signal);
+  let response;
   try {
-    const timeout = AbortSignal.timeout(timeoutMs);
-    const signal = stopped ? AbortSignal.any([timeout, stopped]) : timeout;
-    request = build(method, url, lines, body, signal);
+    const answering = fetch(url, sent);
+    // A body of some MB exists once while the answer is awaited, as the platform's own copy.
+    body = sent.body = undefined;
+    response = await answering;
   } catch (error) {
-    return `!${error.message}`;
+    const why = whyNotSent(url, sent);
+    if (why) return `!${why}`;
+    throw error;
   }
-  // A body of some MB exists once while the answer is awaited, as the platform's own copy.
-  body = undefined;
-  const response = await fetch(request);
   const { headers, status } = response;
   let head = String(status);
   for (const name of ANSWER_HEADERS) head += `\n${headers.get(name) ?? ""}`;
   const isRedirect = status >= 300 && status < 400;
   return `${head}\n${isRedirect ? "" : await response.text()}`;
+}
+
+/** What is wrong with a request that can never be sent, for example with its URL. */
+function whyNotSent(url, sent) {
+  try {
+    new Request(url, { ...sent, signal: undefined });
+  } catch (error) {
+    return error.message;
+  }
 }
 
 /** Whether a rate limit admits one more call; undefined where it is not declared. */
@@ -137,8 +157,9 @@ export async function limit(env, binding, key) {
   }
 }
 
+/** Adds the headers of these lines, whose names are in lower case. */
 function withLines(headers, lines) {
   const parts = lines ? lines.split("\n") : [];
-  for (let i = 0; i < parts.length; i += 2) headers.set(parts[i], parts[i + 1]);
+  for (let i = 0; i < parts.length; i += 2) headers[parts[i]] = parts[i + 1];
   return headers;
 }
