@@ -71,6 +71,16 @@ async function refuseUnfit(file, field, limit) {
   throw new JobError("wrong_type", message, 0, { field, wanted, type });
 }
 
+// packages/client/src/same.ts
+var isPlain = (value) => value !== null && typeof value === "object" && !(value instanceof Blob);
+function isSame(a, b) {
+  if (!isPlain(a) || !isPlain(b)) return Object.is(a, b);
+  const [one, other] = [a, b];
+  const names = Object.keys(one);
+  if (names.length !== Object.keys(other).length) return false;
+  return names.every((name) => isSame(one[name], other[name]));
+}
+
 // packages/client/src/files.ts
 var TYPES = {
   png: "image/png",
@@ -83,7 +93,6 @@ var TYPES = {
   webm: "video/webm",
   mov: "video/quicktime",
 };
-var isPlain = (value) => value !== null && typeof value === "object" && !(value instanceof Blob);
 function hasFiles(value) {
   if (value instanceof Blob) return true;
   return isPlain(value) && Object.values(value).some(hasFiles);
@@ -1401,16 +1410,6 @@ var Page = class {
     this.place.stop();
   }
 };
-
-// packages/client/src/same.ts
-var isPlain2 = (value) => value !== null && typeof value === "object" && !(value instanceof Blob);
-function isSame(a, b) {
-  if (!isPlain2(a) || !isPlain2(b)) return Object.is(a, b);
-  const [one, other] = [a, b];
-  const names = Object.keys(one);
-  if (names.length !== Object.keys(other).length) return false;
-  return names.every((name) => isSame(one[name], other[name]));
-}
 
 // packages/client/src/index.ts
 var COLUMNS = [

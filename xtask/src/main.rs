@@ -241,6 +241,10 @@ async fn dev() -> Result<()> {
     Ok(())
 }
 
+/// Most of what a test does is wait for a stack of its own.
+const TESTS_PER_CORE: usize = 2;
+const TEST_THREADS: &str = "RUST_TEST_THREADS";
+
 fn test(args: &[String]) -> Result<()> {
     tools::setup()?;
     format_of_scripts()?;
@@ -253,6 +257,10 @@ fn test(args: &[String]) -> Result<()> {
         cargo(&["test", "--workspace", "--no-fail-fast", "--lib", "--test", "*"]);
     // The functions are built above.
     command.args(args).env("UNSTUCK_SKIP_BUILD", "1");
+    if std::env::var_os(TEST_THREADS).is_none() {
+        let cores = std::thread::available_parallelism()?.get();
+        command.env(TEST_THREADS, (cores * TESTS_PER_CORE).to_string());
+    }
     run(
         "tests",
         &mut command,

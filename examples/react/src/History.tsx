@@ -1,6 +1,7 @@
 import { useEffect, useState } from "react";
 import type { JobSummary } from "@unstuck/client";
 import { useJobs } from "@unstuck/react";
+import { useAttempt } from "./attempt";
 import { nameOf } from "./offers";
 import { save } from "./save";
 
@@ -17,16 +18,15 @@ export function History() {
   const jobs = useJobs();
   const [rows, setRows] = useState<JobSummary[]>([]);
   const [next, setNext] = useState<string | null>(null);
+  const [problem, attempt] = useAttempt();
   useEffect(() => {
     let isWanted = true;
-    jobs.history({ limit: 10 }).then(
-      (page) => {
-        if (!isWanted) return;
-        setRows(page.jobs);
-        setNext(page.next);
-      },
-      () => {},
-    );
+    attempt(async () => {
+      const page = await jobs.history({ limit: 10 });
+      if (!isWanted) return;
+      setRows(page.jobs);
+      setNext(page.next);
+    });
     return () => {
       isWanted = false;
     };
@@ -36,10 +36,11 @@ export function History() {
     setRows([...rows, ...page.jobs]);
     setNext(page.next);
   };
-  if (rows.length === 0) return null;
+  if (rows.length === 0 && !problem) return null;
   return (
     <section aria-label="History" className="history">
       <h2>Before</h2>
+      {problem && <p role="alert">{problem}</p>}
       <ul>
         {rows.map((row) => (
           <li key={row.id} data-job={row.id}>
@@ -56,7 +57,7 @@ export function History() {
               </small>
             </span>
             {row.status === "completed" && (
-              <button className="plain" onClick={() => void save(jobs, row.id)}>
+              <button className="plain" onClick={() => attempt(() => save(jobs, row.id))}>
                 Download
               </button>
             )}
@@ -64,7 +65,7 @@ export function History() {
         ))}
       </ul>
       {next && (
-        <button className="plain" onClick={() => void more()}>
+        <button className="plain" onClick={() => attempt(more)}>
           Older
         </button>
       )}

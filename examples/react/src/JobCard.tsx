@@ -1,6 +1,7 @@
 import { useEffect, useState } from "react";
 import type { Job, Update } from "@unstuck/client";
 import { useJob, useJobs } from "@unstuck/react";
+import { useAttempt } from "./attempt";
 import { nameOf } from "./offers";
 import { save } from "./save";
 
@@ -53,10 +54,8 @@ function Result({ update }: { update: Update }) {
 export function JobCard({ job, onHide }: { job: Job; onHide: () => void }) {
   const jobs = useJobs();
   const { update } = useJob(job);
-  const [problem, setProblem] = useState<string | null>(null);
+  const [problem, attempt] = useAttempt();
   if (!update) return null;
-  const attempt = (act: Promise<void>) =>
-    act.catch((error: unknown) => setProblem(error instanceof Error ? error.message : "?"));
   const waits = update.state === "uploading" || update.state === "waiting";
   const isOver = !waits && update.state !== "running";
   return (
@@ -72,9 +71,9 @@ export function JobCard({ job, onHide }: { job: Job; onHide: () => void }) {
       {update.creditsRefunded > 0 && <p className="quiet">{update.creditsRefunded} credits back</p>}
       {problem && <p role="alert">{problem}</p>}
       <div className="row">
-        {waits && <button onClick={() => void attempt(job.cancel())}>Cancel</button>}
+        {waits && <button onClick={() => attempt(() => job.cancel())}>Cancel</button>}
         {update.state === "done" && (
-          <button onClick={() => void attempt(save(jobs, update.id))}>Download</button>
+          <button onClick={() => attempt(() => save(jobs, update.id))}>Download</button>
         )}
         {isOver && (
           <button className="plain" onClick={onHide}>

@@ -57,7 +57,11 @@ function Drop({ offer, file, onFile }: DropProps) {
         type="file"
         name="file"
         accept={offer.accept ?? undefined}
-        onChange={(event) => onFile(event.target.files?.[0] ?? null)}
+        onChange={(event) => {
+          onFile(event.target.files?.[0] ?? null);
+          // Choosing the same file a second time is a change too.
+          event.target.value = "";
+        }}
       />
       {file ? <strong>{file.name}</strong> : <span>Drop a file here, or choose one</span>}
     </label>

@@ -1,5 +1,7 @@
 // Looks through an input for its files.
 
+import { isPlain } from "./same.js";
+
 /** Types by ending, for files of which the system knows no type. */
 const TYPES: Record<string, string> = {
   png: "image/png",
@@ -12,9 +14,6 @@ const TYPES: Record<string, string> = {
   webm: "video/webm",
   mov: "video/quicktime",
 };
-
-const isPlain = (value: unknown): value is object =>
-  value !== null && typeof value === "object" && !(value instanceof Blob);
 
 /** Whether there is something to upload. */
 export function hasFiles(value: unknown): boolean {

@@ -1,4 +1,5 @@
-const isPlain = (value: unknown): value is object =>
+/** An object or a list, and no file, date or the like. */
+export const isPlain = (value: unknown): value is object =>
   value !== null && typeof value === "object" && !(value instanceof Blob);
 
 /** Whether two inputs are the same; files are compared by identity. */

@@ -59,8 +59,12 @@ pub use user::TestUser;
 pub use world::World;
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
-/// The worlds that no test is in; empty places are filled by the first test that takes them.
-static FREE: LazyLock<Mutex<Vec<Option<World>>>> = LazyLock::new(|| Mutex::new(vec![None, None]));
+/// The worlds that no test is in, as many as there are threads of tests; empty places are filled by
+/// the first test that takes them.
+static FREE: LazyLock<Mutex<Vec<Option<World>>>> = LazyLock::new(|| {
+    let threads = std::env::var("RUST_TEST_THREADS").ok().and_then(|count| count.parse().ok());
+    Mutex::new((0..threads.unwrap_or(2)).map(|_| None).collect())
+});
 static FREED: Condvar = Condvar::new();
 /// Starting a stack takes too long to fail again for every test, and two that start at once may
 /// want the same ports.
