@@ -1,5 +1,5 @@
-// Closes a tab while its job is in a given state. Where that cancels the job, ends once the cancel
-// has arrived.
+// Closes a tab while its job is in a given state, and ends once what the tab says at its end has
+// arrived: with the browser, what is still being sent would be lost.
 
 import { picture } from "../client/picture.mjs";
 import { given, open, order, reached, rows, tell, until } from "./tab.mjs";
@@ -16,14 +16,19 @@ const stays = tab.waitForResponse("**/stay").catch(() => null);
 const id = await order(tab, picture());
 await reached(tab, given.state);
 // From its answer the page knows that it may come back.
-if (given.state === "waiting") await stays;
+if (given.state === "waiting") {
+  await (await stays)?.finished();
+  await tab.evaluate(() => new Promise((resolve) => setTimeout(resolve)));
+}
 if (given.state === "uploading") await held;
 // Another tab keeps the browser open, as it is for most people.
 await tab.context().newPage();
 await tab.close({ runBeforeUnload: true });
-if (given.state === "uploading")
-  await until(
-    "the cancel has arrived",
-    async () => (await rows(`cancelled_requests?job_id=eq.${id}`)).length,
-  );
+const cancels = async () => (await rows(`cancelled_requests?job_id=eq.${id}`)).length;
+const goodbyes = async () => {
+  const sessions = await rows("sessions?select=seen_at,left_at");
+  return sessions.some((said) => Date.parse(said.left_at) - Date.parse(said.seen_at) < 60_000);
+};
+if (given.state === "uploading") await until("the cancel has arrived", cancels);
+if (given.state === "waiting") await until("the goodbye has arrived", goodbyes);
 await tell({ id });
