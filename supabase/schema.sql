@@ -5972,7 +5972,7 @@ exception when others then
   raise warning 'the row % of % is not kept: %', p_row ->> 'id', p_host_table, sqlerrm;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.host_rows_lock(p_job_id uuid, p_projection unstuck.projections, p_wait_ms integer)
+CREATE OR REPLACE FUNCTION unstuck_private.host_rows_lock(p_job_id uuid, p_tool text, p_wait_ms integer)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO ''
@@ -5980,34 +5980,40 @@ AS $function$
 declare
   v_until timestamptz := clock_timestamp() + p_wait_ms * interval '1 millisecond';
 begin
-  while not unstuck_private.host_rows_try_lock(p_job_id, p_projection) loop
+  while not unstuck_private.host_rows_try_lock(p_job_id, p_tool) loop
     if clock_timestamp() >= v_until then
       raise lock_not_available using
-        message = 'a transaction of the app holds a row of ' || p_projection.host_table;
+        message = 'a transaction of the app holds a row of the job';
     end if;
     perform pg_sleep(0.01);
   end loop;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.host_rows_try_lock(p_job_id uuid, p_projection unstuck.projections)
+CREATE OR REPLACE FUNCTION unstuck_private.host_rows_try_lock(p_job_id uuid, p_tool text)
  RETURNS boolean
  LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
 declare
-  v_ids uuid[] := case p_projection.level
-    when 'job' then array[p_job_id]
-    else array(
-      select unstuck_private.step_row_id(s)
-      from unstuck.job_steps s
-      where s.job_id = p_job_id
-    )
-  end;
+  v_ids uuid[] := array(
+    select unstuck_private.step_row_id(s)
+    from unstuck.job_steps s
+    where s.job_id = p_job_id
+  );
+  v_statement text;
 begin
-  execute format(
-    'select from %s t where t.id = any ($1) order by t.id for no key update nowait',
-    p_projection.host_table)
-  using v_ids;
+  select 'select ' || string_agg(
+    format(
+      '(select count(*) from (select from %s t where t.id = any ($1) order by t.id '
+        || 'for no key update nowait) l)',
+      p.host_table),
+    ', ' order by p.level, p.host_table)
+  into v_statement
+  from unstuck.projections p
+  where p.tool = p_tool
+    and p.enabled;
+  execute v_statement
+  using v_ids || p_job_id;
   return true;
 exception when lock_not_available then
   return false;
@@ -6464,7 +6470,7 @@ begin
         p_projection.settings || jsonb_build_object(
           'lock_timeout', p_wait_ms || 'ms', 'unstuck.projecting', 'on'));
       perform set_config('search_path', 'public, extensions', true);
-      perform unstuck_private.host_rows_lock(p_job_id, p_projection, p_wait_ms);
+      perform unstuck_private.host_rows_lock(p_job_id, p_projection.tool, p_wait_ms);
       execute unstuck_private.projection_statement(p_projection)
       using p_job_id, p_projection.statuses;
       set constraints all immediate;

@@ -1418,8 +1418,8 @@ $$;
 
 revoke all on function unstuck_private.jobs_ended from public, anon, authenticated, service_role;
 
---: source projection/host_rows_lock.sql 8549f3d49a14
--- Locks the app's rows of a job, or of its steps, before they are written; 55P03 once p_wait_ms are
+--: source projection/host_rows_lock.sql ff56fb89cc68
+-- Locks the app's rows of a job and of its steps before one is written; 55P03 once p_wait_ms are
 -- over.
 --
 -- The caller holds the wallet, and a transaction of the app that has such a row may wait for it,
@@ -1427,7 +1427,7 @@ revoke all on function unstuck_private.jobs_ended from public, anon, authenticat
 -- transaction would see a deadlock: it asks for the rows each 10 ms.
 create or replace function unstuck_private.host_rows_lock(
   p_job_id uuid,
-  p_projection unstuck.projections,
+  p_tool text,
   p_wait_ms int
 )
 returns void
@@ -1438,10 +1438,10 @@ $$
 declare
   v_until timestamptz := clock_timestamp() + p_wait_ms * interval '1 millisecond';
 begin
-  while not unstuck_private.host_rows_try_lock(p_job_id, p_projection) loop
+  while not unstuck_private.host_rows_try_lock(p_job_id, p_tool) loop
     if clock_timestamp() >= v_until then
       raise lock_not_available using
-        message = 'a transaction of the app holds a row of ' || p_projection.host_table;
+        message = 'a transaction of the app holds a row of the job';
     end if;
     perform pg_sleep(0.01);
   end loop;
@@ -1450,31 +1450,35 @@ end $$;
 revoke all on function unstuck_private.host_rows_lock
 from public, anon, authenticated, service_role;
 
---: source projection/host_rows_try_lock.sql d61cb29d6da0
--- Locks the app's rows of a job, or of its steps, unless another transaction holds one of them.
-create or replace function unstuck_private.host_rows_try_lock(
-  p_job_id uuid,
-  p_projection unstuck.projections
-)
+--: source projection/host_rows_try_lock.sql 757746b76836
+-- Locks all rows that the app has of a job and of its steps, unless another transaction holds one.
+-- All, because a trigger of the app may go from the row of a step to that of its job.
+create or replace function unstuck_private.host_rows_try_lock(p_job_id uuid, p_tool text)
 returns boolean
 language plpgsql
 set search_path = ''
 as
 $$
 declare
-  v_ids uuid[] := case p_projection.level
-    when 'job' then array[p_job_id]
-    else array(
-      select unstuck_private.step_row_id(s)
-      from unstuck.job_steps s
-      where s.job_id = p_job_id
-    )
-  end;
+  v_ids uuid[] := array(
+    select unstuck_private.step_row_id(s)
+    from unstuck.job_steps s
+    where s.job_id = p_job_id
+  );
+  v_statement text;
 begin
-  execute format(
-    'select from %s t where t.id = any ($1) order by t.id for no key update nowait',
-    p_projection.host_table)
-  using v_ids;
+  select 'select ' || string_agg(
+    format(
+      '(select count(*) from (select from %s t where t.id = any ($1) order by t.id '
+        || 'for no key update nowait) l)',
+      p.host_table),
+    ', ' order by p.level, p.host_table)
+  into v_statement
+  from unstuck.projections p
+  where p.tool = p_tool
+    and p.enabled;
+  execute v_statement
+  using v_ids || p_job_id;
   return true;
 exception when lock_not_available then
   return false;
@@ -1483,7 +1487,7 @@ end $$;
 revoke all on function unstuck_private.host_rows_try_lock
 from public, anon, authenticated, service_role;
 
---: source projection/job_project.sql d13cd667c8ee
+--: source projection/job_project.sql f600da245ebc
 -- Writes one job to one table of the app, in a block of its own: whatever the app's triggers raise,
 -- also the deferred ones, ends as a row of `projection_errors` and stops nothing. The app's code
 -- runs as at its own service's call. The rows are waited for first, outside of any queue, and no
@@ -1508,7 +1512,7 @@ begin
         p_projection.settings || jsonb_build_object(
           'lock_timeout', p_wait_ms || 'ms', 'unstuck.projecting', 'on'));
       perform set_config('search_path', 'public, extensions', true);
-      perform unstuck_private.host_rows_lock(p_job_id, p_projection, p_wait_ms);
+      perform unstuck_private.host_rows_lock(p_job_id, p_projection.tool, p_wait_ms);
       execute unstuck_private.projection_statement(p_projection)
       using p_job_id, p_projection.statuses;
       set constraints all immediate;
@@ -2171,7 +2175,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   11,
   'leaving',
-  '5a27daaec983f9eea290d0029cade76544db3a7ab150174ddb742a82970b6b5e'
+  'e73de570da7f64031e8077d1bde4d96174955fa70ef05cda55434c6fd32f46e7'
 );
 
 notify pgrst, 'reload schema';

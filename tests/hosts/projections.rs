@@ -228,7 +228,7 @@ async fn a_row_that_the_app_holds_is_written_by_a_later_pass() {
         .await;
     host.cancel(OWNER, job).await.unwrap();
     host.assert_cancelled(job, 60).await;
-    let held = "a transaction of the app holds a row of public.upscaler_jobs";
+    let held = "a transaction of the app holds a row of the job";
     assert_eq!(open_errors(&host).await, [held]);
     app.exec("commit").await;
     host.sweep().await;

@@ -22,7 +22,7 @@ begin
         p_projection.settings || jsonb_build_object(
           'lock_timeout', p_wait_ms || 'ms', 'unstuck.projecting', 'on'));
       perform set_config('search_path', 'public, extensions', true);
-      perform unstuck_private.host_rows_lock(p_job_id, p_projection, p_wait_ms);
+      perform unstuck_private.host_rows_lock(p_job_id, p_projection.tool, p_wait_ms);
       execute unstuck_private.projection_statement(p_projection)
       using p_job_id, p_projection.statuses;
       set constraints all immediate;
