@@ -12,7 +12,7 @@ use xtask::paths;
 /// What a page loads before it runs its first job, in compressed bytes.
 const BYTES_MAX: usize = 7 * 1024;
 
-fn node(script: &str, args: &[&str]) -> Output {
+pub fn node(script: &str, args: &[&str]) -> Output {
     let mut node = Command::new(paths::node_bin("node"));
     node.arg(paths::root().join(script)).args(args).current_dir(paths::root());
     let output = node.output().expect("node runs");
