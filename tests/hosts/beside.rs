@@ -354,10 +354,10 @@ async fn the_app_sees_no_deadlock(busy: &BusyApp, holds: &str) {
     let user = fifty_users(&host, busy.app).await[0];
     let job = host.order(user, busy.app.tool(), busy.steps).await;
     let of_the_app = host.connect("supabase_admin").await;
-    let holding = holds.replace("$job", &format!("'{job}'"));
+    let begins = format!("begin; {}", holds.replace("$job", &format!("'{job}'")));
     of_the_app.exec("set deadlock_timeout = '5ms'; set role postgres").await;
-    of_the_app.exec(&format!("begin; {holding}")).await;
-    let spends = format!(
+    of_the_app.exec(&begins).await;
+    let insists = format!(
         "do $$ begin
             for nth in 1..400 loop
                 begin
@@ -368,11 +368,10 @@ async fn the_app_sees_no_deadlock(busy: &BusyApp, holds: &str) {
                 end;
             end loop;
             raise 'the wallet was not free';
-        end $$",
+        end $$; commit",
         busy.spend_and_return(user)
     );
-    let spends = format!("{spends}; commit");
-    let (app, cancelled) = tokio::join!(of_the_app.try_exec(&spends), host.cancel(user, job));
+    let (app, cancelled) = tokio::join!(of_the_app.try_exec(&insists), host.cancel(user, job));
     assert_eq!(app.map_err(|error| error.message), Ok(()), "{:?}: {holds}", busy.app);
     cancelled.unwrap();
     for _ in 0..2 {
@@ -391,7 +390,7 @@ async fn the_app_sees_no_deadlock(busy: &BusyApp, holds: &str) {
 }
 
 #[tokio::test]
-async fn a_transaction_of_the_app_with_a_row_of_ours_that_wants_its_wallet_is_no_deadlock() {
+async fn an_app_that_has_the_row_of_a_job_and_wants_its_wallet_sees_no_deadlock() {
     for busy in [&TOOLS, &CARDS_APP, &SITES] {
         let (table, column) = (busy.app.table(), busy.column);
         let locks = format!("select from public.{table} where id = $job for update");
@@ -399,6 +398,8 @@ async fn a_transaction_of_the_app_with_a_row_of_ours_that_wants_its_wallet_is_no
         the_app_sees_no_deadlock(busy, &locks).await;
         the_app_sees_no_deadlock(busy, &writes).await;
     }
+    let a_card = "select from public.generation_tasks where job_id = $job limit 1 for update";
+    the_app_sees_no_deadlock(&CARDS_APP, a_card).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

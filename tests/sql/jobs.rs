@@ -199,6 +199,14 @@ async fn a_waiting_job_of_any_tool_is_cancelled_once() {
         let error = db.refusal("job_cancel_v3", args).await;
         assert_eq!(error.reason(), ("PT409", "already_final"));
     }
+    // Workers that were deployed before job_cancel_v3 read these columns.
+    let job = db.order(user, UPSCALER, 1).await;
+    let args = json!({ "p_user_id": user, "p_job_id": job });
+    let cancelled = db.ask("job_cancel_v2", args).await;
+    let provider = "runninghub";
+    assert_has!(cancelled, {
+        "status": "cancelled", "refunded_credits": 60, "provider": provider,
+    });
     assert_eq!(db.balance(user).await, 1_000);
     db.assert_healthy().await;
 }
