@@ -1,5 +1,5 @@
-//! `send` of `bridge.js` in workerd: a request that was certainly not sent may be repeated for free,
-//! so no other may be told as such.
+//! `send` of `bridge.js` in workerd: a request that was certainly not sent may be repeated for
+//! free, so no other may be told as such.
 
 use serde_json::Value;
 use unstuck_tests::assert_has;
