@@ -87,6 +87,7 @@ fn a_receiver_is_told_once_when_something_turns_bad_and_once_when_it_is_good_aga
         receiver.answers("204 Taken");
         let told = async |count: usize| {
             let told = async || {
+                world.until_messages_rest().await;
                 world.db().exec("update unstuck.messages_owed set due_at = now()").await;
                 world.sweep().await;
                 (receiver.taken().len() >= count).then_some(())
@@ -100,6 +101,7 @@ fn a_receiver_is_told_once_when_something_turns_bad_and_once_when_it_is_good_aga
             .exec("update unstuck_private.alert_states set since = since - interval '2 minutes'")
             .await;
         told(2).await;
+        world.until_messages_rest().await;
         let messages = receiver.taken();
         assert_has!(messages[1], { "state": "good", "text": "[good again] No job is stuck." });
         assert_ne!(messages[0]["id"], messages[1]["id"]);
@@ -116,6 +118,7 @@ fn a_receiver_that_is_down_for_an_hour_gets_each_message_once_when_it_is_back() 
         let db = world.db();
         // A minute passes, and then a sweep tries to send whatever is due.
         let minute = async || {
+            world.until_messages_rest().await;
             db.exec(
                 "update unstuck_private.alert_states set since = since - interval '1 minute',
                    told_at = told_at - interval '1 minute',

@@ -45,13 +45,8 @@ fn at_project(world: &World, project: &FrontDoorProxy, body: &Value) -> Value {
 }
 
 async fn counted(world: &World, project: &FrontDoorProxy) -> Counts {
-    let log = world.functions_log();
-    let lines = log.lines().filter_map(|line| {
-        let text = line.get(line.find('{')?..)?;
-        serde_json::from_str::<Value>(text).ok()
-    });
     let (mut requests, mut messages) = (0, 0);
-    for line in lines {
+    for line in world.log_lines() {
         let from_outside = ["user", "public"].contains(&line["caller"].as_str().unwrap_or(""));
         requests += u64::from(line["event"] == "fetch" && from_outside);
         messages += u64::from(line["event"] == "queue");

@@ -23,6 +23,7 @@ fn is_signed_by(request: &ReceivedRequest, secret: &str) -> bool {
 
 /// Whatever waits is due now, and a scheduled function sends it.
 async fn sent(world: &World) {
+    world.until_messages_rest().await;
     world.db().exec("update unstuck.messages_owed set due_at = now() where sent_at is null").await;
     world.sweep().await;
 }
@@ -68,6 +69,7 @@ fn each_end_is_told_signed_until_the_back_end_takes_it() {
         let secrets = [OLD, NEW, world.stack().info().service_role_key.as_str()];
         assert!(secrets.iter().all(|secret| !message.body.contains(secret)));
         sent(world).await;
+        world.until_messages_rest().await;
         assert_eq!(back_end.received().len(), 1, "what was taken is told once");
         // Whatever else it answers, it is told once more, by the same id.
         let hang = serde_json::json!({ "runninghub": { "all": true, "hang": true } });

@@ -18,12 +18,15 @@ pub async fn send_owed<T: Transport>(cx: &Cx<'_, T>) {
     let db = cx.db();
     match db.alerts_due_v1(from, to, cx.config.alert_repeat_minutes).await {
         Ok(due) => {
+            let mut taken = 0;
             for message in &due {
                 // A receiver that is away, or wants no more for now, gets the others later.
                 if !send(cx, url, message).await {
                     break;
                 }
+                taken += 1;
             }
+            cx.log_sent("alert", due.len(), taken);
         }
         Err(error) => cx.log_error("alert_error", &error.into(), json!({"part": "due"})),
     }

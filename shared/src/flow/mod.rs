@@ -70,6 +70,14 @@ impl<'a, T: Transport> Cx<'a, T> {
         self.transport.log(&line);
     }
 
+    /// Logs what became of the owed messages of a kind that this run has claimed, if any.
+    pub fn log_sent(&self, kind: &str, claimed: usize, taken: usize) {
+        if claimed > 0 {
+            let detail = json!({"kind": kind, "claimed": claimed, "taken": taken});
+            self.log("messages_sent", detail);
+        }
+    }
+
     /// Logs a fault that the use case survives.
     pub fn log_error(&self, event: &str, error: &ApiError, mut detail: Value) {
         if let Some(detail) = detail.as_object_mut() {

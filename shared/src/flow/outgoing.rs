@@ -31,17 +31,32 @@ pub async fn send_owed<T: Transport>(cx: &Cx<'_, T>) {
                 return cx.log_error("outgoing_error", &error.into(), json!({"part": "due"}));
             }
         };
-        for some in due.chunks(AT_ONCE) {
-            let taken = join_all(some.iter().map(|message| send(cx, &receiver, message))).await;
-            // A receiver that is away gets the others later.
-            if !taken.contains(&true) || cx.transport.now_ms() > until_ms {
-                return;
-            }
-        }
-        if due.len() < BATCH as usize {
+        let (taken, goes_on) = send_batch(cx, &receiver, &due, until_ms).await;
+        cx.log_sent("job_end", due.len(), taken);
+        if !goes_on || due.len() < BATCH as usize {
             return;
         }
     }
+}
+
+/// Returns how many of them were taken, and whether the run goes on.
+async fn send_batch<T: Transport>(
+    cx: &Cx<'_, T>,
+    receiver: &EndReceiver<'_>,
+    due: &[OwedMessage],
+    until_ms: u64,
+) -> (usize, bool) {
+    let mut taken = 0;
+    for some in due.chunks(AT_ONCE) {
+        let answers = join_all(some.iter().map(|message| send(cx, receiver, message))).await;
+        let taken_now = answers.iter().filter(|is_taken| **is_taken).count();
+        taken += taken_now;
+        // A receiver that is away gets the others later.
+        if taken_now == 0 || cx.transport.now_ms() > until_ms {
+            return (taken, false);
+        }
+    }
+    (taken, true)
 }
 
 /// Returns whether the receiver took it. A redirect is not followed, so it takes nothing.

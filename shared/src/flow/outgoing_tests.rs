@@ -19,12 +19,13 @@ struct ReceiverScript {
     posts: RefCell<Vec<HttpRequest>>,
     /// `p_is_taken` of each report.
     reports: RefCell<Vec<Value>>,
+    log: RefCell<Vec<Value>>,
 }
 
 impl ReceiverScript {
     fn new(owed: usize, status: u16) -> Self {
-        let (posts, reports) = (RefCell::default(), RefCell::default());
-        Self { owed: Cell::new(owed), status, now: Cell::new(1_000_000), posts, reports }
+        let (posts, reports, log) = Default::default();
+        Self { owed: Cell::new(owed), status, now: Cell::new(1_000_000), posts, reports, log }
     }
 
     fn rpc(&self, function: &str, args: &Value) -> Value {
@@ -73,7 +74,11 @@ impl Transport for ReceiverScript {
         panic!("nothing waits");
     }
 
-    unused_calls!(copy upload download random notify log);
+    fn log(&self, line: &Value) {
+        self.log.borrow_mut().push(line.clone());
+    }
+
+    unused_calls!(copy upload download random notify);
 }
 
 fn run(script: &ReceiverScript, url: &str) {
@@ -95,6 +100,11 @@ fn all_that_is_due_is_sent_and_reported_within_the_bound_of_a_run() {
         run(&script, URL);
         assert_eq!(script.posts.borrow().len(), sent, "{owed}");
         assert_eq!(*script.reports.borrow(), vec![json!(true); sent], "{owed}");
+        let log = script.log.borrow();
+        for count in ["claimed", "taken"] {
+            let logged: u64 = log.iter().filter_map(|line| line[count].as_u64()).sum();
+            assert_eq!(logged, sent as u64, "{count} of {owed}");
+        }
     }
 }
 

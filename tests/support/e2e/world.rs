@@ -390,6 +390,26 @@ impl World {
         self.workers_log().split_off(self.workers_log_seen)
     }
 
+    /// The log lines of the functions during this test, as objects.
+    pub fn log_lines(&self) -> Vec<Value> {
+        let log = self.functions_log();
+        let objects = log.lines().filter_map(|line| line.get(line.find('{')?..));
+        objects.filter_map(|text| serde_json::from_str(text).ok()).collect()
+    }
+
+    /// Waits until each owed message that a function has claimed is reported as taken or not.
+    pub async fn until_messages_rest(&self) {
+        let claims = "select coalesce(sum(tries), 0) from unstuck.messages_owed";
+        let at_rest = async || {
+            let claimed = self.db().int(claims).await;
+            let lines = self.log_lines();
+            let sent = lines.iter().filter(|line| line["event"] == "messages_sent");
+            let reported: i64 = sent.filter_map(|line| line["claimed"].as_i64()).sum();
+            (claimed == reported).then_some(())
+        };
+        self.until("the claimed messages are reported", at_rest).await;
+    }
+
     /// What to show when a test failed: the last lines that the functions logged during it.
     pub(super) fn evidence(&self) -> String {
         let text = self.workers_log();

@@ -16,6 +16,9 @@ use super::shrink::shrink;
 /// Lives of one plan: few enough to read, many enough to meet each other.
 pub const LIVES: u32 = 200;
 
+/// Lives between two lines of progress.
+const TOLD_EACH: u64 = 2_000;
+
 /// The arguments of the command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SimulateOptions {
@@ -114,6 +117,9 @@ pub fn main(args: impl Iterator<Item = String>) -> Result<bool> {
             return Ok(false);
         }
         figures.add(&plan, &outcome);
+        if figures.lives % TOLD_EACH == 0 {
+            eprintln!("{} of {} lives, up to seed {seed}", figures.lives, options.lives);
+        }
     }
     let seconds = began.elapsed().as_secs_f64();
     println!(
