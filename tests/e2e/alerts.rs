@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
-use unstuck_tests::e2e;
 use unstuck_tests::e2e::receiver::HttpReceiver;
+use unstuck_tests::e2e::{self, World};
 use xtask::stack::StackOptions;
 
 /// The functions that send what is owed.
@@ -27,6 +27,13 @@ fn telling(
             own.insert("ALERT_WEBHOOK_URL".to_owned(), Some(url.clone()));
         }
     }
+}
+
+/// Runs statements while no function compares what is watched with what was told: these lock the
+/// same rows in another order.
+async fn change_alerts(world: &World, statements: &str) {
+    let lock = "select pg_advisory_xact_lock(hashtextextended('unstuck_private.alerts_owe', 0))";
+    world.db().exec(&format!("{lock}; {statements}")).await;
 }
 
 #[test]
@@ -96,10 +103,8 @@ fn a_receiver_is_told_once_when_something_turns_bad_and_once_when_it_is_good_aga
         };
         told(1).await;
         assert_has!(receiver.taken()[0], { "state": "bad", "code": "stuck", "subject": "stuck" });
-        world
-            .db()
-            .exec("update unstuck_private.alert_states set since = since - interval '2 minutes'")
-            .await;
+        let later = "update unstuck_private.alert_states set since = since - interval '2 minutes'";
+        change_alerts(world, later).await;
         told(2).await;
         world.until_messages_rest().await;
         let messages = receiver.taken();
@@ -119,7 +124,8 @@ fn a_receiver_that_is_down_for_an_hour_gets_each_message_once_when_it_is_back() 
         // A minute passes, and then a sweep tries to send whatever is due.
         let minute = async || {
             world.until_messages_rest().await;
-            db.exec(
+            change_alerts(
+                world,
                 "update unstuck_private.alert_states set since = since - interval '1 minute',
                    told_at = told_at - interval '1 minute',
                    told_bad_at = told_bad_at - interval '1 minute';

@@ -346,6 +346,7 @@ impl Auditor {
             let until =
                 if is_overdue { ended } else { world.milliseconds(&text(row, "expires_at")) };
             let needed = if is_overdue { 180_000 } else { 360_000 };
+            let needed = needed + world.life(task.job).map_or(0, Life::delivery_delay_ms);
             let in_time = task.told_at_ms.is_some_and(|told| {
                 let told = told as i64;
                 // Nobody but the edge can deliver.
@@ -355,7 +356,11 @@ impl Auditor {
             let step = self.steps[&task.job.to_string()].get(&i64::from(task.step));
             let is_delivered = step.is_some_and(|step| step["status"] == "completed");
             if in_time && status == "failed" && !is_delivered && !is_excused {
-                self.violations.push(format!("lost: {id} of {} was made: {row}", task.job));
+                let (told, events) = (task.told_at_ms, world.events_of(&task.job.to_string()));
+                self.violations.push(format!(
+                    "lost: {id} of {} was made, told at {told:?} ms: {row}\n{events}",
+                    task.job
+                ));
             }
             let is_known = step.is_some_and(|step| step["provider_task_id"] == id.as_str());
             let is_at_work = task.end == TaskEnd::Never && !task.cancelled;
@@ -367,6 +372,13 @@ impl Auditor {
 }
 
 impl SimulatedWorld {
+    /// The events of a job, a line each.
+    fn events_of(&self, job: &str) -> String {
+        let sql = format!("select * from unstuck.job_events where job_id = '{job}' order by id");
+        let events: Vec<String> = self.database.rows(&sql).iter().map(Value::to_string).collect();
+        events.join("\n")
+    }
+
     /// Milliseconds between the beginning and a time that the database wrote.
     fn milliseconds(&self, time: &str) -> i64 {
         if time.is_empty() {

@@ -290,6 +290,17 @@ fn keep_a_healer(events: &mut Vec<PlannedEvent>) {
 }
 
 impl Life {
+    /// What its faults delay a delivery: a slow copy, and half of a claim's lease with the sweep
+    /// that follows it for each refused upload, because a claim tries two.
+    pub fn delivery_delay_ms(&self) -> i64 {
+        let delays = self.faults.iter().map(|fault| match fault {
+            LifeFault::CopySlow { ms } => *ms,
+            LifeFault::UploadFails { times } => u64::from(*times) * 50_000,
+            _ => 0,
+        });
+        delays.sum::<u64>() as i64
+    }
+
     fn new(chance: &mut Chance, number: u32, within_ms: u64) -> Self {
         use LifeTool::{Cards, TryOn, Upscale, Video};
         let tool = chance.pick(&[Upscale, Upscale, Upscale, Video, TryOn, TryOn, Cards]);
