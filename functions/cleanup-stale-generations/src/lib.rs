@@ -1,7 +1,7 @@
 //! `cleanup-stale-generations`: calls the function of each website whose attempt stopped, for at
 //! most two retries. After those it fails the website and refunds it. It makes no website itself.
-//! Then it deletes files that are kept no longer (here, because `cleanup-stale-jobs` has no room in
-//! its 300 KB).
+//! Then it deletes files past their retention (here, because `cleanup-stale-jobs` is already the
+//! largest of the scheduled functions).
 //!
 //! Missed, doubled and overlapping runs are harmless.
 

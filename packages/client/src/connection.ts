@@ -21,7 +21,7 @@ export class Connection {
   /** Of the user, once somebody was seen to be signed in. */
   token: string | undefined;
   user: string | undefined;
-  /** What a refusal was answered by: a token that is refused as well is not renewed. */
+  /** The token that `#renew` obtained last: if it is refused too, it is not renewed. */
   #renewed: string | undefined;
   readonly #base: string;
   /** The family of each tool, once it was read. */

@@ -58,7 +58,7 @@ export async function sign(given: Upload) {
   return null;
 }
 
-/** Throws what storage meant by its answer, but where the file has arrived before. */
+/** Throws a JobError for a refusal by storage; a 409 means that the file has already arrived. */
 export function refuse({ file }: Upload, status: number, text: string): void {
   const said = parsed(text);
   // Storage answers 400 to almost everything and says in the body what is meant.

@@ -6,7 +6,7 @@ export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** Resolves once there is a line, or the work is given up. Tells whether it had to wait. */
+/** Resolves once the network is back or `signal` aborts. Returns whether it had to wait. */
 export async function online(signal: AbortSignal): Promise<boolean> {
   if (signal.aborted || globalThis.navigator?.onLine !== false) return false;
   const ended = new AbortController();

@@ -189,7 +189,7 @@ const ANY: &[fn(&mut Chance) -> LifeFault] = &[
     |chance| LifeFault::CancelledByUser { after_ms: chance.between(0, 60_000) },
     |chance| LifeFault::CancelledByAdmin { after_ms: chance.between(0, 120_000) },
     |chance| LifeFault::RestartedByAdmin { after_ms: chance.between(1_000, 900_000) },
-    |chance| LifeFault::OrderedTwice { after_ms: chance.between(0, 3_000) },
+    ordered_twice,
     |chance| LifeFault::CopySlow { ms: chance.between(10_000, 200_000) },
     killed,
     broken,
@@ -225,6 +225,12 @@ fn killed(chance: &mut Chance) -> LifeFault {
 fn broken(chance: &mut Chance) -> LifeFault {
     let (scene, call) = (scene(chance), call(chance));
     LifeFault::ConnectionBroken { scene, call, committed: chance.one_in(2) }
+}
+
+/// By a page that retries, or so soon that the first order is still at work.
+fn ordered_twice(chance: &mut Chance) -> LifeFault {
+    let within_ms = chance.pick(&[60, 3_000]);
+    LifeFault::OrderedTwice { after_ms: chance.between(0, within_ms) }
 }
 
 fn late(chance: &mut Chance) -> LifeFault {

@@ -5,9 +5,10 @@ const NAMED_MS_MIN: u32 = 1_000;
 /// The first and longest wait after a transient fault.
 const TRANSIENT_MS: (u32, u32) = (2_000, 60_000);
 
-/// The wait in ms after a full provider refused: the delay that it names plus at most a quarter of
-/// it, so that a queue does not come back at once. Without one the step need not wait for a time:
-/// `slot_limit_fall` lowers the provider's slots at once, and a freed slot or a probe starts it.
+/// The wait in ms after a refusal for capacity: the delay that the provider names plus at most a
+/// quarter of it, so that the steps of a queue do not all retry at once. Without a named delay it
+/// is 0: `slot_limit_fall` lowers the provider's limit at once, and a freed slot or a probe starts
+/// the step.
 pub fn capacity(named_ms: Option<u32>, random: u128) -> u32 {
     named_ms.map_or(0, |named| named.max(NAMED_MS_MIN).saturating_add(below(random, named / 4 + 1)))
 }

@@ -32,7 +32,7 @@ pub enum Decision {
     Wait { answered: bool },
 }
 
-/// `attempts` counts the claims of this step so far; `random` spreads the waits.
+/// `attempts` counts the attempts of the step, this one included; `random` spreads the waits.
 pub fn decide(attempts: u32, event: Event, random: u128) -> Decision {
     match event {
         Event::Submitted(Ok(Accepted { task_id, early_failure })) => {

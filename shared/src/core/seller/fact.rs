@@ -88,8 +88,9 @@ pub struct DisputeAt {
 }
 
 impl PurchaseFact {
-    /// Writes which prices were bought, and how many of each. Until now `credits` is that of one.
-    /// Where the numbers differ nobody knows which of them a named pack's is: the smallest counts.
+    /// Records the prices that were bought and their quantities, and multiplies `credits`, until
+    /// now those of one pack, by the quantity. If the quantities differ, nobody knows which of them
+    /// belongs to the pack that the metadata names, so the smallest counts.
     pub(super) fn set_bought(&mut self, bought: impl IntoIterator<Item = (String, i64)>) {
         let mut quantities = BTreeMap::new();
         for (price, quantity) in bought {

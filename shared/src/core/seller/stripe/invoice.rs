@@ -179,9 +179,10 @@ fn add_bought(fact: &mut PurchaseFact, bought: &[Line<'_>], ours: Option<OurMeta
     fact.set_bought(bought.iter().filter_map(|line| Some((line.price()?, line.quantity()))));
 }
 
-/// Which part of what these lines cost for a whole period they cost together with the changes that
-/// are billed or credited along with them: more than all of it, where a dearer price began before.
-/// What else the subscription sells in this period changes nothing of ours.
+/// The cost of the bought lines, with the prorated changes that the same invoice bills or credits,
+/// as a share of what these lines cost for a whole period. It exceeds 1 if a dearer price began
+/// before the period. A change of an item that another line of the period bills does not count.
+/// `None` if a line's whole cost is unknown or a sum is not positive.
 fn share(bought: &[Line<'_>], lines: &[Line<'_>]) -> Option<f64> {
     let whole: f64 = bought.iter().map(|line| line.whole_cost()).sum::<Option<f64>>()?;
     let is_bought = |line: &Line<'_>| bought.iter().any(|own| std::ptr::eq(own.0, line.0));

@@ -55,7 +55,8 @@ async fn pass<T: Transport>(cx: &Cx<'_, T>, mut allowance: Allowance) -> Result<
     Ok(())
 }
 
-/// A fault in one bucket is recorded, and keeps the other bucket's files from nothing.
+/// Deletes due files of one kind in each of its buckets. An error in one bucket is logged and
+/// recorded, and does not keep the pass from the other bucket.
 async fn delete_kind<T: Transport>(
     cx: &Cx<'_, T>,
     due: &DueFiles,
