@@ -6175,6 +6175,10 @@ AS $function$
       select from unstuck.job_events e
       where e.job_id = p_job.id and e.event = 'job_requeued'
     )
+    and not exists (
+      select from unstuck.job_steps w
+      where w.job_id = p_job.id and (w.attempts > 0 or w.rescues > 0)
+    )
     and exists (
       select from unstuck.sessions s
       where s.user_id = p_job.user_id
@@ -6692,7 +6696,9 @@ begin
   into job_id
   from unstuck.jobs j
   where j.retry_of = p_job.id
-    and unstuck_private.is_live(j.status);
+    and (j.id = p_new_job_id or unstuck_private.is_live(j.status))
+  order by j.id = p_new_job_id desc
+  limit 1;
   is_new := not found;
   if is_new then
     perform unstuck_private.job_repeat(p_job, v_tool, p_charge, p_new_job_id);
@@ -14162,7 +14168,7 @@ Refuses: forbidden, bad_request, not_found, in_progress (also a quarantined job:
 already_final (its input is kept no longer), active_job_exists, insufficient_credits,
 idempotency_conflict (the new id is taken).
 
-Replay: while the new job is live: that job.
+Replay: the same new id answers with its job; so does any other, while a retry is live.
 ';
 comment on function unstuck.job_show_v1(uuid,uuid) is
 '

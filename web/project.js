@@ -42,7 +42,7 @@ async function settingsAtLast() {
 }
 
 /** Calls a function as the signed-in user: by POST where there is a body, otherwise by GET. */
-export async function ask(path, body) {
+export async function ask(path, body, headers = {}) {
   const { data } = await supabase.auth.getSession();
   const response = await fetch(`${functionsUrl}/${path}`, {
     method: body ? "POST" : "GET",
@@ -50,6 +50,7 @@ export async function ask(path, body) {
       authorization: `Bearer ${data.session?.access_token}`,
       apikey: supabase.supabaseKey,
       "content-type": "application/json",
+      ...headers,
     },
     body: body && JSON.stringify(body),
   });

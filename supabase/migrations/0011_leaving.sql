@@ -123,6 +123,122 @@ $c$;
 revoke all on function unstuck.credit_grant_admin_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.credit_grant_admin_v1 to service_role;
 
+--: source admin/job_requeue_v1.sql 09117d2a9305
+create or replace function unstuck.job_requeue_v1(
+  p_actor uuid,
+  p_table text,
+  p_job_id uuid,
+  p_charge boolean,
+  p_new_job_id uuid,
+  p_reason text default null
+)
+returns table (job_id uuid, retried boolean, retry_of uuid, provider text)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+#variable_conflict use_column
+declare
+  v_job unstuck.jobs;
+  v_retry record;
+begin
+  perform unstuck_private.refuse_other_deployment();
+  perform unstuck_private.act_as_admin(p_actor, p_reason);
+  v_job := unstuck_private.job_lock(p_job_id);
+  perform unstuck_private.refuse_other_table(v_job, p_table);
+  v_retry := unstuck_private.job_retry(v_job, p_charge, p_new_job_id);
+  if v_retry.is_new then
+    perform unstuck_private.admin_log_write(
+      'job_retried',
+      p_job_id::text,
+      jsonb_build_object('status', v_job.status),
+      jsonb_build_object('job', v_retry.job_id, 'charge', coalesce(p_charge, false))
+    );
+  end if;
+  return query
+  select v_retry.job_id, v_retry.job_id = v_job.id, nullif(v_job.id, v_retry.job_id), t.provider
+  from unstuck.tools t
+  where t.tool = v_job.tool;
+end $$;
+
+comment on function unstuck.job_requeue_v1 is $c$
+Caller: admin-retry-job. The role of p_actor is read in the same transaction.
+
+Effect: a live job past its lease or deadline goes back to the queue with fresh counters: retried =
+true. A final one becomes a new job, p_new_job_id, of the same user with the same input, free of
+charge unless p_charge: retry_of names the old one. It is a row of admin_log.
+
+Refuses: forbidden, bad_request, not_found, in_progress (also a quarantined job: cancel it first),
+already_final (its input is kept no longer), active_job_exists, insufficient_credits,
+idempotency_conflict (the new id is taken).
+
+Replay: the same new id answers with its job; so does any other, while a retry is live.
+$c$;
+
+revoke all on function unstuck.job_requeue_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.job_requeue_v1 to service_role;
+
+--: source admin/job_retry.sql 2b7cbb6eb959
+-- Retries a job that `job_lock` locked: a live one past its lease or deadline is requeued, a final
+-- one becomes the new job p_new_job_id, unless that job was made before or another retry of it is
+-- live (is_new: false). Returns the retry.
+create or replace function unstuck_private.job_retry(
+  p_job unstuck.jobs,
+  p_charge boolean,
+  p_new_job_id uuid,
+  out job_id uuid,
+  out is_new boolean
+)
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_tool unstuck.tools;
+  v_now timestamptz := clock_timestamp();
+begin
+  select *
+  into v_tool
+  from unstuck.tools t
+  where t.tool = p_job.tool;
+  is_new := true;
+  if unstuck_private.is_live(p_job.status) then
+    -- The steps of a quarantined job have ended: an admin cancels it first, then retries it.
+    if p_job.status = 'pending'
+      or p_job.quarantined_at is not null
+      or not exists (
+        select
+        from unstuck.job_steps s
+        where s.job_id = p_job.id
+          and not unstuck_private.is_final(s.status)
+          and (s.deadline_at <= v_now or s.lease_until <= v_now)
+      )
+    then
+      perform unstuck_private.refuse(
+        409, 'in_progress', jsonb_build_object('status', p_job.status));
+    end if;
+    perform unstuck_private.job_restart(p_job, v_tool, v_now);
+    job_id := p_job.id;
+    return;
+  end if;
+  select j.id
+  into job_id
+  from unstuck.jobs j
+  where j.retry_of = p_job.id
+    and (j.id = p_new_job_id or unstuck_private.is_live(j.status))
+  order by j.id = p_new_job_id desc
+  limit 1;
+  is_new := not found;
+  if is_new then
+    perform unstuck_private.job_repeat(p_job, v_tool, p_charge, p_new_job_id);
+    job_id := p_new_job_id;
+  end if;
+end $$;
+
+revoke all on function unstuck_private.job_retry from public, anon, authenticated, service_role;
+
 --: source admin/jobs_refused.sql 1ff006284f81
 -- Why jobs that an admin chose were not acted on: `[{jobId, code}]`. An id that the filter names
 -- and nothing has is not_found, a final job already_final, one that another transaction holds
@@ -697,11 +813,12 @@ $$;
 revoke all on function unstuck_private.watched_receiver
 from public, anon, authenticated, service_role;
 
---: source cancel/is_left.sql 6b0e35039587
+--: source cancel/is_left.sql 82d5b1393fce
 -- True for a job that waits for a page that counts as left. An order is a word of its page too: one
 -- that came after the page counted as left waits as long as a silent page may, and for good where
--- the page never said that it stays. A job that is put back into the queue waits for its page as
--- before; one that an admin retried waits for no page.
+-- the page never said that it stays. A job that was at work waits for no page when it is retried,
+-- because its page said that it may be closed; nor does one that an admin retried. A refusal for
+-- capacity is no attempt.
 create or replace function unstuck_private.is_left(p_job unstuck.jobs, p_now timestamptz)
 returns boolean
 language sql
@@ -714,6 +831,10 @@ $$
     and not exists (
       select from unstuck.job_events e
       where e.job_id = p_job.id and e.event = 'job_requeued'
+    )
+    and not exists (
+      select from unstuck.job_steps w
+      where w.job_id = p_job.id and (w.attempts > 0 or w.rescues > 0)
     )
     and exists (
       select from unstuck.sessions s
@@ -2175,7 +2296,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   11,
   'leaving',
-  'e73de570da7f64031e8077d1bde4d96174955fa70ef05cda55434c6fd32f46e7'
+  '932903e42f4e9234814fabf78528f7f966f2156e89777bf5fc4a3c9558c9d793'
 );
 
 notify pgrst, 'reload schema';

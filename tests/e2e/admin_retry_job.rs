@@ -96,10 +96,14 @@ fn charged_only_where_the_admin_says_so() {
         website.assert_completed(world, 0).await;
         let mut body = of(TABLE, website.id);
         body["charge"] = true.into();
-        let admin = world.admin(1).await;
-        let answer = world.call("admin-retry-job").by(&admin).json(&body).ok().await;
-        let new = unstuck_tests::shop::id(&answer["jobId"]);
+        let (admin, new) = (world.admin(1).await, Uuid::new_v4());
+        let retry = || {
+            let call = world.call("admin-retry-job").by(&admin).json(&body);
+            call.header("idempotency-key", &new.to_string())
+        };
+        assert_eq!(retry().ok().await["jobId"], json!(new));
         world.until_status(new, "completed").await;
+        assert_eq!(retry().ok().await["jobId"], json!(new), "its first answer was lost");
         assert_eq!(world.db().entries(new).await, [-PRICE]);
         assert_eq!(world.balance(&website.user).await, CREDITS - 2 * PRICE);
         let spent = "insert into unstuck.credit_entries (user_id, kind, amount, reason)";

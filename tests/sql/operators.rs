@@ -437,6 +437,11 @@ async fn a_single_retry_is_logged_once_however_often_it_is_clicked() {
     assert_has!(db.ask("job_requeue_v1", args).await, { "job_id": first, "retry_of": job });
     let args = requeue_args(admin, "upscaler_jobs", job, true, second);
     assert_has!(db.ask("job_requeue_v1", args).await, { "job_id": first, "retried": false });
+    // The first answer was lost, and meanwhile the new job has ended.
+    db.cancel(user, first).await.unwrap();
+    let args = requeue_args(admin, "upscaler_jobs", job, true, first);
+    assert_has!(db.ask("job_requeue_v1", args).await, { "job_id": first, "retry_of": job });
+    assert_eq!(db.entries(first).await, [-60, 60], "charged once");
     assert_eq!(
         db.rows(LOG).await,
         [json!({ "actor": admin, "act": "job_retried", "subject": job,

@@ -186,6 +186,28 @@ async fn what_an_admin_retried_waits_for_no_page() {
 }
 
 #[tokio::test]
+async fn a_job_that_was_at_work_is_retried_without_its_page() {
+    for (kind, expected) in
+        [("transient", "queued"), ("capacity", "cancelled"), ("dead worker", "queued")]
+    {
+        let db = Database::open().await;
+        let (user, job) = db.ordered(100, UPSCALER, 1).await;
+        stay(&db, user).await;
+        if kind == "dead worker" {
+            db.claim_one("runninghub").await;
+            pass(&db, 200).await;
+            db.sweep().await;
+        } else {
+            let attempt = db.submit("runninghub").await;
+            pass(&db, 200).await;
+            assert_eq!(db.requeue(attempt, kind, 600_000).await["outcome"], "queued");
+        }
+        db.sweep().await;
+        assert_eq!(status(&db, job).await, expected, "{kind}");
+    }
+}
+
+#[tokio::test]
 async fn a_left_page_cancels_an_unpaid_row_for_good_and_no_running_step() {
     let db = Database::open().await;
     let user = db.user(200).await;

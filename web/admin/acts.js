@@ -38,17 +38,23 @@ export function createActs({ tools, refresh }) {
 
   async function retry(job) {
     let made = null;
+    // One new id for one question: however often it is sent, it makes and charges one job.
+    const headers = { "idempotency-key": crypto.randomUUID() };
     const carriedOut = await act({
       title: t("ask_retry"),
       text: t(isLive(job) ? "ask_retry_stuck" : "ask_retry_final", { tool: toolName(job.tool) }),
       fields: [...(isLive(job) ? [] : [chargeField(job)]), reasonField(false)],
       action: t("retry"),
       run: ({ charge, reason }) =>
-        call("admin-retry-job", {
-          ...named(job),
-          ...(charge === "yes" && { charge: true }),
-          reason: reason.trim() || undefined,
-        }),
+        call(
+          "admin-retry-job",
+          {
+            ...named(job),
+            ...(charge === "yes" && { charge: true }),
+            reason: reason.trim() || undefined,
+          },
+          headers,
+        ),
       done: (answer) => {
         made = answer.jobId;
         return t(answer.retried ? "job_requeued" : "job_made");

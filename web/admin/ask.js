@@ -7,9 +7,9 @@ import { ask } from "../project.js";
 import { t } from "../words.js";
 
 /** Calls a function; a lost network is an answer like others. */
-export async function call(path, body) {
+export async function call(path, body, headers) {
   try {
-    return await ask(path, body);
+    return await ask(path, body, headers);
   } catch {
     return { ok: false, answer: { code: "connection_lost" }, retryAfter: 0 };
   }

@@ -1,5 +1,6 @@
 //! `admin-retry-job`: an admin retries a job of any tool. A stuck job is requeued and keeps its
-//! finished steps. A finished job is ordered anew, without a charge unless the admin asks for one.
+//! finished steps. A finished job becomes a new job, without a charge unless the admin asks for one.
+//! The header `Idempotency-Key` is its id: a repeated request makes and charges one job.
 //!
 //! One transaction checks the role, the state and the credits. The function answers before it
 //! starts waiting steps. `many` does the same for all jobs that a filter names, free of charge.
@@ -12,6 +13,7 @@ use shared::core::reply::Success;
 use shared::edge::Call;
 use shared::flow::heal::admin_retry;
 use shared::flow::invocation::Invocation;
+use shared::flow::order::enqueue;
 use shared::flow::order::input::admin_text;
 
 shared::function! {
@@ -53,9 +55,10 @@ async fn retry(call: &Call, body: AdminRetry) -> Result<AdminRetried, ApiError> 
     call.log_job(job_id);
     admin_text("reason", reason.as_deref())?;
     let actor = call.user()?;
-    let charge = charge.unwrap_or(false);
-    let requeued =
-        admin_retry::by_admin(&call.cx(), actor, &table, job_id, charge, reason.as_deref()).await?;
+    let cx = call.cx();
+    let new = enqueue::job_id("jobId", None, call.idempotency_key(), cx.transport.random())?;
+    let (charge, reason) = (charge.unwrap_or(false), reason.as_deref());
+    let requeued = admin_retry::by_admin(&cx, actor, &table, job_id, new, charge, reason).await?;
     let provider = requeued.provider;
     call.background(async move |cx| admin_retry::after_retry(&cx, &provider).await);
     Ok(AdminRetried {

@@ -48,7 +48,7 @@ Refuses: forbidden, bad_request, not_found, in_progress (also a quarantined job:
 already_final (its input is kept no longer), active_job_exists, insufficient_credits,
 idempotency_conflict (the new id is taken).
 
-Replay: while the new job is live: that job.
+Replay: the same new id answers with its job; so does any other, while a retry is live.
 $c$;
 
 revoke all on function unstuck.job_requeue_v1 from public, anon, authenticated, service_role;

@@ -1,6 +1,6 @@
 -- Retries a job that `job_lock` locked: a live one past its lease or deadline is requeued, a final
--- one becomes the new job p_new_job_id, unless a retry of it is live already (is_new: false).
--- Returns the job that now works.
+-- one becomes the new job p_new_job_id, unless that job was made before or another retry of it is
+-- live (is_new: false). Returns the retry.
 create or replace function unstuck_private.job_retry(
   p_job unstuck.jobs,
   p_charge boolean,
@@ -44,7 +44,9 @@ begin
   into job_id
   from unstuck.jobs j
   where j.retry_of = p_job.id
-    and unstuck_private.is_live(j.status);
+    and (j.id = p_new_job_id or unstuck_private.is_live(j.status))
+  order by j.id = p_new_job_id desc
+  limit 1;
   is_new := not found;
   if is_new then
     perform unstuck_private.job_repeat(p_job, v_tool, p_charge, p_new_job_id);

@@ -15,7 +15,9 @@ use shared::core::media::MediaKind;
 use shared::core::provider::replicate::try_on::{Garment, stored_requests};
 use shared::core::provider::runninghub::apps::{Field, ToolInput};
 use shared::core::provider::{gemini, replicate};
-use shared::core::transport::{HttpRequest, HttpResponse, HttpResult, TransportError};
+use shared::core::transport::{
+    HttpRequest, HttpResponse, HttpResult, Transport as _, TransportError,
+};
 use shared::core::webhook::{self, Signature, WebhookAddress};
 use shared::db::job::EnqueuedJob;
 use shared::db::step::Attempt;
@@ -220,7 +222,9 @@ pub async fn cancel(call: &UserCall, tool: LifeTool, job: JobId) -> Result<i64, 
 /// Returns the job that works from now on.
 pub async fn restart(call: &UserCall, tool: LifeTool, job: JobId) -> Result<JobId, ApiError> {
     let user = call.user()?;
-    let requeued = admin_retry::by_admin(&call.cx(), user, table(tool), job, false, None).await?;
+    let cx = call.cx();
+    let new = JobId::from_random(cx.transport.random());
+    let requeued = admin_retry::by_admin(&cx, user, table(tool), job, new, false, None).await?;
     let provider = requeued.provider;
     call.background(async move |cx| admin_retry::after_retry(&cx, &provider).await);
     Ok(requeued.job_id)

@@ -9,17 +9,17 @@ use crate::flow::retry::once_if_lost;
 use crate::flow::submit::wake;
 use serde_json::json;
 
-/// Requeues the job in one transaction, which is repeated once after a lost answer: the same new id
-/// names the first call's job, and a job that the first call requeued is live and well.
+/// Requeues the job in one transaction, which is repeated once after a lost answer: the same `new`
+/// id names the first call's job, and a job that the first call requeued is live and well.
 pub async fn by_admin<T: Transport>(
     cx: &Cx<'_, T>,
     actor: UserId,
     table: &str,
     job: JobId,
+    new: JobId,
     charge: bool,
     reason: Option<&str>,
 ) -> Result<RequeuedJob, ApiError> {
-    let new = JobId::from_random(cx.transport.random());
     let requeue = async || cx.db().job_requeue_v1(actor, table, job, charge, new, reason).await;
     Ok(once_if_lost(requeue).await?)
 }
