@@ -11459,8 +11459,10 @@ begin
             or s.checked_at <= s.deadline_at
           else
             p_all
-            or not p_provider.signed_webhooks
-            and coalesce(s.checked_at, s.sent_at) <= p_now - i.check_every
+            or coalesce(s.checked_at, s.sent_at) <= p_now - case
+              when p_provider.signed_webhooks then interval '3 minutes'
+              else i.check_every
+            end
         end
       order by
         s.deadline_at > p_now,
@@ -14587,10 +14589,10 @@ Caller: a healer, for one asynchronous provider; with p_all the checker, for whi
 step is due.
 
 Effect: reserves up to p_limit steps to query about, and up to p_limit cancels to send, for the
-caller. due: query (unchecked for 30 s, or past the deadline) | inbox (sent without an answer) |
-copy (the provider is done, the result is not stored) | cancel (owed). The steps that were not
-queried for longest come first. input: the step''s stored request. open: how many tasks the provider
-works on in all.
+caller. due: query (unchecked for 30 s, for three minutes where webhooks are signed, or past the
+deadline) | inbox (sent without an answer) | copy (the provider is done, the result is not stored) |
+cancel (owed). The steps that were not queried for longest come first. input: the step''s stored
+request. open: how many tasks the provider works on in all.
 
 Refuses: nothing; no row for a synchronous provider. What another transaction has locked, or a step
 that cannot be reserved, is left to the next call.

@@ -1850,6 +1850,178 @@ end $$;
 revoke all on function unstuck_private.prune_sessions
 from public, anon, authenticated, service_role;
 
+--: source step/steps_due_at_provider.sql 7970dce1284e
+-- Locks up to p_limit steps that were sent to an asynchronous provider and are due, and returns
+-- their keys, what is due and whether the deadline has passed:
+--   copy   the provider finished, and no worker copies the result,
+--   inbox  sent without an answer: its webhooks may name the task,
+--   query  the provider has the task, and was not queried for a while.
+-- Past its deadline a step comes once more at once, then every five seconds. With p_all every step
+-- whose task is known is due. A provider with signed webhooks is queried by the checker each minute;
+-- after three minutes without it by every healer, because its webhook may be lost. The steps that were not queried for longest come first; what
+-- another transaction has locked is skipped.
+create or replace function unstuck_private.steps_due_at_provider(
+  p_provider unstuck.providers,
+  p_now timestamptz,
+  p_all boolean,
+  p_limit int
+)
+returns jsonb
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  return (
+    select jsonb_agg(to_jsonb(m))
+    from (
+      select s.job_id, s.step,
+        case
+          when s.provider_done_at is not null then 'copy'
+          when s.provider_task_id is null then 'inbox'
+          else 'query'
+        end as due,
+        s.deadline_at <= p_now as overdue
+      from unstuck.job_steps s
+      cross join unstuck_private.intervals() i
+      where s.provider = p_provider.provider
+        and s.status in ('starting', 'running')
+        and s.sent_at is not null
+        and case
+          when s.provider_done_at is not null then
+            coalesce(s.lease_until, '-infinity') <= p_now
+          when s.provider_task_id is null then
+            coalesce(s.lease_until, p_now) <= p_now
+            and coalesce(s.checked_at, '-infinity') <= p_now - interval '5 seconds'
+          when s.deadline_at <= p_now then
+            coalesce(s.checked_at, '-infinity') <= p_now - interval '5 seconds'
+            or s.checked_at <= s.deadline_at
+          else
+            p_all
+            or coalesce(s.checked_at, s.sent_at) <= p_now - case
+              when p_provider.signed_webhooks then interval '3 minutes'
+              else i.check_every
+            end
+        end
+      order by
+        s.deadline_at > p_now,
+        coalesce(s.checked_at, '-infinity'),
+        s.job_id,
+        s.step
+      limit p_limit
+      for update of s skip locked
+    ) m
+  );
+end $$;
+
+revoke all on function unstuck_private.steps_due_at_provider
+from public, anon, authenticated, service_role;
+
+--: source step/steps_due_v1.sql d3ff07d257be
+create or replace function unstuck.steps_due_v1(
+  p_provider text,
+  p_limit int,
+  p_all boolean default false
+)
+returns table (
+  job_id uuid,
+  step int,
+  run bigint,
+  tool text,
+  user_id uuid,
+  due text,
+  task_id text,
+  overdue boolean,
+  output jsonb,
+  input jsonb,
+  done_seconds int,
+  sent_since timestamptz,
+  sent_seconds int,
+  open int
+)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+#variable_conflict use_column
+declare
+  v_now timestamptz := clock_timestamp();
+  v_provider unstuck.providers;
+  v_open int;
+  v_keys jsonb;
+begin
+  perform unstuck_private.refuse_other_deployment();
+  select *
+  into v_provider
+  from unstuck.providers
+  where provider = p_provider;
+  if not found or v_provider.synchronous then
+    return;
+  end if;
+  select count(*)
+  into v_open
+  from unstuck.job_steps s
+  where s.provider = p_provider
+    and unstuck_private.holds_slot(s)
+    and s.provider_task_id is not null;
+  v_keys := unstuck_private.steps_due_at_provider(v_provider, v_now, p_all, p_limit);
+  return query
+  select r.job_id, r.step, r.run, j.tool, j.user_id, r.due, coalesce(r.task_id, w.task_id),
+    r.overdue, r.output, r.input, unstuck_private.seconds_between(r.done_at, v_now),
+    -- The provider's clock may differ from ours.
+    r.sent_at - interval '2 minutes',
+    unstuck_private.seconds_between(r.sent_at, v_now),
+    v_open
+  from unstuck_private.steps_reserve(v_now, v_keys) r
+  join unstuck.jobs j on j.id = r.job_id
+  -- The newest webhook of this run, unless it names the task of another step.
+  left join lateral (
+    select i.task_id
+    from unstuck.webhook_inbox i
+    where i.job_id = r.job_id
+      and i.step = r.step
+      and i.run = r.run
+      and not exists (
+        select
+        from unstuck.job_steps o
+        where o.provider = p_provider
+          and o.provider_task_id = i.task_id
+          and (o.job_id, o.step) <> (r.job_id, r.step)
+      )
+    order by i.id desc
+    limit 1
+  ) w on true;
+
+  v_keys := unstuck_private.steps_with_cancel_debt(p_provider, v_now, p_limit);
+  return query
+  select o.job_id, o.step, d.run, j.tool, j.user_id, o.due, d.task_id,
+    false, null::jsonb, null::jsonb, null::int, null::timestamptz, null::int, v_open
+  from unstuck_private.steps_reserve(v_now, v_keys) o
+  join unstuck.jobs j on j.id = o.job_id
+  cross join lateral unstuck_private.cancel_debts(o.provider_cancel_due) d;
+end $$;
+
+comment on function unstuck.steps_due_v1 is $c$
+Caller: a healer, for one asynchronous provider; with p_all the checker, for which every running
+step is due.
+
+Effect: reserves up to p_limit steps to query about, and up to p_limit cancels to send, for the
+caller. due: query (unchecked for 30 s, for three minutes where webhooks are signed, or past the
+deadline) | inbox (sent without an answer) | copy (the provider is done, the result is not stored) |
+cancel (owed). The steps that were not queried for longest come first. input: the step's stored
+request. open: how many tasks the provider works on in all.
+
+Refuses: nothing; no row for a synchronous provider. What another transaction has locked, or a step
+that cannot be reserved, is left to the next call.
+
+Replay: a step that is reserved does not come again for some seconds.
+$c$;
+
+revoke all on function unstuck.steps_due_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.steps_due_v1 to service_role;
+
 --: source sweep/count_due.sql 08c76c232e2a
 -- How many jobs a sweep would still finalise, in the first page of each order. A job that cannot be
 -- judged counts too.
@@ -2296,7 +2468,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   11,
   'leaving',
-  '932903e42f4e9234814fabf78528f7f966f2156e89777bf5fc4a3c9558c9d793'
+  'a82f18bc787b489d25343a7391eb89c0380e7f8c3a9058fc6befa5944e5caf51'
 );
 
 notify pgrst, 'reload schema';

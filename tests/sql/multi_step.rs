@@ -93,6 +93,12 @@ async fn steps_due_v1_gives_every_running_step_and_the_longest_unchecked_first()
         .await
     };
     assert!(open(false, 10).await.is_empty(), "signed webhooks tell, and nothing is overdue");
+    // The checker is off, and the webhook of one may be lost.
+    db.age(jobs[0], "181 seconds").await;
+    let due = open(false, 10).await;
+    assert_eq!((due.len(), &due[0]["task_id"], &due[0]["due"]), (1, &json!("t1"), &json!("query")));
+    assert!(open(false, 10).await.is_empty(), "once in three minutes");
+    db.exec("update job_steps set checked_at = null").await;
     let page = open(true, 2).await;
     assert_eq!(
         page.iter().map(|row| row["task_id"].as_str().unwrap()).collect::<Vec<_>>(),

@@ -1,5 +1,5 @@
 //! `admin-retry-job`: an admin retries a job of any tool. A stuck job is requeued and keeps its
-//! finished steps. A finished job becomes a new job, without a charge unless the admin asks for one.
+//! finished steps. A final job becomes a new job, without a charge unless the admin asks for one.
 //! The header `Idempotency-Key` is its id: a repeated request makes and charges one job.
 //!
 //! One transaction checks the role, the state and the credits. The function answers before it

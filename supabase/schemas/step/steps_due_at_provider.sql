@@ -4,7 +4,8 @@
 --   inbox  sent without an answer: its webhooks may name the task,
 --   query  the provider has the task, and was not queried for a while.
 -- Past its deadline a step comes once more at once, then every five seconds. With p_all every step
--- whose task is known is due. The steps that were not queried for longest come first; what
+-- whose task is known is due. A provider with signed webhooks is queried by the checker each minute;
+-- after three minutes without it by every healer, because its webhook may be lost. The steps that were not queried for longest come first; what
 -- another transaction has locked is skipped.
 create or replace function unstuck_private.steps_due_at_provider(
   p_provider unstuck.providers,
@@ -44,8 +45,10 @@ begin
             or s.checked_at <= s.deadline_at
           else
             p_all
-            or not p_provider.signed_webhooks
-            and coalesce(s.checked_at, s.sent_at) <= p_now - i.check_every
+            or coalesce(s.checked_at, s.sent_at) <= p_now - case
+              when p_provider.signed_webhooks then interval '3 minutes'
+              else i.check_every
+            end
         end
       order by
         s.deadline_at > p_now,
