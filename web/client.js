@@ -675,7 +675,7 @@ var Connection = class {
   /** Of the user, once somebody was seen to be signed in. */
   token;
   user;
-  /** What a refusal was answered by: a token that is refused as well is not renewed. */
+  /** The token that `#renew` obtained last: if it is refused too, it is not renewed. */
   #renewed;
   #base;
   /** The family of each tool, once it was read. */
