@@ -680,7 +680,7 @@ var Connection = class {
   #base;
   /** The family of each tool, once it was read. */
   #families;
-  /** Whether a gateway answers at the functions' address. */
+  /** Done once a gateway was seen to answer at the functions' address. */
   #gateway;
   constructor(supabase, options) {
     this.supabase = supabase;
@@ -695,23 +695,22 @@ var Connection = class {
   }
   /** Refuses an address where something else answers than a gateway. */
   async #findGateway() {
-    const asked = (this.#gateway ??= this.#isGateway());
-    if (!(await asked) && this.#gateway === asked) this.#gateway = void 0;
-  }
-  /** Whether a gateway answers; throws where something else does. */
-  async #isGateway() {
-    const response = await fetch(`${this.#base}/health`).catch(() => null);
-    if (!response) return false;
-    const answer = await response.json().catch(() => null);
-    if (typeof answer?.ok === "boolean" || typeof answer?.request_id === "string") return true;
-    if (response.status >= 500) return false;
+    let response;
+    try {
+      response = await fetch(`${this.#base}/health`);
+    } catch {}
+    const answer = await response?.json().catch(() => null);
+    if (typeof answer?.ok === "boolean" || typeof answer?.request_id === "string") return;
+    this.#gateway = void 0;
+    if (!response || response.status >= 500) return;
+    if (!answer && [403, 429].includes(response.status)) return;
     const example = "https://<your gateway>/functions/v1";
     const advice = `set functionsUrl to your gateway's address: "${example}"`;
     throw new JobError("misconfigured", `No gateway answers at ${this.#base}; ${advice}`);
   }
   /** The session, or null where nobody is signed in. */
   async visit() {
-    await this.#findGateway();
+    await (this.#gateway ??= this.#findGateway());
     const { data, error } = await this.supabase.auth.getSession();
     if (error?.name === "AuthRetryableFetchError") throw new JobError("network", error.message);
     this.#take(data.session);
