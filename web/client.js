@@ -886,31 +886,29 @@ var SECOND_STAY_MS = 1e4;
 var KEY = "unstuck.session";
 var left;
 function leftSession() {
-  if (left !== void 0) return left;
+  if (left) return left;
   try {
-    left = sessionStorage.getItem(KEY);
+    left = sessionStorage.getItem(KEY)?.split(" ");
     sessionStorage.removeItem(KEY);
-  } catch {
-    left = null;
-  }
-  return left;
+  } catch {}
+  return (left ??= []);
 }
-function leaveSession(sessionId) {
+function leaveSession(text) {
   try {
-    if (sessionId) sessionStorage.setItem(KEY, sessionId);
+    if (text) sessionStorage.setItem(KEY, text);
     else sessionStorage.removeItem(KEY);
   } catch {}
 }
 var Place = class {
-  sessionId = leftSession() ?? uuid();
+  sessionId = leftSession()[0] ?? uuid();
   /** Whether the page is left for the checkout, from where its user comes back. */
   isShopping = false;
   #connection;
   #own;
   #keeps;
   #graceSeconds;
-  /** Whether the functions know of a grace; older ones do not. */
-  #hasGrace;
+  /** Whether the functions are known to be older ones, which know of no grace. */
+  #isOld = leftSession().length > 1;
   #timer;
   /** `own` gives the live jobs that this page ordered. */
   constructor(connection, options, own) {
@@ -925,7 +923,7 @@ var Place = class {
   }
   /** Says that the page is there, as long as something waits. */
   update() {
-    const waits = !this.#keeps && this.#hasGrace !== false && this.#ids("waiting").length > 0;
+    const waits = !this.#keeps && this.#ids("waiting").length > 0;
     if (!waits) this.stop();
     else if (!this.#timer) this.#stay(SECOND_STAY_MS);
   }
@@ -934,11 +932,9 @@ var Place = class {
     this.#timer = setTimeout(() => this.#stay(), nextMs);
     const sent = this.#connection.call(`${QUEUE}/stay`, { sessionId: this.sessionId });
     sent.then(
-      () => (this.#hasGrace = true),
+      () => (this.#isOld = false),
       (error) => {
-        if (asJobError(error).status !== 404) return;
-        this.#hasGrace = false;
-        this.stop();
+        if (asJobError(error).status === 404) this.#isOld = true;
       },
     );
   }
@@ -948,13 +944,14 @@ var Place = class {
   }
   /** The page is hidden, for a moment or for good. */
   hide() {
-    leaveSession(this.sessionId);
+    leaveSession(this.sessionId + (this.#isOld ? " old" : ""));
     this.stop();
+    if (this.#keeps) return;
     if (this.isShopping) {
-      if (this.#hasGrace) this.#sayGoodbye(CHECKOUT_GRACE_S);
-    } else if (!this.#keeps) {
+      if (!this.#isOld) this.#sayGoodbye(CHECKOUT_GRACE_S);
+    } else if (this.#isOld) this.leave();
+    else {
       const uploading = this.#ids("uploading");
-      if (!this.#hasGrace) return this.leave();
       if (uploading.length > 0) this.#send("cancel-session", uploading[0], { jobIds: uploading });
       this.#sayGoodbye(this.#graceSeconds);
     }
