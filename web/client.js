@@ -422,13 +422,18 @@ async function order(job, given, maxCredits, uploaded) {
   const { idField, sessionField } = endpoints2;
   const names = { [idField]: job.id, [sessionField]: page.place.sessionId };
   const ordered = patiently(() =>
-    connection.call(endpoints2.order, { ...input, ...limit, ...names }),
+    connection.call(endpoints2.order, { ...input, ...limit, ...names }).catch((error) => {
+      if (isPassing(error)) job.lost = error;
+      throw error;
+    }),
   );
   const answer = await ordered.catch((error) => {
-    if (!isPassing(error)) throw error;
-    job.lost = error;
+    if (!isPassing(error) && !(job.lost && signal.aborted)) throw error;
   });
-  if (answer) job.apply(answer);
+  if (answer) {
+    job.lost = null;
+    job.apply(answer);
+  }
   await job.follow();
 }
 async function uploadAll(job, input) {
@@ -997,7 +1002,7 @@ var Follower = class {
   ordered = false;
   /** What the page gave for the order. */
   given = {};
-  /** The error of an order whose answers were all lost. */
+  /** The error of an order that had no answer yet. */
   lost = null;
   /** Ends uploads, and every wait. */
   abort = new AbortController();
@@ -1046,7 +1051,7 @@ var Follower = class {
   fail(error) {
     const known = asJobError(error);
     this.set({
-      state: this.abort.signal.aborted ? "cancelled" : "failed",
+      state: known.code === "CANCELLED" ? "cancelled" : "failed",
       error: known,
       creditsRefunded: known.details.refundedCredits ?? 0,
     });
@@ -1125,11 +1130,12 @@ var Follower = class {
   }
   /** Whether a query failed in a way that no further one gets past. */
   #hasFailed(error, looks) {
+    const { status } = asJobError(error);
     if (this.lost) {
       if (looks < LOST_LOOKS) return false;
       this.page.lost.add(this);
-      this.fail(this.lost);
-    } else if ([400, 403, 404].includes(asJobError(error).status)) this.fail(error);
+      this.fail(this.abort.signal.aborted && status === 404 ? cancelled() : this.lost);
+    } else if ([400, 403, 404].includes(status)) this.fail(error);
     return !this.isLive;
   }
   #nextWait(before, wait) {
@@ -1418,7 +1424,7 @@ function createJobs(supabase, options = {}) {
   const { place } = page;
   function found(row) {
     const known = page.followers.get(row.id);
-    if (known) return known;
+    if (known && !page.lost.delete(known)) return known;
     const job = new Follower(page, row.id, row.tool, knownBy(row));
     job.user = row.user_id;
     job.own = row.session_id === place.sessionId;
@@ -1427,10 +1433,13 @@ function createJobs(supabase, options = {}) {
   }
   const rowsOf = (user) => connection.from("jobs").select(COLUMNS).eq("user_id", user);
   async function find(id) {
+    const known = page.followers.get(id);
+    if (known && !page.lost.has(known)) return known;
     const { user } = await connection.session();
     const [row] = await connection.rows(rowsOf(user.id).eq("id", id));
-    if (!row) throw new JobError("not_found", "There is no such job", 404, { id });
-    return found(row);
+    if (row) return found(row);
+    if (known) return known;
+    throw new JobError("not_found", "There is no such job", 404, { id });
   }
   async function begin2(job, given, maxCredits, uploaded) {
     try {
@@ -1447,7 +1456,10 @@ function createJobs(supabase, options = {}) {
     leave: () => place.leave(),
     run(tool, input, { maxCredits = null } = {}) {
       const given = input;
-      const lost = [...page.lost].find((job2) => job2.tool === tool && isSame(job2.given, given));
+      const lost = [...page.lost].find(
+        // The server takes no order under the id of one that was cancelled.
+        (job2) => !job2.abort.signal.aborted && job2.tool === tool && isSame(job2.given, given),
+      );
       if (lost) page.lost.delete(lost);
       const job = new Follower(page, lost?.id ?? uuid(), tool, { input: given });
       job.own = true;
@@ -1467,7 +1479,7 @@ function createJobs(supabase, options = {}) {
     },
     async job(id) {
       page.open();
-      const job = page.followers.get(id) ?? (await find(id));
+      const job = await find(id);
       await job.ready().catch((error) => {
         if (!job.isFollowed) page.remove(job);
         throw error;
