@@ -481,10 +481,10 @@ export interface Price {
   etaSeconds: number | null;
   /**
    * The unit (`second` or `megapixel`) of a price that depends on files which nobody can measure
-   * yet: it will not be more than `credits`.
+   * yet: `credits` is then the highest possible price.
    */
   unmeasured: string | null;
-  /** Nor will it be less; `credits`, where the price is known. */
+  /** The lowest possible price; equal to `credits` if nothing is unmeasured. */
   lowest: number;
 }
 /** One rule of a tool's price: it holds for the inputs that meet every condition of `matches`. */

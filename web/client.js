@@ -422,13 +422,18 @@ async function order(job, given, maxCredits, uploaded) {
   const { idField, sessionField } = endpoints2;
   const names = { [idField]: job.id, [sessionField]: page.place.sessionId };
   const ordered = patiently(() =>
-    connection.call(endpoints2.order, { ...input, ...limit, ...names }),
+    connection.call(endpoints2.order, { ...input, ...limit, ...names }).catch((error) => {
+      if (isPassing(error)) job.lost = error;
+      throw error;
+    }),
   );
   const answer = await ordered.catch((error) => {
-    if (!isPassing(error)) throw error;
-    job.lost = error;
+    if (!isPassing(error) && !(job.lost && signal.aborted)) throw error;
   });
-  if (answer) job.apply(answer);
+  if (answer) {
+    job.lost = null;
+    job.apply(answer);
+  }
   await job.follow();
 }
 async function uploadAll(job, input) {
@@ -675,12 +680,12 @@ var Connection = class {
   /** Of the user, once somebody was seen to be signed in. */
   token;
   user;
-  /** What a refusal was answered by: a token that is refused as well is not renewed. */
+  /** The token that `#renew` obtained last: if it is refused too, it is not renewed. */
   #renewed;
   #base;
   /** The family of each tool, once it was read. */
   #families;
-  /** Whether a gateway answers at the functions' address. */
+  /** Done once a gateway was seen to answer at the functions' address. */
   #gateway;
   constructor(supabase, options) {
     this.supabase = supabase;
@@ -695,23 +700,22 @@ var Connection = class {
   }
   /** Refuses an address where something else answers than a gateway. */
   async #findGateway() {
-    const asked = (this.#gateway ??= this.#isGateway());
-    if (!(await asked) && this.#gateway === asked) this.#gateway = void 0;
-  }
-  /** Whether a gateway answers; throws where something else does. */
-  async #isGateway() {
-    const response = await fetch(`${this.#base}/health`).catch(() => null);
-    if (!response) return false;
-    const answer = await response.json().catch(() => null);
-    if (typeof answer?.ok === "boolean" || typeof answer?.request_id === "string") return true;
-    if (response.status >= 500) return false;
+    let response;
+    try {
+      response = await fetch(`${this.#base}/health`);
+    } catch {}
+    const answer = await response?.json().catch(() => null);
+    if (typeof answer?.ok === "boolean" || typeof answer?.request_id === "string") return;
+    this.#gateway = void 0;
+    if (!response || response.status >= 500) return;
+    if (!answer && [403, 429].includes(response.status)) return;
     const example = "https://<your gateway>/functions/v1";
     const advice = `set functionsUrl to your gateway's address: "${example}"`;
     throw new JobError("misconfigured", `No gateway answers at ${this.#base}; ${advice}`);
   }
   /** The session, or null where nobody is signed in. */
   async visit() {
-    await this.#findGateway();
+    await (this.#gateway ??= this.#findGateway());
     const { data, error } = await this.supabase.auth.getSession();
     if (error?.name === "AuthRetryableFetchError") throw new JobError("network", error.message);
     this.#take(data.session);
@@ -887,31 +891,29 @@ var SECOND_STAY_MS = 1e4;
 var KEY = "unstuck.session";
 var left;
 function leftSession() {
-  if (left !== void 0) return left;
+  if (left) return left;
   try {
-    left = sessionStorage.getItem(KEY);
+    left = sessionStorage.getItem(KEY)?.split(" ");
     sessionStorage.removeItem(KEY);
-  } catch {
-    left = null;
-  }
-  return left;
+  } catch {}
+  return (left ??= []);
 }
-function leaveSession(sessionId) {
+function leaveSession(text) {
   try {
-    if (sessionId) sessionStorage.setItem(KEY, sessionId);
+    if (text) sessionStorage.setItem(KEY, text);
     else sessionStorage.removeItem(KEY);
   } catch {}
 }
 var Place = class {
-  sessionId = leftSession() ?? uuid();
+  sessionId = leftSession()[0] ?? uuid();
   /** Whether the page is left for the checkout, from where its user comes back. */
   isShopping = false;
   #connection;
   #own;
   #keeps;
   #graceSeconds;
-  /** Whether the functions know of a grace; older ones do not. */
-  #hasGrace;
+  /** Whether the functions are known to be older ones, which know of no grace. */
+  #isOld = leftSession().length > 1;
   #timer;
   /** `own` gives the live jobs that this page ordered. */
   constructor(connection, options, own) {
@@ -926,7 +928,7 @@ var Place = class {
   }
   /** Says that the page is there, as long as something waits. */
   update() {
-    const waits = !this.#keeps && this.#hasGrace !== false && this.#ids("waiting").length > 0;
+    const waits = !this.#keeps && this.#ids("waiting").length > 0;
     if (!waits) this.stop();
     else if (!this.#timer) this.#stay(SECOND_STAY_MS);
   }
@@ -935,11 +937,9 @@ var Place = class {
     this.#timer = setTimeout(() => this.#stay(), nextMs);
     const sent = this.#connection.call(`${QUEUE}/stay`, { sessionId: this.sessionId });
     sent.then(
-      () => (this.#hasGrace = true),
+      () => (this.#isOld = false),
       (error) => {
-        if (asJobError(error).status !== 404) return;
-        this.#hasGrace = false;
-        this.stop();
+        if (asJobError(error).status === 404) this.#isOld = true;
       },
     );
   }
@@ -949,13 +949,14 @@ var Place = class {
   }
   /** The page is hidden, for a moment or for good. */
   hide() {
-    leaveSession(this.sessionId);
+    leaveSession(this.sessionId + (this.#isOld ? " old" : ""));
     this.stop();
+    if (this.#keeps) return;
     if (this.isShopping) {
-      if (this.#hasGrace) this.#sayGoodbye(CHECKOUT_GRACE_S);
-    } else if (!this.#keeps) {
+      if (!this.#isOld) this.#sayGoodbye(CHECKOUT_GRACE_S);
+    } else if (this.#isOld) this.leave();
+    else {
       const uploading = this.#ids("uploading");
-      if (!this.#hasGrace) return this.leave();
       if (uploading.length > 0) this.#send("cancel-session", uploading[0], { jobIds: uploading });
       this.#sayGoodbye(this.#graceSeconds);
     }
@@ -1001,7 +1002,7 @@ var Follower = class {
   ordered = false;
   /** What the page gave for the order. */
   given = {};
-  /** The error of an order whose answers were all lost. */
+  /** The error of an order that had no answer yet. */
   lost = null;
   /** Ends uploads, and every wait. */
   abort = new AbortController();
@@ -1050,7 +1051,7 @@ var Follower = class {
   fail(error) {
     const known = asJobError(error);
     this.set({
-      state: this.abort.signal.aborted ? "cancelled" : "failed",
+      state: known.code === "CANCELLED" ? "cancelled" : "failed",
       error: known,
       creditsRefunded: known.details.refundedCredits ?? 0,
     });
@@ -1129,11 +1130,12 @@ var Follower = class {
   }
   /** Whether a query failed in a way that no further one gets past. */
   #hasFailed(error, looks) {
+    const { status } = asJobError(error);
     if (this.lost) {
       if (looks < LOST_LOOKS) return false;
       this.page.lost.add(this);
-      this.fail(this.lost);
-    } else if ([400, 403, 404].includes(asJobError(error).status)) this.fail(error);
+      this.fail(this.abort.signal.aborted && status === 404 ? cancelled() : this.lost);
+    } else if ([400, 403, 404].includes(status)) this.fail(error);
     return !this.isLive;
   }
   #nextWait(before, wait) {
@@ -1422,7 +1424,7 @@ function createJobs(supabase, options = {}) {
   const { place } = page;
   function found(row) {
     const known = page.followers.get(row.id);
-    if (known) return known;
+    if (known && !page.lost.delete(known)) return known;
     const job = new Follower(page, row.id, row.tool, knownBy(row));
     job.user = row.user_id;
     job.own = row.session_id === place.sessionId;
@@ -1431,10 +1433,13 @@ function createJobs(supabase, options = {}) {
   }
   const rowsOf = (user) => connection.from("jobs").select(COLUMNS).eq("user_id", user);
   async function find(id) {
+    const known = page.followers.get(id);
+    if (known && !page.lost.has(known)) return known;
     const { user } = await connection.session();
     const [row] = await connection.rows(rowsOf(user.id).eq("id", id));
-    if (!row) throw new JobError("not_found", "There is no such job", 404, { id });
-    return found(row);
+    if (row) return found(row);
+    if (known) return known;
+    throw new JobError("not_found", "There is no such job", 404, { id });
   }
   async function begin2(job, given, maxCredits, uploaded) {
     try {
@@ -1451,7 +1456,10 @@ function createJobs(supabase, options = {}) {
     leave: () => place.leave(),
     run(tool, input, { maxCredits = null } = {}) {
       const given = input;
-      const lost = [...page.lost].find((job2) => job2.tool === tool && isSame(job2.given, given));
+      const lost = [...page.lost].find(
+        // The server takes no order under the id of one that was cancelled.
+        (job2) => !job2.abort.signal.aborted && job2.tool === tool && isSame(job2.given, given),
+      );
       if (lost) page.lost.delete(lost);
       const job = new Follower(page, lost?.id ?? uuid(), tool, { input: given });
       job.own = true;
@@ -1471,7 +1479,7 @@ function createJobs(supabase, options = {}) {
     },
     async job(id) {
       page.open();
-      const job = page.followers.get(id) ?? (await find(id));
+      const job = await find(id);
       await job.ready().catch((error) => {
         if (!job.isFollowed) page.remove(job);
         throw error;

@@ -80,9 +80,9 @@ function getCredits(missing) {
   shop.open(missing, toolbar.draft()).catch((error) => toast(explain(error), "bad"));
 }
 
-function follow(job) {
+function follow(job, isShown = true) {
   live.set(job.id, job);
-  shown = job.id;
+  if (isShown) shown = job.id;
   let state = null;
   job.subscribe((update) => {
     begun(update);
@@ -196,6 +196,8 @@ const resumed = await jobs.resume().catch((error) => {
   toast(explain(error), "bad");
   return [];
 });
-for (const job of resumed.reverse()) follow(job);
+// What was ordered in the meantime is followed already, and stays there.
+const isFree = live.size === 0;
+for (const job of resumed.reverse()) if (!live.has(job.id)) follow(job, isFree);
 if (named) setAddress(named);
 route();

@@ -15,7 +15,7 @@ if (given.state === "uploading")
 const stays = tab.waitForResponse("**/stay").catch(() => null);
 const id = await order(tab, picture());
 await reached(tab, given.state);
-// From its answer the page knows that it may come back.
+// The word that the page is there must not arrive after its goodbye.
 if (given.state === "waiting") {
   await (await stays)?.finished();
   await tab.evaluate(() => new Promise((resolve) => setTimeout(resolve)));

@@ -140,6 +140,29 @@ fn a_reload_finds_the_running_job() {
 }
 
 #[test]
+fn a_job_ordered_before_the_page_knows_what_runs_is_followed_once() {
+    e2e::run(async |world| {
+        world.script(json!({ "runninghub": { "all": true, "work": "until_finished" } })).await;
+        let seen = world.browser("early.mjs", &json!({}));
+        assert_eq!(seen["told"], json!(["Upscale: Done"]), "{seen:#}");
+        assert_eq!(world.count("jobs").await, 1);
+    });
+}
+
+#[test]
+fn a_job_whose_order_had_no_answer_is_shown_as_it_is_once_the_line_is_back() {
+    e2e::run(async |world| {
+        let seen = world.browser("unanswered.mjs", &json!({}));
+        let failed = seen["failed"].as_str().unwrap_or_default();
+        assert!(failed.contains("The server cannot be reached"), "{failed:?}");
+        assert!(!failed.contains("Nothing was charged"), "nobody knows that: {failed:?}");
+        let job = world.job(id(&seen)).await;
+        assert_has!(job, { "status": "completed", "credits_charged": 60 });
+        assert_eq!(world.balance(&world.user(1).await).await, 940);
+    });
+}
+
+#[test]
 fn a_person_is_told_in_words_what_became_of_the_job_and_the_credits() {
     e2e::run(async |world| {
         let user = world.user(1).await;

@@ -19,6 +19,7 @@ export function createStage() {
       update.step,
       update.answer.tasks,
       update.outputUrl,
+      update.error?.code,
     ]);
     const entered = painted.id !== update.id || painted.state !== update.state;
     if (!entered && painted.face === face) return;

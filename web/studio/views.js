@@ -115,11 +115,15 @@ function done(update, { again, reuse }) {
   return [result(update), h("footer", { class: "stage-facts" }, footer)];
 }
 
+/** Errors of an order of which nobody knows whether it arrived. */
+const UNANSWERED = ["network", "upstream_unavailable", "internal"];
+
 function ended(update, { again, agree, buy, reuse }, outcome) {
   const { state, error, creditsRefunded: refunded } = update;
   const failed = state === "failed";
   const title = agree ? t("price_changed") : outcome;
-  const uncharged = update.creditsCharged ? null : t("not_charged");
+  const mayCost = update.creditsCharged || UNANSWERED.includes(error?.code);
+  const uncharged = mayCost ? null : t("not_charged");
   const money = refunded > 0 ? t("returned", { n: refunded }) : uncharged;
   const content = [
     h("div", { class: `verdict ${state}` }, icon(failed ? "alert" : "close", 24)),

@@ -26,8 +26,8 @@ export class Connection {
   readonly #base: string;
   /** The family of each tool, once it was read. */
   #families: Map<string, string> | undefined;
-  /** Whether a gateway answers at the functions' address. */
-  #gateway: Promise<boolean> | undefined;
+  /** Done once a gateway was seen to answer at the functions' address. */
+  #gateway: Promise<void> | undefined;
 
   constructor(supabase: SupabaseClient, options: Options) {
     this.supabase = supabase;
@@ -45,18 +45,19 @@ export class Connection {
 
   /** Refuses an address where something else answers than a gateway. */
   async #findGateway(): Promise<void> {
-    const asked = (this.#gateway ??= this.#isGateway());
-    // One that does not answer now may answer the call, and is asked by the next.
-    if (!(await asked) && this.#gateway === asked) this.#gateway = undefined;
-  }
-
-  /** Whether a gateway answers; throws where something else does. */
-  async #isGateway(): Promise<boolean> {
-    const response = await fetch(`${this.#base}/health`).catch(() => null);
-    if (!response) return false;
-    const answer = await response.json().catch(() => null);
-    if (typeof answer?.ok === "boolean" || typeof answer?.request_id === "string") return true;
-    if (response.status >= 500) return false;
+    let response;
+    try {
+      response = await fetch(`${this.#base}/health`);
+    } catch {
+      // One that does not answer now may answer the call.
+    }
+    const answer = await response?.json().catch(() => null);
+    if (typeof answer?.ok === "boolean" || typeof answer?.request_id === "string") return;
+    // Whatever is in its way may pass, so that the next call asks anew.
+    this.#gateway = undefined;
+    if (!response || response.status >= 500) return;
+    // A page in place of JSON is what a proxy says that wants a pause or a person.
+    if (!answer && [403, 429].includes(response.status)) return;
     const example = "https://<your gateway>/functions/v1";
     const advice = `set functionsUrl to your gateway's address: "${example}"`;
     throw new JobError("misconfigured", `No gateway answers at ${this.#base}; ${advice}`);
@@ -64,7 +65,7 @@ export class Connection {
 
   /** The session, or null where nobody is signed in. */
   async visit(): Promise<Session | null> {
-    await this.#findGateway();
+    await (this.#gateway ??= this.#findGateway());
     const { data, error } = await this.supabase.auth.getSession();
     // A token that is over, and no line to renew it by.
     if (error?.name === "AuthRetryableFetchError") throw new JobError("network", error.message);

@@ -29,7 +29,7 @@ export class Follower {
   ordered = false;
   /** What the page gave for the order. */
   given: Record<string, any> = {};
-  /** The error of an order whose answers were all lost. */
+  /** The error of an order that had no answer yet. */
   lost: unknown = null;
   /** Ends uploads, and every wait. */
   readonly abort = new AbortController();
@@ -83,7 +83,7 @@ export class Follower {
   fail(error: unknown): void {
     const known = asJobError(error);
     this.set({
-      state: this.abort.signal.aborted ? "cancelled" : "failed",
+      state: known.code === "CANCELLED" ? "cancelled" : "failed",
       error: known,
       creditsRefunded: known.details.refundedCredits ?? 0,
     });
@@ -171,13 +171,15 @@ export class Follower {
 
   /** Whether a query failed in a way that no further one gets past. */
   #hasFailed(error: unknown, looks: number): boolean {
+    const { status } = asJobError(error);
     // A lost order may still be on its way. If it stays unknown, the page may order it anew under
-    // the same id.
+    // the same id, or find that it did arrive.
     if (this.lost) {
       if (looks < LOST_LOOKS) return false;
       this.page.lost.add(this);
-      this.fail(this.lost);
-    } else if ([400, 403, 404].includes(asJobError(error).status)) this.fail(error);
+      // Only the server knows that what was cancelled here never arrived.
+      this.fail(this.abort.signal.aborted && status === 404 ? cancelled() : this.lost);
+    } else if ([400, 403, 404].includes(status)) this.fail(error);
     return !this.isLive;
   }
 

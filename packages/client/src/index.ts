@@ -38,7 +38,8 @@ export function createJobs(supabase: SupabaseClient, options: Options = {}): Job
   /** The follower of a job that the database has: the one there is, or a new one. */
   function found(row: Record<string, any>): Follower {
     const known = page.followers.get(row.id);
-    if (known) return known;
+    // One whose order had no answer has ended by this page's word alone: its job did arrive.
+    if (known && !page.lost.delete(known)) return known;
     const job = new Follower(page, row.id, row.tool, knownBy(row));
     job.user = row.user_id;
     // Of the page before in this tab.
@@ -50,10 +51,13 @@ export function createJobs(supabase: SupabaseClient, options: Options = {}): Job
   const rowsOf = (user: string) => connection.from("jobs").select(COLUMNS).eq("user_id", user);
 
   async function find(id: string): Promise<Follower> {
+    const known = page.followers.get(id);
+    if (known && !page.lost.has(known)) return known;
     const { user } = await connection.session();
     const [row] = await connection.rows(rowsOf(user.id).eq("id", id));
-    if (!row) throw new JobError("not_found", "There is no such job", 404, { id });
-    return found(row);
+    if (row) return found(row);
+    if (known) return known;
+    throw new JobError("not_found", "There is no such job", 404, { id });
   }
 
   async function begin(
@@ -79,7 +83,10 @@ export function createJobs(supabase: SupabaseClient, options: Options = {}): Job
     leave: () => place.leave(),
     run(tool, input, { maxCredits = null } = {}) {
       const given = input as Record<string, any>;
-      const lost = [...page.lost].find((job) => job.tool === tool && isSame(job.given, given));
+      const lost = [...page.lost].find(
+        // The server takes no order under the id of one that was cancelled.
+        (job) => !job.abort.signal.aborted && job.tool === tool && isSame(job.given, given),
+      );
       if (lost) page.lost.delete(lost);
       const job = new Follower(page, lost?.id ?? uuid(), tool, { input: given });
       job.own = true;
@@ -99,7 +106,7 @@ export function createJobs(supabase: SupabaseClient, options: Options = {}): Job
     },
     async job(id) {
       page.open();
-      const job = page.followers.get(id) ?? (await find(id));
+      const job = await find(id);
       await job.ready().catch((error) => {
         if (!job.isFollowed) page.remove(job);
         throw error;

@@ -45,13 +45,19 @@ export async function order(
   const names = { [idField]: job.id, [sessionField]: page.place.sessionId };
   // The same id makes a retry harmless, so that a lost answer costs nothing.
   const ordered = patiently(() =>
-    connection.call(endpoints.order, { ...input, ...limit, ...names }),
+    connection.call(endpoints.order, { ...input, ...limit, ...names }).catch((error) => {
+      if (isPassing(error)) job.lost = error;
+      throw error;
+    }),
   );
   const answer = await ordered.catch((error) => {
-    if (!isPassing(error)) throw error;
-    job.lost = error;
+    // A try without an answer may have arrived: then the job runs and costs, cancelled here or not.
+    if (!isPassing(error) && !(job.lost && signal.aborted)) throw error;
   });
-  if (answer) job.apply(answer);
+  if (answer) {
+    job.lost = null;
+    job.apply(answer);
+  }
   await job.follow();
 }
 

@@ -14,28 +14,30 @@ const CHECKOUT_GRACE_S = 300;
 const STAY_MS = 60_000;
 /** The goodbye of the page before may arrive after our first word. */
 const SECOND_STAY_MS = 10_000;
-/** Where a page that is left leaves its session for the next page of its tab. */
+/**
+ * Where a page that is left leaves its session for the next page of its tab, and after a space
+ * something if the functions are old.
+ */
 const KEY = "unstuck.session";
 
-let left: string | null | undefined;
+let left: string[] | undefined;
 
-/** The session of the page before, in the same tab. A copy of a tab finds none. */
-function leftSession(): string | null {
-  if (left !== undefined) return left;
+/** What the page before has left, in the same tab. A copy of a tab finds nothing. */
+function leftSession(): string[] {
+  if (left) return left;
   try {
-    left = sessionStorage.getItem(KEY);
+    left = sessionStorage.getItem(KEY)?.split(" ");
     sessionStorage.removeItem(KEY);
   } catch {
     // No browser, or one that keeps nothing.
-    left = null;
   }
-  return left;
+  return (left ??= []);
 }
 
-/** Leaves the session for the next page, or takes that back. */
-function leaveSession(sessionId: string | null): void {
+/** Leaves something for the next page, or takes that back. */
+function leaveSession(text: string | null): void {
   try {
-    if (sessionId) sessionStorage.setItem(KEY, sessionId);
+    if (text) sessionStorage.setItem(KEY, text);
     else sessionStorage.removeItem(KEY);
   } catch {
     // The next page begins anew.
@@ -43,15 +45,15 @@ function leaveSession(sessionId: string | null): void {
 }
 
 export class Place {
-  readonly sessionId = leftSession() ?? uuid();
+  readonly sessionId = leftSession()[0] ?? uuid();
   /** Whether the page is left for the checkout, from where its user comes back. */
   isShopping = false;
   readonly #connection: Connection;
   readonly #own: () => Follower[];
   readonly #keeps: boolean;
   readonly #graceSeconds: number;
-  /** Whether the functions know of a grace; older ones do not. */
-  #hasGrace: boolean | undefined;
+  /** Whether the functions are known to be older ones, which know of no grace. */
+  #isOld = leftSession().length > 1;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** `own` gives the live jobs that this page ordered. */
@@ -69,7 +71,7 @@ export class Place {
 
   /** Says that the page is there, as long as something waits. */
   update(): void {
-    const waits = !this.#keeps && this.#hasGrace !== false && this.#ids("waiting").length > 0;
+    const waits = !this.#keeps && this.#ids("waiting").length > 0;
     if (!waits) this.stop();
     else if (!this.#timer) this.#stay(SECOND_STAY_MS);
   }
@@ -79,11 +81,9 @@ export class Place {
     this.#timer = setTimeout(() => this.#stay(), nextMs);
     const sent = this.#connection.call(`${QUEUE}/stay`, { sessionId: this.sessionId });
     sent.then(
-      () => (this.#hasGrace = true),
+      () => (this.#isOld = false),
       (error) => {
-        if (asJobError(error).status !== 404) return;
-        this.#hasGrace = false;
-        this.stop();
+        if (asJobError(error).status === 404) this.#isOld = true;
       },
     );
   }
@@ -95,13 +95,14 @@ export class Place {
 
   /** The page is hidden, for a moment or for good. */
   hide(): void {
-    leaveSession(this.sessionId);
+    leaveSession(this.sessionId + (this.#isOld ? " old" : ""));
     this.stop();
+    if (this.#keeps) return;
     if (this.isShopping) {
-      if (this.#hasGrace) this.#sayGoodbye(CHECKOUT_GRACE_S);
-    } else if (!this.#keeps) {
+      if (!this.#isOld) this.#sayGoodbye(CHECKOUT_GRACE_S);
+    } else if (this.#isOld) this.leave();
+    else {
       const uploading = this.#ids("uploading");
-      if (!this.#hasGrace) return this.leave();
       // Nobody goes on with an upload. These jobs alone, whatever else of this page waits.
       if (uploading.length > 0) this.#send("cancel-session", uploading[0]!, { jobIds: uploading });
       this.#sayGoodbye(this.#graceSeconds);

@@ -1,0 +1,107 @@
+// Orders that had no answer: the job may run and cost, and its true end is shown.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ended, INPUT, lost, missing, open, row, TOOL, until } from "./page.mjs";
+
+const NONE = { success: true, cancelledCount: 0, refundedCredits: 0 };
+const DONE = { status: "completed", outputUrl: "https://files.test/out.png" };
+
+/** Orders a job whose order is lost; `act` happens in the pause that follows. */
+async function lostThen(act, server) {
+  const paused = Promise.withResolvers();
+  // This timer is begun before that of the pause, and is shorter.
+  const run = () => {
+    setTimeout(() => paused.resolve(act({ ...page, job })));
+    lost();
+  };
+  const page = open({ "/run": run, "/cancel-session": NONE, ...server });
+  const job = page.jobs.run(TOOL, INPUT);
+  const states = new Set();
+  job.subscribe(({ state }) => states.add(state));
+  await paused.promise;
+  return { ...page, job, states };
+}
+
+const cancelledInThePause = (server) => lostThen(({ job }) => job.cancel(), server);
+
+test("a job that was cancelled after a lost answer and runs all the same is followed", async () => {
+  const answers = [{ status: "running" }, DONE];
+  const look = () => answers.shift() ?? DONE;
+  const { job, states, count } = await cancelledInThePause({ "/queue-status": look });
+  assert.deepEqual(await ended(job), { state: "done", code: null });
+  assert.deepEqual([...states], ["uploading", "running", "done"]);
+  assert.equal(count("/run"), 1, "what was given up is not ordered once more");
+});
+
+test("a try that is refused does not hide one before it that arrived", async () => {
+  const second = Promise.withResolvers();
+  const tries = [lost, () => second.promise];
+  const page = open({
+    "/run": () => tries.shift()(),
+    "/cancel-session": NONE,
+    "/queue-status": DONE,
+  });
+  const job = page.jobs.run(TOOL, INPUT);
+  await until(() => page.count("/run") === 2);
+  await job.cancel();
+  second.resolve(Response.json({ code: "rate_limited", message: "later" }, { status: 429 }));
+  assert.deepEqual(await ended(job), { state: "done", code: null });
+});
+
+test("what was cancelled and never arrived is cancelled, and its id not used again", async () => {
+  const { job, jobs, count } = await cancelledInThePause({ "/queue-status": missing });
+  assert.deepEqual(await ended(job), { state: "cancelled", code: "CANCELLED" });
+  assert.ok(count("/queue-status") > 1, "the order may have been on its way");
+  const anew = jobs.run(TOOL, INPUT);
+  jobs.dispose();
+  assert.notEqual(anew.id, job.id, "the server refuses that one");
+});
+
+test("a job that was cancelled is not called so where nobody answers", async () => {
+  const { job } = await cancelledInThePause({ "/queue-status": lost });
+  assert.deepEqual(await ended(job), { state: "failed", code: "network" });
+});
+
+test("nobody asks for a job whose user signed out in the pause after a lost answer", async () => {
+  const server = { "/queue-status": DONE };
+  const { job, count } = await lostThen(({ signIn }) => signIn("user-2"), server);
+  assert.deepEqual(await ended(job), { state: "failed", code: "signed_out" });
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  assert.deepEqual([count("/run"), count("/queue-status")], [1, 0]);
+});
+
+/** A page whose line was dead from the answer to an order on, until its job had failed. */
+async function lineWasDead(rows) {
+  let isDead = true;
+  const server = { "/run": lost, "/queue-status": () => (isDead ? lost() : DONE) };
+  const page = open(server, { rows: () => (isDead ? lost() : rows(job)) });
+  const job = page.jobs.run(TOOL, INPUT);
+  assert.deepEqual(await ended(job), { state: "failed", code: "network" });
+  isDead = false;
+  return { ...page, job };
+}
+
+test("a job that failed for want of an answer is shown afresh once the line is back", async () => {
+  const { jobs, job } = await lineWasDead((job) => [row(job, "completed")]);
+  const [found, same] = await Promise.all([jobs.job(job.id), jobs.job(job.id)]);
+  assert.equal(found.update.state, "done");
+  assert.equal(found.update.outputUrl, DONE.outputUrl);
+  assert.equal(found, same);
+  assert.equal(await jobs.job(job.id), found);
+  assert.deepEqual(jobs.list(), [found]);
+  assert.equal(job.update.state, "failed", "what was told stays told");
+  assert.notEqual(jobs.run(TOOL, INPUT).id, job.id, "that order has arrived; this is another one");
+});
+
+test("a job that failed for want of an answer is resumed while it lives", async () => {
+  const { jobs, job } = await lineWasDead((job) => [row(job, "running")]);
+  const [found] = await jobs.resume();
+  assert.deepEqual([found.id, await ended(found)], [job.id, { state: "done", code: null }]);
+});
+
+test("a job that never arrived stays as it ended here, and is ordered anew by its id", async () => {
+  const { jobs, job } = await lineWasDead(() => []);
+  assert.equal(await jobs.job(job.id), job);
+  assert.equal(jobs.run(TOOL, INPUT).id, job.id);
+});
