@@ -2,7 +2,7 @@
 // order and leaves sending it to the studio.
 
 import { h } from "../elements.js";
-import { drop } from "./drop.js";
+import { drop, release } from "./drop.js";
 import { field, isFilled } from "./fields.js";
 import { createOffer, missingCredits } from "./offer.js";
 import { createPrice } from "./price.js";
@@ -55,5 +55,9 @@ export function toolForm({ tool }, { kept = {}, wallet, canBuy, onorder, onmissi
     inputs,
     h("div", { class: "offer" }, offer.elements),
   );
-  return { element, values, refresh: prices.refresh, leave: prices.stop };
+  const leave = () => {
+    prices.stop();
+    release(element);
+  };
+  return { element, values, refresh: prices.refresh, leave };
 }
