@@ -3,7 +3,7 @@
 
 import { writeFile } from "node:fs/promises";
 import { png } from "../client/picture.mjs";
-import { given, open, tell } from "./tab.mjs";
+import { countUrls, given, open, tell } from "./tab.mjs";
 
 const tab = await open("/", { email: "user1@example.com" });
 const uploads = [];
@@ -45,6 +45,7 @@ async function dropped(name, files) {
 
 const button = tab.locator(".tool-form button[type=submit]");
 await button.waitFor();
+const urls = await countUrls(tab);
 const said = {};
 for (const [what, file] of Object.entries(bad)) {
   // A file over 50 MB is chosen as a person would; the others are dropped too.
@@ -88,4 +89,4 @@ const mixed = await many.locator(".problem").innerText();
 for (const name of ["a", "c", "d", "f"])
   await many.getByRole("button", { name: `Remove ${name}.png` }).click();
 const emptied = await many.evaluate((zone) => zone.classList.contains("filled"));
-await tell({ said, refused, full, left, focus, mixed, emptied, uploads });
+await tell({ said, refused, full, left, focus, mixed, emptied, uploads, urls: await urls() });

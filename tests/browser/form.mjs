@@ -5,7 +5,7 @@ import { execFile } from "node:child_process";
 import { mkdtemp, writeFile } from "node:fs/promises";
 import { promisify } from "node:util";
 import { png } from "../client/picture.mjs";
-import { open, reached, tell } from "./tab.mjs";
+import { countUrls, open, reached, tell } from "./tab.mjs";
 
 const tab = await open("/", {
   email: "user1@example.com",
@@ -20,6 +20,7 @@ const alts = (name) =>
     .locator("img")
     .evaluateAll((images) => images.map(({ alt }) => alt));
 
+const count = await countUrls(tab);
 await tab.locator("[name=imageUrl]").setInputFiles(plain("me.png"));
 await tab.locator(".drop.filled").waitFor();
 await tab.getByLabel("Description").fill("A bakery in Lisbon");
@@ -32,6 +33,7 @@ await choose("generate-php-website");
 kept.siteName = await tab.getByLabel("Name of the website").inputValue();
 await choose("runninghub-upscaler");
 kept.picture = await alts("imageUrl");
+const urls = await count();
 
 await choose("generate-website");
 const box = tab.getByLabel("Description");
@@ -92,6 +94,7 @@ await reached(tab, "done");
 const id = await tab.locator(".stage-job").getAttribute("data-job");
 await tell({
   kept,
+  urls,
   counted,
   code,
   website: printed(website),

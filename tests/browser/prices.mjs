@@ -1,6 +1,6 @@
 // The price on the button: of the options as they are chosen, of the newest choice however late an
-// older answer comes, and none at all where it cannot be known. Then an order whose price has
-// changed since it was shown.
+// older answer comes, and none at all where it cannot be known: nothing can be ordered until it is.
+// Then an order whose price has changed since it was shown.
 
 import { picture } from "../client/picture.mjs";
 import { open, reached, tell } from "./tab.mjs";
@@ -59,12 +59,18 @@ await tab.getByRole("button", { name: "Order for 60 credits" }).click();
 await reached(tab, "done");
 const id = await tab.locator(".stage-job").getAttribute("data-job");
 
-// Without an answer the button still orders.
+// Without an answer the button orders nothing, and the page asks until there is one.
 await tab.route(quotes, (route) => route.abort());
 await choose("4096");
 await tab.locator('.tool-form button[data-price=""]:not(.asking)').waitFor();
 const unknown = await button.innerText();
+const off = {
+  isDisabled: await button.isDisabled(),
+  said: await tab.locator(".offer-note").innerText(),
+};
+await tab.unroute(quotes);
+await shown(60);
 await button.click();
 await tab.locator(`.stage-job[data-state=done]:not([data-job="${id}"])`).waitFor();
 const other = await tab.locator(".stage-job").getAttribute("data-job");
-await tell({ tools, chosen, newest, changed, unknown, ids: [id, other] });
+await tell({ tools, chosen, newest, changed, unknown, off, ids: [id, other] });

@@ -61,6 +61,27 @@ export async function signIn(tab, email) {
   await tab.locator("header.top").waitFor();
 }
 
+/** Counts the object URLs that a tab makes from now on: how many in all, how many are left. */
+export async function countUrls(tab) {
+  await tab.evaluate(() => {
+    const { createObjectURL, revokeObjectURL } = URL;
+    const left = new Set();
+    let made = 0;
+    URL.createObjectURL = (file) => {
+      const url = createObjectURL(file);
+      made += 1;
+      left.add(url);
+      return url;
+    };
+    URL.revokeObjectURL = (url) => {
+      left.delete(url);
+      revokeObjectURL(url);
+    };
+    globalThis.objectUrls = () => ({ made, left: left.size });
+  });
+  return () => tab.evaluate(() => globalThis.objectUrls());
+}
+
 /** Chooses a picture and orders; gives the job's id once the stage shows it. */
 export async function order(tab, picture) {
   await tab

@@ -2,12 +2,14 @@
 
 import { picture } from "../client/picture.mjs";
 import { endAsAdmin } from "../client/stack.mjs";
-import { finish, given, open, order, reached, tell } from "./tab.mjs";
+import { countUrls, finish, given, open, order, reached, tell } from "./tab.mjs";
 
 const tab = await open("/", { email: "user1@example.com" });
 const before = await tab.locator("[data-balance]").filter({ hasText: "1,000" }).textContent();
+const count = await countUrls(tab);
 const id = await order(tab, picture());
 await reached(tab, "waiting");
+const urls = await count();
 const position = await tab.locator("[data-position]").getAttribute("data-position");
 const charged = await tab.locator("[data-balance]").filter({ hasText: "940" }).textContent();
 await endAsAdmin(given.before);
@@ -45,4 +47,4 @@ await tab.locator(`.history-row[data-job="${id}"] summary`).click();
 const entries = tab.locator(`.history-row[data-job="${id}"] tbody tr`);
 await entries.first().waitFor();
 const receipt = await entries.allTextContents();
-await tell({ id, before, position, charged, pixels, split, shown, receipt });
+await tell({ id, before, urls, position, charged, pixels, split, shown, receipt });

@@ -31,6 +31,7 @@ fn a_picture_is_uploaded_waits_runs_and_comes_back_twice_as_large() {
         let before = somebody_is_before_us(world).await;
         let seen = world.browser("upscale.mjs", &json!({ "before": before }));
         assert_has!(seen, { "before": "1,000", "position": "1", "charged": "940" });
+        assert_has!(seen["urls"], { "made": 2, "left": 1 }, "the form's alone: {seen:#}");
         let pixels = &seen["pixels"];
         assert_has!(pixels, { "before": [12, 9], "after": [24, 18] }, "{seen:#}");
         assert!(

@@ -204,6 +204,25 @@ fn everything_that_matches_is_cancelled_and_nothing_else() {
 }
 
 #[test]
+fn an_answer_that_comes_late_changes_neither_the_filters_of_an_act_nor_the_page() {
+    e2e::run(async |world| {
+        let (user, other) = (world.user(1).await, world.user(2).await);
+        world.script(json!({ "runninghub": { "all": true, "hang": true } })).await;
+        let meant = running(world, &user).await;
+        let stays = running(world, &other).await;
+        let given = json!({ "user": user.id, "email": "user1@example.com" });
+        let seen = world.browser("late.mjs", &given);
+        has(&seen, "file", &[meant.to_string().as_str()]);
+        assert!(!seen["file"].as_str().unwrap().contains(&stays.to_string()), "{seen:#}");
+        has(&seen, "question", &["Cancel 1 live job?", "User: ", &user.id.to_string()]);
+        has(&seen, "end", &["Cancelled 1 of 1"]);
+        assert_eq!(world.job(meant).await["status"], "cancelled");
+        assert_eq!(world.job(stays).await["status"], "running");
+        assert_eq!(seen["pages"], json!(["/admin/money", "/admin/search?q=nobody"]));
+    });
+}
+
+#[test]
 fn a_bulk_act_that_is_stopped_after_200_leaves_exactly_the_rest() {
     e2e::run(async |world| {
         let user = world.user(1).await;

@@ -53,6 +53,8 @@ fn the_button_shows_the_price_of_the_options_as_they_are_chosen() {
             &["The price has changed", "It costs 60 credits now.", "Nothing was charged."],
         );
         assert_eq!(seen["unknown"], "Upscale", "no number where none is known");
+        let unreachable = "The server cannot be reached. Try again in a moment.";
+        assert_has!(seen["off"], { "isDisabled": true, "said": unreachable }, "{seen:#}");
         for id in texts(&seen["ids"]) {
             let job = world.job(id.parse().unwrap()).await;
             assert_has!(job, { "status": "completed", "credits_charged": 60 });

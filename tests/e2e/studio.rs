@@ -75,6 +75,8 @@ fn files_that_no_tool_takes_are_refused_in_words_before_anything_is_sent() {
         assert_eq!(seen["left"], json!(["a.png", "c.png", "d.png"]));
         assert_says(&seen["mixed"], &["empty.png", "The file is empty."]);
         assert_eq!(seen["uploads"], json!([]));
+        let urls = &seen["urls"];
+        assert!(urls["made"].as_i64() >= Some(4) && urls["left"] == 0, "no file stays: {urls}");
         assert_eq!(world.count("jobs").await, 0);
         assert_eq!(world.balance(&world.user(1).await).await, 1000);
     });
@@ -94,6 +96,7 @@ fn the_form_keeps_what_was_given_and_tells_it_as_code_that_works() {
                 "picture": ["me.png"],
             })
         );
+        assert_has!(seen["urls"], { "left": 1 }, "the picture that is shown: {seen:#}");
         let prompt = "A \"bakery\" in Lisbon: $5 & `tea`\nand cake";
         assert_has!(seen["counted"], {
             "text": "10,003 / 10,000",

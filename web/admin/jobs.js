@@ -25,6 +25,7 @@ const COLUMNS =
 /** Makes the list: `read(reason)`, `draw(seen)`. `place` is the address of its filters. */
 export function createJobs({ tools, place, refresh }) {
   const acts = createActs({ tools, refresh });
+  /** What was drawn last. What was only read may be older: the view drops it. */
   let last = null;
 
   const matching = createMatching(tools);
@@ -44,7 +45,6 @@ export function createJobs({ tools, place, refresh }) {
     seen.jobs = found.slice(0, PAGE);
     seen.more = found.length > PAGE;
     if (reason === "refresh" && last?.where === where && isHeld()) await keepRows(seen);
-    last = seen;
     return seen;
   }
 
@@ -60,8 +60,7 @@ export function createJobs({ tools, place, refresh }) {
     seen.more = last.more;
   }
 
-  async function saveAll() {
-    const { chosen, order } = last;
+  async function saveAll(chosen, order) {
     const all = [];
     for (let from = 0; from < FILE_MAX; from += READ_AT_ONCE) {
       const { data, error } = await inOrder(matching(chosen, COLUMNS), order).range(
@@ -75,11 +74,15 @@ export function createJobs({ tools, place, refresh }) {
     saveCsv("jobs", COLUMNS.split(", "), all);
   }
 
-  const bulk = async (act) => {
-    if (await changeMatching({ act, chosen: last.chosen, matching })) await refresh();
+  const bulk = async (act, chosen) => {
+    if (await changeMatching({ act, chosen, matching })) await refresh();
   };
 
-  function draw({ chosen, order, page, jobs, more, total, fresh }) {
+  /** Each button acts on the filters that it is drawn with. */
+  function draw(seen) {
+    last = seen;
+    const { chosen, order, page, jobs, more, total, fresh } = seen;
+    const change = (act) => () => bulk(act, chosen);
     const heads = headings();
     const body = jobs.map((job) => jobRow(heads, job, acts));
     const none = h("p", { class: "empty muted" }, t("no_jobs"));
@@ -95,9 +98,9 @@ export function createJobs({ tools, place, refresh }) {
         h(
           "div",
           { class: "acts" },
-          button(t("save_csv"), saveAll, "quiet small"),
-          button(t("retry_all"), () => bulk("retry"), "quiet small", { "data-many": "retry" }),
-          button(t("cancel_all"), () => bulk("cancel"), "danger small", { "data-many": "cancel" }),
+          button(t("save_csv"), () => saveAll(chosen, order), "quiet small"),
+          button(t("retry_all"), change("retry"), "quiet small", { "data-many": "retry" }),
+          button(t("cancel_all"), change("cancel"), "danger small", { "data-many": "cancel" }),
         ),
       ),
       filterForm({ chosen, place, tools, extra: { order } }),

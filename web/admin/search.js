@@ -4,7 +4,7 @@
 import { badge, button, h, icon, link, time } from "../elements.js";
 import { number, toolName } from "../format.js";
 import { t } from "../words.js";
-import { address, go, query } from "./router.js";
+import { address, go, path, query } from "./router.js";
 import { find } from "./users.js";
 import { createView, section } from "./view.js";
 
@@ -32,13 +32,17 @@ export function searchBox() {
 
 /** Makes the page of what was found. */
 export function createSearch() {
+  const asked = () => (query().q ?? "").trim();
+
   async function read(reason) {
-    const text = (query().q ?? "").trim();
+    const text = asked();
     const { users, jobs } = text ? await find(text) : { users: [], jobs: [] };
     const only = jobs.length === 1 ? `/jobs/${jobs[0].jobId}` : `/users/${users[0]?.userId}`;
     // The user of a job is found with it.
     const isOnly = jobs.length === 1 ? users.length < 2 : jobs.length === 0 && users.length === 1;
-    if (isOnly && reason !== "refresh") go(address(only), { replace: true });
+    // The operator may have opened another page, or searched for something else, since.
+    const isAwaited = path() === "/admin/search" && asked() === text;
+    if (isOnly && isAwaited && reason !== "refresh") go(address(only), { replace: true });
     return { text, users, jobs };
   }
 

@@ -31,6 +31,8 @@ export function drop({ name, accept, label, many }, kept, onchange) {
     // Choosing the same file a second time is a change too.
     picker.value = "";
     const refusals = await Promise.all(files.map((file) => refusal(file, kind)));
+    // Another form has taken this one's place meanwhile.
+    if (!zone.isConnected) return;
     const fitting = files.filter((_, index) => refusals[index] === null);
     const room = most === 1 ? fitting.slice(0, 1) : [...chosen, ...fitting].slice(0, most);
     const lost = most > 1 && chosen.length + fitting.length > most;
@@ -57,6 +59,7 @@ export function drop({ name, accept, label, many }, kept, onchange) {
     zone.classList.toggle("filled", chosen.length > 0);
     zone.classList.toggle("full", most > 1 && chosen.length === most);
     picker.disabled = most > 1 && chosen.length === most;
+    release(shown);
     shown.replaceChildren(...chosen.map((file) => preview(file, kind, () => remove(file), gone)));
     const next = t(most > 1 ? "add_more" : "replace");
     const again = most > 1 ? [icon("plus", 16), next] : next;
@@ -72,6 +75,11 @@ export function drop({ name, accept, label, many }, kept, onchange) {
   show(kept ? [kept].flat() : []);
   listen(zone, take);
   return zone;
+}
+
+/** Lets go of the files that are shown in an element: an object URL keeps its file in memory. */
+export function release(element) {
+  for (const { src } of element.querySelectorAll("img, video")) URL.revokeObjectURL(src);
 }
 
 /** A refusal with the words for what was found in place of what was wanted. */
@@ -111,8 +119,11 @@ function preview(file, kind, onremove, ongone) {
   const src = isAddress ? file : URL.createObjectURL(file);
   const name = isAddress ? t("file_earlier") : file.name;
   // A picture that this browser cannot show may still be one that the tool takes.
-  const onerror = ({ target }) =>
-    isAddress ? ongone(file) : target.replaceWith(h("span", { class: "drop-name" }, name));
+  const onerror = ({ target }) => {
+    if (isAddress) return ongone(file);
+    URL.revokeObjectURL(src);
+    target.replaceWith(h("span", { class: "drop-name" }, name));
+  };
   const shown =
     kind === "video"
       ? h("video", { src, muted: true, preload: "metadata", "aria-label": name, onerror })

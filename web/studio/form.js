@@ -2,30 +2,31 @@
 // order and leaves sending it to the studio.
 
 import { h } from "../elements.js";
-import { drop } from "./drop.js";
+import { drop, release } from "./drop.js";
 import { field, isFilled } from "./fields.js";
 import { createOffer, missingCredits } from "./offer.js";
 import { createPrice } from "./price.js";
 import { declared, order, priced } from "./tools.js";
 
 /**
- * Makes the form, with the values that were `kept` of an earlier one: its element, its values, and
- * `refresh` for another wallet. `onorder(input, limits)` gets a complete order;
- * `onmissing(credits)` is called where credits are missing; `onchange` at every change.
+ * Makes the form, with the values that were `kept` of an earlier one: its element, its values,
+ * `refresh` for another wallet, and `leave` for when another form takes its place.
+ * `onorder(input, limits)` gets a complete order, whose price was shown; `onmissing(credits)` is
+ * called where credits are missing; `onchange` at every change.
  */
 export function toolForm({ tool }, { kept = {}, wallet, canBuy, onorder, onmissing, onchange }) {
   const { files, fields } = declared(tool);
   const presets = Object.fromEntries(fields.map(({ name, preset = "" }) => [name, preset]));
   const values = { ...presets, ...kept };
   const offer = createOffer(tool);
-  let [price, isAsking] = [null, false];
+  let [price, asking] = [null, { isAsking: false, error: null }];
   const complete = () =>
     files.every(({ name }) => [values[name] ?? []].flat().length > 0) &&
     fields.every((declaration) => isFilled(declaration, values[declaration.name]));
   const show = () =>
-    offer.show(price, { wallet: wallet.get(), isAsking, isComplete: complete(), canBuy });
+    offer.show(price, { wallet: wallet.get(), ...asking, isComplete: complete(), canBuy });
   const prices = createPrice(tool, (...newest) => {
-    [price, isAsking] = newest;
+    [price, asking] = newest;
     show();
   });
   const set = (name, value) => {
@@ -38,7 +39,7 @@ export function toolForm({ tool }, { kept = {}, wallet, canBuy, onorder, onmissi
     event.preventDefault();
     const missing = missingCredits(price, wallet.get());
     if (missing > 0) onmissing(missing);
-    else if (complete()) onorder(order(tool, values), { maxCredits: limit(price) });
+    else if (price && complete()) onorder(order(tool, values), { maxCredits: price.credits });
   };
   const drops = files.map((file) =>
     drop(file, values[file.name], (chosen) => set(file.name, chosen)),
@@ -54,8 +55,9 @@ export function toolForm({ tool }, { kept = {}, wallet, canBuy, onorder, onmissi
     inputs,
     h("div", { class: "offer" }, offer.elements),
   );
-  return { element, values, refresh: prices.refresh };
+  const leave = () => {
+    prices.stop();
+    release(element);
+  };
+  return { element, values, refresh: prices.refresh, leave };
 }
-
-/** What an order may cost at most: what the button said. */
-const limit = (price) => price?.credits ?? null;

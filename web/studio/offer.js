@@ -1,9 +1,9 @@
 // The end of a form: the button that orders and says the price. Where the credits do not suffice it
-// offers the missing ones instead.
+// offers the missing ones instead; where no price is known it orders nothing.
 
 import { mayBePaid } from "../client.js";
 import { h, icon } from "../elements.js";
-import { duration, number } from "../format.js";
+import { duration, explain, number } from "../format.js";
 import { t } from "../words.js";
 import { debtNotice } from "./wallet.js";
 
@@ -16,15 +16,15 @@ export function createOffer(tool) {
   const button = h("button", { class: "button primary wide", type: "submit" });
   const note = h("p", { class: "offer-note muted small", role: "status" });
 
-  /** `state` is { wallet, isAsking, isComplete, canBuy }. */
-  function show(price, { wallet, isAsking, isComplete, canBuy }) {
+  /** `state` is { wallet, isAsking, error, isComplete, canBuy }; the error is of the quote. */
+  function show(price, { wallet, isAsking, error, isComplete, canBuy }) {
     const missing = missingCredits(price, wallet);
     const wanted = missing > 0 ? t(canBuy ? "get_more" : "needs_more", { n: missing }) : null;
-    button.disabled = missing > 0 ? !canBuy : !isComplete;
+    button.disabled = missing > 0 ? !canBuy : !(price && isComplete);
     button.classList.toggle("asking", isAsking);
     button.dataset.price = price?.credits ?? "";
     button.replaceChildren(wanted ?? t(`do_${tool}`), wanted || !price ? "" : cost(price));
-    const said = missing > 0 ? shortage(price) : wait(price);
+    const said = error ? explain(error) : missing > 0 ? shortage(price) : wait(price);
     if (note.textContent !== said) note.textContent = said;
     debt.replaceChildren(debtNotice(wallet) || "");
   }

@@ -12,27 +12,34 @@ const key = (input) =>
 
 /** How long the options must rest before the price is asked for. */
 const REST_MS = 200;
+/** The shortest pause before a quote that failed is asked for once more. */
+const PAUSE_MS = 5000;
 
 /**
- * Makes the price of one tool's orders: `ask(input)`, and `refresh` for the same input.
- * `onprice(price, isAsking)` gets the newest answer, null where there is none, and never an older
- * one.
+ * Makes the price of one tool's orders: `ask(input)`, `refresh` for the same input, and `stop`.
+ * `onprice(price, { isAsking, error })` gets the newest answer and never an older one. Without an
+ * answer the price is null, the error says why, and the quote is retried until there is one.
  */
 export function createPrice(tool, onprice) {
   let asked = 0;
   let timer = null;
   let wanted = null;
-  let price = null;
+  let [price, error] = [null, null];
 
   function refresh(rest = 0) {
     const mine = ++asked;
-    onprice(price, true);
+    onprice(price, { isAsking: true, error });
     clearTimeout(timer);
     timer = setTimeout(async () => {
-      const answer = await jobs.price(tool, wanted).catch(() => null);
+      const answer = await jobs.price(tool, wanted).then(
+        (found) => [found, null],
+        (refused) => [null, refused],
+      );
       if (mine !== asked) return;
-      price = answer;
-      onprice(price, false);
+      [price, error] = answer;
+      onprice(price, { isAsking: false, error });
+      // An input that is refused itself is refused until it changes.
+      if (error && error.status !== 400) timer = setTimeout(refresh, pauseMs(error));
     }, rest);
   }
 
@@ -43,5 +50,13 @@ export function createPrice(tool, onprice) {
     refresh(rest);
   }
 
-  return { ask, refresh: () => refresh() };
+  function stop() {
+    asked += 1;
+    clearTimeout(timer);
+  }
+
+  return { ask, refresh: () => refresh(), stop };
 }
+
+/** As long as the answer asks for, where it does. */
+const pauseMs = ({ details }) => Math.max(PAUSE_MS, (details?.retryAfter ?? 0) * 1000);

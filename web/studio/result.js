@@ -6,8 +6,8 @@ import { cards } from "./cards.js";
 import { declared } from "./tools.js";
 import { website } from "./website.js";
 
-/** Object URLs of files that are at no other address yet. */
-const objectUrls = new WeakMap();
+/** Object URLs of the files on the stage that are at no other address yet. */
+const objectUrls = new Map();
 
 /** The address of the input that the result is shown beside, if there is one. */
 export function inputOf({ tool, input }) {
@@ -15,6 +15,16 @@ export function inputOf({ tool, input }) {
   if (!(picture instanceof Blob)) return picture;
   if (!objectUrls.has(picture)) objectUrls.set(picture, URL.createObjectURL(picture));
   return objectUrls.get(picture);
+}
+
+/** Lets go of the files that no picture on the stage shows any more. */
+export function releaseInputs(stage) {
+  const shown = new Set([...stage.querySelectorAll("img")].map(({ src }) => src));
+  for (const [picture, url] of objectUrls) {
+    if (shown.has(url)) continue;
+    URL.revokeObjectURL(url);
+    objectUrls.delete(picture);
+  }
 }
 
 export function result(update) {

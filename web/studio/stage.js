@@ -2,6 +2,7 @@
 
 import { h, icon } from "../elements.js";
 import { t } from "../words.js";
+import { releaseInputs } from "./result.js";
 import { views, waitingText } from "./views.js";
 
 /** Makes an empty stage: its elements, `show(update, actions)`, and `clear`. */
@@ -25,7 +26,7 @@ export function createStage() {
     if (!entered && painted.face === face) return;
     const { activeElement } = document;
     const focused = place.contains(activeElement) && activeElement.textContent;
-    place.replaceChildren(view(update, actions));
+    fill(view(update, actions));
     place.firstChild.classList.toggle("entered", entered);
     if (focused) focusButton(place, focused);
     if (entered || painted.position !== update.position) spoken.textContent = sentence(update);
@@ -33,8 +34,13 @@ export function createStage() {
   }
 
   function clear() {
-    place.replaceChildren(nothing());
+    fill(nothing());
     painted = {};
+  }
+
+  function fill(content) {
+    place.replaceChildren(content);
+    releaseInputs(place);
   }
 
   return { place, spoken, show, clear };

@@ -50,6 +50,7 @@ export function createToolbar({ user, wallet, canBuy, onorder, onmissing, ontool
 
   function choose(chosen, kept) {
     const { tool } = chosen;
+    form?.leave();
     shown = tool;
     for (const other of buttons.children)
       other.setAttribute("aria-pressed", String(other.dataset.tool === tool));
