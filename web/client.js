@@ -1349,7 +1349,10 @@ var Page = class {
   #wake() {
     for (const job of this.live()) job.wake();
   }
-  /** The jobs of another user are nobody's business here. */
+  /**
+   * When the user changes, stops the previous user's jobs with `signed_out` and forgets the
+   * balance.
+   */
   #meet(user) {
     const before = this.#user;
     this.#user = user;

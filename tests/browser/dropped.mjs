@@ -1,4 +1,5 @@
-// A video of 200 MB over a line that drops: what arrived stays, and the rest follows.
+// Uploads a video of 200 MB while the connection drops: storage keeps what arrived, and the client
+// sends only the rest.
 
 import { openBare } from "./bare.mjs";
 import { given, tell } from "./tab.mjs";

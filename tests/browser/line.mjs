@@ -1,4 +1,4 @@
-// A line that is gone before the upload, and one on which nothing moves any more.
+// Uploads while the network is down, and over a connection that stalls.
 
 import { openBare } from "./bare.mjs";
 import { stack, tell } from "./tab.mjs";

@@ -1,5 +1,6 @@
-//! What the client does for a page in a real browser: it keeps the place of a page that comes back,
-//! gives up what a closed one waited for, and uploads over any line and from any network.
+//! What the client does for a page in a real browser: it keeps the position of a page that comes
+//! back, cancels the waiting jobs of a closed one, and uploads over a connection that drops and
+//! over plain HTTP.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;

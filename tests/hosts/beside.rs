@@ -346,9 +346,9 @@ async fn no_deadlock(host: &Host) {
     assert_eq!(host.int(deadlocks).await, 0);
 }
 
-/// The app has the row of a job and asks for its wallet, while we end the job: we have the wallet
-/// and ask for the row. The app's transaction looks for a deadlock each 5 ms, so that it sees each
-/// moment in which we stand in a queue.
+/// The app holds the row of a job and waits for its wallet, while we end the job: we hold the
+/// wallet and ask for the row. The app's transaction checks for a deadlock every 5 ms, so that it
+/// notices any moment in which we wait in the lock queue of the row.
 async fn the_app_sees_no_deadlock(busy: &BusyApp, holds: &str) {
     let host = Host::with_its_tables(busy.app).await;
     let user = fifty_users(&host, busy.app).await[0];

@@ -3,7 +3,7 @@
 use unstuck_tests::hosts::{App, Host, Rights};
 use xtask::fingerprint::{self, Change, Exception, Fingerprint};
 
-/// Each is one thing that an installation must not do to a host.
+/// Each statement does one thing that an installation must not do to an app's database.
 const CARELESS: [&str; 42] = [
     "grant select on public.profiles to anon with grant option",
     "revoke all on public.upscaler_jobs from authenticated",

@@ -1,4 +1,4 @@
-//! A host whose owner has pg_cron, for real.
+//! An app's database that really has pg_cron.
 
 use serde_json::json;
 use unstuck_tests::Session;
@@ -38,7 +38,7 @@ async fn install_adds_our_cron_job_and_uninstall_keeps_the_hosts_own() {
         changes.iter().filter(|change| change.line.starts_with("cron job | unstuck-cleanup"));
     assert_eq!(ours.count(), 1);
 
-    // What its runs left is ours; what the host's left is not.
+    // The records of our cron job's runs are ours to delete; those of the app's jobs are not.
     host.exec(
         "insert into cron.job_run_details (jobid, runid, command, status)
         select jobid, -jobid, command, 'past' from cron.job",

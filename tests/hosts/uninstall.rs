@@ -8,7 +8,7 @@ use xtask::postgres;
 
 const ADMIN: Uuid = uuid!("00000000-0000-4000-8000-000000000002");
 
-/// It refuses with these words, and nothing is changed: neither the host nor what is ours.
+/// Asserts that uninstalling refuses with these words and changes neither the app nor our objects.
 async fn refuses(host: &Host, expected: &str) -> Refusal {
     let ours = "select count(*) as n from pg_depend d join pg_namespace n on n.oid = d.refobjid
         where n.nspname in ('unstuck', 'unstuck_private')";

@@ -1,5 +1,5 @@
-//! We work in every host: orders, workers, cancels, the healer, what owners read. And after such a
-//! life uninstalling leaves the database as it was before.
+//! Unstuck works in the database of every app: orders, workers, cancels, the healer, what owners
+//! read. Afterwards uninstalling leaves the database as it was before.
 
 use serde_json::{Value, json};
 use unstuck_tests::Session;
@@ -50,7 +50,8 @@ async fn orders_are_carried_out_cancelled_and_healed_in_every_host() {
         assert_eq!(service.balance(user).await, 440, "{at}");
         host.assert_healthy().await;
 
-        // The host's admins are ours, and no others; where the host knows none, our own table does.
+        // The app's admins are ours, and nobody else is; if the app has no roles, our own table
+        // decides.
         let ours = if app == App::Small { ADMIN } else { user };
         host.exec(&format!("insert into unstuck.user_roles values ('{ours}', 'admin')")).await;
         let by_admin = service.order(user, UPSCALER, 1).await;

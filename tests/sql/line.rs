@@ -1,4 +1,4 @@
-//! A provider's line: each user has one turn, a turn is passed on, and a long line costs no more
+//! A provider's queue: each user has one turn, a turn is passed on, and a long queue costs no more
 //! than a short one.
 
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ async fn open(slots: i64) -> Database {
     db
 }
 
-/// The steps that have a turn, in the order of the line.
+/// The steps that have a turn, in the order of the queue.
 async fn turns(db: &Session) -> Vec<Uuid> {
     let sql = "select job_id from job_steps where status = 'queued' and turn_at is not null
         order by turn_at";
@@ -242,7 +242,7 @@ async fn a_claim_an_order_and_a_status_touch_no_more_rows_of_a_long_line() {
              select id, 1, status, now(), case when status = 'completed' then now() end from job"
         ))
         .await;
-        // The index of the line is read alone where its pages are known to be visible.
+        // The index-only scan of the queue needs the visibility map, which `vacuum` writes.
         db.exec("vacuum analyze job_steps").await;
         db.exec("vacuum analyze jobs").await;
         let user = db.user(60).await;

@@ -344,8 +344,8 @@ async fn a_claim_reads_a_long_queue_once() {
         many(&db, Uuid::new_v4(), 1000).await;
     }
     db.exec("analyze").await;
-    // Some 50 ms on an idle machine; a line that is walked once for each of its members takes
-    // minutes.
+    // Takes some 50 ms on an idle machine. A claim that scans the queue once for each waiting step
+    // takes minutes.
     let claimed =
         tokio::time::timeout(std::time::Duration::from_secs(60), db.claim(PROVIDER, 3)).await;
     assert_eq!(claimed.expect("it does not walk the line for each").len(), 3);

@@ -21,7 +21,8 @@ impl HostState {
     }
 }
 
-/// How the host differs after an uninstallation, beside what `exceptions.txt` says is kept.
+/// How the app's database differs after an uninstallation, except for what `exceptions.txt` says is
+/// kept.
 pub fn not_undone(before: &Fingerprint, after: &Fingerprint) -> Vec<Change> {
     let exceptions = fingerprint::exceptions().expect("exceptions.txt");
     let mut changes = before.changes(after);
@@ -31,7 +32,7 @@ pub fn not_undone(before: &Fingerprint, after: &Fingerprint) -> Vec<Change> {
     changes
 }
 
-/// A line for each of the host's tables (how many rows, and their hash) and sequences, without the
+/// One text for each of the app's tables (how many rows, and their hash) and sequences, without the
 /// rows that `exceptions.txt` names.
 async fn contents(client: &tokio_postgres::Client) -> Result<Vec<String>> {
     let relations = "

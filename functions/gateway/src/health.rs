@@ -80,8 +80,8 @@ struct Healers {
     queues: Option<i32>,
 }
 
-/// Asks the database, and sends the alerts that are owed: whoever watches health keeps them going
-/// where every cron has stopped.
+/// Queries the database and sends the alerts that are owed: so a monitor that queries health gets
+/// them sent even if every cron has stopped.
 async fn query(call: &Call) -> Result<Reply, ApiError> {
     let stored = call.cx().db().health_v2().await?;
     let functions = watch::due(call);

@@ -24,8 +24,8 @@ pub(crate) const CONTRACT_FILE: &str = "/build/openapi.json";
 pub(crate) const ADMIN_PAGE: &str = "/admin";
 /// The page that shows a website which a model wrote, framed by the studio.
 const PREVIEW_PAGE: &str = "/studio/preview";
-/// A stranger's scripts run here: in an origin of nobody's, without a network, and in no frame but
-/// the studio's.
+/// The scripts of a generated website run here: in an opaque origin, without network access, and
+/// framed by our own origin only.
 const PREVIEW_POLICY: &str = "sandbox allow-scripts; default-src 'none'; \
      script-src 'self' 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; \
      font-src data:; media-src data: blob:; form-action 'none'; base-uri 'none'; \

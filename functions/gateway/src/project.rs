@@ -118,7 +118,8 @@ fn at_home(answer: Response, project: &str, own: &str, is_storage: bool) -> Resp
     }
     let answer = pass::changeable(&answer);
     let headers = answer.headers();
-    // The platform takes a constant, and a URL that differs in its origin from one that it took.
+    // Neither call can fail: the policy is a constant, and the URL is a valid one with another
+    // origin.
     if let Some(ours) = ours {
         let _ = headers.set("location", &ours);
     }
@@ -134,7 +135,7 @@ fn is_active(content_type: &str) -> bool {
     ["html", "xml", "multipart/"].iter().any(|active| kind.contains(active))
 }
 
-/// A location at the project, or of storage by whichever name it knows itself, as one here.
+/// The address here of a location at the project. Storage may name itself by another origin.
 fn address_here(location: &str, project: &str, own: &str, is_storage: bool) -> Option<String> {
     let (origin, rest) = split_origin(location);
     let is_theirs = origin == project && owns(path_of(rest));

@@ -1,5 +1,5 @@
-//! `process-generation-tasks-banana`: has the waiting product cards made. Its queue wakes it at
-//! once, its cron finds cards whose hint was lost, and the service may call it.
+//! `process-generation-tasks-banana`: calls `placed-run` to make the waiting product cards. Its
+//! queue starts it at once, its cron finds cards whose hint was lost, and the service may call it.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

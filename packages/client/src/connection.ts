@@ -31,7 +31,7 @@ export class Connection {
 
   constructor(supabase: SupabaseClient, options: Options) {
     this.supabase = supabase;
-    // Both are protected there, and nowhere else to be had.
+    // Both are `protected` in supabase-js, which offers them nowhere else.
     const project = supabase as unknown as { supabaseUrl: string; supabaseKey: string };
     this.projectUrl = project.supabaseUrl;
     this.projectKey = project.supabaseKey;
@@ -67,7 +67,7 @@ export class Connection {
   async visit(): Promise<Session | null> {
     await (this.#gateway ??= this.#findGateway());
     const { data, error } = await this.supabase.auth.getSession();
-    // A token that is over, and no line to renew it by.
+    // The token has expired and cannot be renewed now: the auth server was not reached.
     if (error?.name === "AuthRetryableFetchError") throw new JobError("network", error.message);
     this.#take(data.session);
     return data.session;

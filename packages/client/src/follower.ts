@@ -189,7 +189,7 @@ export class Follower {
     if (this.lost) return wait;
     if (state !== before.state || position !== before.position || step !== before.step)
       return pollMs;
-    // A place in the line changes without a change of the job.
+    // The position changes without a change of the job's row, so Realtime does not report it.
     const isTold = this.page.feed.isJoined && state === "running";
     return Math.min(wait * 1.5, isTold ? pollMaxMs * TOLD_FACTOR : pollMaxMs);
   }

@@ -3,7 +3,7 @@
 import type { Connection } from "./connection.js";
 import type { HistoryPage, HistoryQuery, JobSummary } from "./types.js";
 
-/** How often a page is looked for jobs of one tool before it is told as it is. */
+/** How many pages are searched for jobs of one tool before the result is returned as it is. */
 const PAGES_MAX = 10;
 
 /** A page of jobs. The function knows no tool, so those of another one are left out here. */

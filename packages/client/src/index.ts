@@ -67,7 +67,7 @@ export function createJobs(supabase: SupabaseClient, options: Options = {}): Job
     uploaded?: Record<string, any>,
   ): Promise<void> {
     try {
-      // What is loaded here needs a line as well.
+      // The import needs the network too.
       await online(job.abort.signal);
       const { order } = await import("./order.js");
       await order(job, given, maxCredits, uploaded);

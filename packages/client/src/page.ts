@@ -75,7 +75,10 @@ export class Page {
     for (const job of this.live()) job.wake();
   }
 
-  /** The jobs of another user are nobody's business here. */
+  /**
+   * When the user changes, stops the previous user's jobs with `signed_out` and forgets the
+   * balance.
+   */
   #meet(user: string | null): void {
     const before = this.#user;
     this.#user = user;
@@ -83,7 +86,7 @@ export class Page {
     this.feed.close();
     const error = new JobError("signed_out", "Another user is signed in, or nobody");
     for (const [id, job] of this.followers) {
-      // One that was begun before anybody signed in is whose it turns out to be.
+      // A job that was begun before anybody signed in belongs to the user who signs in.
       if (job.user === user || (job.user === undefined && before === null)) continue;
       this.followers.delete(id);
       this.lost.delete(job);
@@ -91,7 +94,7 @@ export class Page {
     }
     this.wallet.forget();
     this.#refresh();
-    // Not inside the callback: it holds the lock that whoever asks for the session waits for.
+    // Not inside the callback: it holds the lock for which every reader of the session waits.
     if (user) setTimeout(() => this.wallet.refresh());
   }
 

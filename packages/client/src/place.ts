@@ -103,7 +103,8 @@ export class Place {
     } else if (this.#isOld) this.leave();
     else {
       const uploading = this.#ids("uploading");
-      // Nobody goes on with an upload. These jobs alone, whatever else of this page waits.
+      // No other page can continue an upload, so uploading jobs are cancelled. The session of this
+      // call is a job's id, so that the page's waiting jobs are not cancelled with them.
       if (uploading.length > 0) this.#send("cancel-session", uploading[0]!, { jobIds: uploading });
       this.#sayGoodbye(this.#graceSeconds);
     }

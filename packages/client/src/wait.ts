@@ -1,4 +1,4 @@
-// Waiting: for some time, for the line to come back, and between one try and the next.
+// Waits: for some time, for the network to come back, and between two tries.
 
 const TRIES = 4;
 
@@ -19,8 +19,8 @@ export async function online(signal: AbortSignal): Promise<boolean> {
 }
 
 /**
- * Repeats what failed for a reason that may pass; a try that had to wait for the line is not
- * counted.
+ * Repeats work that failed for a reason that may pass; a try that had to wait for the network is
+ * not counted.
  */
 export async function retried<T>(
   work: () => Promise<T>,

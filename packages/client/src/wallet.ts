@@ -31,7 +31,7 @@ export class Wallet {
       connection.rows(connection.from("my_balance").select("balance, debt, waits"));
     let [wallet] = await read();
     if (wallet?.waits) {
-      // It gives what waits. Where it cannot, the balance is what it was.
+      // This call grants pending credits. If it fails, the balance stays as it was.
       await connection.answer(`${QUEUE}/check-user-active`).catch(() => {});
       [wallet] = await read();
     }

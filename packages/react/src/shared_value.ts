@@ -23,8 +23,8 @@ export function asJobError(error: unknown): JobError {
 }
 
 /**
- * Told while somebody listens. A component that StrictMode mounts twice leaves and comes back
- * within one turn, so the source outlives a turn without listeners.
+ * Runs its source while there are listeners. StrictMode unmounts and remounts a component within
+ * one turn of the event loop, so the source is stopped only after a turn without listeners.
  */
 export class SharedValue<T> {
   private loaded: Loaded<T> = NOTHING;

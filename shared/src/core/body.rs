@@ -177,8 +177,7 @@ pub fn typed<T: DeserializeOwned>(body: &Value) -> Result<T, ApiError> {
         .map_err(|error: serde_json::Error| refused(&error, reading.get()))
 }
 
-/// The answer to a body that is not what it should be. One for all types, so it stands once in a
-/// function.
+/// The error for a body of the wrong shape. It is not generic, so a function contains it once.
 #[inline(never)]
 fn refused(error: &serde_json::Error, reading: Option<&str>) -> ApiError {
     let problem = error.to_string();

@@ -1,11 +1,11 @@
-//! Reads JSON as careless writers send it. Providers and models cut texts between the two halves
-//! of a character, and write line breaks into strings; strict JSON loses the whole answer for it.
+//! Reads JSON that is not strict. Providers and models split texts inside a surrogate pair, and
+//! write line breaks into strings; a strict parser would reject the whole answer for it.
 
 use serde_json::Value;
 
-/// What stands for half a character that has lost its other half.
+/// Replaces a lone surrogate.
 const REPLACEMENT: &str = "\\ufffd";
-/// Half a character, kept as one of 2,048 private characters: the first is the half U+D800.
+/// A lone surrogate is kept as one of 2,048 private characters: the first stands for U+D800.
 const KEPT: u32 = 0x10_0000;
 const HALVES: u32 = 0x800;
 const SECOND_HALVES: u32 = 0x400;

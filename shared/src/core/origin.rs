@@ -11,8 +11,8 @@ pub fn split_origin(url: &str) -> (&str, &str) {
     url.split_at_checked(url.len() - rest.len()).unwrap_or((url, ""))
 }
 
-/// A file that is named by the address at which the app reached us (`origin`), where the gateway
-/// passes it on to the project's storage, by the project's own address.
+/// Returns the project's own address of a file whose URL begins with `origin`, the address at which
+/// the app reached us; the gateway passes such URLs on to the project's storage.
 pub fn at_project<'a>(text: &'a str, origin: &str, config: &Config) -> Cow<'a, str> {
     let (named, rest) = split_origin(text);
     let is_here = !named.is_empty() && named == origin && rest.starts_with("/storage/v1/object/");

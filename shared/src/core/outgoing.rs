@@ -69,7 +69,7 @@ fn is_receiver(text: &str, is_local: bool) -> bool {
         Some(host) if is_loopback(&host) => is_local,
         Some(Host::Ipv4(ip)) => url.scheme() == "https" && is_public(ip),
         Some(Host::Ipv6(ip)) => {
-            // What the internet routes begins with 001.
+            // IPv6's global unicast addresses begin with the bits 001.
             let [first, ..] = ip.segments();
             url.scheme() == "https" && first & 0xe000 == 0x2000
         }

@@ -10,7 +10,7 @@ pub struct RecordedPurchase {
     pub taken: i64,
     /// The fact told nothing new.
     pub replayed: bool,
-    /// Why the payment gives nothing, paid as it is.
+    /// Why a paid payment grants nothing.
     pub reason: Option<String>,
 }
 

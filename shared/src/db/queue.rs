@@ -39,7 +39,8 @@ row! {
 rpc! {
     row queue_check_v1(provider: &str) -> QueueState;
     row user_active_v1(user_id: UserId) -> ActiveJob;
-    /// `about`: what refused a step of the tool is about; it counts towards a circuit.
+    /// `about`: the subject of the refusal, if a step of the tool was refused. Then the alarm
+    /// counts towards a circuit.
     void provider_alarm_v1(
         provider: &str,
         tool: Option<&str>,

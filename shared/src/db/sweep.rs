@@ -40,9 +40,9 @@ pub struct Swept {
 pub struct EndedSweep {
     /// How many jobs and steps a further sweep would find.
     pub remaining: i32,
-    /// No probe came through the queues for a while: one shows whether they still work.
+    /// No probe has come through the queues for a while: the caller sends one to test them.
     pub ping_queues: bool,
-    /// Nobody asked for a while what is left on our accounts.
+    /// The balances of our accounts have not been queried for a while: the caller queries them.
     pub ask_balances: bool,
 }
 

@@ -32,7 +32,7 @@ where
         Ok(config) => {
             let cx = OwnedCx::of(fetch.clone(), config, Rc::clone(&request_id));
             let seen = report::seen(&cx, spec.name, report::CRON);
-            // The work does not depend on the note that it began.
+            // The work runs even if this note fails.
             let (_, outcome) = join(seen, handle(cx.clone())).await;
             if let Some(work) = spec.after_schedule {
                 work(cx).await;

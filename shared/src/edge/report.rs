@@ -42,8 +42,8 @@ struct SettingsReport {
     settings: Map<String, Value>,
     /// Which public keys `SUPABASE_JWKS` holds; null where the keys are fetched.
     key_ids: Option<Vec<String>>,
-    /// Whether `SUPABASE_JWT_SECRET` signed the service key; null where one is missing, or the key
-    /// is of the kind that nobody signs.
+    /// Whether `SUPABASE_JWT_SECRET` signed the service key; null if one of them is missing, or the
+    /// key is of the new kind, which is not signed.
     secret_fits: Option<bool>,
     /// A webhook's address of no job, as this function gives addresses to providers.
     webhook: Option<String>,

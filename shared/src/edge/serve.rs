@@ -87,8 +87,8 @@ pub async fn serve(spec: &'static Spec, request: Incoming, env: Env, context: Co
     answer(outcome, &request_id)
 }
 
-/// Runs the handler to its end, also where the caller does not wait for it: when a caller leaves,
-/// the platform ends everything that is not under `wait_until`, and that 30 s later.
+/// Runs the handler to its end even if the caller leaves: then the platform stops at once whatever
+/// is not under `wait_until`, and the rest after 30 s.
 async fn finished(
     spec: &'static Spec,
     op: &'static Op,
@@ -102,7 +102,7 @@ async fn finished(
         let after = after.map(|work| (work, call.cx.clone()));
         let outcome = (op.handler)(call).await;
         trace.log(&outcome);
-        // Nobody hears it where the caller has left.
+        // Fails if the caller has left, and then nobody needs the outcome.
         let _ = tell.send(outcome);
         if let Some((work, cx)) = after {
             work(cx).await;

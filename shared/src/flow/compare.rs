@@ -1,5 +1,6 @@
-//! Compares the settings of our functions, so that health says where one of them has another value
-//! than the others: everything would work, only slower, and nobody would know why.
+//! Compares the settings of our functions, so that health reports a setting whose value differs in
+//! one of them. Such a difference breaks nothing: it only makes the product slower, and nobody
+//! would know why.
 
 use super::{Cx, service_call};
 use crate::core::error::ApiError;
@@ -8,7 +9,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 const TIMEOUT_MS: u32 = 5_000;
-/// The key that the functions were asked with: who has another one refuses it.
+/// The functions are queried with this key; a function that has another one answers 401.
 const KEY: &str = "SUPABASE_SERVICE_ROLE_KEY";
 const UNAUTHORIZED: u16 = 401;
 /// Each function names the apps of its own tool.

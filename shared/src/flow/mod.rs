@@ -36,9 +36,9 @@ use crate::db::Db;
 use crate::flow::join::join_all;
 use serde_json::{Value, json};
 
-/// A healer waits for no lock that others hold: the next pass comes to what is held.
+/// A healer does not wait for locks of others: the next pass handles what is locked now.
 const HEALER: &str = "healer";
-/// What the service does on behalf of a user is told apart in the history of the user's jobs.
+/// The history of a user's jobs shows which acts the service did on the user's behalf.
 pub const SERVICE: &str = "service";
 
 /// The world, the settings and the request of a use case.

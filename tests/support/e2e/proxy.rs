@@ -25,7 +25,7 @@ struct ProxyState {
     key_set: Option<(u16, Value)>,
     /// The first line of every request.
     requests: Vec<String>,
-    /// How much more of chunks passes until the line drops, each time.
+    /// After how many bytes of chunks the connection drops, for each drop.
     cuts: VecDeque<u64>,
 }
 
@@ -56,12 +56,13 @@ impl FrontDoorProxy {
         lock(&self.shared).key_set = Some((500, json!({})));
     }
 
-    /// The line drops in the middle of an upload: each time after so many more bytes of chunks.
+    /// Drops the connection in the middle of an upload: each time after so many more bytes of
+    /// chunks.
     pub fn drop_line_after(&self, bytes: &[u64]) {
         lock(&self.shared).cuts = bytes.iter().copied().collect();
     }
 
-    /// How often the line is still to drop.
+    /// How often the connection is still to drop.
     pub fn drops_left(&self) -> usize {
         lock(&self.shared).cuts.len()
     }
@@ -118,7 +119,7 @@ async fn serve(
     copy_bidirectional(&mut stream, &mut front_door).await.map(drop)
 }
 
-/// Passes one chunk of an upload on, as far as the line holds.
+/// Passes one chunk of an upload on, until the connection drops.
 async fn pass_chunk(
     mut stream: TcpStream,
     mut front_door: TcpStream,
@@ -144,7 +145,7 @@ async fn pass_chunk(
     }
 }
 
-/// Whether the line drops before these bytes.
+/// Whether the connection drops before these bytes.
 fn drops(shared: &Mutex<ProxyState>, size: u64) -> bool {
     let mut shared = lock(shared);
     let Some(left) = shared.cuts.front_mut() else { return false };

@@ -89,7 +89,7 @@ pub const MUTATIONS: &[SqlMutation] = &[
         "if unstuck_private.is_final(v_step.status) then",
         "if v_step.status = 'completed' then",
     ),
-    // Slots and the line.
+    // Slots and the queue.
     of("queue/slot_limit", "p_provider.max_concurrent,", "p_provider.max_concurrent + 1,"),
     of(
         "queue/order_claim",

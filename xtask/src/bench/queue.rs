@@ -13,7 +13,8 @@ use super::{Bench, enqueue, waiting};
 use crate::postgres;
 
 const LINES: [i32; 3] = [100, 10_000, 100_000];
-/// Rounds of a line: as many as fit into its time, at least the least number.
+/// Rounds for each length of the queue: up to `ROUNDS`, but after `ROUNDS_MIN` only until `FOR` is
+/// over.
 const ROUNDS: usize = 40;
 const ROUNDS_MIN: usize = 5;
 const FOR: Duration = Duration::from_secs(60);

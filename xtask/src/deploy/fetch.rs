@@ -73,7 +73,8 @@ impl Draft {
     /// What is absent, and asked for.
     fn to_come(&self) -> BTreeSet<&'static str> {
         let has = |name: &str| self.secrets.values.contains_key(name);
-        // Where the database's address has a fault, what follows from it is no second one.
+        // If the database's address is a placeholder, only that is reported, and not also the
+        // values that would follow from it.
         let is_faulty = values::placeholder(self.secret(DATABASE_URL)).is_some();
         let of_project = has(SUPABASE_TOKEN) && (is_faulty || self.project().is_some());
         [

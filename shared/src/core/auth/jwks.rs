@@ -110,7 +110,7 @@ fn parse(text: &str) -> Option<Vec<(String, Key)>> {
 /// Takes the algorithm from the type of the key, never from a token.
 fn usable(jwk: &Value) -> Option<(String, Key)> {
     let text = |name: &str| jwk.get(name)?.as_str();
-    // What is not said is fine, and what is said must be this.
+    // An absent member is accepted; a present one must have this value.
     let is =
         |name: &str, value: &str| jwk.get(name).is_none_or(|said| said.is_null() || said == value);
     if !is("use", "sig") {

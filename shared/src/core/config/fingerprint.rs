@@ -1,4 +1,4 @@
-//! What may be told of a setting's value: enough to see whether two of them are the same.
+//! Fingerprints of settings: they show whether two values are equal, without showing the values.
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;

@@ -60,7 +60,7 @@ fn seconds(window: Window<'_>, at: u64) -> Option<f64> {
     let (scale_at, length) = if *version == 1 { (20, 8) } else { (12, 4) };
     let scale = big_endian(window.get(at.checked_add(scale_at)?, 4)?);
     let duration = window.get(at.checked_add(scale_at)?.checked_add(4)?, length)?;
-    // All ones: the writer did not know.
+    // A duration of all ones means that it is unknown.
     let is_known = scale > 0 && duration.iter().any(|byte| *byte != 0xff);
     is_known.then(|| as_f64(big_endian(duration)) / as_f64(scale))
 }

@@ -41,8 +41,8 @@ impl<'b> Window<'b> {
         self.bytes.get(from..from.checked_add(length)?)
     }
 
-    /// Where a header goes on that the window does not hold: in the window that begins there. A
-    /// window of its own that is too short ends the reading.
+    /// Asks for the window that begins at `at`, where the header continues. If this window begins
+    /// there already and is too short, the reading ends.
     pub(super) fn beyond(&self, at: u64) -> Found {
         (at > self.start).then_some(Reading::From(at))
     }

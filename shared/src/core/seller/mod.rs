@@ -9,7 +9,7 @@ pub mod stripe;
 
 pub use fact::{DisputeAt, PurchaseFact, RefundAt, RefundTotal, ShareAt};
 
-/// Why a payment grants nothing that nothing of ours names.
+/// The reason why a payment that names nothing of ours, such as a pack or a price, grants nothing.
 pub const NOT_KNOWN_AS_OURS: &str = "not_known_as_ours";
 
 /// What a seller's event means here.
@@ -23,7 +23,7 @@ pub enum SellerEvent {
     },
     /// It grants nothing, for a reason that stands in the log. It is no fault.
     Nothing(&'static str),
-    /// It was paid, and what it grants cannot be known: an operator has to look.
+    /// It was paid, but what it grants cannot be determined: an operator has to look.
     Lost(&'static str),
 }
 

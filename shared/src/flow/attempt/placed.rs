@@ -1,5 +1,5 @@
-//! Has the function `placed-run` do a provider's waiting work, for callers that the platform may
-//! run where the provider refuses calls.
+//! Calls the function `placed-run` to do a provider's waiting work, because the platform may run
+//! the caller in a region where the provider refuses calls.
 
 use super::pool::PoolReport;
 use crate::core::error::ApiError;

@@ -94,8 +94,8 @@ pub async fn pass<T: Transport>(
     }
 }
 
-/// Asks the providers that tell it what is left on our accounts. One that does not answer is asked
-/// at another pass.
+/// Queries the balance of our account at each provider that has a call for it. A provider that does
+/// not answer is queried again by a later pass.
 async fn balances<T: Transport>(cx: &Cx<'_, T>) -> Result<(), ApiError> {
     for provider in ASYNCHRONOUS {
         // A provider without settings is none of this deployment's.

@@ -1,5 +1,5 @@
-//! What an order would cost. It checks the input as the order does, files apart: they may be
-//! missing. It changes nothing, but that the user gets the credits that waited.
+//! Quotes an order. It checks the input as the order does, except that files may be missing. It
+//! changes nothing, but it grants the user's pending credits.
 
 use crate::core::body;
 use crate::core::error::{ApiError, ErrorCode};
@@ -57,9 +57,9 @@ impl<'a> From<&'a [(String, &'a str)]> for QuotedFiles<'a> {
     }
 }
 
-/// Prices a checked input of so many steps. The caller's own files are measured where the price
-/// needs it; before any is uploaded the page is believed, because the order is measured all the
-/// same. What cannot be measured costs the largest.
+/// Prices a checked input with `steps` steps. If the price needs it, the caller's own files are
+/// measured. Before any file is uploaded, the quote believes the page, because the order measures
+/// the file anyway. A file that cannot be measured costs the largest price.
 pub async fn quote(
     call: &impl Invocation,
     tool: &'static str,
@@ -87,7 +87,7 @@ pub async fn quote(
     Ok(QuoteReply { tool, credits, balance, enough, eta_seconds, unmeasured, lowest })
 }
 
-/// What is known of the files: nothing of those that nobody in particular names.
+/// What is known of the files. Without a user no uploaded file is read.
 async fn measured<T: Streams>(
     cx: &Cx<'_, T>,
     unit: PriceUnit,

@@ -1,9 +1,9 @@
 //! The database's side of a deployment: migrations, whose database it is, buckets and their policy,
 //! the exposed schema, the first admin.
 //!
-//! Every act is one statement or one transaction, and looks first: repeated after a failure at any
-//! point it ends the same. Nothing of the host is overwritten; what our role may not do is told as
-//! a statement to send.
+//! Every act is one statement or one transaction, and first looks whether it is needed: repeated
+//! after a failure at any point it has the same result. Nothing of the app is overwritten; if our
+//! role lacks a right, the command prints the statement to send.
 
 mod admin;
 mod exposure;

@@ -38,7 +38,7 @@ impl<'a> ReadEvent<'a> {
     }
 }
 
-/// A payment that neither a pack nor a price knows is not ours.
+/// Ignores a payment that does not tell what was bought: it is not ours.
 pub(super) fn known(fact: PurchaseFact) -> SellerEvent {
     if !fact.is_of_something() {
         return SellerEvent::Nothing(NOT_KNOWN_AS_OURS);

@@ -12,8 +12,8 @@ use crate::core::seller::{
     DisputeAt, NOT_KNOWN_AS_OURS, PurchaseFact, RefundAt, RefundTotal, SellerEvent,
 };
 
-/// A session that was completed. Where the money comes later, or by the invoice of a subscription,
-/// it ties the payment's names to its user.
+/// A completed checkout session. If the money arrives later, or by the invoice of a subscription,
+/// the fact ties the payment's keys to the user.
 pub(super) fn session(event: &ReadEvent<'_>) -> SellerEvent {
     let session = event.object;
     let mode = session.get("mode").and_then(Value::as_str);
@@ -85,7 +85,7 @@ pub(super) fn charge(event: &ReadEvent<'_>) -> SellerEvent {
     with_metadata(event, fact)
 }
 
-/// A payment alone says nothing without our metadata: what sold it, a session or an invoice, does.
+/// Without our metadata a payment does not tell what it paid for: its session or its invoice does.
 fn with_metadata(event: &ReadEvent<'_>, mut fact: PurchaseFact) -> SellerEvent {
     match event.metadata() {
         Metadata::Ours(ours) => ours.add_to(&mut fact),

@@ -69,8 +69,8 @@ impl<T: Transport> BucketAccess<'_, '_, T> {
         Ok(Some(chosen))
     }
 
-    /// Deletes these files. Storage deletes all of a call or none: what it refuses is halved, until
-    /// only the files at fault are left.
+    /// Deletes these files. Storage deletes all files of a call or none, so a refused batch is
+    /// halved until only the files at fault are left.
     pub(super) async fn delete(&mut self, names: &[String]) -> Removal {
         let mut removal = Removal::default();
         let mut batches = if names.is_empty() { Vec::new() } else { vec![names] };

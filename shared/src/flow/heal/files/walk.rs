@@ -7,8 +7,8 @@ use crate::db::files::ChosenFiles;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct DeletedFiles {
     pub(super) deleted: u32,
-    /// How many are to be deleted still, as far as they were listed. What nobody listed counts as
-    /// one; after an error, nobody knows.
+    /// How many listed files are still to be deleted. All pages of a bucket that were not listed
+    /// count as one file together, except after an error.
     pub(super) left: u32,
     /// Where the next pass begins.
     pub(super) cursor: Option<String>,
@@ -73,9 +73,9 @@ impl BucketWalk {
     /// Records what became of the page's files; `next` is the page behind it. Returns whether this
     /// pass looks at that one too.
     ///
-    /// The walk leaves a page once storage was asked about all of its files, and also where it
-    /// deletes none: nothing that cannot be deleted keeps what comes behind it. In an outage, and
-    /// where the allowance is used up, the walk stays where it is.
+    /// The walk goes on to the next page once storage was asked about all due files of this one, or
+    /// if none of them could be deleted, so that files that cannot be deleted do not block the
+    /// pages after them. In an outage, or once the allowance is used up, it stays on the page.
     pub(super) fn goes_on(
         &mut self,
         chosen: &ChosenFiles,
