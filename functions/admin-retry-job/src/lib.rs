@@ -10,6 +10,7 @@ use shared::app::bulk::{self, BulkDone, BulkOrder};
 use shared::core::error::ApiError;
 use shared::core::id::JobId;
 use shared::core::reply::Success;
+use shared::core::transport::Transport as _;
 use shared::edge::Call;
 use shared::flow::heal::admin_retry;
 use shared::flow::invocation::Invocation;
