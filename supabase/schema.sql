@@ -10078,6 +10078,20 @@ AS $function$
   )
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.purchases_naming(p_user_id uuid)
+ RETURNS SETOF uuid
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select p.id
+  from unstuck.purchases p
+  where p.user_id = p_user_id
+    or p.user_id is null
+    and p.email = (select a.confirmed_email from unstuck_private.auth_user(p_user_id, null) a)
+    or p.facts @> jsonb_build_array(jsonb_build_object('userId', p_user_id))
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.purchases_unaudited()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -12499,15 +12513,16 @@ begin
         from (
           select p.id
           from unstuck.purchases p
-          where p.user_id = p_user_id
+          where p.id in (select unstuck_private.purchases_naming(p_user_id))
           order by p.id
           for update
         ) l
       );
       perform unstuck_private.account_lock(p_user_id);
       if not exists (
-        select from unstuck.purchases p
-        where p.user_id = p_user_id and p.id <> all (v_ids)
+        select
+        from unstuck_private.purchases_naming(p_user_id) as n (id)
+        where n.id <> all (v_ids)
       ) then
         return;
       end if;

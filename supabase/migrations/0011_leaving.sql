@@ -1153,6 +1153,26 @@ end $$;
 revoke all on function unstuck_private.other_deployment
 from public, anon, authenticated, service_role;
 
+--: source erase/purchases_naming.sql e7b31061faa5
+-- The purchases that name a user: as their owner, by e-mail where nobody owns them yet, or in what
+-- the seller told.
+create or replace function unstuck_private.purchases_naming(p_user_id uuid) returns setof uuid
+language sql
+stable
+set search_path = ''
+as
+$$
+  select p.id
+  from unstuck.purchases p
+  where p.user_id = p_user_id
+    or p.user_id is null
+    and p.email = (select a.confirmed_email from unstuck_private.auth_user(p_user_id, null) a)
+    or p.facts @> jsonb_build_array(jsonb_build_object('userId', p_user_id))
+$$;
+
+revoke all on function unstuck_private.purchases_naming
+from public, anon, authenticated, service_role;
+
 --: source erase/user_erase_v1.sql 831a31212dfc
 create or replace function unstuck.user_erase_v1(p_actor uuid, p_user_id uuid, p_reason text)
 returns table (jobs bigint, files bigint, entries bigint)
@@ -1245,6 +1265,47 @@ $c$;
 
 revoke all on function unstuck.user_erase_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.user_erase_v1 to service_role;
+
+--: source erase/user_lock.sql 5010a7504d0e
+-- Locks the purchases that name a user who is erased, and then the account: whoever records a
+-- purchase holds it and waits for the account, so it cannot be the other way round.
+create or replace function unstuck_private.user_lock(p_user_id uuid) returns void
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_ids uuid[];
+begin
+  loop
+    begin
+      v_ids := array(
+        select l.id
+        from (
+          select p.id
+          from unstuck.purchases p
+          where p.id in (select unstuck_private.purchases_naming(p_user_id))
+          order by p.id
+          for update
+        ) l
+      );
+      perform unstuck_private.account_lock(p_user_id);
+      if not exists (
+        select
+        from unstuck_private.purchases_naming(p_user_id) as n (id)
+        where n.id <> all (v_ids)
+      ) then
+        return;
+      end if;
+      -- One was recorded meanwhile: this lets go of the account.
+      raise sqlstate 'UN409';
+    exception when sqlstate 'UN409' then
+      null;
+    end;
+  end loop;
+end $$;
+
+revoke all on function unstuck_private.user_lock from public, anon, authenticated, service_role;
 
 --: source erase/user_rows_delete.sql c5f1c3566128
 -- Deletes every row of a user and of these jobs, which were the user's, and returns how many ledger
@@ -1850,16 +1911,16 @@ end $$;
 revoke all on function unstuck_private.prune_sessions
 from public, anon, authenticated, service_role;
 
---: source step/steps_due_at_provider.sql 7970dce1284e
+--: source step/steps_due_at_provider.sql 1c9b78958a0c
 -- Locks up to p_limit steps that were sent to an asynchronous provider and are due, and returns
 -- their keys, what is due and whether the deadline has passed:
 --   copy   the provider finished, and no worker copies the result,
 --   inbox  sent without an answer: its webhooks may name the task,
 --   query  the provider has the task, and was not queried for a while.
 -- Past its deadline a step comes once more at once, then every five seconds. With p_all every step
--- whose task is known is due. A provider with signed webhooks is queried by the checker each minute;
--- after three minutes without it by every healer, because its webhook may be lost. The steps that were not queried for longest come first; what
--- another transaction has locked is skipped.
+-- whose task is known is due. Where webhooks are signed, the checker queries each minute, and after
+-- three minutes without it every healer does, because a webhook may be lost. The steps that were
+-- not queried for longest come first; what another transaction has locked is skipped.
 create or replace function unstuck_private.steps_due_at_provider(
   p_provider unstuck.providers,
   p_now timestamptz,
@@ -2468,7 +2529,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   11,
   'leaving',
-  'a82f18bc787b489d25343a7391eb89c0380e7f8c3a9058fc6befa5944e5caf51'
+  'db1eb2368cdceb4df6958709f5efee2d259890e7b7dd1aaa5ce33d12db31937c'
 );
 
 notify pgrst, 'reload schema';

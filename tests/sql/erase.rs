@@ -203,6 +203,31 @@ async fn an_erased_users_tasks_are_still_cancelled_at_their_provider() {
 }
 
 #[tokio::test]
+async fn an_erasure_waits_for_a_purchase_that_names_the_user_before_it_holds_the_account() {
+    let db = Database::fresh().await;
+    let (admin, user) = (db.admin().await, db.user(10).await);
+    let fact = json!({ "keys": ["pi_1"], "paid": true, "userId": user, "credits": 100 });
+    db.ask("purchase_record_v1", json!({ "p_seller": "shop", "p_fact": fact })).await;
+    // It is another user's by now; the seller told this one too.
+    db.exec(&format!("update purchases set user_id = '{admin}'")).await;
+    let (seller, eraser) = (db.connect().await, db.connect().await);
+    seller.exec("begin; select from purchases for update").await;
+    let settle = async {
+        let waiting = "select count(*) from pg_stat_activity
+            where datname = current_database() and wait_event_type = 'Lock'";
+        while db.int(waiting).await == 0 {
+            tokio::task::yield_now().await;
+        }
+        let account = format!("select unstuck_private.account_lock('{user}')");
+        seller.exec(&format!("set local lock_timeout = '1s'; {account}; commit")).await;
+    };
+    let (erased, ()) = tokio::join!(eraser.ask("user_erase_v1", args(admin, user)), settle);
+    assert_has!(erased, { "jobs": 0 });
+    let naming = format!("purchases where facts::text like '%{user}%'");
+    assert_eq!(db.count(&naming).await, 0);
+}
+
+#[tokio::test]
 async fn user_erase_v1_removes_jobs_that_cannot_be_closed() {
     let db = Database::open().await;
     let (user, admin, other) = (db.user(1000).await, db.admin().await, db.user(0).await);

@@ -98,7 +98,7 @@ async fn steps_due_v1_gives_every_running_step_and_the_longest_unchecked_first()
     let due = open(false, 10).await;
     assert_eq!((due.len(), &due[0]["task_id"], &due[0]["due"]), (1, &json!("t1"), &json!("query")));
     assert!(open(false, 10).await.is_empty(), "once in three minutes");
-    db.exec("update job_steps set checked_at = null").await;
+    db.exec("update job_steps set checked_at = sent_at").await;
     let page = open(true, 2).await;
     assert_eq!(
         page.iter().map(|row| row["task_id"].as_str().unwrap()).collect::<Vec<_>>(),

@@ -1,5 +1,5 @@
--- Locks the purchases of a user who is erased, and then the account: whoever records a purchase
--- holds it and waits for the account, so it cannot be the other way round.
+-- Locks the purchases that name a user who is erased, and then the account: whoever records a
+-- purchase holds it and waits for the account, so it cannot be the other way round.
 create or replace function unstuck_private.user_lock(p_user_id uuid) returns void
 language plpgsql
 set search_path = ''
@@ -15,15 +15,16 @@ begin
         from (
           select p.id
           from unstuck.purchases p
-          where p.user_id = p_user_id
+          where p.id in (select unstuck_private.purchases_naming(p_user_id))
           order by p.id
           for update
         ) l
       );
       perform unstuck_private.account_lock(p_user_id);
       if not exists (
-        select from unstuck.purchases p
-        where p.user_id = p_user_id and p.id <> all (v_ids)
+        select
+        from unstuck_private.purchases_naming(p_user_id) as n (id)
+        where n.id <> all (v_ids)
       ) then
         return;
       end if;

@@ -4,9 +4,9 @@
 --   inbox  sent without an answer: its webhooks may name the task,
 --   query  the provider has the task, and was not queried for a while.
 -- Past its deadline a step comes once more at once, then every five seconds. With p_all every step
--- whose task is known is due. A provider with signed webhooks is queried by the checker each minute;
--- after three minutes without it by every healer, because its webhook may be lost. The steps that were not queried for longest come first; what
--- another transaction has locked is skipped.
+-- whose task is known is due. Where webhooks are signed, the checker queries each minute, and after
+-- three minutes without it every healer does, because a webhook may be lost. The steps that were
+-- not queried for longest come first; what another transaction has locked is skipped.
 create or replace function unstuck_private.steps_due_at_provider(
   p_provider unstuck.providers,
   p_now timestamptz,
