@@ -190,12 +190,15 @@ async fn steps_due_v1_reserves_the_steps_that_a_healer_must_query() {
     assert_eq!(db.ask("step_heartbeat_v1", attempt.args()).await["applied"], true);
     assert_eq!(db.complete(attempt).await["outcome"], "completed");
 
-    // Signed webhooks are trusted until the deadline; synchronous providers are never asked.
+    // Signed webhooks are trusted for three minutes; synchronous providers are never asked.
     let chain = db.order(user, TRY_ON, 1).await;
     db.run("replicate", "t4").await;
-    db.age(chain, "5 minutes").await;
+    db.age(chain, "170 seconds").await;
     assert!(due("replicate").await.is_empty());
-    db.age(chain, "5 minutes").await;
+    db.age(chain, "2 minutes").await;
+    assert_eq!(due("replicate").await, [("query".to_owned(), chain, false)]);
+    assert!(due("replicate").await.is_empty(), "once in three minutes");
+    db.age(chain, "310 seconds").await;
     assert_eq!(due("replicate").await, [("query".to_owned(), chain, true)]);
     let cards = db.order(user, CARDS, 1).await;
     db.claim_one("gemini").await;
