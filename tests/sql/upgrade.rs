@@ -195,12 +195,14 @@ impl Work {
             Err(error) if refused(&error) => None,
             Err(error) => {
                 self.failures.lock().unwrap().push(format!("{what}: {error}"));
+                // A closed connection fails at once and for ever.
+                self.enough.store(true, SeqCst);
                 None
             }
         }
     }
 
-    /// Orders, works, heals and looks until it is enough.
+    /// Orders, works, heals and looks until it is enough or something fails.
     async fn go_on(self, db: Session, user: Uuid) {
         let page = ["unstuck.upscaler_jobs", "public.upscaler_jobs", "unstuck.queue_positions"];
         while !self.enough.load(SeqCst) {
@@ -247,7 +249,7 @@ impl Work {
     async fn rounds_more(&self, count: usize) {
         let until = self.rounds.load(SeqCst) + count;
         let reached = async {
-            while self.rounds.load(SeqCst) < until {
+            while self.rounds.load(SeqCst) < until && !self.enough.load(SeqCst) {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
