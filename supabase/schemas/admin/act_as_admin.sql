@@ -1,5 +1,6 @@
--- Admits an admin, by the role that the database has now, and names the actor and the reason of
--- this transaction for whoever writes `admin_log`.
+-- Refuses `p_actor` with 403, forbidden, unless the user is an admin now. Otherwise stores the
+-- actor and the reason (trimmed, at most 1,000 characters) for this transaction, where
+-- `admin_log_write` reads them. The admin functions call it before they act.
 create or replace function unstuck_private.act_as_admin(p_actor uuid, p_reason text) returns void
 language plpgsql
 set search_path = ''

@@ -1,7 +1,10 @@
--- Writes the event `admin_cancelled` with the sums before and after an admin's cancel; p_job is the
--- row before, p_refused why the refund failed. A job whose ledger agrees with its row now is
--- quarantined no longer. A job that cannot agree, or that is still owed a refund, keeps the mark:
--- so the audit knows that an admin has seen it.
+-- Records an admin's cancel, for `job_cancel_admin_v1`. It writes the event `admin_cancelled` with
+-- the credits that the job's row showed before and those that the ledger shows now. `p_job` is the
+-- row before the cancel; `p_refused` says why the refund failed, and is null where it did not.
+--
+-- Where the ledger agrees with the row now, the quarantine ends. Where it does not, or where a
+-- refund failed, `quarantined_at` stays or is set: it tells the audit that an admin has seen the
+-- job.
 create or replace function unstuck_private.admin_cancel_record(
   p_job unstuck.jobs,
   p_refused text

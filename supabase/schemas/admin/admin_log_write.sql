@@ -1,5 +1,5 @@
--- Writes a row of `admin_log` with the actor and the reason of this transaction. The actor is the
--- admin, or nobody for a change by SQL.
+-- Writes a row of `admin_log` with the actor and the reason that `act_as_admin` stored for this
+-- transaction. The actor is null where no admin acts, as at a change by SQL.
 create or replace function unstuck_private.admin_log_write(
   p_act text,
   p_subject text,

@@ -1,4 +1,5 @@
--- The e-mail address of a user, confirmed or not; null where our role cannot read it.
+-- Returns the e-mail address of a user, confirmed or not; null where there is no such user, or
+-- where our role cannot read `auth.users`.
 create or replace function unstuck_private.auth_email(p_user_id uuid) returns text
 language plpgsql
 stable

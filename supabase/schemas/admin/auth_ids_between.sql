@@ -1,4 +1,5 @@
--- The project's users whose ids lie between two; nobody where our role cannot read them.
+-- Returns up to `p_limit` users of the project whose ids lie between `p_from` and `p_to`; no row
+-- where our role cannot read `auth.users`.
 create or replace function unstuck_private.auth_ids_between(p_from uuid, p_to uuid, p_limit int)
 returns table (user_id uuid)
 language plpgsql

@@ -1,4 +1,5 @@
--- The digits of a UUID or of its beginning, four at least; null for any other text.
+-- Returns the digits of a UUID, or of the first four or more of its digits, in lower case and
+-- without hyphens; null for any other text.
 create or replace function unstuck_private.id_beginning(p_text text) returns text
 language sql
 immutable

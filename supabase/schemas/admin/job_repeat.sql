@@ -1,7 +1,13 @@
--- Writes a new job with the input and the steps of a final one, for the same user. It costs nothing
--- unless p_charge; then it costs what the old job did, or the order of which that was a free retry.
--- A free one is refused for no balance and no debt. The wallet is told the input and its own
--- receipt of the old job, which says who paid. The old job and the user's account are locked.
+-- Writes the new job `p_new_job_id` with the user, the input and the steps of the final job
+-- `p_job`, for `job_retry`. The caller has locked the old job and the user's account.
+--
+-- The new job is free unless `p_charge`. Then it costs what `price_paid` says of the old one, and
+-- is refused like an order that the balance does not cover, or while a debt is open; a free one
+-- never is. The wallet gets the job's input together with its own receipt of the old job, which
+-- says who paid.
+--
+-- Refuses: bad_request (a job without steps), already_final (retention has emptied an input),
+-- active_job_exists, idempotency_conflict (the new id is taken).
 create or replace function unstuck_private.job_repeat(
   p_job unstuck.jobs,
   p_tool unstuck.tools,

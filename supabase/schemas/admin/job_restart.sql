@@ -1,5 +1,7 @@
--- Puts the unfinished steps of a live job back into the queue, with fresh counters and deadlines,
--- and owes the provider a cancel of each old task. Finished steps are kept. The job is locked.
+-- Requeues the open steps of the live job `p_job` with new runs, fresh counters and new deadlines,
+-- and adds the tasks that the provider still works on to their cancel debts. Final steps stay as
+-- they are; blocked steps get the new `expires_at` as their deadline. `job_retry` calls it and has
+-- locked the job.
 create or replace function unstuck_private.job_restart(
   p_job unstuck.jobs,
   p_tool unstuck.tools,

@@ -1,6 +1,10 @@
--- Retries a job that `job_lock` locked: a live one past its lease or deadline is requeued, a final
--- one becomes the new job p_new_job_id, unless that job was made before or another retry of it is
--- live (is_new: false). Returns the retry.
+-- Retries a job that `job_lock` has locked, for an admin, and returns the id of the retry.
+--
+-- A live job with a step past its lease or deadline is requeued (`job_restart`) under its own id;
+-- any other live job is refused with in_progress, and so is a pending or quarantined one. A final
+-- job is repeated as the new job `p_new_job_id` (`job_repeat`). If that job was made before, or if
+-- another retry of the old job is live, `is_new` is false, that retry is returned and nothing is
+-- written.
 create or replace function unstuck_private.job_retry(
   p_job unstuck.jobs,
   p_charge boolean,

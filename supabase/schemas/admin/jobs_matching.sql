@@ -1,8 +1,10 @@
--- The jobs that an admin's filter names, oldest first: p_filter has any of `ids`, `tool`, `status`,
--- `provider`, `userId`, `errorCode`, `createdAfter`, `createdBefore`. Where it names neither ids
--- nor a status, those with a status of p_statuses are meant. Jobs that are kept for an operator,
--- and (p_once) those that were retried, are not, unless they are named. `total` counts all of them,
--- up to 1,000,000.
+-- Finds the jobs that an admin's filter names. `p_filter` has any of the keys `ids`, `tool`,
+-- `status`, `provider`, `userId`, `errorCode`, `createdAfter`, `createdBefore`; a job must meet all
+-- of them. The status queued includes pending, running includes starting. A filter with neither ids
+-- nor a status finds the jobs with a status of `p_statuses`.
+--
+-- Quarantined jobs, and with `p_once` also jobs that were retried before, are found only by `ids`.
+-- `ids` returns the oldest `p_limit` jobs, `total` counts all of them, up to 1,000,000.
 create or replace function unstuck_private.jobs_matching(
   p_filter jsonb,
   p_statuses text[],

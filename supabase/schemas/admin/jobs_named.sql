@@ -1,5 +1,6 @@
--- The jobs that a search text names: an id or its beginning (four characters at least), a
--- provider's id of a task, the id of the request that ordered.
+-- Returns the jobs that a search text names: by their id or the first four or more digits of it, by
+-- a provider's task, or by the id of the request that ordered. Up to `p_limit` jobs are found by
+-- their id, and as many by the rest.
 create or replace function unstuck_private.jobs_named(p_text text, p_limit int)
 returns table (job_id uuid)
 language plpgsql

@@ -1,7 +1,11 @@
--- Why jobs that an admin chose were not acted on: `[{jobId, code}]`. An id that the filter names
--- and nothing has is not_found, a final job already_final, one that another transaction holds
--- in_progress, and one that could not be written internal. What the time did not suffice for is not
--- listed.
+-- Returns why an act on many jobs left some of them as they were: `[{jobId, code}]`. `p_chosen` are
+-- the jobs that the filter found, `p_locked` those that the caller has locked, `p_done` those that
+-- it has changed.
+--
+-- The codes: not_found, an id of the filter without a job; already_final; internal, a job that is
+-- quarantined because it could not be written; in_progress, a job that another transaction has
+-- locked. A job that was locked and for which no time was left is not listed. With `p_limit` 0,
+-- which only counts jobs, no id is not_found.
 create or replace function unstuck_private.jobs_refused(
   p_filter jsonb,
   p_limit int,

@@ -1,4 +1,5 @@
--- What a job cost; of a free retry, what the order cost that it repeats.
+-- Returns what a job cost, in credits. For a free retry that is the price of the order that it
+-- repeats, also where it does so by way of other free retries.
 create or replace function unstuck_private.price_paid(p_job unstuck.jobs) returns bigint
 language sql
 stable

@@ -1,5 +1,7 @@
--- Changes, adds or removes one rule of a tool's prices. A rule for a job or a step has neither a
--- quantity nor a least price.
+-- Changes the rule of a tool's prices at one position, adds it where there is none, or deletes it
+-- with `remove`; to delete a rule that does not exist is refused with not_found. A key that
+-- `p_change` does not have keeps its value, except that a rule set to `job` or `step` loses its
+-- quantity and its least price.
 create or replace function unstuck_private.price_rule_change(p_change jsonb) returns void
 language plpgsql
 set search_path = ''

@@ -1,4 +1,5 @@
--- A provider as the admin's page shows it, with what works and what waits there.
+-- Returns a provider as the admin's page shows it: its settings, its circuit, its newest alarm, how
+-- many of its steps hold a slot and how many are queued.
 create or replace function unstuck_private.provider_settings(p_provider unstuck.providers)
 returns jsonb
 language sql

@@ -1,5 +1,6 @@
--- Refuses to act on many jobs without a filter, beyond 1,000 a call, or without a reason; to count
--- them (p_limit: 0) needs none.
+-- Refuses an act on many jobs with bad_request and the field: a filter without any known key or
+-- with a malformed time, a limit outside of 0 to 1,000, an empty reason. With `p_limit` 0 the call
+-- only counts the jobs and needs no reason.
 create or replace function unstuck_private.refuse_wide_filter(
   p_filter jsonb,
   p_limit int,

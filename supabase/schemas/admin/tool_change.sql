@@ -1,5 +1,6 @@
--- Writes the settings that an admin changes of a locked tool; triggers write `admin_log`. A circuit
--- that is closed is an act of its own.
+-- Writes the settings that `p_change` has to a tool, which the caller has locked; triggers log them
+-- in `admin_log`. With `closeCircuit` it also closes the tool's open circuit and logs that as an
+-- act of its own, `circuit_closed`.
 create or replace function unstuck_private.tool_change(p_tool unstuck.tools, p_change jsonb)
 returns void
 language plpgsql

@@ -1,5 +1,6 @@
--- The users whom a search text names: an e-mail address or its beginning. Where our role
--- cannot read the users of the project, nobody is found by it.
+-- Returns the users whose e-mail address is `p_text` in any case. Where nobody has that address and
+-- the text has three or more characters, returns up to `p_limit` users whose address begins with
+-- it. No row where our role cannot read `auth.users`.
 create or replace function unstuck_private.users_named(p_text text, p_limit int)
 returns table (user_id uuid)
 language plpgsql

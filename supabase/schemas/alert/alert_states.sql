@@ -1,4 +1,5 @@
--- What is watched, how it is, and what the receiver of alerts was told of it last.
+-- One row for each subject that is or was watched: whether it is bad, a sentence about it, and what
+-- the receiver of alerts was last told about it.
 create table unstuck_private.alert_states (
   subject text primary key,
   code text not null,

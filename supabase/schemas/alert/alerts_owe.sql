@@ -1,8 +1,12 @@
--- Compares what is watched with what the receiver was told, and owes a message for each difference.
--- Bad is told at once. Good is told when it has lasted a minute, and what was told good turns bad
--- five minutes later at the earliest: a subject that flaps is told twice at most. While it stays
--- bad, it is told every p_repeat, if that is not null. What is watched no longer is good. p_due_at:
--- when a message may leave. One transaction at a time works here; the others leave it to that one.
+-- Compares what is watched (`watched`) with what the receiver of alerts was told, and writes a row
+-- of `messages_owed` for each difference. `p_to` is the name of the receiver, `p_due_at` the
+-- earliest time at which the messages may be sent. One transaction at a time does this; a second
+-- one returns at once.
+--
+-- A subject that turns bad is told at once, one that is good again after a minute. Once it was told
+-- to be good, it is told to be bad at the earliest five minutes later, so that a subject that keeps
+-- changing causes few messages. A subject that stays bad is told every `p_repeat`; null: once only.
+-- A subject that is no longer watched counts as good.
 create or replace function unstuck_private.alerts_owe(
   p_to text,
   p_now timestamptz,

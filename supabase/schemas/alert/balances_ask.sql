@@ -1,5 +1,6 @@
--- True when the edge shall ask the providers what is left on our accounts: nobody did for ten
--- minutes.
+-- Returns true when the calling edge healer shall ask the providers how much is left on our
+-- accounts: for ten minutes no other healer was told to. It skips the row while another transaction
+-- has it.
 create or replace function unstuck_private.balances_ask(p_now timestamptz) returns boolean
 language plpgsql
 set search_path = ''

@@ -1,5 +1,6 @@
--- Owes a message for each job that ended, in the transaction that ends it. What was never ordered
--- never ends for its app.
+-- Trigger on `jobs`: while the app has a receiver (`is_receiver_there`), writes a message for each
+-- job that ends, in the transaction that ends it. The app is not told the end of an orphan, which
+-- was never ordered.
 create or replace function unstuck_private.ends_owe() returns trigger
 language plpgsql
 set search_path = ''

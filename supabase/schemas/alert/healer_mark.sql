@@ -1,4 +1,5 @@
--- Records that a healer was seen. It waits for nobody: who holds the row has just seen it too.
+-- Records that a healer was seen at `p_at`, and that it owes no answer to a probe. It does not wait
+-- for the row: a transaction that has locked it records the same.
 create or replace function unstuck_private.healer_mark(p_healer text, p_at timestamptz)
 returns void
 language sql

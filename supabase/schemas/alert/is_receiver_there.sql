@@ -1,5 +1,5 @@
--- True while the functions have a receiver of the ends of jobs: one of them asked for what is owed
--- to it within a day. So long what is owed is kept.
+-- True while the functions have a receiver of the ends of jobs: one of them asked for its messages
+-- within the last day. Only then `ends_owe` writes messages.
 create or replace function unstuck_private.is_receiver_there() returns boolean
 language sql
 stable

@@ -1,5 +1,6 @@
--- True where pg_cron shall run the SQL healer. A call by hand makes no healer of it. Where our role
--- cannot read the schedule, nothing is expected of it.
+-- True where pg_cron has an active schedule of the SQL healer, so that its absence is a fault. A
+-- call of the healer by hand does not count. False where pg_cron is not installed or our role
+-- cannot read its schedule.
 create or replace function unstuck_private.is_sql_scheduled() returns boolean
 language plpgsql
 stable

@@ -1,4 +1,5 @@
--- What a provider last told of our account there: an amount by unit (`coins`, a currency).
+-- What each provider last reported about our account there: an amount for each unit (`coins`, a
+-- currency).
 create table unstuck_private.provider_balances (
   provider text primary key references unstuck.providers,
   amounts jsonb not null,

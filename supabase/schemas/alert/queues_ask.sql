@@ -1,5 +1,6 @@
--- True when the edge shall send a probe through the queues: none came through them for four
--- minutes, and the last one is two minutes old. A probe that no consumer notes shows in health.
+-- Returns true when the calling edge healer shall send a probe through the queues: no probe has
+-- arrived for four minutes, and the last one was sent at least two minutes ago. `asked_at` keeps
+-- the time of the first unanswered probe, by which health reports queues that bring nothing.
 create or replace function unstuck_private.queues_ask(p_now timestamptz) returns boolean
 language plpgsql
 set search_path = ''

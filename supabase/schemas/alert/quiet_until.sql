@@ -1,5 +1,6 @@
--- When the quiet hours (UTC, from one full hour to another) that hold at p_now end; p_now where
--- none hold.
+-- Returns when the quiet hours end that hold at `p_now`, or `p_now` where none hold. They last from
+-- the full hour `p_from` to the full hour `p_to`, both UTC; there are none where one of the two is
+-- null or both are the same.
 create or replace function unstuck_private.quiet_until(
   p_now timestamptz,
   p_from int,

@@ -1,5 +1,6 @@
--- Everything that is watched, and how it is now, in words for an operator. It reads what sweeps
--- have stored and scans nothing, so that health and alerts may ask as often as they like.
+-- Returns one row for each subject that is watched: its code, whether it is bad now, and a sentence
+-- for an operator. It reads what the sweeps have stored and goes through no jobs, so that health
+-- and alerts may call it at any rate.
 create or replace function unstuck_private.watched(p_now timestamptz)
 returns table (subject text, code text, is_bad boolean, words text)
 language sql

@@ -1,5 +1,5 @@
--- Whether enough is left on our account at each provider that tells it, where the operator said how
--- much is enough.
+-- Watches our account at each provider that reports its balance and for which the operator has said
+-- how much is enough (`providers.balance_least`): bad while less than that is left of any unit.
 create or replace function unstuck_private.watched_balances()
 returns table (subject text, code text, is_bad boolean, words text)
 language sql

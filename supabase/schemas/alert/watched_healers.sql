@@ -1,5 +1,6 @@
--- How each healer is. The queues owe an answer to a probe, and pg_cron is missed only where it is
--- scheduled.
+-- Watches the healers. The sweep of the Workers and that of pg_cron are bad when they were not seen
+-- for 150 seconds, the latter only where it is scheduled. The queues are bad when a probe was not
+-- answered for ten minutes.
 create or replace function unstuck_private.watched_healers(p_now timestamptz)
 returns table (subject text, code text, is_bad boolean, words text)
 language sql

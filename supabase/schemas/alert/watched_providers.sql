@@ -1,4 +1,5 @@
--- How each provider is: its failures, its webhooks, its alarms.
+-- Watches the failures and the webhooks of each provider, as `provider_failures` judges them, and
+-- its alarms: bad when one came in the last 15 minutes.
 create or replace function unstuck_private.watched_providers(p_now timestamptz)
 returns table (subject text, code text, is_bad boolean, words text)
 language sql
