@@ -1,7 +1,7 @@
--- Audits what changed since the last audit, page by page, within a time budget; the rest is left to
--- the next pass. Each change is audited once, by the healer that comes first; another healer does
--- not wait. Each time a hundred stored violations are checked once more, so that none outlives its
--- cause.
+-- Audits the rows of `unaudited` in pages of 500 until none is left or `p_budget` is over; the next
+-- pass does the rest. Before that it audits once more the jobs and users of the 100 stored
+-- violations that were checked longest ago, so that none outlives its cause. A second call while
+-- one is at work returns at once, so that each change is audited once.
 create or replace function unstuck_private.audit(p_budget interval) returns void
 language plpgsql
 set search_path = ''

@@ -1,5 +1,5 @@
--- For an operator, after a restore or work with triggers off: audits every job, user and entry,
--- however long that takes, and returns how many violations are stored then.
+-- Audits every job, user and entry, however long that takes, and returns how many violations are
+-- stored afterwards. An operator calls it after a restore or after work with triggers switched off.
 create or replace function unstuck_private.audit_everything() returns bigint
 language plpgsql
 set search_path = ''

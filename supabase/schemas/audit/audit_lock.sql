@@ -1,4 +1,4 @@
--- One row: the healer that locks it audits, so that no change is audited by two at once.
+-- Its only row is locked by the healer that audits, so that no change is audited by two at once.
 create table unstuck_private.audit_lock (
   only_one boolean primary key default true check (only_one),
   audited_at timestamptz

@@ -1,5 +1,5 @@
--- Audits these jobs, users and entries: stores the violations found and deletes those that are
--- mended.
+-- Audits these jobs, users and entries: stores the violations that it finds and deletes the stored
+-- ones of these jobs and users that no longer hold.
 create or replace function unstuck_private.audit_page(
   p_jobs uuid[],
   p_users uuid[],

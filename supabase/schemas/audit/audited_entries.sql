@@ -1,6 +1,7 @@
--- The ledger entries to audit for these jobs, users and entries: the entries themselves, those that
--- are stored as a violation of one of the users, and the debits and refunds of jobs that are gone.
--- A time that was written by hand is moved so close that an hour can be added to it.
+-- Returns the ledger entries to audit for these jobs, users and entries: the entries themselves,
+-- those with a stored violation of one of the users, and the debits and refunds of jobs that no
+-- longer exist. `at` is when the entry was written, limited to the years 1000 to 9000: a time that
+-- was written by hand may be so far off that no hour can be added to it.
 create or replace function unstuck_private.audited_entries(
   p_jobs uuid[],
   p_users uuid[],

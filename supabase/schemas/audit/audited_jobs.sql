@@ -1,5 +1,6 @@
--- What the invariants compare of these jobs: the row, the sums of its steps and of its ledger. A
--- function of its own, so that each sum is computed once.
+-- Returns for each of these jobs what its invariants compare: its row, the sums of its steps, of
+-- its ledger entries and of the refunds that are owed. It is a function of its own so that each sum
+-- is computed once.
 create or replace function unstuck_private.audited_jobs(p_jobs uuid[])
 returns table (
   id uuid,

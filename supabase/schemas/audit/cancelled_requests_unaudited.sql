@@ -1,5 +1,5 @@
--- Lists for the audit the jobs of cancelled orders: the live ones when the order is cancelled, and
--- those with a stored violation when the row is deleted.
+-- Trigger on `cancelled_requests` that lists jobs for the audit: at an insert those of the
+-- cancelled orders that are live, at a delete those with a stored violation.
 create or replace function unstuck_private.cancelled_requests_unaudited() returns trigger
 language plpgsql
 set search_path = ''

@@ -1,4 +1,4 @@
--- Lists for the audit the users whose balance changed.
+-- Trigger on `credit_accounts` that lists the users of the changed rows for the audit.
 create or replace function unstuck_private.credit_accounts_unaudited() returns trigger
 language plpgsql
 set search_path = ''

@@ -1,4 +1,5 @@
--- Lists for the audit new entries, and the users and jobs of deleted ones.
+-- Trigger on `credit_entries` that lists new entries for the audit, and the users and jobs of
+-- deleted ones. After a delete it also records whose whole ledger is gone (`removals_record`).
 create or replace function unstuck_private.credit_entries_unaudited() returns trigger
 language plpgsql
 set search_path = ''

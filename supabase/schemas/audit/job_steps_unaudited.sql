@@ -1,4 +1,5 @@
--- Lists for the audit the jobs of steps that changed in a column that an invariant reads.
+-- Trigger on `job_steps` that lists for the audit the jobs of new and deleted steps, and of those
+-- that changed in a column that an invariant reads.
 create or replace function unstuck_private.job_steps_unaudited() returns trigger
 language plpgsql
 set search_path = ''

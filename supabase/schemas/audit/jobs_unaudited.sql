@@ -1,6 +1,6 @@
--- Lists for the audit the jobs that changed in a column that an invariant reads. The planner cannot
--- know how many rows a transition table holds; a nested loop over two of them would cost the square
--- of their size.
+-- Trigger on `jobs` that lists for the audit new and deleted jobs, and those that changed in a
+-- column that an invariant reads. Nested loops are off: the planner cannot know how many rows a
+-- transition table holds, and a nested loop over two of them would cost the square of their size.
 create or replace function unstuck_private.jobs_unaudited() returns trigger
 language plpgsql
 set search_path = ''

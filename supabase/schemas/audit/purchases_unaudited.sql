@@ -1,4 +1,4 @@
--- Lists for the audit the users whose purchases changed.
+-- Trigger on `purchases` that lists the users of new and changed purchases for the audit.
 create or replace function unstuck_private.purchases_unaudited() returns trigger
 language plpgsql
 set search_path = ''

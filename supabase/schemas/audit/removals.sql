@@ -1,5 +1,5 @@
--- When all jobs, or the whole ledger, of a user were deleted while the other was kept: what is
--- missing on the other side since then is no violation. The row is deleted with the rest.
+-- When all jobs of a user, or the whole ledger, were deleted while the other was kept. What is
+-- missing since then is no violation. The row is deleted once neither is left.
 create table unstuck_private.removals (
   user_id uuid primary key,
   jobs_removed_at timestamptz not null default '-infinity',

@@ -1,5 +1,6 @@
--- Records, after some jobs or the ledger of these users were deleted, what is gone altogether while
--- the other is still there, and forgets a user of whom nothing is left.
+-- Called after jobs or ledger entries of these users were deleted: records for each user who has
+-- lost all jobs or the whole ledger, and still has the other, when that was; forgets the users who
+-- have neither.
 create or replace function unstuck_private.removals_record(p_users uuid[]) returns void
 language sql
 set search_path = ''

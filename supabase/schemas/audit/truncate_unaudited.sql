@@ -1,5 +1,5 @@
--- Lists everything for the audit after a table was truncated, because a truncate does not say which
--- rows are gone.
+-- Trigger after a truncate that lists everything for the audit, because a truncate does not say
+-- which rows are gone.
 create or replace function unstuck_private.truncate_unaudited() returns trigger
 language plpgsql
 set search_path = ''

@@ -1,6 +1,7 @@
--- What changed and was not audited yet. The statement that changes a row writes it, the audit
--- deletes it. So an audit costs what changed, a change that commits late is never missed, and a row
--- that was written by hand counts whatever times it has.
+-- Changes that are not audited yet: each row names a job, a user, an entry, or several of them. The
+-- statement that changes a row writes it here, and the audit deletes it. So an audit costs as much
+-- as was changed, a change that is committed late is not missed, and the times that a row was given
+-- by hand do not matter.
 create table unstuck_private.unaudited (
   id bigint generated always as identity primary key,
   job_id uuid,

@@ -1,4 +1,5 @@
--- Lists for the audit everything there is, and every stored violation.
+-- Lists for the audit every job, every user with an account, an entry or a purchase, the entries
+-- that are not audited with their jobs, and whatever has a stored violation.
 create or replace function unstuck_private.unaudited_list_all() returns void
 language sql
 set search_path = ''

@@ -1,6 +1,6 @@
--- Every violation there is now: the stored ones, except those whose subject changed since; the
--- violations among what changed since the last audit; and those of `violations_now`. Of a very long
--- list of changes only the newest 2,000 are audited, so that a read never takes long.
+-- Returns every violation that there is now: the stored ones, unless their job or user has changed
+-- since the last audit; those among the changes since then; and those of `violations_now`. Of a
+-- long list of changes only the newest 2,000 are audited, so that a read never takes long.
 create or replace function unstuck_private.violations()
 returns table (invariant text, subject text, detail text)
 language plpgsql

@@ -1,4 +1,5 @@
--- The violations of the three invariants that hold or not by the clock; they are never stored.
+-- Returns the violations that also depend on the clock and are therefore never stored:
+-- `slots_within_limit`, `work_waits_for_a_reason`, and those of `violations_of_owed`.
 create or replace function unstuck_private.violations_now()
 returns table (invariant text, subject text, detail text)
 language sql

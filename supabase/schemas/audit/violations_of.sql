@@ -1,5 +1,6 @@
--- One row per violation of an invariant among these jobs, users and entries, and among what belongs
--- to them. docs/data-model.md says what each invariant means.
+-- Returns one row for each violation of an invariant among these jobs, users and entries, with the
+-- job, or the user and perhaps the entry, that it is about. docs/data-model.md says what each
+-- invariant means.
 create or replace function unstuck_private.violations_of(
   p_jobs uuid[],
   p_users uuid[],

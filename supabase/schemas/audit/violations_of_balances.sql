@@ -1,5 +1,5 @@
--- The users among these whose balance is not the sum of their entries. An adapter's balance is not
--- ours to know.
+-- Returns the users among these whose balance is not the sum of their entries; no row where an
+-- adapter holds the balances.
 create or replace function unstuck_private.violations_of_balances(p_users uuid[])
 returns table (invariant text, user_id uuid, detail text)
 language sql

@@ -1,5 +1,5 @@
--- `violations_of`, safe against any single row: where the statement fails, each job and user is
--- audited alone, and the one that cannot be audited is a violation itself.
+-- Returns the rows of `violations_of`, also where a single job or user makes that function fail:
+-- then each is audited alone, and one that cannot be audited is a violation itself.
 create or replace function unstuck_private.violations_of_each(
   p_jobs uuid[],
   p_users uuid[],

@@ -1,5 +1,5 @@
--- The violations among the ledger entries that `audited_entries` names: an entry of a job that does
--- not exist, and an adjustment within an hour of a refund of the same user.
+-- Returns the violations among the entries of `audited_entries`: an entry whose job does not exist,
+-- and an adjustment that gives credits within an hour of a refund of the same user.
 create or replace function unstuck_private.violations_of_entries(
   p_jobs uuid[],
   p_users uuid[],

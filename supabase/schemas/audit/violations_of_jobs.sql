@@ -1,4 +1,4 @@
--- The violations among these jobs, one row each.
+-- Returns the violations among these jobs, one row each.
 create or replace function unstuck_private.violations_of_jobs(p_jobs uuid[])
 returns table (invariant text, job_id uuid, detail text)
 language sql

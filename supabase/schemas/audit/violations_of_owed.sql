@@ -1,5 +1,5 @@
--- The refunds that are owed for longer than an hour, and the tables of the app that lack rows for
--- as long.
+-- Returns the refunds that have been owed for more than an hour, and the tables of the app to which
+-- rows have been owed for as long.
 create or replace function unstuck_private.violations_of_owed()
 returns table (invariant text, subject text, detail text)
 language sql

@@ -1,4 +1,5 @@
--- The rows of `invariant_violations`, for those who may see them.
+-- Returns the rows of the view `invariant_violations` to an admin and to the service; nobody else
+-- gets a row.
 create or replace function unstuck_private.visible_violations()
 returns table (invariant text, subject text, detail text)
 language plpgsql

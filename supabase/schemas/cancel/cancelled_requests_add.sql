@@ -1,5 +1,6 @@
--- Records what a user cancelled, as far as there is room, and returns whether there was room for
--- all. It first deletes what is kept no longer. The caller has locked the user's account.
+-- Records the orders that a user cancels in `cancelled_requests`, which holds 1,000 rows of a user,
+-- and returns whether there was room for all of them. It first deletes the user's rows that are
+-- kept no longer. The caller has locked the user's account.
 create or replace function unstuck_private.cancelled_requests_add(p_user_id uuid, p_job_ids uuid[])
 returns boolean
 language plpgsql

@@ -1,4 +1,5 @@
--- Seconds until the oldest row of `cancelled_requests` of this user is kept no longer.
+-- Returns in how many seconds, at least 1, the user's oldest row of `cancelled_requests` is kept no
+-- longer; null where there is no row.
 create or replace function unstuck_private.cancelled_requests_full_for(p_user_id uuid)
 returns int
 language sql

@@ -1,8 +1,10 @@
--- True for a job that waits for a page that counts as left. An order is a word of its page too: one
--- that came after the page counted as left waits as long as a silent page may, and for good where
--- the page never said that it stays. A job that was at work waits for no page when it is retried,
--- because its page said that it may be closed; nor does one that an admin retried. A refusal for
--- capacity is no attempt.
+-- True for a pending or queued job whose page counts as left: it waits for nobody, and a healer
+-- cancels it.
+--
+-- A job that was ordered after its page had counted as left shows that the page is open. It waits
+-- for 150 seconds (`session_silence`) if the page has ever said that it stays, and otherwise for
+-- good. Never left are a job that an admin retried, and one that was at work before: its page said
+-- that it may be closed. A submit that was refused for capacity does not count as work.
 create or replace function unstuck_private.is_left(p_job unstuck.jobs, p_now timestamptz)
 returns boolean
 language sql

@@ -1,5 +1,5 @@
--- True for a row that waits since before p_before, that nobody paid for or ordered, and that no
--- worker has claimed.
+-- True for a pending or queued job that has waited since before `p_before`, that nobody ordered or
+-- paid for, and that no worker has claimed.
 create or replace function unstuck_private.is_orphan(p_job unstuck.jobs, p_before timestamptz)
 returns boolean
 language plpgsql

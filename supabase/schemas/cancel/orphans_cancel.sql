@@ -1,6 +1,6 @@
--- Cancels this user's orphans that others inserted (live, unpaid, without task or start), so that
--- they hide no real job. What another transaction has locked is left alone, and no orphan stops
--- another.
+-- Cancels this user's orphans (`is_orphan`), up to 1,000 and for three seconds at most, so that
+-- they hide no real job from `user_active_v1`. It skips jobs that another transaction has locked;
+-- an orphan that cannot be cancelled does not stop the others.
 create or replace function unstuck_private.orphans_cancel(p_user_id uuid) returns void
 language plpgsql
 set search_path = ''

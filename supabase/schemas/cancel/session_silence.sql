@@ -1,5 +1,5 @@
--- For how long a page that once said that it stays may be silent before it counts as left. Pages
--- say it every minute, so that two words may be lost.
+-- How long a page that has said that it stays may be silent before it counts as left. A page says
+-- it every minute, so two messages in a row may be lost.
 create or replace function unstuck_private.session_silence() returns interval
 language sql
 immutable

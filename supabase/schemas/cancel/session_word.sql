@@ -1,5 +1,8 @@
--- Keeps what a page says of itself: that it counts as left after p_after, or, with p_stays, that it
--- is there. Returns when what waits of it is cancelled.
+-- Records in `sessions` what a page says, for `session_leave_v1` and `session_stay_v1`: that it
+-- counts as left after `p_after`, and with `p_stays` also that it is open now. Returns the time
+-- from which on its waiting jobs are cancelled.
+--
+-- Refuses: bad_request (no user or no session), rate_limited (the user has 1,000 sessions already).
 create or replace function unstuck_private.session_word(
   p_user_id uuid,
   p_session_id text,
