@@ -1,5 +1,6 @@
--- How long a provider's learned limit stands until one step more is tried: shortly after it has
--- changed, longer after a probe was refused, or is under way.
+-- How long a provider's learned limit holds until one step more may be tried: 5 seconds after the
+-- limit has changed; 30 seconds (`p_is_confirmed`) after a refusal has confirmed it, or while a
+-- probe is under way.
 create or replace function unstuck_private.probe_pause(p_is_confirmed boolean)
 returns interval
 language sql

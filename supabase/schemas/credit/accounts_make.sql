@@ -1,5 +1,5 @@
--- Makes the accounts that rows written by hand left out: of the users of these jobs who have a
--- ledger.
+-- Creates an account for each user of these jobs who has none although credits were taken or
+-- refunded for the job: rows that were written by hand may leave it out.
 create or replace function unstuck_private.accounts_make(p_ids uuid[]) returns void
 language plpgsql
 set search_path = ''

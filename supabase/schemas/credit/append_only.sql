@@ -1,5 +1,5 @@
--- Refuses to change a ledger entry, which another entry corrects, and to change or remove what
--- admins did.
+-- Trigger that refuses to change an entry of the ledger, which only another entry corrects, and to
+-- change or delete a row of `admin_log`.
 create or replace function unstuck_private.append_only()
 returns trigger
 language plpgsql

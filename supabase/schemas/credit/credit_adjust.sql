@@ -1,6 +1,8 @@
--- Writes one signed adjustment, never below a balance of zero, for the two functions that older
--- back-end code calls. It refuses by success = false and a message, as that code expects, also
--- where the wallet refuses: a wallet may show a credit limit that is for orders only.
+-- Writes an adjustment of `p_amount`, negative or positive, for `consume_upscaler_credits` and
+-- `refund_upscaler_credits`, which older back ends call. It never takes more than the balance.
+--
+-- It answers a refusal with success = false and a message, as those back ends expect. That includes
+-- a refusal of the wallet, whose balance may contain a credit limit that is for orders only.
 create or replace function unstuck_private.credit_adjust(
   p_user_id uuid,
   p_amount bigint,

@@ -1,6 +1,8 @@
--- Moves the wallet by a new entry that has no `balance_after`, and writes what the wallet says that
--- it moved. An entry that moves nothing is not written. A chargeback takes at most what is there;
--- another entry that would take more fails. Orders and refunds of jobs ask the wallet themselves.
+-- Trigger that moves the wallet by a new entry without `balance_after`, and writes into the entry
+-- what the wallet says it moved; an entry that moved nothing is not written. A chargeback takes at
+-- most what is there; any other entry that asks for more than the balance fails. Orders and refunds
+-- of jobs ask the wallet themselves and insert entries with a `balance_after`, which pass
+-- unchanged.
 create or replace function unstuck_private.credit_entries_before_insert()
 returns trigger
 language plpgsql

@@ -1,4 +1,4 @@
--- Settles what a user owes with new credits, in the transaction that gives them.
+-- Trigger that settles the user's open debts with new credits, in the transaction that gives them.
 create or replace function unstuck_private.credit_entries_settle() returns trigger
 language plpgsql
 set search_path = ''

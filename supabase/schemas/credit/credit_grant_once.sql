@@ -1,5 +1,9 @@
--- Gives the user credits by an entry of that kind, once by the key, and creates the account where
--- there is none. An open debt is settled with them. balance_before: null for a replay.
+-- Gives the user `p_amount` credits by an entry of this kind, once for each idempotency key; it
+-- creates the account where there is none, and open debts are settled with the credits. For a
+-- replay `replayed` is true, `balance_before` is null and nothing is written.
+--
+-- Refuses: bad_request (no user or key, an amount outside of 1 to `grant_max`),
+-- idempotency_conflict (the key belongs to a grant with another user, amount or kind).
 create or replace function unstuck_private.credit_grant_once(
   p_user_id uuid,
   p_amount bigint,

@@ -1,5 +1,6 @@
--- What the ledger shows of these jobs: the debit, the refunds, whether a refund of the whole job
--- was written already, and a number for one more refund that no step has (0, then -1 and so on).
+-- Returns what the ledger shows of each of these jobs, in credits: its debit, the sum of its
+-- refunds, and whether the whole job has a refund. `free_number` is a value of `step` that no
+-- refund of the job has, for one more refund: 0, then -1 and so on.
 create or replace function unstuck_private.jobs_ledger(p_ids uuid[])
 returns table (
   job_id uuid,

@@ -1,7 +1,10 @@
--- Refunds these jobs what `refunds_due` says of the state that each is about to have, and returns
--- the debit, the refunds before and the refund now of each. Without p_refund it refunds nothing.
--- The caller has locked the accounts (by id) and the jobs, and has ended the steps. The balances of
--- the built-in wallet are written here for all jobs at once.
+-- Writes the refunds that `refunds_due` finds for these jobs in the states that they are about to
+-- have. Returns for each job its debit, what was refunded before and what is refunded now; without
+-- `p_refund` it refunds nothing and returns 0. The caller has locked the accounts (by id) and the
+-- jobs, and has ended the steps.
+--
+-- The balances of the built-in wallet are written here, for all jobs at once; an adapter's wallet
+-- is asked for one refund after the other (`jobs_refund_each`).
 create or replace function unstuck_private.jobs_refund(
   p_ids uuid[],
   p_statuses text[],

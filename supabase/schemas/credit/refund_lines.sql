@@ -1,6 +1,7 @@
--- What a refund of these jobs may be written for: one line for each step of a job with the rule
--- `per_step`, one for any other job. Shares that do not add up to the debit (rows written by
--- others) are computed anew.
+-- Returns the lines for which a refund of these jobs may be written: one for each step of a job
+-- with the refund rule `per_step`, and one, without a step, for any other job. `share` is the
+-- step's share of the debit; where the stored shares do not add up to the debit, as in rows that
+-- others wrote, `share_of` computes them anew.
 create or replace function unstuck_private.refund_lines(p_ids uuid[])
 returns table (
   job_id uuid,

@@ -1,14 +1,14 @@
--- What these jobs get back in the state that each is about to have, and under which number the
--- entry stands: a step's own, none for the whole job. Each job has at least one row, without an
--- amount where nothing is due.
+-- Returns what is due to these jobs in the states that they are about to have. Each row with an
+-- `amount` is an entry to write; its `step` is null for the whole job. Each job has at least one
+-- row, whose `amount` is null where nothing is due.
 --
--- The ledger alone decides. Due is the whole debit (rule `all`, failed or cancelled) or the shares
--- of the steps that ended without a result (rule `per_step`), less every refund before, whoever
--- wrote it. So the refunds of a job never add up to more than its debit.
+-- The ledger alone decides. The whole debit is due under the rule `all` if the job fails or is
+-- cancelled; under the rule `per_step` the shares of the steps that ended without a result are.
+-- Every earlier refund is subtracted, whoever wrote it, so a job's refunds never exceed its debit.
 --
--- Where the entry of a step or of the job exists already (a part was refunded by hand, and no entry
--- ever changes) the rest is one more refund under a free number. It stays a refund, so that the
--- row, the ledger and the audit agree: an adjustment belongs to no job.
+-- No entry ever changes. So where the step or the job has an entry already, because a part was
+-- refunded by hand, the rest is one more refund with a `free_number` as its step. It must be a
+-- refund, because an adjustment belongs to no job: then row, ledger and audit agree.
 create or replace function unstuck_private.refunds_due(p_ids uuid[], p_statuses text[])
 returns table (
   job_id uuid,

@@ -1,5 +1,5 @@
--- The share of one step in the price. A rest that does not divide goes to the first steps, one
--- credit each, so that the shares add up to exactly the price.
+-- Returns the share of one step in a job's price. Where the price cannot be divided evenly, the
+-- first steps get one credit more each, so that the shares add up to exactly the price.
 create or replace function unstuck_private.share_of(p_price bigint, p_steps int, p_step int)
 returns bigint
 language sql

@@ -1,6 +1,6 @@
--- The deployment that makes this request, where it is not the one whose database this is; null
--- where it is, and where either of them does not say: pg_cron, psql, the app's own code, Workers
--- without an id, a database without an owner.
+-- Returns the deployment that makes this request, if it is not the one to which the database
+-- belongs. Null if it is, and where one of them is unknown: pg_cron, psql, the app's own code and
+-- Workers without an id name no deployment, and a new database has no row in `deployment`.
 create or replace function unstuck_private.other_deployment() returns text
 language plpgsql
 stable

@@ -1,5 +1,6 @@
--- Every RPC that may write calls it first: in a copy of a database, or among Workers of which some
--- belong elsewhere, nothing is claimed, ended or charged.
+-- Refuses a call of a Worker of another deployment with 503, wrong_deployment. Every RPC that may
+-- write calls it first. So nothing is claimed, ended or charged in a copy of the database, or by
+-- the Workers that belong elsewhere.
 create or replace function unstuck_private.refuse_other_deployment() returns void
 language plpgsql
 stable

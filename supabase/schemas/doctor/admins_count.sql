@@ -1,4 +1,5 @@
--- How many admins there are; null where only the host's own function knows.
+-- Returns how many admins there are, by the app's roles where it has a `has_role` of its own, else
+-- by `unstuck.user_roles`; null where the app's roles cannot be counted.
 create or replace function unstuck_private.admins_count() returns bigint
 language plpgsql
 stable

@@ -1,5 +1,5 @@
--- The buckets and the policy of uploads as they are, and the buckets that ours should be; null
--- where there is no storage.
+-- Returns the buckets, the policy of uploads and the row security of `storage.objects` as they are
+-- now; null where there is no storage or our role cannot read it.
 create or replace function unstuck_private.storage_state() returns jsonb
 language plpgsql
 stable

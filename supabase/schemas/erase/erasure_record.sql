@@ -1,5 +1,6 @@
--- Records that an admin erased a user, and what was there: once in `admin_log`, however often the
--- same is asked for while nothing is left. The files are listed by the row of `erasures`.
+-- Records in `admin_log` that an admin erased a user, with what there was (`p_was`). A repeated
+-- erasure that found nothing more is not recorded a second time. The row of `erasures` makes the
+-- cleanup delete the user's files; a repeated erasure has it look for files once more.
 create or replace function unstuck_private.erasure_record(
   p_actor uuid,
   p_user_id uuid,

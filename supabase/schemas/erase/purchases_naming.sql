@@ -1,5 +1,6 @@
--- The purchases that name a user: as their owner, by e-mail where nobody owns them yet, or in what
--- the seller told.
+-- Returns the purchases that name a user: those that the user owns, those that nobody owns yet and
+-- that have the user's confirmed e-mail address, and those in whose facts the seller names the
+-- user.
 create or replace function unstuck_private.purchases_naming(p_user_id uuid) returns setof uuid
 language sql
 stable

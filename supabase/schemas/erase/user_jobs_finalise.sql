@@ -1,5 +1,6 @@
--- Cancels the live jobs of a user who is erased: all at once, or one by one where one of them
--- cannot be finalised. The caller strips what stays live even so. Account and jobs are locked.
+-- Cancels the live jobs of a user who is erased, with their refunds: all at once, or one by one
+-- where that fails. A job that cannot be finalised stays live; `user_erase_v1`, which calls this,
+-- then strips or deletes it. Account and jobs are locked.
 create or replace function unstuck_private.user_jobs_finalise(p_user_id uuid)
 returns void
 language plpgsql

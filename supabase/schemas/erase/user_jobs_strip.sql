@@ -1,6 +1,7 @@
--- Empties the jobs in p_kept of everything that tells of their user, and leaves what the provider's
--- cancel needs. They belong to no user afterwards and are worth nothing, and no job of another user
--- names a job of this one.
+-- Empties those jobs of an erased user that stay (`p_kept`) of everything about the user, and
+-- leaves what the cancel at the provider needs. They then belong to `erased_user`, are final and
+-- show no credits. No job of another user, and none that stays, refers to a job of this user any
+-- more.
 create or replace function unstuck_private.user_jobs_strip(p_user_id uuid, p_kept uuid[])
 returns void
 language plpgsql

@@ -1,6 +1,7 @@
--- What an app is told and owes before the rows of a user who is erased go: refunds that are owed
--- are paid, and the ends of these jobs, all of the user, are written to its tables, with what was
--- owed to those before. Refuses while anything is left. Account, wallet and jobs are locked.
+-- Settles with the app before the rows of an erased user are deleted: pays the refunds that are
+-- owed, for up to ten seconds, and writes the ends of the user's jobs (`p_job_ids`) to the app's
+-- tables, with the rows that were owed to them before. Refuses with in_progress, and how many
+-- credits and rows are still owed, while anything is left. Account, wallet and jobs are locked.
 create or replace function unstuck_private.user_leave_app(p_user_id uuid, p_job_ids uuid[])
 returns void
 language plpgsql

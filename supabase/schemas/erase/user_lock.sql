@@ -1,5 +1,6 @@
--- Locks the purchases that name a user who is erased, and then the account: whoever records a
--- purchase holds it and waits for the account, so it cannot be the other way round.
+-- Locks the purchases that name the user who is erased, and then the user's account. Not the other
+-- way round: a transaction that records a purchase has locked it and waits for the account. If a
+-- purchase that names the user was recorded meanwhile, it releases the locks and starts anew.
 create or replace function unstuck_private.user_lock(p_user_id uuid) returns void
 language plpgsql
 set search_path = ''

@@ -1,5 +1,6 @@
--- Takes what tells of a user out of the purchases, those that wait for the user included, and
--- leaves the books: whatever a seller still tells of them gives and takes nothing.
+-- Takes the user's id and e-mail address out of the purchases of an erased user, those that wait
+-- for the user included, and deletes the user's debts. The purchases stay as the books of what was
+-- sold; whatever a seller tells about them later gives and takes nothing.
 create or replace function unstuck_private.user_purchases_strip(p_user_id uuid) returns void
 language sql
 set search_path = ''

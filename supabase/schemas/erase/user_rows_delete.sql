@@ -1,5 +1,5 @@
--- Deletes every row of a user and of these jobs, which were the user's, and returns how many ledger
--- entries there were. The account and the jobs are locked.
+-- Deletes every row of a user but the purchases, and what is recorded about these jobs, which were
+-- the user's. Returns how many entries of the ledger it deleted. Account and jobs are locked.
 create or replace function unstuck_private.user_rows_delete(p_user_id uuid, p_job_ids uuid[])
 returns bigint
 language plpgsql
