@@ -1,6 +1,6 @@
--- Names the actor of this transaction. The triggers that write `job_events` store it with each
--- transition. What the service does on behalf of a user is the service's act. A healer's call waits
--- for no lock that another transaction holds.
+-- Stores `p_actor` as the actor of this transaction; the triggers that write `job_events` put it
+-- into each row. What the service does on behalf of a user counts as done by the service. In a
+-- healer's call (`is_healers_call`) it also limits each wait for a lock to 20 ms from here on.
 create or replace function unstuck_private.act_as(p_actor text) returns void
 language plpgsql
 set search_path = ''

@@ -1,4 +1,5 @@
--- True when the service makes this call on behalf of a user, which a header of its request says.
+-- True when the service makes this call on behalf of a user: the request has the header
+-- `x-unstuck-caller: service`.
 create or replace function unstuck_private.is_call_on_behalf() returns boolean
 language sql
 stable

@@ -1,5 +1,5 @@
--- True when a healer at the edge makes this call, which says so in a header of its request. What
--- others hold it leaves to the next pass.
+-- True when a healer at the edge makes this call: the request has the header
+-- `x-unstuck-caller: healer`. What other transactions have locked is then left to the next pass.
 create or replace function unstuck_private.is_healers_call() returns boolean
 language sql
 stable

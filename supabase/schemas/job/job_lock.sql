@@ -1,9 +1,10 @@
--- Locks the account of a job's user, the wallet and the job, in this order, for a function that
--- may move credits, and returns the job. Null where there is no such job; an account that it
--- created for a user who was erased meanwhile is deleted again.
+-- Locks the account of a job's user, the wallet and the job, in this order, for a function that may
+-- move credits, and returns the job; null where there is no such job. Where the user was erased
+-- meanwhile, the account that `account_lock` has created is deleted once more.
 --
--- A worker waits for the call of another worker. What is held for five seconds is held by an
--- operator: the call then fails, and its caller tries again. A healer does not wait.
+-- A worker waits up to five seconds for each lock, enough for the call of another worker. A lock
+-- that is held for longer is probably an operator's: the call fails, and its caller retries it. A
+-- healer waits 20 ms only.
 create or replace function unstuck_private.job_lock(p_job_id uuid)
 returns unstuck.jobs
 language plpgsql

@@ -1,5 +1,6 @@
--- What a job has made, as its owner may see it: each piece of a parallel tool once it has ended,
--- the result of any other tool once the job is completed. `index` counts what was ordered, from 0.
+-- Returns what a job has made as its owner may see it: a JSON list of objects with `index`, `url`,
+-- `kind` and `error`. A job of a parallel tool has one for each step that has ended, with `index`
+-- counting the steps from 0. Any other job has one once it is completed, and an empty list before.
 create or replace function unstuck_private.job_outputs(p_job unstuck.jobs, p_tool unstuck.tools)
 returns jsonb
 language plpgsql

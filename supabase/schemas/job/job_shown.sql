@@ -1,5 +1,6 @@
--- A job of any tool in one vocabulary, as its owner and the app's own back end see it. While it
--- waits for a provider that refuses more, its error is PROVIDER_BUSY.
+-- Returns a job of any tool as a JSON object with the same keys and the same words for its status,
+-- as its owner and the app's back end see it. While the job waits because its provider refuses more
+-- steps, its error is PROVIDER_BUSY.
 create or replace function unstuck_private.job_shown(p_job unstuck.jobs) returns jsonb
 language plpgsql
 stable

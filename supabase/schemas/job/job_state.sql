@@ -1,4 +1,5 @@
--- The present state of a job, as the reply to a request that is a replay.
+-- Returns the present state of a job in the columns of a reply to a repeated order (`replayed` is
+-- true). No row where there is no such job.
 create or replace function unstuck_private.job_state(p_job_id uuid)
 returns table (
   job_id uuid,

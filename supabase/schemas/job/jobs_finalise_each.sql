@@ -1,7 +1,10 @@
--- Finalises jobs, locked as for `jobs_finalise`, so that none stops another. A job whose ledger
--- disagrees with its row is quarantined. If the statement for all others fails, it is tried for
--- each half, and so on, until the job that cannot be finalised is found and quarantined. What is
--- not done by p_until, or exceeds p_limit, is left to the next pass.
+-- Finalises jobs as `jobs_finalise` does, and under the same locks, so that no job stops another.
+-- Returns a row for each finalised job.
+--
+-- A job whose ledger disagrees with its row is quarantined first. If the statement for all others
+-- fails, it is retried for each half of them, and so on, until the job that cannot be finalised is
+-- found; that one is quarantined, unless the failure was no fault of its row, such as a lock. Jobs
+-- beyond `p_limit`, or for which no time is left before `p_until`, are left to the next pass.
 create or replace function unstuck_private.jobs_finalise_each(
   p_ids uuid[],
   p_statuses text[],

@@ -1,10 +1,10 @@
--- Locks the jobs among these that no other transaction holds, for a healer: the account, an
--- adapter's wallet, the job and each of its steps, in this order. It waits for none: the next pass
--- heals what is busy now. Returns the jobs that are locked in full.
+-- Locks for a healer those of these jobs that no other transaction has locked: the account, an
+-- adapter's wallet, the job and each of its steps, in this order. It waits for none of them; the
+-- next pass heals what is skipped here. Returns the jobs that are locked with all of this.
 --
--- A user without an account has nothing to lock and gets nothing back. If rows that were written by
--- hand left out the account of a ledger, it is created here; an insert of the same key that is not
--- committed yet would be waited for, hence the lock_timeout.
+-- A job whose user has no account and no ledger needs no account's lock, because it gets no refund.
+-- A user who has a ledger but no account, because rows were written by hand, gets one here. The
+-- lock_timeout is for that insert, which would wait for another one of the same user.
 create or replace function unstuck_private.jobs_try_lock(p_ids uuid[]) returns uuid[]
 language plpgsql
 set search_path = ''

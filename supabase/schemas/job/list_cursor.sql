@@ -1,5 +1,5 @@
--- The place of a job in its user's list, newest first: 16 hexadecimal digits of its time in
--- microseconds, 32 of its id.
+-- Returns the cursor of a job in its user's list: 16 hexadecimal digits of the time when it was
+-- created, in microseconds since 1970, and 32 of its id. `jobs_list_v1` continues after it.
 create or replace function unstuck_private.list_cursor(p_job unstuck.jobs) returns text
 language sql
 immutable

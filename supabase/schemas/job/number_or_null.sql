@@ -1,5 +1,5 @@
--- A number out of a request, or null: one row with another text must not make a whole view
--- unreadable.
+-- Returns a number that a request holds as text, with up to nine digits before the point; null for
+-- any other text, so that one such row does not make a whole view unreadable.
 create or replace function unstuck_private.number_or_null(p_text text) returns numeric
 language sql
 immutable

@@ -1,4 +1,5 @@
--- What a tool of this family makes: `image`, `video`, or `files`, a JSON object of texts by path.
+-- Returns what the tools of this table make: `image`, `video`, or `files`, a JSON object of texts
+-- by path.
 create or replace function unstuck_private.output_kind(p_table text) returns text
 language sql
 immutable

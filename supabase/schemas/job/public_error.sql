@@ -1,5 +1,5 @@
--- An error as everybody outside reads it: its code, and its words without the code before them.
--- Null where there is none.
+-- Returns an error as the API shows it, `{code, message}`, where the message does not begin with
+-- the code; null where there is no code.
 create or replace function unstuck_private.public_error(p_code text, p_message text) returns jsonb
 language sql
 immutable

@@ -1,4 +1,5 @@
--- The one word for a status that all tools have in common.
+-- Returns the API's word for a status of a job or step, which is the same for all tools: `pending`
+-- and `blocked` are `queued` there, `starting` is `running`.
 create or replace function unstuck_private.public_status(p_status text) returns text
 language sql
 immutable

@@ -1,5 +1,5 @@
--- A header of the request that PostgREST carries out; null without the header, and without a
--- request.
+-- Returns a header of the request that PostgREST serves; null where the request lacks it, and
+-- outside of a request.
 create or replace function unstuck_private.request_header(p_name text) returns text
 language sql
 stable

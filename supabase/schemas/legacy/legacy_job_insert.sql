@@ -1,5 +1,10 @@
--- An older client's own insert: the row is stored as pending and unpaid, and does nothing until its
--- `/run` adopts it. Columns that a client must not set are ignored.
+-- Trigger of the views under the old names for an insert by an older client, which is signed in. It
+-- stores the row as a pending, unpaid job that does nothing until the client's `/run` adopts it.
+-- Columns that a client must not set are ignored.
+--
+-- Refuses: a row of another user (42501), rate_limited (20 pending rows, or 200 rows within an hour
+-- that no `/run` adopted), payload_too_large (20,000 bytes), idempotency_conflict (the id is
+-- taken).
 create or replace function unstuck_private.legacy_job_insert() returns trigger
 language plpgsql
 security definer

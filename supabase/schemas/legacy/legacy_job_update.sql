@@ -1,5 +1,6 @@
--- An older client may only end its own waiting job: `failed` and `cancelled` both cancel it, with
--- its refund; any other change is ignored.
+-- Trigger of the views under the old names for an update by an older client, which may only end its
+-- own job: the status `failed` or `cancelled` cancels the job, with its refund, as `job_cancel_v1`
+-- does. Any other change is ignored; a change of another user's row is refused (42501).
 create or replace function unstuck_private.legacy_job_update() returns trigger
 language plpgsql
 security definer

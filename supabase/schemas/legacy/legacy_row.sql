@@ -1,4 +1,5 @@
--- The job as its old-name view shows it now.
+-- Returns a job as the view under the old name `p_table` shows it now; null where it shows no such
+-- row.
 create or replace function unstuck_private.legacy_row(p_table text, p_id uuid) returns jsonb
 language plpgsql
 stable

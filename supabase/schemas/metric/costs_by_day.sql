@@ -1,5 +1,5 @@
--- What the steps that ended on a day of UTC cost at the provider, in credits, by tool: each attempt
--- at the cost that the tool had when it was counted.
+-- What the attempts of a tool cost us at its provider, in credits, by the UTC day on which their
+-- steps ended. Each attempt costs what `tools.provider_cost` was when the step was counted.
 create table unstuck_private.costs_by_day (
   day date not null,
   tool text not null,

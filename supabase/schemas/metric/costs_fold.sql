@@ -1,4 +1,5 @@
--- Adds the jobs that ended after p_from and up to p_to to `costs_by_day`.
+-- Adds to `costs_by_day` the steps of the jobs that ended after `p_from` and up to `p_to`. A tool
+-- without a `provider_cost` is not counted.
 create or replace function unstuck_private.costs_fold(p_from timestamptz, p_to timestamptz)
 returns void
 language sql

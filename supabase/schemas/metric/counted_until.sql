@@ -1,4 +1,4 @@
--- Up to when the jobs that ended are counted. One row.
+-- One row: `at` is the time up to which the jobs that ended are counted.
 create table unstuck_private.counted_until (
   only_row boolean primary key default true
     check (only_row),

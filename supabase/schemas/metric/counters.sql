@@ -1,5 +1,5 @@
--- What ended since the installation, added up by the sweeps: one row for each line of `metrics`. A
--- histogram's buckets hold what they and all smaller ones have.
+-- What has ended since the installation, added up by the sweeps: one row for each line of
+-- `metrics`. The bucket of a histogram also counts whatever the smaller buckets count.
 create table unstuck_private.counters (
   name text not null,
   labels jsonb not null,

@@ -1,6 +1,7 @@
--- Adds the jobs that ended since the last fold to `counters`, `costs_by_day` and `ended_by_minute`,
--- each once: up to about 20,000 a call, and none that a transaction may still write. One
--- transaction at a time works here. No transition of a job writes a counter.
+-- Adds the jobs that ended since the last call to `counters`, `costs_by_day` and `ended_by_minute`,
+-- and records when each provider's last webhook came. It counts each job once, about 20,000 in a
+-- call, and stops before the oldest transaction under way (`settled_before`). A second call while
+-- one is at work returns at once. Only the sweeps call it: no transition of a job writes a counter.
 create or replace function unstuck_private.counters_fold(p_now timestamptz) returns void
 language plpgsql
 set search_path = ''

@@ -1,4 +1,4 @@
--- How the steps of each provider ended, minute by minute, for the last hour.
+-- How many steps of each provider were completed (`done`) or failed in a minute, for the last hour.
 create table unstuck_private.ended_by_minute (
   minute timestamptz not null,
   provider text not null,

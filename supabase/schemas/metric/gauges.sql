@@ -1,4 +1,5 @@
--- What is so now: slots, queues, circuits, the age of healers, webhooks and of the counters.
+-- Returns the lines of `metrics` that show the present state: slots and queues, circuits, balances,
+-- owed messages, the counts of the newest sweep, and the age of healers, webhooks and counters.
 create or replace function unstuck_private.gauges(p_now timestamptz)
 returns table (name text, labels jsonb, value double precision)
 language sql

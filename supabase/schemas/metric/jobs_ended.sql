@@ -1,6 +1,6 @@
--- The jobs that ended after p_from and up to p_to. A job is written when it ends, and hardly ever
--- after that, so that the index by the last change finds them. It sets nothing, so that it becomes
--- part of its caller's query: a page of a long backlog is not all of it.
+-- Returns the jobs that ended after `p_from` and up to `p_to`. A job is hardly ever written after
+-- its end, so the index by `updated_at` finds them. The function has no settings, so that the
+-- planner inlines it and a caller with a limit does not read a whole backlog.
 create or replace function unstuck_private.jobs_ended(p_from timestamptz, p_to timestamptz)
 returns setof unstuck.jobs
 language sql

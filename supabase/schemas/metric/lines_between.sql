@@ -1,4 +1,5 @@
--- What the jobs that ended after p_from and up to p_to add to `counters`.
+-- Returns what the jobs that ended after `p_from` and up to `p_to` add to the rows of `counters`; a
+-- row of `counters` may come several times.
 create or replace function unstuck_private.lines_between(p_from timestamptz, p_to timestamptz)
 returns table (name text, labels jsonb, value numeric)
 language sql

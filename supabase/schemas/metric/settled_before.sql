@@ -1,6 +1,7 @@
--- A time before which no transaction can write any more: whatever has an earlier time is committed,
--- and can be counted once and for all. A transaction that lasts ten minutes holds nothing up. Where
--- our role does not see when others began, they began a minute ago: no call of ours takes longer.
+-- Returns a time before which no transaction under way can still write a job's end: everything with
+-- an earlier time is committed and can be counted for good. It is at most ten minutes ago, so that
+-- a longer transaction holds nothing up. Where our role cannot see when other transactions began,
+-- it assumes 65 seconds ago, because no call of ours takes longer.
 create or replace function unstuck_private.settled_before(p_now timestamptz) returns timestamptz
 language sql
 stable

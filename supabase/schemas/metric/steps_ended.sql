@@ -1,6 +1,6 @@
--- The steps of the jobs that ended after p_from and up to p_to, with the class of the provider's
--- last answer: `completed`, `cancelled`, or the code of the failure in small letters. A failure is
--- what the provider is to blame for: not a refused content, and not a wait in our own queue.
+-- Returns the steps of the jobs that ended after `p_from` and up to `p_to`. `class` is how a step
+-- ended: `completed`, `cancelled`, or the code of its failure in lower case. `is_failure`: the
+-- provider is to blame, unlike for refused content or a wait in our own queue.
 create or replace function unstuck_private.steps_ended(p_from timestamptz, p_to timestamptz)
 returns table (
   provider text,
