@@ -1,5 +1,6 @@
--- Whether a value of an order's input meets a condition of a price: it equals the condition, or all
--- of the condition's operators hold. Null, the value of a field that is not there, meets none.
+-- Returns whether a value of an order's input meets a condition of a price: it equals the
+-- condition, or meets every operator of it. Null, which stands for a field that the input lacks,
+-- meets none.
 create or replace function unstuck_private.condition_holds(p_value jsonb, p_condition jsonb)
 returns boolean
 language sql

@@ -1,7 +1,7 @@
--- Whether an attached table of the app has a row under an order's id that is not this order's: the
--- app has begun or charged it itself, it is another user's, or it stands in the table of other
--- tools. A row that is this order's stays locked, so that the app does not begin it meanwhile.
--- Fails where somebody else holds the row.
+-- Returns whether a table of the app has a row under an order's id that is not this order's: the
+-- app has begun or charged the row itself (`projections.begun`), the row is another user's, or its
+-- table shows other tools only. A row that is this order's stays locked, so that the app does not
+-- begin it meanwhile. Fails with 55P03 where another transaction has locked the row.
 create or replace function unstuck_private.is_apps_row(
   p_user_id uuid,
   p_job_id uuid,

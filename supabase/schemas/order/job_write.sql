@@ -1,6 +1,7 @@
 -- Writes a queued job with its debit and its steps, or overwrites the row that the order adopts.
--- The caller has locked the account and the wallet, which holds p_balance. What is charged is what
--- the wallet says that it took, which this returns.
+-- `p_retry_of` is the job that this one retries, null for an order. The caller has locked the
+-- account and the wallet, in which the user has `p_balance`. Returns what the wallet took, which is
+-- what the job is charged.
 create or replace function unstuck_private.job_write(
   p_user_id uuid,
   p_job_id uuid,

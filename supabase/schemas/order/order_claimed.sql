@@ -1,7 +1,7 @@
--- Gives the first step of an order anew, as `order_claim` does, where no worker has sent it: an
--- answer to the order was lost, and the step is still to be submitted. The step gets a new run, so
--- that the worker of the first request, if there is one still, submits it no more. Null for any
--- other step. The caller has locked the job.
+-- Returns the claimed first step of an order once more, as `order_claim` did, if no worker has sent
+-- it and its lease lasts: an answer to the order was lost, and the step is still to be submitted.
+-- The step gets a new run, so that a worker of the first request no longer submits it. Null for a
+-- step in any other state. The caller has locked the job.
 create or replace function unstuck_private.order_claimed(p_job_id uuid) returns jsonb
 language plpgsql
 set search_path = ''

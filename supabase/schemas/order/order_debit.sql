@@ -1,6 +1,7 @@
--- Takes the price of an order from the wallet, which the caller has locked and which holds
--- p_balance, writes the entry and returns what was taken: nothing where orders are free. An order,
--- free or not, of what the app has taken up itself is refused first.
+-- Takes the price of an order from the wallet, writes the entry and returns what was taken, 0 where
+-- orders are free. The caller has locked the wallet, in which the user has `p_balance`. First
+-- refuses an order, a free one too, under whose id the app has a row of its own
+-- (`refuse_apps_row`).
 create or replace function unstuck_private.order_debit(
   p_user_id uuid,
   p_job_id uuid,

@@ -1,8 +1,11 @@
--- What an order of this tool with this input and so many steps costs, in credits. p_measured is
--- what the order's stored files hold together, such as {"seconds": 12.4, "megapixels": 3.2}.
--- unmeasured: the price is by this unit, which p_measured does not say; it is the rule's largest,
--- and lowest that of the smallest files. Where p_measured is null the Worker is one of the version
--- before, which measures nothing: its users pay the rule's least, where it names one.
+-- Returns the price of an order of this tool, in credits, for this input and `p_steps` steps.
+-- `p_measured` is what the order's stored files hold together, such as
+-- `{"seconds": 12.4, "megapixels": 3.2}`.
+--
+-- `unmeasured` names the unit, `second` or `megapixel`, by which the order is priced and which
+-- `p_measured` lacks; otherwise it is null. `credits` is then the rule's largest price, and
+-- `lowest` the price of the smallest files. Where `p_measured` is null, a Worker of the version
+-- before orders, which measures nothing: its users pay the rule's `credits_min`, if it has one.
 create or replace function unstuck_private.order_price(
   p_tool unstuck.tools,
   p_input jsonb,

@@ -1,5 +1,5 @@
--- The reply of `job_enqueue_v2` to an order that it did not write, because its price is by this
--- unit of files that nobody has measured.
+-- Returns the reply of `job_enqueue_v2` to an order that it did not write, because the price
+-- depends on files whose `p_unit` nobody has measured.
 create or replace function unstuck_private.order_unmeasured(p_job_id uuid, p_unit text)
 returns table (
   job_id uuid,

@@ -1,6 +1,6 @@
--- What an order costs its user, where our own price is p_price: what the wallet says. Refuses an
--- order that costs more than its user agreed to; null agrees to any price. Where orders are free
--- nothing is charged, so nothing is dearer.
+-- Returns what an order costs its user by the wallet, where our own price is `p_price`. Refuses
+-- with price_changed an order that costs more than `p_max_credits`; null agrees to any price. Where
+-- orders are free, no price is refused.
 create or replace function unstuck_private.price_agreed(
   p_user_id uuid,
   p_tool text,

@@ -1,6 +1,6 @@
--- Refuses to adopt a row without a `request_hash` that is no orphan. An order adopts the row that
--- an older client inserted itself, such a row that a sweep cancelled since, and a queued row
--- without a step.
+-- Refuses to adopt a job that was never ordered (it has no `request_hash`), with already_final and
+-- its status. It allows the rows that an order may adopt: a pending row of an older client, an
+-- orphan that a sweep has cancelled, and a queued row without steps.
 create or replace function unstuck_private.refuse_adoption(p_job unstuck.jobs) returns void
 language plpgsql
 set search_path = ''

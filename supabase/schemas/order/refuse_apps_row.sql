@@ -1,8 +1,9 @@
--- Refuses an order under whose id the app has a row that is not this order's.
+-- Refuses an order with idempotency_conflict where the app has a row under its id that is not this
+-- order's (`is_apps_row`).
 --
--- The caller holds the account and the wallet. A transaction of the app that has the row may wait
--- for the wallet, so this never stands in a queue for the row, where others would see a deadlock:
--- it asks for the row each 10 ms, for 200 ms. After that the order is sent once more.
+-- The caller holds the account and the wallet, and a transaction of the app that has locked the row
+-- may be waiting for the wallet. To wait for the row would be a deadlock, so this retries every 10
+-- ms without waiting. After 200 ms it fails with 55P03, and the order must be sent once more.
 create or replace function unstuck_private.refuse_apps_row(
   p_user_id uuid,
   p_job_id uuid,

@@ -1,4 +1,4 @@
--- Refuses an order that its user cancelled before it arrived.
+-- Refuses an order that its user cancelled before it arrived, with already_final.
 create or replace function unstuck_private.refuse_cancelled_request(p_user_id uuid, p_job_id uuid)
 returns void
 language plpgsql

@@ -1,4 +1,5 @@
--- Refuses a new job that would wait longer than its tool's `queue_ttl`.
+-- Refuses a new job that would wait longer than the `queue_ttl` of its tool, with queue_full and in
+-- how many seconds a retry is worthwhile.
 create or replace function unstuck_private.refuse_full_queue(
   p_job_id uuid,
   p_tool unstuck.tools

@@ -1,5 +1,5 @@
--- Refuses an order whose id belongs to another order: of another user, of another tool, or with
--- another request.
+-- Refuses an order under the id of another order with idempotency_conflict: the other one is of
+-- another user or tool, or has another request.
 create or replace function unstuck_private.refuse_other_order(
   p_job unstuck.jobs,
   p_user_id uuid,

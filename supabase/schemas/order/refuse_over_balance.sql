@@ -1,7 +1,9 @@
--- Gives the user what waits, locks the wallet that pays for this order, refuses a price that it
--- does not cover, and any price while a debt is open, and returns what it holds. The user's row is
--- locked; so is a job that the order adopts, against the order of locks: it is the user's own, and
--- nobody who waits for it holds the wallet.
+-- Gives the user the credits that wait (`waiting_credits_give`), locks the wallet that pays for
+-- this order, and returns the balance. Refuses with insufficient_credits while a debt is open, and
+-- where the balance is less than the price, unless orders are free.
+--
+-- The caller has locked the user's row. It may have locked the job that the order adopts too,
+-- against the lock order; that job is the user's own, and nobody who waits for it holds the wallet.
 create or replace function unstuck_private.refuse_over_balance(
   p_user_id uuid,
   p_tool text,

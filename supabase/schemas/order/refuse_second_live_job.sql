@@ -1,6 +1,6 @@
--- Refuses an order while its user has another live job in the tool's exclusive group. The caller
--- has locked the user's account, which makes this check exact for one user; the unique index
--- `jobs_one_live_per_exclusive_key` stops every other writer.
+-- Refuses an order with active_job_exists while its user has another live job in the tool's
+-- exclusive group. The caller has locked the user's account, which makes this check exact for
+-- orders; the unique index `jobs_one_live_per_exclusive_key` stops every other writer.
 create or replace function unstuck_private.refuse_second_live_job(
   p_user_id uuid,
   p_job_id uuid,

@@ -1,6 +1,7 @@
--- How many seconds longer than its tool's `queue_ttl` a new job would wait; 0 while a slot is free
--- or no duration was measured yet. The job's own position counts, so that a user with many waiting
--- jobs causes no refusal of other users.
+-- Returns how many seconds longer than the `queue_ttl` of its tool a new job would wait, less than
+-- 0 where it would wait shorter; 0 while a slot is free or no duration was measured yet. It counts
+-- from the job's own position, so that a user with many waiting jobs causes no refusal of other
+-- users.
 create or replace function unstuck_private.seconds_over_queue_ttl(
   p_job_id uuid,
   p_tool unstuck.tools

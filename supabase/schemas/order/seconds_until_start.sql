@@ -1,5 +1,6 @@
--- In how many seconds an order of this tool that is made now would start: what waits for its
--- provider is before it. It counts as `job_position` does for a job that waits.
+-- Returns in how many seconds an order of this tool would start if it were made now, for a quote.
+-- The steps that wait for the provider go before it. It computes the wait as `job_position` does
+-- for a queued job.
 create or replace function unstuck_private.seconds_until_start(p_tool unstuck.tools) returns int
 language plpgsql
 stable

@@ -1,6 +1,6 @@
--- The second schedule: where pg_cron is installed, it runs the SQL healer every minute. Elsewhere
--- the cron of the Workers is the only schedule; both at once are harmless. This never creates the
--- extension, which is the database owner's decision.
+-- Schedules the SQL healer every minute where pg_cron is installed. Elsewhere the cron of the
+-- Workers is the only schedule; both at once are harmless. This never creates the extension, which
+-- is for the owner of the database to decide.
 do $do$
 begin
   if not exists (select from pg_catalog.pg_extension where extname = 'pg_cron') then

@@ -1,6 +1,6 @@
--- Older pages subscribe through Realtime, which views do not feed, so `jobs` is published; row
--- level security still hides its rows. A publication for all tables has it already. Where the
--- publication belongs to another role, the installation goes on without it.
+-- Publishes `jobs` for Realtime, to which older pages subscribe and which no view can feed; row
+-- security still hides the rows of others. A publication for all tables contains it already. Where
+-- the publication belongs to another role, the installation goes on without it.
 do $do$
 begin
   if exists (

@@ -1,5 +1,5 @@
--- What a signed-in user reads of the tables: own rows, an admin all; everybody reads what is sold.
--- Nobody writes to a table.
+-- Which rows of the tables users may read: their own rows, an admin all rows, and everybody, signed
+-- in or not, what is sold. No policy lets anybody write.
 
 create policy tools_read on unstuck.tools
 for select to anon, authenticated
@@ -17,7 +17,7 @@ create policy jobs_read on unstuck.jobs
 for select to authenticated
 using (user_id = (select auth.uid()) or (select unstuck_private.is_admin()));
 
--- A user who may read the job: the job's own policy holds inside.
+-- Whoever may read the job may read its steps: the policy on `jobs` applies in the subquery.
 create policy job_steps_read on unstuck.job_steps
 for select to authenticated
 using (exists (select from unstuck.jobs j where j.id = job_id));

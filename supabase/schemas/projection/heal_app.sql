@@ -1,5 +1,6 @@
--- What a pass does for an app that we are a guest of: it carries out what the app asked for, and
--- lists what is owed to its tables. Neither stops the pass.
+-- Does a pass's work for the app whose guest we are: cancels the jobs that the app has ended in its
+-- own tables, until `p_until`, and lists the rows that are owed to those tables. A failure is a
+-- warning and does not stop the pass.
 create or replace function unstuck_private.heal_app(p_until timestamptz) returns void
 language plpgsql
 set search_path = ''

@@ -1,9 +1,11 @@
--- Cancels a job that the app ended in its own table, unless somebody else holds it: then the
--- requests stay for the next pass. Where its user asked and a provider works on it by now, the
--- job goes on and the app's row is written back, unless the tool allows it. A row that is another
--- user's ends no job. What fails is kept with its error.
+-- Carries out the requests in `host_requests` for one job: cancels the job, which the app has ended
+-- in its own table, and deletes them. A request from a row that belongs to another user cancels
+-- nothing. If only the job's own user asked, and a provider works on the job by now, the job goes
+-- on unless the tool allows that cancel, and the app's row is written back. Where the cancel fails,
+-- the requests stay with the error.
 --
--- Whoever takes requests of a job holds the job, so nothing here waits for another transaction.
+-- It waits for no other transaction: where one has locked the job, the requests stay for the next
+-- pass. Only whoever has locked a job deletes its requests.
 create or replace function unstuck_private.host_request_carry_out(p_job_id uuid) returns void
 language plpgsql
 set search_path = ''

@@ -1,5 +1,6 @@
--- Carries out what the app asked for while somebody else held the job, until p_until, and waits for
--- nobody. Requests for jobs that are gone go with them.
+-- Carries out the requests of the app that were left because another transaction had locked the job
+-- (`host_request_carry_out`), for up to 200 jobs until `p_until`. It waits for no lock. It deletes
+-- the requests for jobs that no longer exist.
 create or replace function unstuck_private.host_requests_carry_out(p_until timestamptz)
 returns void
 language plpgsql

@@ -1,11 +1,11 @@
--- What others do to a row of an attached table. A row that an older page inserts is a pending job
--- of ours: unpaid, and harmless until its `/run` adopts it. A row that a page or a function of the
--- app ends while our job lives cancels the job, with its refund; but a user does not end a job of
--- the user's own that a provider works on, and the row is written back. A row that is another
--- user's is none of the job's. Our own writes are known by a setting.
+-- Trigger on an attached table of the app, for what others than us do to its rows; a setting marks
+-- our own writes. An older page that inserts a row gets a pending job (`host_row_take`). A row that
+-- a page or a function of the app ends while our job lives cancels that job, with its refund. Where
+-- the user ends a job that a provider works on and the tool does not allow that cancel, the row is
+-- written back. A row that belongs to another user ends no job.
 --
--- The app's transaction holds its row already, against our order of locks, so nothing here waits
--- for ours: what cannot be had at once is left to the next pass, as a row of `host_requests`.
+-- The app's transaction has locked its row before, against our lock order, so nothing here waits
+-- for our locks: what cannot be done at once stays in `host_requests` for the next pass.
 create or replace function unstuck_private.host_row_changed() returns trigger
 language plpgsql
 security definer

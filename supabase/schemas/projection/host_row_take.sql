@@ -1,7 +1,7 @@
--- Keeps a row that an older page inserted into an attached table as a pending job, where the row
--- fits one tool: what a projection writes as a fixed word tells them apart. It is left alone where
--- it cannot be kept: its `/run` makes the job all the same. The limits are those of
--- `legacy_job_insert`.
+-- Keeps a row that an older page inserted into an attached table as a pending job, for a signed-in
+-- user's own row within the limits of `legacy_job_insert`. The row must fit exactly one tool: the
+-- fixed words that each projection writes into its columns tell the tools apart. Any other row is
+-- left alone, and so is one that cannot be written; its `/run` makes the job all the same.
 create or replace function unstuck_private.host_row_take(p_host_table regclass, p_row jsonb)
 returns void
 language plpgsql

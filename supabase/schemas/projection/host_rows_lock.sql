@@ -1,9 +1,9 @@
--- Locks the app's rows of a job and of its steps before one is written; 55P03 once p_wait_ms are
--- over.
+-- Locks the rows that the app has of a job and of its steps before `job_project` writes one. Fails
+-- with 55P03 if another transaction still has one of them after `p_wait_ms`.
 --
--- The caller holds the wallet, and a transaction of the app that has such a row may wait for it,
--- perhaps for seconds behind others. So this never stands in a queue for a row, where the app's
--- transaction would see a deadlock: it asks for the rows each 10 ms.
+-- The caller holds the wallet, and a transaction of the app that has locked such a row may be
+-- waiting for it, perhaps for seconds. To wait for a row would be a deadlock for that transaction,
+-- so this retries every 10 ms without waiting.
 create or replace function unstuck_private.host_rows_lock(
   p_job_id uuid,
   p_tool text,

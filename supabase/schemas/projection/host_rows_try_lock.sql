@@ -1,5 +1,6 @@
--- Locks all rows that the app has of a job and of its steps, unless another transaction holds one.
--- All, because a trigger of the app may go from the row of a step to that of its job.
+-- Locks every row that the app has of a job and of its steps; false where another transaction has
+-- locked one. All of them, because a trigger of the app may go from the row of a step to that of
+-- its job.
 create or replace function unstuck_private.host_rows_try_lock(p_job_id uuid, p_tool text)
 returns boolean
 language plpgsql

@@ -1,4 +1,4 @@
--- True where the caller is the user whose job this is, and no admin.
+-- True where the caller is signed in as this user, and is no admin.
 create or replace function unstuck_private.is_by_user(p_user_id uuid) returns boolean
 language sql
 stable

@@ -1,7 +1,9 @@
--- Writes one job to one table of the app, in a block of its own: whatever the app's triggers raise,
--- also the deferred ones, ends as a row of `projection_errors` and stops nothing. The app's code
--- runs as at its own service's call. The rows are waited for first, outside of any queue, and no
--- other lock of the app for longer than p_wait_ms (null: no time is left).
+-- Writes one job to one table of the app, as the app's own service. Whatever the app's triggers
+-- raise, deferred ones included, becomes a row of `projection_errors` and stops nothing; a
+-- successful write marks the earlier error as mended.
+--
+-- It locks the app's rows first (`host_rows_lock`) and waits at most `p_wait_ms` for those and for
+-- any other lock of the app. Null means that no time is left: the write is then owed.
 create or replace function unstuck_private.job_project(
   p_job_id uuid,
   p_projection unstuck.projections,

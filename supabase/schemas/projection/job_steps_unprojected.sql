@@ -1,5 +1,5 @@
--- Lists the jobs for `project` of which a step changed in what an app may show: not for a lease
--- that is renewed.
+-- Trigger on `job_steps` that lists for `project` the jobs of which a step changed in what an app
+-- may show. The renewal of a lease, for example, lists nothing.
 create or replace function unstuck_private.job_steps_unprojected() returns trigger
 language plpgsql
 set search_path = ''

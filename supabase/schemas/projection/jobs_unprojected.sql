@@ -1,5 +1,5 @@
--- Lists the jobs for `project` that are new or changed in what an app may show, where the tool has
--- a projection: not where an input is pruned or a deadline moves.
+-- Trigger on `jobs` that lists for `project` the jobs of a tool with a projection that are new or
+-- have changed in what an app may show. A pruned input or a moved deadline lists nothing.
 create or replace function unstuck_private.jobs_unprojected() returns trigger
 language plpgsql
 set search_path = ''

@@ -1,8 +1,9 @@
--- The last act of a transaction: writes every job that it changed to the app's tables. The first
--- call at its end takes the whole list; the others find nothing. What there is no time for is owed.
+-- Deferred trigger, the last act of a transaction: writes every job that the transaction has
+-- changed to the app's tables. Its first call takes the whole list of `unprojected`; further calls
+-- find nothing. What is not written after five seconds is owed.
 --
--- All jobs together wait for the app's locks for 200 ms: the wallets are held meanwhile, and other
--- transactions of the app wait for those.
+-- All jobs together wait 200 ms for the app's locks: the transaction holds wallets meanwhile, for
+-- which other transactions of the app wait.
 create or replace function unstuck_private.project() returns trigger
 language plpgsql
 security definer

@@ -1,9 +1,11 @@
--- Writes the jobs of a tool to a table of the app from now on, and takes what older pages and the
--- app's own functions do to those rows; `projection.sql` of an adapter calls it. A column that the
--- table does not have is refused, and so is a p_begun that cannot be asked of it: a condition over
--- the app's row `t`, true where the app has begun or charged the job itself. Repeating it changes
--- what is given anew. Where the setting `unstuck.tools` names tools, all others are left as they
--- are.
+-- Has the jobs of a tool written to a table of the app from now on, and what older pages and the
+-- app's own functions do to those rows carried out. An adapter's `projection.sql` calls it; a
+-- repeated call replaces all that was given before. Where the setting `unstuck.tools` lists tools,
+-- all others are left as they are.
+--
+-- `p_begun` is a condition over the app's row `t` that holds where the app has begun or charged the
+-- job itself. A column that the table does not have is refused, and so is a condition that cannot
+-- be evaluated.
 create or replace function unstuck_private.projection_attach(
   p_tool text,
   p_host_table regclass,

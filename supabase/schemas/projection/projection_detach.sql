@@ -1,6 +1,6 @@
--- Writes the jobs of this tool to this table no more. The rows stay as they are; the trigger goes
--- with the last tool that the table had. Refuses while a job of the tool lives, because its row
--- would hang for ever, and while a row is owed to the table.
+-- Ends the projection of a tool to a table of the app. The app's rows stay as they are; the trigger
+-- is dropped with the last tool of the table. Refuses while an ordered job of the tool lives,
+-- because its row would never end, and while a row is owed to the table.
 create or replace function unstuck_private.projection_detach(
   p_tool text,
   p_host_table regclass

@@ -1,4 +1,5 @@
--- The column of the app's table that names whose job it is; null where the projection writes none.
+-- Returns the name of the column of the app's table that holds the job's user; null where the
+-- projection writes none.
 create or replace function unstuck_private.projection_owner(p_projection unstuck.projections)
 returns text
 language sql

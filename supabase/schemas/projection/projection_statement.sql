@@ -1,8 +1,10 @@
--- The statement that writes a job ($1) to a table of the app, with the app's words for states ($2).
--- Columns that the projection does not name are the app's own and stay as they are.
+-- Returns the statement that writes a job to a table of the app. Its parameter `$1` is the id of
+-- the job, `$2` the app's words for the states. Columns that the projection does not name are the
+-- app's own and stay as they are.
 --
--- A job that nobody ordered is never written: its row is the app's, whose own function may run it.
--- Neither is a row that is another user's, nor a step whose job has such a row.
+-- The statement never writes a job that nobody has ordered: its row is the app's, whose own
+-- function may run it. Nor does it write to a row that belongs to another user, or a step whose job
+-- has such a row.
 create or replace function unstuck_private.projection_statement(p_projection unstuck.projections)
 returns text
 language sql

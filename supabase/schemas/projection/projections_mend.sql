@@ -1,6 +1,7 @@
--- Lists what is owed to the app's tables once more, those tried least first, so that the last act
--- of this transaction writes it. At most 50, because each may wait for a lock of the app for a
--- moment. Nothing is owed of a job that is gone.
+-- Lists in `unprojected` the jobs whose rows are owed to the app's tables, so that `project`
+-- retries them at the end of this transaction. It takes 50, those with the fewest tries first,
+-- because each may wait a moment for a lock of the app. It deletes what is owed for jobs that no
+-- longer exist.
 create or replace function unstuck_private.projections_mend() returns void
 language sql
 set search_path = ''

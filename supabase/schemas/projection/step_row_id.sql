@@ -1,4 +1,4 @@
--- The id of the app's row of a step: the same at every write.
+-- Returns the id of the app's row for a step, the same for every write.
 create or replace function unstuck_private.step_row_id(p_step unstuck.job_steps) returns uuid
 language sql
 immutable

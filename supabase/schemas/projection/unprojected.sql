@@ -1,5 +1,5 @@
--- The jobs that a transaction changed and has not written to the app's tables yet. No committed row
--- stays here: the last act of the transaction takes its own.
+-- The jobs that a transaction has changed and has not yet written to the app's tables. The last act
+-- of the transaction deletes its own rows, so none is ever committed.
 create table unstuck_private.unprojected (
   xid xid8 not null default pg_current_xact_id(),
   job_id uuid not null

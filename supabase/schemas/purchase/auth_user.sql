@@ -1,6 +1,6 @@
--- The user of this id or, where it is null, the one whose confirmed e-mail address this is, without
--- regard to case. `confirmed_email` is in small letters. Where our role cannot read the users of
--- the project, nobody is found and `is_readable` is false.
+-- Returns the user with the id `p_user_id` or, where that is null, the user whose confirmed e-mail
+-- address is `p_email` in any case. `confirmed_email` is in lower case. Where nobody is found the
+-- columns are null; where our role cannot read `auth.users`, `is_readable` is false too.
 create or replace function unstuck_private.auth_user(
   p_user_id uuid,
   p_email text,

@@ -1,5 +1,5 @@
--- Whether something waits for this user that `waiting_credits_give` would give: the sign-up bonus,
--- or a purchase.
+-- Returns whether credits wait for this user that `waiting_credits_give` would give: the sign-up
+-- bonus, or a purchase.
 create or replace function unstuck_private.credits_wait(p_user_id uuid) returns boolean
 language sql
 stable

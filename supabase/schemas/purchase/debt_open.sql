@@ -1,4 +1,4 @@
--- How many credits this user owes that were spent and then taken back.
+-- Returns how many credits this user owes: credits that were spent and then taken back.
 create or replace function unstuck_private.debt_open(p_user_id uuid) returns bigint
 language sql
 stable

@@ -1,5 +1,5 @@
--- Lessens what a user owes of these purchases by at most p_amount, and returns what is left of
--- p_amount. The account is locked.
+-- Lessens the user's open debts from these purchases, the oldest first, by at most `p_amount` in
+-- all, and returns how much of `p_amount` is left. The account is locked.
 create or replace function unstuck_private.debts_lessen(
   p_user_id uuid,
   p_ids uuid[],

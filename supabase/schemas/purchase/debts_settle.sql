@@ -1,5 +1,5 @@
--- Settles what a user owes with what the wallet holds, the oldest debt first. The account is
--- locked.
+-- Settles the user's open debts, the oldest first, with credits that it takes from the wallet, as
+-- far as the balance allows. The account is locked.
 create or replace function unstuck_private.debts_settle(p_user_id uuid) returns void
 language plpgsql
 set search_path = ''

@@ -1,6 +1,6 @@
--- Which part of a payment of p_amount (null: it is not known) these facts take back: what is
--- refunded and, on top, what open and lost disputes are about. Disputes are what they were at the
--- latest moment.
+-- Returns which part of a payment of `p_amount` (null: unknown) the seller has taken back by these
+-- facts, from 0 to 1: what was refunded, and what open and lost disputes are about. For each
+-- dispute its latest fact counts.
 create or replace function unstuck_private.purchase_back(p_facts jsonb, p_amount bigint)
 returns numeric
 language sql

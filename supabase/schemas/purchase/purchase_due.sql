@@ -1,9 +1,11 @@
--- What follows from the facts of one payment, whatever order they came in: whose it is, what it is
--- worth in full, what is given of that, and what of that is taken back.
+-- Returns what the facts of one payment amount to, in whatever order they came: its user, its
+-- e-mail address and its pack, the credits that it is worth in full, those that are given of them,
+-- and those of the given ones that are taken back.
 --
--- Where facts differ: the first user and e-mail address in order of their text; the largest number;
--- a pack that is named, before one that is known by its price, then the one of most credits.
--- Rounding is done once, in favour of the user; the sixth digit hides that a third has no end.
+-- Where the facts differ, the first user and the first e-mail address by their text count, and the
+-- largest number. A pack that a fact names counts before one that is known by its price; then the
+-- one with most credits does. The result is rounded once, in favour of the user. It is cut to six
+-- digits before that, so that three thirds are a whole.
 create or replace function unstuck_private.purchase_due(p_facts jsonb)
 returns table (user_id uuid, email text, pack text, credits bigint, granted bigint, taken bigint)
 language sql

@@ -1,5 +1,6 @@
--- A fact as a purchase keeps it: without its keys and its time, and with what its pack gives now,
--- so that another price of the pack changes nothing that was bought. Refuses a malformed one.
+-- Returns a fact in the form in which a purchase keeps it: without its keys and its time, with its
+-- e-mail address in lower case, and with what its pack gives now (`gives`), so that a later change
+-- of the pack does not change what was bought. Refuses a malformed fact with bad_request.
 create or replace function unstuck_private.purchase_fact(p_fact jsonb) returns jsonb
 language plpgsql
 set search_path = ''

@@ -1,5 +1,5 @@
--- A fact with what its pack gave when another fact of the same purchase named it first: what a pack
--- gives later changes nothing that was bought.
+-- Returns `p_fact` with what its pack gave when an earlier one of these facts of the same purchase
+-- named that pack, so that a later change of the pack does not change what was bought.
 create or replace function unstuck_private.purchase_fact_kept(p_facts jsonb, p_fact jsonb)
 returns jsonb
 language sql

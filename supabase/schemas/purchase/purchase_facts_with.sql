@@ -1,5 +1,6 @@
--- The facts of a purchase with one more, each once and in an order of their own. A fact that is
--- there already keeps what its pack gave when it was first told.
+-- Returns the facts of a purchase with one more, each of them once and in an order that depends on
+-- their text alone. If the new fact is there already, it keeps what its pack gave when it was first
+-- told.
 create or replace function unstuck_private.purchase_facts_with(p_facts jsonb, p_fact jsonb)
 returns jsonb
 language sql

@@ -1,5 +1,6 @@
--- What these purchases, which are one, gave and did not take back: the sum of their entries, less
--- what is owed of them. Of one user only, where p_user_id names one.
+-- Returns what one purchase has given and not taken back, in credits: the sum of its entries less
+-- its open debts, of all users or of `p_user_id` alone. `p_ids` are the purchase's own id and those
+-- of the purchases that were joined to it.
 create or replace function unstuck_private.purchase_given(p_ids uuid[], p_user_id uuid)
 returns bigint
 language sql

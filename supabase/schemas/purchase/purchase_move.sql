@@ -1,6 +1,7 @@
--- Gives this user what is due of a purchase and was not given, or takes back what was given and is
--- not due, and returns the difference. What is no longer there is a debt; what is given lessens
--- that debt first. The purchase and the account are locked.
+-- Makes the ledger agree with what is due to this user of a purchase, `p_due` credits: gives what
+-- is missing, or takes back what is too much. Returns the change, negative for credits that were
+-- taken back. What cannot be taken back, because it was spent, becomes a debt; what is given
+-- lessens that debt first. The purchase and the account are locked.
 create or replace function unstuck_private.purchase_move(
   p_purchase unstuck.purchases,
   p_user_id uuid,

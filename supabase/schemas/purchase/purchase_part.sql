@@ -1,5 +1,5 @@
--- Which part of a payment an amount is, at most all of it. All, where it is not known how much one
--- of the two is.
+-- Returns which part of the payment `p_whole` the amount is, from 0 to 1. An amount of 0 is no
+-- part; where one of the two is unknown, it is the whole payment.
 create or replace function unstuck_private.purchase_part(p_amount numeric, p_whole numeric)
 returns numeric
 language sql

@@ -1,9 +1,11 @@
--- Which part of a payment of p_amount (null: it is not known) these facts say is refunded; more
--- than all of it where they contradict each other. Totals and refunds are what they were at the
--- latest moment; a refund that failed once stays failed. A payment may have several charges: of
--- each the larger one of its refunds that are known singly and of its total, less what failed since
--- then, is refunded. A total that names no charge is of the whole payment, and counts where it is
--- the latest.
+-- Returns which part of a payment of `p_amount` (null: unknown) was refunded by these facts. It is
+-- more than 1 where they contradict each other.
+--
+-- Facts tell single refunds, totals of a charge or of the payment, and a share. The latest fact
+-- about each counts, except that a refund that failed once stays failed. A payment may have several
+-- charges. Of each charge the larger of two sums counts: its single refunds, or its total less the
+-- refunds that failed since. A total that names no charge is of the whole payment, and counts only
+-- while no other total is later.
 create or replace function unstuck_private.purchase_refunded(p_facts jsonb, p_amount bigint)
 returns numeric
 language sql

@@ -1,6 +1,7 @@
--- Makes the ledger agree with the facts of a purchase: its owner gets what is due, anybody else
--- gives back what was given. Returns what was given and taken now, and whose purchase it is. The
--- purchase is locked; the accounts are locked here, by id.
+-- Makes the ledger agree with the facts of a purchase: its owner gets what is due, and every other
+-- user gives back what was given. Returns how many credits it gave and took, and the owner, or else
+-- the user whom the seller names. Refuses with bad_request a purchase worth more than `grant_max`.
+-- The purchase is locked; the accounts are locked here, by id.
 create or replace function unstuck_private.purchase_settle(
   p_id uuid,
   out granted bigint,

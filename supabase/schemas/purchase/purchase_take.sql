@@ -1,5 +1,5 @@
--- Takes credits of these purchases back by a chargeback, at most what is there, and returns how
--- many were taken. The account is locked.
+-- Takes `p_amount` credits of these purchases back from the user by a chargeback, or as many as the
+-- balance has, and returns how many it took. The account is locked.
 create or replace function unstuck_private.purchase_take(
   p_user_id uuid,
   p_ids uuid[],

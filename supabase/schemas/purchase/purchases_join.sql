@@ -1,6 +1,6 @@
--- Joins these purchases, which one fact names together, into the first of them, the oldest, whose
--- packs give what they gave then. What was given of each stays in the ledger under its own id. The
--- purchases are locked.
+-- Joins these purchases, which one fact names together, into the first and oldest of them. Its
+-- packs keep giving what they gave then. Entries of the others stay in the ledger under their own
+-- ids, which the first one keeps in `ids`. The purchases are locked.
 create or replace function unstuck_private.purchases_join(p_ids uuid[]) returns void
 language sql
 set search_path = ''

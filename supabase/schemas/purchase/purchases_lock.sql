@@ -1,6 +1,7 @@
--- Locks these keys and every purchase that is known by one of them, and returns the purchases, the
--- oldest first. Nobody else makes a purchase of these keys, or joins one of these, until the
--- transaction ends. Keys are locked before rows, both in order, and rows before accounts.
+-- Locks these keys of a seller and every purchase that has one of them, and returns the purchases,
+-- the oldest first. Until the transaction ends, nobody else writes a purchase with these keys or
+-- joins one of these purchases. Keys are locked before rows, both in a fixed order, and rows before
+-- accounts.
 create or replace function unstuck_private.purchases_lock(p_seller text, p_keys text[])
 returns uuid[]
 language plpgsql

@@ -1,4 +1,4 @@
--- The purchases that this seller knows by one of these keys, the oldest first.
+-- Returns the purchases of this seller that have one of these keys, the oldest first.
 create or replace function unstuck_private.purchases_named(p_seller text, p_keys text[])
 returns uuid[]
 language sql

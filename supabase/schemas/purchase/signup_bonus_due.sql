@@ -1,5 +1,6 @@
--- The bonus that is due to a user without an account: one who signed up after the bonus was
--- switched on, and who was never here before. Null where none is.
+-- Returns how many credits the sign-up bonus gives to a user without an account; null where none is
+-- due. It is due to a user who signed up after the bonus was switched on and who has neither
+-- entries nor an erasure from before. An adapter's wallet gives no bonus.
 create or replace function unstuck_private.signup_bonus_due(p_user_id uuid) returns bigint
 language sql
 stable

@@ -1,5 +1,5 @@
--- Gives the bonus, where it is due, to a user whose account was made just now. The account is
--- locked.
+-- Gives the sign-up bonus, where it is due, to a user whose account was just created. The account
+-- is locked.
 create or replace function unstuck_private.signup_bonus_give(p_user_id uuid) returns void
 language sql
 set search_path = ''

@@ -1,6 +1,6 @@
--- Gives a user what waited for this moment: the sign-up bonus, with the account, and purchases that
--- were paid before anybody knew whose they are. A purchase that another transaction holds, or that
--- cannot be given, waits for the next call.
+-- Gives a user the credits that wait: the sign-up bonus, by creating the account, and purchases
+-- that were paid before their owner was known. A purchase that another transaction has locked, or
+-- that cannot be given, is left to the next call.
 create or replace function unstuck_private.waiting_credits_give(p_user_id uuid) returns void
 language plpgsql
 set search_path = ''

@@ -1,6 +1,6 @@
--- The positions of the caller's own waiting jobs, {job id: position}; for an admin and the service,
--- of all. A view calls this once a query, not once a row. Many positions cost one pass over the
--- provider's whole line, a few are told without one.
+-- Returns the positions of the caller's queued jobs as `{job id: position}`; for an admin and the
+-- service those of all queued jobs. The views call it once for each query, not for each row. More
+-- than three positions are read in one pass over each provider's whole queue, fewer one by one.
 create or replace function unstuck_private.caller_positions() returns jsonb
 language plpgsql
 stable

@@ -1,5 +1,5 @@
--- Owes a turn to the users whose turn is of a tool whose circuit opens and who wait for other tools
--- of its provider too.
+-- Trigger on `tools` for a circuit that opens: owes a new turn to each user whose turn is of this
+-- tool and who also has steps of other tools in the provider's queue.
 create or replace function unstuck_private.circuit_owes_turns() returns trigger
 language plpgsql
 set search_path = ''

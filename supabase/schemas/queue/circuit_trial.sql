@@ -1,5 +1,6 @@
--- Keeps further steps waiting for a minute where an open circuit let one through: the steps that
--- were claimed at p_now are its trial. The caller has locked the provider.
+-- Called when steps were claimed at `p_now`: where they are the trial of an open circuit, of the
+-- provider or of their tool, keeps further steps waiting for `circuit_pause`. The caller has locked
+-- the provider.
 create or replace function unstuck_private.circuit_trial(p_provider text, p_now timestamptz)
 returns void
 language plpgsql

@@ -1,7 +1,8 @@
--- Gives a user who has no usable turn in a provider's line one, from now on, behind those who wait
--- already: to the first waiting step that may be claimed, else, where the user has no turn at all,
--- to the first one. Where another transaction holds that step, the turn is owed, and the next claim
--- gives it.
+-- Gives a user who has no usable turn in a provider's queue a turn from now on, behind those who
+-- wait already. The user's first queued step gets it whose `not_before` has come and whose tool's
+-- circuit is closed. If there is none and the user has no turn at all, the first queued step gets
+-- it. Where another transaction has locked that step, the turn is owed (`turns_owed`), and the next
+-- claim gives it.
 create or replace function unstuck_private.give_turn(p_provider text, p_user_id uuid) returns void
 language plpgsql
 set search_path = ''

@@ -1,4 +1,4 @@
--- True while a step of the job is at work: the queue TTL of the other steps is paused then.
+-- True while a step of the job is at work. The queue TTL of its queued steps is paused meanwhile.
 create or replace function unstuck_private.is_at_work(p_job_id uuid) returns boolean
 language sql
 stable

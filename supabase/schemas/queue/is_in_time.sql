@@ -1,5 +1,6 @@
--- True while a waiting step may still start: its deadline is ahead, or is paused because another
--- step of its job is at work. It is inlined: no search_path.
+-- True while a queued step may still start: its deadline has not passed, or is paused because
+-- another step of its job is at work (`is_at_work`). It fixes no search_path, so that the planner
+-- inlines it.
 create or replace function unstuck_private.is_in_time(
   p_step unstuck.job_steps,
   p_now timestamptz

@@ -1,9 +1,9 @@
--- The position of a queued job in its provider's line, and in how many seconds it will start. No
--- row for any other job.
+-- Returns the position of a queued job in its provider's queue, and in how many seconds, at least
+-- 1, it will start; no row for any other job.
 --
--- It counts what stands before the job in the index of the line, and reads the whole line only
--- where the job's turn has not come or its tool's circuit is open. The wait is told from the total
--- of the work before it: it may differ by one job from the true one.
+-- It counts the steps before the job in an index, and reads the whole queue only where the job's
+-- turn has not come or its tool's circuit is open. The wait is computed from all the work before
+-- the job and may be wrong by the duration of one job.
 create or replace function unstuck_private.job_position(p_job_id uuid)
 returns table ("position" int, eta_seconds int)
 language plpgsql

@@ -1,5 +1,5 @@
--- Moves the waiting steps of a job in the line as far as an operator moved the time since when the
--- job waits. A time that was set to infinity moves nothing.
+-- Trigger on `jobs`: when an operator changes since when a job waits, its queued steps move in the
+-- queue by as much. A change from or to infinity moves nothing.
 create or replace function unstuck_private.line_move() returns trigger
 language plpgsql
 set search_path = ''

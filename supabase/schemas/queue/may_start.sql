@@ -1,5 +1,5 @@
--- How many waiting steps of a provider a claim would take now. While no circuit is open it reads
--- about as many steps as there are free slots.
+-- Returns how many queued steps of a provider a claim would take now. While no circuit is open it
+-- reads about as many steps as there are free slots.
 create or replace function unstuck_private.may_start(p_provider text) returns int
 language plpgsql
 stable

@@ -1,6 +1,9 @@
--- Locks up to p_limit further steps where slots are left after every turn was taken (p_turns): the
--- second step of each user, then the third. A user whose only turn cannot be taken (its tool's
--- circuit is open, or it went to nobody because the next step was locked) is served here too.
+-- Locks up to `p_limit` further steps, with their jobs, for slots that are left after every turn
+-- was taken: first the next step of each user, then the one after it, and so on. `p_turns` are the
+-- turns that were taken; steps of the tools `p_without` and locked ones are skipped.
+--
+-- A user whose turn cannot be used gets a step here too: the circuit of its tool is open, or the
+-- turn was passed to nobody because the next step was locked.
 create or replace function unstuck_private.next_turns_lock(
   p_provider text,
   p_now timestamptz,

@@ -1,9 +1,9 @@
--- Claims the first step of a new order where a slot is free and no other step waits for it, and
--- returns it like `step_claim_v1`; null where `step_claim_v1` has to decide who is first, or
--- whether to try one step more than the provider took. The caller has locked account and job.
+-- Claims the first step of a new order if a slot is free and no other step waits for it, and
+-- returns it like `step_claim_v1`. Null where `step_claim_v1` must decide: which step is first, or
+-- whether to probe a learned limit. The caller has locked the account and the job.
 --
--- That is against the lock order, so it does not wait for the provider: whoever holds it claims,
--- and this step is claimed afterwards.
+-- The provider is locked after those, against the lock order, so this does not wait for it: whoever
+-- has locked it is claiming, and this step is claimed afterwards.
 create or replace function unstuck_private.order_claim(p_job_id uuid) returns jsonb
 language plpgsql
 set search_path = ''

@@ -1,5 +1,4 @@
--- Gives the turns that are owed at a provider, up to 100 of them. The caller has locked the
--- provider.
+-- Gives up to 100 of the turns that are owed at a provider. The caller has locked the provider.
 create or replace function unstuck_private.owed_turns_give(p_provider text) returns void
 language plpgsql
 set search_path = ''

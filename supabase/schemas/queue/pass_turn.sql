@@ -1,4 +1,5 @@
--- Passes the turn of a step that left its provider's line on to the user's next waiting step.
+-- Trigger on `job_steps`: when a step with a turn leaves the queue, the turn passes to its user's
+-- next queued step (`give_turn`).
 create or replace function unstuck_private.pass_turn() returns trigger
 language plpgsql
 set search_path = ''

@@ -1,7 +1,7 @@
--- The largest number of our steps that an asynchronous provider had at the same time since p_since.
--- An accepted step counts from when its request left until it gave its slot back; so does one that
--- will get no answer any more, because it takes a slot here. p_with_awaited: a step that was just
--- sent counts as well, although it may yet be refused.
+-- Returns the largest number of our steps that an asynchronous provider had at the same time since
+-- `p_since`. A step that it accepted counts from when the request left until its slot was free. So
+-- does a sent step without an answer once its lease is over, because it holds a slot here; with
+-- `p_with_awaited` also before, although the provider may yet refuse it.
 create or replace function unstuck_private.peak_at_provider(
   p_provider text,
   p_since timestamptz,

@@ -1,5 +1,6 @@
--- The positions 1..n of the jobs that wait at a provider, and in how many seconds each will start:
--- in its turn, in the slot that is free first, if every step takes as long as its tool took lately.
+-- Returns the positions of the jobs that wait at a provider, from 1, and in how many seconds each
+-- will start: in its turn, in the slot that is free first, if every step takes as long as its tool
+-- took lately (`tool_times`).
 create or replace function unstuck_private.provider_positions(p_provider text)
 returns table (job_id uuid, "position" int, eta_seconds int)
 language plpgsql

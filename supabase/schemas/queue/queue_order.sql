@@ -1,8 +1,10 @@
--- The waiting steps of one provider in the order in which they will be claimed. Each user has one
--- turn at a time, since the user began to wait or was last served: a thousand jobs of one user let
--- every other user through after each of them. The order does not depend on what finishes when, so
--- that a position that was shown stays true. begins: the step is the first of a job that has not
--- begun. It reads the whole line: whoever asks about one job calls `job_position`.
+-- Returns the queued steps of one provider in the order in which they will be claimed. `begins` is
+-- true for the first step of a job that has not begun. It reads the whole queue; `job_position` is
+-- for the position of one job.
+--
+-- Each user has one turn at a time, dated from when the user began to wait or was last served. So
+-- after each of a thousand jobs of one user, every other user is served once. The order does not
+-- depend on which steps finish first, so that a position that was shown remains true.
 create or replace function unstuck_private.queue_order(p_provider text, p_now timestamptz)
 returns table (job_id uuid, step int, tool text, begins boolean, "position" bigint)
 language plpgsql

@@ -1,5 +1,6 @@
--- In how many seconds each slot of a provider will be free, the latest first. A step that takes
--- longer than its tool usually does is expected to need as much more as it is late.
+-- Returns in how many seconds each slot of a provider will be free, the latest first. A step that
+-- has taken longer than its tool's mean (`tool_times`) is expected to need once more the time by
+-- which it is late.
 create or replace function unstuck_private.seconds_until_slots_free(
   p_provider text,
   p_times unstuck_private.tool_time[]

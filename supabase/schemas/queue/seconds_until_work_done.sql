@@ -1,5 +1,5 @@
--- In how many seconds a provider's slots, each from the moment when it is free, will have done so
--- many seconds of work together.
+-- Returns in how many seconds the slots of a provider will together have done `p_seconds` of work,
+-- where each slot begins when it is free (`seconds_until_slots_free`).
 create or replace function unstuck_private.seconds_until_work_done(
   p_provider text,
   p_times unstuck_private.tool_time[],

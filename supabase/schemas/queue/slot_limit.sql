@@ -1,7 +1,7 @@
--- How many steps a provider may work on at once at a time p_at: `max_concurrent`, or fewer where it
--- refused more for capacity, and one step more once a probe of that is due. Whoever asks how many
--- slots there are asks this function; only `order_claim` leaves the probe to a claim. It is
--- inlined: no search_path.
+-- Returns how many steps a provider may work on at the same time at `p_at`: `max_concurrent`, or
+-- the learned limit if that is lower, with one step more once a probe is due. Whoever needs the
+-- number of slots calls this function, except `order_claim`, which leaves the probe to a claim. It
+-- fixes no search_path, so that the planner inlines it.
 create or replace function unstuck_private.slot_limit(
   p_provider unstuck.providers,
   p_at timestamptz

@@ -1,14 +1,14 @@
--- Learns from a step that its provider refused for capacity: the limit falls at once to as many
--- steps as the provider had of ours meanwhile, to none where others fill it, and never rises. The
--- next probe waits, as long as the provider asked for, half a minute at most. A step that was never
--- sent teaches nothing.
+-- Learns from a step that its provider refused for capacity. The learned limit falls at once to the
+-- largest number of our steps that the provider had since the step was sent, 0 where other clients
+-- fill it, and never rises here. The next probe waits for `p_delay`, as the provider asked, but at
+-- most half a minute. A step that was never sent teaches nothing.
 --
--- Steps whose answer is awaited count: they may be what fills the provider. Those that are refused
--- too stop counting when that is recorded, one after the other, so that the last refusal of several
--- finds the limit.
+-- Steps whose answer is awaited count, because they may be what fills the provider. Each of them
+-- that is refused too stops counting once that is recorded, so the last of several refusals finds
+-- the limit.
 --
--- Its caller holds an account and a job, against the lock order, as that of `circuit_close` does:
--- who holds a provider's row skips locked jobs.
+-- Its caller holds an account and a job, against the lock order, as the callers of `circuit_close`
+-- do: whoever has locked a provider skips locked jobs.
 create or replace function unstuck_private.slot_limit_fall(
   p_step unstuck.job_steps,
   p_delay interval

@@ -1,9 +1,9 @@
--- Learns from a step that an asynchronous provider accepted: where it had more of our steps at once
--- than the limit that was learned, the limit rises to that, and the next probe may soon follow. It
--- writes only where there is something to learn.
+-- Learns from a step that an asynchronous provider accepted: where it had more of our steps at the
+-- same time than the learned limit, the limit rises to that number, and the next probe follows
+-- soon. It writes only where there is something to learn.
 --
--- Its caller holds a job, against the lock order, as that of `circuit_close` does, and calls this
--- first: a provider is locked before a tool.
+-- Its caller holds a job, against the lock order, as the callers of `circuit_close` do. It calls
+-- this before `circuit_close`, because a provider is locked before a tool.
 create or replace function unstuck_private.slot_limit_rise(p_step unstuck.job_steps)
 returns void
 language plpgsql

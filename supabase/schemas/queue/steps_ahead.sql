@@ -1,8 +1,8 @@
--- What stands before a waiting step in its provider's line, by tool: how many steps, and how many
--- jobs that have not begun.
+-- Returns what is before a queued step in its provider's queue, by tool: how many steps, and how
+-- many jobs that have not begun.
 --
--- Where the step's turn has come, each tool's steps are counted in the index alone. Those of a tool
--- whose circuit is open stand behind the others.
+-- Where the step's turn has come, it counts each tool's steps in an index, and those of a tool with
+-- an open circuit are behind the step. Otherwise it reads the whole queue (`queue_order`).
 create or replace function unstuck_private.steps_ahead(
   p_step unstuck.job_steps,
   p_now timestamptz

@@ -1,7 +1,10 @@
--- Claims these steps of a provider, which are locked and wait. The caller has counted the slots
--- under the provider's lock. Each gets a new run, a lease and a deadline; its user's turn is passed
--- on (`pass_turn`); its job shows that it starts. A step of a synchronous provider runs at once,
--- and counts as an attempt from here on.
+-- Claims these queued steps of a provider, which are locked. The caller has counted the slots under
+-- the provider's lock. Each step gets a new run, a lease and a deadline, its user's turn is passed
+-- on (`pass_turn`), and its job becomes starting or running. A step of a synchronous provider is
+-- running at once, and counts as an attempt from here on.
+--
+-- Returns the steps in the order of `p_turns`, with the result of the step before (null for the
+-- first one) and the milliseconds for which each may run.
 create or replace function unstuck_private.steps_claim(
   p_provider unstuck.providers,
   p_now timestamptz,

@@ -1,6 +1,6 @@
--- Locks up to p_limit waiting steps of a provider with their jobs, in the order in which they are
--- claimed, and returns them. It skips what another transaction has locked. Of a tool whose
--- circuit is open, the first one is let through when its time has come.
+-- Locks up to `p_limit` queued steps of a provider with their jobs, and returns them in the order
+-- in which they are claimed. It skips what another transaction has locked. Of a tool whose circuit
+-- is open, one step is let through as a trial once `circuit_open_until` has passed.
 create or replace function unstuck_private.steps_pick(
   p_provider text,
   p_now timestamptz,

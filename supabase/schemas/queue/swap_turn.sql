@@ -1,5 +1,5 @@
--- A step that was put back goes before the later steps of its user: it takes the turn from the one
--- that has it, at the earlier of both times.
+-- Trigger on `job_steps`: a requeued step goes before the later steps of its user. If one of those
+-- has the turn, the requeued step takes it, dated by the earlier one of both turns.
 create or replace function unstuck_private.swap_turn() returns trigger
 language plpgsql
 set search_path = ''

@@ -1,10 +1,10 @@
--- The turn of a step that joins a provider's line at p_at: null where another waiting step of the
--- user has a turn by then, so that a user has one turn at a time. A turn that nobody can use does
--- not count: its deadline is over, or its tool's circuit is open.
+-- Returns the turn of a step that joins a provider's queue: `p_at`, or null where another queued
+-- step of the user has a turn by then, because a user has one turn at a time. A turn that cannot be
+-- used does not count: its step's deadline has passed, or the circuit of its tool is open.
 --
--- It locks that other step until the transaction ends: a claim leaves a locked step out, and so
--- passes no turn on before it can see this step. Where another transaction holds that step, it may
--- leave the line at this moment: this one gets a turn of its own.
+-- It locks that other step until the transaction ends. A claim skips a locked step, and so does not
+-- pass its turn on before it can see the new step. Where another transaction has locked that step,
+-- it may be leaving the queue at this moment, so the new step gets a turn of its own.
 create or replace function unstuck_private.take_turn(
   p_provider text,
   p_user_id uuid,

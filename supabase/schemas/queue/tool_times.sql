@@ -1,6 +1,6 @@
--- How long a step of each tool of a provider held its slot lately: the mean of the tool's last 20
--- among the provider's last 100. A tool without any takes the mean of the others. Without any
--- measurement it is 60 seconds.
+-- Returns for each tool of a provider for how many seconds a step of it held its slot lately: the
+-- mean of the tool's last 20 steps among the provider's last 100. A tool without any takes the mean
+-- of the others, and 60 seconds where nothing was measured.
 create or replace function unstuck_private.tool_times(p_provider text)
 returns unstuck_private.tool_time[]
 language plpgsql

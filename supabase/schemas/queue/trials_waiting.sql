@@ -1,5 +1,5 @@
--- How many tools have a trial at a provider now: one waiting step of each tool whose circuit lets
--- one through.
+-- Returns how many tools have a queued step at a provider that may be claimed as a trial, because
+-- the tool's circuit lets one step through now.
 create or replace function unstuck_private.trials_waiting(p_provider text, p_now timestamptz)
 returns int
 language sql

@@ -1,4 +1,4 @@
--- A waiting step that may be claimed: the first (nth = 1), second … of its user.
+-- A queued step that may be claimed: the first (`nth` = 1), the second and so on of its user.
 create type unstuck_private.turn as (
   job_id uuid,
   step int,

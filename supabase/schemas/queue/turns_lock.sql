@@ -1,6 +1,6 @@
--- Locks the first p_limit steps of a provider's line whose turn has come, with their jobs, and
--- returns them. It skips what another transaction has locked, what ran out of time, and the tools
--- p_without; with p_tool it takes steps of that tool alone.
+-- Locks up to `p_limit` steps of a provider's queue whose turn has come, with their jobs, and
+-- returns them in the queue's order. It skips what another transaction has locked, steps past their
+-- deadline, and those of the tools `p_without`. With `p_tool` it takes only steps of that tool.
 create or replace function unstuck_private.turns_lock(
   p_provider text,
   p_now timestamptz,

@@ -1,6 +1,6 @@
--- Users who wait at a provider and have no usable turn in its line: their steps were held by other
--- transactions when the turn was passed on, or the turn is of a tool whose circuit has opened. The
--- next claim gives them one.
+-- Users who have queued steps at a provider and no usable turn in its queue: their steps were
+-- locked by other transactions when the turn was passed on, or the circuit of the turn's tool has
+-- opened. The next claim gives them a turn.
 create table unstuck_private.turns_owed (
   provider text not null references unstuck.providers,
   user_id uuid not null,

@@ -1,4 +1,5 @@
--- The rows of `provider_load`, for those who may see them.
+-- Returns the rows of the view `provider_load` to an admin and to the service; nobody else gets a
+-- row.
 create or replace function unstuck_private.visible_load()
 returns table (
   provider text,

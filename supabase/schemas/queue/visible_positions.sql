@@ -1,4 +1,5 @@
--- The rows of `queue_positions`, for those who may see them.
+-- Returns the rows of the view `queue_positions` to an admin and to the service; nobody else gets a
+-- row.
 create or replace function unstuck_private.visible_positions()
 returns table (job_id uuid, provider text, "position" int, eta_seconds int)
 language sql

@@ -1,5 +1,6 @@
--- True while a job waits because its provider refuses more than it has: the job itself was refused,
--- or as many steps as the provider took are at work. It is no rule of the queue: it is only shown.
+-- True while a job waits because its provider refuses more steps than it has: a step of the job was
+-- refused, or as many steps as the learned limit hold a slot. The queue does not depend on it;
+-- replies show it as PROVIDER_BUSY.
 create or replace function unstuck_private.waits_for_capacity(p_job unstuck.jobs) returns boolean
 language plpgsql
 stable
