@@ -1,5 +1,5 @@
--- Returns the rows of the view `invariant_violations` to an admin and to the service; nobody else
--- gets a row.
+-- Returns the rows of the view `invariant_violations` to those who may see the rows of all users
+-- (`may_see`); nobody else gets a row.
 create or replace function unstuck_private.visible_violations()
 returns table (invariant text, subject text, detail text)
 language plpgsql

@@ -4,8 +4,8 @@
 --
 -- Where the facts differ, the first user and the first e-mail address by their text count, and the
 -- largest number. A pack that a fact names counts before one that is known by its price; then the
--- one with most credits does. The result is rounded once, in favour of the user. It is cut to six
--- digits before that, so that three thirds are a whole.
+-- one with most credits does. What the payment is worth and what is taken back are both rounded
+-- down, after they were rounded to six digits, so that three thirds are a whole.
 create or replace function unstuck_private.purchase_due(p_facts jsonb)
 returns table (user_id uuid, email text, pack text, credits bigint, granted bigint, taken bigint)
 language sql

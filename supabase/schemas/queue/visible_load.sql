@@ -1,5 +1,5 @@
--- Returns the rows of the view `provider_load` to an admin and to the service; nobody else gets a
--- row.
+-- Returns the rows of the view `provider_load` to those who may see the rows of all users
+-- (`may_see`); nobody else gets a row.
 create or replace function unstuck_private.visible_load()
 returns table (
   provider text,

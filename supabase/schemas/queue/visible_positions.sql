@@ -1,5 +1,5 @@
--- Returns the rows of the view `queue_positions` to an admin and to the service; nobody else gets a
--- row.
+-- Returns the rows of the view `queue_positions` to those who may see the rows of all users
+-- (`may_see`); nobody else gets a row.
 create or replace function unstuck_private.visible_positions()
 returns table (job_id uuid, provider text, "position" int, eta_seconds int)
 language sql

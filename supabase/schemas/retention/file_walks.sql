@@ -1,5 +1,5 @@
--- How far the walk through a bucket came that looks for files which are kept no longer: storage's
--- own cursor, which only storage can read. Null, or no row: the walk begins at the first file.
+-- How far the cleanup of files has come in its walk through a bucket, by the cursor of the Storage
+-- API, which only that can read. Null, or no row: the walk begins at the first file.
 create table unstuck_private.file_walks (
   kind text primary key,
   cursor text

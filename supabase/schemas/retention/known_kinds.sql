@@ -1,4 +1,5 @@
--- How long each kind is kept at first. A row that is there already keeps the operator's own value.
+-- How long each kind of row or file is kept after the installation. A row that exists keeps the
+-- operator's own value.
 insert into unstuck.retention (kind, keep)
 values
   -- Transitions, once their job is final.

@@ -1,4 +1,4 @@
--- Deletes cancelled orders from before p_before.
+-- Deletes the cancelled orders from before `p_before`.
 create or replace function unstuck_private.prune_cancelled_requests(
   p_before timestamptz,
   p_limit int,

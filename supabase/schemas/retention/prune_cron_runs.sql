@@ -1,6 +1,7 @@
--- Deletes our schedule's rows from pg_cron's own table, which keeps them for ever and which the
--- host's schedules share. The table has no index but its key, so this walks it by the key, each row
--- once, from where the last walk stopped. Returns how many rows the walk passed.
+-- Deletes the runs of our schedule from pg_cron's own table, which keeps them for ever and which
+-- the app's schedules share. That table has no index but its key. So this walks through it by the
+-- key, passing each row once, from where the last walk stopped. Returns how many rows it has
+-- passed.
 create or replace function unstuck_private.prune_cron_runs(p_before timestamptz, p_limit int)
 returns int
 language plpgsql

@@ -1,6 +1,6 @@
--- Deletes what was kept of an erased user's jobs for a provider's cancel: an hour after the erasure
--- where no cancel is owed (a worker may have been about to learn its task), and at `p_before` in
--- any case, because by then the task has ended by itself.
+-- Deletes the jobs that were kept of an erased user for the cancel at the provider. Where no cancel
+-- is owed, that is an hour after the erasure, because a worker may have been about to learn a task;
+-- otherwise at `p_before`, because by then the task has ended by itself.
 create or replace function unstuck_private.prune_erased_jobs(
   p_now timestamptz,
   p_before timestamptz,

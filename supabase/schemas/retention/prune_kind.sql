@@ -1,4 +1,6 @@
--- Prunes up to p_limit rows of one kind, after the first p_skip of them, and returns how many.
+-- Prunes up to `p_limit` rows of one kind that were kept for longer than `p_keep`, and returns how
+-- many; for `cron_runs`, how many it has passed. It skips locked rows and the first `p_skip` of the
+-- others. 0 for files and for unknown kinds.
 create or replace function unstuck_private.prune_kind(
   p_kind text,
   p_now timestamptz,

@@ -1,5 +1,5 @@
--- Deletes messages that were sent before p_before, and ends of jobs of before it that no receiver
--- took. What is owed stays.
+-- Deletes the messages that were sent before `p_before`, and the ends of jobs from before it that
+-- no receiver took. Alerts that are still owed stay.
 create or replace function unstuck_private.prune_messages(
   p_before timestamptz,
   p_limit int,

@@ -1,8 +1,10 @@
--- One pass over all kinds of rows that are not kept for ever: of each kind at most 5,000 rows and
--- 100 ms, in batches. It waits for no lock, and one pass works at a time. A row that cannot be
--- deleted (a host's foreign key, a trigger) is skipped and its error recorded; the other rows, the
--- other kinds and the healing before are not lost. A kind that failed within the last hour starts
--- with small batches, so that it does not spend its time on the same failure.
+-- Prunes in one pass every kind of row that is not kept for ever: of each kind up to 5,000 rows in
+-- batches, for about 100 ms. Returns for each kind how many rows it pruned and the last error. It
+-- waits for a lock for 50 ms at most, and a second pass meanwhile returns at once.
+--
+-- A row that cannot be deleted, because of a foreign key or a trigger of the app, is skipped and
+-- its error recorded. It undoes nothing else. A kind that failed within the last hour begins with a
+-- batch of one row, so that it does not spend its time on the same failure.
 create or replace function unstuck_private.prune_old_rows(p_now timestamptz)
 returns table (kind text, pruned int, error text)
 language plpgsql

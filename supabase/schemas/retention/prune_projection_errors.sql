@@ -1,4 +1,4 @@
--- Deletes the errors of writes to the app's tables that were mended before.
+-- Deletes the errors of writes to the app's tables that were mended before `p_before`.
 create or replace function unstuck_private.prune_projection_errors(
   p_before timestamptz,
   p_limit int,

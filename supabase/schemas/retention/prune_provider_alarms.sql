@@ -1,4 +1,4 @@
--- Deletes providers' alarms from before p_before.
+-- Deletes the providers' alarms from before `p_before`.
 create or replace function unstuck_private.prune_provider_alarms(
   p_before timestamptz,
   p_limit int,

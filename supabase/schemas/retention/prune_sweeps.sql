@@ -1,4 +1,5 @@
--- Deletes old passes, except the newest finished one, which health shows.
+-- Deletes the passes that began before `p_before`, except the newest finished one, which health
+-- shows.
 create or replace function unstuck_private.prune_sweeps(
   p_before timestamptz,
   p_limit int,

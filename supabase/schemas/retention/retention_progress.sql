@@ -1,4 +1,5 @@
--- What pruning did of each kind: how many rows in all, when, how far a walk came, the last error.
+-- What pruning has done of each kind: how many rows in all and when last, how far a walk has come,
+-- and the last error.
 create table unstuck_private.retention_progress (
   kind text primary key,
   pruned bigint not null default 0,

@@ -1,6 +1,7 @@
--- What the host's own `public.has_role(uuid, <role>)` answers; null where the host has no such
--- function, or where its role type has no such value. It is called with its own argument type and
--- under the search path that its code expects. Our front in `public` does not count as the host's.
+-- Returns what the app's own `public.has_role(uuid, <role>)` answers; null where the app has no
+-- such function, or where the type of its roles lacks this one. It is called with the type of its
+-- own argument and under the search path that its code expects. Our front in `public` does not
+-- count as the app's.
 create or replace function unstuck_private.host_has_role(p_user_id uuid, p_role text)
 returns boolean
 language plpgsql

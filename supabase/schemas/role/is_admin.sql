@@ -1,4 +1,4 @@
--- True when the caller of the request is signed in and an admin now.
+-- True when the caller is signed in and is an admin now.
 create or replace function unstuck_private.is_admin() returns boolean
 language sql
 stable

@@ -1,5 +1,5 @@
--- The cancel debt of a step that ends now: what it owed before, and its task if the provider still
--- works on it. A value that is no list counts as empty.
+-- Returns the cancel debt of a step that ends now: the debt that it has, and its present task if
+-- the provider still works on it. A value that is no list counts as empty.
 create or replace function unstuck_private.cancel_debt_with(p_step unstuck.job_steps) returns jsonb
 language sql
 immutable

@@ -1,4 +1,4 @@
--- A cancel debt without this task. A value that is no list counts as empty.
+-- Returns a cancel debt without this task. A value that is no list counts as empty.
 create or replace function unstuck_private.cancel_debt_without(p_due jsonb, p_task_id text)
 returns jsonb
 language sql

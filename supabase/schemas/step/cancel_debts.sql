@@ -1,5 +1,5 @@
--- The tasks in a cancel debt, one row each. A value that is no list, or an element without a task,
--- gives none.
+-- Returns the tasks of a cancel debt, one row each. A value that is no list has none, and an
+-- element without a task is left out.
 create or replace function unstuck_private.cancel_debts(p_due jsonb)
 returns table (task_id text, run bigint)
 language sql

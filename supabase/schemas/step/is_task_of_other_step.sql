@@ -1,5 +1,5 @@
--- True when the provider's task belongs to another step, live or final, or another step owes its
--- cancel. A report that names the task for this step is a mistake and changes nothing.
+-- True when the provider's task belongs to another step, live or final, or is in the cancel debt of
+-- one. A report that names this task for this step is a mistake and must change nothing.
 create or replace function unstuck_private.is_task_of_other_step(
   p_step unstuck.job_steps,
   p_task_id text

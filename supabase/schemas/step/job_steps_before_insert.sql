@@ -1,5 +1,5 @@
--- Fills in what a writer leaves out of a new step: a live step always has a deadline, a final one a
--- time of completion. A queued step joins its provider's line.
+-- Trigger that fills in what a writer leaves out of a new step: a live step always has a deadline,
+-- a final one a time of completion. A queued step joins its provider's queue (`take_turn`).
 create or replace function unstuck_private.job_steps_before_insert() returns trigger
 language plpgsql
 set search_path = ''

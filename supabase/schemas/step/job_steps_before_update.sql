@@ -1,8 +1,11 @@
--- Refuses to leave a final state. A step that becomes queued joins its provider's line: a step that
--- was put back has the turn that it had, and a chain's next step the turn of the step before it. A
--- waiting step whose `not_before` changes moves back with it, and never before its earlier turn.
+-- Trigger that refuses to leave a final state, and keeps the queue in order.
 --
--- When a working step's deadline is moved back by hand, the job's deadline moves with it, because
+-- A step that becomes queued joins its provider's queue (`take_turn`). A requeued step gets the
+-- turn that it had; the next step of a try-on is dated from the claim of the step before it. Where
+-- the `not_before` of a queued step with a turn changes, its turn moves to that time if it is
+-- later, or to now if the step waits no more.
+--
+-- When the deadline of a step at work is made earlier by hand, its job's deadline follows, because
 -- the healers find a job by its own deadline.
 create or replace function unstuck_private.job_steps_before_update() returns trigger
 language plpgsql

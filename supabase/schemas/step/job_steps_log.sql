@@ -1,5 +1,5 @@
--- Writes the history of steps: one event per step that changed its state or was claimed again, for
--- all rows of a statement at once and without nested loops, like `jobs_log`.
+-- Trigger that writes the history of steps: one event for each step that has changed its state or
+-- its run, for all rows of a statement at once and without nested loops, like `jobs_log`.
 create or replace function unstuck_private.job_steps_log() returns trigger
 language plpgsql
 set search_path = ''

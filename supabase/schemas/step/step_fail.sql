@@ -1,6 +1,7 @@
--- Fails a step, and refunds: the whole job (rule `all`) or the step's share (rule `per_step`); the
--- last step of a job ends the job. Account and job are locked. The job's columns of credits are
--- written from the ledger.
+-- Fails a step and refunds it: the whole job under the refund rule `all`, which ends the job, and
+-- the step's share under `per_step`. The last open step of a job finalises the job. The job's
+-- credits are written from the ledger. Returns the job's status afterwards and what was refunded.
+-- Account and job are locked.
 create or replace function unstuck_private.step_fail(
   p_job unstuck.jobs,
   p_step int,

@@ -1,6 +1,7 @@
--- Fails a step for a worker (`step_fail`). A job whose row or ledger refuses the refund is
--- quarantined instead: its step has failed all the same, and an operator looks at its credits.
--- Account and job are locked.
+-- Fails a step for a worker, as `step_fail` does. Where the job's row or its ledger refuses the
+-- refund, the job is quarantined instead: all its open steps fail, and an operator looks at its
+-- credits. A failure that is no fault of the row, such as a lock, is raised. Account and job are
+-- locked.
 create or replace function unstuck_private.step_fail_or_quarantine(
   p_job unstuck.jobs,
   p_step int,

@@ -1,5 +1,5 @@
--- Locks the step of this run, its job first, and returns it. Null where the run is stale or the
--- step is not at work. A healer does not wait for them.
+-- Locks the job and then its step, and returns the step; null where the step has another run or is
+-- not at work. It waits for each lock for up to five seconds, in a healer's call for 20 ms.
 create or replace function unstuck_private.step_lock(p_job_id uuid, p_step int, p_run bigint)
 returns unstuck.job_steps
 language plpgsql

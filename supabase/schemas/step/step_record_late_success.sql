@@ -1,5 +1,5 @@
--- Records, once a run, that the provider finished the task of a step that had failed or was
--- cancelled. Neither state nor money changes, and the cancel of that task is owed no longer. The
+-- Records, once for each run, that the provider has finished the task of a step that had failed or
+-- was cancelled. Neither states nor credits change; the task is taken out of the cancel debt. The
 -- step is locked.
 create or replace function unstuck_private.step_record_late_success(
   p_step unstuck.job_steps,

@@ -1,9 +1,10 @@
--- Takes the provider's success for a step that is not final: frees its slot, keeps the output and
--- gives the caller the lease under which it copies the result. Returns the run to go on with. The
--- step is locked.
+-- Takes the provider's success for a step that is not final: frees its slot, stores the output and
+-- gives the caller the lease under which it copies the result. Returns the run with which the
+-- caller goes on. The step is locked.
 --
--- A success of an older run, or of a run that was requeued, is paid work and is taken too. The
--- worker of the newer run becomes stale, and the provider is owed a cancel of its task.
+-- A success of an older run (`p_is_older`), or of a run that was requeued, is paid work and is
+-- taken too. The older run gets a new number, so that the worker of the newer one changes nothing
+-- any more, and the cancel of that worker's task is owed.
 create or replace function unstuck_private.step_take_success(
   p_step unstuck.job_steps,
   p_is_older boolean,

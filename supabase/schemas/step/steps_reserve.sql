@@ -1,6 +1,7 @@
--- Reserves locked steps for the caller, which is about to query the provider: p_keys names each
--- with what is due. Returns those that could be reserved. A step whose row cannot be written (a
--- trigger refuses it) is left out.
+-- Reserves steps, which are locked, for a caller that is about to query the provider: sets their
+-- `checked_at` and, for a copy, a lease. Each element of `p_keys` names a step, what is due of it
+-- and whether it is overdue. Returns the reserved steps in that order, without those whose row
+-- cannot be written.
 create or replace function unstuck_private.steps_reserve(p_now timestamptz, p_keys jsonb)
 returns table (
   job_id uuid,

@@ -1,6 +1,6 @@
--- Locks up to p_limit steps that owe a provider a cancel and returns their keys. A step comes at
--- most every 15 seconds, the one whose cancel was sent longest ago first; what another transaction
--- has locked is skipped.
+-- Locks up to `p_limit` steps with a cancel debt at a provider and returns their keys, for
+-- `steps_reserve`. A step is returned every 15 seconds at most, those that were queried or
+-- cancelled longest ago first. What another transaction has locked is skipped.
 create or replace function unstuck_private.steps_with_cancel_debt(
   p_provider text,
   p_now timestamptz,
