@@ -1,7 +1,7 @@
 -- True when the sweep requeues this step after its lease ended: a worker claimed it and never
 -- submitted it (a rescue, at most 3), or it is an attempt at a synchronous provider whose worker
--- stopped. A step without a lease was written by others. Steps of a provider with
--- `retried_by_function` are left to their own cleanup.
+-- stopped, and an attempt is left. A step without a lease was written by others. The steps of a
+-- provider with `retried_by_function` are left to a cleanup of their own.
 create or replace function unstuck_private.can_requeue(
   p_step unstuck.job_steps,
   p_tool unstuck.tools,

@@ -1,5 +1,5 @@
--- How many jobs a sweep would still finalise, in the first page of each order. A job that cannot be
--- judged counts too.
+-- Returns how many jobs a sweep would still finalise, of up to 1,000 candidates by deadline, by age
+-- and by pages that left. A job on which `jobs_due` fails counts too.
 create or replace function unstuck_private.count_due(p_now timestamptz) returns int
 language plpgsql
 stable

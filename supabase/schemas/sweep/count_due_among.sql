@@ -1,4 +1,4 @@
--- How many of these jobs have run out of time; 0 where one of them cannot be judged.
+-- Returns how many of these jobs are due (`jobs_due`); 0 where that fails for one of them.
 create or replace function unstuck_private.count_due_among(p_now timestamptz, p_ids uuid[])
 returns int
 language plpgsql

@@ -1,4 +1,4 @@
--- How many live jobs are past the deadline of every healer; it counts no further than 10,000.
+-- Returns how many live jobs are past the deadline of every healer, up to 10,000.
 create or replace function unstuck_private.count_stuck(p_now timestamptz) returns int
 language sql
 stable

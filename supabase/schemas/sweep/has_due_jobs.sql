@@ -1,6 +1,6 @@
--- True when a sweep of the user's live jobs may find something to heal. It costs less than to plan
--- the sweep, and most users who ask have nothing to heal. Where a row cannot be judged, the sweep
--- finds out which.
+-- True when a sweep of the user's live jobs may find something to heal. It is cheaper than to plan
+-- that sweep, and most users who ask have nothing to heal. Where it fails on a row it returns true,
+-- and the sweep finds the row.
 create or replace function unstuck_private.has_due_jobs(p_user_id uuid, p_now timestamptz)
 returns boolean
 language plpgsql

@@ -1,6 +1,6 @@
 -- Quarantines one job on which a trigger or a constraint refuses some change: it writes each part
--- that can be written, and `unhealed` keeps the healers away from the job for a while. It never
--- fails.
+-- that can be written, and a row of `unhealed`, which keeps the healers away from the job for a
+-- while. It never fails.
 create or replace function unstuck_private.job_quarantine_parts(p_job_id uuid, p_reason text)
 returns void
 language plpgsql

@@ -1,5 +1,5 @@
--- What the clocks' rules need to know of a job's steps, in one row. It is inlined into `jobs_due`:
--- no search_path.
+-- Returns one row with what `jobs_due` needs to know of a job's steps. It fixes no search_path, so
+-- that the planner inlines it there.
 create or replace function unstuck_private.job_steps_summary(
   p_job unstuck.jobs,
   p_tool unstuck.tools,

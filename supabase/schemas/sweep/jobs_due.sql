@@ -1,7 +1,8 @@
--- Which of these jobs have run out of time, or wait for a page that left, and how each ends. No
--- other function knows these rules (`has_due_jobs` only asks whether one may apply);
--- docs/data-model.md tells them in words under "Clocks". Times are compared with what lies before
--- now: a time that was written by hand may be so far off that nothing can be added to it.
+-- Returns which of these jobs must end now, because they ran out of time or wait for a page that
+-- left, and how each ends. Only this function knows these rules (`has_due_jobs` asks only whether
+-- one may apply); docs/data-model.md tells them in words under "Clocks". Intervals are subtracted
+-- from now and never added to a stored time, which may have been written by hand and be too far off
+-- for that.
 create or replace function unstuck_private.jobs_due(p_now timestamptz, p_ids uuid[])
 returns table (job_id uuid, user_id uuid, status text, code text, message text)
 language sql

@@ -1,5 +1,5 @@
--- The answers of `jobs_due` for these jobs, which are locked, as arrays side by side. A job on
--- which `jobs_due` fails is found by halves and quarantined.
+-- Returns what `jobs_due` returns for these jobs, which are locked, as arrays of equal length. A
+-- job on which `jobs_due` fails is found by halves and quarantined.
 create or replace function unstuck_private.jobs_due_each(
   p_now timestamptz,
   p_ids uuid[],

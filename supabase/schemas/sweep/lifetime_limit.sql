@@ -1,5 +1,6 @@
--- The longest that a job with so many steps of p_total_steps may live. More than a century cannot
--- be subtracted from every time. It is inlined: no search_path.
+-- Returns the longest that a job of `p_total_steps` steps may live; `p_steps` is how many rows of
+-- steps it has. It is at most a century, because more cannot be subtracted from every time. It
+-- fixes no search_path, so that the planner inlines it.
 create or replace function unstuck_private.lifetime_limit(
   p_tool unstuck.tools,
   p_provider unstuck.providers,

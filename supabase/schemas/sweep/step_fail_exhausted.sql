@@ -1,5 +1,5 @@
--- Fails one step that has no attempt left, of a job that is locked. A job whose ledger disagrees
--- with its row is quarantined instead. No row where the step is no longer at work.
+-- Fails one step that has no attempt left, and whose job is locked, with its refund. A job whose
+-- ledger disagrees with its row is quarantined instead. No row where the step is no longer at work.
 create or replace function unstuck_private.step_fail_exhausted(
   p_now timestamptz,
   p_job_id uuid,

@@ -1,6 +1,7 @@
--- Fails the steps at synchronous providers that have no attempt left; their siblings go on. What
--- another transaction has locked is left to the next pass; a job on which this fails is
--- quarantined.
+-- Fails the steps at synchronous providers whose lease ended and that have no attempt left, up to
+-- `p_limit` until `p_until`, of one user only if `p_user_id` is given; the other steps of their
+-- jobs go on. Jobs that another transaction has locked are left to the next pass; a job on which
+-- this fails is quarantined.
 create or replace function unstuck_private.steps_fail_exhausted(
   p_now timestamptz,
   p_user_id uuid,

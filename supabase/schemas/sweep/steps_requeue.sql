@@ -1,5 +1,6 @@
--- Requeues the steps of these jobs, which are locked, where `can_requeue` allows it, and returns
--- how many. A job on which this fails is found by halves and quarantined.
+-- Requeues the steps of these jobs, which are locked, whose lease ended and that `can_requeue`
+-- allows, and returns how many. A job on which this fails is found by halves and quarantined,
+-- unless the failure was no fault of its row, such as a lock.
 create or replace function unstuck_private.steps_requeue(p_now timestamptz, p_ids uuid[])
 returns int
 language plpgsql

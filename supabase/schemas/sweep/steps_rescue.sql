@@ -1,5 +1,5 @@
--- Requeues steps whose lease ended (`can_requeue`), of jobs that no other transaction has locked.
--- Returns how many.
+-- Requeues up to `p_limit` steps whose lease ended and that `can_requeue` allows, of jobs that no
+-- other transaction has locked, of one user only if `p_user_id` is given. Returns how many.
 create or replace function unstuck_private.steps_rescue(
   p_now timestamptz,
   p_user_id uuid,

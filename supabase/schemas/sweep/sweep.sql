@@ -1,10 +1,11 @@
--- Heals all that SQL can heal, up to p_limit jobs and a time budget: it finalises jobs that ran out
--- of time, page by page, then fails steps without an attempt left, then requeues steps, then pays
--- refunds that are owed. None of the four stops another, and no row stops the others.
+-- Heals all that SQL can heal, up to `p_limit` jobs and until `p_budget` is over, of one user only
+-- if `p_user_id` is given. It finalises due jobs page by page, then fails steps without an attempt
+-- left, then requeues steps, then pays refunds that are owed. None of the four stops another, and
+-- no row stops the others.
 --
--- A row without a job counts requeued steps, or due jobs that are left over, looking one page
--- ahead. `p_now` is an argument so that tests need not wait. Each page is planned anew: a plan for
--- pages of any size would read whole tables.
+-- Returns a row for each finalised job. A row without a job counts requeued steps, or due jobs that
+-- are left over, looking one page ahead. `p_now` is an argument so that tests need not wait. Each
+-- page is planned anew: a plan for pages of any size would read whole tables.
 create or replace function unstuck_private.sweep(
   p_now timestamptz,
   p_user_id uuid,

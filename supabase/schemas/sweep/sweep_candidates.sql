@@ -1,7 +1,12 @@
--- Live jobs that may have run out of time, in the order of their key after (p_at, p_id): past their
--- deadline, ('age') so old that the lifetime may be over whatever their deadline says, or ('left')
--- waiting for a page that counts as left. A page costs what it holds, not what the backlog holds;
--- one of ('left') also a look at the page of each waiting job.
+-- Returns a page of up to `p_limit` live jobs that may be due, in the order of a time and of their
+-- id, and the last of these keys; the page begins after the key (`p_at`, `p_id`). `p_by` says which
+-- jobs:
+--   deadline  past their deadline, of all users,
+--   age       so old that their lifetime may be over, whatever their deadline says, of all users,
+--   user      both of these, of the user `p_user_id`,
+--   left      waiting for a page that counts as left (`is_left`), of the user if one is given.
+-- A page costs as much as it holds, however long the backlog is; `left` also looks at the page of
+-- each waiting job.
 create or replace function unstuck_private.sweep_candidates(
   p_now timestamptz,
   p_by text,

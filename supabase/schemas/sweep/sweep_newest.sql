@@ -1,4 +1,4 @@
--- The last finished pass of a healer.
+-- Returns the pass that finished last; no row before the first one.
 create or replace function unstuck_private.sweep_newest() returns setof unstuck.sweeps
 language sql
 stable

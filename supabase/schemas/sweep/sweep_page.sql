@@ -1,7 +1,8 @@
--- Heals one page: it locks the jobs that no other transaction has locked, judges them under the
--- locks and finalises those that are due. The last row counts what is due and left over: locked by
--- others, or beyond p_limit. Of the jobs found by age nearly all are well, so those are judged
--- before they are locked.
+-- Heals one page of `sweep`: locks the jobs that no other transaction has locked, judges them under
+-- the locks (`jobs_due_each`) and finalises those that are due. Returns a row for each of them, and
+-- a last row with the number of due jobs that are left over, because they are locked or exceed
+-- `p_limit`. Nearly all jobs that were found by age are well, so those are judged before they are
+-- locked.
 create or replace function unstuck_private.sweep_page(
   p_now timestamptz,
   p_by text,

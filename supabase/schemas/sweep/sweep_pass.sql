@@ -1,5 +1,6 @@
--- One pass over all users: what it did, in all and by table, added to the row of the pass. Then it
--- prunes old rows.
+-- Makes one pass over all users: the work for the app (`heal_app`, for a quarter of `p_budget`),
+-- the healing (`sweep`, for `p_budget`), and the pruning of old rows. Adds what it healed to the
+-- row of the pass and returns it, in all and by table.
 create or replace function unstuck_private.sweep_pass(
   p_sweep_id bigint,
   p_limit int,

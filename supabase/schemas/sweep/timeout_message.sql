@@ -1,4 +1,4 @@
--- The message of a job that a clock ended: `not started after 10 minutes.`
+-- Returns the message of a job that ran out of time, such as `not started after 10 minutes.`
 create or replace function unstuck_private.timeout_message(
   p_is_waiting boolean,
   p_since timestamptz,

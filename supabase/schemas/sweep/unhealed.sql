@@ -1,6 +1,6 @@
--- Jobs that could not even be quarantined, because a trigger or a constraint refuses every change
--- of the row. Healers leave such a job alone until `retry_at`, later after each try, so that any
--- number of them costs the other jobs nothing.
+-- Jobs that could not be quarantined as a whole, because a trigger or a constraint refuses some
+-- change of their rows. The healers leave such a job alone until `retry_at`, which is later after
+-- each try, so that any number of them costs the other jobs nothing.
 create table unstuck_private.unhealed (
   job_id uuid primary key,
   tries int not null default 1,

@@ -1,5 +1,5 @@
--- An accepted step, or an operator, closes a circuit by emptying `circuit_open_until`; this clears
--- the rest of it and records when.
+-- Trigger for a circuit that is closed by emptying `circuit_open_until`, by an accepted step or an
+-- operator: clears the circuit's other columns and records when it was closed.
 create or replace function unstuck_private.circuit_before_update() returns trigger
 language plpgsql
 set search_path = ''

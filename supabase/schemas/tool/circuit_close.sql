@@ -1,10 +1,11 @@
--- Closes the circuits of the provider and the tool of a step that the provider accepted, and clears
--- the faults that were counted. A step that was claimed before a circuit opened proves nothing
--- about it, and a completion proves something at a synchronous provider alone: elsewhere the step
--- was accepted before. It writes only where there is something to clear.
+-- Closes the circuits of the provider and the tool of a step that the provider has accepted, and
+-- clears the faults that were counted. It writes only where there is something to clear. A step
+-- that was claimed before a circuit opened proves nothing about it. With `p_is_completed` the step
+-- was completed, which proves something at a synchronous provider only: any other one had accepted
+-- the step before.
 --
--- Its callers hold an account and a job, against the lock order. Nobody can wait for them in turn:
--- who holds a provider's or a tool's row skips locked jobs, and waits for nothing else.
+-- Its callers hold an account and a job, against the lock order. Nobody can be waiting for them in
+-- turn: whoever has locked a provider or a tool skips locked jobs and waits for nothing else.
 create or replace function unstuck_private.circuit_close(
   p_step unstuck.job_steps,
   p_is_completed boolean

@@ -1,4 +1,4 @@
--- The longest that a job of this tool with this many steps may live.
+-- Returns the longest that a job of this tool with `p_steps` steps may live (`tool_lifetime`).
 create or replace function unstuck_private.job_lifetime(p_tool text, p_steps int) returns interval
 language plpgsql
 stable

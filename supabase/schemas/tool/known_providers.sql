@@ -1,4 +1,4 @@
--- One row per provider. A row that is there already keeps the operator's own limits.
+-- The known providers, one row each. A row that exists keeps the operator's own limits.
 insert into unstuck.providers (
   provider, max_concurrent, synchronous, signed_webhooks, retried_by_function
 )

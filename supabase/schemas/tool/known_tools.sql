@@ -1,5 +1,5 @@
--- One row per tool; `tool` is the name of the function that creates its jobs. A row that is there
--- already keeps the operator's own prices and limits.
+-- The known tools, one row each; `tool` is the name of the function that creates the tool's jobs. A
+-- row that exists keeps the operator's own prices and limits.
 insert into unstuck.tools (
   tool,
   table_name, provider, credit_cost, priced_per, step_order, refund_rule,

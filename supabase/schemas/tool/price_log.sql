@@ -1,5 +1,5 @@
--- Keeps each change of a price in `admin_log`: the columns that the trigger names, before and
--- after. What a migration writes is no change of a price.
+-- Trigger that writes each change of a price to `admin_log`: the columns that the trigger names,
+-- before and after. What a migration writes is not logged.
 create or replace function unstuck_private.price_log() returns trigger
 language plpgsql
 set search_path = ''

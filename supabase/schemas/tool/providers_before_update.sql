@@ -1,6 +1,6 @@
--- Records when a limit is lowered. Steps that were claimed before may exceed the new limit; that is
--- no violation. What the provider taught by refusals is forgotten when an operator changes the
--- limit, and where it limits nothing.
+-- Trigger that records when `max_concurrent` is lowered, because steps that were claimed before may
+-- exceed the new limit without a violation. It also forgets the learned limit when an operator
+-- changes `max_concurrent`, and where the learned limit is not lower.
 create or replace function unstuck_private.providers_before_update() returns trigger
 language plpgsql
 set search_path = ''

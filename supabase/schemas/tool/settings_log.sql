@@ -1,5 +1,6 @@
--- Keeps each change that an operator makes to a tool or a provider in `admin_log`: those of the
--- columns named after the act and the key that have changed, before and after.
+-- Trigger that writes each change of a setting of a tool or a provider to `admin_log`. Its
+-- arguments are the act, the key column and the columns to watch; it logs those that have changed,
+-- before and after. What a migration writes is not logged.
 create or replace function unstuck_private.settings_log() returns trigger
 language plpgsql
 set search_path = ''

@@ -1,5 +1,5 @@
--- The longest that a job of this tool may live: its time in the queue, and the run time of each
--- step that must run in sequence, times the attempts of a synchronous provider.
+-- Returns the longest that a job of this tool may live: the queue TTL and the run time of each step
+-- that must run in sequence, times the attempts of a synchronous provider.
 create or replace function unstuck_private.tool_lifetime(
   p_tool unstuck.tools,
   p_provider unstuck.providers,

@@ -1,7 +1,8 @@
--- What costs more than the default options, which the rows of `tools` price. The other tools have
--- no option that costs more. The positions leave room before, between and after the rules. What the
--- operator has decided stays: a rule that is there already, and a tool whose price is no longer the
--- one that these rules go with.
+-- The rules for options that cost more than the price in `tools`; tools without a rule have no such
+-- option. The positions leave room before, between and after the rules.
+--
+-- What the operator has decided stays: a rule that exists is not replaced, and a tool whose price
+-- is no longer the one named here gets no rule.
 select set_config('unstuck.actor', 'migration', true);
 
 insert into unstuck.tool_prices (

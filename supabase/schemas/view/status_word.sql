@@ -1,4 +1,4 @@
--- The word that the front end of an old table name uses for a status.
+-- Returns the word that the older pages of a table use for a status of a job or step.
 create or replace function unstuck_private.status_word(p_table text, p_status text) returns text
 language sql
 immutable

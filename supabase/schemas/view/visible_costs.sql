@@ -1,4 +1,5 @@
--- The rows of `tool_costs`, for those who may see them.
+-- Returns the rows of the view `tool_costs` to those who may see the rows of all users (`may_see`);
+-- nobody else gets a row.
 create or replace function unstuck_private.visible_costs()
 returns table (tool text, provider_cost numeric, attempts bigint, cost numeric)
 language sql

@@ -1,4 +1,5 @@
--- The rows of `provider_errors`, for those who may see them.
+-- Returns the rows of the view `provider_errors` to those who may see the rows of all users
+-- (`may_see`); nobody else gets a row.
 create or replace function unstuck_private.visible_errors()
 returns table (
   provider text,

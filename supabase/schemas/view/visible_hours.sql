@@ -1,4 +1,5 @@
--- The rows of `jobs_by_hour`, for those who may see them.
+-- Returns the rows of the view `jobs_by_hour` to those who may see the rows of all users
+-- (`may_see`); nobody else gets a row.
 create or replace function unstuck_private.visible_hours()
 returns table (
   hour timestamptz,

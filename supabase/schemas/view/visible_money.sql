@@ -1,4 +1,5 @@
--- The rows of `money_by_day`, for those who may see them.
+-- Returns the rows of the view `money_by_day` to those who may see the rows of all users
+-- (`may_see`); nobody else gets a row.
 create or replace function unstuck_private.visible_money()
 returns table (day date, kind text, tool text, entries bigint, credits bigint)
 language sql

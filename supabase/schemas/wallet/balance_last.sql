@@ -1,5 +1,5 @@
--- What the last entry of a user's ledger says that may be spent: for replies and reports where the
--- wallet cannot be read.
+-- Returns the balance after the last entry of a user's ledger, 0 without an entry, for replies and
+-- reports where the wallet cannot be read.
 create or replace function unstuck_private.balance_last(p_user_id uuid) returns bigint
 language plpgsql
 stable

@@ -1,5 +1,5 @@
--- What a user may spend, as replies and reports show it, without a lock; where the wallet fails,
--- what the last entry of the ledger says.
+-- Returns what a user may spend, as replies and reports show it, without a lock. Where the wallet
+-- fails, or has no row of the user, it is the balance after the last entry of the ledger.
 create or replace function unstuck_private.balance_shown(p_user_id uuid, p_tool text)
 returns bigint
 language plpgsql

@@ -1,4 +1,5 @@
--- What the caller may spend, and owes, and whether more waits; for the view `my_balance`.
+-- Returns what the caller may spend and owes, in credits, and whether more credits wait for the
+-- caller. The view `my_balance` shows it.
 create or replace function unstuck_private.caller_balance(
   out balance bigint,
   out debt bigint,

@@ -1,5 +1,6 @@
--- Makes the caller the app's service: its code runs under these claims, and under the settings that
--- it asks for. Returns what `settings_swap` puts back afterwards.
+-- Makes this transaction act as the app's service, under whose claims and with whose settings
+-- (`p_settings`) the app's code runs. Returns the earlier settings, for `settings_swap` to put
+-- back.
 create or replace function unstuck_private.host_enter(p_settings jsonb default '{}') returns jsonb
 language sql
 set search_path = ''

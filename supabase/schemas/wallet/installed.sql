@@ -1,5 +1,5 @@
--- The adapter whose functions hold the balances in place of our own accounts. Empty: the built-in
--- wallet.
+-- The adapter whose functions hold the balances in place of our own accounts; no row for the
+-- built-in wallet.
 create table unstuck_private.installed (
   adapter text primary key,
   at timestamptz not null default clock_timestamp()

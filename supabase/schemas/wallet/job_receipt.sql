@@ -1,4 +1,4 @@
--- The wallet's receipt of the debit of this job.
+-- Returns the wallet's receipt for the debit of this job; null without a debit or a receipt.
 create or replace function unstuck_private.job_receipt(p_job_id uuid) returns jsonb
 language sql
 stable

@@ -1,5 +1,6 @@
--- `jobs_refund` over an adapter's wallet: one refund after the other. A refund that the wallet does
--- not take stops none of the others and not the end of its job.
+-- Does the work of `jobs_refund` where an adapter holds the balances: one refund after the other. A
+-- refund that the wallet does not take is owed; it stops neither the other refunds nor the end of
+-- its job.
 create or replace function unstuck_private.jobs_refund_each(
   p_ids uuid[],
   p_statuses text[],

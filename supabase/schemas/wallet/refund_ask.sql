@@ -1,7 +1,7 @@
--- Asks the adapter's wallet to give back p_amount of a job, and writes what it gave as an entry.
--- What it did not give is owed, with the reason. Returns what it gave. No error of the wallet comes
--- out of here, and it waits for no lock for longer than 200 ms: the job ends all the same. The
--- user's row and the job are locked.
+-- Asks the adapter's wallet to give back `p_amount` credits of a job, writes what it gave as an
+-- entry, and returns that. What it did not give is owed (`refunds_owed`), with the reason. An error
+-- of the wallet is not raised, and a lock is waited for 200 ms at most, so that the job ends all
+-- the same. The user's row and the job are locked.
 create or replace function unstuck_private.refund_ask(
   p_job unstuck.jobs,
   p_step int,

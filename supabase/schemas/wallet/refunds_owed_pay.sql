@@ -1,6 +1,6 @@
--- Tries the refunds that are owed, those tried least first, until p_until; of one user only where
--- p_user_id names one. It waits for no lock, and none that fails stops another: whatever fails is
--- one try more.
+-- Retries up to 200 of the refunds that are owed, those with the fewest tries first, until
+-- `p_until`, of one user only if `p_user_id` is given. It skips jobs that another transaction has
+-- locked, and no failure stops the other refunds.
 create or replace function unstuck_private.refunds_owed_pay(p_user_id uuid, p_until timestamptz)
 returns void
 language plpgsql

@@ -1,5 +1,5 @@
--- Sets these settings for the rest of the transaction, and returns what they were, in a form that
--- this function takes: so they are put back. A failure in between puts them back too, because it
+-- Sets these settings until the transaction ends, and returns their earlier values in the same
+-- form, so that a second call puts them back. A failure in between puts them back too, because it
 -- ends the block or the transaction that set them.
 create or replace function unstuck_private.settings_swap(p_settings jsonb) returns jsonb
 language plpgsql

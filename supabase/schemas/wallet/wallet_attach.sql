@@ -1,7 +1,7 @@
--- Names the adapter that holds the balances from now on; `wallet.sql` of an adapter calls it first.
--- Refuses while another adapter is in, while the built-in wallet holds credits, and while a job
--- lives that it was paid from: their refunds would come out of another wallet. Repeating it changes
--- nothing.
+-- Names the adapter that holds the balances from now on; an adapter's `wallet.sql` calls it first.
+-- A repeated call changes nothing. Refuses while another adapter holds them, while the built-in
+-- wallet holds credits, and while a job lives that was paid from it: the refund would come out of
+-- another wallet.
 create or replace function unstuck_private.wallet_attach(p_adapter text) returns void
 language plpgsql
 set search_path = ''

@@ -1,7 +1,8 @@
--- Ends the adapter: the balances are ours from now on, and 0; `cargo xtask adopt … detach` then
--- makes the built-in functions anew. What the app's wallet moved is settled by one entry a user, so
--- that each balance is the sum of its entries. Refuses while a job lives that the app's wallet paid
--- for, and while a refund is owed: both come back out of that wallet.
+-- Ends the adapter: from now on our accounts hold the balances, and all of them are 0. Afterwards
+-- `cargo xtask adopt … detach` creates the built-in functions once more. One entry for each user
+-- offsets what the app's wallet has moved, so that each balance is the sum of its entries. Refuses
+-- while a job lives that the app's wallet paid for, and while a refund is owed: both would have to
+-- come back out of that wallet.
 create or replace function unstuck_private.wallet_detach() returns void
 language plpgsql
 set search_path = ''

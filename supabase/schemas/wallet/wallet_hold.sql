@@ -1,6 +1,6 @@
 -- Locks the wallet of a user whose row is locked, for a function that may refund, and returns the
--- balance. The built-in wallet is the row itself. A wallet that fails to be locked at all holds
--- nothing up: the job ends, and what the wallet does not take is owed.
+-- balance. The built-in wallet is that row itself. A wallet that cannot be locked because it fails
+-- stops nothing: the result is 0, the job ends, and what the wallet does not take is owed.
 create or replace function unstuck_private.wallet_hold(p_user_id uuid, p_tool text) returns bigint
 language plpgsql
 set search_path = ''

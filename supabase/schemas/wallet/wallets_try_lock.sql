@@ -1,6 +1,6 @@
--- The users among these whose wallet no other transaction holds; their rows are locked, and their
--- wallets are from now on. A wallet that fails to be locked at all counts as locked: its user's
--- jobs end, and what it does not take is owed.
+-- Locks the wallets of those of these users, whose rows are locked, that no other transaction has
+-- locked, and returns these users. A wallet that cannot be locked because it fails counts as
+-- locked: the jobs of its user end, and what it does not take is owed.
 create or replace function unstuck_private.wallets_try_lock(p_users uuid[]) returns uuid[]
 language plpgsql
 set search_path = ''

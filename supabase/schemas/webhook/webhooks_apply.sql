@@ -1,5 +1,5 @@
--- Marks the webhooks of a step as applied, those of this run and of earlier ones: what they say is
--- done.
+-- Marks the webhooks of a step as applied, those of this run and of earlier ones, because what they
+-- report is done.
 create or replace function unstuck_private.webhooks_apply(p_job_id uuid, p_step int, p_run bigint)
 returns void
 language plpgsql

@@ -1,5 +1,5 @@
--- True when a cleanup reserved this stale attempt less than 45 seconds ago, to call the function of
--- its tool.
+-- True when a cleanup reserved this stale attempt less than 45 seconds ago and is calling the
+-- function of its tool.
 create or replace function unstuck_private.is_reserved_attempt(
   p_step unstuck.job_steps,
   p_now timestamptz

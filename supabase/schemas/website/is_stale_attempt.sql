@@ -1,5 +1,5 @@
--- True for a website's attempt whose worker stopped: it runs, and no lease covers it. A row that
--- others wrote has no lease; its deadline counts.
+-- True for a website's attempt whose worker stopped: it is running, and its lease has ended. For a
+-- row without a lease, which others wrote, the deadline counts.
 create or replace function unstuck_private.is_stale_attempt(
   p_step unstuck.job_steps,
   p_now timestamptz

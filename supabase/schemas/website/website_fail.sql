@@ -1,4 +1,4 @@
--- Fails a website that has no attempt or no time left, and refunds it. The caller has locked
+-- Fails a website that has no attempt or no time left, with its refund. The caller has locked
 -- account, job and step.
 create or replace function unstuck_private.website_fail(
   p_job unstuck.jobs,

@@ -1,5 +1,5 @@
--- Puts a website's stale attempt back into the queue, free of charge: another attempt of the same
--- paid job, with the request that the job keeps. Account, job and step are locked.
+-- Requeues a website's stale attempt free of charge: the next attempt of the same paid job, with
+-- the request that the job keeps. Account, job and step are locked.
 create or replace function unstuck_private.website_requeue(
   p_job unstuck.jobs,
   p_step unstuck.job_steps,

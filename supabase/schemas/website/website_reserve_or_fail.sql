@@ -1,6 +1,7 @@
 -- Fails a website whose attempt stopped, with its refund, if it has no attempt or no time left;
--- else reserves it for the caller. Account, job and step are locked. No row where another cleanup
--- or the owner came first, or where the ledger disagrees with the row: then the job is quarantined.
+-- otherwise reserves it for the caller, which retries it. Account, job and step are locked. No row
+-- where another cleanup or the owner was first, and none where the ledger disagrees with the row:
+-- that job is quarantined.
 create or replace function unstuck_private.website_reserve_or_fail(p_job_id uuid, p_step int)
 returns table (tool text, run bigint, retries int, action text, refunded bigint)
 language plpgsql
