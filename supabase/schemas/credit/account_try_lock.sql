@@ -1,6 +1,6 @@
--- Locks the user's account before a heal on behalf of that user. False when another transaction
--- holds the account for longer than a second: the request is then answered without healing. True
--- for a user without an account, who has nothing to lock.
+-- Locks the user's account before a sweep of that user's jobs. False when another transaction holds
+-- the account for longer than a second: the request is then answered without a sweep. True for a
+-- user without an account, who has nothing to lock.
 create or replace function unstuck_private.account_try_lock(p_user_id uuid) returns boolean
 language plpgsql
 set search_path = ''

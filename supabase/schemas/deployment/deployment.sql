@@ -1,5 +1,6 @@
--- Whose database this is. A copy of the database has the original's row, so that the Workers of
--- another deployment can do nothing in it until `cargo xtask deploy` has written who they are.
+-- The deployment to which this database belongs. A copy of the database has the original's row, so
+-- that Workers of another deployment are refused in it until `cargo xtask deploy` has written
+-- theirs.
 create table unstuck_private.deployment (
   id text not null
     check (id <> ''),

@@ -1,5 +1,5 @@
--- Which other deployments' Workers were refused, one row each. A refusal rolls back what it wrote,
--- so the Worker that was refused records it by a call of its own.
+-- The other deployments whose Workers were refused, one row each. A refusal rolls back what it
+-- wrote, so the refused Worker records it by a call of its own, `deployment_alarm_v1`.
 create table unstuck_private.deployment_alarms (
   id text primary key,
   at timestamptz not null default clock_timestamp(),

@@ -1,5 +1,5 @@
--- When the platform last called each function: a cron that fired, a message that its queue brought.
--- One row for each function and event, so it grows with the functions alone.
+-- When the platform last called each function, for a cron or with a message of its queue. There is
+-- one row for each function and event, so the table grows with the functions alone.
 create table unstuck_private.events_seen (
   function text not null,
   event text not null

@@ -1,10 +1,10 @@
--- Ends live jobs with everything that belongs to them: steps, refunds, balances, the rows
--- themselves. Returns what became of each. The caller has locked the accounts (by id) and then the
--- jobs.
+-- Ends live jobs with everything that belongs to them: steps, refunds, balances and the rows
+-- themselves. Returns what became of each job. `p_output` and `p_output_url` are the result of a
+-- single job. The caller has locked the accounts (by id) and then the jobs.
 --
 -- The columns of credits are written anew from the ledger. Where more was refunded than taken, the
--- row shows as much as was taken, and the message says what the ledger shows. Without p_refund
--- nothing is refunded, whatever is due. p_output and p_output_url are the result, of a single job.
+-- row shows as much as was taken, and the message says what the ledger shows. Without `p_refund`
+-- nothing is refunded, whatever is due.
 create or replace function unstuck_private.jobs_finalise(
   p_ids uuid[],
   p_statuses text[],

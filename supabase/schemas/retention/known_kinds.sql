@@ -1,5 +1,5 @@
--- How long each kind of row or file is kept after the installation. A row that exists keeps the
--- operator's own value.
+-- For how long each kind of row or file is kept at first; null means for ever. A row that exists
+-- keeps the operator's own value.
 insert into unstuck.retention (kind, keep)
 values
   -- Transitions, once their job is final.

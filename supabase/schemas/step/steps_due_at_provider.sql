@@ -1,12 +1,15 @@
--- Locks up to p_limit steps that were sent to an asynchronous provider and are due, and returns
--- their keys, what is due and whether the deadline has passed:
+-- Locks up to `p_limit` steps that were sent to an asynchronous provider and are due, for
+-- `steps_reserve`, and returns their keys, what is due and whether the deadline has passed:
 --   copy   the provider finished, and no worker copies the result,
 --   inbox  sent without an answer: its webhooks may name the task,
 --   query  the provider has the task, and was not queried for a while.
--- Past its deadline a step comes once more at once, then every five seconds. With p_all every step
--- whose task is known is due. Where webhooks are signed, the checker queries each minute, and after
--- three minutes without it every healer does, because a webhook may be lost. The steps that were
--- not queried for longest come first; what another transaction has locked is skipped.
+-- Overdue steps come first, then those that were queried longest ago; what another transaction has
+-- locked is skipped.
+--
+-- A step past its deadline is queried once at once, and then every five seconds. Before its
+-- deadline a step whose task is known is always due with `p_all`, and else every `check_every`.
+-- Where webhooks are signed, the checker queries each minute; every healer does after three minutes
+-- without it, because a webhook may be lost.
 create or replace function unstuck_private.steps_due_at_provider(
   p_provider unstuck.providers,
   p_now timestamptz,

@@ -1,6 +1,7 @@
--- Returns the longest that a job of `p_total_steps` steps may live; `p_steps` is how many rows of
--- steps it has. It is at most a century, because more cannot be subtracted from every time. It
--- fixes no search_path, so that the planner inlines it.
+-- Returns the longest that a job may live: `tool_lifetime` for its `p_total_steps` steps, or the
+-- `run_timeout` of its tool if it has no row of a step (`p_steps` is 0). It is at most a century,
+-- because more cannot be subtracted from every time. It fixes no search_path, so that the planner
+-- inlines it.
 create or replace function unstuck_private.lifetime_limit(
   p_tool unstuck.tools,
   p_provider unstuck.providers,
