@@ -3701,7 +3701,7 @@ $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.steps_waiting_v1(p_provider text)
  RETURNS TABLE(waiting integer, may_start integer)
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE SECURITY DEFINER
  SET search_path TO ''
  SET enable_seqscan TO 'off'
@@ -3709,6 +3709,9 @@ CREATE OR REPLACE FUNCTION unstuck.steps_waiting_v1(p_provider text)
  SET jit TO 'off'
  SET statement_timeout TO '5s'
 AS $function$
+#variable_conflict use_column
+begin
+  return query
   select
     -- Those with a turn and those without one, each counted in an index of its own.
     (
@@ -3726,8 +3729,8 @@ AS $function$
     ),
     unstuck_private.may_start(p.provider)
   from unstuck.providers p
-  where p.provider = p_provider
-$function$
+  where p.provider = p_provider;
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.sweep_begin_v1(p_source text)
  RETURNS TABLE(sweep_id bigint)
@@ -4992,9 +4995,10 @@ $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.costs_fold(p_from timestamp with time zone, p_to timestamp with time zone)
  RETURNS void
- LANGUAGE sql
+ LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
+begin
   insert into unstuck_private.costs_by_day as d (day, tool, attempts, cost)
   select (s.ended_at at time zone 'UTC')::date, s.tool, sum(s.attempts),
     sum(s.attempts * t.provider_cost)
@@ -5005,8 +5009,8 @@ AS $function$
   group by 1, 2
   on conflict (day, tool) do update
   set attempts = d.attempts + excluded.attempts,
-    cost = d.cost + excluded.cost
-$function$
+    cost = d.cost + excluded.cost;
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.count_due(p_now timestamp with time zone)
  RETURNS integer
@@ -5062,21 +5066,24 @@ end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.count_stuck(p_now timestamp with time zone)
  RETURNS integer
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
 AS $function$
-  select count(*)::int
-  from (
-    select
-    from unstuck.jobs j
-    cross join unstuck_private.intervals() i
-    where unstuck_private.is_live(j.status)
-      and j.quarantined_at is null
-      and j.deadline_at <= p_now - i.sql_wait - i.grace
-    limit 10000
-  ) s
-$function$
+begin
+  return (
+    select count(*)::int
+    from (
+      select
+      from unstuck.jobs j
+      cross join unstuck_private.intervals() i
+      where unstuck_private.is_live(j.status)
+        and j.quarantined_at is null
+        and j.deadline_at <= p_now - i.sql_wait - i.grace
+      limit 10000
+    ) s
+  );
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.counters_fold(p_now timestamp with time zone)
  RETURNS void
@@ -5722,9 +5729,10 @@ end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.healer_mark(p_healer text, p_at timestamp with time zone)
  RETURNS void
- LANGUAGE sql
+ LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
+begin
   insert into unstuck_private.healer_marks (healer)
   values (p_healer)
   on conflict do nothing;
@@ -5737,8 +5745,8 @@ AS $function$
     from unstuck_private.healer_marks h
     where h.healer = p_healer
     for update skip locked
-  ))
-$function$
+  ));
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.holds_slot(p_step unstuck.job_steps)
  RETURNS boolean
@@ -6165,13 +6173,18 @@ $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.is_left(p_job unstuck.jobs, p_now timestamp with time zone)
  RETURNS boolean
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
 AS $function$
-  select p_job.status in ('pending', 'queued')
-    and p_job.retry_of is null
-    and not exists (
+begin
+  if p_job.status not in ('pending', 'queued')
+    or p_job.session_id is null
+    or p_job.retry_of is not null
+  then
+    return false;
+  end if;
+  return not exists (
       select from unstuck.job_events e
       where e.job_id = p_job.id and e.event = 'job_requeued'
     )
@@ -6190,8 +6203,8 @@ AS $function$
             and coalesce(p_job.queued_at, p_job.created_at)
               <= p_now - unstuck_private.session_silence()
         )
-    )
-$function$
+    );
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.is_live(p_status text)
  RETURNS boolean
@@ -7213,10 +7226,13 @@ end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.jobs_due(p_now timestamp with time zone, p_ids uuid[])
  RETURNS TABLE(job_id uuid, user_id uuid, status text, code text, message text)
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
 AS $function$
+#variable_conflict use_column
+begin
+  return query
   with judged as (
     select c.*, s.*, i.sql_wait,
       coalesce(c.started_at, c.created_at) <= p_now - s.lifetime
@@ -7284,8 +7300,8 @@ AS $function$
     when j.leased or j.rescuable then false
     when j.retryable then j.working_deadline <= p_now - j.sql_wait
     else j.working_deadline <= p_now
-  end
-$function$
+  end;
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.jobs_due_each(p_now timestamp with time zone, p_ids uuid[], OUT ids uuid[], OUT statuses text[], OUT codes text[], OUT messages text[])
  RETURNS record
@@ -8072,10 +8088,13 @@ end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.lines_between(p_from timestamp with time zone, p_to timestamp with time zone)
  RETURNS TABLE(name text, labels jsonb, value numeric)
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
 AS $function$
+#variable_conflict use_column
+begin
+  return query
   with ended as materialized (
     select j.tool, j.status, j.error_code, j.credits_charged, j.credits_refunded,
       extract(epoch from j.started_at - coalesce(j.queued_at, j.created_at)) as waited,
@@ -8140,8 +8159,8 @@ AS $function$
         s.attempts
       )
   ) as v (name, labels, value)
-  group by v.name, v.labels
-$function$
+  group by v.name, v.labels;
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.list_cursor(p_job unstuck.jobs)
  RETURNS text
@@ -8626,31 +8645,34 @@ end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.peak_at_provider(p_provider text, p_since timestamp with time zone, p_with_awaited boolean)
  RETURNS integer
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
 AS $function$
-  with taken as (
-    select coalesce(s.sent_at, s.started_at) as since, null::timestamptz as until
-    from unstuck.job_steps s
-    where s.provider = p_provider
-      and unstuck_private.holds_slot(s)
-      and (s.started_at is not null or p_with_awaited or s.lease_until <= clock_timestamp())
-    union all
-    select coalesce(s.sent_at, s.started_at), coalesce(s.provider_done_at, s.completed_at)
-    from unstuck.job_steps s
-    where s.provider = p_provider
-      and s.started_at is not null
-      and coalesce(s.provider_done_at, s.completed_at) > p_since
-  )
-  select coalesce(max(w.steps), 0)::int
-  from (
-    select sum(e.steps) over (order by e.at, e.steps) as steps
-    from taken t
-    cross join lateral (values (t.since, 1), (t.until, -1)) e (at, steps)
-    where e.at is not null
-  ) w
-$function$
+begin
+  return (
+    with taken as (
+      select coalesce(s.sent_at, s.started_at) as since, null::timestamptz as until
+      from unstuck.job_steps s
+      where s.provider = p_provider
+        and unstuck_private.holds_slot(s)
+        and (s.started_at is not null or p_with_awaited or s.lease_until <= clock_timestamp())
+      union all
+      select coalesce(s.sent_at, s.started_at), coalesce(s.provider_done_at, s.completed_at)
+      from unstuck.job_steps s
+      where s.provider = p_provider
+        and s.started_at is not null
+        and coalesce(s.provider_done_at, s.completed_at) > p_since
+    )
+    select coalesce(max(w.steps), 0)::int
+    from (
+      select sum(e.steps) over (order by e.at, e.steps) as steps
+      from taken t
+      cross join lateral (values (t.since, 1), (t.until, -1)) e (at, steps)
+      where e.at is not null
+    ) w
+  );
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.price_agreed(p_user_id uuid, p_tool text, p_input jsonb, p_price bigint, p_max_credits bigint)
  RETURNS bigint
@@ -8976,9 +8998,10 @@ $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.projections_mend()
  RETURNS void
- LANGUAGE sql
+ LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
+begin
   delete from unstuck.projection_errors e
   where e.id in (
     select g.id
@@ -8993,8 +9016,8 @@ AS $function$
   join unstuck.projections p on p.tool = e.tool and p.host_table = e.host_table and p.enabled
   where e.mended_at is null
   order by e.tries, e.at
-  limit 50
-$function$
+  limit 50;
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.provider_failures(p_now timestamp with time zone)
  RETURNS TABLE(provider text, ended bigint, failed bigint, is_bad boolean, webhook_at timestamp with time zone, is_webhook_overdue boolean)
@@ -9096,7 +9119,7 @@ AS $function$
       select jsonb_build_object('at', a.last_at, 'code', a.code, 'tool', a.tool, 'count', a.count)
       from unstuck.provider_alarms a
       where a.provider = p_provider.provider
-      order by a.at desc
+      order by a.last_at desc
       limit 1
     )
   )
@@ -9606,23 +9629,26 @@ $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.purchase_back(p_facts jsonb, p_amount bigint)
  RETURNS numeric
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
 AS $function$
-  with dispute as (
-    select distinct on (d.key) d.value ->> 'status' as status,
-      unstuck_private.purchase_part((d.value ->> 'amount')::bigint, p_amount) as part
-    from jsonb_array_elements(p_facts) as e (f)
-    cross join lateral jsonb_each(f -> 'disputes') d
-    order by d.key, (d.value ->> 'at')::numeric desc,
-      array_position(array['warning', 'open', 'lost', 'won'], d.value ->> 'status') desc, 2 desc
-  )
-  select least(
-    1,
-    coalesce((select sum(d.part) from dispute d where d.status in ('open', 'lost')), 0)
-    + unstuck_private.purchase_refunded(p_facts, p_amount)
-  )
-$function$
+begin
+  return (
+    with dispute as (
+      select distinct on (d.key) d.value ->> 'status' as status,
+        unstuck_private.purchase_part((d.value ->> 'amount')::bigint, p_amount) as part
+      from jsonb_array_elements(p_facts) as e (f)
+      cross join lateral jsonb_each(f -> 'disputes') d
+      order by d.key, (d.value ->> 'at')::numeric desc,
+        array_position(array['warning', 'open', 'lost', 'won'], d.value ->> 'status') desc, 2 desc
+    )
+    select least(
+      1,
+      coalesce((select sum(d.part) from dispute d where d.status in ('open', 'lost')), 0)
+      + unstuck_private.purchase_refunded(p_facts, p_amount)
+    )
+  );
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.purchase_due(p_facts jsonb)
  RETURNS TABLE(user_id uuid, email text, pack text, credits bigint, granted bigint, taken bigint)
@@ -9841,73 +9867,76 @@ $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.purchase_refunded(p_facts jsonb, p_amount bigint)
  RETURNS numeric
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
 AS $function$
-  with fact as materialized (
-    select e.value as f
-    from jsonb_array_elements(p_facts) e
-  ), refund as materialized (
-    select distinct on (r.key) s.*
-    from fact
-    cross join lateral jsonb_each(f -> 'refunds') r
-    cross join lateral (
-      select unstuck_private.purchase_part((r.value ->> 'amount')::bigint, p_amount) as part,
-        r.value ->> 'status' in ('failed', 'canceled') as is_failed,
-        r.value ->> 'charge' as charge,
-        (r.value ->> 'at')::numeric as at
-    ) s
-    order by r.key, s.is_failed desc, case when s.is_failed then -s.at else s.at end desc,
-      s.part desc, s.charge
-  ), told as materialized (
-    select distinct on (charge) f #>> '{refundTotal,charge}' as charge,
-      unstuck_private.purchase_part((f #>> '{refundTotal,amount}')::bigint, p_amount) as part,
-      (f #>> '{refundTotal,at}')::numeric as at
-    from fact
-    where f ? 'refundTotal'
-    order by 1, 3 desc, 2 desc
-  ), total as (
-    select t.charge, t.at,
-      t.part - coalesce(sum(r.part), 0) as part
-    from told t
-    left join refund r
-      on r.is_failed
-      and r.at >= t.at
-      and (t.charge is null or r.charge is null or r.charge = t.charge)
-    group by t.charge, t.at, t.part
-  ), of_charge as (
-    select c.charge, max(c.part) as part
-    from (
-      select t.charge, t.part
-      from total t
-      union all
-      select r.charge, sum(r.part)
-      from refund r
-      where not r.is_failed
-      group by r.charge
-    ) c
-    where c.charge is not null
-    group by c.charge
-  ), shown as (
-    select (f #>> '{refundedShare,share}')::numeric as part
-    from fact
-    where f ? 'refundedShare'
-    order by (f #>> '{refundedShare,at}')::numeric desc, 1 desc
-    limit 1
-  )
-  select greatest(
-    0,
-    (select s.part from shown s),
-    (select sum(r.part) from refund r where not r.is_failed),
-    (select sum(greatest(c.part, 0)) from of_charge c),
-    (
-      select t.part
-      from total t
-      where t.charge is null
-        and t.at > all (select o.at from told o where o.charge is not null)
+begin
+  return (
+    with fact as materialized (
+      select e.value as f
+      from jsonb_array_elements(p_facts) e
+    ), refund as materialized (
+      select distinct on (r.key) s.*
+      from fact
+      cross join lateral jsonb_each(f -> 'refunds') r
+      cross join lateral (
+        select unstuck_private.purchase_part((r.value ->> 'amount')::bigint, p_amount) as part,
+          r.value ->> 'status' in ('failed', 'canceled') as is_failed,
+          r.value ->> 'charge' as charge,
+          (r.value ->> 'at')::numeric as at
+      ) s
+      order by r.key, s.is_failed desc, case when s.is_failed then -s.at else s.at end desc,
+        s.part desc, s.charge
+    ), told as materialized (
+      select distinct on (charge) f #>> '{refundTotal,charge}' as charge,
+        unstuck_private.purchase_part((f #>> '{refundTotal,amount}')::bigint, p_amount) as part,
+        (f #>> '{refundTotal,at}')::numeric as at
+      from fact
+      where f ? 'refundTotal'
+      order by 1, 3 desc, 2 desc
+    ), total as (
+      select t.charge, t.at,
+        t.part - coalesce(sum(r.part), 0) as part
+      from told t
+      left join refund r
+        on r.is_failed
+        and r.at >= t.at
+        and (t.charge is null or r.charge is null or r.charge = t.charge)
+      group by t.charge, t.at, t.part
+    ), of_charge as (
+      select c.charge, max(c.part) as part
+      from (
+        select t.charge, t.part
+        from total t
+        union all
+        select r.charge, sum(r.part)
+        from refund r
+        where not r.is_failed
+        group by r.charge
+      ) c
+      where c.charge is not null
+      group by c.charge
+    ), shown as (
+      select (f #>> '{refundedShare,share}')::numeric as part
+      from fact
+      where f ? 'refundedShare'
+      order by (f #>> '{refundedShare,at}')::numeric desc, 1 desc
+      limit 1
     )
-  )
-$function$
+    select greatest(
+      0,
+      (select s.part from shown s),
+      (select sum(r.part) from refund r where not r.is_failed),
+      (select sum(greatest(c.part, 0)) from of_charge c),
+      (
+        select t.part
+        from total t
+        where t.charge is null
+          and t.at > all (select o.at from told o where o.charge is not null)
+      )
+    )
+  );
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.purchase_settle(p_id uuid, OUT granted bigint, OUT taken bigint, OUT user_id uuid)
  RETURNS record
@@ -10651,9 +10680,10 @@ end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.removals_record(p_users uuid[])
  RETURNS void
- LANGUAGE sql
+ LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
+begin
   with remains as (
     select u.id as user_id,
       exists (select from unstuck.jobs j where j.user_id = u.id) as has_jobs,
@@ -10676,8 +10706,8 @@ AS $function$
     )
   on conflict (user_id) do update set
     jobs_removed_at = greatest(r.jobs_removed_at, excluded.jobs_removed_at),
-    ledger_removed_at = greatest(r.ledger_removed_at, excluded.ledger_removed_at)
-$function$
+    ledger_removed_at = greatest(r.ledger_removed_at, excluded.ledger_removed_at);
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.request_header(p_name text)
  RETURNS text
@@ -10952,25 +10982,28 @@ end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.settled_before(p_now timestamp with time zone)
  RETURNS timestamp with time zone
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
 AS $function$
-  select greatest(
-    least(
-      p_now,
-      min(a.xact_start),
-      case
-        when bool_or(a.query = '<insufficient privilege>') then p_now - interval '65 seconds'
-      end
-    ),
-    p_now - interval '10 minutes'
-  )
-  from pg_catalog.pg_stat_activity a
-  where a.datname = current_database()
-    and a.pid <> pg_backend_pid()
-    and a.backend_type <> 'autovacuum worker'
-$function$
+begin
+  return (
+    select greatest(
+      least(
+        p_now,
+        min(a.xact_start),
+        case
+          when bool_or(a.query = '<insufficient privilege>') then p_now - interval '65 seconds'
+        end
+      ),
+      p_now - interval '10 minutes'
+    )
+    from pg_catalog.pg_stat_activity a
+    where a.datname = current_database()
+      and a.pid <> pg_backend_pid()
+      and a.backend_type <> 'autovacuum worker'
+  );
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.share_of(p_price bigint, p_steps integer, p_step integer)
  RETURNS bigint
@@ -11491,10 +11524,13 @@ end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.steps_ended(p_from timestamp with time zone, p_to timestamp with time zone)
  RETURNS TABLE(provider text, class text, is_failure boolean, attempts integer, ended_at timestamp with time zone, tool text)
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
 AS $function$
+#variable_conflict use_column
+begin
+  return query
   select s.provider,
     case s.status
       when 'failed' then lower(coalesce(s.error_code, j.error_code, 'unknown'))
@@ -11508,8 +11544,8 @@ AS $function$
     s.completed_at,
     j.tool
   from unstuck_private.jobs_ended(p_from, p_to) j
-  join unstuck.job_steps s on s.job_id = j.id
-$function$
+  join unstuck.job_steps s on s.job_id = j.id;
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.steps_fail_exhausted(p_now timestamp with time zone, p_user_id uuid, p_limit integer, p_until timestamp with time zone)
  RETURNS TABLE(job_id uuid, tool text, status text, refunded bigint)
@@ -12692,11 +12728,14 @@ end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.violations_now()
  RETURNS TABLE(invariant text, subject text, detail text)
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
  SET jit TO 'off'
 AS $function$
+#variable_conflict use_column
+begin
+  return query
   with since as (
     select clock_timestamp() as now, clock_timestamp() - interval '4 minutes' as at
   ), provider as materialized (
@@ -12766,16 +12805,19 @@ AS $function$
     )
   union all
   select *
-  from unstuck_private.violations_of_owed()
-$function$
+  from unstuck_private.violations_of_owed();
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.violations_of(p_jobs uuid[], p_users uuid[], p_entries bigint[])
  RETURNS TABLE(invariant text, subject text, detail text, job_id uuid, user_id uuid, entry_id bigint)
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
  SET jit TO 'off'
 AS $function$
+#variable_conflict use_column
+begin
+  return query
   select j.invariant, j.job_id::text, j.detail, j.job_id, null::uuid, null::bigint
   from unstuck_private.violations_of_jobs(p_jobs) j
   union all
@@ -12786,8 +12828,8 @@ AS $function$
   from unstuck_private.violations_of_balances(p_users) b
   union all
   select p.invariant, p.purchase_id::text, p.detail, null, p.user_id, null
-  from unstuck_private.violations_of_purchases(p_users) p
-$function$
+  from unstuck_private.violations_of_purchases(p_users) p;
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.violations_of_balances(p_users uuid[])
  RETURNS TABLE(invariant text, user_id uuid, detail text)
@@ -14606,8 +14648,9 @@ step is due.
 Effect: reserves up to p_limit steps to query about, and up to p_limit cancels to send, for the
 caller. due: query (unchecked for 30 s, for three minutes where webhooks are signed, or past the
 deadline) | inbox (sent without an answer) | copy (the provider is done, the result is not stored) |
-cancel (owed). The steps that were not queried for longest come first. input: the step''s stored
-request. open: how many tasks the provider works on in all.
+cancel (owed). Overdue steps come first, then those that were not queried for longest. input: the
+step''s stored request for inbox, only its result for query and copy, null for cancel. open: how many
+tasks the provider works on in all.
 
 Refuses: nothing; no row for a synchronous provider. What another transaction has locked, or a step
 that cannot be reserved, is left to the next call.

@@ -29,7 +29,7 @@ $$
       select jsonb_build_object('at', a.last_at, 'code', a.code, 'tool', a.tool, 'count', a.count)
       from unstuck.provider_alarms a
       where a.provider = p_provider.provider
-      order by a.at desc
+      order by a.last_at desc
       limit 1
     )
   )

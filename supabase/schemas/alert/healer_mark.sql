@@ -2,10 +2,11 @@
 -- for the row: a transaction that has locked it records the same.
 create or replace function unstuck_private.healer_mark(p_healer text, p_at timestamptz)
 returns void
-language sql
+language plpgsql
 set search_path = ''
 as
 $$
+begin
   insert into unstuck_private.healer_marks (healer)
   values (p_healer)
   on conflict do nothing;
@@ -18,7 +19,7 @@ $$
     from unstuck_private.healer_marks h
     where h.healer = p_healer
     for update skip locked
-  ))
-$$;
+  ));
+end $$;
 
 revoke all on function unstuck_private.healer_mark from public, anon, authenticated, service_role;

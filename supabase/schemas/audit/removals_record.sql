@@ -2,10 +2,11 @@
 -- lost all jobs or the whole ledger, and still has the other, when that was; forgets the users who
 -- have neither.
 create or replace function unstuck_private.removals_record(p_users uuid[]) returns void
-language sql
+language plpgsql
 set search_path = ''
 as
 $$
+begin
   with remains as (
     select u.id as user_id,
       exists (select from unstuck.jobs j where j.user_id = u.id) as has_jobs,
@@ -28,8 +29,8 @@ $$
     )
   on conflict (user_id) do update set
     jobs_removed_at = greatest(r.jobs_removed_at, excluded.jobs_removed_at),
-    ledger_removed_at = greatest(r.ledger_removed_at, excluded.ledger_removed_at)
-$$;
+    ledger_removed_at = greatest(r.ledger_removed_at, excluded.ledger_removed_at);
+end $$;
 
 revoke all on function unstuck_private.removals_record
 from public, anon, authenticated, service_role;

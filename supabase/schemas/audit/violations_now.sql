@@ -2,12 +2,15 @@
 -- `slots_within_limit`, `work_waits_for_a_reason`, and those of `violations_of_owed`.
 create or replace function unstuck_private.violations_now()
 returns table (invariant text, subject text, detail text)
-language sql
+language plpgsql
 stable
 set search_path = ''
 set jit = off
 as
 $$
+#variable_conflict use_column
+begin
+  return query
   with since as (
     select clock_timestamp() as now, clock_timestamp() - interval '4 minutes' as at
   ), provider as materialized (
@@ -77,8 +80,8 @@ $$
     )
   union all
   select *
-  from unstuck_private.violations_of_owed()
-$$;
+  from unstuck_private.violations_of_owed();
+end $$;
 
 revoke all on function unstuck_private.violations_now
 from public, anon, authenticated, service_role;

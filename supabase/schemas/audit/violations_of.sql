@@ -14,12 +14,15 @@ returns table (
   user_id uuid,
   entry_id bigint
 )
-language sql
+language plpgsql
 stable
 set search_path = ''
 set jit = off
 as
 $$
+#variable_conflict use_column
+begin
+  return query
   select j.invariant, j.job_id::text, j.detail, j.job_id, null::uuid, null::bigint
   from unstuck_private.violations_of_jobs(p_jobs) j
   union all
@@ -30,8 +33,8 @@ $$
   from unstuck_private.violations_of_balances(p_users) b
   union all
   select p.invariant, p.purchase_id::text, p.detail, null, p.user_id, null
-  from unstuck_private.violations_of_purchases(p_users) p
-$$;
+  from unstuck_private.violations_of_purchases(p_users) p;
+end $$;
 
 revoke all on function unstuck_private.violations_of
 from public, anon, authenticated, service_role;

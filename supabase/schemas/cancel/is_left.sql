@@ -7,14 +7,19 @@
 -- that it may be closed. A submit that was refused for capacity does not count as work.
 create or replace function unstuck_private.is_left(p_job unstuck.jobs, p_now timestamptz)
 returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
 as
 $$
-  select p_job.status in ('pending', 'queued')
-    and p_job.retry_of is null
-    and not exists (
+begin
+  if p_job.status not in ('pending', 'queued')
+    or p_job.session_id is null
+    or p_job.retry_of is not null
+  then
+    return false;
+  end if;
+  return not exists (
       select from unstuck.job_events e
       where e.job_id = p_job.id and e.event = 'job_requeued'
     )
@@ -33,7 +38,7 @@ $$
             and coalesce(p_job.queued_at, p_job.created_at)
               <= p_now - unstuck_private.session_silence()
         )
-    )
-$$;
+    );
+end $$;
 
 revoke all on function unstuck_private.is_left from public, anon, authenticated, service_role;

@@ -29,8 +29,8 @@ create table unstuck.credit_entries (
     )
 );
 
--- For sums by day. Entries are written in the order of time, so a few pages of the index show where
--- a day lies.
+-- Money is summed by day. The ledger is written in the order of time: a few pages tell where a day
+-- lies.
 create index credit_entries_by_day on unstuck.credit_entries
 using brin (created_at);
 create unique index credit_entries_once_per_job

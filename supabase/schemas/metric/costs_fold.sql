@@ -2,10 +2,11 @@
 -- without a `provider_cost` is not counted.
 create or replace function unstuck_private.costs_fold(p_from timestamptz, p_to timestamptz)
 returns void
-language sql
+language plpgsql
 set search_path = ''
 as
 $$
+begin
   insert into unstuck_private.costs_by_day as d (day, tool, attempts, cost)
   select (s.ended_at at time zone 'UTC')::date, s.tool, sum(s.attempts),
     sum(s.attempts * t.provider_cost)
@@ -16,7 +17,7 @@ $$
   group by 1, 2
   on conflict (day, tool) do update
   set attempts = d.attempts + excluded.attempts,
-    cost = d.cost + excluded.cost
-$$;
+    cost = d.cost + excluded.cost;
+end $$;
 
 revoke all on function unstuck_private.costs_fold from public, anon, authenticated, service_role;

@@ -2,11 +2,14 @@
 -- row of `counters` may come several times.
 create or replace function unstuck_private.lines_between(p_from timestamptz, p_to timestamptz)
 returns table (name text, labels jsonb, value numeric)
-language sql
+language plpgsql
 stable
 set search_path = ''
 as
 $$
+#variable_conflict use_column
+begin
+  return query
   with ended as materialized (
     select j.tool, j.status, j.error_code, j.credits_charged, j.credits_refunded,
       extract(epoch from j.started_at - coalesce(j.queued_at, j.created_at)) as waited,
@@ -71,8 +74,8 @@ $$
         s.attempts
       )
   ) as v (name, labels, value)
-  group by v.name, v.labels
-$$;
+  group by v.name, v.labels;
+end $$;
 
 revoke all on function unstuck_private.lines_between
 from public, anon, authenticated, service_role;

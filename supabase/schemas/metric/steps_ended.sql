@@ -10,11 +10,14 @@ returns table (
   ended_at timestamptz,
   tool text
 )
-language sql
+language plpgsql
 stable
 set search_path = ''
 as
 $$
+#variable_conflict use_column
+begin
+  return query
   select s.provider,
     case s.status
       when 'failed' then lower(coalesce(s.error_code, j.error_code, 'unknown'))
@@ -28,7 +31,7 @@ $$
     s.completed_at,
     j.tool
   from unstuck_private.jobs_ended(p_from, p_to) j
-  join unstuck.job_steps s on s.job_id = j.id
-$$;
+  join unstuck.job_steps s on s.job_id = j.id;
+end $$;
 
 revoke all on function unstuck_private.steps_ended from public, anon, authenticated, service_role;

@@ -3,10 +3,11 @@
 -- because each may wait a moment for a lock of the app. It deletes what is owed for jobs that no
 -- longer exist.
 create or replace function unstuck_private.projections_mend() returns void
-language sql
+language plpgsql
 set search_path = ''
 as
 $$
+begin
   delete from unstuck.projection_errors e
   where e.id in (
     select g.id
@@ -21,8 +22,8 @@ $$
   join unstuck.projections p on p.tool = e.tool and p.host_table = e.host_table and p.enabled
   where e.mended_at is null
   order by e.tries, e.at
-  limit 50
-$$;
+  limit 50;
+end $$;
 
 revoke all on function unstuck_private.projections_mend
 from public, anon, authenticated, service_role;

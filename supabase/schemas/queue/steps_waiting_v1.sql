@@ -1,6 +1,6 @@
 create or replace function unstuck.steps_waiting_v1(p_provider text)
 returns table (waiting int, may_start int)
-language sql
+language plpgsql
 stable
 security definer
 set search_path = ''
@@ -11,6 +11,9 @@ set jit = off
 set statement_timeout = '5s'
 as
 $$
+#variable_conflict use_column
+begin
+  return query
   select
     -- Those with a turn and those without one, each counted in an index of its own.
     (
@@ -28,8 +31,8 @@ $$
     ),
     unstuck_private.may_start(p.provider)
   from unstuck.providers p
-  where p.provider = p_provider
-$$;
+  where p.provider = p_provider;
+end $$;
 
 comment on function unstuck.steps_waiting_v1 is $c$
 Caller: a worker of a synchronous provider at its end, and every call that may have freed a slot.

@@ -1,5 +1,4 @@
--- For how long each kind of row or file is kept at first; null means for ever. A row that exists
--- keeps the operator's own value.
+-- How long each kind is kept at first. A row that is there already keeps the operator's own value.
 insert into unstuck.retention (kind, keep)
 values
   -- Transitions, once their job is final.

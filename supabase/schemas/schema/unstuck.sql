@@ -2,5 +2,5 @@
 create schema unstuck;
 
 revoke all on schema unstuck from public, anon, authenticated, service_role;
--- Users who are not signed in have the role `anon`: they may read what is sold.
+-- Nobody, who has the anon key, reads what is sold.
 grant usage on schema unstuck to anon, authenticated, service_role;

@@ -59,17 +59,17 @@ create table unstuck.job_steps (
     check ((completed_at is not null) = (status in ('completed', 'failed', 'cancelled')))
 );
 
--- The queue of a provider, in the order in which its steps are claimed.
+-- The line of a provider, in the order in which its steps are claimed.
 create index job_steps_line
 on unstuck.job_steps (provider, turn_at, job_id, step)
 where status = 'queued' and turn_at is not null;
 
--- The same queue for each tool: a position is counted in this index, without reading the table.
+-- The same line of each tool: a position is counted here, without a look at the table.
 create index job_steps_line_of_tool
 on unstuck.job_steps (provider, line_tool, turn_at, job_id, step) include (run, deadline_at)
 where status = 'queued' and turn_at is not null;
 
--- The queued steps of each user, in their order.
+-- The waiting steps of one user, in their order.
 create index job_steps_line_of_user
 on unstuck.job_steps (provider, line_user_id, turn_at, line_since, job_id, step)
 where status = 'queued';
@@ -106,7 +106,7 @@ $c$;
 alter table unstuck.job_steps enable row level security;
 revoke all on unstuck.job_steps from public, anon, authenticated, service_role;
 grant select on unstuck.job_steps to service_role;
--- Owners read neither the request to the provider nor a step's output; the views show them what was
+-- Owners read neither the provider's request nor a step's output: the views show what was
 -- delivered.
 grant select (
   job_id, step, status, provider, provider_task_id, run, attempts, rescues, share, not_before,

@@ -90,8 +90,9 @@ step is due.
 Effect: reserves up to p_limit steps to query about, and up to p_limit cancels to send, for the
 caller. due: query (unchecked for 30 s, for three minutes where webhooks are signed, or past the
 deadline) | inbox (sent without an answer) | copy (the provider is done, the result is not stored) |
-cancel (owed). The steps that were not queried for longest come first. input: the step's stored
-request. open: how many tasks the provider works on in all.
+cancel (owed). Overdue steps come first, then those that were not queried for longest. input: the
+step's stored request for inbox, only its result for query and copy, null for cancel. open: how many
+tasks the provider works on in all.
 
 Refuses: nothing; no row for a synchronous provider. What another transaction has locked, or a step
 that cannot be reserved, is left to the next call.

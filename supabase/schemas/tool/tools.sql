@@ -52,13 +52,13 @@ $c$;
 alter table unstuck.tools enable row level security;
 revoke all on unstuck.tools from public, anon, authenticated, service_role;
 grant select on unstuck.tools to service_role;
--- Every column but `provider_cost`, which is what we pay.
+-- Everything but what we pay.
 grant select (
   tool, table_name, provider, credit_cost, priced_per, step_order, refund_rule, exclusive_group,
   start_timeout, run_timeout, queue_ttl, attempt_max, user_cancel_running, enabled,
   account_faults, circuit_open_until, circuit_opened_at, circuit_reason, circuit_closed_at
 ) on unstuck.tools to authenticated;
--- The same columns without those of the circuit.
+-- Everything but the circuit.
 grant select (
   tool, table_name, provider, credit_cost, priced_per, step_order, refund_rule, exclusive_group,
   start_timeout, run_timeout, queue_ttl, attempt_max, user_cancel_running, enabled

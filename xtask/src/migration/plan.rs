@@ -125,8 +125,13 @@ impl<'a> MigrationPlan<'a> {
         })
     }
 
+    /// Whether it makes another database: Postgres keeps no comment outside of bodies and quotes.
     fn is_changed(&self, source: &Source) -> bool {
-        self.before(source).is_some_and(|known| known.hash != source.hash())
+        self.before(source).is_some_and(|known| {
+            let only_noted = known.hash != known.source.hash();
+            let same_code = || text::code(&known.source.text) == text::code(&source.text);
+            known.hash != source.hash() && (only_noted || !same_code())
+        })
     }
 
     /// Whether the source as it is now brings the database to it.

@@ -154,6 +154,17 @@ fn a_changed_body_is_replaced_and_nothing_else() {
 }
 
 #[test]
+fn a_changed_comment_changes_nothing_outside_of_a_body() {
+    let above = format!("-- Says more.\n{}", FUNCTION.1);
+    assert!(refusal(second(FUNCTION.0, &above, None)).contains("nothing"));
+    let in_table = TABLE.1.replace("What was paid for", "Each order");
+    assert!(refusal(second(TABLE.0, &in_table, None)).contains("nothing"));
+    let in_body = FUNCTION.1.replace("select 1", "-- Says more.\nselect 1");
+    let text = second(FUNCTION.0, &in_body, None).unwrap();
+    assert_eq!(outline(&text), ["--: source a/f.sql"]);
+}
+
+#[test]
 fn a_changed_header_takes_what_hangs_on_it_along() {
     let text = second(FUNCTION.0, &FUNCTION.1.replace("a int", "a bigint"), None).unwrap();
     let drops = [

@@ -38,6 +38,19 @@ pub fn blanked(sql: &str, blank: Blank) -> String {
     out
 }
 
+/// The words of the code and each quoted text as it is, without the comments between them.
+pub fn code(sql: &str) -> Vec<&str> {
+    let mut code = Vec::new();
+    for (piece, text) in pieces(sql) {
+        match piece {
+            Piece::Code => code.extend(text.split_whitespace()),
+            Piece::Comment => {}
+            Piece::Quoted => code.push(text),
+        }
+    }
+    code
+}
+
 /// The code as [`blanked`] keeps it, and the code of bodies: dollar quotes after `as` or `do`.
 pub fn with_bodies(sql: &str) -> String {
     let mut code = blanked(sql, Blank::AllButCode);

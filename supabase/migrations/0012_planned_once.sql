@@ -1,0 +1,975 @@
+-- 0012_planned_once.sql
+-- Made by `cargo xtask migration planned_once`
+-- from supabase/schemas, in the order in which things can be created. Do not edit it: change the
+-- sources. It is applied once, whole or not at all.
+
+begin;
+
+do $applied$
+begin
+  if exists (select from unstuck_private.migrations where number = 12) then
+    raise exception 'unstuck migration 0012 is applied already';
+  end if;
+  if not exists (select from unstuck_private.migrations where number = 11) then
+    raise exception 'unstuck migration 0011 must be applied before 0012';
+  end if;
+end
+$applied$;
+
+-- A function may name an object that is created below it.
+set local check_function_bodies = off;
+-- While this waits for a table, everybody else waits behind it: fail and retry instead.
+set local lock_timeout = '5s';
+
+--: source admin/provider_settings.sql 314bc3ed84d7
+-- Returns a provider as the admin's page shows it: its settings, its circuit, its newest alarm, how
+-- many of its steps hold a slot and how many are queued.
+create or replace function unstuck_private.provider_settings(p_provider unstuck.providers)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as
+$$
+  select jsonb_build_object(
+    'provider', p_provider.provider,
+    'enabled', p_provider.enabled,
+    'maxConcurrent', p_provider.max_concurrent,
+    'learnedLimit', p_provider.learned_limit,
+    'running', (
+      select count(*)
+      from unstuck.job_steps s
+      where s.provider = p_provider.provider and unstuck_private.holds_slot(s)
+    ),
+    'waiting', (
+      select count(*)
+      from unstuck.job_steps s
+      where s.provider = p_provider.provider and s.status = 'queued'
+    ),
+    'circuitOpenUntil', p_provider.circuit_open_until,
+    'circuitReason', p_provider.circuit_reason,
+    'balanceLeast', p_provider.balance_least,
+    'lastAlarm', (
+      select jsonb_build_object('at', a.last_at, 'code', a.code, 'tool', a.tool, 'count', a.count)
+      from unstuck.provider_alarms a
+      where a.provider = p_provider.provider
+      order by a.last_at desc
+      limit 1
+    )
+  )
+$$;
+
+revoke all on function unstuck_private.provider_settings
+from public, anon, authenticated, service_role;
+
+--: source alert/healer_mark.sql ea786be444c3
+-- Records that a healer was seen at `p_at`, and that it owes no answer to a probe. It does not wait
+-- for the row: a transaction that has locked it records the same.
+create or replace function unstuck_private.healer_mark(p_healer text, p_at timestamptz)
+returns void
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  insert into unstuck_private.healer_marks (healer)
+  values (p_healer)
+  on conflict do nothing;
+
+  update unstuck_private.healer_marks m
+  set seen_at = greatest(m.seen_at, p_at),
+    asked_at = null
+  where m.ctid = any (array(
+    select h.ctid
+    from unstuck_private.healer_marks h
+    where h.healer = p_healer
+    for update skip locked
+  ));
+end $$;
+
+revoke all on function unstuck_private.healer_mark from public, anon, authenticated, service_role;
+
+--: source audit/removals_record.sql 784a6c51b290
+-- Called after jobs or ledger entries of these users were deleted: records for each user who has
+-- lost all jobs or the whole ledger, and still has the other, when that was; forgets the users who
+-- have neither.
+create or replace function unstuck_private.removals_record(p_users uuid[]) returns void
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  with remains as (
+    select u.id as user_id,
+      exists (select from unstuck.jobs j where j.user_id = u.id) as has_jobs,
+      exists (select from unstuck.credit_entries e where e.user_id = u.id) as has_ledger
+    from unnest(p_users) as u (id)
+  ), forgotten as (
+    delete from unstuck_private.removals r
+    using remains l
+    where r.user_id = l.user_id and not l.has_jobs and not l.has_ledger
+  )
+  insert into unstuck_private.removals as r (user_id, jobs_removed_at, ledger_removed_at)
+  select l.user_id,
+    case when not l.has_jobs then clock_timestamp() else '-infinity' end,
+    case when not l.has_ledger then clock_timestamp() else '-infinity' end
+  from remains l
+  where l.has_jobs and not l.has_ledger
+    or not l.has_jobs and exists (
+      select from unstuck.credit_entries e
+      where e.user_id = l.user_id and e.job_id is not null
+    )
+  on conflict (user_id) do update set
+    jobs_removed_at = greatest(r.jobs_removed_at, excluded.jobs_removed_at),
+    ledger_removed_at = greatest(r.ledger_removed_at, excluded.ledger_removed_at);
+end $$;
+
+revoke all on function unstuck_private.removals_record
+from public, anon, authenticated, service_role;
+
+--: source audit/violations_now.sql 5e47c2247d03
+-- Returns the violations that also depend on the clock and are therefore never stored:
+-- `slots_within_limit`, `work_waits_for_a_reason`, and those of `violations_of_owed`.
+create or replace function unstuck_private.violations_now()
+returns table (invariant text, subject text, detail text)
+language plpgsql
+stable
+set search_path = ''
+set jit = off
+as
+$$
+#variable_conflict use_column
+begin
+  return query
+  with since as (
+    select clock_timestamp() as now, clock_timestamp() - interval '4 minutes' as at
+  ), provider as materialized (
+    select p.provider, p.enabled, p.max_concurrent, p.limit_changed_at, p.circuit_open_until,
+      p.circuit_closed_at, l.live, unstuck_private.slot_limit(p, n.at) as slots
+    from unstuck.providers p
+    cross join since n
+    cross join lateral (
+      select count(*) as live
+      from unstuck.job_steps s
+      where s.provider = p.provider and unstuck_private.holds_slot(s)
+    ) l
+  ), freed as materialized (
+    select s.provider, count(*) as slots
+    from unstuck.job_steps s
+    where coalesce(s.provider_done_at, s.completed_at) > (select since.at from since)
+      and coalesce(s.claimed_at, s.sent_at, s.started_at) is not null
+    group by s.provider
+  ), idle as materialized (
+    select p.provider, p.circuit_closed_at
+    from provider p
+    left join freed f on f.provider = p.provider
+    where p.enabled
+      and p.circuit_open_until is null
+      and p.slots > p.live + coalesce(f.slots, 0)
+  )
+  select 'slots_within_limit', p.provider, format('%s live, limit %s', c.live, p.max_concurrent)
+  from provider p
+  cross join lateral (
+    select count(*) as live
+    from unstuck.job_steps s
+    join unstuck.jobs j on j.id = s.job_id
+    where s.provider = p.provider
+      and unstuck_private.holds_slot(s)
+      -- Rows that others wrote hold a slot without a claim.
+      and coalesce(s.claimed_at, s.sent_at, s.started_at, j.created_at) > p.limit_changed_at
+  ) c
+  where p.live > p.max_concurrent and c.live > p.max_concurrent
+  union all
+  select 'work_waits_for_a_reason', s.job_id::text,
+    format('step %s waits while %s has a free slot', s.step, s.provider)
+  from idle i
+  cross join since n
+  join unstuck.job_steps s on s.provider = i.provider and s.status = 'queued'
+  join unstuck.jobs j on j.id = s.job_id
+  join unstuck.tools t on t.tool = j.tool and t.circuit_open_until is null
+  -- Four minutes count from the moment when nothing was in the way of the step.
+  where greatest(
+      coalesce(j.queued_at, j.created_at), s.not_before, i.circuit_closed_at, t.circuit_closed_at
+    ) < n.at
+    and unstuck_private.is_live(j.status)
+    and j.quarantined_at is null
+    -- The queue TTL is paused while another step of the job works.
+    and (
+      s.deadline_at > n.now
+      or exists (
+        select from unstuck.job_steps w
+        where w.job_id = s.job_id and w.status in ('starting', 'running')
+      )
+    )
+    and not exists (
+      select from unstuck.job_events e
+      where e.job_id = s.job_id
+        and e.step = s.step
+        and e.to_status = 'queued'
+        and e.at >= n.at
+    )
+  union all
+  select *
+  from unstuck_private.violations_of_owed();
+end $$;
+
+revoke all on function unstuck_private.violations_now
+from public, anon, authenticated, service_role;
+
+--: source audit/violations_of.sql 639d46e44353
+-- Returns one row for each violation of an invariant among these jobs, users and entries, with the
+-- job, or the user and perhaps the entry, that it is about. docs/data-model.md says what each
+-- invariant means.
+create or replace function unstuck_private.violations_of(
+  p_jobs uuid[],
+  p_users uuid[],
+  p_entries bigint[]
+)
+returns table (
+  invariant text,
+  subject text,
+  detail text,
+  job_id uuid,
+  user_id uuid,
+  entry_id bigint
+)
+language plpgsql
+stable
+set search_path = ''
+set jit = off
+as
+$$
+#variable_conflict use_column
+begin
+  return query
+  select j.invariant, j.job_id::text, j.detail, j.job_id, null::uuid, null::bigint
+  from unstuck_private.violations_of_jobs(p_jobs) j
+  union all
+  select e.invariant, e.entry_id::text, e.detail, null, e.user_id, e.entry_id
+  from unstuck_private.violations_of_entries(p_jobs, p_users, p_entries) e
+  union all
+  select b.invariant, b.user_id::text, b.detail, null, b.user_id, null
+  from unstuck_private.violations_of_balances(p_users) b
+  union all
+  select p.invariant, p.purchase_id::text, p.detail, null, p.user_id, null
+  from unstuck_private.violations_of_purchases(p_users) p;
+end $$;
+
+revoke all on function unstuck_private.violations_of
+from public, anon, authenticated, service_role;
+
+--: source cancel/is_left.sql 2296cbbf5193
+-- True for a pending or queued job whose page counts as left: it waits for nobody, and a healer
+-- cancels it.
+--
+-- A job that was ordered after its page had counted as left shows that the page is open. It waits
+-- for 150 seconds (`session_silence`) if the page has ever said that it stays, and otherwise for
+-- good. Never left are a job that an admin retried, and one that was at work before: its page said
+-- that it may be closed. A submit that was refused for capacity does not count as work.
+create or replace function unstuck_private.is_left(p_job unstuck.jobs, p_now timestamptz)
+returns boolean
+language plpgsql
+stable
+set search_path = ''
+as
+$$
+begin
+  if p_job.status not in ('pending', 'queued')
+    or p_job.session_id is null
+    or p_job.retry_of is not null
+  then
+    return false;
+  end if;
+  return not exists (
+      select from unstuck.job_events e
+      where e.job_id = p_job.id and e.event = 'job_requeued'
+    )
+    and not exists (
+      select from unstuck.job_steps w
+      where w.job_id = p_job.id and (w.attempts > 0 or w.rescues > 0)
+    )
+    and exists (
+      select from unstuck.sessions s
+      where s.user_id = p_job.user_id
+        and s.id = p_job.session_id
+        and s.left_at <= p_now
+        and (
+          coalesce(p_job.queued_at, p_job.created_at) <= s.left_at
+          or s.seen_at is not null
+            and coalesce(p_job.queued_at, p_job.created_at)
+              <= p_now - unstuck_private.session_silence()
+        )
+    );
+end $$;
+
+revoke all on function unstuck_private.is_left from public, anon, authenticated, service_role;
+
+--: source metric/costs_fold.sql c4f6ae1161da
+-- Adds to `costs_by_day` the steps of the jobs that ended after `p_from` and up to `p_to`. A tool
+-- without a `provider_cost` is not counted.
+create or replace function unstuck_private.costs_fold(p_from timestamptz, p_to timestamptz)
+returns void
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  insert into unstuck_private.costs_by_day as d (day, tool, attempts, cost)
+  select (s.ended_at at time zone 'UTC')::date, s.tool, sum(s.attempts),
+    sum(s.attempts * t.provider_cost)
+  from unstuck_private.steps_ended(p_from, p_to) s
+  join unstuck.tools t using (tool)
+  where s.ended_at is not null
+    and t.provider_cost is not null
+  group by 1, 2
+  on conflict (day, tool) do update
+  set attempts = d.attempts + excluded.attempts,
+    cost = d.cost + excluded.cost;
+end $$;
+
+revoke all on function unstuck_private.costs_fold from public, anon, authenticated, service_role;
+
+--: source metric/lines_between.sql 3465e47d188b
+-- Returns what the jobs that ended after `p_from` and up to `p_to` add to the rows of `counters`; a
+-- row of `counters` may come several times.
+create or replace function unstuck_private.lines_between(p_from timestamptz, p_to timestamptz)
+returns table (name text, labels jsonb, value numeric)
+language plpgsql
+stable
+set search_path = ''
+as
+$$
+#variable_conflict use_column
+begin
+  return query
+  with ended as materialized (
+    select j.tool, j.status, j.error_code, j.credits_charged, j.credits_refunded,
+      extract(epoch from j.started_at - coalesce(j.queued_at, j.created_at)) as waited,
+      case j.status
+        when 'completed' then extract(epoch from j.completed_at - j.started_at)
+      end as took
+    from unstuck_private.jobs_ended(p_from, p_to) j
+  ), timed as (
+    select 'unstuck_job_wait_seconds' as name, e.tool, greatest(e.waited, 0) as seconds
+    from ended e
+    where e.waited is not null
+    union all
+    select 'unstuck_job_duration_seconds', e.tool, greatest(e.took, 0)
+    from ended e
+    where e.took is not null
+  )
+  select 'unstuck_jobs_ended_total',
+    jsonb_build_object(
+      'tool', e.tool, 'status', e.status, 'code', lower(coalesce(e.error_code, ''))),
+    count(*)
+  from ended e
+  group by e.tool, e.status, e.error_code
+  union all
+  select v.name, jsonb_build_object('tool', e.tool), sum(v.value)
+  from ended e
+  cross join lateral (
+    values
+      ('unstuck_credits_charged_total', e.credits_charged::numeric),
+      ('unstuck_credits_refunded_total', e.credits_refunded),
+      ('unstuck_refunds_total', (e.credits_refunded > 0)::int)
+  ) as v (name, value)
+  group by v.name, e.tool
+  union all
+  select t.name || '_bucket',
+    jsonb_build_object('tool', t.tool, 'le', b.le),
+    count(*) filter (where t.seconds <= b.le::float8)
+  from timed t
+  cross join unnest(array[
+    '1', '5', '15', '30', '60', '120', '300', '600', '1800', '3600', '+Inf'
+  ]) as b (le)
+  group by t.name, t.tool, b.le
+  union all
+  select t.name || v.suffix, jsonb_build_object('tool', t.tool), sum(v.value)
+  from timed t
+  cross join lateral (
+    values ('_sum', t.seconds), ('_count', 1)
+  ) as v (suffix, value)
+  group by t.name, t.tool, v.suffix
+  union all
+  select v.name, v.labels, sum(v.value)
+  from unstuck_private.steps_ended(p_from, p_to) s
+  cross join lateral (
+    values
+      (
+        'unstuck_provider_answers_total',
+        jsonb_build_object('provider', s.provider, 'class', s.class),
+        1
+      ),
+      (
+        'unstuck_provider_attempts_total',
+        jsonb_build_object('provider', s.provider),
+        s.attempts
+      )
+  ) as v (name, labels, value)
+  group by v.name, v.labels;
+end $$;
+
+revoke all on function unstuck_private.lines_between
+from public, anon, authenticated, service_role;
+
+--: source metric/settled_before.sql fa04ff273fdb
+-- Returns a time before which no transaction under way can still write a job's end: everything with
+-- an earlier time is committed and can be counted for good. It is at most ten minutes ago, so that
+-- a longer transaction holds nothing up. Where our role cannot see when other transactions began,
+-- it assumes 65 seconds ago, because no call of ours takes longer.
+create or replace function unstuck_private.settled_before(p_now timestamptz) returns timestamptz
+language plpgsql
+stable
+set search_path = ''
+as
+$$
+begin
+  return (
+    select greatest(
+      least(
+        p_now,
+        min(a.xact_start),
+        case
+          when bool_or(a.query = '<insufficient privilege>') then p_now - interval '65 seconds'
+        end
+      ),
+      p_now - interval '10 minutes'
+    )
+    from pg_catalog.pg_stat_activity a
+    where a.datname = current_database()
+      and a.pid <> pg_backend_pid()
+      and a.backend_type <> 'autovacuum worker'
+  );
+end $$;
+
+revoke all on function unstuck_private.settled_before
+from public, anon, authenticated, service_role;
+
+--: source metric/steps_ended.sql d97a348d9758
+-- Returns the steps of the jobs that ended after `p_from` and up to `p_to`. `class` is how a step
+-- ended: `completed`, `cancelled`, or the code of its failure in lower case. `is_failure`: the
+-- provider is to blame, unlike for refused content or a wait in our own queue.
+create or replace function unstuck_private.steps_ended(p_from timestamptz, p_to timestamptz)
+returns table (
+  provider text,
+  class text,
+  is_failure boolean,
+  attempts int,
+  ended_at timestamptz,
+  tool text
+)
+language plpgsql
+stable
+set search_path = ''
+as
+$$
+#variable_conflict use_column
+begin
+  return query
+  select s.provider,
+    case s.status
+      when 'failed' then lower(coalesce(s.error_code, j.error_code, 'unknown'))
+      else s.status
+    end,
+    s.status = 'failed'
+      and coalesce(s.error_code, j.error_code, '') in (
+        'TIMEOUT', 'PROVIDER_REJECTED', 'PROVIDER_FAILED', 'DELIVERY_FAILED'
+      ),
+    s.attempts,
+    s.completed_at,
+    j.tool
+  from unstuck_private.jobs_ended(p_from, p_to) j
+  join unstuck.job_steps s on s.job_id = j.id;
+end $$;
+
+revoke all on function unstuck_private.steps_ended from public, anon, authenticated, service_role;
+
+--: source projection/projections_mend.sql 53ad2299bc55
+-- Lists in `unprojected` the jobs whose rows are owed to the app's tables, so that `project`
+-- retries them at the end of this transaction. It takes 50, those with the fewest tries first,
+-- because each may wait a moment for a lock of the app. It deletes what is owed for jobs that no
+-- longer exist.
+create or replace function unstuck_private.projections_mend() returns void
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  delete from unstuck.projection_errors e
+  where e.id in (
+    select g.id
+    from unstuck.projection_errors g
+    where g.mended_at is null
+      and not exists (select from unstuck.jobs j where j.id = g.job_id)
+    for update skip locked
+  );
+  insert into unstuck_private.unprojected (job_id)
+  select e.job_id
+  from unstuck.projection_errors e
+  join unstuck.projections p on p.tool = e.tool and p.host_table = e.host_table and p.enabled
+  where e.mended_at is null
+  order by e.tries, e.at
+  limit 50;
+end $$;
+
+revoke all on function unstuck_private.projections_mend
+from public, anon, authenticated, service_role;
+
+--: source purchase/purchase_back.sql 2cc064dee616
+-- Returns which part of a payment of `p_amount` (null: unknown) the seller has taken back by these
+-- facts, from 0 to 1: what was refunded, and what open and lost disputes are about. For each
+-- dispute its latest fact counts.
+create or replace function unstuck_private.purchase_back(p_facts jsonb, p_amount bigint)
+returns numeric
+language plpgsql
+immutable
+as
+$$
+begin
+  return (
+    with dispute as (
+      select distinct on (d.key) d.value ->> 'status' as status,
+        unstuck_private.purchase_part((d.value ->> 'amount')::bigint, p_amount) as part
+      from jsonb_array_elements(p_facts) as e (f)
+      cross join lateral jsonb_each(f -> 'disputes') d
+      order by d.key, (d.value ->> 'at')::numeric desc,
+        array_position(array['warning', 'open', 'lost', 'won'], d.value ->> 'status') desc, 2 desc
+    )
+    select least(
+      1,
+      coalesce((select sum(d.part) from dispute d where d.status in ('open', 'lost')), 0)
+      + unstuck_private.purchase_refunded(p_facts, p_amount)
+    )
+  );
+end $$;
+
+revoke all on function unstuck_private.purchase_back from public, anon, authenticated, service_role;
+
+--: source purchase/purchase_refunded.sql 153328ba53c2
+-- Returns which part of a payment of `p_amount` (null: unknown) was refunded by these facts. It is
+-- more than 1 where they contradict each other.
+--
+-- Facts tell single refunds, totals of a charge or of the payment, and a share. The latest fact
+-- about each counts, except that a refund that failed once stays failed. A payment may have several
+-- charges. Of each charge the larger of two sums counts: its single refunds, or its total less the
+-- refunds that failed since. A total that names no charge is of the whole payment, and counts only
+-- while no other total is later.
+create or replace function unstuck_private.purchase_refunded(p_facts jsonb, p_amount bigint)
+returns numeric
+language plpgsql
+immutable
+as
+$$
+begin
+  return (
+    with fact as materialized (
+      select e.value as f
+      from jsonb_array_elements(p_facts) e
+    ), refund as materialized (
+      select distinct on (r.key) s.*
+      from fact
+      cross join lateral jsonb_each(f -> 'refunds') r
+      cross join lateral (
+        select unstuck_private.purchase_part((r.value ->> 'amount')::bigint, p_amount) as part,
+          r.value ->> 'status' in ('failed', 'canceled') as is_failed,
+          r.value ->> 'charge' as charge,
+          (r.value ->> 'at')::numeric as at
+      ) s
+      order by r.key, s.is_failed desc, case when s.is_failed then -s.at else s.at end desc,
+        s.part desc, s.charge
+    ), told as materialized (
+      select distinct on (charge) f #>> '{refundTotal,charge}' as charge,
+        unstuck_private.purchase_part((f #>> '{refundTotal,amount}')::bigint, p_amount) as part,
+        (f #>> '{refundTotal,at}')::numeric as at
+      from fact
+      where f ? 'refundTotal'
+      order by 1, 3 desc, 2 desc
+    ), total as (
+      select t.charge, t.at,
+        t.part - coalesce(sum(r.part), 0) as part
+      from told t
+      left join refund r
+        on r.is_failed
+        and r.at >= t.at
+        and (t.charge is null or r.charge is null or r.charge = t.charge)
+      group by t.charge, t.at, t.part
+    ), of_charge as (
+      select c.charge, max(c.part) as part
+      from (
+        select t.charge, t.part
+        from total t
+        union all
+        select r.charge, sum(r.part)
+        from refund r
+        where not r.is_failed
+        group by r.charge
+      ) c
+      where c.charge is not null
+      group by c.charge
+    ), shown as (
+      select (f #>> '{refundedShare,share}')::numeric as part
+      from fact
+      where f ? 'refundedShare'
+      order by (f #>> '{refundedShare,at}')::numeric desc, 1 desc
+      limit 1
+    )
+    select greatest(
+      0,
+      (select s.part from shown s),
+      (select sum(r.part) from refund r where not r.is_failed),
+      (select sum(greatest(c.part, 0)) from of_charge c),
+      (
+        select t.part
+        from total t
+        where t.charge is null
+          and t.at > all (select o.at from told o where o.charge is not null)
+      )
+    )
+  );
+end $$;
+
+revoke all on function unstuck_private.purchase_refunded
+from public, anon, authenticated, service_role;
+
+--: source queue/peak_at_provider.sql 738b197f7329
+-- Returns the largest number of our steps that an asynchronous provider had at the same time since
+-- `p_since`. A step that it accepted counts from when the request left until its slot was free. So
+-- does a sent step without an answer once its lease is over, because it holds a slot here; with
+-- `p_with_awaited` also before, although the provider may yet refuse it.
+create or replace function unstuck_private.peak_at_provider(
+  p_provider text,
+  p_since timestamptz,
+  p_with_awaited boolean
+)
+returns int
+language plpgsql
+stable
+set search_path = ''
+as
+$$
+begin
+  return (
+    with taken as (
+      select coalesce(s.sent_at, s.started_at) as since, null::timestamptz as until
+      from unstuck.job_steps s
+      where s.provider = p_provider
+        and unstuck_private.holds_slot(s)
+        and (s.started_at is not null or p_with_awaited or s.lease_until <= clock_timestamp())
+      union all
+      select coalesce(s.sent_at, s.started_at), coalesce(s.provider_done_at, s.completed_at)
+      from unstuck.job_steps s
+      where s.provider = p_provider
+        and s.started_at is not null
+        and coalesce(s.provider_done_at, s.completed_at) > p_since
+    )
+    select coalesce(max(w.steps), 0)::int
+    from (
+      select sum(e.steps) over (order by e.at, e.steps) as steps
+      from taken t
+      cross join lateral (values (t.since, 1), (t.until, -1)) e (at, steps)
+      where e.at is not null
+    ) w
+  );
+end $$;
+
+revoke all on function unstuck_private.peak_at_provider
+from public, anon, authenticated, service_role;
+
+--: source queue/steps_waiting_v1.sql 4a9bbc157c6c
+create or replace function unstuck.steps_waiting_v1(p_provider text)
+returns table (waiting int, may_start int)
+language plpgsql
+stable
+security definer
+set search_path = ''
+-- However few providers the statistics know, the line is read by its index.
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set statement_timeout = '5s'
+as
+$$
+#variable_conflict use_column
+begin
+  return query
+  select
+    -- Those with a turn and those without one, each counted in an index of its own.
+    (
+      select count(*)::int
+      from unstuck.job_steps s
+      where s.provider = p.provider
+        and s.status = 'queued'
+        and s.turn_at is not null
+    ) + (
+      select count(*)::int
+      from unstuck.job_steps s
+      where s.provider = p.provider
+        and s.status = 'queued'
+        and s.turn_at is null
+    ),
+    unstuck_private.may_start(p.provider)
+  from unstuck.providers p
+  where p.provider = p_provider;
+end $$;
+
+comment on function unstuck.steps_waiting_v1 is $c$
+Caller: a worker of a synchronous provider at its end, and every call that may have freed a slot.
+
+Effect: none; waiting: how many steps wait, retries included; may_start: how many of them a claim
+would take now.
+
+Refuses: nothing; no row where there is no such provider.
+
+Replay: reads again.
+$c$;
+
+revoke all on function unstuck.steps_waiting_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.steps_waiting_v1 to service_role;
+
+--: source step/steps_due_v1.sql dbfc57143aa0
+create or replace function unstuck.steps_due_v1(
+  p_provider text,
+  p_limit int,
+  p_all boolean default false
+)
+returns table (
+  job_id uuid,
+  step int,
+  run bigint,
+  tool text,
+  user_id uuid,
+  due text,
+  task_id text,
+  overdue boolean,
+  output jsonb,
+  input jsonb,
+  done_seconds int,
+  sent_since timestamptz,
+  sent_seconds int,
+  open int
+)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+#variable_conflict use_column
+declare
+  v_now timestamptz := clock_timestamp();
+  v_provider unstuck.providers;
+  v_open int;
+  v_keys jsonb;
+begin
+  perform unstuck_private.refuse_other_deployment();
+  select *
+  into v_provider
+  from unstuck.providers
+  where provider = p_provider;
+  if not found or v_provider.synchronous then
+    return;
+  end if;
+  select count(*)
+  into v_open
+  from unstuck.job_steps s
+  where s.provider = p_provider
+    and unstuck_private.holds_slot(s)
+    and s.provider_task_id is not null;
+  v_keys := unstuck_private.steps_due_at_provider(v_provider, v_now, p_all, p_limit);
+  return query
+  select r.job_id, r.step, r.run, j.tool, j.user_id, r.due, coalesce(r.task_id, w.task_id),
+    r.overdue, r.output, r.input, unstuck_private.seconds_between(r.done_at, v_now),
+    -- The provider's clock may differ from ours.
+    r.sent_at - interval '2 minutes',
+    unstuck_private.seconds_between(r.sent_at, v_now),
+    v_open
+  from unstuck_private.steps_reserve(v_now, v_keys) r
+  join unstuck.jobs j on j.id = r.job_id
+  -- The newest webhook of this run, unless it names the task of another step.
+  left join lateral (
+    select i.task_id
+    from unstuck.webhook_inbox i
+    where i.job_id = r.job_id
+      and i.step = r.step
+      and i.run = r.run
+      and not exists (
+        select
+        from unstuck.job_steps o
+        where o.provider = p_provider
+          and o.provider_task_id = i.task_id
+          and (o.job_id, o.step) <> (r.job_id, r.step)
+      )
+    order by i.id desc
+    limit 1
+  ) w on true;
+
+  v_keys := unstuck_private.steps_with_cancel_debt(p_provider, v_now, p_limit);
+  return query
+  select o.job_id, o.step, d.run, j.tool, j.user_id, o.due, d.task_id,
+    false, null::jsonb, null::jsonb, null::int, null::timestamptz, null::int, v_open
+  from unstuck_private.steps_reserve(v_now, v_keys) o
+  join unstuck.jobs j on j.id = o.job_id
+  cross join lateral unstuck_private.cancel_debts(o.provider_cancel_due) d;
+end $$;
+
+comment on function unstuck.steps_due_v1 is $c$
+Caller: a healer, for one asynchronous provider; with p_all the checker, for which every running
+step is due.
+
+Effect: reserves up to p_limit steps to query about, and up to p_limit cancels to send, for the
+caller. due: query (unchecked for 30 s, for three minutes where webhooks are signed, or past the
+deadline) | inbox (sent without an answer) | copy (the provider is done, the result is not stored) |
+cancel (owed). Overdue steps come first, then those that were not queried for longest. input: the
+step's stored request for inbox, only its result for query and copy, null for cancel. open: how many
+tasks the provider works on in all.
+
+Refuses: nothing; no row for a synchronous provider. What another transaction has locked, or a step
+that cannot be reserved, is left to the next call.
+
+Replay: a step that is reserved does not come again for some seconds.
+$c$;
+
+revoke all on function unstuck.steps_due_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.steps_due_v1 to service_role;
+
+--: source sweep/count_stuck.sql f6c5ca42d667
+-- Returns how many live jobs are past the deadline of every healer, up to 10,000.
+create or replace function unstuck_private.count_stuck(p_now timestamptz) returns int
+language plpgsql
+stable
+set search_path = ''
+as
+$$
+begin
+  return (
+    select count(*)::int
+    from (
+      select
+      from unstuck.jobs j
+      cross join unstuck_private.intervals() i
+      where unstuck_private.is_live(j.status)
+        and j.quarantined_at is null
+        and j.deadline_at <= p_now - i.sql_wait - i.grace
+      limit 10000
+    ) s
+  );
+end $$;
+
+revoke all on function unstuck_private.count_stuck from public, anon, authenticated, service_role;
+
+--: source sweep/jobs_due.sql 2c86cde5c6bf
+-- Returns which of these jobs must end now, because they ran out of time or wait for a page that
+-- left, and how each ends. Only this function knows these rules (`has_due_jobs` asks only whether
+-- one may apply); docs/data-model.md tells them in words under "Clocks". Intervals are subtracted
+-- from now and never added to a stored time, which may have been written by hand and be too far off
+-- for that.
+create or replace function unstuck_private.jobs_due(p_now timestamptz, p_ids uuid[])
+returns table (job_id uuid, user_id uuid, status text, code text, message text)
+language plpgsql
+stable
+set search_path = ''
+as
+$$
+#variable_conflict use_column
+begin
+  return query
+  with judged as (
+    select c.*, s.*, i.sql_wait,
+      coalesce(c.started_at, c.created_at) <= p_now - s.lifetime
+        -- An admin's requeue restarts the count.
+        and not exists (
+          select from unstuck.job_events e
+          where e.job_id = c.id and e.event = 'job_requeued'
+            and e.at > p_now - s.lifetime
+        ) as too_old,
+      -- A paid row is no orphan, even a pending one: it waits like a queued one.
+      c.status = 'pending'
+        and c.request_hash is null
+        and not exists (
+          select from unstuck.credit_entries e
+          where e.job_id = c.id and e.kind = 'debit'
+        ) as orphan,
+      coalesce(c.queued_at, c.created_at) <= p_now - t.queue_ttl as waited_out,
+      unstuck_private.is_left(c, p_now) as is_left
+    from unnest(p_ids) as n (id)
+    join unstuck.jobs c on c.id = n.id
+    join unstuck.tools t using (tool)
+    join unstuck.providers tp on tp.provider = t.provider
+    cross join unstuck_private.intervals() i
+    cross join lateral unstuck_private.job_steps_summary(c, t, tp, p_now) s
+    where unstuck_private.is_live(c.status)
+      and c.quarantined_at is null
+      and not exists (
+        select from unstuck_private.unhealed u
+        where u.job_id = c.id and u.retry_at > p_now
+      )
+  )
+  select j.id, j.user_id,
+    case
+      when j.is_left or j.orphan then 'cancelled'
+      when j.refund_rule = 'per_step' and j.done > 0 then 'completed'
+      else 'failed'
+    end,
+    case
+      when j.is_left then 'CANCELLED'
+      when j.orphan then 'ORPHANED'
+      when j.undelivered then 'DELIVERY_FAILED'
+      when j.status in ('pending', 'queued') and j.steps > 0 then 'QUEUE_TIMEOUT'
+      else 'TIMEOUT'
+    end,
+    case
+      when j.is_left then 'the page was closed.'
+      when j.orphan then 'never started; nothing was charged.'
+      when j.undelivered then 'the result could not be stored.'
+      else unstuck_private.timeout_message(
+        j.status in ('pending', 'queued'),
+        coalesce(j.started_at, j.queued_at, j.created_at),
+        p_now)
+    end
+  from judged j
+  where case
+    when j.too_old or j.is_left then true
+    when j.deadline_at > p_now then false
+    when j.status = 'pending' then j.orphan or j.waited_out
+    when j.steps = 0 or j.live = 0 then true
+    when j.expires_at <= p_now then
+      not coalesce(j.at_provider, false)
+      or coalesce(j.working_deadline, j.expires_at) <= p_now - j.sql_wait
+    when j.working = 0 then true
+    when j.at_provider then least(j.working_deadline, j.deadline_at) <= p_now - j.sql_wait
+    when j.leased or j.rescuable then false
+    when j.retryable then j.working_deadline <= p_now - j.sql_wait
+    else j.working_deadline <= p_now
+  end;
+end $$;
+
+revoke all on function unstuck_private.jobs_due from public, anon, authenticated, service_role;
+
+--: history
+insert into unstuck_private.migrations (number, name, hash)
+values (
+  12,
+  'planned_once',
+  '990b2ffb5503d45a028ed551de4691de3acca11096faa8495011d0072f303993'
+);
+
+notify pgrst, 'reload schema';
+
+commit;
+
+-- pg_cron overlooks a schedule among so many changes: change it once more, alone.
+do $scheduled$
+declare
+  v_job bigint;
+begin
+  select j.jobid
+  into v_job
+  from cron.job j
+  where j.command = 'select unstuck.cleanup_all_stale_ai_jobs()';
+  if found then
+    perform pg_sleep(2.5);
+    perform cron.alter_job(v_job, schedule => '* * * * *');
+  end if;
+exception when undefined_table or undefined_function or insufficient_privilege then
+  null;
+end $scheduled$;
