@@ -1,5 +1,5 @@
-//! What admins do is told: each act is one row of the log, also where the network goes away in the
-//! middle of it, and a tool's prices, costs and margin are where the page says.
+//! Each act of an admin writes one row of the log, also if the network is lost in the middle of it.
+//! The admin's page shows the prices, costs and margin of a tool.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert::differences;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 const ADMIN: &str = "00000000-0000-4000-8000-0000000000a1";
 const TOOL: &str = "runninghub-upscaler";
 
-/// Carries out an act and gives the one row of the log that it wrote.
+/// Performs an act and returns the one row that it wrote into the log.
 async fn acted(world: &World, path: &str, body: Value) -> Value {
     let admin = world.admin(1).await;
     let last = world.db().int("select coalesce(max(id), 0) from unstuck.admin_log").await;
@@ -23,7 +23,8 @@ async fn acted(world: &World, path: &str, body: Value) -> Value {
     row
 }
 
-/// Every act has words, so that no page shows a code.
+/// Asserts that the pages have words for the act and for each field that it changed, so that no
+/// page shows a code.
 fn in_words(row: &Value) {
     let words = include_str!("../../web/words/admin/en.js");
     let act = row["act"].as_str().unwrap();

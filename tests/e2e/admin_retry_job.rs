@@ -1,5 +1,5 @@
-//! An admin has another go: a stuck job starts over, a final one is done again, a double click
-//! makes one.
+//! `admin-retry-job`: an admin retries a job. A stuck job starts over, a final one is ordered once
+//! more, and a double click makes one new job.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
@@ -23,7 +23,7 @@ fn a_stuck_website_starts_over_with_fresh_counters() {
         world.script(json!({ "llm": { "times": 1, "hang": true } })).await;
         let website = Website::order(world, "stuck").await;
         website.until_running(world, 1).await;
-        // The rule is used up once the model is asked.
+        // Once the model was called, no later call meets the rule.
         let asked = async || (!Website::asked(world, "stuck").await.is_empty()).then_some(());
         world.until("the model is asked", asked).await;
         world.kill_workerd().await;

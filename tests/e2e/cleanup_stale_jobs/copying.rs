@@ -1,4 +1,4 @@
-//! How a result is copied: as a stream, whole or not at all, and without a place at the provider.
+//! How a result is copied: as a stream, whole or not at all, and without a slot of the provider.
 
 use std::path::PathBuf;
 
@@ -12,23 +12,24 @@ use super::delivery::{assert_not_deliverable, finished, result_lies_at};
 use unstuck_tests::e2e::order::{Order, until_at_provider};
 
 const MB: u64 = 1024 * 1024;
-/// The limit of what is copied.
+/// The size of the largest result that is copied.
 const MB_MAX: u64 = 512;
-/// What copying may add to the process, however large the result is. An isolate may have 128 MB.
+/// By how much a copy may increase the process's memory, however large the result is. An isolate
+/// may have 128 MB.
 const GROWTH_MB: u64 = 64;
 
-/// The address of a video that is made while it is read.
+/// The address of a file of that many bytes, which the stand-in makes while it is read.
 fn made(world: &World, bytes: u64, more: &str) -> String {
     format!("{}/made/a.png?bytes={bytes}{more}", world.stack().info().providers_url)
 }
 
-/// Where storage keeps the results of an order, on disk.
+/// The folder in which storage keeps the results of an order.
 fn kept(world: &World, order: &Order) -> PathBuf {
     let storage = world.stack().options().state_dir.join("storage");
     storage.join("results").join(order.user.id.to_string()).join(order.job.to_string())
 }
 
-/// An order whose result lies at that address.
+/// An order whose result has that address.
 async fn finished_with(world: &World, url: &str) -> Order {
     let order = finished(world).await;
     result_lies_at(world, &order, url, "png").await;
