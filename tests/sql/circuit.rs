@@ -1,5 +1,5 @@
-//! A provider's alarms as rows, and the circuits that they open: what waits, what goes on, what
-//! closes them.
+//! A provider's alarms as rows, and the circuits that they open: which steps wait, which go on, and
+//! what closes a circuit.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
@@ -26,7 +26,7 @@ async fn alarms(db: &Session, tool: &str, about: &str, code: &str, count: usize)
     }
 }
 
-/// The circuit's minute has passed.
+/// Ends the minute of an open circuit.
 async fn minute_is_over(db: &Session, table: &str) {
     db.exec(&format!(
         "update {table} set circuit_open_until = clock_timestamp() - interval '1 second'
@@ -58,7 +58,7 @@ async fn may_start(db: &Session, provider: &str) -> Value {
     row["may_start"].clone()
 }
 
-/// So many users, each with one waiting job of that tool.
+/// Orders one job of that tool for each of so many users.
 async fn waiting(db: &Session, tool: &str, jobs: usize) -> Vec<Uuid> {
     let mut ids = Vec::new();
     for _ in 0..jobs {
@@ -67,7 +67,7 @@ async fn waiting(db: &Session, tool: &str, jobs: usize) -> Vec<Uuid> {
     ids
 }
 
-/// The provider accepts.
+/// Sends the attempt, which the provider accepts.
 async fn accepts(db: &Session, attempt: StepRun) {
     assert!(db.sent(attempt).await);
     assert_eq!(db.started(attempt, &format!("task of {}", attempt.job)).await, "running");
@@ -235,14 +235,14 @@ async fn an_order_that_waits_for_a_circuit_too_long_is_refunded_by_the_usual_dea
     db.age(job, "11 minutes").await;
     db.sweep().await;
     db.assert_failed(job, "QUEUE_TIMEOUT", 60).await;
-    // Closing by hand clears the rest.
+    // An update that closes the circuit by hand also clears its faults and its reason.
     db.exec("update providers set circuit_open_until = null where provider = 'runninghub'").await;
     assert_has!(provider(&db).await, { "faults": 0, "reason": null });
     let job = waiting(&db, UPSCALER, 1).await[0];
     assert_eq!(db.claim_one(PROVIDER).await.job, job);
 }
 
-/// Two claims while the first one's transaction is open.
+/// A second claim runs while the first one's transaction is open.
 #[tokio::test]
 async fn two_claims_at_once_let_one_trial_through() {
     for (about, table) in [("account", "providers"), ("app", "tools")] {

@@ -1,4 +1,4 @@
-//! Jobs of many steps, from the order to the end: one after the other, and all at once.
+//! Jobs of many steps from their order to their end: steps in a row, and parallel steps.
 
 use serde_json::json;
 use unstuck_tests::Database;
@@ -93,7 +93,7 @@ async fn steps_due_v1_gives_every_running_step_and_the_longest_unchecked_first()
         .await
     };
     assert!(open(false, 10).await.is_empty(), "signed webhooks tell, and nothing is overdue");
-    // The checker is off, and the webhook of one may be lost.
+    // The checker does not run, so a lost webhook would be noticed after three minutes.
     db.age(jobs[0], "181 seconds").await;
     let due = open(false, 10).await;
     assert_eq!((due.len(), &due[0]["task_id"], &due[0]["due"]), (1, &json!("t1"), &json!("query")));

@@ -1,5 +1,5 @@
-//! What an admin does at night: finds a user, gives credits, changes prices and switches, ends and
-//! retries many jobs. Each act is a row of `admin_log` that nobody changes.
+//! What an admin does at night: finds a user, grants credits, changes prices and switches, cancels
+//! and retries many jobs. Each act is a row of `admin_log` that nobody changes.
 
 use serde_json::{Value, json};
 use unstuck_tests::shop::{CARDS, TRY_ON, UPSCALER, requeue_args};
@@ -378,7 +378,7 @@ async fn many_failed_jobs_are_retried_once_each_and_for_free() {
     }
     let act = "select * from admin_log where act = 'jobs_retried' order by id limit 1";
     assert_eq!(db.row(act).await["to"]["jobs"].as_array().unwrap().len(), 2);
-    // A live retry is no second one, and says so where the job is named.
+    // A named job whose retry is live gets no second retry: it counts as done.
     let named = json!({ "ids": [failed[1].1, Uuid::nil()] });
     let answer = db.ask("jobs_requeue_many_v1", many(admin, named, 9, "once more")).await;
     assert_has!(answer, { "matched": 1, "done": 1 });
@@ -437,7 +437,7 @@ async fn a_single_retry_is_logged_once_however_often_it_is_clicked() {
     assert_has!(db.ask("job_requeue_v1", args).await, { "job_id": first, "retry_of": job });
     let args = requeue_args(admin, "upscaler_jobs", job, true, second);
     assert_has!(db.ask("job_requeue_v1", args).await, { "job_id": first, "retried": false });
-    // The first answer was lost, and meanwhile the new job has ended.
+    // The first answer was lost, and the new job has ended meanwhile.
     db.cancel(user, first).await.unwrap();
     let args = requeue_args(admin, "upscaler_jobs", job, true, first);
     assert_has!(db.ask("job_requeue_v1", args).await, { "job_id": first, "retry_of": job });
