@@ -138,7 +138,7 @@ fn the_queue_moves_up() {
         world.until_status(fourth, "running").await;
         assert_eq!(world.job(fifth).await["status"], "queued");
         let answer = world.call("admin-cancel-job").by(&admin).json(&of(fifth)).ok().await;
-        assert_eq!(answer["refundedCredits"], 60, "waiting jobs too");
+        assert_eq!(answer["refundedCredits"], 60, "a waiting job is refunded too");
         assert_eq!(world.submits_of(fifth).await, Vec::<Value>::new());
     });
 }

@@ -84,7 +84,11 @@ fn a_failed_one_is_done_again_for_free() {
         assert_eq!(world.db().entries(new).await, Vec::<i64>::new());
         assert_eq!(world.balance(&website.user).await, CREDITS);
         let again = Website { id: new, user: website.user.clone(), tool: TOOL };
-        assert_eq!(again.get(world).await["status"], "completed", "its owner has it");
+        assert_eq!(
+            again.get(world).await["status"],
+            "completed",
+            "the new job belongs to the owner"
+        );
         assert_eq!(website.get(world).await["status"], "failed", "the old one stays as it was");
     });
 }
@@ -135,7 +139,7 @@ fn a_double_click_makes_one() {
             tokio::join!(retried(world, TABLE, website.id), retried(world, TABLE, website.id));
         assert_eq!(one["jobId"], two["jobId"], "{one} {two}");
         let third = retried(world, TABLE, website.id).await;
-        assert_eq!(third["jobId"], one["jobId"], "while it lives");
+        assert_eq!(third["jobId"], one["jobId"], "while the new job is live");
         assert_eq!(world.count("jobs where retry_of is not null").await, 1);
     });
 }

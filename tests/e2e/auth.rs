@@ -623,7 +623,7 @@ fn a_published_key_is_fetched_once_and_a_new_one_found_after_a_while() {
         for answer in join_all(tokens.iter().map(|token| asked_with(world, token))).await {
             assert_eq!(answer, is(200, ""));
         }
-        assert_eq!(server.fetches(), 1, "one flight for all");
+        assert_eq!(server.fetches(), 1, "concurrent calls share one fetch of the key set");
 
         let claims = user_claims(Uuid::new_v4());
         let forged = [
@@ -639,7 +639,7 @@ fn a_published_key_is_fetched_once_and_a_new_one_found_after_a_while() {
             let unknown = new_key(&format!("unknown-{number}")).token(&claims);
             assert_eq!(asked_with(world, &unknown).await, is(401, "unauthorized"));
         }
-        assert_eq!(server.fetches(), 1, "garbage does not make us hammer the server");
+        assert_eq!(server.fetches(), 1, "a bad token does not fetch the key set");
         assert_eq!(
             asked_with(world, &world.user(1).await.token).await,
             is(200, ""),
@@ -655,7 +655,7 @@ fn a_published_key_is_fetched_once_and_a_new_one_found_after_a_while() {
         assert_eq!(
             asked_with(world, &old).await,
             is(401, "unauthorized"),
-            "a key taken back is gone"
+            "a key that is no longer published is refused"
         );
     });
 }

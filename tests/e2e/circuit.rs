@@ -85,7 +85,7 @@ fn a_fault_of_one_app_lets_the_other_tools_run() {
             order.assert_completed(world).await;
         }
         world.sweep().await;
-        assert_eq!(picture.submits(world).await, 0, "another tool's success is not its own");
+        assert_eq!(picture.submits(world).await, 0, "another tool's success does not close it");
         world.end_circuit_minutes().await;
         world.sweep().await;
         picture.assert_completed(world).await;

@@ -64,7 +64,7 @@ fn killed_in_mid_stream_it_is_retried_over_the_binding_and_completes() {
                 log.contains(&format!("Auto-retrying generation {} via {tool}", website.id)),
                 "{log}"
             );
-            assert!(log.contains("\"mode\":\"retry\""), "the function says so too: {log}");
+            assert!(log.contains("\"mode\":\"retry\""), "the function logs it too: {log}");
         }
         let again = clean_up(world).await;
         assert_eq!(again["processed"], 0, "{again}");
@@ -168,7 +168,11 @@ fn a_call_that_fails_puts_the_website_back() {
         world.restart_workers([(TOOL.to_owned(), broken)].into()).await;
         let report = clean_up(world).await;
         assert_has!(report, { "retried": 0, "remaining": 1 });
-        assert_eq!(website.step(world).await["checked_at"], Value::Null, "put back at once");
+        assert_eq!(
+            website.step(world).await["checked_at"],
+            Value::Null,
+            "the website is put back at once"
+        );
         assert_eq!(world.job(website.id).await["retries"], 0);
         world.restart_workers([].into()).await;
         assert_eq!(clean_up(world).await["retried"], 1);
@@ -185,7 +189,7 @@ fn without_its_cleanup_the_sweep_closes_it_three_minutes_past_its_deadline() {
         assert_eq!(
             world.job(website.id).await["status"],
             "running",
-            "its own cleanup may still come"
+            "its own cleanup may still retry it"
         );
         world.db().age(website.id, "61 seconds").await;
         world.sweep().await;

@@ -148,7 +148,7 @@ fn a_provider_that_never_answers_is_given_up_at_the_deadline() {
         let task = order.task(world).await;
         ask_at_every_sweep(world).await;
         let early = world.sweep().await;
-        assert_eq!(early["cleaned"], 0, "not before the deadline: {early}");
+        assert_eq!(early["cleaned"], 0, "no job ends before its deadline: {early}");
         assert_eq!(order.row(world).await["status"], "running");
 
         overdue(world, order.job).await;
@@ -189,7 +189,11 @@ fn a_running_step_is_asked_about_every_half_minute() {
         until_at_provider(world, &order.task(world).await, "SUCCESS").await;
         let asked = world.provider_calls("/query").await.len();
         world.sweep().await;
-        assert_eq!(world.provider_calls("/query").await.len(), asked, "it was heard of just now");
+        assert_eq!(
+            world.provider_calls("/query").await.len(),
+            asked,
+            "a step that has just been queried is not queried"
+        );
         world.db().age(order.job, "31 seconds").await;
         let report = world.sweep().await;
         assert_eq!(report["delivered"], 1, "{report}");
@@ -209,14 +213,14 @@ fn a_claim_that_came_to_nothing_goes_back_and_completes() {
         assert_eq!(
             (&report["requeued"], order.submits(world).await),
             (&json!(0), 0),
-            "its lease is its own: {report}"
+            "a step with a lease is not requeued: {report}"
         );
         lease_is_over(world, order.job).await;
         let report = world.sweep().await;
         assert_has!(report, { "requeued": 1, "cleaned": 0 });
         order.assert_completed(world).await;
         assert_eq!(order.submits(world).await, 1);
-        assert!(!world.db().sent(claimed).await, "the dead worker's run is worth nothing");
+        assert!(!world.db().sent(claimed).await, "the dead worker's run changes nothing");
     });
 }
 
@@ -250,12 +254,16 @@ fn a_pass_starts_what_may_start() {
         let running = format!(
             "select count(*) from unstuck.jobs where status = 'running' and tool = '{UPSCALER}'"
         );
-        assert_eq!(world.db().int(&running).await, 3, "as many as may");
+        assert_eq!(
+            world.db().int(&running).await,
+            3,
+            "as many steps as there are free slots start"
+        );
         for order in &orders[..3] {
             assert_eq!(
                 order.row(world).await["status"],
                 "running",
-                "in the order they were asked for"
+                "the steps start in the order of the queue"
             );
         }
         assert_eq!(orders[3].status(world).await["position"], 1);
@@ -313,7 +321,7 @@ fn a_cancel_that_the_provider_did_not_hear_is_sent_again() {
         assert_eq!(
             world.provider_calls("/task/openapi/cancel").await.len(),
             told,
-            "once is enough"
+            "a confirmed cancel is not sent again"
         );
         order.assert_returned(world, "cancelled", "CANCELLED").await;
     });

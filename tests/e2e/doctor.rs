@@ -290,7 +290,10 @@ fn the_settings_are_shown_to_the_service_alone_and_hold_no_value() {
             let told = told.expect(200);
             let digits = told["settings"]["SUPABASE_URL"].as_str().unwrap();
             assert!(digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
-            assert!(told["settings"]["GEMINI_API_KEY"].is_null(), "it is none of its own");
+            assert!(
+                told["settings"]["GEMINI_API_KEY"].is_null(),
+                "a function shows no setting that it does not read"
+            );
         }
         let placed = "generate-website/settings-of-placed-run";
         world.get(placed).refused(401, "unauthorized").await;

@@ -132,7 +132,7 @@ fn killed_after_its_request_the_job_goes_on_and_is_found() {
             assert_has!(status, {
                 "status": "completed",
                 "outputUrl": row["output_url"],
-            }, "what it missed: {status}");
+            }, "the app reads the result that it missed: {status}");
             order.assert_real(world).await;
             assert_eq!(order.submits(world).await, 1);
             assert_eq!(world.balance(&order.user).await, CREDITS - tool.price);

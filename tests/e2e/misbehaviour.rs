@@ -192,7 +192,7 @@ fn a_cancel_of_a_task_the_provider_has_forgotten_is_over() {
                     .is_none_or(Vec::is_empty)
                     .then_some(())
             };
-            world.until("nothing is owed", paid).await;
+            world.until("no cancel debt is left", paid).await;
             let asked = world.provider_calls("/task/openapi/cancel").await.len();
             world.sweep().await;
             assert_eq!(

@@ -413,7 +413,7 @@ fn a_success_after_a_cancel_is_recorded_and_not_shown() {
         assert_eq!(
             order.step(world).await["provider_cancel_due"],
             json!([]),
-            "what is finished is owed no cancel"
+            "a finished task is no cancel debt"
         );
     });
 }
@@ -461,7 +461,7 @@ async fn assert_never_cancelled(world: &World, task: &str) {
     let owed = format!(
         "select count(*) from unstuck.job_steps where provider_cancel_due::text like '%{task}%'"
     );
-    assert_eq!(world.db().int(&owed).await, 0, "nobody is owed a cancel of {task}");
+    assert_eq!(world.db().int(&owed).await, 0, "no step has a cancel debt of {task}");
 }
 
 #[test]

@@ -156,7 +156,7 @@ fn what_the_provider_never_took_is_sent_again_and_only_that() {
         assert_eq!(
             try_on.creates(world).await.len(),
             1,
-            "a list a moment later proves nothing yet"
+            "a list right after the submit proves nothing yet"
         );
         assert_eq!(try_on.row(world).await["status"], "starting");
         sent_a_while_ago(world, try_on.job).await;

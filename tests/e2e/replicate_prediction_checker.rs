@@ -184,7 +184,7 @@ fn a_picture_that_is_gone_before_it_is_copied_or_storage_that_is_down() {
         assert_has!(report, { "advanced": 0, "failed": 0 });
         assert!(
             !try_on.step(world, 1).await["provider_done_at"].is_null(),
-            "it holds no place at the provider"
+            "the step holds no slot"
         );
         world.storage_is_up().await;
         lease_is_over(world, try_on.job).await;
@@ -326,7 +326,7 @@ fn with_a_small_budget_the_rest_remain_and_come_first_next_time() {
             let all_new = asked.len() - before == calls.len() - heard;
             assert!(
                 all_new || asked.len() == 40,
-                "nobody is asked twice before everybody was asked once"
+                "no prediction is queried twice before all were queried once"
             );
             heard = calls.len();
         }
@@ -371,7 +371,11 @@ fn what_is_stuck_is_reset_and_finished_steps_are_kept() {
         })
         .await;
         assert_eq!(try_on.creates(world).await.len(), 3, "the first step was not made again");
-        assert_eq!(world.db().entries(try_on.job).await.len(), 1, "nor paid again");
+        assert_eq!(
+            world.db().entries(try_on.job).await.len(),
+            1,
+            "the try-on is not paid a second time"
+        );
         world.db().age(try_on.job, "16 seconds").await;
         world.sweep().await;
         assert_eq!(

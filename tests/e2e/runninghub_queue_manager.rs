@@ -272,7 +272,11 @@ fn an_orphan_is_healed_and_hides_no_real_job() {
     e2e::run(async |world| {
         let user = world.user(1).await;
         let young = old_row(world, &user).await;
-        assert_eq!(active(world, &user).await["hasActiveJob"], false, "unpaid: it blocks nobody");
+        assert_eq!(
+            active(world, &user).await["hasActiveJob"],
+            false,
+            "an unpaid row does not block its user"
+        );
         assert_eq!(
             world.job(young).await["status"],
             "pending",
@@ -287,7 +291,7 @@ fn an_orphan_is_healed_and_hides_no_real_job() {
         let old = old_row(world, &user).await;
         world.db().age(old, "3 minutes").await;
         let (real, answer) = world.order(&user).await;
-        assert_eq!(answer["status"], "running", "an orphan blocks nobody: {answer}");
+        assert_eq!(answer["status"], "running", "an orphan does not block its user: {answer}");
         let seen = active(world, &user).await;
         assert_has!(seen, { "activeJobId": real, "activeStatus": "running" });
         assert_eq!(world.job(old).await["status"], "cancelled");

@@ -82,7 +82,7 @@ async fn an_app_moves_in_step_by_step_and_out_again() {
 
         let dry = says(&host, folder, AdoptionStep::Heal, &["dry"]).await;
         let healed = says(&host, folder, AdoptionStep::Heal, &[]).await;
-        assert_eq!(dry[..healed.len()], healed, "{folder}: it does what it told");
+        assert_eq!(dry[..healed.len()], healed, "{folder}: the step does what its dry run told");
         assert!(healed.len() > 72, "{healed:?}");
         let again = says(&host, folder, AdoptionStep::Heal, &[]).await;
         let left: Vec<_> = again.iter().filter(|line| line.contains(" to nobody, ")).collect();
@@ -178,7 +178,7 @@ async fn an_installation_lets_others_go_first() {
     // The same migration waits, gives up and waits once more.
     while seen.len() < 2 {
         tokio::select! {
-            said = &mut install => panic!("it waited for nobody: {said:?}"),
+            said = &mut install => panic!("the installation did not wait: {said:?}"),
             waiting = host.texts(waits) => seen.extend(waiting),
         }
     }

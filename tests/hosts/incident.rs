@@ -241,5 +241,5 @@ async fn who_has_no_wallet_in_the_app_is_named_and_left() {
         "upscaler_jobs where user_id = '{user}' and credits_refunded
         and error_message like 'It hung%' and error_message not like '% 0 credits%'"
     );
-    assert_eq!(host.count(&marks).await, 0, "nothing says that it was returned");
+    assert_eq!(host.count(&marks).await, 0, "no column says that it was refunded");
 }

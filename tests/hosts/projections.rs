@@ -91,7 +91,7 @@ async fn a_set_of_cards_shows_its_cards_and_the_apps_word_for_the_set_stays() {
         host.count(&format!("public.generations where job_id = '{job}' and image_url is not null"))
             .await
     };
-    assert_eq!(filed(job).await, 2, "the last card too");
+    assert_eq!(filed(job).await, 2, "the last card is written too");
     assert_eq!(host.count("public.notifications").await, 1);
 
     // One of three cards fails: our job is completed, and the app's own trigger sets the set to
@@ -106,7 +106,11 @@ async fn a_set_of_cards_shows_its_cards_and_the_apps_word_for_the_set_stays() {
     assert_has!(row, { "status": "failed", "completed_cards": 2, "tokens_cost": 30 });
     assert_eq!(cards(partial).await, ["completed", "failed", "completed"]);
     assert_eq!(filed(partial).await, 0);
-    assert_eq!(host.count("public.notifications").await, 1, "nothing is ready");
+    assert_eq!(
+        host.count("public.notifications").await,
+        1,
+        "there is no notification of a set that is not ready"
+    );
     // A set whose rows are all written at once and late is filed completely.
     host.exec(
         "create function public.raises() returns trigger language plpgsql as
@@ -452,7 +456,7 @@ async fn a_job_that_ended_is_written_no_more() {
     host.exec(&format!("delete from public.generation_jobs where id = '{deleted}'")).await;
     let before = shown(&host, "generation_jobs", partial).await;
     host.sweep().await;
-    assert_eq!(host.count("unstuck.jobs where input = '{}'").await, 2, "they were pruned");
+    assert_eq!(host.count("unstuck.jobs where input = '{}'").await, 2, "the rows were pruned");
     assert_eq!(shown(&host, "generation_jobs", partial).await, before);
     let rows = format!("public.generation_jobs where id = '{deleted}'");
     assert_eq!(host.count(&rows).await, 0, "what the app deleted stays deleted");

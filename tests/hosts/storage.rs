@@ -91,7 +91,7 @@ async fn abandoned_uploads_go_from_a_bucket_of_ours_and_stay_in_one_of_the_apps(
     let host = Host::fresh(App::Tools, Rights::Open).await;
     host.exec(bucket).await;
     install(&host).await;
-    assert_eq!(abandoned(&host).await, Value::Null, "it was there before us");
+    assert_eq!(abandoned(&host).await, Value::Null, "the bucket existed before our installation");
 
     // The app's bucket was made after our first migration, and before the migration that makes our
     // buckets.
@@ -100,7 +100,7 @@ async fn abandoned_uploads_go_from_a_bucket_of_ours_and_stay_in_one_of_the_apps(
     host.exec(&first).await;
     host.exec(bucket).await;
     install(&host).await;
-    assert_eq!(abandoned(&host).await, Value::Null, "it has none of our settings");
+    assert_eq!(abandoned(&host).await, Value::Null, "the bucket has none of our settings");
 }
 
 /// The hint's statement makes uploads possible.
@@ -161,6 +161,6 @@ async fn buckets_and_policy_survive_an_uninstallation_and_a_second_installation(
     let own = format!("{USER}/a.png");
     assert_eq!(upload(&page, USER, "uploads", &own).await, Err(REFUSED.into()));
     assert_eq!(install(&host).await, Vec::<String>::new());
-    assert_eq!(abandoned(&host).await, Value::Null, "what they hold since then is the app's");
+    assert_eq!(abandoned(&host).await, Value::Null, "files that came since then are the app's");
     uploads_are_ones_own(&host).await;
 }

@@ -84,7 +84,7 @@ async fn healers_wait_for_no_wallet_and_stop_for_none() {
     let shown = host.ask("job_get_v1", json!({ "p_job_id": free })).await;
     assert_eq!(shown["balance"], 100);
     let shown = host.ask("job_get_v1", json!({ "p_job_id": held })).await;
-    assert_eq!(shown["balance"], 90, "what the last entry says");
+    assert_eq!(shown["balance"], 90, "the balance after the last entry");
     app.exec("commit").await;
     host.sweep().await;
     host.assert_failed(held, "QUEUE_TIMEOUT", 10).await;
@@ -133,7 +133,7 @@ async fn a_user_is_erased_only_once_the_app_took_back_what_it_owes() {
     let refused = host.try_call("user_erase_v1", erase.clone()).await.unwrap_err();
     assert_eq!(refused.reason(), ("PT409", "in_progress"));
     assert_has!(refused.detail, { "refunds_owed": 20 });
-    assert_eq!(host.job(live).await["status"], "queued", "all or nothing");
+    assert_eq!(host.job(live).await["status"], "queued", "a refused erasure cancels no job");
     assert_eq!(host.count("unstuck.refunds_owed").await, 1);
     host.exec("drop trigger no_refunds on public.token_transactions").await;
     host.ask("user_erase_v1", erase).await;

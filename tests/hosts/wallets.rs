@@ -352,7 +352,7 @@ async fn an_order_names_its_team_where_several_may_pay() {
         (state, code)
     };
     let forbidden = ("PT403".to_owned(), "forbidden".to_owned());
-    assert_eq!(refused(THIRD, None).await, forbidden, "who waits to be let in");
+    assert_eq!(refused(THIRD, None).await, forbidden, "a member who is not approved yet");
     assert_eq!(refused(THIRD, Some(TEAM)).await, forbidden);
     assert_eq!(refused(OWNER, Some(other)).await, forbidden);
     host.exec(&format!(

@@ -213,7 +213,7 @@ async fn a_user_is_healed_whatever_clock_ran_out() {
     assert_eq!(
         db.active(user).await["active_status"],
         "queued",
-        "what cannot be judged hides nothing"
+        "a deadline that cannot be computed hides no other job"
     );
 }
 

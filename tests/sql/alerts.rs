@@ -51,7 +51,7 @@ async fn one_message_tells_what_turned_bad_and_one_what_is_good_again() {
     later(&db, "1 hour").await;
     assert_eq!(due(&db).await, Vec::<Value>::new(), "what stays bad is told once");
     counted(&db, 0).await;
-    assert_eq!(due(&db).await, Vec::<Value>::new(), "it has been good for a moment only");
+    assert_eq!(due(&db).await, Vec::<Value>::new(), "a moment is too short to count as good again");
     later(&db, "61 seconds").await;
     let good = due(&db).await;
     assert_eq!(states(&good), ["good"]);
@@ -78,7 +78,7 @@ async fn a_hundred_flaps_in_a_minute_are_two_messages_at_most() {
     later(&db, "2 minutes").await;
     due(&db).await;
     let told = db.rows("select body from messages_owed order by body ->> 'at'").await;
-    assert_eq!(states(&told), ["bad", "good"], "and the last word is true");
+    assert_eq!(states(&told), ["bad", "good"], "the last message is true");
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn an_account_that_runs_low_is_told_once_and_once_when_there_is_enough() {
         due(&db).await
     };
     let none = Vec::<Value>::new();
-    assert_eq!(left(json!({ "coins": 1 })).await, none, "nobody said what is enough");
+    assert_eq!(left(json!({ "coins": 1 })).await, none, "no least balance is set");
     db.exec("update providers set balance_least = '{\"coins\": 500, \"USD\": 2.5}'").await;
     assert_eq!(left(json!({ "coins": 500, "USD": 3 })).await, none);
     let low = left(json!({ "coins": 120, "USD": 3 })).await;

@@ -26,7 +26,7 @@ async fn a_violation_is_shown_at_once_stored_by_an_audit_and_removed_once_mended
     assert_eq!(report(&db).await["violations"], 1);
     let stored = db.row(STORED).await;
     assert_eq!(stored["subject"], json!(job));
-    assert_eq!(db.violated().await, ["job_money_equals_ledger"], "from where it is kept");
+    assert_eq!(db.violated().await, ["job_money_equals_ledger"], "the stored violation is shown");
     assert_eq!(db.count("unstuck_private.unaudited").await, 0);
 
     db.set_job(job, "credits_charged = 59").await;

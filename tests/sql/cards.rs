@@ -134,7 +134,7 @@ async fn an_owner_reads_each_card_while_others_are_made() {
     assert_eq!(shown, [(4, "completed", false), (0, "queued", true), (6, "queued", false)]);
     assert!(tasks[0]["output_url"].is_string() && tasks[1]["output_url"].is_null());
     assert_eq!(tasks[1]["error_message"], "PROVIDER_FAILED: busy.");
-    assert_eq!(seen["status"], "running", "a finished sibling: it waits no more");
+    assert_eq!(seen["status"], "running", "a job with a finished card does not count as waiting");
     db.exec("update job_steps set not_before = null").await;
     let again = db.claim("gemini", 5).await;
     for attempt in again {

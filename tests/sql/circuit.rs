@@ -94,7 +94,7 @@ async fn equal_alarms_of_an_hour_are_one_row_with_their_count() {
     assert_has!(rows[3], { "tool": null, "count": 1 });
     assert_eq!(rows[3]["code"].as_str().map(str::len), Some(200));
     assert_eq!(rows[3]["detail"].as_str().map(str::len), Some(500));
-    assert_has!(provider(&db).await, { "faults": 0, "open": false }, "they say nothing of orders");
+    assert_has!(provider(&db).await, { "faults": 0, "open": false }, "these alarms are not about orders");
     db.exec("update provider_alarms set at = at - interval '61 minutes'").await;
     alarm(&db, UPSCALER, None, KEY).await;
     assert_eq!(db.count("provider_alarms").await, 5, "another hour has another row");
@@ -168,7 +168,7 @@ async fn three_faults_of_the_account_make_all_orders_wait_and_an_accepted_trial_
         "a_minute": null });
     assert_eq!(provider(&db).await, closed);
     db.assert_healthy().await;
-    assert_eq!(db.claim(PROVIDER, 5).await.len(), 1, "who waited goes on at once");
+    assert_eq!(db.claim(PROVIDER, 5).await.len(), 1, "the waiting step is claimed at once");
     assert_eq!(db.step(video[0], 1).await["status"], "starting");
 }
 
@@ -184,7 +184,7 @@ async fn a_fault_of_one_app_makes_only_its_own_tool_wait() {
     assert_has!(tool(&db, VIDEO).await, { "faults": 0, "open": false });
     assert_eq!(may_start(&db, PROVIDER).await, 2);
     let line = db.rows("select job_id from queue_positions order by position").await;
-    assert_eq!(line[0]["job_id"], json!(free[0]), "who may start comes first: {line:?}");
+    assert_eq!(line[0]["job_id"], json!(free[0]), "steps that may start come first: {line:?}");
     let claimed: Vec<Uuid> =
         db.claim(PROVIDER, 9).await.into_iter().map(|attempt| attempt.job).collect();
     assert_eq!(claimed, free);
@@ -201,7 +201,7 @@ async fn a_fault_of_one_app_makes_only_its_own_tool_wait() {
     assert!(db.claim(PROVIDER, 9).await.is_empty());
     let other = *claimed.iter().find(|attempt| later.contains(&attempt.job)).unwrap();
     accepts(&db, other).await;
-    assert_has!(tool(&db, UPSCALER).await, { "open": true }, "another tool's success is not its");
+    assert_has!(tool(&db, UPSCALER).await, { "open": true }, "another tool's success does not close it");
     accepts(&db, trial).await;
     assert_has!(tool(&db, UPSCALER).await, { "faults": 0, "reason": null, "open": false });
     db.assert_healthy().await;

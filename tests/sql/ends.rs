@@ -38,10 +38,14 @@ async fn nothing_is_owed_where_nobody_is_told() {
     assert_eq!(db.count("messages_owed").await, 0);
     assert_eq!(due(&db).await, Vec::<Value>::new());
     job_is_cancelled(&db).await;
-    assert_eq!(db.count("messages_owed").await, 1, "from the first question on");
+    assert_eq!(db.count("messages_owed").await, 1, "messages are written from the first call on");
     db.exec("update unstuck_private.healer_marks set seen_at = seen_at - interval '1 day'").await;
     job_is_cancelled(&db).await;
-    assert_eq!(db.count("messages_owed").await, 1, "nobody asked for a day");
+    assert_eq!(
+        db.count("messages_owed").await,
+        1,
+        "no message is written when no function has called for a day"
+    );
 }
 
 #[tokio::test]

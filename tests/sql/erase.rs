@@ -103,7 +103,7 @@ async fn user_erase_v1_removes_every_row_of_the_user_and_keeps_the_invariants() 
     assert_eq!(
         (db.rows(&of_other).await, db.balance(other).await),
         before,
-        "nobody else is touched"
+        "no other user is changed"
     );
 
     let log = db.row("select actor, act, subject, \"from\", reason from admin_log").await;

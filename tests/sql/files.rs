@@ -184,7 +184,7 @@ async fn what_a_pass_did_is_recorded_and_the_next_one_goes_on() {
         "p_error": "storage answered 503" });
     db.exec("update erasures set files_left = 7").await;
     db.call("files_deleted_v1", failed.clone()).await;
-    assert_eq!(db.int(files_left).await, 7, "an error counts nothing");
+    assert_eq!(db.int(files_left).await, 7, "an error counts no file");
     db.call("files_deleted_v1", with(failed.clone(), json!({ "p_left": 2 }))).await;
     assert_eq!(db.int(files_left).await, 2, "but for what is known to be left");
     db.exec("update erasures set files_left = 0").await;

@@ -48,7 +48,7 @@ async fn generations_stale_v1_reserves_a_website_once_and_generation_put_back_v1
     db.ask("generation_put_back_v1", json!({ "p_job_id": job, "p_run": run })).await;
     assert_eq!(stale_ones(&db, 10).await.len(), 1, "put back");
     db.exec("update job_steps set checked_at = clock_timestamp() - interval '46 seconds'").await;
-    assert_eq!(stale_ones(&db, 10).await.len(), 1, "whoever reserved it has died");
+    assert_eq!(stale_ones(&db, 10).await.len(), 1, "the reservation of a dead function expires");
     assert_eq!(db.job(job).await["retries"], 0);
 }
 

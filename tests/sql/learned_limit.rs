@@ -105,7 +105,7 @@ async fn a_refusal_lowers_the_limit_at_once_to_what_the_provider_took() {
     assert_eq!(may_start(&db).await, 0);
     let queue = check(&db).await;
     assert_has!(queue, { "max_concurrent": 50, "running": 3, "slots_available": 0 });
-    assert!(db.claim(PROVIDER, 5).await.is_empty(), "nobody is refused in vain");
+    assert!(db.claim(PROVIDER, 5).await.is_empty(), "no step is refused in vain");
     db.assert_healthy().await;
 }
 
@@ -144,7 +144,7 @@ async fn a_refused_step_keeps_its_turn_and_the_next_free_slot_starts_it() {
     let newcomer = order(&db, 1).await[0];
     let expected: Vec<String> =
         [&jobs[3..], &[newcomer]].concat().iter().map(Uuid::to_string).collect();
-    assert_eq!(line(&db).await, expected, "nobody has overtaken who was refused");
+    assert_eq!(line(&db).await, expected, "no step has overtaken a refused one");
     end(&db, sent[1]).await;
     assert_eq!(may_start(&db).await, 1);
     let claimed = db.claim(PROVIDER, 5).await;
@@ -173,7 +173,7 @@ async fn the_limit_rises_by_one_probe_at_a_time_up_to_max_concurrent() {
     let (db, _) = waiting(6, 12).await;
     three_of_five(&db).await;
     for limit in [4, 5] {
-        assert_eq!(may_start(&db).await, 0, "not before its time");
+        assert_eq!(may_start(&db).await, 0, "no probe comes before it is due");
         db.probe_is_due().await;
         assert_eq!(may_start(&db).await, 1);
         assert_eq!(check(&db).await["slots_available"], 1);
@@ -243,7 +243,7 @@ async fn the_delay_that_a_provider_names_is_waited() {
     assert_eq!(limit, Some(1));
     assert!((18..=20).contains(&wait.unwrap()), "{wait:?}");
     end(&db, sent[0]).await;
-    assert_eq!(db.claim_one(PROVIDER).await.job, jobs[2], "the refused one waits its time");
+    assert_eq!(db.claim_one(PROVIDER).await.job, jobs[2], "the refused step waits for its delay");
     // A delay of an hour fails the step, but delays no other step by that long.
     db.exec("update providers set learned_limit = null").await;
     let last = order(&db, 1).await[0];

@@ -184,7 +184,11 @@ async fn a_done_and_a_completed_step_tell_how_many_may_start() {
     assert_eq!(db.complete(first).await["may_start"], 1);
     let second = db.run(PROVIDER, "c").await;
     db.set_tool(UPSCALER, "circuit_open_until = clock_timestamp() + interval '1 minute'").await;
-    assert_eq!(db.done(second, "c").await["may_start"], 0, "an open circuit lets none start");
+    assert_eq!(
+        db.done(second, "c").await["may_start"],
+        0,
+        "no step starts while the circuit is open"
+    );
 }
 
 #[tokio::test]

@@ -163,7 +163,7 @@ async fn each_attempt_costs_what_the_tool_said_and_only_admins_see_it() {
     db.become_caller("authenticated", Some(user)).await;
     assert_eq!(db.rows(costs).await, [Value::Null; 0]);
     let refused = db.try_rows("select provider_cost from unstuck.tools").await.unwrap_err();
-    assert_eq!(refused.state, "42501", "what we pay is nobody's business");
+    assert_eq!(refused.state, "42501", "users do not see what we pay");
     db.become_owner().await;
     db.become_caller("authenticated", Some(admin)).await;
     assert_eq!(db.rows(costs).await.len(), 1);
@@ -207,7 +207,7 @@ async fn a_job_that_is_committed_late_is_counted_once_and_never_missed() {
     db.cancel(other, third).await.unwrap();
     fold(&db).await;
     let ended = async || sum(&samples(&db).await, "unstuck_jobs_ended_total");
-    assert_eq!(ended().await, 0.0, "nobody counts past a transaction that may still write");
+    assert_eq!(ended().await, 0.0, "the counters stop before a transaction that may still write");
     slow.exec("commit").await;
     fold(&db).await;
     assert_eq!(ended().await, 2.0);

@@ -187,7 +187,7 @@ async fn job_health_counts_the_jobs_of_each_table() {
     let row = night.db.row("select * from job_health where table_name = 'replicate_tasks'").await;
     assert_has!(row, { "live": 1, "unchanged_for_10_minutes": 1 });
     assert!(row["longest_unchanged_seconds"].as_i64().unwrap() >= 1790, "{row}");
-    assert_eq!(night.db.count("job_health").await, 7, "also tables without a live job");
+    assert_eq!(night.db.count("job_health").await, 7, "tables without a live job are listed too");
 }
 
 #[tokio::test]

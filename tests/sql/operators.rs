@@ -177,7 +177,7 @@ async fn a_tool_and_a_provider_are_changed_with_from_and_to() {
         db.rows(LOG).await,
         [json!({ "actor": admin, "act": "tool_changed", "subject": UPSCALER,
             "from": { "enabled": true }, "to": { "enabled": false }, "reason": null })],
-        "a change that changes nothing is none"
+        "a change that changes nothing writes no row of the log"
     );
     let limits = json!({ "tool": UPSCALER, "enabled": true, "runTimeoutSeconds": 900,
         "creditCost": 70 });
@@ -292,7 +292,7 @@ async fn many_jobs_are_cancelled_by_a_filter_in_parts_and_the_rest_stays() {
     let filter = json!({ "tool": UPSCALER });
     let counted = db.ask("jobs_cancel_many_v1", many(admin, filter.clone(), 0, "")).await;
     assert_has!(counted, { "matched": 7, "done": 0, "refunded_credits": 0, "refused": [] });
-    assert_eq!(db.count("admin_log").await, 0, "to count is no act");
+    assert_eq!(db.count("admin_log").await, 0, "a count writes no row of the log");
     let part = db.ask("jobs_cancel_many_v1", many(admin, filter.clone(), 3, "an outage")).await;
     assert_has!(part, { "matched": 7, "done": 3, "refunded_credits": 180, "refused": [] });
     assert_has!(part, { "providers": ["runninghub"] });

@@ -350,7 +350,11 @@ async fn a_refund_takes_its_part_and_one_that_fails_gives_it_back() {
     assert_eq!(tell(&db, refund("re_1", 333, "pending", 40)).await, (0, 0));
     // A whole refund takes all that is left.
     assert_eq!(tell(&db, refunded("pi_1", 1000, 50)).await, (0, 67));
-    assert_eq!(tell(&db, disputed("pi_1", 1000, "open", 60)).await, (0, 0), "at most all");
+    assert_eq!(
+        tell(&db, disputed("pi_1", 1000, "open", 60)).await,
+        (0, 0),
+        "at most the whole purchase is taken"
+    );
     assert_eq!(tell(&db, disputed("pi_1", 1000, "won", 70)).await, (0, 0));
     assert_eq!(db.balance(user).await, 75);
     // Other sellers report the refunded share.
@@ -490,7 +494,11 @@ async fn a_purchase_waits_for_its_user() {
     assert_eq!(order().await.unwrap_err().detail, json!({ "balance": 0, "required": 60 }));
     db.exec("update auth.users set email_confirmed_at = now()").await;
     assert_has!(order().await.unwrap(), { "credits_charged": 60, "balance": 140 });
-    assert_eq!(tell(&db, email("3", "ann@example.com")).await, (100, 0), "known at once");
+    assert_eq!(
+        tell(&db, email("3", "ann@example.com")).await,
+        (100, 0),
+        "the confirmed user gets the credits at once"
+    );
     assert_eq!(db.count("purchases where waits").await, 0);
 
     // A fact names a user who does not exist yet: only that user gets the credits.

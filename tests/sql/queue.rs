@@ -137,7 +137,10 @@ async fn every_job_is_claimed_at_the_position_and_time_that_was_shown() {
             finish(&db, attempt).await;
             let next = waiting(&db).await[0];
             for attempt in db.claim(PROVIDER, slots).await {
-                assert!(!seen.is_empty() || attempt.job == next.job, "who is first is next");
+                assert!(
+                    !seen.is_empty() || attempt.job == next.job,
+                    "the first job of the queue is claimed next"
+                );
                 seen.push((attempt.job, now));
                 working.push((attempt, now + seconds(attempt.job)));
             }
@@ -243,7 +246,10 @@ async fn a_step_that_may_not_start_yet_stands_behind_those_that_may() {
     let ready = db.order(second, UPSCALER, 1).await;
     let shown = waiting(&db).await;
     assert_eq!(shown.iter().map(|waits| waits.job).collect::<Vec<_>>(), [ready, again]);
-    assert!((290..=300).contains(&shown[1].eta), "not before its time: {shown:?}");
+    assert!(
+        (290..=300).contains(&shown[1].eta),
+        "no estimate is before the retry's delay: {shown:?}"
+    );
     assert_eq!(db.claim_one(PROVIDER).await.job, ready);
     assert!(db.claim(PROVIDER, 1).await.is_empty());
 }

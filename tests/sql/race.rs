@@ -358,7 +358,7 @@ impl Arena {
         let (rows, ()) =
             tokio::time::timeout(Duration::from_secs(60), futures::future::join(others, end))
                 .await
-                .unwrap_or_else(|_| panic!("{label}: somebody never ended"));
+                .unwrap_or_else(|_| panic!("{label}: an operation never ended"));
         answers.extend(rows.into_iter().map(|rows| answer(&case, rows)));
         for answer in &answers {
             assert!(
@@ -391,7 +391,7 @@ impl Arena {
                 return;
             }
         }
-        panic!("{label}: somebody neither ends nor waits");
+        panic!("{label}: an operation neither ends nor waits");
     }
 
     /// Finds an order that explains this end. If there is none, it panics with all that were

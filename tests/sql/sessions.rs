@@ -139,7 +139,7 @@ async fn a_page_that_stayed_and_fell_silent_counts_as_left_and_one_that_never_di
     stay(&db, user).await;
     assert_eq!(silent(100).await, 0);
     stay(&db, user).await;
-    assert_eq!(silent(100).await, 0, "a word begins the silence anew");
+    assert_eq!(silent(100).await, 0, "a `stay` starts the 150 seconds anew");
     assert_eq!(silent(51).await, 1);
     db.assert_cancelled(job, 60).await;
     // The page was idle for long: its order counts as a `stay`, and then the page is silent.
@@ -147,7 +147,7 @@ async fn a_page_that_stayed_and_fell_silent_counts_as_left_and_one_that_never_di
     assert_eq!(silent(100).await, 0);
     assert_eq!(silent(51).await, 1);
     db.assert_cancelled(late, 60).await;
-    assert_eq!(status(&db, job_of_old).await, "queued", "it never said that it stays");
+    assert_eq!(status(&db, job_of_old).await, "queued", "this page never called `stay`");
     // A page that left, came back and orders without a `stay` is an older client.
     leave(&db, old, 0).await;
     assert_eq!(silent(0).await, 1);

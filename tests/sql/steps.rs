@@ -39,7 +39,7 @@ async fn no_step_is_claimed_at_a_disabled_provider_or_before_not_before() {
     db.exec("update providers set enabled = true").await;
     let attempt = db.claim_one(PROVIDER).await;
     assert_eq!(db.requeue(attempt, "capacity", 60_000).await["outcome"], "queued");
-    assert!(db.claim(PROVIDER, 3).await.is_empty(), "its time has not come");
+    assert!(db.claim(PROVIDER, 3).await.is_empty(), "the step's delay is not over");
     db.age(job, "61 seconds").await;
     assert_eq!(db.claim_one(PROVIDER).await, StepRun { run: 2, ..attempt });
 }
@@ -128,12 +128,12 @@ async fn assert_cannot_touch(db: &Database, closed: StepRun, task: &str) {
         "select count(*) from job_events",
     );
     let before = (db.value(owes).await, db.int(events).await);
-    assert_eq!(db.started(closed, task).await, "stale", "{task} is not its");
-    assert_eq!(db.done(closed, task).await["outcome"], "stale", "{task} is not its");
+    assert_eq!(db.started(closed, task).await, "stale", "{task} is another step's task");
+    assert_eq!(db.done(closed, task).await["outcome"], "stale", "{task} is another step's task");
     assert_eq!(
         (db.value(owes).await, db.int(events).await),
         before,
-        "{task}: nothing is owed, nothing recorded"
+        "{task}: no cancel debt and no event is recorded"
     );
 }
 
@@ -285,7 +285,7 @@ async fn step_done_v2_frees_the_slot_and_gives_the_copy_to_one_caller() {
     assert!(db.claim(PROVIDER, 1).await.is_empty());
     let expected = json!({ "outcome": "copy", "run": 1, "result": null, "may_start": 1 });
     assert_eq!(db.done(attempt, "t1").await, expected, "the request names no result");
-    assert_eq!(db.done(attempt, "t1").await["outcome"], "stale", "somebody copies already");
+    assert_eq!(db.done(attempt, "t1").await["outcome"], "stale", "another caller has the copy");
     assert_eq!(db.claim(PROVIDER, 1).await.len(), 1, "the slot is free before the copy ends");
     assert_eq!(db.complete(attempt).await["outcome"], "completed");
     let row = db.job(job).await;
@@ -303,8 +303,8 @@ async fn step_done_v2_is_stale_for_a_step_that_is_not_at_work() {
     let (_, job) = db.ordered(1000, TRY_ON, 2).await;
     let step = |step, run| StepRun { job, step, run };
     assert_eq!(db.done(step(1, 0), "t1").await["outcome"], "stale", "never claimed");
-    assert_eq!(db.done(step(1, 1), "t1").await["outcome"], "stale", "a run that never was");
-    assert_eq!(db.done(step(2, 0), "t1").await["outcome"], "stale", "its turn has not come");
+    assert_eq!(db.done(step(1, 1), "t1").await["outcome"], "stale", "a run that does not exist");
+    assert_eq!(db.done(step(2, 0), "t1").await["outcome"], "stale", "the step is blocked");
     assert_eq!(db.done(step(3, 0), "t1").await["outcome"], "stale");
     db.run("replicate", "t1").await;
     assert_eq!(db.done(step(1, 1), "other").await["outcome"], "stale", "not this run's task");

@@ -57,7 +57,11 @@ async fn a_database_without_storage_is_left_without() {
     xtask::migration::apply::migrate(&client, &project, |_| ()).await.unwrap();
     assert_eq!(db.count("pg_namespace where nspname = 'storage'").await, 0);
     assert_eq!(db.count("unstuck.tools").await, 9);
-    assert_eq!(db.count("unstuck.retention where keep is null").await, 2, "and knows of no files");
+    assert_eq!(
+        db.count("unstuck.retention where keep is null").await,
+        2,
+        "no retention of files is set"
+    );
 }
 
 #[tokio::test]

@@ -373,7 +373,7 @@ async fn the_first_releases_jobs_go_on_here() {
         }
     }
     let left = format!("unstuck.jobs where completed_at is null and id in ({})", listed(&waiting));
-    assert_eq!(db.count(&left).await, 0, "all that waited");
+    assert_eq!(db.count(&left).await, 0, "all waiting jobs have ended");
     db.assert_healthy().await;
 }
 

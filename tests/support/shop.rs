@@ -415,7 +415,10 @@ impl Session {
         }
         self.exec("select unstuck_private.audit_everything()").await;
         let violations = self.violations().await;
-        assert!(violations.is_empty(), "invariants that no change told of: {violations:#?}");
+        assert!(
+            violations.is_empty(),
+            "violations that the audit of changes missed: {violations:#?}"
+        );
     }
 
     pub async fn assert_completed(&self, job: Uuid, refunded: i64) {

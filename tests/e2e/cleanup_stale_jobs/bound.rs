@@ -167,12 +167,12 @@ fn with_sql_alone_within_4_minutes() {
             assert_eq!(rows.len(), 7, "{rows:?}");
             rows.iter().filter_map(|row| row["cancelled_count"].as_i64()).sum()
         };
-        assert_eq!(closed().await, 1, "what was never started is closed at once");
+        assert_eq!(closed().await, 1, "a job that was never started is closed at once");
         world.db().assert_closed(waiting.job, "failed", Some("QUEUE_TIMEOUT"), PRICE).await;
         assert_eq!(
             unsent.row(world).await["status"],
             "queued",
-            "what was never sent goes back at once"
+            "a step that was never sent is requeued at once"
         );
         measured(
             "SQL alone, not started or not sent: settled by its first run after the deadline (it \
@@ -180,7 +180,7 @@ fn with_sql_alone_within_4_minutes() {
         );
 
         world.db().age(asked.job, "178 seconds").await;
-        assert_eq!(closed().await, 0, "an edge healer may still ask");
+        assert_eq!(closed().await, 0, "an edge healer may still query the provider");
         assert_eq!(asked.row(world).await["status"], "running");
         world.db().age(asked.job, "3 seconds").await;
         assert_eq!(closed().await, 1);
@@ -219,7 +219,7 @@ fn with_the_users_next_request_alone_at_once() {
         world.db().assert_closed(waiting.job, "failed", Some("QUEUE_TIMEOUT"), PRICE).await;
         world.db().exec("delete from unstuck.cancelled_requests").await;
         overdue(world, next.job).await;
-        assert_eq!(next.status(world).await["status"], "failed", "to look is to heal");
+        assert_eq!(next.status(world).await["status"], "failed", "a query of the job heals it");
         disable_provider(world, false).await;
 
         world.script(json!({ "runninghub": { "all": true, "hang": true } })).await;
@@ -227,7 +227,7 @@ fn with_the_users_next_request_alone_at_once() {
         overdue(world, asked.job).await;
         let next = asked.again();
         let refusal = next.run(world).refused(409, "active_job_exists").await;
-        assert_eq!(refusal["activeJobId"], json!(asked.job), "its provider must be asked first");
+        assert_eq!(refusal["activeJobId"], json!(asked.job), "the provider must be queried first");
         world.db().age(asked.job, "181 seconds").await;
         let began = Instant::now();
         next.starts(world).await;

@@ -72,9 +72,9 @@ fn a_result_that_is_too_large_is_returned_whether_or_not_it_says_so() {
         for length in ["", "&unnamed=true"] {
             let order = finished_with(world, &made(world, MB_MAX * MB + 1, length)).await;
             let report = world.sweep().await;
-            assert_eq!(report["cleaned"], 1, "a larger file will not become smaller: {report}");
+            assert_eq!(report["cleaned"], 1, "a file that is too large is not retried: {report}");
             assert_not_deliverable(world, &order).await;
-            assert!(!kept(world, &order).exists(), "nothing of it is kept");
+            assert!(!kept(world, &order).exists(), "no part of the file is kept");
         }
     });
 }
@@ -89,7 +89,7 @@ fn a_result_that_breaks_off_or_is_empty_never_completes_a_job() {
             let report = world.sweep().await;
             assert_eq!(report["delivered"], 0, "{more}: {report}");
             assert_not_deliverable(world, &order).await;
-            assert!(!kept(world, &order).exists(), "{more}: nothing of it is kept");
+            assert!(!kept(world, &order).exists(), "{more}: no part of the file is kept");
         }
     });
 }

@@ -35,14 +35,14 @@ fn storage_that_is_down_for_a_while_delays_the_delivery() {
         assert_has!(report, { "delivered": 0, "cleaned": 0 });
         let step = order.step(world).await;
         assert_eq!(step["status"], "running");
-        assert!(!step["provider_done_at"].is_null(), "it holds no place at the provider: {step:#}");
+        assert!(!step["provider_done_at"].is_null(), "the step holds no slot: {step:#}");
         let queue = world.call("runninghub-queue-manager/check").by(&order.user).ok().await;
         assert_eq!(queue["running"], 0, "{queue}");
         assert_eq!(world.db().entries(order.job).await, [-PRICE]);
 
         world.storage_is_up().await;
         world.sweep().await;
-        assert_eq!(order.row(world).await["status"], "running", "whoever copies has 90 s");
+        assert_eq!(order.row(world).await["status"], "running", "the lease of a copy lasts 90 s");
         lease_is_over(world, order.job).await;
         let report =
             sweep_until(world, "the delivery", async |report| report["delivered"] == 1).await;
@@ -63,7 +63,7 @@ fn what_cannot_be_delivered_while_the_job_lives_is_returned() {
         assert_eq!(
             order.row(world).await["status"],
             "running",
-            "it may be copied until it expires"
+            "the result may be copied until the job expires"
         );
         world.db().age(order.job, "10 minutes").await;
         let report = world.sweep().await;
@@ -72,7 +72,7 @@ fn what_cannot_be_delivered_while_the_job_lives_is_returned() {
         assert_eq!(
             order.step(world).await["provider_cancel_due"],
             json!([]),
-            "what is finished is owed no cancel"
+            "a finished task is no cancel debt"
         );
         // Storage works again, but too late to change anything.
         world.storage_is_up().await;

@@ -58,7 +58,11 @@ fn steps_of_an_account_that_is_held_use_up_no_pass() {
             world.db().assert_closed(*job, "failed", Some("TIMEOUT"), PRICE).await;
         }
         for job in &busy {
-            assert_eq!(world.job(*job).await["status"], "running", "it is held");
+            assert_eq!(
+                world.job(*job).await["status"],
+                "running",
+                "the job of the held account is left alone"
+            );
         }
         holder.batch_execute("rollback").await.expect("the account is free");
         world.db().exec("update unstuck.job_steps set checked_at = null").await;

@@ -83,7 +83,11 @@ fn a_full_provider_puts_the_job_back_and_not_to_failure() {
         world.sweep().await;
         order.assert_completed(world).await;
         assert_eq!(order.submits(world).await, 2);
-        assert_eq!(order.row(world).await["waited_in_queue"], false, "it was not two seconds");
+        assert_eq!(
+            order.row(world).await["waited_in_queue"],
+            false,
+            "less than two seconds in the queue do not count"
+        );
     });
 }
 

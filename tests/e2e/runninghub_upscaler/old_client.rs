@@ -31,7 +31,7 @@ fn its_row_is_harmless_until_run_adopts_it() {
         insert(world, &order).await;
         let row = order.row(world).await;
         assert_has!(row, { "status": "pending", "credits_charged": 0, "started_at": null });
-        assert!(!order.is_active(world).await, "unpaid blocks nobody");
+        assert!(!order.is_active(world).await, "an unpaid row does not block its user");
         assert_eq!(world.balance(&order.user).await, CREDITS);
 
         let answer = order.starts(world).await;
