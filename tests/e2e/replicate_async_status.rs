@@ -104,8 +104,8 @@ fn the_monitoring_view_shows_what_is_open_and_since_when() {
     e2e::run(async |world| {
         world.script(json!({ "replicate": { "all": true, "hang": true } })).await;
         let (old, new) = (TryOn::running(world, 2).await, TryOn::running(world, 1).await);
-        // Moves `updated_at` back past its trigger, so that the row looks unchanged for eleven
-        // minutes.
+        // Moves `updated_at` back while its trigger is off, so that the row looks unchanged for
+        // eleven minutes.
         world.db().exec("alter table unstuck.jobs disable trigger jobs_before_update").await;
         let unchanged = format!(
             "update unstuck.jobs set updated_at = updated_at - interval '11 minutes'

@@ -305,7 +305,7 @@ async fn refuses_what_the_app_began(acting: &ActingApp, begins: &[Begin<'_>]) {
             assert_eq!(host.texts(&case.sql(&row)).await, before, "{begin}");
             let purse = host.row(&case.sql(acting.purse)).await;
             assert_eq!((&purse["net"], &purse["moved"]), (&(-charged).into(), &(-charged).into()));
-            // A row that the app has not begun may still be ordered.
+            // The app has begun this row only: an order with another id is accepted.
             let taken = host.enqueue(user, Uuid::new_v4(), acting.app.tool(), acting.steps).await;
             let paid = if is_free { 0 } else { acting.price };
             assert_eq!(taken.unwrap()["credits_charged"], paid, "{begin}");

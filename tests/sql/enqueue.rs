@@ -1,4 +1,4 @@
-//! `job_enqueue`: a request becomes a paid, queued job, or changes nothing.
+//! Orders: a request becomes a paid, queued job, or changes nothing.
 
 use serde_json::{Value, json};
 use unstuck_tests::Database;

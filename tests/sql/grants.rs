@@ -303,7 +303,7 @@ async fn an_owner_reads_neither_requests_nor_undelivered_results() {
     }
     assert!(page.try_rows("select job_id, status, error_code from job_steps").await.is_ok());
 
-    // The first picture of a failed chain is not shown to its owner; a delivered card is.
+    // The first picture of a failed try-on is not shown to its owner; a delivered card is.
     let chain = db.order(user, TRY_ON, 2).await;
     let attempt = db.run("replicate", "t1").await;
     db.done(attempt, "t1").await;

@@ -96,7 +96,7 @@ async fn the_outputs_and_the_error_of_each_end_are_told() {
     assert_eq!(seen["error"]["code"], "PROVIDER_FAILED");
     let message = seen["error"]["message"].as_str().unwrap();
     assert!(!message.contains("PROVIDER_FAILED") && message.contains("credits"), "{message}");
-    // The pictures of a chain's finished steps are no outputs while the chain runs.
+    // The pictures of a try-on's finished steps are no outputs while it runs.
     let chain = db.order(user, TRY_ON, 2).await;
     let first = db.run("replicate", "c").await;
     db.complete(first).await;

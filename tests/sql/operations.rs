@@ -10,8 +10,8 @@ use uuid::Uuid;
 struct Night {
     db: Database,
     admin: Uuid,
-    /// A user whose chain stands still, who was given credits twice, and who has an upscale past
-    /// its deadline.
+    /// A user with a stuck try-on, with credits that were given twice, and with an upscale past its
+    /// deadline.
     user: Uuid,
     chain: Uuid,
 }
@@ -41,7 +41,7 @@ async fn night() -> Night {
     // The price of a tool was changed.
     db.set_tool(WEBSITE, "credit_cost = 51").await;
 
-    // A chain in its second step, which the checker has not queried for a while.
+    // A try-on in its second step, which the checker has not queried for a while.
     let chain = db.order(user, TRY_ON, 3).await;
     let first = db.run("replicate", "p1").await;
     db.complete(first).await;

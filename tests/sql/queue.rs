@@ -290,7 +290,8 @@ async fn the_estimate_follows_what_the_tool_took_lately() {
     )
     .await;
     about(etas().await, [90, 180]);
-    // After the limit was lowered, a freed slot beyond it starts nobody; one more slot does.
+    // With a second slot the first waiting job starts at once; once the running job has ended, both
+    // do.
     limit(&db, 2).await;
     about(etas().await, [1, 90]);
     finish(&db, attempt).await;

@@ -332,7 +332,7 @@ async fn waiting_is_a_violation_after_four_minutes_with_a_free_slot() {
     db.age(job, "4 minutes").await;
     assert_eq!(db.violated().await, ["work_waits_for_a_reason"]);
     db.cancel(second, waiting).await.unwrap();
-    // The second step of a chain, whose turn has just come.
+    // The second step of a try-on, which was blocked until now.
     let chain = db.order(db.user(80).await, TRY_ON, 2).await;
     let attempt = db.run("replicate", "p1").await;
     db.age(chain, "5 minutes").await;

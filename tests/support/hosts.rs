@@ -68,7 +68,7 @@ impl App {
         }
     }
 
-    /// Its own table of that tool's jobs.
+    /// The app's own table of that tool's jobs.
     pub fn table(self) -> &'static str {
         match self {
             Self::Tools => "upscaler_jobs",
@@ -215,7 +215,7 @@ impl Host {
     }
 }
 
-/// The message of a refused installation or uninstallation, and its hint of what to do next.
+/// The message of a refused file of SQL, and its hint of what to do next.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Refusal {
     pub message: String,

@@ -6,7 +6,7 @@
 //! * [`bench_world`]: many random orders and what becomes of them: `cargo xtask bench world`
 //! * [`database`]: one Postgres per run, our SQL in a template, a database of its own for each test
 //! * [`demo`]: the stories that `cargo xtask demo` shows
-//! * [`e2e`]: the whole local stack, one per run, and a client of it
+//! * [`e2e`]: the whole local stack, and a client of it
 //! * [`host_state`]: what an app's database holds besides our objects
 //! * [`hosts`]: databases of existing apps, with and without our objects
 //! * [`packages`]: the npm packages as an app installs them

@@ -10,7 +10,7 @@ use super::account::CloudState;
 use super::answer::{CloudAnswer, CloudRefusal, forbidden, refused};
 use super::routes::CloudCall;
 
-/// The largest file that the platform takes.
+/// The largest file that the platform accepts.
 const FILE_BYTES: u64 = 25 * 1024 * 1024;
 
 pub(super) struct AssetSession {

@@ -28,7 +28,7 @@ pub(super) struct Buyer {
 }
 
 impl Buyer {
-    /// A user of its own, with the files uploaded that the order names.
+    /// Makes a user and uploads the files that the order names.
     pub(super) async fn prepare(world: &World, plan: OrderPlan) -> Self {
         let count = |count: usize| i64::try_from(count).expect("a few");
         match plan.tool {

@@ -1,5 +1,5 @@
-//! `cargo xtask bench world`: many random orders over all tools, with everything going wrong that
-//! the stand-ins can do, and what became of them.
+//! `cargo xtask bench world`: many random orders of all tools, with every fault that the stand-ins
+//! can cause, and what became of them.
 //!
 //! The e2e tests run a small one. No order waits for a fixed delay of the product: [`hurry`] moves
 //! the times of waiting steps back.

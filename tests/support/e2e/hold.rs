@@ -19,7 +19,7 @@ drop function unstuck_private.hold_a_worker()";
 const WAITING: &str =
     "select pid from pg_locks where locktype = 'advisory' and objid = 54320 and not granted";
 
-/// While this value is held, no worker gets past that write.
+/// No worker gets past that write until [`Hold::release`].
 pub struct Hold {
     owner: Client,
 }

@@ -5,19 +5,19 @@
 //! must hold. There are two worlds, because a test mostly waits. Watchers hold a pipe to this
 //! process and end the stack's processes when it ends, however it ends.
 //!
-//! * [`world`]: the stack, its reset, and what a test looks at
+//! * [`world`]: the stack, its reset, and what a test reads and waits for
 //! * [`call`]: one HTTP request, and the part of the contract that holds for every answer
-//! * [`host_world`]: the stack on the database of an app that moved in
+//! * [`host_world`]: the stack on the database of an app that was adopted
 //! * [`hold`]: stops a worker at one exact point, so that it can be killed there
 //! * [`keys`]: tokens that no sign-in would give
-//! * [`memory`]: what the functions' process holds
+//! * [`memory`]: the memory of the functions' process
 //! * [`node`]: scripts with the official client, or in a browser
-//! * [`openapi`]: the committed contract, against which every answer is held
-//! * [`order`], [`try_on`], [`cards`], [`website`]: orders as a client places them, and what they
-//!   must lead to
-//! * [`pages`]: files of a website, looked at by a browser or a compiler
-//! * [`publication`]: what a subscriber of Realtime is told
-//! * [`purchase`]: packs, the page of Stripe, and what sellers tell
+//! * [`openapi`]: the committed contract, against which every answer is checked
+//! * [`order`], [`try_on`], [`cards`], [`website`]: orders as a client places them, and how they must
+//!   end
+//! * [`pages`]: the files of a website in a browser or a compiler
+//! * [`publication`]: the changes that a subscriber of Realtime gets
+//! * [`purchase`]: packs, the page of Stripe, and the events of sellers
 //! * [`proxy`]: a proxy before the front door, which counts requests and publishes other key sets
 //! * [`receiver`]: an HTTP server outside to which our functions post
 //! * [`user`]: callers: users who signed in at the front door, or with a token made for the purpose

@@ -140,7 +140,7 @@ async fn pass_chunk(
         }
     };
     let answering = tokio::io::copy(&mut answers, &mut to_client);
-    // Whichever ends first ends both.
+    // The one that ends first ends the other too.
     tokio::select! {
         sent = sending => sent,
         answered = answering => answered.map(drop),

@@ -378,7 +378,7 @@ impl World {
         found.unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {what}"))
     }
 
-    /// Waits until a job has this status, and gives its row.
+    /// Waits until a job has this status, and returns its row.
     pub async fn until_status(&self, job: Uuid, status: &str) -> Value {
         let what = format!("job {job} is {status}");
         let look = async || Some(self.job(job).await).filter(|row| row["status"] == status);
