@@ -293,7 +293,7 @@ async fn an_audit_of_many_changes_works_page_by_page_within_its_budget() {
     db.assert_healthy().await;
 }
 
-/// How often `function` ran while that user ran the query `sql`, after the number of rows.
+/// The number of rows of the query `sql`, run as that user, and how often `function` ran for it.
 async fn calls(db: &Session, function: &str, sql: &str, user: Uuid) -> (usize, i64) {
     let counted = format!(
         "select coalesce(sum(calls), 0)::int from pg_stat_xact_user_functions

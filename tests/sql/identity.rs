@@ -114,8 +114,8 @@ async fn a_refusal_leaves_an_alarm_that_health_shows_for_ten_minutes() {
     assert_eq!((is_wrong(&worker).await, is_wrong(&db).await), (json!(true), json!(false)));
 }
 
-/// pg_cron cannot know that it runs in a copy of the database; its healing closes rows and calls
-/// nobody.
+/// pg_cron cannot know that it runs in a copy of the database; its healing closes rows and sends no
+/// request.
 #[tokio::test]
 async fn sql_alone_heals_the_rows_of_a_copy() {
     let db = Database::open().await;

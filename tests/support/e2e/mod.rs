@@ -13,8 +13,8 @@
 //! * [`memory`]: the memory of the functions' process
 //! * [`node`]: scripts with the official client, or in a browser
 //! * [`openapi`]: the committed contract, against which every answer is checked
-//! * [`order`], [`try_on`], [`cards`], [`website`]: orders as a client places them, and how they must
-//!   end
+//! * [`order`], [`try_on`], [`cards`], [`website`]: orders as a client places them, and how they
+//!   must end
 //! * [`pages`]: the files of a website in a browser or a compiler
 //! * [`publication`]: the changes that a subscriber of Realtime gets
 //! * [`purchase`]: packs, the page of Stripe, and the events of sellers
