@@ -1,11 +1,11 @@
-//! The HTTP client of the providers. It never follows a redirect.
+//! The HTTP client of the providers' stand-ins. It never follows a redirect.
 
 use std::time::Duration;
 
 use anyhow::{bail, ensure};
 use reqwest::{Response, header};
 
-/// How much of the answer to a webhook is kept.
+/// The largest answer to a webhook that is read.
 const ANSWER_BYTES_MAX: usize = 65_536;
 
 /// Cheap to clone; clones share the connection pool.
@@ -17,7 +17,8 @@ impl Client {
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
-            // Without idle connections a restarted peer can never be met on a dead one.
+            // It keeps no idle connection, so that no request goes to a peer that was restarted
+            // meanwhile.
             .pool_max_idle_per_host(0)
             .build();
         Self(client.expect("the TLS roots are compiled in"))
@@ -32,7 +33,7 @@ impl Client {
     ) -> anyhow::Result<Vec<u8>> {
         let answer = self.0.get(url).timeout(limit).send().await?;
         let status = answer.status();
-        // As Python's requests says it, in which models and apps load their inputs.
+        // The words of Python's `requests`, with which models and apps load their inputs.
         let side = if status.is_server_error() { "Server" } else { "Client" };
         let reason = status.canonical_reason().unwrap_or_default();
         let code = status.as_u16();

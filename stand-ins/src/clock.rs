@@ -1,4 +1,4 @@
-//! The time and random ids. Nothing else here reads the clock or randomness.
+//! The time and random ids. Nothing else in this crate reads the clock or randomness.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -9,7 +9,7 @@ pub(crate) fn now_ms() -> u64 {
     u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Seconds since 1970, as token claims want them.
+/// Seconds since 1970, as in the claims of a token.
 pub(crate) fn now_s() -> u64 {
     now_ms() / 1000
 }

@@ -1,15 +1,15 @@
-//! The configuration file of the stand-ins. It is read once; nothing is taken from the environment.
+//! The configuration file of the stand-ins. It is read once; no environment variable is read.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Deserialize;
 
-/// Everything the stand-ins need to know about the stack they belong to.
+/// All that the stand-ins need to know of their stack.
 #[derive(Clone, Debug, Deserialize)]
 pub struct StandInConfig {
-    /// Origin = base + 1, providers = base + 3, PostgREST = base + 4, functions = base + 5, results
-    /// of providers = base + 7.
+    /// The first of the stack's ports: origin = base + 1, providers = base + 3, PostgREST = base +
+    /// 4, functions = base + 5, results of providers = base + 7.
     pub port_base: u16,
     pub jwt_secret: String,
     pub anon_key: String,
@@ -19,32 +19,32 @@ pub struct StandInConfig {
     #[serde(default)]
     pub secret_key: Option<String>,
     pub users: Vec<SeededUser>,
-    /// A PKCS#8 P-256 key: user tokens are then signed ES256 and the key is published.
+    /// A P-256 key in PKCS#8. With it, user tokens are signed with ES256 and the key is published.
     #[serde(default)]
     pub es256_private_pem: Option<String>,
     pub storage_dir: PathBuf,
-    /// The project's database, as `authenticator`: its buckets and policies are storage's.
+    /// The project's database as `authenticator`, for the buckets and policies of storage.
     pub database_url: String,
-    /// The same database as a role that may replicate and become any other: Realtime's.
+    /// The same database as a role that may replicate and become every other role, for Realtime.
     #[serde(default)]
     pub replication_url: Option<String>,
     #[serde(default)]
     pub realtime: RealtimeLimits,
-    /// The project's limit for one file, whatever its bucket says.
+    /// The project's limit for one file, which no bucket exceeds.
     #[serde(default = "default_storage_bytes_max")]
     pub storage_bytes_max: u64,
-    /// How long an upload in chunks may take.
+    /// How long an upload in chunks may take, in seconds.
     #[serde(default = "default_upload_lifetime_s")]
     pub upload_lifetime_s: u64,
-    /// Apps at RunningHub that the account has, beside those of the examples.
+    /// Further apps of the account at RunningHub, besides those of the examples.
     #[serde(default)]
     pub runninghub_apps: Vec<String>,
-    /// Accepted keys by provider; a provider without an entry takes the stack's usual local key.
+    /// The accepted keys of each provider; a provider without an entry accepts the usual local key.
     #[serde(default)]
     pub provider_keys: BTreeMap<String, Vec<String>>,
     #[serde(default = "default_token_lifetime_s")]
     pub token_lifetime_s: u64,
-    /// How long the link of a mail is good.
+    /// How long the link of a mail is valid, in seconds.
     #[serde(default = "default_mail_lifetime_s")]
     pub mail_lifetime_s: u64,
 }
@@ -57,7 +57,7 @@ pub struct SeededUser {
     pub password: String,
 }
 
-/// What a project's Realtime admits.
+/// The limits of a project's Realtime.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default)]
 pub struct RealtimeLimits {
@@ -67,7 +67,7 @@ pub struct RealtimeLimits {
     pub messages_per_second: usize,
 }
 
-/// What a new project has (supabase/realtime, config/runtime.exs, `TENANT_MAX_…`).
+/// The limits of a new project (supabase/realtime, config/runtime.exs, `TENANT_MAX_…`).
 impl Default for RealtimeLimits {
     fn default() -> Self {
         Self {
@@ -91,7 +91,7 @@ impl StandInConfig {
     }
 }
 
-/// What docs/deploying.md asks for.
+/// The limit that docs/deploying.md demands.
 fn default_storage_bytes_max() -> u64 {
     512 * 1024 * 1024
 }
@@ -105,7 +105,7 @@ fn default_token_lifetime_s() -> u64 {
     3600
 }
 
-/// `GOTRUE_MAILER_OTP_EXP` of a new project.
+/// The default of `GOTRUE_MAILER_OTP_EXP`.
 fn default_mail_lifetime_s() -> u64 {
     3600
 }

@@ -1,4 +1,4 @@
-//! Stand-ins for the outside world of a local stack: the front door of a Supabase project (auth,
+//! Stand-ins of the services around a local stack: the front door of a Supabase project (auth,
 //! storage, proxy) and the providers. Nothing here runs in production or knows the application's
 //! own rules.
 //!
@@ -6,11 +6,11 @@
 //! |---|---|
 //! | [`cloudflare`] | Cloudflare's API, for `cargo xtask deploy` |
 //! | [`config`] | the configuration file |
-//! | [`front`] | what listens on the origin's port (base + 1) |
-//! | [`management`] | which schemas a hosted project exposes, and who may change that |
-//! | [`media`] | what the providers make, and clips to feed them |
-//! | [`providers`] | what listens on the providers' port (base + 3), and the results (base + 7) |
-//! | [`serve`] | the accept loop, able to drop a connection without an answer |
+//! | [`front`] | the server on the origin's port (base + 1) |
+//! | [`management`] | the Management API of a hosted project: exposed schemas, keys |
+//! | [`media`] | the results of the providers, and clips to upload |
+//! | [`providers`] | the servers on the providers' port (base + 3) and the results' (base + 7) |
+//! | [`serve`] | the accept loop, which can drop a connection without an answer |
 //! | [`tokens`] | signs tokens with a secret or a published key |
 
 mod client;
@@ -28,7 +28,7 @@ use anyhow::Context;
 use config::StandInConfig;
 use tokio::net::TcpListener;
 
-/// Listens on its ports, prints `ready`, and serves until the process ends.
+/// Listens on the ports, prints `ready`, and serves until the process ends.
 pub async fn run(config: StandInConfig) -> anyhow::Result<()> {
     let origin = listen(config.port(1)).await?;
     let providers = listen(config.port(3)).await?;

@@ -1,12 +1,13 @@
-//! Supabase's Management API as far as a deployment uses it, `/v1/projects/<ref>/postgrest`, the
-//! project's keys, and what the project's own API tells of the list of schemas.
+//! Supabase's Management API as far as a deployment uses it: `/v1/projects/<ref>/postgrest` and the
+//! project's keys; and what the project's own API tells of its list of schemas.
 //!
-//! As strict as the service: a wrong token is 401, another project 404, a field that it does not
-//! know 400; `db_schema` replaces the whole list; a secret key is masked unless it is revealed.
-//! After 60 calls in a minute it answers 429 until the minute is over. The project's API answers
-//! every request as PostgREST does one for a schema that is not in the list. Sources: the service's
-//! OpenAPI document (`UpdatePostgrestConfigBody`, `ApiKeyResponse`, `SigningKeysResponse`) and
-//! introduction ("Rate limits"); PostgREST, src/library/PostgREST/Error.hs.
+//! It is as strict as the service: a wrong token is refused with 401, another project with 404, an
+//! unknown field with 400; `db_schema` replaces the whole list; a secret key is masked unless the
+//! call reveals it. After 60 calls in a minute it answers 429 until the minute is over. The
+//! project's API answers every request as PostgREST answers one for a schema outside the list.
+//! Sources: the service's OpenAPI document (`UpdatePostgrestConfigBody`, `ApiKeyResponse`,
+//! `SigningKeysResponse`) and introduction ("Rate limits"); PostgREST,
+//! src/library/PostgREST/Error.hs.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -26,7 +27,7 @@ use crate::serve::serve;
 const FIELDS: [&str; 5] =
     ["db_schema", "db_extra_search_path", "max_rows", "db_pool", "db_pool_acquisition_timeout"];
 
-/// One hosted project. Clones are the same one.
+/// One hosted project. All clones share one state.
 #[derive(Clone)]
 pub struct HostedApi {
     project: String,
@@ -44,7 +45,7 @@ struct HostedState {
     rate: CallRate,
 }
 
-/// How many calls are taken until a window is over.
+/// How many calls are accepted in a window of time.
 struct CallRate {
     most: u32,
     window_ms: u64,
@@ -59,7 +60,7 @@ impl CallRate {
         Self { most, window_ms, begun_ms: now_ms(), taken: 0, refused: 0 }
     }
 
-    /// Takes a call, or returns the seconds until one is taken.
+    /// Accepts a call, or returns the seconds until the next one is accepted.
     fn take(&mut self) -> Option<u64> {
         let end_ms = self.begun_ms.saturating_add(self.window_ms);
         let left_ms = end_ms.saturating_sub(now_ms());
@@ -107,17 +108,17 @@ impl HostedApi {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// The list of exposed schemas now.
+    /// The present list of exposed schemas.
     pub fn schemas(&self) -> String {
         self.with(|state| state.schemas.clone())
     }
 
-    /// The project's keys, as the service lists them whole.
+    /// Sets the project's keys; the list has their full values.
     pub fn set_keys(&self, keys: Value) {
         self.with(|state| state.keys = keys);
     }
 
-    /// The keys that sign its tokens, and the secret of those that are HS256.
+    /// Sets the keys that sign the project's tokens, and the secret of the HS256 ones.
     pub fn set_signing(&self, keys: Value, secret: &str) {
         self.with(|state| {
             state.signing_keys = keys;
@@ -125,7 +126,7 @@ impl HostedApi {
         });
     }
 
-    /// From now on so many calls are taken in a window.
+    /// Sets how many calls are accepted in a window from now on.
     pub fn set_rate(&self, most: u32, window: Duration) {
         self.with(|state| state.rate = CallRate::new(most, window));
     }
@@ -135,7 +136,7 @@ impl HostedApi {
         self.with(|state| state.rate.refused)
     }
 
-    /// The bodies of all changes that were taken.
+    /// The bodies of all accepted changes.
     pub fn changes(&self) -> Vec<Value> {
         self.with(|state| state.changes.clone())
     }
@@ -229,7 +230,8 @@ async fn signing_keys(
     api.refusal(&project, &headers).unwrap_or_else(|| shown().into_response())
 }
 
-/// The gateway refuses who brings no key; PostgREST names its list to everybody else.
+/// The answer to a request of the project's API. The gateway refuses a caller without a key;
+/// PostgREST names its list to all others.
 async fn refuse_schema(State(api): State<HostedApi>, headers: HeaderMap) -> Response {
     if !headers.contains_key("apikey") {
         return problem(StatusCode::UNAUTHORIZED, "No API key found in request");

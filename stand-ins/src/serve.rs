@@ -1,5 +1,5 @@
-//! The accept loop. Unlike axum's own it can drop a connection without an answer, which plays a
-//! lost answer. It knows no routes.
+//! The accept loop. Unlike axum's own it can drop a connection without an answer, as if the answer
+//! were lost. It has no routes.
 
 use axum::Router;
 use axum::body::Body;
@@ -10,14 +10,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tower::ServiceExt;
 
-/// A response extension: close the connection instead of sending this response.
+/// A response extension that closes the connection in place of sending the response.
 #[derive(Clone, Copy)]
 pub(crate) struct DropConnection;
 
-/// Serves until the listener fails for good.
+/// Serves until the process ends.
 pub async fn serve(listener: TcpListener, router: Router) -> anyhow::Result<()> {
     loop {
-        // Running out of file descriptors is an error of accept too, and passes.
+        // An accept may also fail because there are too many open files, which passes.
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
             continue;
@@ -26,7 +26,7 @@ pub async fn serve(listener: TcpListener, router: Router) -> anyhow::Result<()> 
         tokio::spawn(async move {
             let _ = stream.set_nodelay(true);
             let service = service_fn(move |request| answer(router.clone(), request));
-            // A peer that goes away is an everyday event here, and nobody is left to tell.
+            // A peer that disconnects is no fault, and there is no one left to answer.
             let _ = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .serve_connection(TokioIo::new(stream), service)

@@ -1,4 +1,4 @@
-//! Signs tokens: HS256 with a secret, ES256 with a key that is published.
+//! Signs tokens: HS256 with a secret, or ES256 with a published key.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,7 +9,7 @@ use p256::pkcs8::DecodePrivateKey;
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-/// One part of a token.
+/// Encodes one part of a token.
 pub fn encoded(value: &Value) -> String {
     URL_SAFE_NO_PAD.encode(value.to_string())
 }
@@ -20,14 +20,14 @@ pub(crate) fn mac(secret: &[u8], text: &str) -> Hmac<Sha256> {
     mac
 }
 
-/// A token with any header, signed with that secret whatever the header says.
+/// A token with any header, signed with HS256 and this secret whatever the header says.
 pub fn hs256_token(secret: &[u8], header: &Value, claims: &Value) -> String {
     let head = format!("{}.{}", encoded(header), encoded(claims));
     let signature = URL_SAFE_NO_PAD.encode(mac(secret, &head).finalize().into_bytes());
     format!("{head}.{signature}")
 }
 
-/// An ES256 key and the name it is published under.
+/// An ES256 key and the name under which it is published.
 pub struct Es256Key {
     kid: String,
     key: SigningKey,
@@ -38,10 +38,10 @@ impl Es256Key {
         Self { kid: kid.to_owned(), key }
     }
 
-    /// A key in PKCS#8 under that name.
+    /// Reads a PKCS#8 key and gives it that name.
     ///
     /// # Errors
-    /// If it is another kind of key.
+    /// If the key is of another kind.
     pub fn from_pem(kid: &str, pem: &str) -> Result<Self, p256::pkcs8::Error> {
         Ok(Self::new(kid, SigningKey::from_pkcs8_pem(pem)?))
     }
@@ -53,14 +53,14 @@ impl Es256Key {
         format!("{head}.{}", URL_SAFE_NO_PAD.encode(signature.to_bytes()))
     }
 
-    /// Whether this key made the signature and is the one that the token names.
+    /// Whether the token names this key and the key made the signature.
     pub(crate) fn has_signed(&self, head: &str, kid: Option<&str>, signature: &[u8]) -> bool {
         let signature = Signature::from_slice(signature);
         let verifies = |signature| self.key.verifying_key().verify(head.as_bytes(), &signature);
         kid == Some(&self.kid) && signature.and_then(verifies).is_ok()
     }
 
-    /// The public key as it is published.
+    /// The public key in its published form.
     pub fn jwk(&self) -> Value {
         let point = self.key.verifying_key().to_encoded_point(false);
         let part =
@@ -71,7 +71,7 @@ impl Es256Key {
         })
     }
 
-    /// The public key's bytes, which an attacker knows and may try as a secret.
+    /// The public key's bytes. An attacker knows them and may try them as a secret.
     pub fn public_bytes(&self) -> Vec<u8> {
         self.key.verifying_key().to_encoded_point(false).as_bytes().to_vec()
     }

@@ -1,4 +1,4 @@
-//! From two files to everything up; then only what differs.
+//! `deploy` brings everything up from two files; later deploys change only what differs.
 
 use serde_json::{Value, json};
 use xtask::function;
@@ -38,7 +38,7 @@ async fn twelve_values_bring_everything_up_and_a_changed_one_deploys_its_readers
     assert_eq!(cloud.deploy("whole", &functions).await.unwrap(), Vec::<String>::new());
     assert_eq!(cloud.account.view(), view);
 
-    // The value of one function, a secret of one function, and one that is not set in two.
+    // A changed value that one function reads, and then a new secret that one function reads.
     let values = values.with("PURCHASE_RETURN_HOSTS", "shop.example");
     cloud.folder.write("whole", &with_made_secrets(&cloud, "whole", values.clone()));
     let done = cloud.deploy("whole", &functions).await.unwrap();
@@ -51,7 +51,7 @@ async fn twelve_values_bring_everything_up_and_a_changed_one_deploys_its_readers
     assert_eq!(cloud.account.unknown(), Vec::<String>::new());
 }
 
-/// Values with the secrets that `deploy` wrote into the file.
+/// The values with the secrets that `deploy` has written into the file.
 fn with_made_secrets(cloud: &Cloud, name: &str, values: Values) -> Values {
     let deployment = cloud.folder.read(name).unwrap();
     ["WEBHOOK_SECRET", "CRON_SECRET"]

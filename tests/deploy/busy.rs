@@ -1,4 +1,4 @@
-//! Cloudflare is busy, or down for a moment.
+//! Cloudflare's API refuses calls because there are too many, or fails for a moment.
 
 use crate::world::{Cloud, Values, few};
 

@@ -1,5 +1,5 @@
-//! What nobody wrote and a service knows is asked for; a written value wins, and what cannot be
-//! had is named with what to do.
+//! `deploy` asks services for the values that nobody wrote into the files. A written value counts,
+//! and a value that cannot be fetched is named with what to do.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ const FETCHED: [&str; 5] = [
     "REPLICATE_WEBHOOK_SECRET",
 ];
 
-/// Cloudflare, Supabase and Replicate.
+/// The APIs of Cloudflare, Supabase and Replicate.
 struct Internet {
     cloud: Cloud,
     api: HostedApi,
@@ -76,7 +76,7 @@ async fn replicate() -> String {
     format!("http://{address}/replicate/v1")
 }
 
-/// The values that no service tells.
+/// The values that no service can tell.
 fn few() -> Values {
     let few = FETCHED.into_iter().fold(Values::needed(), |values, name| values.without(name));
     few.with("SUPABASE_ACCESS_TOKEN", ACCESS_TOKEN).with("REPLICATE_API_TOKEN", REPLICATE_TOKEN)
@@ -194,7 +194,7 @@ async fn what_cannot_be_fetched_is_named_with_what_to_do() {
     let said = internet.refusal(&few().with("SUPABASE_ANON_KEY", "sb_publishable_1")).await;
     assert!(said.contains("SUPABASE_SERVICE_ROLE_KEY: not fetched"), "{said}");
     assert!(said.contains("may not reveal"), "{said}");
-    // A key that is fetched is checked as a written one is.
+    // A fetched key is checked as a written one is.
     internet.api.set_keys(json!([{"name": "default", "type": "secret", "api_key": "of-nobody"}]));
     let said = internet.refusal(&few().with("SUPABASE_ANON_KEY", "sb_publishable_1")).await;
     assert!(said.contains("- SUPABASE_SERVICE_ROLE_KEY: is neither"), "{said}");

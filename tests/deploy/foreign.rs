@@ -1,4 +1,4 @@
-//! What is not ours is named before anything is changed.
+//! Workers, accounts and tokens that are not ours are named before anything is changed.
 
 use crate::world::{Cloud, Values, few};
 

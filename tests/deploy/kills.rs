@@ -1,8 +1,8 @@
-//! A deploy that is killed after any of its changes comes, run again, to the same end.
+//! A deploy that is killed after any of its changes reaches the same end when it is run again.
 
 use crate::world::{Cloud, Values, few};
 
-/// A deploy that ends when the API falls silent. True: it came to its end.
+/// Runs a deploy until it ends or the API stops answering. Returns whether it ended.
 async fn deploy_or_die(cloud: &Cloud, name: &str) -> bool {
     let functions = few();
     tokio::select! {
@@ -26,7 +26,7 @@ async fn killed_after_each_change_it_comes_to_the_same_end() {
     let writes = quiet.account.writes().len();
     assert!(writes >= 12, "{:#?}", quiet.account.writes());
 
-    // Killed after one change, it is run again and killed after the next one, until it is through.
+    // The deploy is killed after each change and run again, until it ends.
     let cloud = Cloud::start().await;
     cloud.folder.write("killed", &values());
     let mut deaths = 0;
@@ -41,7 +41,7 @@ async fn killed_after_each_change_it_comes_to_the_same_end() {
     assert!(deaths >= 10, "{deaths} deaths");
     assert_eq!(cloud.account.view(), end);
 
-    // Killed once, in the midst of a Worker.
+    // The deploy is killed once, between the calls that make one Worker.
     for survived in [4, 9] {
         let cloud = Cloud::start().await;
         cloud.folder.write("killed", &values());

@@ -1,5 +1,5 @@
-//! `cargo xtask deploy` by wrangler itself against a stand-in of Cloudflare's API. The functions
-//! are those that are built.
+//! `cargo xtask deploy` with the real wrangler and a stand-in of Cloudflare's API. It deploys the
+//! functions as they were built.
 
 mod bring_up;
 mod busy;

@@ -1,4 +1,4 @@
-//! Back to what was found good.
+//! A rollback brings back the deployment that was last found good.
 
 use serde_json::Value;
 use xtask::function::Function;
@@ -35,7 +35,7 @@ async fn a_rollback_brings_back_versions_settings_crons_and_consumers() {
     cloud.note_good("back", &few()).await.unwrap();
     let good = cloud.account.view();
 
-    // A deployment that is not found good, of other settings, crons and consumers.
+    // A second deployment, with other settings, crons and consumers, which is not found good.
     let second = values().with("GEMINI_MODEL", "a-model-of-mine").with("BUY_URL", "https://a.shop");
     cloud.folder.write("back", &second);
     let done = cloud.deploy("back", &changed()).await.unwrap();
@@ -43,7 +43,7 @@ async fn a_rollback_brings_back_versions_settings_crons_and_consumers() {
     let bad = cloud.account.view();
     assert_ne!(bad, good);
 
-    // It is killed after the gateway, and goes on.
+    // The rollback is killed after the gateway, and a second run finishes it.
     cloud.account.stop_after(2);
     let functions = few();
     tokio::select! {
@@ -56,12 +56,12 @@ async fn a_rollback_brings_back_versions_settings_crons_and_consumers() {
     assert_eq!(cloud.account.view(), good);
     assert_eq!(cloud.values("placed-run")["GEMINI_MODEL"], "gemini-3.1-flash-image");
 
-    // What is in force is the good one: there is none before it.
+    // The good deployment is in force, and there is no good one before it.
     let error = cloud.roll_back("back", &few()).await.unwrap_err();
     assert!(error.to_string().contains("nothing was changed"), "{error}");
     cloud.note_good("back", &few()).await.unwrap();
 
-    // Forward, found good this once; back; and forward by another deploy.
+    // The second deployment is deployed once more, found good this time, and rolled back.
     cloud.deploy("back", &changed()).await.unwrap();
     cloud.note_good("back", &changed()).await.unwrap();
     assert_eq!(cloud.account.view(), bad);

@@ -1,4 +1,4 @@
-//! Every fault of the two files is named at once, and no secret with it.
+//! Every fault of the two files is named at once, without any secret.
 
 use base64::Engine as _;
 use xtask::deploy::deployment::Deployment;
@@ -31,7 +31,7 @@ fn the_needed_values_have_no_fault() {
     assert!(deployment.gateway_url().is_err());
     assert!(!deployment.secrets.contains_key("DATABASE_URL"));
 
-    // A secret that is made once stays the same.
+    // A secret that was made once is not made again.
     let made = deployment.make_secrets().unwrap();
     assert_eq!(made, ["WEBHOOK_SECRET", "CRON_SECRET"]);
     deployment.keep_secrets(folder.0.path(), &made).unwrap();
@@ -139,11 +139,12 @@ async fn the_committed_example_is_refused_for_its_placeholders_alone() {
     for line in said.lines().skip(1) {
         assert!(line.contains(": is a placeholder (mine."), "{line}");
     }
-    // What an operator writes: docs/deploying.md counts it.
+    // The number of values that an operator writes; docs/deploying.md names it too.
     assert_eq!(said.lines().count(), 1 + 9, "{said}");
 }
 
-/// The two files as they are written, with the line that is put in place of another's, or added.
+/// Writes the two files, with the line in place of the one with that name, or added. Returns the
+/// file and the line's number.
 fn written(name: &str, line: &str) -> (Folder, &'static str, usize) {
     let folder = Folder::new();
     folder.write("shop", &Values::needed());
@@ -172,7 +173,7 @@ fn written(name: &str, line: &str) -> (Folder, &'static str, usize) {
     (folder, kind, at + 1)
 }
 
-/// What stands in a file: the name, its line, and a part of what is said of it.
+/// A wrong line of a file: its name, the line, and a part of the fault's words.
 const WRONG: [(&str, &str, &str); 48] = [
     ("account_id", "account_id = '0123456789abcdef0123456789abcde'", "32 hexadecimal digits"),
     ("account_id", "account_id = '0123456789abcdef0123456789abcdef '", "32 hexadecimal digits"),

@@ -1,5 +1,5 @@
-//! The whole: `cargo xtask deploy` and `cargo xtask doctor` as programs, from a fresh checkout with
-//! two files, against an account whose Workers run and a project that is served.
+//! The whole: `cargo xtask deploy` and `cargo xtask doctor` as programs in a fresh checkout with
+//! two files, with an account whose Workers run and a project that is served.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -23,7 +23,7 @@ const OPERATOR: SignedUp = SignedUp {
 
 const NOTHING: Vec<Value> = Vec::new();
 
-/// The internet as the command sees it: the account with its Workers, the project, the providers.
+/// The internet as the programs see it: the account with its Workers, the project, the providers.
 struct DeployedInternet {
     cloud: Cloud,
     checkout: TempDir,
@@ -82,7 +82,7 @@ impl DeployedInternet {
         let (settings, secrets) = values.texts();
         let folder = self.checkout.path().join("deploy");
         std::fs::write(folder.join("whole.toml"), settings).unwrap();
-        // The first deploy writes two more into it.
+        // The first deploy adds two secrets to the file; they stay in it.
         let path = folder.join("whole.secrets");
         let before = std::fs::read_to_string(&path).unwrap_or_default();
         let made = before
@@ -112,7 +112,7 @@ impl DeployedInternet {
         command
     }
 
-    /// Kills a deploy in the midst of the Workers; returns how many have begun to exist.
+    /// Kills a deploy while it makes the Workers. Returns how many Workers exist.
     async fn kill_amid_workers(&self) -> usize {
         let count = || self.cloud.account.view()["scripts"].as_object().map_or(0, |all| all.len());
         let mut deploy = self.command(&["deploy", "whole"]).spawn().unwrap();
@@ -124,7 +124,7 @@ impl DeployedInternet {
         count()
     }
 
-    /// Runs a task to its end; returns whether it ended well, and what it said.
+    /// Runs a task to its end. Returns whether it succeeded, and its output.
     async fn xtask(&self, args: &[&str]) -> (bool, String) {
         let began = Instant::now();
         let output = self.command(args).output().await.unwrap();
@@ -141,7 +141,7 @@ impl DeployedInternet {
         said
     }
 
-    /// What the doctor finds lacking.
+    /// The findings of the doctor that are not good.
     async fn lacks(&self) -> Vec<Value> {
         let (well, said) = self.xtask(&["doctor", "whole", "--json"]).await;
         let document = &said[said.find('{').unwrap()..=said.rfind('}').unwrap()];
@@ -153,8 +153,8 @@ impl DeployedInternet {
     }
 }
 
-/// A checkout whose code is this one's, the built wasm with it, and which knows no deployment: no
-/// files of one, no keys, no state.
+/// A checkout with this one's code and built wasm, but without the files, keys and state of a
+/// deployment.
 fn fresh_checkout() -> TempDir {
     let folder = TempDir::new().unwrap();
     for entry in paths::root().read_dir().unwrap().flatten() {
@@ -180,7 +180,7 @@ fn build_xtask() {
     }
 }
 
-/// The twelve values of an operator, and who is the first admin.
+/// An operator's twelve values, and the e-mail address of the first admin.
 fn values(hosted: &ServedProject, database: &str) -> Values {
     let values = Values::needed()
         .with("DATABASE_URL", database)
@@ -218,14 +218,15 @@ async fn a_fresh_checkout_with_twelve_values_comes_up_changes_heals_and_goes_bac
     assert!(said.contains(&format!("whole is at https://{GATEWAY}/")), "{said}");
     assert_eq!(internet.lacks().await, NOTHING);
 
-    // Deployed once more, nothing changes.
+    // A second deploy changes nothing.
     let before = internet.cloud.account.view();
     let said = internet.deploys().await;
     assert!(said.contains("nothing differed, nothing was changed"), "{said}");
     assert!(!said.contains("xtask: done: "), "{said}");
     assert_eq!(internet.cloud.account.view(), before);
 
-    // One value: only what reads it. A person does all this in more than five minutes.
+    // After one value is changed, only its reader is deployed. A person needs more than five
+    // minutes for all this, so the calls before count no more towards the API's limit.
     internet.cloud.account.let_calls_grow_old();
     let values = values.with("PURCHASE_RETURN_HOSTS", "shop.house.test");
     internet.write(&values);
@@ -248,7 +249,7 @@ async fn a_missing_value_is_told_and_nothing_is_done(internet: &DeployedInternet
     internet.write(values);
 }
 
-/// At Cloudflare somebody changes a secret and removes a cron, and a Worker is left over.
+/// At Cloudflare a secret is changed, a cron is removed, and an old Worker is left.
 async fn faults_are_named_and_a_deploy_mends_them(internet: &DeployedInternet) {
     let account = &internet.cloud.account;
     account.change_secret("replicate-async-worker", "WEBHOOK_SECRET", "of-another-deployment");
@@ -265,7 +266,8 @@ async fn faults_are_named_and_a_deploy_mends_them(internet: &DeployedInternet) {
         assert!(told["words"].as_str().unwrap().contains(words), "{told}");
         assert_eq!(told["cure"], "cargo xtask deploy whole");
     }
-    // The webhook that it would give out is refused, and nothing else is told.
+    // The webhook's address that the function would give out is refused too, and no other finding
+    // is reported.
     assert!(lacks.len() <= 4, "{lacks:#?}");
 
     let said = internet.deploys().await;
@@ -276,8 +278,9 @@ async fn faults_are_named_and_a_deploy_mends_them(internet: &DeployedInternet) {
     assert!(account.view()["scripts"]["retired-tool"].is_object());
 }
 
-/// A value that is good in form and wrong: the deploy ends with an error, and the one before comes
-/// back, which the doctor finds good although the file still holds the wrong value.
+/// A value that is well-formed and wrong: the deploy ends with an error, and a rollback brings the
+/// deployment before it back. The doctor finds that one good, although the file still has the wrong
+/// value.
 async fn a_bad_deploy_is_told_and_taken_back(internet: &DeployedInternet, values: Values) {
     let good = internet.cloud.account.view();
     internet.write(&values.with("SUPABASE_ANON_KEY", "sb_publishable_of_nobody"));

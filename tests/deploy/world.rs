@@ -1,4 +1,4 @@
-//! An account at the stand-in of Cloudflare, and a folder with a deployment's two files.
+//! An account at the stand-in of Cloudflare's API, and a folder with a deployment's two files.
 
 use std::fmt::Write as _;
 
@@ -13,7 +13,7 @@ use xtask::deploy::{Deed, rollback};
 use xtask::function::{self, Function};
 
 pub const ACCOUNT: &str = "0123456789abcdef0123456789abcdef";
-/// What an operator must look up.
+/// The settings that an operator must look up.
 pub const SETTINGS: [(&str, &str); 3] = [
     ("SUPABASE_URL", "https://abcdefghijklmnopqrst.supabase.co"),
     ("SUPABASE_ANON_KEY", "sb_publishable_of_the_project"),
@@ -41,13 +41,13 @@ pub const SECRETS: [(&str, &str); 8] = [
     ("LLM_API_KEY", "key-of-the-model"),
 ];
 
-/// The values of both files, by name. `prefix`, `account_id` and `admin_email` are those of the
-/// file's head.
+/// The values of both files by name. `prefix`, `account_id` and `admin_email` are in the head of
+/// the settings file.
 #[derive(Clone)]
 pub struct Values(Vec<(String, String)>);
 
 impl Values {
-    /// All that a deployment needs: twelve values with the account's id.
+    /// All values that a deployment needs: twelve with the account's id.
     pub fn needed() -> Self {
         let values = [("account_id", ACCOUNT)].into_iter().chain(SETTINGS).chain(SECRETS);
         Self(values.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
@@ -68,7 +68,7 @@ impl Values {
         self
     }
 
-    /// The texts of the two files.
+    /// The texts of the settings file and of the secrets file.
     pub fn texts(&self) -> (String, String) {
         let (mut head, mut settings, mut secrets) =
             (String::new(), "[settings]\n".to_owned(), String::new());
@@ -88,7 +88,7 @@ impl Values {
     }
 }
 
-/// A folder as `deploy/`.
+/// A folder in place of `deploy/`.
 pub struct Folder(pub TempDir);
 
 impl Folder {
@@ -108,7 +108,7 @@ impl Folder {
     }
 }
 
-/// An account that is served.
+/// An account that the stand-in serves.
 pub struct Cloud {
     pub account: CloudAccount,
     pub base: String,
@@ -129,7 +129,7 @@ impl Cloud {
         Self { account, base, folder: Folder::new() }
     }
 
-    /// What `deploy` does with Cloudflare, from the files on.
+    /// Does what `deploy` does at Cloudflare, beginning with the files. Returns what was changed.
     pub async fn deploy(&self, name: &str, functions: &[Function]) -> Result<Vec<String>> {
         let (cloud, deployment, plan) = self.plan(name, functions).await?;
         let done = plan.carry_out(&cloud, &deployment).await?;
@@ -164,7 +164,7 @@ impl Cloud {
         rollback::roll_back(&cloud, &deployment, functions).await
     }
 
-    /// A Worker's variables and secrets in force.
+    /// The variables and secrets of the version of a Worker that is in force.
     pub fn values(&self, worker: &str) -> Value {
         let view = self.account.view();
         let bindings = view["scripts"][worker]["live"]["bindings"].as_array().cloned();
@@ -177,7 +177,7 @@ impl Cloud {
     }
 }
 
-/// Three functions: one that is called, one with a queue and a cron, one with pages.
+/// Three functions: one that others call, one with a queue and a cron, one with pages.
 pub fn few() -> Vec<Function> {
     let names = ["placed-run", "process-generation-tasks-banana", "gateway"];
     let mut functions = function::all().expect("the functions");

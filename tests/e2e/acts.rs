@@ -1,5 +1,5 @@
-//! What admins do is told: each act is one row of the log, also where the network goes away in the
-//! middle of it, and a tool's prices, costs and margin are where the page says.
+//! Each act of an admin writes one row of the log, also if the network is lost in the middle of it.
+//! The admin's page shows the prices, costs and margin of a tool.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert::differences;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 const ADMIN: &str = "00000000-0000-4000-8000-0000000000a1";
 const TOOL: &str = "runninghub-upscaler";
 
-/// Carries out an act and gives the one row of the log that it wrote.
+/// Performs an act and returns the one row that it wrote into the log.
 async fn acted(world: &World, path: &str, body: Value) -> Value {
     let admin = world.admin(1).await;
     let last = world.db().int("select coalesce(max(id), 0) from unstuck.admin_log").await;
@@ -23,7 +23,8 @@ async fn acted(world: &World, path: &str, body: Value) -> Value {
     row
 }
 
-/// Every act has words, so that no page shows a code.
+/// Asserts that the pages have words for the act and for each field that it changed, so that no
+/// page shows a code.
 fn in_words(row: &Value) {
     let words = include_str!("../../web/words/admin/en.js");
     let act = row["act"].as_str().unwrap();
@@ -76,7 +77,11 @@ fn each_act_on_a_user_or_a_job_is_one_row_of_the_log() {
         again["jobId"] = json!(made);
         let row = acted(world, "admin-retry-job", again).await;
         assert_has!(row, { "act": "job_retried", "subject": made });
-        assert_eq!(row["to"]["job"], json!(made), "it is put back: {row:#}");
+        assert_eq!(
+            row["to"]["job"],
+            json!(made),
+            "the live job itself is put back into the queue: {row:#}"
+        );
         in_words(&row);
         world.until_status(made, "running").await;
 
@@ -372,8 +377,8 @@ fn a_network_lost_while_many_are_retried_is_told_and_no_job_is_retried_twice() {
         assert!(ends[2].contains("100 were left as they are."), "{}", ends[2]);
         assert_eq!(world.count("jobs where retry_of is not null").await, 120);
         let once = "select count(distinct retry_of) from unstuck.jobs";
-        assert_eq!(world.db().int(once).await, 120, "each job once");
-        assert_eq!(world.balance(&user).await, 6_000, "and free of charge");
+        assert_eq!(world.db().int(once).await, 120, "each job is retried once");
+        assert_eq!(world.balance(&user).await, 6_000, "the retries are free of charge");
         let log = "select * from unstuck.admin_log where act = 'jobs_retried'";
         let log = world.db().rows(log).await;
         assert_eq!(log.len(), 2, "one row for each part that arrived: {log:#?}");
@@ -423,7 +428,7 @@ fn a_network_lost_while_many_are_cancelled_is_told_and_the_next_try_does_the_res
         assert_eq!(world.count("jobs where status = 'cancelled'").await, 250);
         assert_eq!(world.balance(&user).await, had + 2500);
         let each = "select sum(jsonb_array_length(\"to\" -> 'jobs'))::int from unstuck.admin_log";
-        assert_eq!(world.db().int(each).await, 250, "each is told once");
+        assert_eq!(world.db().int(each).await, 250, "the log lists each job once");
     });
 }
 

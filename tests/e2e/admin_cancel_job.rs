@@ -1,4 +1,5 @@
-//! An admin ends a live job of any tool: one refund, the provider told, the next one in.
+//! `admin-cancel-job`: an admin cancels a live job of any tool. It is refunded once, its provider
+//! is told to cancel the task, and the next job starts.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
@@ -15,13 +16,13 @@ async fn hanging_job(world: &World, user: &TestUser) -> (Uuid, String) {
     world.script(json!({ "runninghub": { "all": true, "hang": true, "cancellable": true } })).await;
     let (job, answer) = world.order(user).await;
     assert_has!(answer, { "status": "running", "creditsCharged": 60 });
-    // Another request's dispatch may have picked it up, and know the task first.
+    // Another request may have claimed and submitted the step, and then it knows the task first.
     let sql = format!("select provider_task_id from unstuck.job_steps where job_id = '{job}'");
     let task = async || world.db().value(&sql).await.as_str().map(str::to_owned);
     (job, world.until("the provider has a task", task).await)
 }
 
-/// What the provider says of a task.
+/// A task as the provider shows it.
 async fn at_provider(world: &World, task: &str) -> Value {
     let url = format!("{}/runninghub/openapi/v2/query", world.stack().info().providers_url);
     let request =
@@ -137,7 +138,7 @@ fn the_queue_moves_up() {
         world.until_status(fourth, "running").await;
         assert_eq!(world.job(fifth).await["status"], "queued");
         let answer = world.call("admin-cancel-job").by(&admin).json(&of(fifth)).ok().await;
-        assert_eq!(answer["refundedCredits"], 60, "waiting jobs too");
+        assert_eq!(answer["refundedCredits"], 60, "a waiting job is refunded too");
         assert_eq!(world.submits_of(fifth).await, Vec::<Value>::new());
     });
 }

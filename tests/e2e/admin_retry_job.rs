@@ -1,5 +1,5 @@
-//! An admin has another go: a stuck job starts over, a final one is done again, a double click
-//! makes one.
+//! `admin-retry-job`: an admin retries a job. A stuck job starts over, a final one is ordered once
+//! more, and a double click makes one new job.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
@@ -23,7 +23,7 @@ fn a_stuck_website_starts_over_with_fresh_counters() {
         world.script(json!({ "llm": { "times": 1, "hang": true } })).await;
         let website = Website::order(world, "stuck").await;
         website.until_running(world, 1).await;
-        // The rule is used up once the model is asked.
+        // Once the model was called, no later call meets the rule.
         let asked = async || (!Website::asked(world, "stuck").await.is_empty()).then_some(());
         world.until("the model is asked", asked).await;
         world.kill_workerd().await;
@@ -84,7 +84,11 @@ fn a_failed_one_is_done_again_for_free() {
         assert_eq!(world.db().entries(new).await, Vec::<i64>::new());
         assert_eq!(world.balance(&website.user).await, CREDITS);
         let again = Website { id: new, user: website.user.clone(), tool: TOOL };
-        assert_eq!(again.get(world).await["status"], "completed", "its owner has it");
+        assert_eq!(
+            again.get(world).await["status"],
+            "completed",
+            "the new job belongs to the owner"
+        );
         assert_eq!(website.get(world).await["status"], "failed", "the old one stays as it was");
     });
 }
@@ -135,7 +139,7 @@ fn a_double_click_makes_one() {
             tokio::join!(retried(world, TABLE, website.id), retried(world, TABLE, website.id));
         assert_eq!(one["jobId"], two["jobId"], "{one} {two}");
         let third = retried(world, TABLE, website.id).await;
-        assert_eq!(third["jobId"], one["jobId"], "while it lives");
+        assert_eq!(third["jobId"], one["jobId"], "while the new job is live");
         assert_eq!(world.count("jobs where retry_of is not null").await, 1);
     });
 }

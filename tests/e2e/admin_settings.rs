@@ -1,5 +1,5 @@
-//! `admin-settings`: a price, a limit, a switch is changed with who, when, from and to; many jobs
-//! are cancelled and retried by a filter.
+//! `admin-settings`: a change of a price, a limit or a switch is logged with who, when, from and
+//! to. Many jobs are cancelled or retried by a filter.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;

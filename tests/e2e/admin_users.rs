@@ -1,4 +1,5 @@
-//! `admin-users`: an admin finds whoever wrote to support, gives credits once, erases a user.
+//! `admin-users`: an admin finds a user who wrote to support, grants credits once, and erases a
+//! user.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;

@@ -1,4 +1,4 @@
-//! What turns bad reaches the operator's receiver, from a scheduled function and from the gateway.
+//! Alerts reach the operator's receiver, from a scheduled function and from the gateway.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
@@ -6,7 +6,7 @@ use unstuck_tests::e2e::receiver::HttpReceiver;
 use unstuck_tests::e2e::{self, World};
 use xtask::stack::StackOptions;
 
-/// The functions that send what is owed.
+/// The functions that send owed messages.
 const SCHEDULED: [&str; 5] = [
     "cleanup-stale-generations",
     "cleanup-stale-jobs",
@@ -15,7 +15,7 @@ const SCHEDULED: [&str; 5] = [
     "replicate-prediction-checker",
 ];
 
-/// Gives these functions the address of that receiver.
+/// Sets the receiver's address in these functions.
 fn telling(
     functions: &'static [&str],
     receiver: &HttpReceiver,
@@ -29,8 +29,8 @@ fn telling(
     }
 }
 
-/// Runs statements while no function compares what is watched with what was told: these lock the
-/// same rows in another order.
+/// Runs statements under the lock of the function that compares the alarms with what was sent: it
+/// locks the same rows in another order.
 async fn change_alerts(world: &World, statements: &str) {
     let lock = "select pg_advisory_xact_lock(hashtextextended('unstuck_private.alerts_owe', 0))";
     world.db().exec(&format!("{lock}; {statements}")).await;
@@ -121,7 +121,7 @@ fn a_receiver_that_is_down_for_an_hour_gets_each_message_once_when_it_is_back() 
     let set = telling(&["gateway", "cleanup-stale-jobs"], &receiver);
     e2e::run_apart(set, async |world| {
         let db = world.db();
-        // A minute passes, and then a sweep tries to send whatever is due.
+        // One minute passes, and then a sweep sends the messages that are due.
         let minute = async || {
             world.until_messages_rest().await;
             change_alerts(

@@ -1,5 +1,5 @@
 //! What the client does for a page in a real browser: it keeps the position of a page that comes
-//! back, cancels the waiting jobs of a closed one, and uploads over a connection that drops and
+//! back, cancels the waiting jobs of a closed page, and uploads over a connection that drops and
 //! over plain HTTP.
 
 use base64::Engine as _;
@@ -15,7 +15,8 @@ fn id(seen: &Value) -> Uuid {
     seen["id"].as_str().and_then(|id| id.parse().ok()).unwrap_or_else(|| panic!("no job: {seen:#}"))
 }
 
-/// One slot, taken by another user; everybody else's task works until the scenario finishes it.
+/// Gives the only slot to another user's job. The tasks of all other jobs run until the test
+/// finishes them.
 async fn somebody_is_before_us(world: &World) -> Uuid {
     let held = json!({ "match": "before-us", "hang": true });
     world.script(json!({ "runninghub": [held, { "all": true, "work": "until_finished" }] })).await;
@@ -24,7 +25,7 @@ async fn somebody_is_before_us(world: &World) -> Uuid {
     world.order_as(&other, Uuid::new_v4(), json!({ "prompt": "before-us" })).await.0
 }
 
-/// Time passes for pages and jobs.
+/// Lets time pass for the sessions of pages and for jobs.
 async fn pass(world: &World, seconds: u32) {
     let by = format!("{seconds} seconds");
     let moved = format!("left_at = left_at - interval '{by}', seen_at = seen_at - interval '{by}'");
@@ -79,7 +80,8 @@ fn a_large_file_arrives_whole_over_a_line_that_drops_twice() {
         limit(50 * 1024 * 1024).await;
         assert_eq!(proxy.drops_left(), 0, "{seen:#}");
         assert_has!(seen, { "progress": 1, "isWhole": true }, "{seen:#}");
-        // What had arrived was not sent anew: 200 MB are 34 chunks, and two broke off.
+        // The client uploaded no finished chunk a second time: 200 MB are 34 chunks, and two chunks
+        // broke off.
         let chunks = proxy.count("PATCH ");
         assert!((35..=36).contains(&chunks), "{chunks} chunks: {seen:#}");
         assert_eq!(proxy.count("POST /storage/v1/upload/resumable"), 1, "{seen:#}");

@@ -1,5 +1,5 @@
-//! Who may call: the contract's table, cell by cell, through the public origin; and whose keys are
-//! believed.
+//! Who may call what: each caller of the contract's table with each operation, through the public
+//! origin; and whose signing keys the functions accept.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use unstuck_tests::e2e::{self, TestUser, World};
 use uuid::Uuid;
 use xtask::stack::Signing;
 
-/// What credentials prove; the columns of the table.
+/// Who the credentials say that the caller is: the columns of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Who {
     Nobody,
@@ -27,7 +27,7 @@ enum Who {
     Scheduler,
 }
 
-/// The headers of one kind of caller.
+/// The headers that one kind of caller sends.
 struct Presented {
     name: &'static str,
     who: Who,
@@ -35,15 +35,14 @@ struct Presented {
     apikey: Option<String>,
 }
 
-/// One operation: what it is asked, and the answer to each kind of caller, from `Nobody` to
-/// `Scheduler`.
+/// One operation, its body, and the answer to each kind of caller from `Nobody` to `Scheduler`.
 struct AccessCase {
     target: String,
     body: Value,
     answers: [&'static str; 7],
 }
 
-/// The job belongs to `Who::User` and runs.
+/// The rows of the table. The job belongs to `Who::User` and runs.
 fn table(user: &TestUser, job: Uuid) -> Vec<AccessCase> {
     let row = |target: &str, body: Value, answers| AccessCase {
         target: target.to_owned(),
@@ -59,7 +58,7 @@ fn table(user: &TestUser, job: Uuid) -> Vec<AccessCase> {
     const NONE: &str = "404 not_found";
     const BAD: &str = "400 bad_request";
     vec![
-        // An empty order: whoever is let in is told what is missing.
+        // The order is empty, so a caller who may order is told which field is missing.
         row("runninghub-upscaler/run", json!({}), [NO, BAD, BAD, NOT_YOU, BAD, NOT_YOU, NO]),
         row(
             "runninghub-upscaler/queue-status",
@@ -69,7 +68,7 @@ fn table(user: &TestUser, job: Uuid) -> Vec<AccessCase> {
         row("runninghub-video-upscaler/run", json!({}), [NO, BAD, BAD, NOT_YOU, BAD, NOT_YOU, NO]),
         row("runninghub-pose-changer/run", json!({}), [NO, BAD, BAD, NOT_YOU, BAD, NOT_YOU, NO]),
         row("runninghub-veste-ai/run", json!({}), [NO, BAD, BAD, NOT_YOU, BAD, NOT_YOU, NO]),
-        // A job of another tool, so its owner finds none here either.
+        // The job is one of another tool, so its owner finds no job here either.
         row(
             "runninghub-video-upscaler/queue-status",
             json!({ "jobId": job }),
@@ -147,10 +146,10 @@ fn table(user: &TestUser, job: Uuid) -> Vec<AccessCase> {
             [NO, NOT_YOU, NOT_YOU, NOT_YOU, NOT_YOU, "200", "200"],
         ),
         row("admin-retry-job", unknown, [NO, NOT_YOU, NOT_YOU, NOT_YOU, NONE, NOT_YOU, NO]),
-        // Without a record to retry the service has nothing to order; the whole table of retries is
-        // in `generation_retry`.
+        // Without a record to retry the service has nothing to order. `generation_retry` tests the
+        // whole table of retries.
         row("generate-website", json!({}), [NO, BAD, BAD, NOT_YOU, BAD, BAD, NO]),
-        // The token in the address decides, and nothing else.
+        // The token in the address decides alone.
         row(&webhook, json!({}), [NO; 7]),
     ]
 }
@@ -159,7 +158,7 @@ fn bearer(name: &'static str, who: Who, credential: &str) -> Presented {
     Presented { name, who, authorization: Some(format!("Bearer {credential}")), apikey: None }
 }
 
-/// What a monitor sends that has a field for a user and one for a password.
+/// The credentials of a monitor that has one field for a user and one for a password.
 fn basic(name: &'static str, who: Who, user: &str, password: &str) -> Presented {
     let pair = STANDARD.encode(format!("{user}:{password}"));
     Presented { name, who, authorization: Some(format!("Basic {pair}")), apikey: None }
@@ -176,7 +175,7 @@ impl Presented {
     }
 }
 
-/// The people of a test.
+/// The users of a test.
 struct AccessPeople {
     user: TestUser,
     other: TestUser,
@@ -241,7 +240,7 @@ fn good(world: &World, people: &AccessPeople) -> Vec<Presented> {
             .and_apikey(&info.anon_key),
         bearer("secret key as bearer", Who::Service, &keys.secret_key),
         apikey("secret key as apikey", Who::Service, &keys.secret_key),
-        // What a platform's own trigger sends where a setting is empty.
+        // A platform's own trigger sends this where a setting is empty.
         Presented {
             name: "service key as apikey and an empty authorization",
             who: Who::Service,
@@ -259,7 +258,7 @@ fn good(world: &World, people: &AccessPeople) -> Vec<Presented> {
     ]
 }
 
-/// What proves nothing by itself.
+/// Credentials that name no caller by themselves.
 fn nobody(world: &World, people: &AccessPeople) -> Vec<Presented> {
     let (info, keys) = (world.stack().info(), world.stack().keys());
     let credentials = [
@@ -273,7 +272,7 @@ fn nobody(world: &World, people: &AccessPeople) -> Vec<Presented> {
     let mut all = vec![
         Presented { name: "nothing", who: Who::Nobody, authorization: None, apikey: None },
         apikey("empty apikey", Who::Nobody, ""),
-        // The platform shows a function no header without a value, so this is the same as none.
+        // The platform hides a header without a value from a function, so this caller sends none.
         Presented {
             name: "empty authorization",
             who: Who::Nobody,
@@ -290,7 +289,7 @@ fn nobody(world: &World, people: &AccessPeople) -> Vec<Presented> {
     all
 }
 
-/// Bad credentials; each is presented alone, and beside a good `apikey` that must not help it.
+/// Bad credentials. Each is sent alone, and once more beside a good `apikey`, which must not help.
 fn bad(world: &World, people: &AccessPeople) -> Vec<Presented> {
     let info = world.stack().info();
     let secret = info.jwt_secret.as_bytes();
@@ -395,7 +394,7 @@ fn merge(claims: &mut Value, change: Value) {
     }
 }
 
-/// One cell.
+/// Checks the answer to one caller of one operation.
 async fn check(world: &World, row: &AccessCase, presented: &Presented) {
     let mut call = world.call(&row.target).json(&row.body);
     if let Some(authorization) = &presented.authorization {
@@ -436,7 +435,7 @@ async fn check_all(world: &World, rows: &[AccessCase], all: &[Presented]) {
     }
 }
 
-/// A job that runs and does not end.
+/// Orders a job that runs and never ends.
 async fn running_job(world: &World, user: &TestUser) -> Uuid {
     world.script(json!({ "runninghub": { "all": true, "hang": true } })).await;
     let (job, _) = world.order(user).await;
@@ -444,7 +443,7 @@ async fn running_job(world: &World, user: &TestUser) -> Uuid {
     job
 }
 
-/// Nobody's call has moved anything.
+/// Asserts that no call has changed anything.
 async fn assert_untouched(world: &World, people: &AccessPeople, job: Uuid) {
     assert_eq!(world.job(job).await["status"], "running");
     assert_eq!(world.count("jobs").await, 1);
@@ -501,7 +500,7 @@ fn health_and_preflight_look_at_no_credential() {
         let people = AccessPeople::of(world).await;
         for presented in good(world, &people).into_iter().chain(bad(world, &people)) {
             let Some(authorization) = presented.authorization else { continue };
-            // What an earlier test broke may be told for some seconds more.
+            // Health may report the faults of an earlier test for some more seconds.
             let look = async || {
                 let answer =
                     world.get("health").header("authorization", &authorization).send().await;
@@ -524,7 +523,7 @@ fn a_service_may_call_by_get_where_a_scheduler_may() {
         let cron = world.stack().info().cron_secret.clone();
         let report = world.get("cleanup-stale-jobs").bearer(&cron).ok().await;
         assert_eq!(report["success"], true, "{report}");
-        // As curl and monitors send what stands before the host.
+        // curl and monitors send the credentials of a URL like this.
         let url = world.stack().info().functions_url.clone() + "/cleanup-stale-jobs";
         let by_password =
             world.http().get(url).basic_auth("any", Some(&cron)).send().await.unwrap();
@@ -595,7 +594,7 @@ fn an_empty_secret_lets_nobody_in() {
     });
 }
 
-/// The functions with a key set of ours, not fetched yet.
+/// Restarts the functions with a key set that the test serves and that they have not fetched yet.
 async fn with_key_server(world: &mut World) -> FrontDoorProxy {
     let server = FrontDoorProxy::start(world).await;
     let overrides = vars(&["runninghub-queue-manager"], &[("SUPABASE_URL", Some(&server.url))]);
@@ -603,7 +602,7 @@ async fn with_key_server(world: &mut World) -> FrontDoorProxy {
     server
 }
 
-/// `check` with that token.
+/// Calls `check` with that token.
 async fn asked_with(world: &World, token: &str) -> (u16, String) {
     let answer = world.call("runninghub-queue-manager/check").bearer(token).send().await;
     (answer.status, answer.json["code"].as_str().unwrap_or_default().to_owned())
@@ -624,7 +623,7 @@ fn a_published_key_is_fetched_once_and_a_new_one_found_after_a_while() {
         for answer in join_all(tokens.iter().map(|token| asked_with(world, token))).await {
             assert_eq!(answer, is(200, ""));
         }
-        assert_eq!(server.fetches(), 1, "one flight for all");
+        assert_eq!(server.fetches(), 1, "concurrent calls share one fetch of the key set");
 
         let claims = user_claims(Uuid::new_v4());
         let forged = [
@@ -640,7 +639,7 @@ fn a_published_key_is_fetched_once_and_a_new_one_found_after_a_while() {
             let unknown = new_key(&format!("unknown-{number}")).token(&claims);
             assert_eq!(asked_with(world, &unknown).await, is(401, "unauthorized"));
         }
-        assert_eq!(server.fetches(), 1, "garbage does not make us hammer the server");
+        assert_eq!(server.fetches(), 1, "a bad token does not fetch the key set");
         assert_eq!(
             asked_with(world, &world.user(1).await.token).await,
             is(200, ""),
@@ -656,7 +655,7 @@ fn a_published_key_is_fetched_once_and_a_new_one_found_after_a_while() {
         assert_eq!(
             asked_with(world, &old).await,
             is(401, "unauthorized"),
-            "a key taken back is gone"
+            "a key that is no longer published is refused"
         );
     });
 }
@@ -691,7 +690,7 @@ fn a_project_that_publishes_no_key_is_not_asked_again() {
     });
 }
 
-/// A key pair and a token from Node's own cryptography: `{jwk, token}`.
+/// Makes a key pair and signs a token with Node's own cryptography: `{jwk, token}`.
 fn rs256(kid: &str, claims: &Value) -> Value {
     let script = "const { generateKeyPairSync, createSign } = require('node:crypto');
         const [kid, claims] = process.argv.slice(1);

@@ -1,4 +1,4 @@
-//! Many random orders at once, with everything going wrong that the stand-ins can do.
+//! Many random orders at once, with all faults that the stand-ins can cause.
 
 use unstuck_tests::{bench_world, e2e};
 

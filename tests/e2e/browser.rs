@@ -1,4 +1,4 @@
-//! The pages as people use them, in a real browser: what they see, what they press, and what the
+//! The pages in a real browser as users use them: what they see, what they click, and what the
 //! database holds afterwards.
 
 use base64::Engine;
@@ -15,8 +15,8 @@ fn id(seen: &Value) -> Uuid {
     seen["id"].as_str().and_then(|id| id.parse().ok()).unwrap_or_else(|| panic!("no job: {seen:#}"))
 }
 
-/// One slot, taken by another user for as long as it is left to them; everybody else's task works
-/// until the scenario finishes it.
+/// Gives the only slot to another user's job, which never ends. The tasks of all other jobs run
+/// until the test finishes them.
 async fn somebody_is_before_us(world: &World) -> Uuid {
     let held = json!({ "match": "before-us", "hang": true });
     world.script(json!({ "runninghub": [held, { "all": true, "work": "until_finished" }] })).await;
@@ -50,8 +50,8 @@ fn a_picture_is_uploaded_waits_runs_and_comes_back_twice_as_large() {
 #[test]
 fn every_tool_is_ordered_by_its_own_form() {
     e2e::run(async |world| {
-        // What the form says it costs; the sizes of the pictures that are shown in the end, or the
-        // names of the files.
+        // The price that the form shows; and the sizes of the pictures that the page shows in the
+        // end, or the names of the files.
         let tools = [
             ("runninghub-video-upscaler", 120, json!([[64, 32]])),
             ("runninghub-pose-changer", 60, json!([[24, 9]])),
@@ -109,7 +109,7 @@ fn a_tab_closed_while_uploading_leaves_nothing_behind() {
         let user = world.user(1).await;
         assert_eq!(world.count("jobs").await, 0);
         assert_eq!(world.balance(&user).await, 1000);
-        // An order that was on its way all the same is refused.
+        // An order that was already being sent is refused.
         let body = world.order_body(&user, id(&seen), json!({})).await;
         let late = world.call("runninghub-upscaler/run").by(&user).json(&body).send().await;
         assert_eq!(late.status, 409, "{}", late.text);
@@ -183,7 +183,7 @@ fn a_person_is_told_in_words_what_became_of_the_job_and_the_credits() {
     });
 }
 
-/// A job that runs for as long as the provider likes.
+/// Orders a job and waits until it runs. Its task ends only if the provider ends it.
 async fn endless(world: &World, user: &TestUser) -> Uuid {
     let (job, _) = world.order(user).await;
     world.until_status(job, "running").await;
@@ -334,8 +334,7 @@ fn a_user_sees_nothing_on_the_admins_page() {
         assert!(!asked.iter().any(data), "the page asks for no data: {asked:?}");
         assert_eq!(seen["byHand"]["cancel"], 403, "{seen:#}");
         for (table, rows) in seen["byHand"]["rows"].as_object().unwrap() {
-            // Refused where asking alone is too much, and empty everywhere else, but for the user's
-            // own credits.
+            // The request is refused, or it returns no rows but the user's own credits.
             let own = |row: &Value| row["user_id"] == json!(user.id);
             let nothing = rows.as_array().is_none_or(|rows| rows.iter().all(own));
             assert!(nothing, "{table}: {rows}");
@@ -348,7 +347,7 @@ fn a_user_sees_nothing_on_the_admins_page() {
 fn axe_finds_nothing_serious_on_any_page() {
     e2e::run(async |world| {
         let given = json!({ "light": "user1@example.com", "dark": "user3@example.com" });
-        // Something live for the admins to look at.
+        // The admin's page shows a live job.
         let held = json!({ "match": "hold-this-one", "hang": true });
         world
             .script(json!({ "runninghub": [held, { "all": true,
@@ -384,7 +383,7 @@ fn the_pages_speak_the_browsers_language() {
     });
 }
 
-/// A day of jobs by a dozen people, with their money, as if it had all happened.
+/// Inserts a day of jobs by a dozen users, with their ledger entries.
 const A_DAY: &str = "
     do $$
     declare
@@ -440,7 +439,8 @@ const A_DAY: &str = "
       on conflict (provider) do update set amounts = excluded.amounts;
     end $$";
 
-/// `UNSTUCK_PICTURES=docs` keeps them; otherwise they only have to come about.
+/// With `UNSTUCK_PICTURES=docs` it keeps the pictures; otherwise it only asserts that they are
+/// made.
 #[test]
 fn the_documents_pictures_are_of_the_pages() {
     e2e::run(async |world| {

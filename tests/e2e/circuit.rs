@@ -1,5 +1,5 @@
-//! Circuits: after three refusals in a row that only the operator can mend, orders wait in place of
-//! being refused, one is tried a minute, and an accepted one lets the others go.
+//! Circuits: after three refusals in a row that only the operator can mend, orders wait and are not
+//! refused. One step a minute is let through as a trial, and an accepted trial closes the circuit.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
@@ -7,7 +7,7 @@ use unstuck_tests::e2e::cards::{Cards, PROCESS};
 use unstuck_tests::e2e::order::{Order, UPSCALER, VESTE, VIDEO};
 use unstuck_tests::e2e::{self, World};
 
-/// The only alarm, which came that often.
+/// Asserts that this is the only alarm, and that it was raised that often.
 async fn assert_alarm(world: &World, tool: &str, code: &str, count: i64) {
     let alarm = world.db().row("select tool, code, count from unstuck.provider_alarms").await;
     assert_has!(alarm, { "tool": tool, "code": code, "count": count });
@@ -18,7 +18,7 @@ async fn open_circuits(world: &World) -> i64 {
         + world.count("tools where circuit_open_until is not null").await
 }
 
-/// Three orders of upscales are refused with that code, and refunded.
+/// Three upscales are refused with that code and refunded.
 async fn three_are_refused(world: &World, code: u16) {
     world.script(json!({ "runninghub": { "times": 3, "code": code, "shape": 1 } })).await;
     for _ in 0..3 {
@@ -49,7 +49,8 @@ fn after_three_refusals_of_the_key_orders_wait_until_a_trial_is_accepted() {
         let check = world.call("runninghub-queue-manager/check").by(&picture.user).ok().await;
         assert_has!(check, { "available": false, "totalQueued": 2 });
 
-        // The key is still refused: the trial's order is refunded, the other one goes on waiting.
+        // The provider still refuses the key: the job of the trial is refunded, and the other one
+        // keeps waiting.
         world.script(json!({ "runninghub": { "times": 1, "code": 802, "shape": 1 } })).await;
         world.end_circuit_minutes().await;
         world.sweep().await;
@@ -57,7 +58,7 @@ fn after_three_refusals_of_the_key_orders_wait_until_a_trial_is_accepted() {
         assert_eq!(video.submits(world).await, 0, "one trial a minute");
         assert_alarm(world, UPSCALER.name, "802 APIKEY_UNAUTHORIZED", 4).await;
 
-        // The key is mended.
+        // The operator has mended the key.
         let other = Order::new(world).await;
         waits_at(world, &other, 2).await;
         world.end_circuit_minutes().await;
@@ -84,7 +85,7 @@ fn a_fault_of_one_app_lets_the_other_tools_run() {
             order.assert_completed(world).await;
         }
         world.sweep().await;
-        assert_eq!(picture.submits(world).await, 0, "another tool's success is not its own");
+        assert_eq!(picture.submits(world).await, 0, "another tool's success does not close it");
         world.end_circuit_minutes().await;
         world.sweep().await;
         picture.assert_completed(world).await;
@@ -92,7 +93,8 @@ fn a_fault_of_one_app_lets_the_other_tools_run() {
     });
 }
 
-/// A firewall's page refuses no order, so the attempts of one order may open the circuit.
+/// A firewall's page does not refuse an order, so several attempts of one order may open the
+/// circuit.
 #[test]
 fn three_pages_of_a_firewall_open_the_circuit() {
     e2e::run(async |world| {

@@ -1,5 +1,5 @@
-//! Websites whose worker died: retried with the service key over the binding, at most twice, paid
-//! once.
+//! `cleanup-stale-generations`: a website whose worker died is retried with the service key over
+//! the binding, at most twice, and is paid once.
 
 mod files;
 
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use unstuck_tests::e2e::website::{CREDITS, PRICE, TOOL, Website, clean_up, content};
 
-/// A website whose attempt was killed in the middle of the stream, its lease over.
+/// Orders a website and kills its attempt in the middle of the stream. Its lease has expired.
 async fn killed(world: &World, tool: &'static str) -> Website {
     let prompt = format!("killed {}", Uuid::new_v4());
     world.script(json!({ "llm": { "match": prompt, "times": 1, "hang": true } })).await;
@@ -23,7 +23,7 @@ async fn killed(world: &World, tool: &'static str) -> Website {
     website
 }
 
-/// The model has begun to write for this attempt.
+/// Waits until the model writes for this attempt.
 async fn until_written(world: &World, website: &Website, prompt: &str, run: usize) {
     website.until_running(world, run as i64).await;
     world
@@ -64,7 +64,7 @@ fn killed_in_mid_stream_it_is_retried_over_the_binding_and_completes() {
                 log.contains(&format!("Auto-retrying generation {} via {tool}", website.id)),
                 "{log}"
             );
-            assert!(log.contains("\"mode\":\"retry\""), "the function says so too: {log}");
+            assert!(log.contains("\"mode\":\"retry\""), "the function logs it too: {log}");
         }
         let again = clean_up(world).await;
         assert_eq!(again["processed"], 0, "{again}");
@@ -133,7 +133,7 @@ fn one_that_lives_is_left_alone() {
 #[test]
 fn a_late_first_attempt_changes_nothing() {
     e2e::run(async |world| {
-        // The first attempt writes slowly, and something else than the second.
+        // The first attempt writes slowly, and another text than the second.
         let slow = json!({ "files": [{ "path": "index.html", "content": "the first attempt" }] });
         world
             .script(json!({ "llm": { "match": "overtaken", "times": 1, "work": "until_finished",
@@ -168,7 +168,11 @@ fn a_call_that_fails_puts_the_website_back() {
         world.restart_workers([(TOOL.to_owned(), broken)].into()).await;
         let report = clean_up(world).await;
         assert_has!(report, { "retried": 0, "remaining": 1 });
-        assert_eq!(website.step(world).await["checked_at"], Value::Null, "put back at once");
+        assert_eq!(
+            website.step(world).await["checked_at"],
+            Value::Null,
+            "the website is put back at once"
+        );
         assert_eq!(world.job(website.id).await["retries"], 0);
         world.restart_workers([].into()).await;
         assert_eq!(clean_up(world).await["retried"], 1);
@@ -185,7 +189,7 @@ fn without_its_cleanup_the_sweep_closes_it_three_minutes_past_its_deadline() {
         assert_eq!(
             world.job(website.id).await["status"],
             "running",
-            "its own cleanup may still come"
+            "its own cleanup may still retry it"
         );
         world.db().age(website.id, "61 seconds").await;
         world.sweep().await;

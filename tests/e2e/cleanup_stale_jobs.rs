@@ -1,5 +1,5 @@
-//! The healer, called over HTTP: what is past its time ends, what the provider finished is
-//! delivered, what may start starts.
+//! `cleanup-stale-jobs`, called over HTTP: jobs past their deadlines end, finished results are
+//! delivered, and waiting steps start.
 
 mod bound;
 mod copying;
@@ -17,7 +17,7 @@ use unstuck_tests::e2e::order::{
     until_at_provider, until_cancelled_at_provider,
 };
 
-/// What a report says of one table.
+/// The cancelled jobs and the refunded credits that a report counts for one table.
 fn counts<'a>(report: &'a Value, table: &str) -> (&'a Value, &'a Value) {
     let tables = report["tables"].as_array().expect("tables");
     let row = tables
@@ -27,7 +27,7 @@ fn counts<'a>(report: &'a Value, table: &str) -> (&'a Value, &'a Value) {
     (&row["cancelled_count"], &row["refunded_credits"])
 }
 
-/// Waiting, as nothing is handed to the provider.
+/// Orders that wait, because the provider is disabled.
 async fn waiting(world: &World, count: usize) -> Vec<Order> {
     world.set_provider("runninghub", "enabled = false").await;
     let mut orders = Vec::new();
@@ -113,7 +113,7 @@ fn what_a_limit_leaves_over_and_the_provider_settles_does_not_remain() {
         for _ in 0..3 {
             orders.push(Order::running(world).await);
         }
-        // So long over that SQL alone would close them too.
+        // The jobs are so long past their deadlines that the pass in SQL would end them too.
         world.db().age_all("15 minutes").await;
         let report =
             world.call("cleanup-stale-jobs").by_service().json(&json!({ "limit": 1 })).ok().await;
@@ -148,7 +148,7 @@ fn a_provider_that_never_answers_is_given_up_at_the_deadline() {
         let task = order.task(world).await;
         ask_at_every_sweep(world).await;
         let early = world.sweep().await;
-        assert_eq!(early["cleaned"], 0, "not before the deadline: {early}");
+        assert_eq!(early["cleaned"], 0, "no job ends before its deadline: {early}");
         assert_eq!(order.row(world).await["status"], "running");
 
         overdue(world, order.job).await;
@@ -160,7 +160,7 @@ fn a_provider_that_never_answers_is_given_up_at_the_deadline() {
         until_cancelled_at_provider(world, &task).await;
         assert_eq!(order.step(world).await["provider_cancel_due"], json!([]));
         assert_eq!(order.submits(world).await, 1);
-        // Free at once, and with the credits to go on.
+        // The user may order at once and has the credits for it.
         world.script(json!({ "reset": true })).await;
         let next = order.again();
         next.starts(world).await;
@@ -189,7 +189,11 @@ fn a_running_step_is_asked_about_every_half_minute() {
         until_at_provider(world, &order.task(world).await, "SUCCESS").await;
         let asked = world.provider_calls("/query").await.len();
         world.sweep().await;
-        assert_eq!(world.provider_calls("/query").await.len(), asked, "it was heard of just now");
+        assert_eq!(
+            world.provider_calls("/query").await.len(),
+            asked,
+            "a step that has just been queried is not queried"
+        );
         world.db().age(order.job, "31 seconds").await;
         let report = world.sweep().await;
         assert_eq!(report["delivered"], 1, "{report}");
@@ -202,21 +206,21 @@ fn a_claim_that_came_to_nothing_goes_back_and_completes() {
     e2e::run(async |world| {
         let order = waiting(world, 1).await.remove(0);
         world.set_provider("runninghub", "enabled = true").await;
-        // A worker that died after its claim.
+        // This claim is of a worker that died after it.
         let claimed = world.db().claim_one("runninghub").await;
         assert_eq!(claimed.job, order.job);
         let report = world.sweep().await;
         assert_eq!(
             (&report["requeued"], order.submits(world).await),
             (&json!(0), 0),
-            "its lease is its own: {report}"
+            "a step with a lease is not requeued: {report}"
         );
         lease_is_over(world, order.job).await;
         let report = world.sweep().await;
         assert_has!(report, { "requeued": 1, "cleaned": 0 });
         order.assert_completed(world).await;
         assert_eq!(order.submits(world).await, 1);
-        assert!(!world.db().sent(claimed).await, "the dead worker's run is worth nothing");
+        assert!(!world.db().sent(claimed).await, "the dead worker's run changes nothing");
     });
 }
 
@@ -250,12 +254,16 @@ fn a_pass_starts_what_may_start() {
         let running = format!(
             "select count(*) from unstuck.jobs where status = 'running' and tool = '{UPSCALER}'"
         );
-        assert_eq!(world.db().int(&running).await, 3, "as many as may");
+        assert_eq!(
+            world.db().int(&running).await,
+            3,
+            "as many steps as there are free slots start"
+        );
         for order in &orders[..3] {
             assert_eq!(
                 order.row(world).await["status"],
                 "running",
-                "in the order they were asked for"
+                "the steps start in the order of the queue"
             );
         }
         assert_eq!(orders[3].status(world).await["position"], 1);
@@ -274,7 +282,7 @@ fn every_pass_leaves_a_row_and_health_reads_it() {
         assert_has!(row, { "source": "http", "cleaned": 1, "refunded_credits": PRICE });
         assert_has!(row, { "stuck": 0, "violations": 0 });
         assert!(!row["finished_at"].is_null());
-        // An answer is kept for some seconds.
+        // The gateway keeps an answer of health for some seconds.
         let look = async || {
             let health = world.get("health").send().await;
             let good = health.status == 200 && health.json["ok"] == true;
@@ -313,7 +321,7 @@ fn a_cancel_that_the_provider_did_not_hear_is_sent_again() {
         assert_eq!(
             world.provider_calls("/task/openapi/cancel").await.len(),
             told,
-            "once is enough"
+            "a confirmed cancel is not sent again"
         );
         order.assert_returned(world, "cancelled", "CANCELLED").await;
     });

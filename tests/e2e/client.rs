@@ -1,4 +1,4 @@
-//! The official client library against the stack, as a page would use it.
+//! The official client library with the stack, as a page uses it.
 
 use base64::Engine as _;
 use serde_json::{Value, json};
@@ -90,7 +90,7 @@ fn a_refusal_reaches_the_page_with_its_fields() {
     });
 }
 
-/// The old tables that an older page may write to: its own rows, which wait for their `/run`.
+/// The old tables into which an older page may insert its own rows, which wait for their `/run`.
 const WRITABLE: [&str; 4] =
     ["upscaler_jobs", "video_upscaler_jobs", "pose_changer_jobs", "veste_ai_jobs"];
 
@@ -121,7 +121,7 @@ fn an_older_page_writes_its_own_row_and_nothing_else() {
         }
         let thousand = &seen["thousand"];
         assert_has!(thousand, { "status": 429, "message": "rate_limited" }, "{seen:#}");
-        // The row of its own and those into each table count.
+        // The first row and the one in each writable table count towards the limit too.
         assert_eq!(seen["onebyone"], 20 - 1 - WRITABLE.len(), "{seen:#}");
         let ended = seen["ended"].as_array().unwrap();
         assert!(ended.iter().all(|row| row["status"] == "cancelled"), "{seen:#}");
@@ -150,7 +150,8 @@ fn an_older_page_writes_its_own_row_and_nothing_else() {
     });
 }
 
-/// The newest library and the oldest that has every call we name, with both kinds of public key.
+/// The newest library and the oldest one that has every call we need, with both kinds of public
+/// key.
 #[test]
 fn old_and_new_libraries_and_keys_see_the_same() {
     e2e::run(async |world| {
@@ -256,7 +257,7 @@ fn c33_an_order_whose_answer_is_lost_is_followed_and_never_placed_twice() {
 #[test]
 fn a_page_uses_every_other_tool() {
     e2e::run(async |world| {
-        // A video that lies on a user's disk.
+        // A video file on a user's disk.
         let clip = paths::target_host().join("unstuck-e2e-clip.mp4");
         std::fs::write(&clip, SHORT_CLIP.original).expect("a file");
         let seen = world.node("client/tools.mjs", &json!({ "clip": clip }));

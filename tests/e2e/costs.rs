@@ -1,4 +1,4 @@
-//! What a job calls and writes: no more than docs/costs.md reckons with.
+//! A job causes no more calls and rows than docs/costs.md says.
 
 use std::collections::BTreeMap;
 
@@ -14,21 +14,21 @@ use uuid::Uuid;
 use xtask::bench::cpu;
 
 const PAGE: &str = include_str!("../../docs/costs.md");
-/// Of each kind; the page tells the mean, rounded up.
+/// How many jobs of each kind are measured; the page has the mean, rounded up.
 const JOBS: u32 = 3;
-/// The page's columns: requests that Cloudflare counts, without looks; messages of queues; calls of
-/// Postgres; calls of storage; calls of the provider; rows.
+/// The columns of the page: requests that Cloudflare counts, without the client's queries of a job;
+/// messages of queues; calls of Postgres; calls of storage; calls of the provider; rows.
 const COLUMNS: usize = 6;
-/// A machine that is busy runs late, and a message that is handled late is handled once more, which
-/// is no cost of the job: of up to so many measurements the least of each column counts.
+/// On a busy machine a message may be handled late and then delivered a second time, which is no
+/// cost of the job. So each column counts as the least of up to so many measurements.
 const MEASUREMENTS: usize = 3;
-/// So many looks find the same before a job counts as over for the functions too.
+/// A job's calls have ended when so many counts in a row are equal.
 const QUIET_LOOKS: usize = 20;
 
 /// What was counted since the functions started.
 type Counts = [u64; COLUMNS];
 
-/// The counts of the page's line for that kind of job.
+/// The counts in the page's line of that kind of job.
 fn of_page(kind: &str) -> Counts {
     let mut lines = PAGE.lines().map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
     let line = lines.find(|cells| cells.get(1) == Some(&kind));
@@ -38,7 +38,7 @@ fn of_page(kind: &str) -> Counts {
     numbers.try_into().unwrap_or_else(|_| panic!("{kind}: a column is missing"))
 }
 
-/// The order with its files at the project's address as the functions know it.
+/// The order's body, with the files at the project's address that the functions know.
 fn at_project(world: &World, project: &FrontDoorProxy, body: &Value) -> Value {
     let text = body.to_string().replace(&world.stack().info().url, &project.url);
     serde_json::from_str(&text).unwrap()
@@ -66,7 +66,8 @@ async fn counted(world: &World, project: &FrontDoorProxy) -> Counts {
     [requests, messages, rpcs, number(files), number(provider), rows]
 }
 
-/// Orders one job after the other until each is delivered, and compares with the page.
+/// Orders jobs one after the other, waits for the delivery of each, and compares the counts with
+/// the page.
 async fn compare(
     world: &World,
     project: &FrontDoorProxy,
@@ -77,7 +78,7 @@ async fn compare(
         let job = order().await;
         world.until_status(job, "completed").await;
     };
-    // The first one starts the functions.
+    // The first job starts the functions.
     finished().await;
     let (told, mut least) = (of_page(kind), [u64::MAX; COLUMNS]);
     let fits = |least: &Counts| least.iter().zip(told).all(|(found, told)| *found <= told);

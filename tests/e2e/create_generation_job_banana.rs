@@ -1,4 +1,4 @@
-//! Ordering cards: what is taken, charged and answered, and what its owner sees.
+//! Orders of cards: what is accepted, charged and answered, and what the owner sees.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;

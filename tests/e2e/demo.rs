@@ -1,4 +1,4 @@
-//! The demo as people run it, except for where it keeps its results.
+//! The demo as people run it, but with its results in another folder.
 
 #[test]
 fn every_story_of_the_demo_holds() {

@@ -1,5 +1,5 @@
-//! What `cargo xtask doctor` tells of a running deployment: nothing of a healthy one, and each
-//! fault that is put into it, with its cure.
+//! `cargo xtask doctor` on a running deployment: it finds no fault in a healthy one, and reports
+//! each fault that a test causes, with its cure.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use xtask::doctor::{DoctorTarget, Finding, TrialOrder, check};
 use xtask::function;
 use xtask::workers::CONSUMER;
 
-/// The deployment that the stack is, as its files would tell it.
+/// The stack as a deployment, with the settings that its files would name.
 fn target(world: &World) -> DoctorTarget {
     let info = world.stack().info();
     let providers = &info.providers_url;
@@ -46,7 +46,7 @@ fn target(world: &World) -> DoctorTarget {
     }
 }
 
-/// What is lacking, as if the crons had just fired.
+/// The findings of the doctor that are not good, as if the crons had just fired.
 async fn lacks(world: &World, target: &DoctorTarget) -> Vec<Finding> {
     world.db().exec("update unstuck.sweeps set finished_at = clock_timestamp()").await;
     world.db().exec(CRONS_FIRED).await;
@@ -72,7 +72,8 @@ fn assert_told(lacks: &[Finding], subject: &str, words: &str) {
     assert!(told && lacks.len() <= 3, "{subject} ({words}): {lacks:#?}");
 }
 
-/// A fault of the database: the statement that makes it, the one that mends it, what is told.
+/// A fault of the database: the statement that causes it, the statement that mends it, the subject
+/// and the words of the finding.
 const OF_DATABASE: &[(&str, &str, &str, &str)] = &[
     (
         "alter policy \"unstuck uploads insert\" on storage.objects rename to kept",
@@ -168,7 +169,7 @@ fn each_fault_of_the_database_is_told_and_a_healthy_deployment_lacks_nothing() {
                 if name == "SUPABASE_SERVICE_ROLE_KEY" {
                     assert!(told.iter().any(|lack| lack.subject == name), "{told:#?}");
                 } else {
-                    // The functions have the right value, which differs from the one here.
+                    // The functions have the right value, and the doctor has another one.
                     assert_told(&told, subject, words);
                 }
             }
@@ -179,7 +180,8 @@ fn each_fault_of_the_database_is_told_and_a_healthy_deployment_lacks_nothing() {
 
 const OTHER_KEYS: &str = r#"{"keys": [{"kid": "of-another-project"}]}"#;
 
-/// A fault of one function: the variable or binding, its value, what is told.
+/// A fault of one function: the function, the variable or binding, its value, the subject and the
+/// words of the finding.
 const OF_A_FUNCTION: &[(&str, &str, Option<&str>, &str, &str)] = &[
     (
         "replicate-async-worker",
@@ -288,7 +290,10 @@ fn the_settings_are_shown_to_the_service_alone_and_hold_no_value() {
             let told = told.expect(200);
             let digits = told["settings"]["SUPABASE_URL"].as_str().unwrap();
             assert!(digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
-            assert!(told["settings"]["GEMINI_API_KEY"].is_null(), "it is none of its own");
+            assert!(
+                told["settings"]["GEMINI_API_KEY"].is_null(),
+                "a function shows no setting that it does not read"
+            );
         }
         let placed = "generate-website/settings-of-placed-run";
         world.get(placed).refused(401, "unauthorized").await;

@@ -1,5 +1,5 @@
-//! What `web/client.js` does by itself for an app: follows each job once, keeps users apart, gets
-//! past a token that turns, refuses files, and brings results home.
+//! What `web/client.js` does by itself for an app: it follows each job once, keeps users apart,
+//! retries a call after a token was renewed, refuses files, and downloads results.
 
 use std::io::Cursor;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use unstuck_tests::assert_has;
 use unstuck_tests::e2e::{self, World};
 
-/// Every task of a picture works until a scenario finishes it.
+/// The task of each picture runs until the test finishes it.
 async fn work_lasts(world: &World) {
     world.script(json!({ "runninghub": { "all": true, "work": "until_finished" } })).await;
 }
@@ -21,7 +21,7 @@ fn whatever_is_called_twice_a_job_is_followed_once_and_no_longer_than_wanted() {
         let seen = world.node("client/once.mjs", &json!({}));
         assert_has!(seen, { "same": true, "stable": true, "left": "disposed", "gone": "disposed" });
         assert_eq!(seen["before"], json!({ "list": [seen["id"]], "told": true }), "{seen:#}");
-        // Two followers would ask at twice this rate.
+        // Two followers would query at twice this rate.
         assert!(seen["shortestGap"].as_f64().is_some_and(|ms| ms > 150.0), "{seen:#}");
         assert_has!(seen, { "state": "done", "unknown": "not_found", "byTheDisposed": 0 });
         let found = &seen["found"];
@@ -51,7 +51,8 @@ fn a_call_refused_while_the_token_turns_is_made_anew_and_ordered_once() {
         let seen = world.node("client/token_turn.mjs", &json!({}));
         assert_has!(seen, { "turned": null, "state": "done", "sameJob": true });
         assert_has!(seen, { "newToken": true, "more": 0 }, "{seen:#}");
-        // The sign-in, and one renewal: a new token that is refused as well is not renewed.
+        // The two renewals are the sign-in and one renewal: a renewed token that is refused too is
+        // not renewed once more.
         assert_has!(seen, { "refused": "unauthorized", "tries": 1, "renewals": 2 }, "{seen:#}");
         assert_eq!(world.count("jobs").await, 1);
         assert_eq!(world.balance(&world.user(1).await).await, 940);
@@ -97,7 +98,7 @@ fn realtime_tells_sooner_than_a_query_and_queries_go_on_without_it() {
     });
 }
 
-/// The names of the files in an archive, in its order.
+/// The names of the files in an archive, in the archive's order.
 fn names(download: &Value) -> Vec<String> {
     let bytes = BASE64.decode(download["bytes"].as_str().expect("bytes")).expect("base64");
     let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).expect("a ZIP");

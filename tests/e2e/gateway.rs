@@ -1,5 +1,5 @@
-//! The public origin: health, what holds for every function, and what becomes of faults of our own
-//! making.
+//! The public origin: health, rules that hold for every function, and what is answered after faults
+//! of our own.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +37,7 @@ const TARGETS: [(&str, &str); 24] = [
     ("process-generation-tasks-banana", "GET, POST"),
 ];
 
-/// Functions that no caller of the contract names.
+/// Functions that the contract does not name.
 const UNNAMED: [&str; 3] = ["gateway", "panicking", "placed-run"];
 
 const REQUEST_HEADERS: &str = "authorization, apikey, content-type, x-client-info, \
@@ -49,7 +49,7 @@ async fn health(world: &World) -> (u16, Value) {
     (answer.status, answer.json)
 }
 
-/// An answer is kept for some seconds: the one that comes after it.
+/// Waits for an answer of health that is so. The gateway keeps an answer for some seconds.
 async fn until_health(world: &World, what: &str, is_so: impl Fn(u16, &Value) -> bool) -> Value {
     let look = async || {
         Some(health(world).await)
@@ -93,7 +93,8 @@ fn health_is_what_the_last_sweep_stored() {
 #[test]
 fn health_is_asked_of_the_database_every_five_seconds_and_no_more() {
     e2e::run(async |world| {
-        // Each answer tells the number of its question, whose time the database keeps.
+        // Each answer contains the number of its call, and the database keeps the time of each
+        // call.
         let recorder = "
             create table unstuck.asked (
               number int generated always as identity,
@@ -125,7 +126,7 @@ fn health_is_asked_of_the_database_every_five_seconds_and_no_more() {
             (select at - lag(at) over (order by at) as apart from unstuck.asked) questions";
         let apart = world.db().value(apart).await.as_f64().expect("seconds");
         assert!(apart >= 5.0, "asked {times} times, {apart} s apart: {told:?}");
-        // The answer before may be told at first.
+        // The gateway may still give the answer that it kept from before.
         assert!(told.len() as i64 <= times + 1, "asked {times} times: {told:?}");
         let usual = "drop function unstuck.health_v2();
             alter function unstuck.health_before() rename to health_v2;
@@ -362,7 +363,7 @@ fn a_request_id_is_echoed_if_sane_and_else_made() {
     });
 }
 
-/// Function → name of what is missing there.
+/// The named variables, each taken from one function.
 fn without(missing: &[(&str, &str)]) -> e2e::world::Overrides {
     let mut overrides = BTreeMap::<_, BTreeMap<_, _>>::new();
     for (function, name) in missing {
@@ -432,7 +433,7 @@ fn a_panic_is_an_answer_and_the_next_request_works() {
     e2e::run(async |world| {
         for _ in 0..3 {
             let panics = world.call("panicking").json(&json!({ "panic": true }));
-            // The platform may also cancel the request.
+            // The platform may also cancel the request, and then there is no answer.
             if let Some(answer) = panics.try_send().await {
                 answer.expect_refusal(500, "internal");
             }
@@ -457,7 +458,8 @@ fn a_panic_is_an_answer_and_the_next_request_works() {
 fn one_user_too_fast_is_told_when_to_come_back_and_no_other_is() {
     e2e::run(async |world| {
         let (fast, other) = (world.new_user(60).await, world.new_user(60).await);
-        // Not an input of ours: refused for that until it is refused for its number.
+        // The input is not an input of ours: it is refused with 400 until the rate limit refuses
+        // it.
         let body = json!({ "imageUrl": "https://example.com/a.png" });
         let run = |user| world.call("runninghub-upscaler/run").by(user).json(&body).send();
         let look = async || Some(run(&fast).await).filter(|answer| answer.status != 400);
@@ -470,8 +472,7 @@ fn one_user_too_fast_is_told_when_to_come_back_and_no_other_is() {
     });
 }
 
-/// How many of these calls are let through before the first is refused, in one minute of the
-/// limiter.
+/// How many of these calls pass before the first is refused, within one minute of the limiter.
 #[expect(clippy::disallowed_methods, reason = "the limiter counts by the clock's minutes")]
 async fn let_through<'w>(
     world: &'w World,
@@ -509,7 +510,7 @@ fn what_costs_nothing_is_limited_too_and_looking_is_counted_apart() {
         };
         let (user, passed) = let_through(world, cancel).await;
         assert_eq!(passed, 240);
-        // Whatever it does: it is one number over all functions, and over all ways to fail.
+        // The limit is one count over all functions, and over all ways to fail.
         let named = json!({ "table": "upscaler_jobs", "jobId": Uuid::new_v4() });
         for other in [
             "runninghub-queue-manager/cancel",
@@ -521,7 +522,7 @@ fn what_costs_nothing_is_limited_too_and_looking_is_counted_apart() {
         }
         let zip = format!("generate-website?id={}&format=zip", Uuid::new_v4());
         world.get(&zip).by(&user).refused(429, "rate_limited").await;
-        // Looking goes on, ordering too, and so does everybody else.
+        // Queries and orders go on, and so do other users.
         world.get("runninghub-queue-manager/check").by(&user).ok().await;
         world
             .get(&format!("generate-website?id={}", Uuid::new_v4()))
@@ -594,8 +595,8 @@ fn a_body_of_nothing_but_fields_costs_no_more_than_one_of_text() {
                     );
                     (took < std::time::Duration::from_millis(50)).then_some(())
                 };
-                // On a machine that does nothing else it is 10 ms; by the square of the fields it
-                // would be a minute.
+                // On an idle machine it takes 10 ms; work that grows with the square of the number
+                // of fields would take a minute.
                 world.until("it is refused within 50 ms", within).await;
             }
         }
@@ -619,7 +620,7 @@ fn the_contract_is_served_valid_and_names_every_function() {
                 "openapi.yaml lacks {name}"
             );
         }
-        // Ours alone: an answer that only looks like the right one is told apart.
+        // This tests the checker itself: it reports an answer that only resembles the right one.
         let stuck = json!({ "success": true, "jobId": Uuid::new_v4(), "status": "stuck",
             "creditsCharged": 60, "balance": 1 });
         assert!(

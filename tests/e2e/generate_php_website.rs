@@ -1,4 +1,5 @@
-//! A PHP website from a prompt: its files are there and, where PHP is, without a fault.
+//! A PHP website from a prompt: its files exist and, if PHP is installed, PHP finds no fault in
+//! them.
 
 use std::process::Command;
 
@@ -21,7 +22,7 @@ fn a_prompt_becomes_a_php_website() {
             std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
             std::fs::write(&path, file["content"].as_str().expect("text")).expect("a file");
             let is_php = path.extension().is_some_and(|extension| extension == "php");
-            // Where PHP is not installed, what it would say stays unknown.
+            // If PHP is not installed, the files are not checked.
             if let (true, Ok(lint)) = (is_php, Command::new("php").arg("-l").arg(&path).output()) {
                 assert!(lint.status.success(), "{}", String::from_utf8_lossy(&lint.stdout));
             }

@@ -1,4 +1,4 @@
-//! A React project from a prompt: its files are there and parse.
+//! A React project from a prompt: its files exist and parse.
 
 use unstuck_tests::e2e;
 

@@ -1,5 +1,5 @@
-//! A website from a prompt: ordered, made, shown, and everything that a text model may answer
-//! instead.
+//! A website from a prompt: it is ordered, made and shown; and what follows from each useless
+//! answer of a text model.
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
@@ -205,13 +205,14 @@ fn odd_prompts_survive_or_are_refused_cleanly() {
     });
 }
 
-/// A rule that no other order meets.
+/// Adds a rule for this prompt, which no other order has.
 async fn only_for(world: &World, prompt: &str, mut rule: Value) {
     rule["match"] = prompt.into();
     world.script(json!({ "llm": rule })).await;
 }
 
-/// One script, and what the order comes to.
+/// Orders a website under one rule, waits until it has failed, and returns its message and the
+/// number of the model's calls.
 async fn given_up(world: &World, script: Value, code: &str) -> (String, usize) {
     let prompt = format!("given up {}", Uuid::new_v4());
     only_for(world, &prompt, script).await;

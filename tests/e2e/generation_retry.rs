@@ -1,5 +1,5 @@
-//! Who may retry which website: the contract's table, every caller with every record; and what a
-//! refusal leaves untouched.
+//! Who may retry which website: the contract's table, each caller with each record; and what stays
+//! unchanged after a refusal.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use unstuck_tests::e2e::website::{CREDITS, PRICE, TOOL, Website};
 
-/// What the body names.
+/// The record that the body names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Record {
     None,
@@ -42,7 +42,7 @@ const BAD: &str = "400 bad_request";
 /// A caller: its name, its headers, the answer for each record.
 type RetryCase = (&'static str, Vec<(&'static str, String)>, [&'static str; 7]);
 
-/// The callers. "Others" is a stale website of a user that is none of them.
+/// The callers. "Others" is a stale website of a user who is none of them.
 fn table(world: &World, people: &RetryPeople) -> Vec<RetryCase> {
     let (info, keys) = (world.stack().info(), world.stack().keys());
     let bearer = |credential: &str| vec![("authorization", format!("Bearer {credential}"))];
@@ -55,7 +55,8 @@ fn table(world: &World, people: &RetryPeople) -> Vec<RetryCase> {
         "another-projects-secret-of-32-bytes",
         &json!({ "role": "service_role", "exp": now_s() + 60 }),
     );
-    // No record: a body without a prompt, so that whoever may order is told what is missing.
+    // The body names no record and has no prompt, so a caller who may order is told which field is
+    // missing.
     let owner = [BAD, LIVE, "202", FINAL, NONE, NONE, BAD];
     let stranger = [BAD, NONE, NONE, NONE, NONE, NONE, BAD];
     let service = [BAD, LIVE, "202", FINAL, "202", NONE, BAD];
@@ -89,7 +90,7 @@ struct RetryPeople {
     admin: TestUser,
 }
 
-/// The records of one row of the table.
+/// The records that each row of the table is tried with.
 struct Records {
     live: Website,
     stale: Website,
@@ -112,7 +113,7 @@ impl Records {
             others: running(&stranger).await,
         };
         records.done.until(world, "completed").await;
-        // Nobody is at work any more, so that only the callers below change anything.
+        // No worker runs any more, so only the callers below change anything.
         world.kill_workerd().await;
         records.lease_is_over(world).await;
         records
@@ -123,7 +124,7 @@ impl Records {
         self.others.lease_is_over(world).await;
     }
 
-    /// Takes back what a row has done: both are stale first attempts again.
+    /// Undoes the retries of a row of the table: both websites are stale first attempts again.
     async fn again(&self, world: &World) {
         world
             .db()
@@ -164,7 +165,7 @@ fn every_caller_with_every_record() {
         };
         world.script(json!({ "llm": { "match": "hangs", "hang": true } })).await;
         let records = Records::of(world, &people.owner).await;
-        // Whatever is put back stays where it is put.
+        // The provider is disabled, so a requeued step stays queued.
         world.set_provider("llm", "enabled = false").await;
         let (files, row) = (records.done.get(world).await, world.job(records.done.id).await);
         let spent = world.balance(&people.owner).await;
@@ -172,7 +173,7 @@ fn every_caller_with_every_record() {
             for (record, expected) in RECORDS.into_iter().zip(expected) {
                 let body = match record {
                     Record::None => json!({}),
-                    // Nothing else in the body counts.
+                    // No other field of the body counts.
                     _ => {
                         json!({ "retryHistoryId": records.id(record), "userId": people.other.id,
                             "prompt": 7, "jobId": "x" })

@@ -1,5 +1,5 @@
 //! Workers of another deployment than the database's: every order and every pass is refused before
-//! anything is taken, health says so, and the alarm stays.
+//! anything is changed, health reports it, and the alarm stays.
 
 use serde_json::json;
 use unstuck_tests::assert_has;

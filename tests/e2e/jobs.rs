@@ -1,4 +1,5 @@
-//! Jobs of every tool in one vocabulary, and orders of the service on behalf of a user.
+//! `jobs`: jobs of every tool in one vocabulary, and orders that the service places on behalf of a
+//! user.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
@@ -11,7 +12,7 @@ use uuid::Uuid;
 const CARDS: &str = "create-generation-job-banana";
 const TRY_ON: &str = "replicate-async-start";
 
-/// The same order as that of the tool's own endpoint, by way of `jobs`.
+/// The body that orders by `jobs` what `own` orders at the tool's own endpoint.
 fn by_jobs(tool: &str, own: &Value) -> Value {
     let mut input = own.clone();
     let mut order = json!({ "tool": tool });
@@ -40,7 +41,7 @@ async fn known_to_auth(world: &World, user: &TestUser, is_anonymous: bool) {
         .await;
 }
 
-/// A job is still at work when its order is answered.
+/// Makes each task run for a second, so that its job still runs when the order is answered.
 async fn takes_a_second(world: &World) {
     world.script(json!({ "runninghub": { "all": true, "work_ms": 1_000 } })).await;
 }
@@ -85,7 +86,7 @@ fn cards_try_ons_and_websites_are_ordered_by_jobs() {
             [("generate-website", 50), ("generate-react-website", 80), ("generate-php-website", 80)]
         {
             let user = world.new_user(CREDITS).await;
-            // A retry is none of these orders, whatever the input says.
+            // A retry cannot be ordered here, whatever the input says.
             let input =
                 json!({ "prompt": "A page for a bakery", "retryHistoryId": Uuid::new_v4() });
             let body = json!({ "tool": tool, "input": input });
@@ -219,14 +220,14 @@ fn the_service_orders_on_behalf_of_a_user_whom_the_project_has() {
         let by_service = format!("jobs?onBehalfOf={}", own.user.id);
         assert_eq!(world.get(&by_service).by_service().ok().await, listed);
         world.get("jobs").by_service().refused(403, "forbidden").await;
-        // Another user's file stays another user's.
+        // The service may not use another user's file for this user.
         let other = world.new_user(CREDITS).await;
         known_to_auth(world, &other, false).await;
         let input = json!({ "imageUrl": own.body["imageUrl"] });
         let stolen = json!({ "tool": UPSCALER.name, "input": input, "onBehalfOf": other.id });
         let call = world.call("jobs").by_service().json(&stolen);
         assert_eq!(call.refused(400, "bad_request").await["field"], "imageUrl");
-        // A user never names another one, whichever way.
+        // A user may never order or read on behalf of another user.
         let mut body = by_jobs(UPSCALER.name, &own.again().body);
         body["onBehalfOf"] = json!(own.user.id);
         order(world, &other, &body).refused(400, "bad_request").await;

@@ -1,5 +1,5 @@
-//! SIGKILL of the functions' runtime at the moments that hurt. Nothing stays stuck, nothing is
-//! submitted twice, and every job ends delivered or returned.
+//! SIGKILL of the functions' runtime at the most harmful moments. No job stays stuck, none is
+//! submitted twice, and every job ends delivered or refunded.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use unstuck_tests::e2e::{self, World};
 
 use unstuck_tests::e2e::order::{Order, lease_is_over, overdue, sweep_until, until_at_provider};
 
-/// Sends the request, and kills the runtime once `moment` has come. Whoever asked sees the
-/// connection break.
+/// Sends the order and kills the runtime when `moment` has come. The caller's connection must
+/// break.
 async fn kill_during_run(world: &World, order: &Order, moment: impl Future<Output = ()>) {
     let info = world.stack().info();
     let request = world.http().post(format!("{}/runninghub-upscaler/run", info.functions_url));
@@ -30,7 +30,7 @@ async fn kill_during_run(world: &World, order: &Order, moment: impl Future<Outpu
     assert!(!answered_well, "the kill came too late to hurt");
 }
 
-/// The client comes back with the same id and is told the truth.
+/// Asserts that the client's repeated order gets the present state of the job.
 async fn assert_replayed(world: &World, order: &Order, status: &str) {
     let answer = order.run(world).ok().await;
     assert_has!(answer, { "replayed": true, "status": status });
@@ -70,7 +70,8 @@ fn between_claim_and_submit_the_job_goes_back_and_completes() {
 fn between_submit_and_recording_the_webhook_settles_it() {
     e2e::run(async |world| {
         let order = Order::new(world).await;
-        // The work outlasts the restart: the provider stops calling where nobody listens.
+        // The task runs for longer than the restart: the provider gives up webhooks that nobody
+        // answers.
         world
             .script(json!({ "runninghub": { "all": true,
             "delay_ms": 6000, "work": "until_finished" } }))
@@ -154,7 +155,7 @@ fn while_the_provider_works_and_its_webhook_finds_nobody_the_sweep_delivers() {
         world.script(json!({ "runninghub": { "all": true, "work": "until_finished" } })).await;
         let order = Order::running(world).await;
         let task = order.task(world).await;
-        // Down for longer than the provider tries.
+        // The functions are down for longer than the provider retries its webhook.
         world.stop_workers();
         world.finish(order.job).await;
         until_at_provider(world, &task, "SUCCESS").await;
@@ -173,7 +174,7 @@ fn while_the_provider_works_and_its_webhook_finds_nobody_the_sweep_delivers() {
     });
 }
 
-/// Where the provider keeps a result: gives half of the picture, and the rest only when allowed.
+/// A server of a result: it sends half of the picture, and the rest only when the test allows it.
 struct SlowFile {
     port: u16,
     asked: Arc<Semaphore>,

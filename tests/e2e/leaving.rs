@@ -1,5 +1,5 @@
-//! An app is killed or its page closed, at every moment of a job and with every tool: what its user
-//! finds afterwards.
+//! An app is killed or its page is closed at every moment of a job and with every tool: what its
+//! user finds afterwards.
 
 use futures::{StreamExt as _, stream};
 use reqwest::Body;
@@ -15,7 +15,7 @@ use unstuck_tests::e2e::order::{
 
 const SESSION: &str = "the page that goes away";
 
-/// What a user who comes back is told about live jobs.
+/// What a user who comes back is told about their live job.
 async fn active(world: &World, order: &Order) -> Value {
     world.call("runninghub-queue-manager/check-user-active").by(&order.user).ok().await
 }
@@ -30,7 +30,7 @@ async fn assert_active(world: &World, order: &Order, status: &str) {
     });
 }
 
-/// The page says goodbye, if it gets to that.
+/// The page cancels its session, as it does when it is closed properly.
 async fn close(world: &World, order: &Order) -> Value {
     world
         .call("runninghub-queue-manager/cancel-session")
@@ -40,19 +40,19 @@ async fn close(world: &World, order: &Order) -> Value {
         .await
 }
 
-/// An order whose page has a session.
+/// An order that names the session of its page.
 async fn order(world: &World, tool: &'static MediaTool) -> Order {
     let mut order = Order::by(world, tool).await;
     order.body["sessionId"] = json!(SESSION);
     order
 }
 
-/// One waits at a time: the provider takes nothing for now.
+/// Disables or enables the provider. While it is disabled, orders wait.
 async fn nothing_starts(world: &World, yes: bool) {
     world.set_provider("runninghub", &format!("enabled = {}", !yes)).await;
 }
 
-/// Begins an upload and dies half-way; tells the URL that the file would have had.
+/// Begins an upload and breaks it off half-way. Returns the URL that the file would have.
 async fn upload_and_die(world: &World, order: &Order) -> String {
     let storage = format!("{}/storage/v1", world.stack().info().url);
     let path = format!("uploads/{}/{}/in", order.user.id, order.job);
@@ -82,7 +82,8 @@ fn killed_during_the_upload_there_is_nothing_and_nothing_in_the_way() {
             assert_eq!(active(world, &dead).await["hasActiveJob"], false);
             assert_nothing_happened(world, &dead).await;
             assert_eq!(world.balance(&dead.user).await, CREDITS);
-            // It believes that its upload was good: told at once, and still nothing is taken.
+            // The page thinks that its upload succeeded and orders: the order is refused and
+            // changes nothing.
             let mut hopeful = dead.again();
             hopeful.body[tool.files[0]] = json!(url);
             let refusal = hopeful.run(world).refused(400, "bad_request").await;
@@ -91,7 +92,7 @@ fn killed_during_the_upload_there_is_nothing_and_nothing_in_the_way() {
                 "{refusal}"
             );
             assert_nothing_happened(world, &hopeful).await;
-            // A good upload later, under the id it had all along.
+            // A later upload succeeds, and the order has the id that it had before.
             dead.starts(world).await;
             dead.assert_completed(world).await;
             dead.assert_real(world).await;
@@ -131,7 +132,7 @@ fn killed_after_its_request_the_job_goes_on_and_is_found() {
             assert_has!(status, {
                 "status": "completed",
                 "outputUrl": row["output_url"],
-            }, "what it missed: {status}");
+            }, "the app reads the result that it missed: {status}");
             order.assert_real(world).await;
             assert_eq!(order.submits(world).await, 1);
             assert_eq!(world.balance(&order.user).await, CREDITS - tool.price);
@@ -241,7 +242,7 @@ fn closed_before_its_own_request_arrived_the_request_is_refused() {
     });
 }
 
-/// What the page says of itself; returns the answer.
+/// Sends what a page tells about its session, and returns the answer.
 async fn say(world: &World, user: &TestUser, word: &str, more: Value) -> Value {
     let mut body = json!({ "sessionId": SESSION });
     body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
@@ -252,7 +253,7 @@ async fn say(world: &World, user: &TestUser, word: &str, more: Value) -> Value {
     answer
 }
 
-/// Time passes for pages and jobs.
+/// Lets time pass for the sessions of pages and for jobs.
 async fn pass(world: &World, seconds: u32) {
     let by = format!("{seconds} seconds");
     let moved = format!("left_at = left_at - interval '{by}', seen_at = seen_at - interval '{by}'");
@@ -260,8 +261,8 @@ async fn pass(world: &World, seconds: u32) {
     world.db().age_all(&by).await;
 }
 
-/// Orders one job of every tool that waits, all in the session of the page, and returns their ids
-/// and their prices together.
+/// Orders one waiting job of every tool in the session of the page. Returns the user, the ids, and
+/// the sum of the prices.
 async fn order_of_every_tool(world: &World) -> (TestUser, Vec<Uuid>, i64) {
     for provider in ["runninghub", "replicate", "gemini", "llm"] {
         world.set_provider(provider, "enabled = false").await;
@@ -330,7 +331,7 @@ fn opened_again_within_the_grace_the_place_is_kept() {
             say(world, &waiting.user, "stay", json!({})).await;
             assert_has!(world.sweep().await, { "cleaned": 0 });
         }
-        // Two words of a page that waits may be lost, a third one not.
+        // A waiting page may miss two of its regular `stay` calls, but not three.
         pass(world, 140).await;
         assert_has!(world.sweep().await, { "cleaned": 0 });
         let status = waiting.status(world).await;

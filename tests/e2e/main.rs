@@ -1,5 +1,5 @@
-//! End to end: every function as released, in workerd, on a real Postgres, before stand-ins for
-//! Supabase and the providers.
+//! End to end: every function as it is released, in workerd, with a real Postgres and with
+//! stand-ins of Supabase and the providers.
 
 mod acts;
 mod admin_cancel_job;

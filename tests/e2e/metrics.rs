@@ -1,4 +1,4 @@
-//! `metrics`: Prometheus reads it, and nobody else.
+//! `metrics`: only Prometheus may read them.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -10,7 +10,7 @@ use unstuck_tests::e2e::order::Order;
 
 const TOKEN: &str = "local-METRICS_TOKEN";
 
-/// What a scrape says, by series. It panics where Prometheus would refuse the text.
+/// The values of a scrape by series. It panics where Prometheus would refuse the text.
 fn parsed(text: &str) -> BTreeMap<String, f64> {
     let mut kinds: BTreeMap<&str, &str> = BTreeMap::new();
     let mut series = BTreeMap::new();
@@ -45,7 +45,8 @@ fn parsed(text: &str) -> BTreeMap<String, f64> {
     series
 }
 
-/// Prometheus' own judge, where it is: Debian's package `prometheus` has it.
+/// Checks the text with Prometheus' own `promtool` where it is installed: Debian's package
+/// `prometheus` has it.
 fn promtool_accepts(text: &str) {
     let cached = xtask::paths::cache().join("promtool");
     let path = std::env::var_os("PROMTOOL").map_or(cached, PathBuf::from);

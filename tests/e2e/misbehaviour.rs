@@ -1,5 +1,5 @@
-//! Every way in which the provider misbehaves, with every tool: delivered, or returned with a
-//! reason. Nothing in between.
+//! Every way in which the provider misbehaves, with every tool: each job is delivered, or refunded
+//! with a reason.
 
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -10,19 +10,19 @@ use unstuck_tests::e2e::order::{
     sweep_until, until_cancelled_at_provider,
 };
 
-/// What an order comes to in the end.
+/// How an order must end.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum ExpectedEnd {
     Delivered,
-    /// Delivered by another submit, after one that started nothing.
+    /// Delivered after a second submit, because the first one started no task.
     Retried,
-    /// Failed with that code, all credits returned.
+    /// Failed with that code, and all credits refunded.
     Returned(&'static str),
-    /// The same by the clock: nobody can know better.
+    /// Failed at its deadline and refunded, because nothing settles the step before.
     TimedOut,
 }
 
-/// What the provider does, and what must become of it.
+/// What the provider does, and how the order must end.
 fn behaviours() -> Vec<(Value, ExpectedEnd)> {
     use ExpectedEnd::{Delivered, Retried, Returned, TimedOut};
     vec![
@@ -57,9 +57,9 @@ fn behaviours() -> Vec<(Value, ExpectedEnd)> {
     ]
 }
 
-/// Orders all of them, each by a user of its own: the refused ones alone, since who is handed over
-/// by another's request may see itself running before the refusal is recorded; then all others at
-/// once.
+/// Orders all of them, each by a user of its own. The orders that the provider refuses come first,
+/// one by one: an order that another request submits may be answered `running` before its refusal
+/// is recorded. All others follow at once.
 async fn order_all(world: &World, tool: &'static MediaTool) -> Vec<(Order, Value, ExpectedEnd)> {
     let cases = join_all(behaviours().into_iter().map(async |(mut rule, end)| {
         let order = Order::by(world, tool).await;
@@ -117,8 +117,8 @@ fn everything_the_provider_may_do_wrong_ends_well_for_every_tool() {
         for tool in TOOLS {
             world.script(json!({ "reset": true, "runninghub": { "capacity": 100 } })).await;
             let cases = order_all(world, tool).await;
-            // Those that the provider refused for capacity taught that it takes few: it takes all
-            // that are left.
+            // The refusals for capacity have lowered the provider's learned limit. It is cleared
+            // before each sweep, so that the provider gets all remaining steps.
             let until_sent = async |order: &Order| {
                 let is_sent = async || {
                     world.set_provider("runninghub", "learned_limit = null").await;
@@ -136,7 +136,8 @@ fn everything_the_provider_may_do_wrong_ends_well_for_every_tool() {
             for (order, rule, _) in cases.iter().filter(|(_, _, end)| *end == ExpectedEnd::TimedOut)
             {
                 until_sent(order).await;
-                // Its time counts from there.
+                // The deadline of a submitted step starts at its submit, so the step must be
+                // submitted before its deadline is expired here.
                 if rule["hang"] != true {
                     lease_is_over(world, order.job).await;
                 }
@@ -167,7 +168,7 @@ fn everything_the_provider_may_do_wrong_ends_well_for_every_tool() {
     });
 }
 
-/// What is owed to a provider that has forgotten the task is no longer owed.
+/// A cancel debt ends when the provider does not know the task any more.
 #[test]
 fn a_cancel_of_a_task_the_provider_has_forgotten_is_over() {
     e2e::run(async |world| {
@@ -191,7 +192,7 @@ fn a_cancel_of_a_task_the_provider_has_forgotten_is_over() {
                     .is_none_or(Vec::is_empty)
                     .then_some(())
             };
-            world.until("nothing is owed", paid).await;
+            world.until("no cancel debt is left", paid).await;
             let asked = world.provider_calls("/task/openapi/cancel").await.len();
             world.sweep().await;
             assert_eq!(

@@ -1,5 +1,5 @@
-//! The project behind the gateway: an app that knows the gateway's address alone sees what it would
-//! see at the project; what passes, and what does not.
+//! The project behind the gateway: an app that knows only the gateway's address sees the same as at
+//! the project. What the gateway passes on, and what it does not.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -88,7 +88,8 @@ fn the_switch_closes_the_projects_paths_and_nothing_else() {
     });
 }
 
-/// Stands where the project is, records each request's head, and answers one text to all.
+/// A server in place of the project: it records the head of each request and gives each the same
+/// answer.
 struct RecordedProject {
     url: String,
     heads: Arc<Mutex<Vec<String>>>,
@@ -105,7 +106,7 @@ impl RecordedProject {
                 let head = head_of(&mut stream).await;
                 recorded.lock().unwrap().push(head);
                 let answer = answer.replace("{project}", &own);
-                // A caller that goes away in the middle is its own business.
+                // A caller that disconnects in the middle is no failure of the server.
                 let _ = stream.write_all(answer.as_bytes()).await;
             }
         });
@@ -127,7 +128,7 @@ async fn head_of(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&head).into_owned()
 }
 
-/// The gateway behind which that project lies.
+/// Restarts the gateway in front of that project, and returns the gateway's URL.
 async fn before(world: &mut World, project: &RecordedProject) -> String {
     let vars = BTreeMap::from([("SUPABASE_URL".to_owned(), Some(project.url.clone()))]);
     world.restart_workers(BTreeMap::from([("gateway".to_owned(), vars)])).await;
@@ -219,7 +220,7 @@ fn a_domain_of_ones_own_is_an_address_like_any_other() {
         let (host, gateway) = ("jobs.example.com", world.stack().gateway_url());
         let at = |path: &str| world.http().post(format!("{gateway}{path}")).header("host", host);
         let mut order = Order::new(world).await;
-        // As the app's own storage client says where the file is.
+        // The app's own storage client names the file by this address.
         let own = format!("http://{host}");
         order.body["imageUrl"] = order.urls()[0].replace(&world.stack().info().url, &own).into();
         let run = at("/functions/v1/runninghub-upscaler/run").bearer_auth(&order.user.token);
@@ -277,7 +278,7 @@ fn a_body_that_the_platform_would_refuse_is_refused_in_words() {
         );
         stream.write_all(head.as_bytes()).await.unwrap();
         let mut answer = head_of(&mut stream).await;
-        // The body may come after the head.
+        // The body may arrive after the head.
         while !answer.contains('}') && stream.readable().await.is_ok() {
             let mut more = vec![0; 4096];
             match stream.read(&mut more).await {
@@ -299,7 +300,7 @@ fn a_project_that_does_not_answer_is_a_503_of_the_contract() {
             .await;
         let (status, code, has_cors) = asked(world).await;
         assert_eq!((status, code.as_str(), has_cors), (503, "upstream_unavailable", true));
-        // An address of its own would have it call itself.
+        // With its own address as the project's, the gateway would call itself.
         let own = vars(&world.stack().gateway_url());
         world.restart_workers(BTreeMap::from([("gateway".to_owned(), own)])).await;
         let (status, code, _) = asked(world).await;
@@ -307,7 +308,7 @@ fn a_project_that_does_not_answer_is_a_503_of_the_contract() {
     });
 }
 
-/// Status, code and whether a browser may read them.
+/// The status, the code, and whether a browser may read them.
 async fn asked(world: &World) -> (u16, String, bool) {
     let url = format!("{}/rest/v1/jobs", world.stack().gateway_url());
     let answer = world.http().get(url).send().await.unwrap();

@@ -1,5 +1,5 @@
 //! What an operator does at night, in a real browser: finds a user or a job, sees why it waits,
-//! gives credits, changes prices, switches providers, cancels many.
+//! grants credits, changes prices, switches providers, and cancels many jobs.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
@@ -13,7 +13,7 @@ fn has(seen: &Value, field: &str, texts: &[&str]) {
     assert!(texts.iter().all(|part| text.contains(part)), "{field}: {texts:?} in {text:?}");
 }
 
-/// Everybody's task works until the scenario finishes it, and `slots` of them at once.
+/// Makes every task run until the test finishes it, and sets the number of slots.
 async fn until_finished(world: &World, slots: u32) {
     world.script(json!({ "runninghub": { "all": true, "work": "until_finished" } })).await;
     world.set_provider("runninghub", &format!("max_concurrent = {slots}")).await;
@@ -145,7 +145,7 @@ fn a_provider_that_is_switched_off_makes_orders_wait_and_the_page_says_why() {
     });
 }
 
-/// Live jobs of one user, paid and without a step at work.
+/// Inserts 700 live jobs of one user, paid and without a step.
 async fn seven_hundred_live(world: &World, user: &TestUser) {
     let id = user.id;
     world

@@ -1,4 +1,5 @@
-//! The app's back end is told of each end of a job: signed, at least once, whatever it answers.
+//! Outgoing webhooks: the app's back end is told of each end of a job, signed and at least once,
+//! whatever it answers.
 
 use shared::core::standard_webhooks::verify;
 use shared::core::webhook::Signature;
@@ -21,14 +22,14 @@ fn is_signed_by(request: &ReceivedRequest, secret: &str) -> bool {
     verify(secret, &signature, &request.body, now).unwrap()
 }
 
-/// Whatever waits is due now, and a scheduled function sends it.
+/// Makes each owed message due, and lets a sweep send it.
 async fn sent(world: &World) {
     world.until_messages_rest().await;
     world.db().exec("update unstuck.messages_owed set due_at = now() where sent_at is null").await;
     world.sweep().await;
 }
 
-/// Sends until so many requests have come.
+/// Sends owed messages until the back end has received so many requests.
 async fn told(world: &World, back_end: &HttpReceiver, count: usize) -> Vec<ReceivedRequest> {
     let told = async || {
         sent(world).await;
@@ -71,7 +72,7 @@ fn each_end_is_told_signed_until_the_back_end_takes_it() {
         sent(world).await;
         world.until_messages_rest().await;
         assert_eq!(back_end.received().len(), 1, "what was taken is told once");
-        // Whatever else it answers, it is told once more, by the same id.
+        // After any answer but a success the message is sent once more, with the same id.
         let hang = serde_json::json!({ "runninghub": { "all": true, "hang": true } });
         world.script(hang).await;
         let cancelled = Order::running(world).await;

@@ -1,4 +1,4 @@
-//! Calls to providers from an allowed region, also where a cron runs elsewhere.
+//! `placed-run` calls providers from an allowed region, even if a cron runs elsewhere.
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -7,7 +7,8 @@ use unstuck_tests::e2e;
 use unstuck_tests::e2e::cards::{CREATE, Cards, PLACED, PROCESS};
 use unstuck_tests::e2e::website::{self, Website};
 
-/// Passes on to `providers` what comes from an allowed region, and refuses the rest as Gemini does.
+/// A proxy that passes a request on to `providers` if it comes from an allowed region, and refuses
+/// it as Gemini does otherwise.
 async fn guard_region(providers: String) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
@@ -33,7 +34,7 @@ async fn pass_if_placed(mut client: TcpStream, providers: String) -> std::io::Re
         let head = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: ";
         return client.write_all(format!("{head}{}\r\n\r\n{body}", body.len()).as_bytes()).await;
     }
-    // Each connection carries one request, so that none is passed on unseen.
+    // Each connection carries one request, so that every request is checked.
     let line_end = begin.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     let (request_line, rest) = begin.split_at(line_end);
     let mut provider = TcpStream::connect(providers).await?;

@@ -1,5 +1,5 @@
-//! What the platform does to a function and a test on one machine hardly shows: few connections,
-//! callers who leave, little memory.
+//! Limits of the platform that a test on one machine hardly meets: few connections, callers who
+//! disconnect, little memory.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use unstuck_tests::e2e::website::{self, Website};
 use unstuck_tests::e2e::world::png;
 use unstuck_tests::e2e::{self, World};
 
-/// An isolate has 128 MB.
+/// The memory of an isolate.
 const GROWN_MB_MAX: u64 = 128;
 
-/// The bytes that [`SlowFiles`] sends each second: more than the slowest copy that is carried on.
+/// The bytes that [`SlowFiles`] sends each second: fast enough that the copy is not given up.
 const BYTES_A_SECOND: usize = 20_000;
 
 /// Serves videos of one part a second, and counts how often each was fetched.
@@ -69,8 +69,8 @@ async fn send_slowly(mut stream: TcpStream, fetched: Arc<[AtomicUsize; 10]>) {
     }
 }
 
-/// Videos are copied by the queue's consumer. The copies of one batch hold their uploads open for
-/// longer than a copy may stall: no other copy of the same event must have begun by then.
+/// Videos are copied by the queue's consumer. The copies of one batch keep their uploads open for
+/// longer than a copy may stall, so no other copy of the same event may have begun by then.
 #[test]
 fn r09_ten_videos_at_once_are_delivered_by_one_copy_each() {
     e2e::run(async |world| {
@@ -109,7 +109,7 @@ fn r09_ten_videos_at_once_are_delivered_by_one_copy_each() {
     });
 }
 
-/// Calls a function as a scheduler does that waits for one second.
+/// Calls a function as a scheduler does that disconnects after one second.
 async fn leave_after_a_second(world: &World, function: &str) {
     let url = format!("{}/{function}", world.stack().info().functions_url);
     let secret = &world.stack().info().service_role_key;
@@ -154,7 +154,7 @@ fn c31_a_submit_goes_on_when_its_caller_leaves() {
     });
 }
 
-/// Five calls at once would hold five times the pictures, in several copies each.
+/// Five calls at once would hold the pictures of all five, each in several copies.
 #[test]
 fn r11_cards_with_large_inlined_pictures_fit_into_memory() {
     e2e::run(async |world| {
@@ -188,7 +188,7 @@ fn r11_cards_with_large_inlined_pictures_fit_into_memory() {
     });
 }
 
-/// The run that the queue began has no lane left, so the cron begins another run.
+/// The run that the queue started has no free lane, so the cron starts another run.
 #[test]
 fn r07_the_cron_starts_more_websites_while_a_long_batch_runs() {
     e2e::run(async |world| {
@@ -201,7 +201,7 @@ fn r07_the_cron_starts_more_websites_while_a_long_batch_runs() {
             site.until_running(world, 1).await;
         }
         let quick = Website::order(world, "a quick page").await;
-        // Time in which the queue would start it, if it could.
+        // In this time the queue would start the website if it could.
         tokio::time::sleep(Duration::from_secs(2)).await;
         let asked = Website::asked(world, "a quick page").await;
         assert!(asked.is_empty(), "the queue's run has no lane left: {asked:?}");
@@ -215,6 +215,6 @@ fn r07_the_cron_starts_more_websites_while_a_long_batch_runs() {
 
 #[test]
 fn no_function_is_over_its_budget() {
-    // A world has built them all.
+    // To start a world builds all functions.
     e2e::run(async |_| xtask::size::check().unwrap());
 }

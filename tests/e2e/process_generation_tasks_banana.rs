@@ -1,5 +1,5 @@
-//! Making cards: the story of five cards, refusals and retries as Gemini words them, and who may
-//! call.
+//! `process-generation-tasks-banana`: five cards from order to end, refusals and retries in
+//! Gemini's words, and who may call it.
 
 mod crashes;
 mod incident;
@@ -32,7 +32,7 @@ fn task(seen: &Value, card: u8) -> Value {
         .clone()
 }
 
-/// Lets every waiting retry begin, over and over, until the job is over.
+/// Expires the delay of every retry, again and again, until the job is final.
 async fn hurry(world: &World, order: &Cards) {
     world
         .until("the job is over", async || {
@@ -49,7 +49,7 @@ fn five_cards_with_all_that_can_happen_to_them() {
     e2e::run(async |world| {
         world
             .script(json!({ "gemini": [
-                // Both keys, twice.
+                // The provider answers 503 to both keys, in two attempts.
                 only(1, json!({ "status": 503, "times": 4, "body": error(503, "UNAVAILABLE",
                     json!([])) })),
                 only(2, json!({ "finish_reason": "IMAGE_SAFETY" })),
@@ -57,7 +57,8 @@ fn five_cards_with_all_that_can_happen_to_them() {
             ] }))
             .await;
         let order = Cards::ordered(world, &[0, 1, 2, 3, 4]).await;
-        // The queue alone; crons do not run in tests. Its owner can watch each card.
+        // Only the queue starts attempts here, because crons do not run in tests. The owner can
+        // watch each card.
         let waiting = world
             .until("a card waits for its retry", async || {
                 Some(order.seen(world).await).filter(|seen| task(seen, 1)["status"] == "retrying")
@@ -159,7 +160,8 @@ fn faults_that_pass_are_tried_again_as_often_as_they_are_worth() {
         for card in 0..6 {
             calls.push(order.calls_of(world, card).await);
         }
-        // The last: one key was full, the other was not, and nothing waited.
+        // The last card: the first key was over its quota, the second was not, so no retry was
+        // needed.
         assert_eq!(calls, [3, 2, 2, 2, 3, 2]);
         assert_eq!(order.steps(world).await[5]["attempts"], 1);
     });
@@ -215,7 +217,7 @@ fn a_model_that_takes_no_urls_gets_the_pictures_themselves() {
         assert!(calls[1]["body"].to_string().contains("inlineData"));
         assert_eq!(order.steps(world).await[0]["attempts"], 1);
 
-        // Within what one request can hold.
+        // Pictures are sent inline only up to the size of one request.
         let mut large = Cards::new(world, &[1]).await;
         let bytes = [png(40, 30), vec![0; 4 * 1024 * 1024]].concat();
         large.body["productImages"][0]["url"] =
@@ -262,8 +264,8 @@ fn runs_and_redeliveries_at_once_make_each_card_once() {
     e2e::run(async |world| {
         world.script(json!({ "gemini": { "all": true, "work": "until_finished" } })).await;
         let order = Cards::ordered(world, &[0, 1, 2, 3, 4, 5, 6]).await;
-        // Two runs over HTTP beside the queue's own, and the order once more, whose replay sends
-        // the hint again. No card is drawn before the replay has been answered.
+        // Two runs over HTTP beside the queue's own, and a replay of the order, which sends the
+        // hint once more. No card is finished before the replay is answered.
         let run = || world.call(PROCESS).by_service().json(&json!({ "jobId": order.job })).ok();
         let replay = async {
             let again = order.create(world).send().await;

@@ -1,5 +1,5 @@
-//! Providers' calls: every authentic one is kept and answered at once, none is believed, and none
-//! moves a job twice.
+//! Webhooks of providers: each authentic one is recorded and answered at once, its body is never
+//! trusted, and it settles a step only once.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
@@ -11,7 +11,7 @@ use unstuck_tests::e2e::order::{
     until_at_provider, until_cancelled_at_provider,
 };
 
-/// What the receiver answered to the provider's calls about this job.
+/// The statuses that the provider got for its webhooks about this job.
 async fn answers(world: &World, order: &Order) -> Vec<Value> {
     let mut deliveries = world.deliveries().await;
     deliveries.retain(|delivery| {
@@ -34,7 +34,7 @@ async fn times(world: &World, order: &Order, event: &str) -> i64 {
     world.count(&format!("job_events where job_id = '{}' and event = '{event}'", order.job)).await
 }
 
-/// A provider's body about a task, as it might be or as somebody might forge it.
+/// The body of a webhook about a task, genuine or forged.
 fn body(task: &str, status: &str, results: &Value) -> Value {
     let data = json!({ "taskId": task, "status": status, "errorCode": "", "errorMessage": "",
         "results": results });
@@ -88,8 +88,8 @@ fn one_about_another_s_task_keeps_nobody_from_the_deadline() {
 #[test]
 fn an_early_one_is_not_lost() {
     e2e::run(async |world| {
-        // The call comes before the answer to the submit; with the delay, so does what follows from
-        // it.
+        // The webhook arrives before the answer to the submit. With the delay, its background work
+        // also runs before that answer.
         for delay_ms in [0, 600] {
             world
                 .script(json!({ "reset": true, "runninghub": { "all": true, "webhook": "early",
@@ -209,7 +209,7 @@ fn a_token_of_the_previous_secret_is_still_good() {
     e2e::run(async |world| {
         world.script(json!({ "runninghub": { "all": true, "work": "until_finished" } })).await;
         let order = Order::running(world).await;
-        // The secret is rotated while the provider works.
+        // The secret is replaced while the provider works.
         let keys = world.stack().keys();
         let (new, old) = ("a new secret, just made".to_owned(), keys.webhook_secret.clone());
         let secrets = || {
@@ -332,8 +332,8 @@ fn odd_bodies_are_kept_and_answered() {
             assert_eq!(answer.json, json!({ "ok": true }));
         }
         world.call(&target).body("x".repeat(1_100_000)).refused(413, "payload_too_large").await;
-        // Whoever does not know the address is told so, however much is sent: nothing of it is
-        // kept.
+        // A caller whose address has no good token gets 401, however large its body is, and nothing
+        // is recorded.
         let token = target.rsplit('/').next().expect("a token").to_owned();
         for stranger in
             [target.replace(&token, &"0".repeat(32)), target.replace(&format!("/{token}"), "")]
@@ -350,7 +350,8 @@ fn odd_bodies_are_kept_and_answered() {
 #[test]
 fn repeats_are_answered_without_waiting_for_the_provider() {
     e2e::run(async |world| {
-        // Whoever asks the provider waits for as long as this test looks.
+        // A query of the provider takes longer than this test, so any work that waited for one
+        // would show.
         world
             .script(json!({ "runninghub": [{ "match": "/query", "delay_ms": 8000 },
             { "all": true, "hang": true }] }))
@@ -390,7 +391,7 @@ fn after_a_cancel_it_is_kept_and_changes_nothing() {
 #[test]
 fn a_success_after_a_cancel_is_recorded_and_not_shown() {
     e2e::run(async |world| {
-        // The provider does not hear of the cancel and finishes.
+        // The provider does not accept the cancel, and finishes the task.
         world
             .script(json!({ "runninghub": [{ "match": "/task/openapi/cancel", "status": 503 },
                 { "all": true, "work": "until_finished" }] }))
@@ -412,7 +413,7 @@ fn a_success_after_a_cancel_is_recorded_and_not_shown() {
         assert_eq!(
             order.step(world).await["provider_cancel_due"],
             json!([]),
-            "what is finished is owed no cancel"
+            "a finished task is no cancel debt"
         );
     });
 }
@@ -444,7 +445,7 @@ async fn given_task(world: &World, order: &Order) -> String {
     world.until("the provider has taken it", look).await
 }
 
-/// Everything that was called at this step's address has been dealt with.
+/// Waits until the recorded webhooks of this step are marked as applied.
 async fn until_dealt_with(world: &World, order: &Order, calls: usize) {
     let look = async || {
         let kept = inbox(world, order).await;
@@ -460,7 +461,7 @@ async fn assert_never_cancelled(world: &World, task: &str) {
     let owed = format!(
         "select count(*) from unstuck.job_steps where provider_cancel_due::text like '%{task}%'"
     );
-    assert_eq!(world.db().int(&owed).await, 0, "nobody is owed a cancel of {task}");
+    assert_eq!(world.db().int(&owed).await, 0, "no step has a cancel debt of {task}");
 }
 
 #[test]
@@ -470,7 +471,7 @@ fn the_address_of_an_ended_step_touches_no_other_step_s_task() {
         for status in ["RUNNING", "SUCCESS", "FAILED"] {
             let (ended, lost, other) =
                 (Order::new(world).await, Order::new(world).await, Order::new(world).await);
-            // Neither submit was answered: nothing says whose task is whose.
+            // Both submits lost their answers, so no step has a known task.
             world
                 .script(json!({ "reset": true, "runninghub": [
                 { "match": ended.job, "lost_answer": true, "work": "until_finished" },
@@ -527,7 +528,7 @@ fn a_step_whose_answer_was_lost_takes_no_running_task_on_a_call_s_word() {
                 .then_some(())
         };
         world.until("the provider was asked", asked).await;
-        // Past its deadline the misled one ends, and takes nothing with it.
+        // After its deadline the misled step ends, and the other job's task is not cancelled.
         lease_is_over(world, misled.job).await;
         overdue(world, misled.job).await;
         sweep_until(world, "the deadline ends it", async |_| {
@@ -572,7 +573,8 @@ fn it_settles_a_step_whose_answer_was_lost_even_if_its_hint_was_lost_too() {
         let submit = world.submits_of(order.job).await.remove(0);
         let task = submit["task_id"].as_str().expect("a task").to_owned();
         until_at_provider(world, &task, "SUCCESS").await;
-        // Kept, as when the webhook's background died: nobody was given the hint.
+        // Records the webhook without telling a worker, as if the webhook's background work had
+        // died.
         let args = json!({
             "p_provider": "runninghub", "p_job_id": order.job, "p_step": 1, "p_run": 1,
             "p_task_id": task,

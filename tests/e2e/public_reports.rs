@@ -1,5 +1,5 @@
-//! Answers from public bug reports of back ends like this one: what providers, stores and models
-//! send in practice. Each test names the behaviour that the reports are about.
+//! Answers from public bug reports of similar back ends: what providers, storage and models send in
+//! practice. Each test names the behaviour that the reports describe.
 
 mod cards;
 mod models;
@@ -13,14 +13,15 @@ use unstuck_tests::e2e::website::{self, Website};
 use unstuck_tests::e2e::{self, World};
 use uuid::Uuid;
 
-/// An order whose task is answered with `answers`, one a query, the last one from then on.
+/// An order and the result of its reconciliation: queries of its task get `answers` one after the
+/// other, and the last one from then on.
 async fn queried(world: &World, tool: &'static MediaTool, answers: &[Value]) -> (Order, Value) {
     let order = at_work(world, tool).await;
     let reconciled = reconciled(world, &order, answers).await;
     (order, reconciled)
 }
 
-/// An order at whose task the provider works until it is asked.
+/// An order on whose task the provider works without end.
 async fn at_work(world: &World, tool: &'static MediaTool) -> Order {
     let order = Order::by(world, tool).await;
     let working = json!({ "match": order.job, "hang": true, "webhook": "lost" });
@@ -29,7 +30,7 @@ async fn at_work(world: &World, tool: &'static MediaTool) -> Order {
     order
 }
 
-/// Queries about the order's task are answered with `answers`; then it is reconciled.
+/// Sets `answers` for the queries of the order's task, and reconciles the job.
 async fn reconciled(world: &World, order: &Order, answers: &[Value]) -> Value {
     let task = order.task(world).await;
     let rules: Vec<Value> = answers
@@ -65,7 +66,7 @@ fn file(world: &World, path: &str, kind: &str) -> Value {
     json!({ "url": format!("{}/{path}", world.stack().info().providers_url), "outputType": kind })
 }
 
-/// The operator was told, in a line that names the cause.
+/// Asserts that the log has an alarm for the operator that names the cause.
 fn assert_alarm(world: &World, cause: &str) {
     let log = world.functions_log();
     let told = log.lines().any(|line| line.contains("provider_alarm") && line.contains(cause));
@@ -213,7 +214,7 @@ fn c35_a_wrong_key_and_a_changed_app_are_told_to_the_operator() {
     });
 }
 
-/// A good answer of a model, and the wrappings in which models send it.
+/// A good answer of a model, in each wrapping in which models send it.
 #[test]
 fn c13_c16_c36_thoughts_prose_and_leading_slashes_are_taken_off() {
     e2e::run(async |world| {

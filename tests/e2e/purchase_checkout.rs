@@ -1,11 +1,12 @@
-//! Where a pack is paid: the session names the user to Stripe, and grants nothing by itself.
+//! `purchase-checkout`: the session that it makes at Stripe names the user, and grants nothing by
+//! itself.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use unstuck_tests::e2e::{self, TestUser, World};
 
-/// The forms that reached Stripe during this test, as names and values.
+/// The forms that Stripe received during this test, as names and values.
 async fn forms(world: &World) -> Vec<BTreeMap<String, String>> {
     let log = world.provider_log().await;
     let sessions = log.iter().filter(|entry| entry["path"] == "/stripe/v1/checkout/sessions");

@@ -1,5 +1,5 @@
-//! What sellers tell: each payment grants once, however it is told, and what comes back is taken
-//! back.
+//! `purchase-webhook`: each payment grants its credits once, however many events report it, and a
+//! refund takes them back.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
@@ -7,7 +7,7 @@ use unstuck_tests::e2e::purchase::{STRIPE_SECRET, stripe_signature};
 use unstuck_tests::e2e::{self, TestUser, World, user::now_s};
 use uuid::Uuid;
 
-/// A payment of 5 € for the pack `small`, told by the event of its intent.
+/// The event of a payment intent: 5 € paid for the pack `small`.
 fn payment(user: &TestUser, id: &str) -> Value {
     let metadata = json!({ "unstuck_user": user.id, "unstuck_pack": "small",
         "unstuck_credits": "100", "unstuck_deployment": "127.0.0.1" });
@@ -17,7 +17,7 @@ fn payment(user: &TestUser, id: &str) -> Value {
         "type": "payment_intent.succeeded", "data": { "object": intent } })
 }
 
-/// The name of a payment at Stripe that begins so.
+/// The name of a payment at Stripe that begins with `prefix`.
 fn key<'a>(keys: &'a [String], prefix: &str) -> &'a str {
     keys.iter().find(|key| key.starts_with(prefix)).expect("the payment has this name")
 }
@@ -296,7 +296,7 @@ fn a_payment_that_gives_nothing_is_told_from_one_that_is_lost() {
         assert_has!(world.stripe_event(&waiting).await, { "ok": true, "granted": 0 });
         let told = async || (ignored(world) == ["unknown_pack", "waits_for_user"]).then_some(());
         world.until("both reasons are logged", told).await;
-        // A change of which only the prorated price is told.
+        // An invoice that names the prorated price of a change, and nothing else.
         let line = json!({ "amount": 450, "quantity": 1, "proration": true,
             "pricing": { "price_details": { "price": "price_monthly" },
                 "unit_amount_decimal": "450" } });

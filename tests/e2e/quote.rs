@@ -1,5 +1,5 @@
-//! The price of an order before it is made: who may ask, what the answer says, that the order then
-//! costs it, and that files are measured by what lies in the storage and not by what a client says.
+//! The price of an order before it is placed: who may ask, what the answer says, that the order
+//! then costs the same, and that files are measured in storage, whatever a client says.
 
 use serde_json::{Value, json};
 use stand_ins::media::LONG_CLIP;
@@ -18,7 +18,7 @@ fn quote<'a>(world: &'a World, tool: &str, input: &Value) -> FunctionCall<'a> {
     world.call("quote").json(&json!({ "tool": tool, "input": input }))
 }
 
-/// Writes a rule for every input of a tool.
+/// Adds a price rule for every input of a tool.
 async fn rule(world: &World, tool: &str, credits: i64, priced_per: &str, largest: &str) {
     let sql = format!(
         "insert into unstuck.tool_prices (tool, position, credits, priced_per, quantity)
@@ -80,7 +80,7 @@ fn nobody_may_ask_and_a_bad_credential_may_not() {
             asked().bearer(bad).refused(401, "unauthorized").await;
         }
         asked().by_service().refused(403, "forbidden").await;
-        // Nobody's files are read, whatever their address says: the largest is the price.
+        // Without a user no file is read, whatever its address is: the quote is the largest price.
         rule(world, VIDEO.name, 2, "second", "900").await;
         let order = Order::by(world, &VIDEO).await;
         let quoted = quote(world, VIDEO.name, &order.body).ok().await;
@@ -180,7 +180,7 @@ fn a_price_that_rose_between_quote_and_order_is_told_and_charges_nothing() {
         assert_eq!(world.count("jobs").await, 0);
         order.body["maxCredits"] = json!(75);
         assert_eq!(order.starts(world).await["creditsCharged"], 75);
-        // The same order is replayed, whatever it may cost.
+        // The same order is a replay, whatever its `maxCredits` is.
         for most in [json!(0), json!(60.0), json!(null)] {
             order.body["maxCredits"] = most;
             assert_eq!(order.run(world).ok().await["replayed"], true);
@@ -222,7 +222,7 @@ fn a_video_is_priced_by_the_seconds_of_the_stored_file() {
         let user = world.new_user(CREDITS).await;
         let upload = async |bytes: Vec<u8>| world.upload(&user, "in.mp4", "video/mp4", bytes).await;
         let clip = LONG_CLIP.original.to_vec();
-        // Its head lies behind 300 KB of something else, as a camera writes it.
+        // The clip's header is behind 300 KB of other data, as a camera writes it.
         let (mut late, free) = (clip.clone(), 300_000_u32);
         let at = late.windows(4).position(|name| name == b"moov").expect("a head") - 4;
         let gap = [&free.to_be_bytes(), b"free".as_slice(), &vec![0; 299_992]].concat();
@@ -231,7 +231,7 @@ fn a_video_is_priced_by_the_seconds_of_the_stored_file() {
         let unread = upload(b"not a video".to_vec()).await;
         let seconds = 3;
         for (url, price) in [(&short, 30 * seconds), (&late, 30 * seconds), (&unread, 600)] {
-            // What the client says is not believed.
+            // The length that the client names does not count.
             let input = json!({ "videoUrl": url, "durationSeconds": 0.5 });
             let quoted = quote(world, VIDEO.name, &input).by(&user).ok().await;
             assert_eq!(quoted["credits"], price, "{url}");
@@ -256,7 +256,7 @@ fn a_video_costs_by_the_seeded_rule_and_by_its_own_length() {
     e2e::run(async |world| {
         let user = world.new_user(2_000).await;
         let upload = async |bytes: Vec<u8>| world.upload(&user, "in.mp4", "video/mp4", bytes).await;
-        // The head of a film of 250 seconds, with nothing behind it.
+        // The header of a film of 250 seconds, without the film's frames.
         let mut film = LONG_CLIP.original.to_vec();
         let at = film.windows(4).position(|name| name == b"mvhd").expect("a header") + 4;
         assert_eq!(film[at], 0, "a header of the first version");
@@ -275,7 +275,7 @@ fn a_video_costs_by_the_seeded_rule_and_by_its_own_length() {
                 "credits": price, "lowest": lowest, "unmeasured": unmeasured, "enough": true,
             }, "{url}");
         }
-        // A page that told less than it uploads is told the price, and pays nothing.
+        // A page that names less than the length of its file is told the price, and pays nothing.
         let mut order = Order::with(&VIDEO, user, &[&film]);
         order.body["durationSeconds"] = json!(1);
         order.body["maxCredits"] = json!(120);
@@ -351,7 +351,7 @@ fn a_picture_is_priced_by_the_megapixels_of_the_stored_file() {
         assert_eq!(agreed.run(world).refused(409, "price_changed").await["credits"], 21);
         agreed.body["maxCredits"] = json!(21);
         assert_eq!(agreed.starts(world).await["creditsCharged"], 21);
-        // Several pictures are added up.
+        // The sizes of several pictures are added up.
         rule(world, TRY_ON, 5, "megapixel", "64").await;
         let try_on = TryOn::new(world, 2).await;
         let input = json!(try_on.body);
@@ -401,7 +401,7 @@ fn a_quote_tells_the_wait() {
     });
 }
 
-/// A user who signed up just now, where there is a bonus for that.
+/// A user who has just signed up, while a bonus is paid for that.
 async fn newcomer(world: &World, bonus: i64) -> TestUser {
     let id = Uuid::new_v4();
     let sign_up = format!(

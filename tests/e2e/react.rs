@@ -1,4 +1,4 @@
-//! The example app, built from the packed packages, as people use it in a browser.
+//! The example app, built from the packed packages, as users use it in a browser.
 
 use serde_json::json;
 use unstuck_tests::assert_has;

@@ -1,5 +1,5 @@
-//! Ordering a try-on: paid once, answered at once, whatever the provider does; and the try-on to
-//! its end.
+//! `replicate-async-start`: a try-on is paid once and answered at once, whatever the provider does;
+//! and complete try-ons.
 
 use serde_json::json;
 use unstuck_tests::assert_has;
@@ -96,7 +96,7 @@ fn a_replay_is_the_same_task_and_charges_nothing() {
         let stranger = world.new_user(CREDITS).await;
         world.call(START).by(&stranger).json(&try_on.body).send().await;
         assert_eq!(world.balance(&stranger).await, CREDITS);
-        // Named in the header instead.
+        // The header names the job's id in place of the body.
         let mut body = try_on.body.clone();
         body.as_object_mut().expect("fields").remove("job_id");
         let named = world

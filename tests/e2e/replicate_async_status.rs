@@ -1,4 +1,4 @@
-//! How a try-on goes, as its owner sees it at every stage, and nobody else.
+//! `replicate-async-status`: the owner sees a try-on at every stage, and nobody else sees it.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
@@ -43,7 +43,7 @@ fn every_stage_has_its_word_and_all_fields() {
             cancelled["error_message"].as_str().is_some_and(|text| text.starts_with("CANCELLED:")),
             "{cancelled}"
         );
-        // It is cancelled at the provider too.
+        // The prediction is cancelled at the provider too.
         until_at_provider(world, &try_on.until_at_work(world, 2).await, "canceled").await;
         try_on.assert_returned(world, "cancelled", "CANCELLED").await;
     });
@@ -104,8 +104,8 @@ fn the_monitoring_view_shows_what_is_open_and_since_when() {
     e2e::run(async |world| {
         world.script(json!({ "replicate": { "all": true, "hang": true } })).await;
         let (old, new) = (TryOn::running(world, 2).await, TryOn::running(world, 1).await);
-        // Rows touched now look as if nothing had happened for eleven minutes, but for their own
-        // clocks.
+        // Moves `updated_at` back while its trigger is off, so that the row looks unchanged for
+        // eleven minutes.
         world.db().exec("alter table unstuck.jobs disable trigger jobs_before_update").await;
         let unchanged = format!(
             "update unstuck.jobs set updated_at = updated_at - interval '11 minutes'

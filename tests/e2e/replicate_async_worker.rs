@@ -1,5 +1,5 @@
-//! Handing over steps: each once, whatever is lost, killed, refused or done twice at the same
-//! moment.
+//! `replicate-async-worker` submits each step once, whatever is lost, killed, refused or done twice
+//! at the same moment.
 
 use serde_json::json;
 use unstuck_tests::assert_has;
@@ -141,7 +141,8 @@ fn a_lost_answer_whose_webhook_comes_needs_no_list() {
 #[test]
 fn what_the_provider_never_took_is_sent_again_and_only_that() {
     e2e::run(async |world| {
-        // The gateway in front of the provider fails: nothing was created, and nobody can know.
+        // A gateway in front of the provider fails: no prediction was created, but the worker
+        // cannot know that.
         world
             .script(json!({ "replicate": { "times": 1, "match": "POST", "status": 502,
             "body": "<html>Bad gateway</html>" } }))
@@ -155,7 +156,7 @@ fn what_the_provider_never_took_is_sent_again_and_only_that() {
         assert_eq!(
             try_on.creates(world).await.len(),
             1,
-            "a list a moment later proves nothing yet"
+            "a list right after the submit proves nothing yet"
         );
         assert_eq!(try_on.row(world).await["status"], "starting");
         sent_a_while_ago(world, try_on.job).await;

@@ -1,5 +1,5 @@
-//! Asking about open predictions: in pages, oldest first, whatever they answer; and every way for a
-//! try-on to fail.
+//! `replicate-prediction-checker` queries open predictions, in pages and oldest first, whatever the
+//! provider answers; and every way in which a try-on fails.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
@@ -43,7 +43,7 @@ fn a_step_that_ends_without_a_picture_returns_all_of_it() {
             (json!({ "data_removed": true }), "DELIVERY_FAILED", "removed"),
         ];
         for (fate, code, words) in cases {
-            // The first garment is put on, the second is not.
+            // The first garment succeeds, the second does not.
             let mut first = json!({ "times": 1, "work": "until_finished" });
             let mut second = fate.clone();
             second["all"] = json!(true);
@@ -184,7 +184,7 @@ fn a_picture_that_is_gone_before_it_is_copied_or_storage_that_is_down() {
         assert_has!(report, { "advanced": 0, "failed": 0 });
         assert!(
             !try_on.step(world, 1).await["provider_done_at"].is_null(),
-            "it holds no place at the provider"
+            "the step holds no slot"
         );
         world.storage_is_up().await;
         lease_is_over(world, try_on.job).await;
@@ -229,7 +229,7 @@ fn killed_between_two_steps_the_try_on_goes_on() {
         world.script(json!({ "replicate": { "all": true, "webhook": "lost" } })).await;
         let try_on = TryOn::running(world, 3).await;
         until_at_provider(world, &try_on.until_at_work(world, 1).await, "succeeded").await;
-        // The checker completes the step and then starts nothing: that is what a kill there leaves.
+        // The checker completes the step and submits nothing, as if it had been killed after that.
         world.set_provider("replicate", "enabled = false").await;
         check(world).await;
         try_on.until_completed_step(world, 1).await;
@@ -239,7 +239,7 @@ fn killed_between_two_steps_the_try_on_goes_on() {
         world.fire(WORKER).await;
         let prediction = try_on.until_at_work(world, 2).await;
         until_at_provider(world, &prediction, "succeeded").await;
-        // While it asks, too.
+        // Now the checker is killed during its query.
         let asks = json!({ "reset": true, "replicate": [{ "match": "GET", "times": 1,
             "delay_ms": 4000 }, { "all": true, "webhook": "lost" }] });
         world.script(asks).await;
@@ -261,7 +261,8 @@ fn killed_between_two_steps_the_try_on_goes_on() {
     });
 }
 
-/// A running step of a job of its own, its prediction really at the provider.
+/// Inserts jobs with one running step each, whose predictions exist at the provider. Returns their
+/// ids.
 async fn open_predictions(world: &World, count: usize) -> Vec<Uuid> {
     let try_on = TryOn::new(world, 1).await;
     let user = world.new_user(40 * 1_000).await;
@@ -325,7 +326,7 @@ fn with_a_small_budget_the_rest_remain_and_come_first_next_time() {
             let all_new = asked.len() - before == calls.len() - heard;
             assert!(
                 all_new || asked.len() == 40,
-                "nobody is asked twice before everybody was asked once"
+                "no prediction is queried twice before all were queried once"
             );
             heard = calls.len();
         }
@@ -333,7 +334,7 @@ fn with_a_small_budget_the_rest_remain_and_come_first_next_time() {
     });
 }
 
-/// Ends what the test left at work, so that every job is closed.
+/// Cancels all live jobs that the test leaves.
 async fn stop_all(world: &World) {
     let admin = world.admin(1).await;
     let live = "select id from unstuck.jobs where completed_at is null";
@@ -370,7 +371,11 @@ fn what_is_stuck_is_reset_and_finished_steps_are_kept() {
         })
         .await;
         assert_eq!(try_on.creates(world).await.len(), 3, "the first step was not made again");
-        assert_eq!(world.db().entries(try_on.job).await.len(), 1, "nor paid again");
+        assert_eq!(
+            world.db().entries(try_on.job).await.len(),
+            1,
+            "the try-on is not paid a second time"
+        );
         world.db().age(try_on.job, "16 seconds").await;
         world.sweep().await;
         assert_eq!(

@@ -1,4 +1,5 @@
-//! Replicate's calls: only signed ones count, none is believed, and none moves a try-on twice.
+//! `replicate-webhook`: only a signed webhook counts, its body is never trusted, and it settles a
+//! step only once.
 
 use serde_json::json;
 use unstuck_tests::assert_has;
@@ -6,7 +7,7 @@ use unstuck_tests::e2e::{self, World};
 
 use unstuck_tests::e2e::try_on::{TryOn, at_provider, check, until_at_provider};
 
-/// What the receiver answered to the provider's calls about this try-on.
+/// The statuses that the provider got for its webhooks about this try-on.
 async fn answers(world: &World, try_on: &TryOn) -> Vec<i64> {
     let mut deliveries = world.deliveries().await;
     deliveries.retain(|delivery| {
@@ -76,7 +77,7 @@ fn a_call_is_not_good_for_another_body_address_or_secret() {
         let mut lie = prediction.clone();
         lie["status"] = json!("succeeded");
         lie["output"] = json!("https://replicate.delivery/evil.png");
-        // Without, and with somebody's signature.
+        // Without a signature, and with the signature of another webhook.
         world.call(&target).json(&lie).refused(401, "unauthorized").await;
         let signed = world
             .call(&target)

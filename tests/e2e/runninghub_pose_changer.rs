@@ -1,5 +1,4 @@
-//! A person in the pose of another picture: both go to the right nodes, and both are in what comes
-//! back.
+//! `runninghub-pose-changer`: both pictures go to the right nodes, and both are in the result.
 
 use serde_json::json;
 use unstuck_tests::assert_has;

@@ -1,4 +1,4 @@
-//! The queue over all RunningHub tools: looking, cancelling, moving on, repairing.
+//! The queue of all RunningHub tools: status, cancels, the start of waiting steps, reconciliation.
 
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ fn op(name: &str) -> String {
     format!("runninghub-queue-manager/{name}")
 }
 
-/// As many users as the provider takes at once, each with a job that never ends there.
+/// Fills every slot with a job that never ends at the provider, each of another user.
 async fn fill(world: &World) -> Vec<(TestUser, Uuid)> {
     world.script(json!({ "runninghub": { "all": true, "hang": true, "cancellable": true } })).await;
     let mut running = Vec::new();
@@ -84,7 +84,8 @@ fn check_and_status_count_what_runs_and_waits() {
 #[test]
 fn the_fourth_waits_with_a_place_and_starts_when_one_finishes() {
     e2e::run(async |world| {
-        // Finished at the provider, and nobody was told: its slot stays taken until somebody asks.
+        // The provider finishes this task, but its webhook is lost: the slot stays taken until a
+        // query.
         world.script(json!({ "runninghub": { "times": 1, "webhook": "lost" } })).await;
         let finishes = world.new_user(60).await;
         let (first, _) = world.order(&finishes).await;
@@ -165,7 +166,8 @@ fn check_user_active_sees_running_before_queued() {
         let seen = active(world, &idle).await;
         assert_has!(seen, { "activeJobId": waiting, "activeStatus": "queued", "position": 1 });
 
-        // A user's own answer, whoever else is named; the service names whom it asks about.
+        // A user gets their own answer, whichever user the body names; the service must name a
+        // user.
         let body = json!({ "userId": user.id });
         assert_eq!(
             world.call(&op("check-user-active")).by(&idle).json(&body).ok().await["activeJobId"],
@@ -205,7 +207,7 @@ fn a_call_names_a_hundred_jobs_at_most_and_one_that_ends_nothing_starts_nothing(
         let long = json!({ "sessionId": "x".repeat(201) });
         assert_eq!(close(long).refused(400, "bad_request").await["field"], "sessionId");
 
-        // What waits could start now, and somebody would start it.
+        // A waiting step could start now, if any of these calls started steps.
         let open = |enabled| {
             format!(
                 "update unstuck.providers set enabled = {enabled} where provider = 'runninghub'"
@@ -247,7 +249,7 @@ fn ten_thousand_cancels_ahead_are_refused_past_the_bound_and_harm_no_reads() {
     });
 }
 
-/// What an older client does: it writes its own row before it uploads.
+/// Inserts a row as an older client does before its upload.
 async fn old_row(world: &World, user: &TestUser) -> Uuid {
     let id = Uuid::new_v4();
     let info = world.stack().info();
@@ -270,7 +272,11 @@ fn an_orphan_is_healed_and_hides_no_real_job() {
     e2e::run(async |world| {
         let user = world.user(1).await;
         let young = old_row(world, &user).await;
-        assert_eq!(active(world, &user).await["hasActiveJob"], false, "unpaid: it blocks nobody");
+        assert_eq!(
+            active(world, &user).await["hasActiveJob"],
+            false,
+            "an unpaid row does not block its user"
+        );
         assert_eq!(
             world.job(young).await["status"],
             "pending",
@@ -285,7 +291,7 @@ fn an_orphan_is_healed_and_hides_no_real_job() {
         let old = old_row(world, &user).await;
         world.db().age(old, "3 minutes").await;
         let (real, answer) = world.order(&user).await;
-        assert_eq!(answer["status"], "running", "an orphan blocks nobody: {answer}");
+        assert_eq!(answer["status"], "running", "an orphan does not block its user: {answer}");
         let seen = active(world, &user).await;
         assert_has!(seen, { "activeJobId": real, "activeStatus": "running" });
         assert_eq!(world.job(old).await["status"], "cancelled");
@@ -294,7 +300,7 @@ fn an_orphan_is_healed_and_hides_no_real_job() {
     });
 }
 
-/// Two that were left behind, and one that may be on its way.
+/// Two rows that were abandoned, and a young one that may still get its `/run`.
 async fn orphans(world: &World, user: &TestUser) -> [(Uuid, &'static str); 3] {
     let [first, young, second] =
         [old_row(world, user).await, old_row(world, user).await, old_row(world, user).await];
@@ -308,8 +314,8 @@ async fn orphans(world: &World, user: &TestUser) -> [(Uuid, &'static str); 3] {
 fn orphans_and_a_real_job_at_once_in_every_order() {
     e2e::run(async |world| {
         for real in ["none", "running", "queued"] {
-            // The provider itself takes three at once: only the two that must be seen running stay
-            // there.
+            // The provider takes three tasks at once, so only those run without end that the test
+            // must see running.
             let fate = if real == "none" {
                 json!({ "reset": true })
             } else {
@@ -355,7 +361,7 @@ fn orphans_and_a_real_job_at_once_in_every_order() {
     });
 }
 
-/// A row as somebody's own SQL left it: live, unpaid, without a step.
+/// A row that the app's own SQL could leave: live, unpaid, without a step.
 #[test]
 fn a_ghost_in_the_exclusive_place_is_healed_and_its_user_free() {
     e2e::run(async |world| {
@@ -612,7 +618,7 @@ fn a_capacity_refusal_puts_a_job_back_in_every_error_shape() {
             assert_has!(seen, { "status": "queued", "errorCode": "PROVIDER_BUSY" });
             retry_now(world, job).await;
             let next = world.call(&op("process-next")).by_service().ok().await;
-            // The order's own round may still be at work, and then it starts the job first.
+            // The background work of the order may still run, and then it starts the job first.
             let is_started = next["started"][0]["jobId"] == json!(job)
                 || world.db().step(job, 1).await["status"] != "queued";
             assert!(is_started, "shape {shape}: {next}");
@@ -641,7 +647,8 @@ fn at_the_providers_own_limit_jobs_wait_and_none_fails() {
         assert_eq!(world.job(waiting).await["status"], "queued");
         let admin = world.admin(1).await;
         world.call("admin-cancel-job").by(&admin).json(&of(running)).ok().await;
-        // The freed slot starts the job; where the provider had not freed it yet, the next probe.
+        // The freed slot starts the job, or the next probe does if the provider had not freed its
+        // own slot yet.
         let look = async || {
             world.db().probe_is_due().await;
             world.call(&op("process-next")).by_service().ok().await;
@@ -668,7 +675,7 @@ fn reconcile_asks_the_provider() {
 
         world.script(json!({ "runninghub": { "all": true, "hang": true } })).await;
         let (job, _) = world.order(&user).await;
-        // A number by hand; the steps that exist are what is queried.
+        // This number is wrong: the steps that exist are queried.
         let many = format!("update unstuck.jobs set total_steps = 2147483647 where id = '{job}'");
         world.db().exec(&many).await;
         let found = reconcile(job).ok().await;

@@ -1,4 +1,4 @@
-//! The first tool: what a user is owed for a picture, and that asking twice costs once.
+//! `runninghub-upscaler`: what a user gets for a picture, and that a repeated order costs nothing.
 
 mod codes;
 mod failures;
@@ -26,7 +26,7 @@ fn a_picture_comes_out_twice_the_size() {
         let row = order.assert_completed(world).await;
         let picture = order.picture(world).await;
         assert_eq!((picture.width(), picture.height()), (74, 46));
-        // Fenced, and not to be guessed: step, run, 128 random bits.
+        // The name is fenced and cannot be guessed: step, run, 128 random bits.
         let url = row["output_url"].as_str().expect("a result");
         let name = url.rsplit('/').next().unwrap_or_default();
         let random = name
@@ -102,8 +102,8 @@ fn a_repeated_request_is_replayed_and_charges_nothing() {
         let while_running = order.run(world).ok().await;
         assert_eq!(while_running["replayed"], true, "{while_running}");
         assert_has!(while_running, { "status": "running", "taskId": first["taskId"] });
-        // The same request in other words: the default spelt out, another session, another field
-        // order, a header for the id.
+        // The same order in another form: the default value spelt out, another session, another
+        // order of the fields, the id in a header.
         let words = json!({ "version": "standard", "resolution": 2048, "unknown": [1],
             "imageUrl": order.body["imageUrl"], "sessionId": "another page" });
         let by_header = world
@@ -268,7 +268,7 @@ fn of_many_different_ones_at_once_one_is_taken() {
 #[test]
 fn users_at_once_are_each_told_their_task() {
     e2e::run(async |world| {
-        // Whoever claims first hands over for the others too.
+        // The request that claims first submits the steps of the others too.
         world
             .script(json!({ "runninghub": { "all": true,
             "delay_ms": 400, "work": "until_finished" } }))

@@ -1,5 +1,5 @@
-//! Videos: what comes out, what a request may say, and that one which waits is known by its URL for
-//! as long as it waits.
+//! `runninghub-video-upscaler`: what is delivered, which requests are accepted, and that a waiting
+//! video keeps its URL however long it waits.
 
 use serde_json::json;
 use stand_ins::media::LONG_CLIP;
@@ -86,7 +86,7 @@ fn a_field_at_fault_is_named() {
 #[test]
 fn a_file_that_is_no_video_is_returned() {
     e2e::run(async |world| {
-        // What has no length costs the tool's largest price.
+        // A file without a known length costs the tool's largest price.
         let largest = 1_800;
         let user = world.new_user(largest).await;
         let url = world.upload(&user, "in.mp4", "video/mp4", b"not a video".to_vec()).await;
@@ -99,7 +99,7 @@ fn a_file_that_is_no_video_is_returned() {
     });
 }
 
-/// How many minutes from now a row's deadline is.
+/// In how many minutes the row's deadline expires.
 async fn minutes_left(world: &e2e::World, table: &str, id: &str, job: Uuid) -> i64 {
     let sql = format!(
         "select round(extract(epoch from deadline_at - clock_timestamp()) / 60)::int
@@ -115,7 +115,7 @@ fn it_may_wait_an_hour_and_work_a_quarter_of_one() {
         let order = Order::by(world, &VIDEO).await;
         order.run(world).ok().await;
         assert_eq!(minutes_left(world, "jobs", "id", order.job).await, 60);
-        // A picture would have been returned after ten minutes.
+        // A waiting picture would have been refunded after ten minutes.
         world.db().age(order.job, "59 minutes").await;
         world.sweep().await;
         assert_eq!(order.status(world).await["status"], "queued");

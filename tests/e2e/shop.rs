@@ -1,11 +1,11 @@
-//! Prices and purchases as people meet them: in the studio, on the page of their credits, on the
+//! Prices and purchases as users see them: in the studio, on the page of their credits, on the
 //! admin's page, and through `web/client.js`.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
 use unstuck_tests::e2e::{self, TestUser, World};
 
-/// Takes credits by hand, so that so many are left of the first 1,000.
+/// Inserts an adjustment, so that the user has that many credits left.
 async fn leave_credits(world: &World, user: &TestUser, credits: i64) {
     let spent = "insert into unstuck.credit_entries (user_id, kind, amount)";
     let taken = credits - world.balance(user).await;
@@ -113,7 +113,8 @@ fn somebody_with_too_few_credits_buys_the_missing_ones_and_orders() {
     });
 }
 
-/// Somebody pays before the address is confirmed.
+/// Records a purchase while the user's e-mail address is not confirmed yet, and confirms the
+/// address afterwards.
 async fn purchase_waits(world: &World, email: &str, credits: i64) {
     let confirm = async |at: &str| {
         let set = format!("update auth.users set email_confirmed_at = {at}");
@@ -159,7 +160,7 @@ fn an_order_whose_credits_were_spent_elsewhere_uploads_nothing() {
     });
 }
 
-/// What the seller of the local stack would tell of a payment.
+/// Records a fact as if Stripe had reported it.
 async fn seller_tells(world: &World, fact: Value) {
     world.db().exec(&format!("select unstuck.purchase_record_v1('stripe', '{fact}')")).await;
 }
@@ -194,7 +195,7 @@ fn a_debt_is_shown_to_whoever_owes_it_and_to_admins() {
     });
 }
 
-/// Entries of every kind, and so many more that they take three pages.
+/// Entries of every kind, and enough of them for three pages.
 const HISTORY: &str = "
     insert into unstuck.credit_entries (user_id, kind, amount)
     select '{user}', 'adjustment', 1 from generate_series(1, 40);

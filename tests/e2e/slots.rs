@@ -1,4 +1,4 @@
-//! One queue over all four tools: three work at once, the others wait in order, and the limit may
+//! One queue of all four tools: three jobs run at once, the others wait in order, and the limit may
 //! change at any time.
 
 use futures::future::join_all;
@@ -25,7 +25,7 @@ async fn count(world: &World, order: &Order) -> (i64, i64) {
     (number("running"), number("totalQueued"))
 }
 
-/// Ends a running job, and lets the next one in.
+/// Cancels a running job, so that the next one starts.
 async fn end(world: &World, order: &Order) {
     world.admin_cancels(order.tool.table, order.job).await;
 }
@@ -34,7 +34,7 @@ async fn place(world: &World, order: &Order) -> Value {
     order.status(world).await["position"].clone()
 }
 
-/// Work at the provider that never ends, of three tools.
+/// Starts three jobs of three tools that never end at the provider.
 async fn fill(world: &World) -> Vec<Order> {
     world.script(json!({ "runninghub": { "hang": true, "cancellable": true, "times": 3 } })).await;
     let mut running = Vec::new();
@@ -122,7 +122,7 @@ fn a_limit_raised_while_waiting_lets_the_next_ones_in_in_order() {
         assert_eq!(count(world, &first).await, (3, 1));
         assert_eq!(place(world, &waiting[2]).await, 1);
         set_limit(world, 4).await;
-        // The stand-in's own limit is three: full there is no failure.
+        // The stand-in's own limit is three, and a provider without capacity fails no job.
         world.script(json!({ "runninghub": { "capacity": 4 } })).await;
         sweep_until(world, "all run", async |_| is_running(&waiting[2]).await).await;
         assert_eq!(count(world, &first).await, (4, 0));
@@ -146,7 +146,7 @@ fn a_limit_of_fifty_where_the_provider_takes_three_costs_few_refusals_and_no_slo
         for tool in TOOLS.into_iter().cycle().take(24) {
             orders.push(Order::by(world, tool).await);
         }
-        // The provider teaches its limit by the first ones; the others come all at once.
+        // The first orders teach the provider's limit; the others come all at once.
         let (first, others) = orders.split_at(4);
         for order in first {
             order.run(world).ok().await;
@@ -169,7 +169,8 @@ fn a_limit_of_fifty_where_the_provider_takes_three_costs_few_refusals_and_no_slo
             order.assert_completed(world).await;
         }
         assert!(idle * 10 <= looks, "a slot was idle in {idle} of {looks} looks");
-        // One to learn, and then probes, or slots that were freed while a step was refused.
+        // One refusal teaches the limit; others come from probes, or from slots that were freed
+        // while a step was being refused.
         let refused = refused(world).await;
         assert!((1..=8).contains(&refused), "{refused} of 24 orders were refused");
         assert_eq!(check(world, &orders[0]).await["maxConcurrent"], 50);

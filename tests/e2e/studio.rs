@@ -1,5 +1,6 @@
-//! The studio as people use it from day to day: results that are taken home, files that are
-//! refused, jobs that take their time, earlier jobs, accounts, a service that does not answer.
+//! The studio as users use it from day to day: they download results, choose files that are
+//! refused, wait for jobs, open earlier jobs, make accounts, and meet a service that does not
+//! answer.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -123,7 +124,7 @@ fn the_form_keeps_what_was_given_and_tells_it_as_code_that_works() {
 #[test]
 fn a_job_tells_how_far_it_is_in_its_page_its_tab_and_a_notice() {
     e2e::run(async |world| {
-        // Two earlier jobs of half a minute say what is usual.
+        // The estimate comes from two earlier jobs of half a minute each.
         let user = world.user(1).await;
         for _ in 0..2 {
             let (job, _) = world.order(&user).await;
@@ -156,7 +157,7 @@ fn a_job_tells_how_far_it_is_in_its_page_its_tab_and_a_notice() {
     });
 }
 
-/// Jobs of three days: 30 of one tool, 4 websites of which one failed, and somebody else's.
+/// Jobs of three days: 30 of one tool, 4 websites of which one failed, and jobs of another user.
 const EARLIER: &str = "
     insert into unstuck.jobs (tool, user_id, status, created_at, started_at, completed_at, input)
     select 'runninghub-upscaler', '{user}', 'completed', at, at, at + interval '30 s',
@@ -251,7 +252,7 @@ fn the_studio_fits_a_phone_and_a_finger_in_four_languages() {
         world.until_status(cards.job, "completed").await;
         let site = Website::of(world, world.user(1).await, "generate-website", "A bakery").await;
         world.until_status(site.id, "completed").await;
-        // The last one is of cards, so that one of them is opened.
+        // The last job of the list is one of cards, so that the page opens one of its cards.
         let given = json!({ "jobs": [picture, site.id, cards.job] });
         let seen = world.browser("phone.mjs", &given);
         assert_eq!(seen["findings"], json!([]), "{seen:#}");

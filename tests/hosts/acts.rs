@@ -1,24 +1,24 @@
-//! What apps do to the jobs in their own tables, and to their own wallets.
+//! What existing apps do to the jobs in their own tables and to their own wallets.
 
 use unstuck_tests::hosts::App;
 
-/// What the app does, as SQL with `$job`, `$user` and `$admin`, and as whom.
+/// An act of the app: SQL with `$job`, `$user` and `$admin`, and the caller who runs it.
 pub struct HostAct {
     pub name: &'static str,
     pub by: CalledBy,
     pub sql: &'static str,
-    /// What it takes from the wallet that no job is charged for.
+    /// The credits that it takes from the wallet without charging a job.
     pub spends: i64,
-    /// What it returns of a job that the app itself has charged.
+    /// The credits that it refunds of a job which the app itself has charged.
     pub returns: i64,
 }
 
-/// Who calls.
+/// The caller of an act.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum CalledBy {
     User,
     Admin,
-    /// The app's own servers and its schedule.
+    /// The app's own servers and its scheduler.
     Owner,
 }
 
@@ -47,7 +47,7 @@ const TOOLS_ACTS: [HostAct; 8] = [
     .spends(1),
     act("admin_cancel_job", CalledBy::Admin, "select admin_cancel_job('upscaler_jobs', $job)")
         .returns(60),
-    // The app's refund refuses a user, whose own cancel does not look at the answer.
+    // The app's refund refuses to be called by a user, and the user's own cancel ignores that.
     act("user_cancel_ai_job", CalledBy::User, "select user_cancel_ai_job('upscaler_jobs', $job)"),
     act(
         "mark_pending_job_as_failed",
@@ -135,21 +135,21 @@ const SITES_ACTS: [HostAct; 3] = [
     ),
 ];
 
-/// An app with everything that it can do to a job.
+/// An app and all its acts on a job.
 pub struct ActingApp {
     pub app: App,
     pub steps: usize,
     pub price: i64,
     pub acts: &'static [HostAct],
-    /// Gives `$user` 1,000 credits; in the app of websites a team of the user's id holds them.
+    /// Gives 1,000 credits to `$user`; in the app of websites a team with the user's id has them.
     pub funds: &'static str,
-    /// Orders are free from now on.
+    /// Makes all later orders free.
     pub is_free: &'static str,
-    /// What `$user` has, and what the app's own rows of movements add up to.
+    /// By how much the balance of `$user` has changed, and the sum of the app's own records of it.
     pub purse: &'static str,
-    /// The table whose rows are the app's movements, and which of them are refunds of `$user`.
+    /// The table of the app's records, and the condition for refunds of `$user`.
     pub movements: (&'static str, &'static str),
-    /// A page's own insert of a job.
+    /// The insert of a job by a page.
     pub insert: &'static str,
 }
 

@@ -1,4 +1,5 @@
-//! `cargo xtask adopt`: every step of moving in and out, each with its dry run, each done twice.
+//! `cargo xtask adopt`: every step of an adoption and of its removal, each with its dry run, and
+//! each done twice.
 
 use std::collections::BTreeSet;
 use std::pin::pin;
@@ -11,7 +12,7 @@ use xtask::postgres;
 
 const OWNER: Uuid = uuid!("00000000-0000-4000-8000-000000000001");
 
-/// What a step says.
+/// Performs a step and returns its output.
 async fn says(host: &Host, app: &str, step: AdoptionStep, how: &[&str]) -> Vec<String> {
     try_says(host, app, step, how).await.unwrap_or_else(|error| panic!("{step:?}: {error}"))
 }
@@ -81,7 +82,7 @@ async fn an_app_moves_in_step_by_step_and_out_again() {
 
         let dry = says(&host, folder, AdoptionStep::Heal, &["dry"]).await;
         let healed = says(&host, folder, AdoptionStep::Heal, &[]).await;
-        assert_eq!(dry[..healed.len()], healed, "{folder}: it does what it told");
+        assert_eq!(dry[..healed.len()], healed, "{folder}: the step does what its dry run told");
         assert!(healed.len() > 72, "{healed:?}");
         let again = says(&host, folder, AdoptionStep::Heal, &[]).await;
         let left: Vec<_> = again.iter().filter(|line| line.contains(" to nobody, ")).collect();
@@ -110,7 +111,7 @@ async fn an_app_moves_in_step_by_step_and_out_again() {
         assert!(has(&status, "wallet: built in"), "{status:?}");
         assert_eq!(host.count("unstuck.projections").await, 0);
         host.assert_healthy().await;
-        // The wallet is ours: it gives and takes as in any other database.
+        // The wallet is ours again: it grants and takes as in any other database.
         let user = host.user(100).await;
         let spent = host.order(user, tool, 1).await;
         host.cancel(user, spent).await.unwrap();
@@ -163,7 +164,8 @@ async fn a_step_waits_for_no_lock_of_the_app_for_long() {
     says(&host, "tools-app", AdoptionStep::Attach, &[]).await;
 }
 
-/// Whoever waits behind a migration of ours, which waits for the app, gets its turn.
+/// While a migration of ours waits for a lock of the app, others that wait behind it get their
+/// turn.
 #[tokio::test]
 async fn an_installation_lets_others_go_first() {
     let host = Host::fresh(App::Tools, Rights::Closed).await;
@@ -176,7 +178,7 @@ async fn an_installation_lets_others_go_first() {
     // The same migration waits, gives up and waits once more.
     while seen.len() < 2 {
         tokio::select! {
-            said = &mut install => panic!("it waited for nobody: {said:?}"),
+            said = &mut install => panic!("the installation did not wait: {said:?}"),
             waiting = host.texts(waits) => seen.extend(waiting),
         }
     }

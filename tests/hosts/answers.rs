@@ -1,4 +1,4 @@
-//! The app's own functions, policies and triggers answer as before we came.
+//! The app's own functions, policies and triggers answer as before our installation.
 
 use serde_json::{Value, json};
 use unstuck_tests::hosts::{self, App, Host, Rights};
@@ -10,17 +10,17 @@ const THIRD: Uuid = uuid!("00000000-0000-4000-8000-000000000003");
 
 use By::*;
 
-/// Who asks.
+/// The caller of a query.
 #[derive(Clone, Copy)]
 enum By {
-    /// The app's owner, without a caller: as pg_cron.
+    /// The app's owner without a caller's claims, as pg_cron runs its jobs.
     Postgres,
     Service,
     Anonymous,
     User(Uuid),
 }
 
-/// `#a9` is the id that ends in a9.
+/// Replaces `#a9` by the id that ends in a9.
 fn with_ids(sql: &str) -> String {
     let mut parts = sql.split('#');
     let mut text = parts.next().unwrap_or_default().to_owned();
@@ -32,7 +32,7 @@ fn with_ids(sql: &str) -> String {
     text
 }
 
-/// Asks one after the other and writes down every answer, also refusals.
+/// Runs the queries one after the other. Returns every answer and refusal.
 async fn answers(host: &Host, questions: &[(By, &str)]) -> Vec<Value> {
     let mut answers = Vec::new();
     for (by, sql) in questions {
@@ -220,7 +220,7 @@ async fn the_small_app_answers_as_before() {
     assert_eq!(answers[2]["answer"], json!([{ "body": "mine" }, { "body": "mine too" }]));
 }
 
-/// The policy's helper, the extension's function and the RPC keep their grants and their callers.
+/// A policy's helper, an extension's function and an RPC of the app keep their rights.
 #[tokio::test]
 async fn functions_with_names_like_ours_keep_their_grants() {
     let host = Host::installed(App::Small, Rights::Open).await;

@@ -1,4 +1,4 @@
-//! Fifty users order in an app that goes on working: its own functions spend, give back, cancel and
+//! Fifty users order in an app that goes on working: its own functions spend, refund, cancel and
 //! clean up in the same wallets and rows, while jobs complete, fail and are swept.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -13,16 +13,17 @@ use uuid::{Uuid, uuid};
 const ADMIN: Uuid = uuid!("00000000-0000-4000-8000-000000000002");
 const TEAM: Uuid = uuid!("00000000-0000-4000-8000-0000000000f1");
 
-/// What differs from app to app.
+/// What differs between the apps.
 struct BusyApp {
     app: App,
     steps: usize,
     /// A column of the app's table of jobs that we leave alone.
     column: &'static str,
-    /// What each payer has, began with and moved by the app's own rows; what the app's own
-    /// functions spent; and the entries of our ledger.
+    /// For each payer: the balance, the balance at the beginning, the sum of the app's own records,
+    /// what the app's own functions spent, and the sum of our ledger.
     purses: &'static str,
-    /// Makes a few live rows that nobody holds old, and cleans up, as the app's schedule does.
+    /// Makes a few live rows old that no transaction holds, and cleans up, as the app's scheduler
+    /// does.
     cleanup: &'static str,
 }
 
@@ -59,7 +60,7 @@ const CARDS_APP: BusyApp = BusyApp {
     cleanup: "select public.cleanup_old_generations()",
 };
 
-/// The app's own spending of the one team writes no movement.
+/// The app itself takes money from the one team without a record of it.
 const SITES: BusyApp = BusyApp {
     app: App::Sites,
     steps: 1,
@@ -104,8 +105,8 @@ async fn fifty_users(host: &Host, app: App) -> Vec<Uuid> {
     users
 }
 
-/// Calls as our functions do: what waited too long for a lock is called once more. A refusal is an
-/// answer; a deadlock and a fault are none.
+/// Calls as our functions do: a call that waited too long for a lock is repeated. A refusal is an
+/// answer; a deadlock or a fault panics.
 async fn insist(session: &Session, function: &str, args: Value) -> Result<Vec<Value>, SqlError> {
     loop {
         match session.try_call(function, args.clone()).await {
@@ -117,7 +118,7 @@ async fn insist(session: &Session, function: &str, args: Value) -> Result<Vec<Va
 }
 
 impl BusyApp {
-    /// What the app itself does with a user's wallet: it spends 2 and gives back 1.
+    /// What the app itself does with a user's wallet: it spends 2 and returns 1.
     fn spend_and_return(&self, user: Uuid) -> String {
         match self.app {
             App::Tools => format!(
@@ -130,7 +131,7 @@ impl BusyApp {
         }
     }
 
-    /// Each user orders six times and cancels two of those, two of the six at once.
+    /// Each user orders six jobs and cancels two of them.
     async fn orders(&self, session: Session, users: &[Uuid]) {
         for user in [users[0], users[1], users[0], users[1]] {
             let jobs = [Uuid::new_v4(), Uuid::new_v4(), Uuid::new_v4()];
@@ -145,8 +146,8 @@ impl BusyApp {
         }
     }
 
-    /// The app's own transactions: the wallet alone, and rows of jobs first and then the wallet,
-    /// against our order of locks.
+    /// The app's own transactions. One locks the wallet alone; one locks rows of jobs first and
+    /// then the wallet, against our lock order.
     async fn of_the_app(&self, session: Session, users: &[Uuid]) {
         let (table, column) = (self.app.table(), self.column);
         for user in [users[0], users[1], users[1], users[0]] {
@@ -161,7 +162,7 @@ impl BusyApp {
         }
     }
 
-    /// The app's own functions, or its pages, cancel jobs in any state.
+    /// The app's own functions or its pages cancel jobs in any state.
     async fn cancels_of_the_app(&self, seen: &Session, page: &Session) {
         let live = "select id::text || ' ' || user_id as name from unstuck.jobs
             where completed_at is null order by random() limit 1";
@@ -190,7 +191,7 @@ impl BusyApp {
         }
     }
 
-    /// Works on whatever is queued until everybody has ordered and nothing is left: a third of it
+    /// Works on queued steps until all users have ordered and nothing is left. A third of the steps
     /// fails.
     async fn works(&self, session: Session, ordering: &AtomicUsize) {
         let mut nth = 0;
@@ -229,7 +230,8 @@ impl BusyApp {
     }
 }
 
-/// Jobs whose money is not exact: one debit, and back what was not delivered, once.
+/// Jobs whose money is not exact: they must have one debit, and one refund of what was not
+/// delivered.
 const INEXACT: &str = "
     unstuck.jobs j
     cross join lateral (
@@ -329,7 +331,7 @@ async fn nothing_is_lost_or_doubled(host: &Host, busy: &BusyApp) {
     no_deadlock(host).await;
 }
 
-/// What each session has seen is counted when it has gone.
+/// Postgres counts the deadlocks of a session when the session has ended.
 async fn no_deadlock(host: &Host) {
     let others = "pg_stat_activity where datname = current_database()
         and backend_type = 'client backend' and pid <> pg_backend_pid()";
@@ -347,8 +349,8 @@ async fn no_deadlock(host: &Host) {
 }
 
 /// The app holds the row of a job and waits for its wallet, while we end the job: we hold the
-/// wallet and ask for the row. The app's transaction checks for a deadlock every 5 ms, so that it
-/// notices any moment in which we wait in the lock queue of the row.
+/// wallet and need the row. The app's transaction looks for a deadlock every 5 ms, so that it
+/// notices each moment in which we wait for the lock of the row.
 async fn the_app_sees_no_deadlock(busy: &BusyApp, holds: &str) {
     let host = Host::with_its_tables(busy.app).await;
     let user = fifty_users(&host, busy.app).await[0];

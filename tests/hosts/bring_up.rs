@@ -1,6 +1,6 @@
-//! `deploy`'s part in the database: a project into which nobody has moved is brought up by one
-//! call; a second one changes nothing, one that breaks off is repeated, and nothing of the
-//! project's own is overwritten.
+//! `deploy`'s part in the database: one call brings up a project in which nothing of ours is
+//! installed. A second call changes nothing, one that breaks off can be repeated, and nothing of
+//! the project's own is overwritten.
 
 use serde_json::{Value, json};
 use stand_ins::management::HostedApi;
@@ -12,10 +12,10 @@ use xtask::migration::Project;
 
 const EMAIL: &str = "owner@example.com";
 const TOKEN: &str = "sbp_0123456789abcdef";
-/// What a project exposes by itself.
+/// The schemas that a project exposes by default.
 const DEFAULT: &str = "public, graphql_public";
 
-/// The settings of a deployment whose API says what it exposes.
+/// The settings of a deployment whose API tells which schemas it exposes.
 fn settings(database: &BareDatabase<'_>, api: &HostedApi) -> Deployment {
     let mut deployment = Deployment { name: "shop".to_owned(), ..Deployment::default() };
     deployment.admin_email = Some(EMAIL.to_owned());
@@ -48,17 +48,17 @@ async fn refused(deployment: &Deployment) -> String {
     format!("{:#}", bring_up(deployment, BringUp::default()).await.unwrap_err())
 }
 
-/// What was or would be changed.
+/// What was changed, or would be changed.
 fn changed(acts: &[ProjectAct]) -> Vec<&str> {
     acts.iter().filter(|act| act.done).map(|act| act.what.as_str()).collect()
 }
 
-/// What is left to a person.
+/// What is left to do by hand.
 fn left(acts: &[ProjectAct]) -> Vec<&str> {
     acts.iter().filter_map(|act| act.by_hand.as_deref()).collect()
 }
 
-/// PostgREST's list in the settings of its role: of all databases, and of this one.
+/// PostgREST's list in the settings of its role, for all databases and for this one.
 async fn lists(database: &BareDatabase<'_>) -> Vec<Value> {
     let sql = "select s.setdatabase <> 0 as here, c.setting from pg_db_role_setting s
         cross join unnest(s.setconfig) as c (setting)
@@ -73,7 +73,7 @@ fn exposed_everywhere() -> [Value; 1] {
     [json!({"here": false, "setting": "pgrst.db_schemas=public, graphql_public, unstuck"})]
 }
 
-/// Everything that the calls make, the migrations by their hashes.
+/// The rows and objects that the calls make, the migrations by their hashes.
 async fn end(database: &BareDatabase<'_>) -> Value {
     let sql = "select jsonb_build_object(
         'history', (select jsonb_agg(m.hash order by number) from unstuck_private.migrations m),
@@ -139,7 +139,7 @@ async fn what_a_project_exposes_is_kept_wherever_it_is_written() {
     assert_eq!(lists(&database).await, exposed_everywhere());
     reset_lists(&database).await;
 
-    // Where the role has a list for this database, that one counts and is added to.
+    // If the role has a list for this database, that list counts, and the schema is added to it.
     let platform = database.platform().await;
     let here = database.value("select current_database()").await;
     let here = here.as_str().unwrap();
@@ -158,14 +158,14 @@ async fn what_a_project_exposes_is_kept_wherever_it_is_written() {
     database.exec(act.undo.as_deref().unwrap()).await;
     assert_eq!(lists(&database).await[1]["setting"], "pgrst.db_schemas=public,api");
 
-    // Without it the role's own list counts.
+    // Otherwise the role's own list counts.
     platform.exec(&format!("alter role authenticator in database {here} reset all")).await;
     brought_up(&deployment).await;
     let all = [json!({"here": false, "setting": "pgrst.db_schemas=everywhere, unstuck"})];
     assert_eq!(lists(&database).await, all);
     assert_eq!(changed(&brought_up(&deployment).await), [""; 0]);
 
-    // Where nobody tells what is exposed, nothing is changed.
+    // If no API tells which schemas are exposed, nothing is changed.
     reset_lists(&database).await;
     let mut silent = deployment.clone();
     silent.vars.insert("SUPABASE_URL".to_owned(), "http://127.0.0.1:9".to_owned());
@@ -197,7 +197,7 @@ async fn with_a_token_the_dashboards_own_list_is_added_to() {
     bring_up(&deployment, how.clone()).await.unwrap();
     assert_eq!(api.changes().len(), 1);
 
-    // A list of the role's hides the dashboard's.
+    // A list of the role hides the dashboard's list.
     database.exec("alter role authenticator set pgrst.db_schemas = 'public'").await;
     bring_up(&deployment, how).await.unwrap();
     assert_eq!(
@@ -238,7 +238,8 @@ async fn a_bucket_that_exists_keeps_its_settings_and_what_does_not_fit_is_told()
     assert!(left(&acts).iter().all(|text| !text.contains("storage.buckets")), "{acts:#?}");
 }
 
-/// The acts over a connection that breaks off after so many statements, and what was sent.
+/// Brings a project up over a connection that breaks off after so many statements. Returns whether
+/// it succeeded, and the statements that were sent.
 async fn cut(project: &BareProject, deployment: &Deployment, most: usize) -> (bool, Vec<String>) {
     let wire = WireCut::after(most, project.port()).await;
     let mut through = deployment.clone();
@@ -249,7 +250,8 @@ async fn cut(project: &BareProject, deployment: &Deployment, most: usize) -> (bo
     (done.is_ok(), wire.statements().await)
 }
 
-/// Every statement after the migrations, and of those some: `broken_off` cuts them everywhere.
+/// The run breaks off after each statement behind the migrations, and after some of theirs:
+/// `broken_off` tests all of those.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_breaks_off_at_any_statement_is_repeated_to_the_same_end() {
     let (project, api) = (BareProject::start().await, api().await);
@@ -297,7 +299,7 @@ async fn a_role_without_rights_is_told_the_statements_to_send() {
     let acts = brought_up(&deployment).await;
     assert_eq!(left(&acts).len(), 5, "{acts:#?}");
     for told in left(&acts) {
-        // A warning ends with its statement.
+        // A warning ends with the statement to run.
         let statement = told
             .split_once("As who owns ")
             .map_or(told, |(_, rest)| rest.split_once(": ").unwrap().1);
@@ -326,7 +328,7 @@ async fn a_database_of_another_deployment_is_refused_until_it_is_taken_over() {
     for word in ["`shop`", "`staging`", "cargo xtask deploy staging --take-over"] {
         assert!(error.contains(word), "{error}");
     }
-    // The same name at another project is a copy as well.
+    // A database with the same name in another project is a copy as well.
     let mut moved = settings(&copy, &api);
     moved.vars.insert("SUPABASE_URL".to_owned(), "http://elsewhere.test".to_owned());
     assert!(refused(&moved).await.contains("http://elsewhere.test"));

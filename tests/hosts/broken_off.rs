@@ -1,6 +1,6 @@
-//! `cargo xtask adopt`, whose connection breaks off after each statement that a step sends, and
-//! within those: the step is done whole or not at all, and the same step once more has the same end
-//! as one that nothing interrupted.
+//! `cargo xtask adopt` with a connection that breaks off after each statement of a step, and within
+//! statements: the step is done whole or not at all, and when it is repeated it has the same end as
+//! one that was not interrupted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -23,14 +23,14 @@ async fn perform(app: App, step: AdoptionStep, url: &str) -> Result<Vec<String>,
     adoption.perform(&client, step).await.map_err(|error| format!("{error:#}"))
 }
 
-/// The step as its command does it, and what it says.
+/// Performs the step as its command does and returns its output.
 async fn says(app: App, step: AdoptionStep, host: &Host) -> Vec<String> {
     let said = perform(app, step, &host.url("postgres")).await;
     said.unwrap_or_else(|error| panic!("{app:?} {step:?}: {error}"))
 }
 
-/// The step over a connection that breaks off after so many statements: what it says, and the
-/// statements that were sent.
+/// Performs the step over a connection that breaks off after so many statements. Returns its
+/// output, and the statements that were sent.
 async fn cut(
     app: App,
     step: AdoptionStep,
@@ -44,7 +44,7 @@ async fn cut(
     (said, wire.statements().await)
 }
 
-/// Before the step: the one before it is done, and there is something for this one to do.
+/// Performs the steps before this one, and makes rows on which this one works.
 async fn prepare(app: App, step: AdoptionStep, host: &Host) {
     match step {
         AdoptionStep::Install => host.suffer_incident(app).await,
@@ -74,8 +74,8 @@ async fn prepare(app: App, step: AdoptionStep, host: &Host) {
     }
 }
 
-/// All that a database holds: the app's catalog and ours, and the rows of every table. What the
-/// clock or chance put into a row since `known` was read reads as `new`.
+/// The whole database: the app's catalog and ours, and the rows of every table. A value that the
+/// clock or a random generator has written since `known` was read is replaced by `new`.
 #[derive(Debug, PartialEq)]
 struct Whole {
     catalog: Fingerprint,
@@ -111,7 +111,7 @@ fn fields(row: &str) -> Map<String, Value> {
     serde_json::from_str(row).expect("a row is JSON")
 }
 
-/// The ids and moments in these rows.
+/// The ids and times in these rows.
 fn marks(rows: &[(String, String)]) -> BTreeSet<String> {
     let marks = |(table, row): &(String, String)| {
         let row = fields(row);
@@ -120,7 +120,7 @@ fn marks(rows: &[(String, String)]) -> BTreeSet<String> {
     rows.iter().flat_map(marks).collect()
 }
 
-/// What stands in this field, if the clock, chance or a sequence may have put it there.
+/// The value of this field, if the clock, a random generator or a sequence may have written it.
 fn mark(table: &str, key: &str, value: &Value) -> Option<String> {
     if let Some(text) = value.as_str() {
         let moment = text.len() > 18 && text.as_bytes()[10] == b'T' && text.starts_with("20");
@@ -165,8 +165,8 @@ fn commits(statements: &[String]) -> usize {
     statements.iter().filter(is_commit).count()
 }
 
-/// Ends the connection of the owner at the n-th statement that writes, also within a function or a
-/// `do` block: each changes a row of the app's or ours, or an object.
+/// Ends the owner's connection at the n-th write, also within a function or a `do` block. A write
+/// changes a row of the app or of ours, or an object.
 const STOPPER: &str = "
     create schema stopper;
     create sequence stopper.left minvalue -1000000;
@@ -195,14 +195,14 @@ const STOPPER: &str = "
     end $$;
     create event trigger stopper on ddl_command_start execute function stopper.on_objects()";
 
-/// A step that nothing interrupts, done once and once more.
+/// A step that is performed without interruption, and then repeated.
 struct Uninterrupted {
     app: App,
     step: AdoptionStep,
     before: FrozenHost,
     known: BTreeSet<String>,
     statements: Vec<String>,
-    /// What it says, and what it says when it is repeated.
+    /// The step's output, and its output when it is repeated.
     said: [Vec<String>; 2],
     end: Whole,
 }
@@ -219,7 +219,7 @@ impl Uninterrupted {
         Self { app, step, before, known, statements, said: [said, repeated], end }
     }
 
-    /// Breaks the step off after so many statements, and does it once more.
+    /// Breaks the step off after so many statements, and repeats it.
     async fn broken_off_and_repeated(&self, most: usize) {
         let host = self.before.copy().await;
         let (broken, sent) = cut(self.app, self.step, &host, most).await;
@@ -238,8 +238,9 @@ impl Uninterrupted {
         Whole::of(&host, &self.known).await.assert_is(&self.end, &at);
     }
 
-    /// Breaks the step off in one database after each statement before its commit, then within
-    /// statements at every `stride`-th write from the `first` on, until there is none so late.
+    /// In one database, breaks the step off after each statement before its first commit. Then it
+    /// breaks the step off within statements: at every `stride`-th write, beginning with the
+    /// `first`, until the step has no such write.
     async fn broken_off_everywhere(&self, first: usize, stride: usize) {
         let host = self.before.copy().await;
         let before = rows(&host).await;
@@ -268,11 +269,11 @@ impl Uninterrupted {
     }
 }
 
-/// In every app each step is broken off after every statement in one database, where what is left
-/// over would add up, and at a third of the writes within (of healing, a ninth). In a database of
-/// its own it is broken off and repeated after every sixth statement, others in each app, and after
-/// the commit; an installation, which is more than a thousand statements, after a few and the
-/// commits of its migrations.
+/// Breaks each step off in an app. In one database this happens after every statement, so that
+/// leftovers would add up, and at a third of the writes (for healing, at a ninth). In a database of
+/// its own each time, the step is broken off and repeated after every sixth statement, others in
+/// each app, and after the commit. An installation has more than a thousand statements: it is
+/// broken off after a few of them, and after commits of its migrations.
 async fn each_step_is_broken_off(app: App, third: usize) {
     let mut before = Host::fresh(app, Rights::Closed).await;
     for step in [

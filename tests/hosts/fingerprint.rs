@@ -1,9 +1,10 @@
-//! The fingerprint sees what a careless guest may do.
+//! The fingerprint shows every change that a careless installation may make.
 
 use unstuck_tests::hosts::{App, Host, Rights};
 use xtask::fingerprint::{self, Change, Exception, Fingerprint};
 
-/// Each statement does one thing that an installation must not do to an app's database.
+/// Each of these statements changes something that an installation must not change in an app's
+/// database.
 const CARELESS: [&str; 42] = [
     "grant select on public.profiles to anon with grant option",
     "revoke all on public.upscaler_jobs from authenticated",

@@ -1,5 +1,6 @@
-//! The incident in the apps' own tables: 72 jobs hang since before we came, 33 of them never began.
-//! Healing closes each once and returns what the app's own marks say was taken.
+//! The incident in the apps' own tables: 72 jobs have been stuck since before our installation, 33
+//! of them without a start. Healing closes each once and refunds what the app's own columns say was
+//! charged.
 
 use std::collections::BTreeMap;
 
@@ -7,19 +8,19 @@ use unstuck_tests::hosts::{App, Host};
 
 struct Tables {
     app: App,
-    /// Who is owed what before, in credits, by the app's marks: `payer`, `owed`.
+    /// What each payer is owed before healing, in credits, by the app's columns: `payer`, `owed`.
     owed: &'static str,
-    /// What everybody has: `payer`, `balance`.
+    /// The balance of each payer: `payer`, `balance`.
     balances: &'static str,
-    /// The sum of the app's rows of movements.
+    /// The sum of the app's own records of its balances.
     moved: &'static str,
-    /// The rows that hang.
+    /// The stuck rows.
     stuck: &'static str,
-    /// All rows of jobs but those, as text.
+    /// All other rows of jobs, as text.
     others: &'static str,
-    /// How many hang and are left to a person.
+    /// How many stuck rows are left to an admin.
     left: usize,
-    /// The tool of ours, and a row of the app's that hangs though an order of it came to nothing.
+    /// Our tool, and a stuck row of the app's for which an order of ours was never placed.
     orphan: &'static str,
 }
 
@@ -89,7 +90,7 @@ const SITES: Tables = Tables {
     orphan: "'generate-website' from generation_history where id = md5('stuck2')::uuid",
 };
 
-/// The query with the app's own condition for a row that hangs.
+/// Replaces `$live` in the query by the app's own condition for a stuck row.
 fn query(sql: &str, app: App) -> String {
     let live = match app {
         App::Tools => LIVE,
@@ -123,7 +124,7 @@ async fn each_job_that_hangs_is_closed_once_with_exactly_what_it_took() {
         let stuck = host.count(&query(tables.stuck, app)).await;
         assert!(stuck >= 72 && owed.len() >= 5 && owed.values().sum::<i64>() > 500, "{owed:?}");
 
-        // An older page's row that nobody ordered is no job of ours.
+        // An older page's row that was never ordered is no job of ours.
         host.exec(&format!(
             "insert into unstuck.jobs (id, user_id, status, input, tool)
             select id, user_id, 'pending', '{{}}', {}",
@@ -131,7 +132,7 @@ async fn each_job_that_hangs_is_closed_once_with_exactly_what_it_took() {
         ))
         .await;
 
-        // Neither is a job of ours that another user has under the id of such a row.
+        // Nor is it one of ours if another user has a job with the id of such a row.
         host.exec(&format!(
             "insert into unstuck.jobs
                 (id, user_id, status, input, request_hash, completed_at, tool)
@@ -140,7 +141,7 @@ async fn each_job_that_hangs_is_closed_once_with_exactly_what_it_took() {
         ))
         .await;
 
-        // Rolled back it only shows what it would do.
+        // Rolled back, it only shows what it would do.
         host.exec("begin").await;
         let shown = host.rows(HEAL).await;
         host.exec("rollback").await;
@@ -164,7 +165,7 @@ async fn each_job_that_hangs_is_closed_once_with_exactly_what_it_took() {
         assert_eq!(host.count(&query(tables.stuck, app)).await, 0, "{app:?}");
         assert_eq!(host.texts(&query(tables.others, app)).await, others, "{app:?}");
 
-        // Once more closes and returns nothing; what is left is named again.
+        // A second run closes and refunds nothing, and names once more what is left.
         let again = host.rows(HEAL).await;
         assert_eq!(again.len(), tables.left, "{app:?}: {again:?}");
         assert_eq!(by_payer(&host, tables.balances, "balance").await, expected, "{app:?}");
@@ -240,5 +241,5 @@ async fn who_has_no_wallet_in_the_app_is_named_and_left() {
         "upscaler_jobs where user_id = '{user}' and credits_refunded
         and error_message like 'It hung%' and error_message not like '% 0 credits%'"
     );
-    assert_eq!(host.count(&marks).await, 0, "nothing says that it was returned");
+    assert_eq!(host.count(&marks).await, 0, "no column says that it was refunded");
 }

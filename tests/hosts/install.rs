@@ -1,4 +1,4 @@
-//! Installing adds what the list of exceptions says, and changes nothing.
+//! An installation adds what the list of exceptions allows, and changes nothing else.
 
 use serde_json::json;
 use unstuck_tests::hosts::{self, App, Host, Rights};
@@ -31,7 +31,8 @@ async fn installing_changes_nothing_of_the_app() {
     }
 }
 
-/// The old names: where the small app, which has none of them, has one of ours.
+/// The names of the fronts. The small app has none of the old names of its own, so it gets a front
+/// for each.
 async fn fronts(host: &Host) -> Vec<String> {
     let sql = "select coalesce(c.relname, p.proname, t.typname) as name from pg_description d
         left join pg_class c on c.tableoid = d.classoid and c.oid = d.objoid
@@ -76,7 +77,8 @@ async fn a_front_is_made_only_where_its_name_was_free() {
     }
 }
 
-/// Nobody but the platform may add to its publication; there are no files, or there is no Realtime.
+/// It skips the publication if only the platform may add to it or if there is none, and the buckets
+/// if there is no storage.
 #[tokio::test]
 async fn install_skips_what_is_not_permitted() {
     let host = Host::fresh(App::Small, Rights::Closed).await;
@@ -93,7 +95,8 @@ async fn install_skips_what_is_not_permitted() {
     assert_eq!(host.count("unstuck.tools").await, 9);
 }
 
-/// Whatever the app calls its things, and wherever its search path looks first.
+/// It holds whatever the app's objects are called, and whichever schema its search path names
+/// first.
 #[tokio::test]
 async fn install_leaves_objects_with_names_like_ours_alone() {
     let host = Host::fresh(App::Small, Rights::Open).await;
@@ -141,7 +144,7 @@ async fn jobs_are_published_once() {
         let host = Host::installed(App::Tools, rights).await;
         assert_eq!(host.rows(published).await, [json!({ "name": "unstuck.jobs" })]);
     }
-    // For all tables already: nothing to add.
+    // The publication is for all tables already, so nothing is added.
     let host = Host::installed(App::Tools, Rights::Global).await;
     assert_eq!(host.count("pg_publication_rel").await, 0);
 }

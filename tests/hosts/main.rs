@@ -1,5 +1,5 @@
-//! Apps that are already there: installing and uninstalling changes nothing of theirs, they go on
-//! working, and we work beside them.
+//! Existing apps: an installation and its removal change nothing of theirs, the apps go on working,
+//! and we work beside them.
 
 mod acts;
 mod adopt;

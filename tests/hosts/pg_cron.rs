@@ -1,4 +1,4 @@
-//! An app's database that really has pg_cron.
+//! An app's database with a real pg_cron.
 
 use serde_json::json;
 use unstuck_tests::Session;
@@ -38,13 +38,13 @@ async fn install_adds_our_cron_job_and_uninstall_keeps_the_hosts_own() {
         changes.iter().filter(|change| change.line.starts_with("cron job | unstuck-cleanup"));
     assert_eq!(ours.count(), 1);
 
-    // The records of our cron job's runs are ours to delete; those of the app's jobs are not.
+    // The records of our cron job's runs are deleted; those of the app's jobs stay.
     host.exec(
         "insert into cron.job_run_details (jobid, runid, command, status)
         select jobid, -jobid, command, 'past' from cron.job",
     )
     .await;
-    // A run that pg_cron starts while our schema goes away would leave its line behind.
+    // If pg_cron started a run while our schema is dropped, its record would stay.
     let minute_is_young = "select extract(second from clock_timestamp()) between 5 and 40";
     while host.value(minute_is_young).await != json!(true) {
         tokio::time::sleep(POLL).await;
@@ -57,7 +57,7 @@ async fn install_adds_our_cron_job_and_uninstall_keeps_the_hosts_own() {
         [json!({ "command": "select 1" }), json!({ "command": "select 2" })]
     );
 
-    // pg_cron knows it: at the next minute it runs the host's job, and nothing of ours.
+    // At the next minute pg_cron runs the host's job and none of ours.
     let gone = host.value("select clock_timestamp()").await;
     let ran = format!(
         "select count(*) from cron.job_run_details

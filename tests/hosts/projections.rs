@@ -1,5 +1,5 @@
-//! Our jobs in the app's own tables: each step of a job shows there, whatever the app's triggers
-//! do, and what the app does to such a row is taken as ours.
+//! Projections: each transition of our job is written into the app's own table, whatever the app's
+//! triggers do, and what the app does to such a row is done to our job.
 
 use serde_json::{Value, json};
 use unstuck_tests::hosts::{App, Host};
@@ -91,10 +91,11 @@ async fn a_set_of_cards_shows_its_cards_and_the_apps_word_for_the_set_stays() {
         host.count(&format!("public.generations where job_id = '{job}' and image_url is not null"))
             .await
     };
-    assert_eq!(filed(job).await, 2, "the last card too");
+    assert_eq!(filed(job).await, 2, "the last card is written too");
     assert_eq!(host.count("public.notifications").await, 1);
 
-    // Of three cards one fails: ours is completed, the app's own trigger says failed.
+    // One of three cards fails: our job is completed, and the app's own trigger sets the set to
+    // failed.
     let partial = host.order(OWNER, CARDS, 3).await;
     let attempts = host.claim("gemini", 3).await;
     host.complete(attempts[0]).await;
@@ -105,8 +106,12 @@ async fn a_set_of_cards_shows_its_cards_and_the_apps_word_for_the_set_stays() {
     assert_has!(row, { "status": "failed", "completed_cards": 2, "tokens_cost": 30 });
     assert_eq!(cards(partial).await, ["completed", "failed", "completed"]);
     assert_eq!(filed(partial).await, 0);
-    assert_eq!(host.count("public.notifications").await, 1, "nothing is ready");
-    // A set whose rows are written late, all at once, is filed in full.
+    assert_eq!(
+        host.count("public.notifications").await,
+        1,
+        "there is no notification of a set that is not ready"
+    );
+    // A set whose rows are all written at once and late is filed completely.
     host.exec(
         "create function public.raises() returns trigger language plpgsql as
         'begin raise exception ''not now''; end';
@@ -149,7 +154,8 @@ async fn a_website_shows_its_team_and_at_its_end_what_the_team_paid() {
         .join(" ")
     };
     assert_eq!(movements(job).await, "-350");
-    // What hangs is ended by the app's own cleanup: no appeal over money that came back.
+    // The app's own cleanup ends the stale row. The money has come back, so there is no appeal for
+    // it.
     let stale = host.order(OWNER, WEBSITE, 1).await;
     let old = format!(
         "update public.generation_history set created_at = now() - interval '2 hours'
@@ -199,7 +205,7 @@ async fn a_trigger_of_the_app_that_raises_is_recorded_and_stops_nothing() {
         let rows = format!("public.upscaler_jobs where id in ('{done}', '{cancelled}')");
         assert_eq!(host.count(&rows).await, 0);
 
-        // A pass tries in vain, the next one writes both.
+        // A first sweep cannot write the rows, the next one writes both.
         host.sweep().await;
         assert_eq!(open_errors(&host).await.len(), 2);
         host.assert_healthy().await;
@@ -237,7 +243,7 @@ async fn a_row_that_the_app_holds_is_written_by_a_later_pass() {
     assert_eq!(open_errors(&host).await, [""; 0]);
 }
 
-/// What the app's own functions make of a job of ours, each in its way.
+/// What the app's own functions do with a job of ours, each in its own way.
 #[tokio::test]
 async fn the_apps_own_functions_return_the_credits_of_a_job_once() {
     let host = Host::with_its_tables(App::Tools).await;
@@ -260,7 +266,7 @@ async fn the_apps_own_functions_return_the_credits_of_a_job_once() {
         let row = shown(&host, "upscaler_jobs", job).await;
         assert_has!(row, { "status": "cancelled", "credits_refunded": true });
     }
-    // A user does not end what a provider works on: the row is as it was.
+    // A user cannot cancel a job on which a provider works: the row is restored.
     let job = host.order(OWNER, UPSCALER, 1).await;
     host.run("runninghub", "at work").await;
     page.become_caller("authenticated", Some(OWNER)).await;
@@ -270,7 +276,7 @@ async fn the_apps_own_functions_return_the_credits_of_a_job_once() {
     assert_has!(shown(&host, "upscaler_jobs", job).await, { "status": "running" });
     assert_eq!(credits(&host).await, 90);
     host.cancel_as_admin(ADMIN, job).await.unwrap();
-    // The app's own schedule, on a job that hangs.
+    // The app's own scheduled cleanup, on a stale job.
     let job = host.order(OWNER, UPSCALER, 1).await;
     host.exec(&format!(
         "update public.upscaler_jobs set created_at = now() - interval '1 hour' where id = '{job}'"
@@ -328,13 +334,13 @@ async fn a_row_that_an_older_page_inserts_is_pending_until_its_run() {
     let row = shown(&host, "upscaler_jobs", ordered).await;
     let own = json!("in.png");
     assert_has!(row, { "status": "queued", "input_file_name": own, "user_credit_cost": 60 });
-    // What is never ordered is ended with us; its row is the app's.
+    // Our job of a row that is never ordered is cancelled; the row stays as the app has it.
     host.age(left, "5 minutes").await;
     host.sweep().await;
     assert_has!(host.job(left).await, { "status": "cancelled", "error_code": "ORPHANED" });
     let row = shown(&host, "upscaler_jobs", left).await;
     assert_has!(row, { "status": "queued", "completed_at": null });
-    // The page ends its own waiting job in the app's table, as the app allows its service.
+    // The app's service fails the waiting job in the app's table, which the app allows.
     host.exec(&format!("update public.upscaler_jobs set status = 'failed' where id = '{ordered}'"))
         .await;
     host.assert_cancelled(ordered, 60).await;
@@ -450,13 +456,13 @@ async fn a_job_that_ended_is_written_no_more() {
     host.exec(&format!("delete from public.generation_jobs where id = '{deleted}'")).await;
     let before = shown(&host, "generation_jobs", partial).await;
     host.sweep().await;
-    assert_eq!(host.count("unstuck.jobs where input = '{}'").await, 2, "they were pruned");
+    assert_eq!(host.count("unstuck.jobs where input = '{}'").await, 2, "the rows were pruned");
     assert_eq!(shown(&host, "generation_jobs", partial).await, before);
     let rows = format!("public.generation_jobs where id = '{deleted}'");
     assert_eq!(host.count(&rows).await, 0, "what the app deleted stays deleted");
 }
 
-/// The app's row of the victim's job is missing, and another user inserts one under its id.
+/// The app's row of the victim's job is missing, and another user inserts a row with its id.
 #[tokio::test]
 async fn a_row_of_another_user_neither_ends_a_job_nor_shows_it() {
     let host = Host::with_its_tables(App::Tools).await;
@@ -631,14 +637,14 @@ async fn a_user_is_erased_only_once_the_apps_tables_took_the_ends_of_the_jobs() 
     assert_eq!(host.count("unstuck.projection_errors where mended_at is null").await, 0);
 }
 
-/// What an app's function does to the row of a job.
+/// The statement by which an app's function sets the status of a job's row.
 fn set_status(job: Uuid, status: &str) -> String {
     format!("update public.upscaler_jobs set status = '{status}' where id = '{job}'")
 }
 
 const HEAL_APP: &str = "select unstuck_private.heal_app(clock_timestamp() + interval '2 seconds')";
 
-/// Another session, none of whose statements may take longer than this.
+/// A session whose statements fail after a few seconds, so that a wait for a lock shows.
 async fn impatient(host: &Host) -> Session {
     let session = host.connect("postgres").await;
     session.exec("set statement_timeout = '3s'").await;
@@ -660,7 +666,7 @@ async fn a_healer_waits_for_no_transaction_of_the_app() {
             })
             .await;
         host.exec(&set_status(job, "failed")).await;
-        // The app ends its row once more, and does not commit.
+        // The app ends its row once more and does not commit yet.
         let (waits, fails) = (set_status(job, "queued"), set_status(job, "failed"));
         app.exec(&format!("begin; {waits}; {fails}")).await;
         worker.exec("commit").await;
@@ -672,7 +678,7 @@ async fn a_healer_waits_for_no_transaction_of_the_app() {
     worker.exec(&hold("unstuck.jobs where id", other)).await;
     host.exec(&set_status(other, "failed")).await;
     worker.exec("commit").await;
-    // The app holds the wallet.
+    // The app holds the row of the wallet.
     app.exec(&format!(
         "begin; update public.upscaler_credits set updated_at = now() where user_id = '{OWNER}'"
     ))
@@ -729,7 +735,7 @@ async fn a_page_that_inserts_its_row_waits_for_no_order() {
     assert_eq!(host.job(job).await["status"], "queued");
 }
 
-/// A migration of ours, or an uninstallation, holds our tables.
+/// A migration of ours or an uninstallation holds our tables.
 #[tokio::test]
 async fn what_the_app_asks_while_our_tables_are_held_is_carried_out_later() {
     let host = Host::with_its_tables(App::Tools).await;

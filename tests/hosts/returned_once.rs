@@ -1,5 +1,5 @@
-//! Every function of an app that returns credits, or ends a job, on a job of ours in every state,
-//! in both orders: what was taken and not delivered comes back exactly once.
+//! Every function of an app that refunds credits or ends a job, on a job of ours in every state,
+//! before or after our own end of it: what was charged and not delivered is refunded exactly once.
 
 use unstuck_tests::Session;
 use unstuck_tests::hosts::{App, Host};
@@ -10,24 +10,24 @@ use crate::acts::{ActingApp, CARDS_APP, CalledBy, HostAct, SITES, TOOLS};
 
 const ADMIN: Uuid = uuid!("00000000-0000-4000-8000-000000000002");
 
-/// Where a job stands.
+/// The state in which the app's act meets a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum JobStand {
-    /// A page inserted its row and never called `/run`.
+    /// A page inserted the row and never called `/run`.
     Pending,
-    /// The same, and the app's own function ran and charged it.
+    /// Like `Pending`, and the app's own function has run and charged it.
     ChargedByApp,
     Queued,
     Claimed,
     Running,
-    /// One of two cards is made.
+    /// One of two cards is completed.
     HalfDone,
     Completed,
     Failed,
     Cancelled,
-    /// Cancelled, and the app's row of it could not be written: it shows a job that waits.
+    /// Cancelled, but the app's row could not be written and still shows a waiting job.
     NotWritten,
-    /// Cancelled, and the app's wallet did not take the refund.
+    /// Cancelled, but the app's wallet refused the refund.
     RefundOwed,
     Quarantined,
 }
@@ -47,7 +47,7 @@ const STANDS: [JobStand; 12] = [
     JobStand::Quarantined,
 ];
 
-/// One act on one job of one user.
+/// One act of the app on one job of one user.
 struct HostCase<'a> {
     acting: &'a ActingApp,
     stand: JobStand,
@@ -75,7 +75,7 @@ impl HostCase<'_> {
         page.become_owner().await;
     }
 
-    /// Orders the job and takes it where it shall stand; the attempt of its last claimed step.
+    /// Orders the job and brings it into its state. Returns the attempt of its last claimed step.
     async fn stand(&self, host: &Host, page: &Session) -> Option<StepRun> {
         let ActingApp { app, steps, insert, movements, .. } = self.acting;
         let table = app.table();
@@ -124,8 +124,8 @@ impl HostCase<'_> {
         None
     }
 
-    /// A worker claims the job's steps and does what leads to where it shall stand; the attempt
-    /// that is still at work.
+    /// A worker claims the job's steps and brings the job into its state. Returns the attempt that
+    /// is still at work.
     async fn works(&self, host: &Host) -> Option<StepRun> {
         let claimed = host.claim(self.acting.app.provider(), 2).await;
         assert_eq!(claimed.len(), self.acting.steps, "{}", self.told());
@@ -155,7 +155,7 @@ impl HostCase<'_> {
         attempt
     }
 
-    /// The app does it.
+    /// Performs the app's act.
     async fn theirs(&self, host: &Host, page: &Session) {
         match self.act.by {
             CalledBy::User => self.as_user(page, self.act.sql).await,
@@ -168,8 +168,8 @@ impl HostCase<'_> {
         }
     }
 
-    /// A worker fails the step that it works on, and whatever lives is cancelled; each may be
-    /// refused.
+    /// A worker fails the step on which it works, and a live job is then cancelled. Each of these
+    /// calls may be refused.
     async fn ours(&self, host: &Host, attempt: Option<StepRun>) {
         if let Some(attempt) = attempt {
             host.fail(attempt, "CONTENT_REFUSED").await;
@@ -273,8 +273,8 @@ async fn each_function_of_the_app_of_sites_on_each_state_returns_credits_once() 
     each_on_each(&SITES).await;
 }
 
-/// What the app makes of a row that its page inserted, before the page calls our `/run` with the
-/// same id; and what it charges for that.
+/// What the app does with a row that its page inserted, before the page calls our `/run` with the
+/// same id; and the credits that the app charges for it.
 type Begin<'a> = (&'a str, i64);
 
 async fn refuses_what_the_app_began(acting: &ActingApp, begins: &[Begin<'_>]) {
@@ -305,7 +305,7 @@ async fn refuses_what_the_app_began(acting: &ActingApp, begins: &[Begin<'_>]) {
             assert_eq!(host.texts(&case.sql(&row)).await, before, "{begin}");
             let purse = host.row(&case.sql(acting.purse)).await;
             assert_eq!((&purse["net"], &purse["moved"]), (&(-charged).into(), &(-charged).into()));
-            // What it took up no more than that is an order of ours.
+            // The app has begun this row only: an order with another id is accepted.
             let taken = host.enqueue(user, Uuid::new_v4(), acting.app.tool(), acting.steps).await;
             let paid = if is_free { 0 } else { acting.price };
             assert_eq!(taken.unwrap()["credits_charged"], paid, "{begin}");
@@ -346,7 +346,7 @@ async fn what_the_app_of_sites_took_up_itself_is_neither_charged_nor_taken() {
     refuses_what_the_app_began(&SITES, &[(run, 0), (sell, 0), (charge, 350)]).await;
 }
 
-/// The order waits for less than a deadlock takes, and leaves nothing.
+/// The order waits for a shorter time than a deadlock needs to be found, and leaves nothing.
 #[tokio::test]
 async fn an_order_of_a_row_that_the_app_is_beginning_is_sent_once_more() {
     let host = Host::with_its_tables(App::Tools).await;

@@ -1,10 +1,11 @@
-//! Whatever a project grants by default, the rights on what is ours are the same.
+//! The rights on our objects are the same whatever a project's default privileges are.
 
 use std::collections::BTreeSet;
 
 use unstuck_tests::hosts::{self, App, Host, Rights};
 
-/// `object: grantee privilege` of our schemas and of our fronts; defaults written out.
+/// The rights on our schemas and fronts as `object: grantee privilege`, with the defaults spelt
+/// out.
 const RIGHTS_ON_OURS: &str = "
 with ours as (
   select oid from pg_namespace where nspname in ('unstuck', 'unstuck_private')
@@ -75,7 +76,7 @@ async fn rights_on_ours_are_the_same_in_every_app() {
     }
 }
 
-/// What a caller without a user reads: what is sold.
+/// What a caller without a user may read: the packs and prices.
 const OF_ANON: [&str; 3] = [
     "schema unstuck: anon usage",
     "unstuck.credit_packs: anon select",
@@ -99,7 +100,7 @@ async fn the_service_may_call_every_function_and_anon_none() {
             .iter()
             .filter(|line| line.contains(": public ") || line.contains(": anon "))
             .filter(|line| !line.ends_with(": public usage") || line.starts_with("schema"))
-            // Of a tool all columns but those of its circuit.
+            // All columns of a tool but those of its circuit.
             .filter(|line| !line.starts_with("unstuck.tools.") || line.contains(".circuit_"))
             .collect();
         assert_eq!(strangers, OF_ANON, "{rights:?}");

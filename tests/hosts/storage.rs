@@ -1,4 +1,4 @@
-//! The two buckets and the policy for uploads, in apps that have files of their own.
+//! The two buckets and the upload policy in apps that have files of their own.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,7 +12,7 @@ use xtask::postgres;
 const USER: Uuid = uuid!("00000000-0000-4000-8000-000000000001");
 const OTHER: Uuid = uuid!("00000000-0000-4000-8000-000000000002");
 
-/// Installs as `postgres`, and returns what the server warned of.
+/// Installs as `postgres` and returns the server's warnings.
 async fn install(host: &Host) -> Vec<String> {
     let warnings: Arc<Mutex<Vec<String>>> = Arc::default();
     let heard = warnings.clone();
@@ -23,7 +23,7 @@ async fn install(host: &Host) -> Vec<String> {
     heard.clone()
 }
 
-/// What the database answers to an upload by `user`, which is rolled back.
+/// The answer of the database to an upload by `user`, which is rolled back.
 async fn upload(page: &Session, user: Uuid, bucket: &str, name: &str) -> Result<u64, String> {
     page.become_caller("authenticated", Some(user)).await;
     page.exec("begin").await;
@@ -75,7 +75,7 @@ async fn r01_a_user_may_upload_below_their_own_id_only() {
     );
 }
 
-/// How long uploads are kept that no job names; null is for ever.
+/// How long uploads that no job names are kept; null is for ever.
 async fn abandoned(host: &Host) -> Value {
     host.value("select keep::text from unstuck.retention where kind = 'abandoned_uploads'").await
 }
@@ -91,18 +91,19 @@ async fn abandoned_uploads_go_from_a_bucket_of_ours_and_stay_in_one_of_the_apps(
     let host = Host::fresh(App::Tools, Rights::Open).await;
     host.exec(bucket).await;
     install(&host).await;
-    assert_eq!(abandoned(&host).await, Value::Null, "it was there before us");
+    assert_eq!(abandoned(&host).await, Value::Null, "the bucket existed before our installation");
 
-    // Its bucket came after our first migration, and before the one that makes ours.
+    // The app's bucket was made after our first migration, and before the migration that makes our
+    // buckets.
     let host = Host::fresh(App::Tools, Rights::Open).await;
     let (_, first) = Project::here().migrations().unwrap().remove(0);
     host.exec(&first).await;
     host.exec(bucket).await;
     install(&host).await;
-    assert_eq!(abandoned(&host).await, Value::Null, "it has none of our settings");
+    assert_eq!(abandoned(&host).await, Value::Null, "the bucket has none of our settings");
 }
 
-/// What its hint says is what makes uploads possible.
+/// The hint's statement makes uploads possible.
 #[tokio::test]
 async fn a_role_that_may_not_write_the_policy_is_told_the_statement() {
     let host = Host::fresh(App::Tools, Rights::Closed).await;
@@ -150,7 +151,7 @@ async fn a_bucket_that_is_there_keeps_its_settings() {
     uploads_are_ones_own(&host).await;
 }
 
-/// Uninstalling keeps the buckets, so the next installation finds them.
+/// An uninstallation keeps the buckets, so the next installation finds them.
 #[tokio::test]
 async fn buckets_and_policy_survive_an_uninstallation_and_a_second_installation() {
     let host = Host::installed(App::Cards, Rights::Open).await;
@@ -160,6 +161,6 @@ async fn buckets_and_policy_survive_an_uninstallation_and_a_second_installation(
     let own = format!("{USER}/a.png");
     assert_eq!(upload(&page, USER, "uploads", &own).await, Err(REFUSED.into()));
     assert_eq!(install(&host).await, Vec::<String>::new());
-    assert_eq!(abandoned(&host).await, Value::Null, "what they hold since then is the app's");
+    assert_eq!(abandoned(&host).await, Value::Null, "files that came since then are the app's");
     uploads_are_ones_own(&host).await;
 }

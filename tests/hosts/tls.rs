@@ -1,5 +1,5 @@
-//! The connection to a database elsewhere: encrypted unless the address says otherwise, and as sure
-//! of the server as the address asks.
+//! The connection to a remote database: it is encrypted unless the URL says otherwise, and checks
+//! the server as strictly as the URL asks.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
@@ -11,7 +11,7 @@ use xtask::deploy::deployment::Deployment;
 use xtask::deploy::project::{BringUp, bring_up};
 use xtask::postgres::{self, Options, Postgres};
 
-/// An authority that vouches for one server.
+/// A certificate authority that has signed the certificate of one server.
 struct Authority {
     certificate: String,
     server_certificate: String,
@@ -48,12 +48,12 @@ impl TlsServer {
         Self { postgres: Postgres::start(options).await.unwrap(), port }
     }
 
-    /// The address by another host's name; `says` follows it.
+    /// The URL with another name for the host, and `says` as its query.
     fn url(&self, host: &str, says: &str) -> String {
         format!("postgresql://postgres:hush@{host}:{}/postgres?{says}", self.port)
     }
 
-    /// Gives the server TLS; a user `sworn` has a password, and needs TLS.
+    /// Gives the server TLS. The user `sworn` has a password and may connect only by TLS.
     async fn encrypt(&self, authority: &Authority) {
         let client = postgres::connect(&self.postgres.url("postgres")).await.unwrap();
         let row = client.query_one("show data_directory", &[]).await.unwrap();
@@ -70,7 +70,7 @@ impl TlsServer {
         ] {
             client.batch_execute(sql).await.unwrap();
         }
-        // A new session has what the server read last.
+        // A new session has the settings that the server read last.
         for _ in 0..500 {
             let client = postgres::connect(&self.postgres.url("postgres")).await.unwrap();
             let row = client.query_one("show ssl", &[]).await.unwrap();
@@ -83,7 +83,7 @@ impl TlsServer {
     }
 }
 
-/// A file of the server's own user.
+/// Writes a file that belongs to the server's own user.
 fn write(data: &Path, name: &str, text: &str) {
     let (path, owner) = (data.join(name), std::fs::metadata(data).unwrap());
     std::fs::write(&path, text).unwrap();
@@ -91,7 +91,7 @@ fn write(data: &Path, name: &str, text: &str) {
     chown(&path, Some(owner.uid()), Some(owner.gid())).unwrap();
 }
 
-/// Whether a session is encrypted, or why there is none.
+/// Whether a session is encrypted, or the error if none was opened.
 async fn session(url: &str) -> Result<bool, String> {
     let client = postgres::connect(url).await.map_err(|error| format!("{error:#}"))?;
     let own = "select ssl from pg_stat_ssl where pid = pg_backend_pid()";

@@ -1,4 +1,5 @@
-//! Uninstalling refuses where that would break the app or lose something, and says what to do next.
+//! An uninstallation is refused where it would break the app or lose something, and says what to do
+//! next.
 
 use unstuck_tests::assert_has;
 use unstuck_tests::hosts::{self, App, Host, Refusal, Rights, refusal, uninstall};
@@ -8,7 +9,8 @@ use xtask::postgres;
 
 const ADMIN: Uuid = uuid!("00000000-0000-4000-8000-000000000002");
 
-/// Asserts that uninstalling refuses with these words and changes neither the app nor our objects.
+/// Asserts that the uninstallation is refused with these words and changes neither the app nor our
+/// objects.
 async fn refuses(host: &Host, expected: &str) -> Refusal {
     let ours = "select count(*) as n from pg_depend d join pg_namespace n on n.oid = d.refobjid
         where n.nspname in ('unstuck', 'unstuck_private')";
@@ -37,7 +39,7 @@ async fn uninstall_refuses_while_the_schema_is_exposed() {
     ] {
         platform.exec(&exposed).await;
         let refused = refuses(&host, "exposes the schema unstuck").await;
-        // The words are what to send next.
+        // The hint is the statement to run next.
         platform.exec(&refused.hint).await;
         let said = platform.value(
             "select string_agg(entry, '|') from pg_db_role_setting, unnest(setconfig) entry
@@ -45,11 +47,12 @@ async fn uninstall_refuses_while_the_schema_is_exposed() {
         );
         assert!(said.await.as_str().unwrap().contains(&format!("pgrst.db_schemas={left}")));
     }
-    // A setting that does not name it is an answer; another database's is none.
+    // A setting without our schema allows the uninstallation; a setting of another database does
+    // not matter.
     assert_eq!(host.try_uninstall().await, Ok(()));
 }
 
-/// Said within a transaction, because all tests share the server's roles.
+/// The test sets it within a transaction, because all tests share the server's roles.
 #[tokio::test]
 async fn uninstall_sees_a_setting_for_every_database() {
     let host = Host::installed(App::Cards, Rights::Open).await;
@@ -86,7 +89,7 @@ async fn uninstall_refuses_while_a_job_lives_or_users_have_credits() {
     let user = host.user(100).await;
     let job = host.order(user, UPSCALER, 1).await;
     let refused = refuses(&host, &format!("1 jobs live: {job}")).await;
-    // The words as they stand, with an admin's id.
+    // The hint's statement works as it is, with an admin's id.
     let words = refused.hint.split("as an admin: ").nth(1).unwrap().trim_end_matches(';');
     let cancelled = host.row(&words.replace("<id of an admin>", &ADMIN.to_string())).await;
     assert_has!(cancelled, { "status": "cancelled", "refunded_credits": 60 });
@@ -139,7 +142,7 @@ async fn uninstall_refuses_while_an_object_of_the_app_depends_on_ours() {
     ] {
         host.exec(sql).await;
         if named.is_empty() {
-            // Goes with our table, and nothing of the app's goes with it.
+            // The trigger is dropped with our table, and nothing of the app's is dropped with it.
             host.exec(mend).await;
             continue;
         }
@@ -153,7 +156,7 @@ async fn uninstall_refuses_while_an_object_of_the_app_depends_on_ours() {
     assert_eq!(host.count("public.theirs").await, 0);
 }
 
-/// Later parts of ours may have left these; the names are the data model's.
+/// Later versions of ours may leave such rows; the names are those of the data model.
 #[tokio::test]
 async fn uninstall_refuses_while_refunds_are_owed_or_debts_are_open() {
     let host = Host::installed(App::Sites, Rights::Closed).await;
@@ -200,7 +203,7 @@ async fn uninstall_removes_the_policy_for_uploads() {
     let before = &hosts::before(App::Tools, Rights::Open).catalog;
     assert_eq!(hosts::not_undone(before, &host.state().await.catalog), []);
 
-    // Where it was made by who owns the files, that one takes it away.
+    // If the owner of the files made the policy, that owner must drop it.
     let host = Host::installed(App::Tools, Rights::Closed).await;
     let platform = host.platform().await;
     platform.exec("drop policy if exists \"unstuck uploads insert\" on storage.objects").await;

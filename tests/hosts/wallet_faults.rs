@@ -1,5 +1,5 @@
-//! A wallet of the app that refuses, fails or is held stops no end of a job: what it does not take
-//! back is owed.
+//! A wallet of the app that refuses, fails or is locked keeps no job from ending: a refund that it
+//! does not take is owed.
 
 use serde_json::json;
 use unstuck_tests::assert_has;
@@ -27,7 +27,7 @@ async fn a_refund_that_the_app_refuses_is_owed_and_paid_by_a_later_pass() {
     let cancelled = host.order(OWNER, CARDS, 1).await;
     let answer = host.cancel(OWNER, cancelled).await.unwrap();
     assert_has!(answer, { "status": "cancelled", "refunded_credits": 0 });
-    // A share that is owed while the job goes on, and the next one, are owed once.
+    // One share is owed while the job still runs, and a second one later: each is owed once.
     let cards = host.order(OWNER, CARDS, 3).await;
     let attempts = host.claim("gemini", 3).await;
     host.fail(attempts[0], "CONTENT_REFUSED").await;
@@ -41,14 +41,14 @@ async fn a_refund_that_the_app_refuses_is_owed_and_paid_by_a_later_pass() {
         json!({ "job_id": job, "step": step, "amount": 10,
         "error": "no refunds today" })
     };
-    // The steps of a job that is cancelled end with it: its one share is a step's.
+    // The steps of a cancelled job end with it, so its one refund is that of a step.
     assert_eq!(rows.len(), 3, "{rows:?}");
     for expected in [row(cancelled, Some(1)), row(cards, Some(1)), row(cards, Some(3))] {
         assert!(rows.contains(&expected), "{expected} in {rows:?}");
     }
     host.assert_healthy().await;
 
-    // A pass tries again in vain; after an hour everybody sees it.
+    // A sweep retries in vain; after an hour each owed refund is a violation.
     host.sweep().await;
     assert_eq!(
         host.rows("select tries from unstuck.refunds_owed").await,
@@ -80,18 +80,18 @@ async fn healers_wait_for_no_wallet_and_stop_for_none() {
     host.sweep().await;
     host.assert_failed(free, "QUEUE_TIMEOUT", 10).await;
     assert_eq!(host.job(held).await["status"], "queued");
-    // Reads wait for nobody either.
+    // Reads do not wait for the wallet either.
     let shown = host.ask("job_get_v1", json!({ "p_job_id": free })).await;
     assert_eq!(shown["balance"], 100);
     let shown = host.ask("job_get_v1", json!({ "p_job_id": held })).await;
-    assert_eq!(shown["balance"], 90, "what the last entry says");
+    assert_eq!(shown["balance"], 90, "the balance after the last entry");
     app.exec("commit").await;
     host.sweep().await;
     host.assert_failed(held, "QUEUE_TIMEOUT", 10).await;
     assert_eq!(purse(&host, App::Cards).await.0, 100);
 }
 
-/// Every call of the wallet's lock fails, as in an app that lost a column.
+/// Every call of `wallet_lock` fails, as in an app that has lost a column.
 const BROKEN_LOCK: &str = "
     create or replace function unstuck_private.wallet_lock(uuid, text, boolean)
     returns table (balance bigint, unlimited boolean) language plpgsql as
@@ -133,7 +133,7 @@ async fn a_user_is_erased_only_once_the_app_took_back_what_it_owes() {
     let refused = host.try_call("user_erase_v1", erase.clone()).await.unwrap_err();
     assert_eq!(refused.reason(), ("PT409", "in_progress"));
     assert_has!(refused.detail, { "refunds_owed": 20 });
-    assert_eq!(host.job(live).await["status"], "queued", "all or nothing");
+    assert_eq!(host.job(live).await["status"], "queued", "a refused erasure cancels no job");
     assert_eq!(host.count("unstuck.refunds_owed").await, 1);
     host.exec("drop trigger no_refunds on public.token_transactions").await;
     host.ask("user_erase_v1", erase).await;
@@ -142,7 +142,7 @@ async fn a_user_is_erased_only_once_the_app_took_back_what_it_owes() {
     assert_eq!(host.count(&format!("unstuck.jobs where user_id = '{OWNER}'")).await, 0);
 }
 
-/// The wallet gives at most this much at a time, or refuses.
+/// Makes the wallet take at most this much at a time, or refuse.
 async fn give_at_most(host: &Host, most: Option<i64>) {
     let body = match most {
         Some(most) => format!(
@@ -211,13 +211,13 @@ async fn a_wallet_is_shared_with_rows_that_name_its_user() {
         host.set_tool(CARDS, "credit_cost = 10").await;
         let job = host.order(OWNER, tool, 1).await;
         let other = host.connect("postgres").await;
-        // Whoever reads the state of a job holds nothing.
+        // A transaction that reads the state of a job holds no lock on the wallet.
         host.exec("begin").await;
         host.ask("job_get_v1", json!({ "p_job_id": job })).await;
         other.exec(&held).await;
         host.exec("commit").await;
         host.age(job, "1 day").await;
-        // And a row that names the wallet by a foreign key holds up no healer.
+        // A new row that refers to the wallet by a foreign key does not stop a healer.
         other.exec(&format!("begin; {row}")).await;
         host.sweep().await;
         assert!(host.job(job).await["credits_refunded"].as_i64() > Some(0), "{app:?}");
@@ -256,7 +256,7 @@ async fn a_refund_that_fails_behind_the_wallet_counts_as_tried() {
 #[tokio::test]
 async fn what_older_code_takes_or_gives_is_refused_as_it_expects() {
     let host = Host::with_its_wallet(App::Sites).await;
-    // 10.00, and a credit limit of 5.50 that is for websites only.
+    // The team has 10.00, and a credit limit of 5.50 that counts for websites only.
     let refused = host.adjust("consume", OWNER, 1200, "older code").await;
     assert_has!(refused, {
         "success": false, "new_balance": 1550, "error_message": "Insufficient credits",

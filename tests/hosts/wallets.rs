@@ -1,5 +1,5 @@
-//! The app keeps its balances: orders and refunds move them, through the app's own functions, and
-//! the app's own rows of them add up to the credit.
+//! The app keeps the balances: orders and refunds move them through the app's own functions, and
+//! the app's own records of them add up to the credits.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
@@ -13,7 +13,7 @@ const THIRD: Uuid = uuid!("00000000-0000-4000-8000-000000000003");
 const LAPSED: Uuid = uuid!("00000000-0000-4000-8000-000000000004");
 const TEAM: Uuid = uuid!("00000000-0000-4000-8000-0000000000f1");
 
-/// What the owner may spend in the app, and the sum of the app's rows of movements, in credits.
+/// What the owner may spend in the app, and the sum of the app's records, in credits.
 pub async fn purse(host: &Host, app: App) -> (i64, i64) {
     let (balance, moved) = match app {
         App::Tools => (
@@ -39,7 +39,7 @@ pub async fn purse(host: &Host, app: App) -> (i64, i64) {
         ),
         App::Small => (
             format!("select balance from public.balances where user_id = '{OWNER}'"),
-            // It writes no movements of its own.
+            // The app writes no records of these movements.
             "select coalesce(sum(amount), 0)::bigint from unstuck.credit_entries".to_owned(),
         ),
     };
@@ -86,7 +86,7 @@ async fn an_order_and_all_that_becomes_of_it_move_the_apps_own_balance() {
         let by_admin = host.order(OWNER, tool, 1).await;
         host.cancel_as_admin(ADMIN, by_admin).await.unwrap();
         holds(0).await;
-        // An admin's retry, at the user's expense, is carried out.
+        // An admin's retry that charges the user is accepted.
         let table = format!("select table_name from unstuck.tools where tool = '{tool}'");
         let table = host.texts(&table).await.remove(0);
         let again = Uuid::new_v4();
@@ -96,7 +96,7 @@ async fn an_order_and_all_that_becomes_of_it_move_the_apps_own_balance() {
         host.cancel_as_admin(ADMIN, again).await.unwrap();
         holds(0).await;
 
-        // Replay charges once; more than there is is refused and takes nothing.
+        // A replay charges nothing more. An order above the balance is refused and takes nothing.
         let job = host.order(OWNER, tool, 1).await;
         let replay = host.enqueue(OWNER, job, tool, 1).await.unwrap();
         assert_has!(replay, { "replayed": true, "credits_charged": price });
@@ -163,7 +163,8 @@ async fn purchases_and_debts_move_the_apps_own_balance_under_kinds_that_it_knows
         holds(start.0 + 72).await;
         assert_eq!(host.texts(&types).await[before..], kinds, "{at}");
 
-        // What was spent is a debt: it stops orders until other credits settle it.
+        // Credits that are spent already become a debt, which stops orders until other credits
+        // settle it.
         host.adjust("consume", OWNER, start.0 + 72, "spent").await;
         holds(0).await;
         assert_has!(tell(refunded(1000)).await, { "granted": 0, "taken": 60 });
@@ -219,7 +220,7 @@ async fn credits_go_back_to_the_part_they_came_from() {
     host.cancel(OWNER, job).await.unwrap();
     assert_eq!(parts(&host, OWNER).await, (100, 50));
 
-    // Of three shares of 40, the one that was taken last is the first to go back.
+    // Of three shares of 40, the share that was taken last is refunded first.
     host.set_tool(CARDS, "credit_cost = 40").await;
     host.order(OWNER, CARDS, 3).await;
     assert_eq!(parts(&host, OWNER).await, (0, 30));
@@ -231,7 +232,8 @@ async fn credits_go_back_to_the_part_they_came_from() {
     host.complete(attempts[2]).await;
     host.assert_healthy().await;
 
-    // What is bought lasts; what older code gives is monthly, and nothing is taken below zero.
+    // Bought credits go to the lifetime part, those of older code to the monthly part, and nothing
+    // is taken below zero.
     host.grant(OWNER, 7).await;
     assert_eq!(parts(&host, OWNER).await, (60, 57));
     let given = host.adjust("refund", OWNER, 5, "older code").await;
@@ -302,12 +304,12 @@ async fn the_guard_of_the_balance_stays_up_around_our_calls() {
     assert_eq!(purse(&host, App::Cards).await.0, 80, "the guard put the old balance back");
     let refused = "public.security_events where event_type = 'token_balance_change_refused'";
     assert_eq!(host.count(refused).await, 2, "of two profiles, and of none of our calls");
-    // And the rows of the app's own trigger are the app's own.
+    // The app's own trigger has recorded none of our calls.
     let direct = "public.token_transactions where transaction_type = 'direct_sql_update'";
     assert_eq!(host.count(direct).await, 0);
 }
 
-/// An order of a website that names its team.
+/// Orders a website; the order may name the team that pays.
 async fn order_for(
     host: &Host,
     user: Uuid,
@@ -324,7 +326,7 @@ async fn order_for(
 #[tokio::test]
 async fn a_team_pays_down_to_its_credit_limit() {
     let host = Host::with_its_wallet(App::Sites).await;
-    // 10.00 and a limit of 5.50, at 3.50 each.
+    // The team has 10.00 and a credit limit of 5.50, and a website costs 3.50.
     for left in [1200, 850, 500, 150] {
         let ordered = order_for(&host, OWNER, None).await.unwrap();
         assert_has!(ordered, { "credits_charged": 350, "balance": left });
@@ -350,7 +352,7 @@ async fn an_order_names_its_team_where_several_may_pay() {
         (state, code)
     };
     let forbidden = ("PT403".to_owned(), "forbidden".to_owned());
-    assert_eq!(refused(THIRD, None).await, forbidden, "who waits to be let in");
+    assert_eq!(refused(THIRD, None).await, forbidden, "a member who is not approved yet");
     assert_eq!(refused(THIRD, Some(TEAM)).await, forbidden);
     assert_eq!(refused(OWNER, Some(other)).await, forbidden);
     host.exec(&format!(
@@ -362,12 +364,12 @@ async fn an_order_names_its_team_where_several_may_pay() {
     .await;
     assert_eq!(refused(OWNER, None).await, ("PT400".to_owned(), "bad_request".to_owned()));
     let ordered = order_for(&host, OWNER, Some(other)).await.unwrap();
-    // Without prices of its own a team pays ours.
+    // A team without prices of its own pays our price.
     let price =
         host.int(&format!("select credit_cost from unstuck.tools where tool = '{WEBSITE}'")).await;
     assert_has!(ordered, { "credits_charged": price, "balance": 10_000 - price });
     assert_eq!(purse(&host, App::Sites).await.0, 1000, "the other team pays");
-    // Whoever has left since: the team that paid gets it back.
+    // The user has left the team since then: the team that paid is refunded.
     host.exec(&format!(
         "delete from public.team_members where team_id = '{other}' and user_id = '{OWNER}'"
     ))

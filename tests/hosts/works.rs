@@ -1,5 +1,5 @@
-//! Unstuck works in the database of every app: orders, workers, cancels, the healer, what owners
-//! read. Afterwards uninstalling leaves the database as it was before.
+//! Unstuck works in the database of every app: orders, workers, cancels, the healer, and what
+//! owners read. Afterwards an uninstallation leaves the database as it was before.
 
 use serde_json::{Value, json};
 use unstuck_tests::Session;
@@ -9,7 +9,7 @@ use uuid::{Uuid, uuid};
 
 const ADMIN: Uuid = uuid!("00000000-0000-4000-8000-000000000002");
 
-/// The service, as PostgREST lets it in.
+/// A session with the role of the service, as PostgREST opens it.
 async fn service(host: &Host) -> Session {
     let session = host.connect("postgres").await;
     session.become_caller("service_role", None).await;
@@ -34,7 +34,7 @@ async fn orders_are_carried_out_cancelled_and_healed_in_every_host() {
         service.cancel(user, cancelled).await.unwrap();
         service.assert_cancelled(cancelled, 60).await;
 
-        // The healer as the edge calls it, and as pg_cron does.
+        // A sweep of the edge healer, and a run of pg_cron's function.
         let stale = service.order(user, UPSCALER, 1).await;
         host.age(stale, "2 hours").await;
         service.sweep().await;
@@ -50,8 +50,8 @@ async fn orders_are_carried_out_cancelled_and_healed_in_every_host() {
         assert_eq!(service.balance(user).await, 440, "{at}");
         host.assert_healthy().await;
 
-        // The app's admins are ours, and nobody else is; if the app has no roles, our own table
-        // decides.
+        // The app's admins are our admins, and nobody else is. In an app without roles our own
+        // table names them.
         let ours = if app == App::Small { ADMIN } else { user };
         host.exec(&format!("insert into unstuck.user_roles values ('{ours}', 'admin')")).await;
         let by_admin = service.order(user, UPSCALER, 1).await;
@@ -76,7 +76,7 @@ async fn leaves_no_trace(host: &Host, before: &HostState, at: &str) {
     assert_eq!(hosts::not_undone(&before.catalog, &after.catalog), [], "{at}");
     assert_eq!(before.contents, after.contents, "{at}");
     assert_eq!(host.count("pg_namespace where nspname ~ 'unstuck'").await, 0, "{at}");
-    // Once more changes nothing, and we may come again.
+    // A second uninstallation changes nothing, and a new installation works.
     assert_eq!(host.try_uninstall().await, Ok(()), "{at}");
     host.install().await;
 }
@@ -119,7 +119,7 @@ async fn old_names_in_public_answer_as_ours() {
         page.value(&format!("select public.has_role('{user}', 'admin')")).await,
         json!(false)
     );
-    // An older page ends its own waiting job by its old name.
+    // An older page cancels its own waiting job through the old name.
     let ended = page
         .changed(&format!(
             "update public.upscaler_jobs set status = 'cancelled' where id = '{job}'"

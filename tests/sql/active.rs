@@ -37,7 +37,7 @@ impl RealJob {
         Cancelled,
     ];
 
-    /// The status that a user is shown; none where no job lives.
+    /// The status that a user sees, or `None` if no job is live.
     fn status(self) -> Option<&'static str> {
         match self {
             Absent | Completed | Failed | Cancelled => None,
@@ -53,7 +53,7 @@ impl RealJob {
             ByHand => return Some(db.insert_job(user, UPSCALER, "running", &[]).await),
             _ => {}
         }
-        // An orphan blocks nobody: the order is accepted.
+        // An orphan does not block the user: the order is accepted.
         let job = db.order(user, UPSCALER, 1).await;
         let task = job.to_string();
         match self {
@@ -76,8 +76,8 @@ impl RealJob {
     }
 }
 
-/// (tool, status, age) of a row without a request. One that is younger than two minutes may belong
-/// to a request that is on its way.
+/// The tool, status and age of a row that was never ordered. A row that is younger than two minutes
+/// may still get its `/run`.
 type Orphan = (&'static str, &'static str, &'static str);
 const OLD: Orphan = (UPSCALER, "pending", "121 seconds");
 const OLD_VIDEO: Orphan = (VIDEO, "pending", "3 hours");
@@ -118,7 +118,7 @@ async fn an_orphan_never_hides_a_real_job_and_never_blocks() {
     .await;
     for real in RealJob::ALL {
         for orphans in ORPHANS {
-            // All orphans first, all after, or some before and some after.
+            // The orphans come before the job, after it, or some before and some after.
             for before in [orphans.len(), 0, orphans.len() / 2] {
                 let case = format!("{real:?}, {before} orphans before it, of {orphans:?}");
                 let user = db.user(60).await;
@@ -130,8 +130,8 @@ async fn an_orphan_never_hides_a_real_job_and_never_blocks() {
 
                 for _ in 0..2 {
                     let answer = db.active(user).await;
-                    // A young row by hand that says `queued` may be a real job: it is shown where
-                    // no other job is.
+                    // A young row by hand that is `queued` may be a real job, so it is shown if the
+                    // user has no other job.
                     let by_hand = left.iter().find(|(_, orphan)| *orphan == YOUNG_BY_HAND);
                     let live = real.status().map(|status| (job, status));
                     let shown = live.or(by_hand.map(|(job, _)| (Some(*job), "queued")));
@@ -155,7 +155,7 @@ async fn an_orphan_never_hides_a_real_job_and_never_blocks() {
                     (stored, balance),
                     "{case}"
                 );
-                // Out of the way of the next: positions and slots are everybody's.
+                // Delete the user's rows: in the next case they would count in positions and slots.
                 db.exec(&format!(
                     "delete from jobs where user_id = '{user}'; delete
                     from credit_entries where user_id = '{user}'"
@@ -201,7 +201,7 @@ async fn a_user_is_healed_whatever_clock_ran_out() {
     db.exec("update job_steps set lease_until = clock_timestamp()").await;
     heal(user).await;
     assert_eq!(db.step(job, 1).await["status"], "queued", "no worker submitted it");
-    // Its deadline was written by hand, and it is older than any job may be.
+    // The deadline was written by hand; the job is older than any job may be.
     db.exec(
         "update jobs set created_at = created_at - interval '9 days', deadline_at = 'infinity'",
     )
@@ -213,7 +213,7 @@ async fn a_user_is_healed_whatever_clock_ran_out() {
     assert_eq!(
         db.active(user).await["active_status"],
         "queued",
-        "what cannot be judged hides nothing"
+        "a deadline that cannot be computed hides no other job"
     );
 }
 
@@ -239,7 +239,7 @@ async fn an_ordered_job_is_no_orphan_however_long_it_waits() {
     let (user, job) = db.upscale().await;
     db.age(job, "3 minutes").await;
     assert_eq!(db.active(user).await["active_job_id"], json!(job));
-    // Nor is one that is free of charge.
+    // A job that is free of charge is no orphan either.
     db.exec("update tools set credit_cost = 0, queue_ttl = '1 hour'").await;
     let user = db.user(0).await;
     let free = db.order(user, UPSCALER, 1).await;

@@ -1,5 +1,5 @@
-//! The operator is told what turned bad and what is good again: at least once, normally once, and
-//! not a hundred times.
+//! The operator is told what turns bad and what is good again: at least once, normally once, and
+//! not for every short change.
 
 use serde_json::{Value, json};
 use unstuck_tests::shop::{TRY_ON, UPSCALER};
@@ -13,7 +13,7 @@ async fn sent(db: &Session, message: &Value) {
     db.call("message_sent_v1", json!({ "p_id": message["id"], "p_is_taken": true })).await;
 }
 
-/// What the last sweep counted.
+/// Records a finished sweep that counted so many stuck jobs.
 async fn counted(db: &Session, stuck: i64) {
     db.exec(&format!(
         "insert into sweeps (source, finished_at, stuck, violations)
@@ -22,7 +22,7 @@ async fn counted(db: &Session, stuck: i64) {
     .await;
 }
 
-/// Everything that is remembered of alerts happened this much earlier.
+/// Moves every time of the alerts and of their messages back by the interval.
 async fn later(db: &Session, interval: &str) {
     db.exec(&format!(
         "update unstuck_private.alert_states set since = since - interval '{interval}',
@@ -51,7 +51,7 @@ async fn one_message_tells_what_turned_bad_and_one_what_is_good_again() {
     later(&db, "1 hour").await;
     assert_eq!(due(&db).await, Vec::<Value>::new(), "what stays bad is told once");
     counted(&db, 0).await;
-    assert_eq!(due(&db).await, Vec::<Value>::new(), "it has been good for a moment only");
+    assert_eq!(due(&db).await, Vec::<Value>::new(), "a moment is too short to count as good again");
     later(&db, "61 seconds").await;
     let good = due(&db).await;
     assert_eq!(states(&good), ["good"]);
@@ -78,7 +78,7 @@ async fn a_hundred_flaps_in_a_minute_are_two_messages_at_most() {
     later(&db, "2 minutes").await;
     due(&db).await;
     let told = db.rows("select body from messages_owed order by body ->> 'at'").await;
-    assert_eq!(states(&told), ["bad", "good"], "and the last word is true");
+    assert_eq!(states(&told), ["bad", "good"], "the last message is true");
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn an_account_that_runs_low_is_told_once_and_once_when_there_is_enough() {
         due(&db).await
     };
     let none = Vec::<Value>::new();
-    assert_eq!(left(json!({ "coins": 1 })).await, none, "nobody said what is enough");
+    assert_eq!(left(json!({ "coins": 1 })).await, none, "no least balance is set");
     db.exec("update providers set balance_least = '{\"coins\": 500, \"USD\": 2.5}'").await;
     assert_eq!(left(json!({ "coins": 500, "USD": 3 })).await, none);
     let low = left(json!({ "coins": 120, "USD": 3 })).await;
@@ -140,7 +140,7 @@ async fn an_account_that_runs_low_is_told_once_and_once_when_there_is_enough() {
     assert_eq!(states(&good), ["good"]);
     assert_has!(good[0]["body"], { "message": "runninghub: enough is left on our account." });
     sent(&db, &good[0]).await;
-    // A unit that the provider does not tell, and one without a number, are never low.
+    // A unit that the provider does not report, and a unit without a number, are never low.
     db.exec("update providers set balance_least = '{\"EUR\": 9, \"coins\": \"many\"}'").await;
     assert_eq!(left(json!({ "coins": 0 })).await, none);
 }
@@ -226,7 +226,7 @@ async fn each_healer_that_stopped_is_named_and_the_others_are_not() {
         ]
     );
     assert_eq!(states(&due(&db).await), ["bad", "bad"]);
-    // A call by hand is no schedule: nobody waits for the next one.
+    // This only healer was called by hand, without a schedule, so no alert expects its next call.
     db.exec("update unstuck_private.healer_marks set seen_at = '-infinity' where healer = 'sql'")
         .await;
     let probe = json!({ "p_function": "generate-website", "p_event": "queue" });
@@ -307,7 +307,7 @@ async fn what_was_bad_when_nobody_watched_it_any_more_is_told_good_once() {
     assert_eq!(states(&bad), ["bad"]);
     assert_has!(bad[0]["body"], { "subject": "receiver" });
     sent(&db, &bad[0]).await;
-    // The receiver was taken out of the settings.
+    // No function asks for alerts any more, as if the receiver had been removed from the settings.
     db.exec("update unstuck_private.healer_marks set seen_at = seen_at - interval '2 days'").await;
     let repeat = json!({ "p_repeat_minutes": 1 });
     assert_eq!(db.call("alerts_due_v1", repeat.clone()).await, Vec::<Value>::new());

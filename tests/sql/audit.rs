@@ -1,5 +1,5 @@
-//! The audit: violations are found once, kept and shown until they are mended, at a price that
-//! depends on what has changed; and what reading a page of jobs costs.
+//! The audit: violations are found once, and kept and shown until they are mended; an audit costs
+//! as much as has changed since the last. And what it costs to read a page of jobs.
 
 use serde_json::{Value, json};
 use unstuck_tests::shop::{CARDS, UPSCALER};
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 const STORED: &str = "select invariant, subject, detail, found_at from violations_found";
 
-/// The report of one pass.
+/// The report of one sweep.
 async fn report(db: &Session) -> Value {
     db.end_sweep(&db.begin_sweep().await).await
 }
@@ -26,7 +26,7 @@ async fn a_violation_is_shown_at_once_stored_by_an_audit_and_removed_once_mended
     assert_eq!(report(&db).await["violations"], 1);
     let stored = db.row(STORED).await;
     assert_eq!(stored["subject"], json!(job));
-    assert_eq!(db.violated().await, ["job_money_equals_ledger"], "from where it is kept");
+    assert_eq!(db.violated().await, ["job_money_equals_ledger"], "the stored violation is shown");
     assert_eq!(db.count("unstuck_private.unaudited").await, 0);
 
     db.set_job(job, "credits_charged = 59").await;
@@ -46,7 +46,7 @@ async fn a_stored_violation_is_removed_once_its_cause_is_gone() {
     let db = Database::fresh().await;
     let job = unpaid(&db, Uuid::new_v4()).await;
     report(&db).await;
-    // As a restore changes a row: no trigger fires, so the audit does not hear of it.
+    // Changes a row as a restore does: no trigger runs, so the change is not listed for the audit.
     let restore = async |credits: i64| {
         db.exec("set session_replication_role = replica").await;
         db.set_job(job, &format!("credits_charged = {credits}")).await;
@@ -101,16 +101,16 @@ async fn rows_deleted_together_with_their_user_are_no_violation() {
         users.push((user, job));
     }
     report(&db).await;
-    // The ledger without the jobs, the jobs without the ledger.
+    // For one user only the ledger is deleted, for another only the jobs.
     let [(ledger, _), (jobs, _), (user, job)] = users[..] else { unreachable!() };
     db.exec(&format!("delete from credit_entries where user_id = '{ledger}'")).await;
     db.exec(&format!("delete from jobs where user_id = '{jobs}'")).await;
     db.assert_healthy().await;
     assert_eq!(report(&db).await["violations"], 0);
-    // One job out of the middle is missed.
+    // If one job of several is deleted, its entries are violations.
     db.exec(&format!("delete from jobs where id = '{job}'")).await;
     assert_eq!(db.violated().await, ["entry_without_job", "entry_without_job"]);
-    // With the rest gone too nothing is left to say, nor of whom.
+    // After the rest of the rows is deleted too, no violation and no recorded removal is left.
     db.exec(&format!("delete from jobs where user_id in ('{ledger}', '{user}')")).await;
     db.exec(&format!("delete from credit_entries where user_id in ('{jobs}', '{user}')")).await;
     db.assert_healthy().await;
@@ -130,7 +130,7 @@ async fn a_truncated_table_is_audited_again() {
     db.assert_healthy().await;
 }
 
-/// Times that no sum may touch, sums that no bigint holds.
+/// Times with which no interval can be added, and amounts whose sum exceeds a bigint.
 #[tokio::test]
 async fn no_read_fails_on_extreme_times_or_amounts() {
     let db = Database::open().await;
@@ -186,7 +186,7 @@ async fn a_row_that_cannot_be_audited_is_a_violation_and_hides_no_other() {
     assert_eq!(db.job(other).await["status"], "queued");
 }
 
-/// The report of a pass that fails in three ways; what was healed before it stays.
+/// A sweep's report fails in several ways; what was healed before it stays healed.
 #[tokio::test]
 async fn no_failure_of_the_report_undoes_the_healing() {
     for (broken, body) in [
@@ -216,7 +216,7 @@ async fn no_failure_of_the_report_undoes_the_healing() {
     }
 }
 
-/// A town of `jobs` finished jobs, each paid for, of a tenth as many users, all audited.
+/// A database of `jobs` completed and paid jobs by a tenth as many users, all of them audited.
 async fn town(jobs: i64) -> Database {
     let db = Database::fresh().await;
     db.exec(&format!(
@@ -241,7 +241,7 @@ async fn town(jobs: i64) -> Database {
 const TOUCHED: &str = "select sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::bigint
     from pg_stat_xact_user_tables where schemaname like 'unstuck%'";
 
-/// How many rows of our tables a statement touches, done for that user (the owner: none).
+/// How many rows of our tables a statement reads, run as that user or as the owner.
 async fn touched(db: &Session, sql: &str, user: Option<Uuid>) -> i64 {
     db.exec("begin").await;
     let before = db.int(TOUCHED).await;
@@ -293,7 +293,7 @@ async fn an_audit_of_many_changes_works_page_by_page_within_its_budget() {
     db.assert_healthy().await;
 }
 
-/// How often `function` ran while `sql` was read by that user.
+/// The number of rows of the query `sql`, run as that user, and how often `function` ran for it.
 async fn calls(db: &Session, function: &str, sql: &str, user: Uuid) -> (usize, i64) {
     let counted = format!(
         "select coalesce(sum(calls), 0)::int from pg_stat_xact_user_functions
@@ -320,7 +320,7 @@ async fn a_query_computes_positions_and_rights_once_not_once_a_row() {
     let reader = db.connect().await;
     let jobs = "select * from generation_jobs";
     let cards = "select * from generation_tasks";
-    // A query that reads no position, or whose reader has no waiting job, computes none.
+    // A query that selects no position, or of a user without a waiting job, computes no positions.
     let plain = "select id, status, image_url, task_id from generation_tasks";
     for (sql, reads, expected) in [
         (jobs, user, (40, 1)),
@@ -333,7 +333,7 @@ async fn a_query_computes_positions_and_rights_once_not_once_a_row() {
         let seen = calls(&reader, "caller_positions", sql, reads).await;
         assert_eq!(seen, expected, "{sql} as {reads}");
     }
-    // The rights of the reader are computed a few times a query, not once a row.
+    // The reader's rights are computed a few times for each query, not once for each row.
     let admin = db.admin().await;
     for function in ["is_admin", "may_see"] {
         for relation in [
@@ -363,7 +363,7 @@ async fn a_users_query_reads_that_users_rows_only() {
         let db = town(jobs).await;
         let user = db.user(1_000).await;
         db.open_all_tools().await;
-        // Nothing waits: a place costs the queue.
+        // No job of the user waits, because a position would cost reads of the queue.
         for _ in 0..4 {
             db.order(user, CARDS, 1).await;
         }

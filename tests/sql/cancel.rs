@@ -1,4 +1,4 @@
-//! Cancels by the user, by the session that closes, by an admin; and the admin's requeue.
+//! Cancels by a user, by a session that closes, by an admin; and an admin's retry.
 
 use serde_json::{Value, json};
 use unstuck_tests::Database;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 const PROVIDER: &str = "runninghub";
 
-/// What a cancel of an upscale answers, and what a second one is refused with.
+/// The answer to a cancel of an upscale, and the refusal of a second cancel.
 fn cancelled() -> (Value, Value) {
     (
         json!({ "status": "cancelled", "refunded_credits": 60, "provider": PROVIDER }),
@@ -296,7 +296,8 @@ async fn a_user_cancels_at_most_a_thousand_requests_ahead() {
     assert_eq!(error.reason(), ("PT429", "rate_limited"));
     let after = error.detail["retry_after"].as_i64().unwrap();
     assert!((86_300..=86_400).contains(&after), "until the first of them goes: {after}");
-    // What is known already needs no room; what waits is cancelled for all that, and for good.
+    // An id that is kept already needs no further room. Waiting jobs are cancelled in spite of the
+    // limit, and stay cancelled.
     assert!(db.cancel_session(user, "s", &ids[..100]).await.is_empty());
     let (one, two) = (db.order(user, UPSCALER, 1).await, db.order(user, UPSCALER, 1).await);
     db.cancel(user, one).await.unwrap();
@@ -305,7 +306,7 @@ async fn a_user_cancels_at_most_a_thousand_requests_ahead() {
         assert_eq!(db.enqueue(user, job, UPSCALER, 1).await.unwrap()["status"], "cancelled");
     }
     assert_eq!(db.count(&kept).await, 1000);
-    // Others have a list of their own, and a day later there is room again.
+    // Another user has a limit of their own, and a day later there is room again.
     db.cancel_session(other, "s", &[Uuid::new_v4()]).await;
     db.exec("update cancelled_requests set at = at - interval '25 hours'").await;
     db.cancel_session(user, "s", &[ids[0], Uuid::new_v4()]).await;

@@ -1,14 +1,14 @@
-//! Jobs of many parallel steps: exact shares for every price and every way to fail, and what their
-//! workers and owners read.
+//! Jobs of many parallel steps: their shares are exact for every price and every failure; and what
+//! workers and owners read of them.
 
 use serde_json::{Value, json};
 use unstuck_tests::Database;
 use unstuck_tests::shop::CARDS;
 use uuid::Uuid;
 
-/// Every subset of 1 to 7 cards fails, at each price: shares add up, refunds are exactly those of
-/// what failed, the account agrees. One block, because it is a thousand jobs. Gives the first case
-/// that is wrong.
+/// For each price, every subset of 1 to 7 cards fails: the shares add up, the refunds are the
+/// shares of the failed cards, and the balance agrees. It is one block, because it makes a thousand
+/// jobs. Its result is the first wrong case.
 const EVERY_SUBSET: &str = "
 create temporary table wrong (what text);
 do $$
@@ -93,7 +93,7 @@ async fn steps_waiting_v1_counts_waiting_steps_and_free_slots() {
     assert_eq!(waits(&db).await, (5, 3));
     let attempts = db.claim("gemini", 2).await;
     assert_eq!(waits(&db).await, (3, 1));
-    // A retry that waits is counted, and may not start.
+    // A step that waits for its retry is counted, but may not start.
     assert_eq!(db.requeue(attempts[0], "transient", 60_000).await["outcome"], "queued");
     assert_eq!(waits(&db).await, (4, 2));
     db.exec("update providers set enabled = false where provider = 'gemini'").await;
@@ -101,7 +101,7 @@ async fn steps_waiting_v1_counts_waiting_steps_and_free_slots() {
     assert!(db.call("steps_waiting_v1", json!({ "p_provider": "nobody" })).await.is_empty());
 }
 
-/// As a status endpoint tells it.
+/// The job as a status endpoint shows it.
 async fn seen_by_owner(db: &Database, job: Uuid) -> Value {
     db.call("job_get_v1", json!({ "p_job_id": job })).await.remove(0)
 }
@@ -134,7 +134,7 @@ async fn an_owner_reads_each_card_while_others_are_made() {
     assert_eq!(shown, [(4, "completed", false), (0, "queued", true), (6, "queued", false)]);
     assert!(tasks[0]["output_url"].is_string() && tasks[1]["output_url"].is_null());
     assert_eq!(tasks[1]["error_message"], "PROVIDER_FAILED: busy.");
-    assert_eq!(seen["status"], "running", "a finished sibling: it waits no more");
+    assert_eq!(seen["status"], "running", "a job with a finished card does not count as waiting");
     db.exec("update job_steps set not_before = null").await;
     let again = db.claim("gemini", 5).await;
     for attempt in again {

@@ -1,5 +1,5 @@
-//! A provider's alarms as rows, and the circuits that they open: what waits, what goes on, what
-//! closes them.
+//! A provider's alarms as rows, and the circuits that they open: which steps wait, which go on, and
+//! what closes a circuit.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
@@ -26,7 +26,7 @@ async fn alarms(db: &Session, tool: &str, about: &str, code: &str, count: usize)
     }
 }
 
-/// The circuit's minute has passed.
+/// Ends the minute of an open circuit.
 async fn minute_is_over(db: &Session, table: &str) {
     db.exec(&format!(
         "update {table} set circuit_open_until = clock_timestamp() - interval '1 second'
@@ -58,7 +58,7 @@ async fn may_start(db: &Session, provider: &str) -> Value {
     row["may_start"].clone()
 }
 
-/// So many users, each with one waiting job of that tool.
+/// Orders one job of that tool for each of so many users.
 async fn waiting(db: &Session, tool: &str, jobs: usize) -> Vec<Uuid> {
     let mut ids = Vec::new();
     for _ in 0..jobs {
@@ -67,7 +67,7 @@ async fn waiting(db: &Session, tool: &str, jobs: usize) -> Vec<Uuid> {
     ids
 }
 
-/// The provider accepts.
+/// Sends the attempt, which the provider accepts.
 async fn accepts(db: &Session, attempt: StepRun) {
     assert!(db.sent(attempt).await);
     assert_eq!(db.started(attempt, &format!("task of {}", attempt.job)).await, "running");
@@ -94,7 +94,7 @@ async fn equal_alarms_of_an_hour_are_one_row_with_their_count() {
     assert_has!(rows[3], { "tool": null, "count": 1 });
     assert_eq!(rows[3]["code"].as_str().map(str::len), Some(200));
     assert_eq!(rows[3]["detail"].as_str().map(str::len), Some(500));
-    assert_has!(provider(&db).await, { "faults": 0, "open": false }, "they say nothing of orders");
+    assert_has!(provider(&db).await, { "faults": 0, "open": false }, "these alarms are not about orders");
     db.exec("update provider_alarms set at = at - interval '61 minutes'").await;
     alarm(&db, UPSCALER, None, KEY).await;
     assert_eq!(db.count("provider_alarms").await, 5, "another hour has another row");
@@ -168,7 +168,7 @@ async fn three_faults_of_the_account_make_all_orders_wait_and_an_accepted_trial_
         "a_minute": null });
     assert_eq!(provider(&db).await, closed);
     db.assert_healthy().await;
-    assert_eq!(db.claim(PROVIDER, 5).await.len(), 1, "who waited goes on at once");
+    assert_eq!(db.claim(PROVIDER, 5).await.len(), 1, "the waiting step is claimed at once");
     assert_eq!(db.step(video[0], 1).await["status"], "starting");
 }
 
@@ -184,7 +184,7 @@ async fn a_fault_of_one_app_makes_only_its_own_tool_wait() {
     assert_has!(tool(&db, VIDEO).await, { "faults": 0, "open": false });
     assert_eq!(may_start(&db, PROVIDER).await, 2);
     let line = db.rows("select job_id from queue_positions order by position").await;
-    assert_eq!(line[0]["job_id"], json!(free[0]), "who may start comes first: {line:?}");
+    assert_eq!(line[0]["job_id"], json!(free[0]), "steps that may start come first: {line:?}");
     let claimed: Vec<Uuid> =
         db.claim(PROVIDER, 9).await.into_iter().map(|attempt| attempt.job).collect();
     assert_eq!(claimed, free);
@@ -201,7 +201,7 @@ async fn a_fault_of_one_app_makes_only_its_own_tool_wait() {
     assert!(db.claim(PROVIDER, 9).await.is_empty());
     let other = *claimed.iter().find(|attempt| later.contains(&attempt.job)).unwrap();
     accepts(&db, other).await;
-    assert_has!(tool(&db, UPSCALER).await, { "open": true }, "another tool's success is not its");
+    assert_has!(tool(&db, UPSCALER).await, { "open": true }, "another tool's success does not close it");
     accepts(&db, trial).await;
     assert_has!(tool(&db, UPSCALER).await, { "faults": 0, "reason": null, "open": false });
     db.assert_healthy().await;
@@ -235,14 +235,14 @@ async fn an_order_that_waits_for_a_circuit_too_long_is_refunded_by_the_usual_dea
     db.age(job, "11 minutes").await;
     db.sweep().await;
     db.assert_failed(job, "QUEUE_TIMEOUT", 60).await;
-    // Closing by hand clears the rest.
+    // An update that closes the circuit by hand also clears its faults and its reason.
     db.exec("update providers set circuit_open_until = null where provider = 'runninghub'").await;
     assert_has!(provider(&db).await, { "faults": 0, "reason": null });
     let job = waiting(&db, UPSCALER, 1).await[0];
     assert_eq!(db.claim_one(PROVIDER).await.job, job);
 }
 
-/// Two claims while the first one's transaction is open.
+/// A second claim runs while the first one's transaction is open.
 #[tokio::test]
 async fn two_claims_at_once_let_one_trial_through() {
     for (about, table) in [("account", "providers"), ("app", "tools")] {

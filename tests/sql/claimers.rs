@@ -1,6 +1,6 @@
-//! Fifty claimers at a limit of three leave no slot idle: each claim is judged by what stood in the
-//! rows while it held the provider's lock, so that no clock and no lucky moment decides. That they
-//! never take a fourth is shown in `hammer`, where they race for that lock.
+//! Fifty claimers with a limit of three leave no slot idle. Each claim is compared with the rows
+//! that it sees while it holds the provider's lock, so the result does not depend on timing.
+//! `hammer` tests that they never take a fourth slot.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -15,7 +15,7 @@ const USERS: usize = 40;
 const JOBS_EACH: usize = 5;
 
 /// How many steps a claim that holds the provider's lock must take at least: slots may be freed
-/// meanwhile, but nobody else can take one.
+/// meanwhile, but no other claim can take one.
 const COULD_START: &str = "
     select least(
       3 - count(*) filter (where unstuck_private.holds_slot(s)),
@@ -24,7 +24,7 @@ const COULD_START: &str = "
     from unstuck.job_steps s
     where s.provider = 'runninghub'";
 
-/// Claims under the provider's lock.
+/// Claims while it holds the provider's lock.
 async fn claim(session: &Session) -> Vec<StepRun> {
     session.exec("begin").await;
     session

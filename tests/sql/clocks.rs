@@ -1,4 +1,4 @@
-//! What the SQL healer does with a job past its deadline, state by state; it asks no provider.
+//! What the SQL healer does with a job past its deadline, for each state. It queries no provider.
 
 use serde_json::json;
 use unstuck_tests::assert_has;
@@ -11,23 +11,23 @@ enum StaleState {
     /// An older client's own row, unpaid.
     Pending,
     Queued,
-    /// A tool that is more patient.
+    /// A tool whose jobs may wait longer.
     VideoQueued,
-    /// Requeued by a worker for a later moment.
+    /// Requeued by a worker with a delay.
     QueuedForLater,
     /// A try-on whose second step waits.
     TryOnWaiting,
-    /// Claimed and never sent, with no rescue left.
+    /// Claimed but never sent, and requeued for that as often as allowed.
     StartingRescued,
     /// Sent, and the provider has not answered.
     Unknown,
     Running,
-    /// Finished at the provider, not yet copied into our storage.
+    /// Finished at the provider, not copied into our storage yet.
     Undelivered,
     /// A synchronous step with no attempt left.
     Exhausted,
     Website,
-    /// Cards of which one was delivered and the others wait.
+    /// One card is delivered and the others wait.
     CardsPartly,
     CardsNone,
     RunningWithoutSteps,
@@ -39,7 +39,8 @@ enum StaleState {
 
 use StaleState::*;
 
-/// (state, ages in seconds at which it is left alone and closed, status, code, credits returned)
+/// (state, an age in seconds at which the job is left alone, an age at which it is closed, status,
+/// code, refunded credits)
 type DeadlineCase = (StaleState, i64, i64, &'static str, Option<&'static str>, i64);
 
 const TABLE: &[DeadlineCase] = &[
@@ -53,7 +54,7 @@ const TABLE: &[DeadlineCase] = &[
     (Running, 775, 781, "failed", Some("TIMEOUT"), 60),
     (Undelivered, 1195, 1201, "failed", Some("DELIVERY_FAILED"), 60),
     (Exhausted, 85, 91, "failed", Some("TIMEOUT"), 10),
-    // Its own cleanup has three minutes past the deadline to call the function again.
+    // `cleanup-stale-generations` has three minutes after the deadline to call the function again.
     (Website, 775, 781, "failed", Some("TIMEOUT"), 50),
     (CardsPartly, 595, 601, "completed", None, 20),
     (CardsNone, 595, 601, "failed", Some("QUEUE_TIMEOUT"), 30),
@@ -63,7 +64,8 @@ const TABLE: &[DeadlineCase] = &[
     (DeadlineForgedWithoutSteps, 595, 601, "failed", Some("TIMEOUT"), 60),
 ];
 
-/// Writes a job and its debit of 60 credits by hand; it says that it was charged, and has no steps.
+/// Writes a job and its debit of 60 credits by hand; the row says that it was charged, and it has
+/// no steps.
 async fn charged_job(db: &Session, user: Uuid, status: &str, more: &[(&str, &str)]) -> Uuid {
     let more = [&[("credits_charged", "60")], more].concat();
     let job = db.insert_job(user, UPSCALER, status, &more).await;
@@ -124,7 +126,7 @@ async fn put(db: &Session, state: StaleState) -> Uuid {
     job
 }
 
-/// Sets every deadline of a job by hand.
+/// Writes every deadline of a job by hand.
 async fn forge(db: &Session, job: Uuid, at: &str) {
     db.set_job(job, &format!("deadline_at = {at}, expires_at = {at}")).await;
     db.set_steps(job, &format!("deadline_at = {at}")).await;
@@ -200,7 +202,7 @@ async fn a_dead_synchronous_attempt_is_retried_while_its_siblings_go_on() {
     for attempts in 1..=3 {
         assert_eq!(db.step(job, 1).await["attempts"], attempts);
         db.age(job, "91 seconds").await;
-        // The other card's worker lives.
+        // The other card's worker is alive.
         db.exec(&format!(
             "update job_steps
             set lease_until = clock_timestamp() + interval '60 seconds' where job_id = '{job}'

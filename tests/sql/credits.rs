@@ -1,11 +1,11 @@
-//! Money that is not a job's: purchases, and the two functions that older back ends know.
+//! Credits that belong to no job: purchases, and the two functions that older back ends call.
 
 use serde_json::{Value, json};
 use unstuck_tests::Database;
 use unstuck_tests::shop::{CARDS, UPSCALER, WEBSITE};
 use uuid::Uuid;
 
-/// The arguments of `credit_grant_v1`; `()` is null.
+/// The arguments of `credit_grant_v1`; `()` becomes null.
 fn grant(user: Option<Uuid>, amount: impl Into<Value>, key: impl Into<Value>) -> Value {
     let (amount, key): (Value, Value) = (amount.into(), key.into());
     json!({ "p_user_id": user, "p_amount": amount, "p_reason": "bought", "p_idempotency_key": key })
@@ -53,7 +53,7 @@ async fn amounts_beyond_32_bits_are_exact_and_a_trillion_is_the_most() {
         json!({ "success": false, "new_balance": null, "error_message": "Amount is too large" });
     assert_eq!(db.adjust("refund", user, most + 1, "old code").await, refused);
     assert_eq!(db.adjust("refund", user, most, "old code").await["new_balance"], 2 * most);
-    // What no 32 bits hold is charged, returned and counted all the same.
+    // An amount beyond 32 bits is charged, refunded and counted like any other.
     db.set_tool(UPSCALER, &format!("credit_cost = {}", most / 4)).await;
     let job = db.order(user, UPSCALER, 1).await;
     assert_eq!(db.balance(user).await, 2 * most - most / 4);
@@ -68,7 +68,7 @@ async fn amounts_beyond_32_bits_are_exact_and_a_trillion_is_the_most() {
 #[tokio::test]
 async fn c25_every_refund_fits_whatever_the_user_owns() {
     let db = Database::open().await;
-    // Cards, a picture and a website, of accounts that an int would not hold with their refund.
+    // Cards, a picture and a website of accounts whose balance with the refund exceeds 32 bits.
     for (tool, provider) in [(CARDS, "gemini"), (UPSCALER, "runninghub"), (WEBSITE, "llm")] {
         for end in ["cancelled", "overdue", "failed"] {
             let user = db.user(2_147_483_647).await;
@@ -134,7 +134,8 @@ async fn an_adjustment_beside_a_jobs_own_refund_is_a_violation_until_settled() {
     let violations = db.violations().await;
     assert_eq!(violations.len(), 1, "{violations:?}");
     assert_eq!(violations[0]["invariant"], "adjustment_beside_refund");
-    // What was given twice is taken back in its name; something else that is taken settles nothing.
+    // A double credit is settled by an adjustment that names the violation's subject; another
+    // adjustment settles nothing.
     let take = async |why: &str| db.adjust("consume", user, 60, why).await;
     take("a job of older code").await;
     assert_eq!(db.violations().await.len(), 1);
@@ -146,7 +147,7 @@ async fn an_adjustment_beside_a_jobs_own_refund_is_a_violation_until_settled() {
 async fn each_adjustment_beside_a_refund_is_one_violation_whatever_its_amount() {
     let db = Database::open().await;
     let user = db.user(1000).await;
-    // Two of three cards fail; older code returns the price of the whole job, or of both.
+    // Two of three cards fail; older code returns the price of the whole job, or of both cards.
     let job = db.order(user, CARDS, 3).await;
     let claimed = db.claim("gemini", 3).await;
     db.complete(claimed[0]).await;
@@ -164,7 +165,7 @@ async fn each_adjustment_beside_a_refund_is_one_violation_whatever_its_amount() 
     );
     assert_eq!(violations.len(), 3, "{violations:?}");
 
-    // Long before or after, and what was taken, is none.
+    // An adjustment long before or after the refund is no violation, nor is one that takes credits.
     let other = db.user(1000).await;
     let job = db.order(other, UPSCALER, 1).await;
     let entry = |amount: i64, at: &str| {
@@ -212,7 +213,7 @@ async fn an_entry_by_hand_is_a_violation_only_where_it_breaks_an_invariant() {
     let entry = |rest: &str| {
         format!("insert into credit_entries (user_id, kind, amount) values ('{user}', {rest})")
     };
-    // What is taken for something that is no job.
+    // A debit without a job is allowed.
     db.exec(&entry("'debit', -40")).await;
     assert_eq!(db.balance(user).await, 60);
     db.assert_healthy().await;

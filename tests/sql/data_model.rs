@@ -1,5 +1,5 @@
-//! docs/data-model.md names what the schema has: every table, view, column of jobs and steps, and
-//! every invariant; and it names nothing that the schema does not have.
+//! docs/data-model.md names every table and view, every column of jobs and steps, and every
+//! invariant of the schema; and it names nothing that the schema does not have.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ fn page() -> String {
     sources::read("docs/data-model.md")
 }
 
-/// Whatever stands in back-ticks, outside of fenced blocks.
+/// Every word in back-ticks outside of fenced blocks.
 fn quoted(page: &str) -> BTreeSet<String> {
     let prose = page.split("```").step_by(2).collect::<String>();
     prose.split('`').skip(1).step_by(2).map(str::to_owned).collect()

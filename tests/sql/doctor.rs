@@ -1,9 +1,9 @@
-//! What a database tells the doctor.
+//! `doctor_v1`: what a database tells the doctor.
 
 use serde_json::{Value, json};
 use unstuck_tests::{Database, assert_has};
 
-/// What `doctor_v1` answers.
+/// The query that returns the answer of `doctor_v1`.
 const ASKED: &str = "select unstuck.doctor_v1()";
 
 #[tokio::test]

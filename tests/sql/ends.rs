@@ -1,4 +1,5 @@
-//! The app's back end is told of each end of a job: once for each, at least, and for a day at most.
+//! Messages to the app's back end: one for each end of a job, sent at least once, and for a day at
+//! most.
 
 use serde_json::{Value, json};
 use unstuck_tests::shop::{CARDS, UPSCALER, WEBSITE};
@@ -14,7 +15,7 @@ async fn reported(db: &Session, message: &Value, is_taken: bool) {
     db.call("message_sent_v1", args).await;
 }
 
-/// Everything that is owed happened this much earlier.
+/// Moves every time of the owed messages back by the interval.
 async fn later(db: &Session, interval: &str) {
     db.exec(&format!(
         "update messages_owed set due_at = due_at - interval '{interval}',
@@ -37,10 +38,14 @@ async fn nothing_is_owed_where_nobody_is_told() {
     assert_eq!(db.count("messages_owed").await, 0);
     assert_eq!(due(&db).await, Vec::<Value>::new());
     job_is_cancelled(&db).await;
-    assert_eq!(db.count("messages_owed").await, 1, "from the first question on");
+    assert_eq!(db.count("messages_owed").await, 1, "messages are written from the first call on");
     db.exec("update unstuck_private.healer_marks set seen_at = seen_at - interval '1 day'").await;
     job_is_cancelled(&db).await;
-    assert_eq!(db.count("messages_owed").await, 1, "nobody asked for a day");
+    assert_eq!(
+        db.count("messages_owed").await,
+        1,
+        "no message is written when no function has called for a day"
+    );
 }
 
 #[tokio::test]

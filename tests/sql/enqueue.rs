@@ -1,4 +1,4 @@
-//! From a request to a paid, queued job, or to nothing at all.
+//! Orders: a request becomes a paid, queued job, or changes nothing.
 
 use serde_json::{Value, json};
 use unstuck_tests::Database;
@@ -101,7 +101,7 @@ async fn a_user_has_one_live_job_over_all_tools_of_an_exclusive_group() {
     let (user, job) = db.ordered(1000, VIDEO, 1).await;
     let error = db.enqueue(user, Uuid::new_v4(), UPSCALER, 1).await.unwrap_err();
     assert_eq!(error.detail["activeJobId"], json!(job));
-    // Other groups and other users are free.
+    // The user may order tools of other groups, and other users may order.
     db.order(user, CARDS, 3).await;
     let other = db.user(60).await;
     db.order(other, UPSCALER, 1).await;
@@ -122,7 +122,7 @@ async fn a_request_that_its_user_cancelled_before_it_arrived_never_runs() {
         (error.message.as_str(), &error.detail),
         ("already_final", &json!({ "status": "cancelled", "refundedCredits": 0 }))
     );
-    // The same id means nothing to another user.
+    // For another user the same id is a new one.
     let other = db.user(60).await;
     db.enqueue(other, job, UPSCALER, 1).await.unwrap();
     assert_eq!(db.balance(user).await, 100);
@@ -138,8 +138,8 @@ async fn an_order_that_would_wait_longer_than_its_tools_deadline_is_refused() {
     db.done(attempt, "t1").await;
     db.complete(attempt).await;
     db.set_slots("runninghub", 1).await;
-    // Two hours a job: whoever finds a slot free is taken, whoever must wait for one would wait
-    // longer than ten minutes.
+    // A job takes two hours. An order is accepted if a slot is free; if it must wait for one, it
+    // would wait longer than the ten minutes that it may.
     db.order(second, UPSCALER, 1).await;
     db.run("runninghub", "t2").await;
     let error = db.enqueue(third, Uuid::new_v4(), UPSCALER, 1).await.unwrap_err();
@@ -176,7 +176,7 @@ async fn shares_add_up_to_the_price_and_come_back_exactly() {
             assert_eq!(shares.iter().sum::<i64>(), price, "{price} over {steps}");
             assert!(shares.iter().max().unwrap() - shares.iter().min().unwrap() <= 1, "{shares:?}");
 
-            // Every second step is delivered; the other shares come back.
+            // Every second step is delivered, and the shares of the others are refunded.
             db.exec("update providers set max_concurrent = 20").await;
             let mut kept = 0;
             for attempt in db.claim("gemini", 20).await {

@@ -1,5 +1,5 @@
-//! A person is removed: nothing of theirs stays, the books stay right, a provider is still told to
-//! stop, and whatever happens at the same moment finds either the user or nobody.
+//! `user_erase_v1`: no row that names the user stays, the ledger stays right, providers are still
+//! told to cancel, and a concurrent call finds either the user or nobody.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
@@ -18,7 +18,7 @@ async fn pass(db: &Session, after: &str) {
     .await;
 }
 
-/// A user with a job in every state, and with everything else that is kept of a user.
+/// A user with a job in every state, and with every other kind of row that a user may have.
 async fn busy(db: &Database) -> (Uuid, Vec<Uuid>) {
     let user = db.user(1000).await;
     let failed = db.order(user, UPSCALER, 1).await;
@@ -52,7 +52,7 @@ async fn busy(db: &Database) -> (Uuid, Vec<Uuid>) {
     (user, vec![failed, done, cards, chain, website, queued, id(&pending)])
 }
 
-/// In which tables of ours a word is found, in any column.
+/// The tables of ours in which the word is in any column.
 async fn traces(db: &Session, word: &str) -> Vec<String> {
     let mut found = Vec::new();
     for table in db.our_tables().await {
@@ -88,7 +88,8 @@ async fn user_erase_v1_removes_every_row_of_the_user_and_keeps_the_invariants() 
     }
 
     let answer = db.ask("user_erase_v1", args(admin, user)).await;
-    // One grant, six debits, what was returned of the failed one and of all that was cancelled now.
+    // One grant, six debits, the refund of the failed job, and the refunds of all that the erasure
+    // cancelled.
     let entries = 1 + 6 + 1 + 2 + 3;
     assert_eq!(answer, json!({ "jobs": 7, "files": 3, "entries": entries }));
     db.sweep().await;
@@ -102,7 +103,7 @@ async fn user_erase_v1_removes_every_row_of_the_user_and_keeps_the_invariants() 
     assert_eq!(
         (db.rows(&of_other).await, db.balance(other).await),
         before,
-        "nobody else is touched"
+        "no other user is changed"
     );
 
     let log = db.row("select actor, act, subject, \"from\", reason from admin_log").await;
@@ -119,7 +120,7 @@ async fn user_erase_v1_removes_every_row_of_the_user_and_keeps_the_invariants() 
         "whose files are still to be deleted"
     );
 
-    // Again: nothing is left. And whoever comes back is somebody new.
+    // A second erasure finds no row. A user who comes back is a new one.
     let zeros = json!({ "jobs": 0, "files": 0, "entries": 0 });
     assert_eq!(db.ask("user_erase_v1", args(admin, user)).await, zeros);
     assert_eq!(
@@ -174,7 +175,7 @@ async fn an_erased_users_tasks_are_still_cancelled_at_their_provider() {
     );
     assert_eq!(db.count("jobs where input <> '{}' or session_id is not null").await, 0);
     db.assert_healthy().await;
-    // The answer of the submit comes after all: that task is owed a cancel too.
+    // The answer of the submit comes after the erasure: its task is a cancel debt too.
     assert_eq!(db.started(unanswered, "t2").await, "cancel_due");
     let due = db.due("runninghub").await;
     let mut due: Vec<&str> = due.iter().map(|row| row["task_id"].as_str().unwrap()).collect();
@@ -195,7 +196,7 @@ async fn an_erased_users_tasks_are_still_cancelled_at_their_provider() {
     for job in [known, unknown, owed] {
         let mut left = traces(&db, &job.to_string()).await;
         left.retain(|table| table != "unstuck_private.unaudited");
-        // What an admin did stays told.
+        // The log of the admin's acts stays.
         let told: &[&str] = if job == owed { &["unstuck.admin_log"] } else { &[] };
         assert_eq!(left, told);
     }
@@ -208,7 +209,7 @@ async fn an_erasure_waits_for_a_purchase_that_names_the_user_before_it_holds_the
     let (admin, user) = (db.admin().await, db.user(10).await);
     let fact = json!({ "keys": ["pi_1"], "paid": true, "userId": user, "credits": 100 });
     db.ask("purchase_record_v1", json!({ "p_seller": "shop", "p_fact": fact })).await;
-    // It is another user's by now; the seller told this one too.
+    // The purchase is another user's by now, but the seller named this user too.
     db.exec(&format!("update purchases set user_id = '{admin}'")).await;
     let (seller, eraser) = (db.connect().await, db.connect().await);
     seller.exec("begin; select from purchases for update").await;
@@ -233,8 +234,8 @@ async fn user_erase_v1_removes_jobs_that_cannot_be_closed() {
     let (user, admin, other) = (db.user(1000).await, db.admin().await, db.user(0).await);
     let good = db.order(user, UPSCALER, 1).await;
     db.run("runninghub", "t1").await;
-    // Part of it came back by hand; a job without steps; another user's job that names one of
-    // these.
+    // A job of which a part was refunded by hand, a job without steps, and another user's job that
+    // names one of these.
     let partly = db.order(user, UPSCALER, 1).await;
     db.exec(&format!(
         "insert into credit_entries (user_id, job_id, kind, amount)
@@ -253,8 +254,8 @@ async fn user_erase_v1_removes_jobs_that_cannot_be_closed() {
     db.assert_healthy().await;
 }
 
-/// Ten connections at one user: orders, workers, webhooks, cancels, healers, and an admin who
-/// erases.
+/// Ten connections work on one user: orders, workers, webhooks, cancels, healers, and an admin who
+/// erases the user.
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_beside_user_erase_v1_find_the_user_or_nobody() {
     let db = Database::open().await;
@@ -300,13 +301,13 @@ async fn calls_beside_user_erase_v1_find_the_user_or_nobody() {
         let (_, (), (), (), (), _, erased) =
             tokio::join!(order, work, hear, leave, heal, claim, erase);
         assert!(erased["jobs"].as_i64().unwrap() >= 3, "{erased}");
-        // What was ordered before the erasing went with it; what comes after has no credits.
+        // Orders before the erasure were deleted with the user; later ones had no credits.
         assert_eq!(db.balance(user).await, 0);
         let theirs = format!("select count(*) from jobs where user_id = '{user}'");
         assert_eq!(db.int(&theirs).await, 0, "round {round}");
         assert_eq!(db.count(&format!("credit_entries where user_id = '{user}'")).await, 0);
         db.assert_healthy().await;
-        // The next round's provider is free again.
+        // Frees the provider's slots for the next round.
         db.exec("delete from jobs").await;
     }
 }
@@ -317,7 +318,8 @@ async fn a_workers_late_failure_makes_no_account_for_an_erased_user() {
     let (user, admin) = (db.user(60).await, db.admin().await);
     db.order(user, UPSCALER, 1).await;
     let attempt = db.claim_one("runninghub").await;
-    // The worker has read whose job it is and waits for the account that the admin holds.
+    // The worker has read the job's user and waits for the account, which the admin's transaction
+    // holds.
     let (eraser, worker) = (db.connect().await, db.connect().await);
     eraser.exec("begin").await;
     eraser.ask("user_erase_v1", args(admin, user)).await;

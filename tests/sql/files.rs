@@ -1,5 +1,5 @@
-//! Which files go: what is kept no longer, and everything of a user who was erased; never a file of
-//! a user with a live job.
+//! Which files are deleted: those past their retention, and all files of an erased user, but no
+//! file of a user with a live job.
 
 use serde_json::{Value, json};
 use unstuck_tests::shop::{UPSCALER, with};
@@ -10,7 +10,7 @@ fn object(name: String, created_at: &str) -> Value {
     json!({ "name": name, "created_at": created_at })
 }
 
-/// What of these files goes: the first names, and how many in all.
+/// Which of these files are deleted: the first names, and how many in all.
 async fn chosen(
     db: &Session,
     kind: &str,
@@ -57,7 +57,7 @@ async fn old_uploads_go_and_files_of_others_and_of_live_jobs_stay() {
         object(gone.clone(), &old),
         object(format!("{done}/{job}/new.png"), &new),
         object(format!("{working}/{job}/in.png"), &old),
-        // The app's own, in a bucket of the same name.
+        // The app's own files in a bucket of the same name.
         object(format!("{done}/avatar.png"), &old),
         object(format!("{done}/photos/a.png"), &old),
         object(format!("shop/{job}/a.png"), &old),
@@ -76,7 +76,7 @@ async fn old_uploads_go_and_files_of_others_and_of_live_jobs_stay() {
     assert_ne!(names, others, "files that cannot be deleted are not chosen every time");
 }
 
-/// Whether an adapter is attached, not yet, or no more.
+/// It holds before an adapter is attached, while it is attached, and after it was removed.
 #[tokio::test]
 async fn of_a_bucket_that_was_there_before_us_only_the_files_of_our_jobs_go() {
     let db = Database::open().await;
@@ -87,7 +87,7 @@ async fn of_a_bucket_that_was_there_before_us_only_the_files_of_our_jobs_go() {
     let files = [
         object(ours.clone(), &old),
         object(format!("{user}/{}/a.png", Uuid::new_v4()), &old),
-        // The job is another user's.
+        // In this folder the job's id is right, but the user is another one.
         object(format!("{}/{job}/a.png", Uuid::new_v4()), &old),
     ];
     for adapter in [
@@ -156,7 +156,7 @@ async fn the_files_of_an_erased_user_go_and_those_of_the_user_who_comes_back_sta
     db.cancel_by_admin(job).await;
     let path = |folder: Uuid| format!("{user}/{folder}/a.png");
     assert_eq!(at("uploads").await, (vec![path(gone)], 1));
-    // What a worker stored after all, for a job that is gone.
+    // The other file was stored by a worker after the erasure, for a job that no longer exists.
     let mut both = vec![path(gone), path(other)];
     both.sort();
     assert_eq!(at("results").await, (both, 2));
@@ -184,7 +184,7 @@ async fn what_a_pass_did_is_recorded_and_the_next_one_goes_on() {
         "p_error": "storage answered 503" });
     db.exec("update erasures set files_left = 7").await;
     db.call("files_deleted_v1", failed.clone()).await;
-    assert_eq!(db.int(files_left).await, 7, "an error counts nothing");
+    assert_eq!(db.int(files_left).await, 7, "an error counts no file");
     db.call("files_deleted_v1", with(failed.clone(), json!({ "p_left": 2 }))).await;
     assert_eq!(db.int(files_left).await, 2, "but for what is known to be left");
     db.exec("update erasures set files_left = 0").await;

@@ -1,5 +1,5 @@
-//! Websites whose attempt stopped: reserved once, retried once, given up once; and what a retry may
-//! never touch.
+//! Websites whose attempt stopped: each is reserved once, retried once, given up once; and what a
+//! retry may never change.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
@@ -7,7 +7,7 @@ use unstuck_tests::shop::WEBSITE;
 use unstuck_tests::{Database, Session};
 use uuid::Uuid;
 
-/// A paid website whose first attempt runs; then its worker dies.
+/// A paid website whose first attempt has started and whose worker has died.
 async fn stale(db: &Session, user: Uuid) -> Uuid {
     let job = db.order(user, WEBSITE, 1).await;
     db.claim_one("llm").await;
@@ -31,7 +31,7 @@ async fn retry(db: &Session, job: Uuid, user: Option<Uuid>) -> Value {
     db.ask("generation_retry_v1", retry_args(job, WEBSITE, user)).await
 }
 
-/// The message that a retry is refused with.
+/// The message of the refusal of a retry.
 async fn refused(db: &Session, job: Uuid, tool: &str, user: Option<Uuid>) -> String {
     db.refusal("generation_retry_v1", retry_args(job, tool, user)).await.message
 }
@@ -48,7 +48,7 @@ async fn generations_stale_v1_reserves_a_website_once_and_generation_put_back_v1
     db.ask("generation_put_back_v1", json!({ "p_job_id": job, "p_run": run })).await;
     assert_eq!(stale_ones(&db, 10).await.len(), 1, "put back");
     db.exec("update job_steps set checked_at = clock_timestamp() - interval '46 seconds'").await;
-    assert_eq!(stale_ones(&db, 10).await.len(), 1, "whoever reserved it has died");
+    assert_eq!(stale_ones(&db, 10).await.len(), 1, "the reservation of a dead function expires");
     assert_eq!(db.job(job).await["retries"], 0);
 }
 
@@ -145,7 +145,7 @@ async fn a_late_first_attempt_changes_nothing() {
     assert_eq!(db.entries(job).await, [-50]);
 }
 
-/// The order is on the record; a row written by another hand may hold nothing else.
+/// The order is read from `jobs.input`: a row written by hand may have nothing else.
 #[tokio::test]
 async fn a_retry_takes_its_input_from_the_record() {
     let db = Database::fresh().await;

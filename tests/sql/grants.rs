@@ -1,5 +1,5 @@
-//! Who may do what: nobody but the service calls a queue or money function, nobody writes a table,
-//! a user reads own rows.
+//! Rights: only the service calls a function of queues or money, nobody writes a table, and a user
+//! reads only their own rows.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
@@ -102,7 +102,7 @@ async fn every_object_is_described_and_every_function_is_pinned_and_unique() {
                 "select n.nspname || '.' || p.proname {functions} group by 1 having count(*) > 1"
             ),
         ),
-        // A definer's rights without a search path are everybody's.
+        // A definer's function without a fixed search path would lend its rights to every caller.
         (
             "search_path = ''",
             format!("{each} and (n.nspname = 'unstuck' or p.prosecdef) and not {pinned}"),
@@ -157,8 +157,7 @@ async fn nobody_writes_a_table() {
     assert_eq!(db.texts(plain).await, [""; 0], "a view sees what its reader may see");
 }
 
-/// Two users with a job each in every state that shows something, an admin, and a stranger without
-/// anything.
+/// Two users with one job in each state that shows something, an admin, and a user without rows.
 async fn town(db: &Session) -> (Uuid, Uuid, Uuid) {
     db.open_all_tools().await;
     let (user, other, admin) = (db.user(1000).await, db.user(1000).await, db.admin().await);
@@ -304,7 +303,7 @@ async fn an_owner_reads_neither_requests_nor_undelivered_results() {
     }
     assert!(page.try_rows("select job_id, status, error_code from job_steps").await.is_ok());
 
-    // A failed chain's first picture is not the owner's; a delivered card is.
+    // The first picture of a failed try-on is not shown to its owner; a delivered card is.
     let chain = db.order(user, TRY_ON, 2).await;
     let attempt = db.run("replicate", "t1").await;
     db.done(attempt, "t1").await;
@@ -328,7 +327,7 @@ async fn an_owner_reads_neither_requests_nor_undelivered_results() {
         .await;
     assert!(urls[0]["image_url"].is_string() && urls[1]["image_url"].is_null(), "{urls:?}");
 
-    // A success after the end stays unseen.
+    // A success after the job's end is not shown.
     let late = db.order(user, UPSCALER, 1).await;
     let attempt = db.run("runninghub", "t3").await;
     db.cancel_by_admin(late).await;
@@ -400,7 +399,7 @@ async fn load_and_hours_are_for_admins() {
     assert_eq!(load["oldest_waiting_seconds"], 0, "{load}");
     let hours = page.rows("select * from jobs_by_hour").await;
     assert_eq!(hours.len(), 24);
-    // The clock may have struck meanwhile.
+    // A new hour may have begun meanwhile, so the sums are compared.
     let sum = |name: &str| hours.iter().map(|hour| hour[name].as_i64().unwrap()).sum::<i64>();
     assert_eq!(
         (

@@ -1,5 +1,5 @@
-//! Many at once for a while: no overdraft, no slot too many, no slot idle, and the invariants hold
-//! throughout.
+//! Many concurrent calls for a while: no balance below zero, no slot too many, no idle slot, and
+//! the invariants always hold.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -69,7 +69,7 @@ async fn fifty_cancels_return_the_credits_once() {
     assert_eq!(db.entries(job).await, [-60, 60]);
 }
 
-/// What a worker does with a step it got; sometimes it dies.
+/// What a worker does with its step; sometimes it dies.
 async fn work(session: &Session, attempt: StepRun, number: usize) {
     let task = format!("{}-{}", attempt.job, attempt.run);
     if number.is_multiple_of(11) || !session.sent(attempt).await {
@@ -92,8 +92,8 @@ async fn work(session: &Session, attempt: StepRun, number: usize) {
     }
 }
 
-/// Refuses a write to the steps while a fourth is live. Two claims at once would not see each
-/// other, but the next write sees both.
+/// Raises an error at a write of steps while four steps hold a slot. Two concurrent claims would
+/// not see each other, but the next write sees both.
 const NEVER_FOUR: &str = "
     create function never_four() returns trigger language plpgsql as $$
     begin
@@ -109,8 +109,8 @@ const NEVER_FOUR: &str = "
     create trigger never_four after update on unstuck.job_steps
       for each statement execute function never_four()";
 
-/// Fifty claimers at a limit of three for ten seconds. Between their steps nobody holds a slot that
-/// is not counted, and a claim that finds work and a free slot takes it.
+/// Fifty claimers with a limit of three for ten seconds. No step holds a slot without being
+/// counted, and a claim that finds a waiting step and a free slot takes it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_claimers_never_exceed_the_slots_nor_leave_one_idle() {
     let db = Database::open().await;
@@ -133,7 +133,7 @@ async fn fifty_claimers_never_exceed_the_slots_nor_leave_one_idle() {
     let order = async {
         let mut number = 0;
         while !over.load(Ordering::Relaxed) {
-            // Never so many that the queue's length is what is measured.
+            // The queue stays short, so that its length does not slow the claims down.
             if orderer.count("job_steps where status = 'queued'").await < 40 {
                 let user = users[number % users.len()];
                 let answer = orderer.enqueue(user, Uuid::new_v4(), UPSCALER, 1).await.unwrap();
@@ -169,7 +169,7 @@ async fn fifty_claimers_never_exceed_the_slots_nor_leave_one_idle() {
     assert!(full > 0, "never full in {looks} looks");
     db.assert_healthy().await;
 
-    // Nothing is idle while work waits: whoever asks now gets every slot that is free.
+    // No slot stays idle while steps wait: the next claim gets every free slot.
     while db.count("job_steps where status = 'queued'").await < limit {
         db.order(users[0], UPSCALER, 1).await;
     }
@@ -177,9 +177,9 @@ async fn fifty_claimers_never_exceed_the_slots_nor_leave_one_idle() {
     assert_eq!(db.claim(PROVIDER, 10).await.len() as i64, limit - working);
 }
 
-/// Whenever a slot is freed, a claim in the same moment must not miss the waiting work for good:
-/// the one who frees asks again, as every function does, and with nobody else around the queue
-/// drains to the end.
+/// A claim that runs while a slot is being freed may miss a waiting step, but not for good: the
+/// worker that frees the slot claims once more, as every function does. So the queue drains without
+/// any other caller.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn workers_that_claim_after_each_finish_drain_the_queue() {
     let db = Database::open().await;
@@ -222,7 +222,7 @@ async fn workers_that_claim_after_each_finish_drain_the_queue() {
     db.assert_healthy().await;
 }
 
-/// Sweeps from every side at once over a thousand stale jobs: each is closed once.
+/// Concurrent sweeps of every kind over a thousand stale jobs: each job is closed once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn concurrent_sweeps_close_each_job_once() {
     let db = Database::fresh().await;
@@ -274,7 +274,7 @@ async fn concurrent_sweeps_close_each_job_once() {
     db.assert_healthy().await;
 }
 
-/// Healers that ask at the same moment never get the same step: what one gets is reserved.
+/// Concurrent healers never get the same step, because `steps_due_v1` reserves it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn steps_due_v1_never_gives_two_healers_the_same_step() {
     let db = Database::open().await;

@@ -1,11 +1,11 @@
-//! Whose database it is: Workers of another deployment write nothing, and everybody who does not
-//! say where he comes from is taken as before.
+//! Whose database it is: Workers of another deployment write nothing, and a caller that names no
+//! deployment is accepted as before.
 
 use serde_json::{Value, json};
 use unstuck_tests::shop::UPSCALER;
 use unstuck_tests::{Database, Session};
 
-/// Every function that may write, but the one that records a refusal.
+/// Every function that may write, except for the one that records a refusal.
 const WRITERS: &str = "
     from pg_proc p
     where p.pronamespace = 'unstuck'::regnamespace
@@ -21,7 +21,7 @@ async fn owned_by(db: &Session, id: &str) {
     db.exec(&sql).await;
 }
 
-/// From now on the session is what PostgREST makes of a Worker of this deployment.
+/// Gives the session the header that a Worker of this deployment sends through PostgREST.
 async fn come_from(db: &Session, id: &str) {
     let headers = json!({ "x-unstuck-deployment": id });
     db.exec(&format!("set request.headers = '{headers}'")).await;
@@ -76,7 +76,7 @@ async fn another_deployment_is_refused_by_every_function_that_may_write() {
 async fn who_says_nothing_and_who_belongs_to_it_are_taken() {
     let db = Database::open().await;
     let user = db.user(1000).await;
-    // Neither says anything; only the Worker does; both do, and agree; only the database does.
+    // Neither names a deployment; only the Worker does; both name the same; only the database does.
     db.order(user, UPSCALER, 1).await;
     come_from(&db, "shop").await;
     db.order(user, UPSCALER, 1).await;
@@ -103,7 +103,7 @@ async fn a_refusal_leaves_an_alarm_that_health_shows_for_ten_minutes() {
     assert_eq!(alarms(&db).await, [json!({"id": "staging", "count": 2})]);
     assert_eq!((is_wrong(&worker).await, is_wrong(&db).await), (json!(true), json!(true)));
 
-    // The owner's own Workers leave none, and go on.
+    // The owner's own Workers record no alarm, and their calls go on.
     come_from(&db, "shop").await;
     db.call("deployment_alarm_v1", json!({})).await;
     db.order(user, UPSCALER, 1).await;
@@ -114,7 +114,8 @@ async fn a_refusal_leaves_an_alarm_that_health_shows_for_ten_minutes() {
     assert_eq!((is_wrong(&worker).await, is_wrong(&db).await), (json!(true), json!(false)));
 }
 
-/// pg_cron cannot know that it is in a copy; its healing ends rows and calls nobody.
+/// pg_cron cannot know that it runs in a copy of the database; its healing closes rows and sends no
+/// request.
 #[tokio::test]
 async fn sql_alone_heals_the_rows_of_a_copy() {
     let db = Database::open().await;

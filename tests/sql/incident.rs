@@ -1,6 +1,6 @@
-//! The incident: 72 jobs stuck for ever, 33 of them with no `started_at`, and a cleanup that never
-//! ran. One sweep closes them all and returns to each user exactly what the ledger shows; a bad row
-//! among them stops nothing.
+//! The incident: 72 jobs are stuck for ever, 33 of them without `started_at`, because a cleanup
+//! never ran. One sweep closes them all and refunds each user exactly what the ledger shows; a bad
+//! row among them stops nothing.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use unstuck_tests::shop::{UPSCALER, id};
 use unstuck_tests::{Database, Session};
 use uuid::Uuid;
 
-/// (tool, provider, price); every fourth job has no steps at all.
+/// (tool, provider, price)
 const TOOLS: &[(&str, &str, i64)] = &[
     ("runninghub-upscaler", "runninghub", 60),
     ("runninghub-video-upscaler", "runninghub", 120),
@@ -23,9 +23,9 @@ const TOOLS: &[(&str, &str, i64)] = &[
 ];
 
 struct Incident {
-    /// What comes back in all.
+    /// The sum of all refunds.
     owed: i64,
-    /// The balance of each user afterwards.
+    /// The balance of each user after the refunds.
     expected: BTreeMap<Uuid, i64>,
 }
 
@@ -51,8 +51,8 @@ async fn incident(db: &Session) -> Incident {
         if price > 0 {
             db.insert_entry(user, Some(job), "debit", -price).await;
         }
-        // Some rows have no steps; the others' are as far as the job says, one of the cards
-        // delivered long ago.
+        // Every fourth job has no steps. The steps of the others have the job's status, and of each
+        // set of cards one was delivered long ago.
         if number % 4 != 0 {
             for step in 1..=steps as i64 {
                 let delivered = tool.contains("banana") && step == 1;
@@ -84,7 +84,7 @@ async fn incident(db: &Session) -> Incident {
 }
 
 impl Incident {
-    /// Each user has exactly what the ledger owed at the beginning.
+    /// Asserts that each user has the balance that the ledger owed at the beginning.
     async fn assert_returned(&self, db: &Session) {
         for (user, expected) in &self.expected {
             assert_eq!(db.balance(*user).await, *expected, "{user}");
@@ -142,7 +142,8 @@ async fn sweeps_of_small_pages_close_and_return_the_same() {
     db.assert_healthy().await;
 }
 
-/// A job of a new user that says 60 credits were returned, while the ledger has only the debit.
+/// A job of a new user whose row says that 60 credits were refunded, while the ledger has only the
+/// debit.
 async fn bad_row(db: &Session, status: &str, age: &str) -> (Uuid, Uuid) {
     let user = Uuid::new_v4();
     let (ago, key) = (format!("now() - interval '{age}'"), format!("'runninghub:{user}'"));
@@ -170,7 +171,7 @@ async fn bad_row(db: &Session, status: &str, age: &str) -> (Uuid, Uuid) {
 async fn a_bad_row_is_quarantined_and_stops_nothing() {
     let db = Database::fresh().await;
     let incident = incident(&db).await;
-    // Older than all the others: it comes first.
+    // The row is older than all others, so it comes first.
     let (user, bad) = bad_row(&db, "running", "1000 hours").await;
     let swept = db.sweep().await;
     assert_has!(swept, { "cleaned": 72, "remaining": 0 });
@@ -195,8 +196,8 @@ async fn a_bad_row_is_quarantined_and_stops_nothing() {
     assert_has!(again, { "cleaned": 0, "refunded_credits": 0 });
     assert_eq!(db.count("job_events where event = 'quarantined'").await, 1);
 
-    // Its user is free and may order; an operator's cancel ends it and returns what the ledger
-    // shows.
+    // The user is not blocked and may order. An admin's cancel ends the job and refunds what the
+    // ledger shows.
     assert_eq!(db.active(user).await["has_active_job"], false);
     db.order(user, UPSCALER, 1).await;
     assert_eq!(db.cancel_by_admin(bad).await["refunded_credits"], 60);
@@ -221,7 +222,7 @@ async fn a_bad_row_holds_no_slot_and_is_never_run() {
     claimed.sort();
     good.sort();
     assert_eq!(claimed, good, "three bad rows do not freeze a queue of three");
-    // What the provider may still be doing for them is told to stop.
+    // The tasks that the provider may still work on are owed a cancel.
     let owed: Vec<Uuid> = db.due("runninghub").await.iter().map(|row| id(&row["job_id"])).collect();
     assert!(bad[..3].iter().all(|job| owed.contains(job)), "{owed:?}");
 }
@@ -243,7 +244,8 @@ async fn a_page_of_bad_rows_hides_no_stale_job() {
 #[tokio::test]
 async fn a_sweep_pages_past_jobs_that_must_wait_and_counts_what_remains() {
     let db = Database::fresh().await;
-    // More than a page that the provider may still deliver, all of them older than what is due.
+    // More jobs than a page whose results the provider may still deliver, all of them older than
+    // the jobs that are due.
     db.exec(&format!(
         "insert into jobs (tool, user_id, status, started_at, created_at, deadline_at,
             expires_at)
@@ -270,7 +272,7 @@ async fn a_sweep_pages_past_jobs_that_must_wait_and_counts_what_remains() {
 async fn a_row_that_fails_for_any_reason_is_quarantined_alone() {
     let db = Database::fresh().await;
     let incident = incident(&db).await;
-    // A balance so large that no refund fits.
+    // The balance is so large that no refund fits into it.
     let user = Uuid::new_v4();
     db.insert_entry(user, None, "grant", i64::MAX).await;
     let columns = [("credits_charged", "60"), ("created_at", "now() - interval '3 hours'")];

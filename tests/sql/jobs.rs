@@ -96,7 +96,7 @@ async fn the_outputs_and_the_error_of_each_end_are_told() {
     assert_eq!(seen["error"]["code"], "PROVIDER_FAILED");
     let message = seen["error"]["message"].as_str().unwrap();
     assert!(!message.contains("PROVIDER_FAILED") && message.contains("credits"), "{message}");
-    // Two of three results of a chain are no result of it.
+    // The pictures of a try-on's finished steps are no outputs while it runs.
     let chain = db.order(user, TRY_ON, 2).await;
     let first = db.run("replicate", "c").await;
     db.complete(first).await;
@@ -127,7 +127,7 @@ async fn the_list_is_paged_newest_first_and_holds_no_job_of_others() {
         jobs.push(json!(db.order(user, UPSCALER, 1).await));
         db.order(other, CARDS, 1).await;
     }
-    // Two of one moment are told apart by their ids.
+    // Two jobs of the same time are ordered by their ids.
     let (a, b) = (&jobs[1], &jobs[2]);
     db.exec(&format!(
         "update jobs set created_at = (select created_at from jobs where id = {})
@@ -199,7 +199,7 @@ async fn a_waiting_job_of_any_tool_is_cancelled_once() {
         let error = db.refusal("job_cancel_v3", args).await;
         assert_eq!(error.reason(), ("PT409", "already_final"));
     }
-    // Workers that were deployed before job_cancel_v3 read these columns.
+    // Workers of a release before `job_cancel_v3` read these columns.
     let job = db.order(user, UPSCALER, 1).await;
     let args = json!({ "p_user_id": user, "p_job_id": job });
     let cancelled = db.ask("job_cancel_v2", args).await;

@@ -1,5 +1,5 @@
-//! What a provider refuses for capacity teaches its limit: it falls at once and rises slowly, a
-//! freed slot starts who was refused, and `max_concurrent` stays the upper bound.
+//! A provider's refusals for capacity teach its limit: it falls at once and rises slowly, a freed
+//! slot starts a refused step, and `max_concurrent` stays the upper bound.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -12,7 +12,8 @@ use uuid::Uuid;
 
 const PROVIDER: &str = "runninghub";
 
-/// A provider with so many slots, and so many users with one waiting job each, in their order.
+/// A provider with so many slots, and one waiting job of each of so many users, in the order of the
+/// queue.
 async fn waiting(slots: i64, jobs: usize) -> (Database, Vec<Uuid>) {
     let db = Database::fresh().await;
     db.set_slots(PROVIDER, slots).await;
@@ -28,7 +29,7 @@ async fn order(db: &Session, jobs: usize) -> Vec<Uuid> {
     ids
 }
 
-/// Claims so many steps, and sends them all.
+/// Claims and sends so many steps.
 async fn send(db: &Session, steps: usize) -> Vec<StepRun> {
     let claimed = db.claim(PROVIDER, steps as i64).await;
     assert_eq!(claimed.len(), steps, "so many slots are free");
@@ -51,8 +52,8 @@ async fn end(db: &Session, attempt: StepRun) {
     assert_eq!(db.complete(attempt).await["outcome"], "completed");
 }
 
-/// The provider takes three of the five that are sent to it: the last two are refused, and their
-/// refusals are recorded between the acceptances of the others.
+/// The provider accepts three of five steps: the last two are refused, and their refusals are
+/// recorded between the acceptances of the others.
 async fn three_of_five(db: &Session) -> Vec<StepRun> {
     let sent = send(db, 5).await;
     accept(db, sent[0]).await;
@@ -63,7 +64,7 @@ async fn three_of_five(db: &Session) -> Vec<StepRun> {
     sent
 }
 
-/// The limit that was learned, and in how many seconds the next step beyond it may be tried.
+/// The learned limit, and in how many seconds its next probe is due.
 async fn learned(db: &Session) -> (Option<i64>, Option<i64>) {
     let row = db
         .row(&format!(
@@ -104,7 +105,7 @@ async fn a_refusal_lowers_the_limit_at_once_to_what_the_provider_took() {
     assert_eq!(may_start(&db).await, 0);
     let queue = check(&db).await;
     assert_has!(queue, { "max_concurrent": 50, "running": 3, "slots_available": 0 });
-    assert!(db.claim(PROVIDER, 5).await.is_empty(), "nobody is refused in vain");
+    assert!(db.claim(PROVIDER, 5).await.is_empty(), "no step is refused in vain");
     db.assert_healthy().await;
 }
 
@@ -114,7 +115,8 @@ async fn a_slot_that_was_freed_meanwhile_lowers_no_limit() {
     let sent = three_of_five(&db).await;
     db.probe_is_due().await;
     let probe = send(&db, 1).await[0];
-    // The provider had three when it refused the probe; one of them ends before that is recorded.
+    // The provider had three steps when it refused the probe; one of them ends before the refusal
+    // is recorded.
     end(&db, sent[0]).await;
     refuse(&db, probe).await;
     assert_eq!(learned(&db).await.0, Some(3));
@@ -142,7 +144,7 @@ async fn a_refused_step_keeps_its_turn_and_the_next_free_slot_starts_it() {
     let newcomer = order(&db, 1).await[0];
     let expected: Vec<String> =
         [&jobs[3..], &[newcomer]].concat().iter().map(Uuid::to_string).collect();
-    assert_eq!(line(&db).await, expected, "nobody has overtaken who was refused");
+    assert_eq!(line(&db).await, expected, "no step has overtaken a refused one");
     end(&db, sent[1]).await;
     assert_eq!(may_start(&db).await, 1);
     let claimed = db.claim(PROVIDER, 5).await;
@@ -171,7 +173,7 @@ async fn the_limit_rises_by_one_probe_at_a_time_up_to_max_concurrent() {
     let (db, _) = waiting(6, 12).await;
     three_of_five(&db).await;
     for limit in [4, 5] {
-        assert_eq!(may_start(&db).await, 0, "not before its time");
+        assert_eq!(may_start(&db).await, 0, "no probe comes before it is due");
         db.probe_is_due().await;
         assert_eq!(may_start(&db).await, 1);
         assert_eq!(check(&db).await["slots_available"], 1);
@@ -241,8 +243,8 @@ async fn the_delay_that_a_provider_names_is_waited() {
     assert_eq!(limit, Some(1));
     assert!((18..=20).contains(&wait.unwrap()), "{wait:?}");
     end(&db, sent[0]).await;
-    assert_eq!(db.claim_one(PROVIDER).await.job, jobs[2], "the refused one waits its time");
-    // So long a delay fails the step, and keeps nobody else waiting that long.
+    assert_eq!(db.claim_one(PROVIDER).await.job, jobs[2], "the refused step waits for its delay");
+    // A delay of an hour fails the step, but delays no other step by that long.
     db.exec("update providers set learned_limit = null").await;
     let last = order(&db, 1).await[0];
     let attempt = db.submit(PROVIDER).await;
@@ -277,7 +279,7 @@ async fn an_operator_who_changes_the_limit_or_empties_what_was_learned_is_obeyed
     three_of_five(&db).await;
     db.exec("update providers set enabled = true, signed_webhooks = false").await;
     assert_eq!(learned(&db).await.0, Some(3), "any other change leaves it");
-    // Both at once: the limit that is lowered below what was learned is the limit.
+    // If `max_concurrent` is lowered below the learned limit, it is the limit.
     db.set_slots(PROVIDER, 2).await;
     assert_eq!(check(&db).await["slots_available"], 0);
     assert!(db.claim(PROVIDER, 10).await.is_empty());
@@ -376,7 +378,7 @@ async fn an_admin_reads_the_learned_limit_beside_the_configured_one() {
     assert_has!(load, { "max_concurrent": 50, "learned_limit": 3, "running": 3 });
 }
 
-/// A provider that takes three at a time, whatever our limit says.
+/// A provider that accepts three steps at a time, whatever our limit is.
 #[derive(Default)]
 struct SmallProvider {
     at_work: AtomicUsize,
@@ -396,7 +398,7 @@ impl SmallProvider {
     }
 }
 
-/// Claims and works until nothing is left, as every call does that may have freed a slot.
+/// Claims and works until all is over, as every call does that may have freed a slot.
 async fn drain(session: &Session, provider: &SmallProvider, is_over: &AtomicBool) {
     while !is_over.load(Ordering::SeqCst) {
         for attempt in session.claim(PROVIDER, 1).await {
@@ -415,8 +417,9 @@ async fn drain(session: &Session, provider: &SmallProvider, is_over: &AtomicBool
     }
 }
 
-/// How many submits of 120 jobs were refused at so many slots, and the share of the looks at which
-/// the provider had fewer than it takes although steps waited that no claim would have taken.
+/// How many submits of 120 jobs were refused with so many slots; and how often, as a share of all
+/// looks, the provider had fewer steps than it accepts while steps waited that no claim could have
+/// taken.
 async fn load(slots: i64) -> (usize, f64) {
     let (db, _) = waiting(slots, 120).await;
     let (provider, is_over) = (SmallProvider::default(), AtomicBool::new(false));
@@ -447,8 +450,8 @@ async fn load(slots: i64) -> (usize, f64) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_limit_of_fifty_where_the_provider_takes_three_costs_few_refusals_and_no_slot() {
     let (refused, idle) = load(50).await;
-    // Twelve claimers may be under way before the first refusal is recorded. After that a refusal
-    // needs a probe, or a slot that was freed while a step was refused.
+    // Twelve claimers may have sent steps before the first refusal is recorded. Each further
+    // refusal needs a probe, or a slot that was freed while a step was being refused.
     assert!((1..=40).contains(&refused), "{refused} of 120 jobs were refused");
     assert!(idle < 0.1, "idle in {idle} of the looks");
 }

@@ -1,5 +1,5 @@
-//! Older clients: they insert their own row through the old table's name, `/run` adopts it, and
-//! they may end it while it waits. Whatever else they write is not read.
+//! Older clients: they insert their own row through an old table's name, `/run` adopts it, and they
+//! may cancel it while it waits. Nothing else that they write is read.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
@@ -18,10 +18,10 @@ const VIEWS: [&str; 8] = [
     "generation_history",
 ];
 
-/// What an older client's page does before it uploads a file.
+/// The insert of an older client's page before it uploads a file.
 const INSERT: &str = "insert into upscaler_jobs (status) values ('queued')";
 
-/// Inserts a row as an older client's page does, with these other columns.
+/// Inserts a row as an older client's page does, with further columns.
 async fn insert(
     page: &Session,
     user: Uuid,
@@ -58,7 +58,7 @@ async fn an_old_clients_row_costs_nothing_until_its_run() {
     assert_eq!(db.active(user).await["has_active_job"], false);
     assert!(db.claim("runninghub", 3).await.is_empty());
 
-    // The upload took a while; `/run` adopts the row and its time begins anew.
+    // The upload took a while; `/run` adopts the row, and its deadlines start anew.
     db.age(job, "90 seconds").await;
     let answer = db.enqueue(user, job, UPSCALER, 1).await.unwrap();
     assert_has!(answer, { "status": "queued", "replayed": false, "balance": 40 });
@@ -116,7 +116,7 @@ async fn forged_columns_are_not_read() {
         .await;
         assert_eq!(db.job(other).await["status"], "pending", "{status}");
     }
-    // An update of anything else is no update.
+    // An update that does not cancel changes nothing.
     page.exec(&format!(
         "update upscaler_jobs
         set status = 'completed', output_url = 'x', user_credit_cost = 5
@@ -192,7 +192,7 @@ async fn an_order_replaces_the_file_name_of_a_video_by_its_address() {
     );
     assert_eq!((audit().await, &db.job(job).await["status"]), (0, &json!("queued")));
 
-    // A client that names both is shown the address at once.
+    // A client that writes both sees the address at once.
     let both = Uuid::new_v4();
     page.exec(&format!(
         "insert into video_upscaler_jobs (id, input_file_name, video_url)
@@ -224,7 +224,7 @@ async fn nobody_writes_for_another_user_or_without_a_signed_in_user() {
         let sql = format!("insert into public.{view} (user_id) values ('{user}')");
         assert!(page.try_exec(&sql).await.is_err(), "{view}");
     }
-    // A user sees no other user's row: nothing is updated or deleted.
+    // A user sees no row of another user, so nothing is updated or deleted.
     let cancel = format!("update upscaler_jobs set status = 'cancelled' where id = '{job}'");
     page.exec(&cancel).await;
     page.exec(&format!("delete from upscaler_jobs where id = '{job}'")).await;
@@ -234,7 +234,7 @@ async fn nobody_writes_for_another_user_or_without_a_signed_in_user() {
     let for_user = |user: Uuid| {
         format!("insert into upscaler_jobs (user_id, status) values ('{user}', 'queued')")
     };
-    // The service and the owner, who have no `auth.uid()`, write by other ways.
+    // The service and the owner, who have no `auth.uid()`, do not write through the views.
     for (session, sql) in [
         (&page, for_user(other)),
         (&page, format!("delete from upscaler_jobs where id = '{mine}'")),
@@ -278,7 +278,7 @@ async fn rows_that_are_never_ordered_are_limited_by_the_hour() {
         assert_eq!(db.count("jobs where status = 'cancelled'").await, 20 * (round + 1));
     }
     assert_eq!(page.try_exec(INSERT).await.unwrap_err().message, "rate_limited");
-    // A request by the front door is no such row.
+    // An order of the function does not count as such a row.
     db.order(user, UPSCALER, 1).await;
     db.age_all("1 hour").await;
     page.exec(INSERT).await;
@@ -351,14 +351,15 @@ async fn a_users_update_cancels_a_waiting_row_and_refunds_it() {
     }
 }
 
-/// Makes every row three minutes older and sweeps.
+/// Makes every row three minutes older and runs a sweep.
 const SWEPT: &str = "update jobs set created_at = created_at - interval '3 minutes',
     deadline_at = deadline_at - interval '3 minutes';
     select unstuck_private.sweep(clock_timestamp(), null, 10, '5 s')";
 const CANCELLED: &str = "select job_cancel_v1('{user}', 'upscaler_jobs', '{job}')";
 const LEFT: &str = "select session_cancel_v1('{user}', 'session', array['{job}'::uuid])";
 
-/// What happened to a row before its user orders by its id: statements, and the refusal.
+/// What happened to a row before its user orders with its id: statements, and the refusal of the
+/// order.
 const ADOPTED: [(&[&str], Option<&str>); 6] = [
     (&[], None),
     (&[SWEPT], None),

@@ -1,5 +1,5 @@
-//! A provider's queue: each user has one turn, a turn is passed on, and a long queue costs no more
-//! than a short one.
+//! A provider's queue: each user has one turn, a turn is passed on, and calls cost the same in a
+//! long queue as in a short one.
 
 use serde_json::{Value, json};
 use unstuck_tests::Database;
@@ -10,21 +10,21 @@ use uuid::Uuid;
 
 const PROVIDER: &str = "runninghub";
 
-/// The tools are open, and nobody is limited to one live job.
+/// Enables every tool and limits nobody to one live job.
 async fn open(slots: i64) -> Database {
     let db = Database::open().await;
     db.set_slots(PROVIDER, slots).await;
     db
 }
 
-/// The steps that have a turn, in the order of the queue.
+/// The jobs whose steps have a turn, in the order of the queue.
 async fn turns(db: &Session) -> Vec<Uuid> {
     let sql = "select job_id from job_steps where status = 'queued' and turn_at is not null
         order by turn_at";
     db.rows(sql).await.iter().map(|row| id(&row["job_id"])).collect()
 }
 
-/// An order whose first step may be claimed with it; what was claimed.
+/// Places an order that may claim its first step. Returns the job's id and the answer.
 async fn order_and_claim(db: &Session, user: Uuid, tool: &str) -> (Uuid, Value) {
     let job = Uuid::new_v4();
     let args = with(enqueue_args(user, job, tool, 1), json!({ "p_claim": true }));
@@ -136,7 +136,7 @@ async fn an_order_is_claimed_with_its_debit_where_a_slot_is_free_and_nobody_wait
     let replay = db.ask("job_enqueue_v2", args).await;
     assert_has!(replay, { "status": "starting", "replayed": true });
 
-    // Without p_claim the order waits, and then nobody goes before it.
+    // An order without `p_claim` waits, and then no later order is claimed before it.
     db.order(db.user(60).await, UPSCALER, 1).await;
     let (_, behind) = order_and_claim(&db, db.user(60).await, UPSCALER).await;
     assert_has!(behind, { "status": "queued", "claimed": null });
@@ -184,7 +184,11 @@ async fn a_done_and_a_completed_step_tell_how_many_may_start() {
     assert_eq!(db.complete(first).await["may_start"], 1);
     let second = db.run(PROVIDER, "c").await;
     db.set_tool(UPSCALER, "circuit_open_until = clock_timestamp() + interval '1 minute'").await;
-    assert_eq!(db.done(second, "c").await["may_start"], 0, "an open circuit lets none start");
+    assert_eq!(
+        db.done(second, "c").await["may_start"],
+        0,
+        "no step starts while the circuit is open"
+    );
 }
 
 #[tokio::test]
@@ -204,7 +208,7 @@ async fn a_recorded_webhook_tells_its_step_and_a_completed_step_has_its_webhooks
 const TOUCHED: &str = "select sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::bigint
     from pg_stat_xact_user_tables where schemaname like 'unstuck%'";
 
-/// How many rows of our tables a call touches.
+/// How many rows of our tables a call reads.
 async fn touched(db: &Session, function: &str, args: Value) -> i64 {
     db.exec("begin").await;
     let before = db.int(TOUCHED).await;
@@ -229,7 +233,7 @@ async fn a_claim_an_order_and_a_status_touch_no_more_rows_of_a_long_line() {
              insert into job_steps (job_id, step) select id, 1 from job"
         ))
         .await;
-        // Every slot is taken and durations are known: an order asks how long it would wait.
+        // All slots are taken and durations are known, so an order estimates its wait.
         db.exec(&format!(
             "with job as (
                insert into jobs (tool, user_id, status)
@@ -272,7 +276,7 @@ async fn a_claim_an_order_and_a_status_touch_no_more_rows_of_a_long_line() {
 async fn an_order_and_a_status_touch_no_more_rows_after_a_long_history() {
     let mut seen = Vec::new();
     for completed in [300, 6_000] {
-        // The one slot is as good as taken: an order asks how long it would wait.
+        // The only slot is taken, so an order estimates its wait.
         let db = open(1).await;
         db.exec(&format!(
             "with job as (
@@ -353,7 +357,7 @@ async fn a_claim_touches_no_more_rows_where_one_user_has_many_jobs() {
     assert!(seen[1] <= seen[0] + 100, "50 and 5,000 jobs: {seen:?}");
 }
 
-/// The position of a job by its status, which must be the one of the view.
+/// The position that the job's status shows, which must be that of the view.
 async fn position(db: &Session, job: Uuid) -> i64 {
     let seen = db.ask("job_get_v1", json!({ "p_job_id": job })).await;
     let listed = format!("select position from queue_positions where job_id = '{job}'");

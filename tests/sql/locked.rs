@@ -1,5 +1,5 @@
-//! Healers wait for nobody: what another connection has locked is left to the next pass, and
-//! everybody else is healed.
+//! Healers do not wait for locks: rows that another connection has locked are left to the next
+//! pass, and all others are healed.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use unstuck_tests::shop::{CARDS, UPSCALER, WEBSITE};
 use unstuck_tests::{Database, Session};
 use uuid::Uuid;
 
-/// What a forgotten session of an SQL editor may hold.
+/// The rows that a forgotten session of an SQL editor may hold.
 const HELD: [(&str, &str); 3] =
     [("credit_accounts", "user_id"), ("jobs", "user_id"), ("job_steps", "job_id")];
 
-/// A user's job that is healed on the next pass, in three ways.
+/// A user's job that the next pass heals, of three kinds.
 #[derive(Debug, Clone, Copy)]
 enum Healed {
     Overdue,
-    /// A card without an attempt left.
+    /// A card with no attempt left.
     Exhausted,
-    /// A website without an attempt left, which only its own cleanup closes.
+    /// A website with no attempt left, which only `cleanup-stale-generations` closes.
     Website,
 }
 
@@ -89,7 +89,7 @@ async fn c26_a_locked_website_stops_no_healer() {
     heals_around_a_lock(Healed::Website).await;
 }
 
-/// Steps whose worker died are requeued by the sweep; one of them is locked.
+/// The sweep requeues steps whose worker died; one of them is locked.
 #[tokio::test]
 async fn c26_a_locked_step_to_requeue_stops_no_healer() {
     let db = Database::open().await;

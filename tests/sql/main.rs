@@ -1,5 +1,5 @@
-//! Every SQL function: done, refused, repeated; the clocks; who may do what; every pair of calls at
-//! once; random lists of calls beside a model.
+//! Every SQL function: its success, its refusals, its replay; the deadlines; the rights; every pair
+//! of concurrent calls; random lists of calls compared with a model.
 
 mod active;
 mod alerts;

@@ -1,4 +1,4 @@
-//! What `metrics` tells is what the database holds, and costs no scan.
+//! `metrics_v1`: its values are those of the database, and it scans no table.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ async fn fold(db: &Session) {
     db.exec("select unstuck_private.counters_fold(clock_timestamp())").await;
 }
 
-/// Each sample by its name and labels.
+/// Each sample's value by its name and labels.
 async fn samples(db: &Session) -> BTreeMap<String, f64> {
     let rows = db.call("metrics_v1", json!({})).await;
     let key = |row: &Value| format!("{}{}", row["name"].as_str().unwrap(), row["labels"]);
@@ -163,7 +163,7 @@ async fn each_attempt_costs_what_the_tool_said_and_only_admins_see_it() {
     db.become_caller("authenticated", Some(user)).await;
     assert_eq!(db.rows(costs).await, [Value::Null; 0]);
     let refused = db.try_rows("select provider_cost from unstuck.tools").await.unwrap_err();
-    assert_eq!(refused.state, "42501", "what we pay is nobody's business");
+    assert_eq!(refused.state, "42501", "users do not see what we pay");
     db.become_owner().await;
     db.become_caller("authenticated", Some(admin)).await;
     assert_eq!(db.rows(costs).await.len(), 1);
@@ -207,7 +207,7 @@ async fn a_job_that_is_committed_late_is_counted_once_and_never_missed() {
     db.cancel(other, third).await.unwrap();
     fold(&db).await;
     let ended = async || sum(&samples(&db).await, "unstuck_jobs_ended_total");
-    assert_eq!(ended().await, 0.0, "nobody counts past a transaction that may still write");
+    assert_eq!(ended().await, 0.0, "the counters stop before a transaction that may still write");
     slow.exec("commit").await;
     fold(&db).await;
     assert_eq!(ended().await, 2.0);
@@ -216,7 +216,7 @@ async fn a_job_that_is_committed_late_is_counted_once_and_never_missed() {
     assert_eq!(db.job(early).await["status"], "queued");
 }
 
-/// Else each page of a long backlog would copy all of it.
+/// Otherwise each page of a long backlog would copy all of it.
 #[tokio::test]
 async fn the_jobs_that_ended_are_part_of_the_query_that_reads_them() {
     let db = Database::fresh().await;
@@ -246,7 +246,7 @@ async fn every_sweep_keeps_the_counters_and_a_fault_of_theirs_undoes_none() {
     assert_eq!(db.count("sweeps where finished_at is null").await, 0);
 }
 
-/// The scrape reads what was counted, however many jobs have ended.
+/// A scrape reads counters, however many jobs have ended.
 #[tokio::test]
 async fn a_scrape_beside_many_ended_jobs_takes_less_than_twenty_milliseconds() {
     let db = Database::fresh().await;

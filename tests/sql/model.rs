@@ -1,10 +1,10 @@
-//! A small pure model of states and money, and Postgres, given the same random list of operations:
-//! they must agree after every one. A failing list is shrunk and printed; it reads as the story it
-//! is.
+//! A small pure model of states and money, and Postgres: both perform the same random list of
+//! operations and must agree after each. A failing list is shrunk and printed, and reads as a
+//! story.
 //!
-//! The model knows no order of admission: it takes Postgres's word for which step was claimed, and
-//! checks that it might be.
-//! `UNSTUCK_MODEL_CASES` runs that many lists from a random seed instead of the fixed ones.
+//! The model does not know the fair order: it takes over which step Postgres claimed, and asserts
+//! that this step could be claimed. `UNSTUCK_MODEL_CASES` runs so many lists from a random seed in
+//! place of the fixed ones.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ use WorkerCall::*;
 enum ModelTool {
     /// One step, one live job per user.
     Upscaler,
-    /// Three steps at once at a synchronous provider; each is paid for itself.
+    /// Three steps at once at a synchronous provider, each with its own share of the price.
     Cards,
     /// Two steps in a row.
     TryOn,
@@ -42,7 +42,7 @@ impl ModelTool {
         }
     }
 
-    /// Its provider, which no other of these tools has, and the steps that it works on at once.
+    /// The provider, which none of the other tools uses, and its number of slots.
     fn provider(self) -> (&'static str, usize) {
         match self {
             Self::Upscaler => ("runninghub", 1),
@@ -72,8 +72,8 @@ enum WorkerCall {
     FailedInPassing,
 }
 
-/// `job` and `user` are small numbers; `claimed` counts claims from the first, modulo how many
-/// there are.
+/// `job` and `user` are small numbers. `claimed` is the number of a claim, counted from the first
+/// and modulo the number of claims.
 #[derive(Debug, Clone, Copy)]
 enum ModelOp {
     Buy {
@@ -103,9 +103,9 @@ enum ModelOp {
     CloseSession {
         user: usize,
     },
-    /// A healer comes by after every lease ran out.
+    /// A healer runs after every lease has expired.
     LeasesRunOut,
-    /// A healer comes by after every deadline.
+    /// A healer runs after every deadline has expired.
     DeadlinesPass,
 }
 
@@ -170,9 +170,9 @@ struct Step {
     rescues: u32,
     sent: bool,
     task: Option<usize>,
-    /// The provider finished; somebody copies.
+    /// The provider has finished, and a worker copies the result.
     done: bool,
-    /// Tasks that are owed a cancel.
+    /// Tasks that are cancel debts.
     owed: Vec<usize>,
 }
 
@@ -185,13 +185,13 @@ struct Job {
     steps: Vec<Step>,
 }
 
-/// A worker's claim of one run of one step. Its task is its number.
+/// A worker's claim of one run of one step. The name of its task is made of its number.
 #[derive(Debug, Clone, Copy)]
 struct WorkerClaim {
     job: usize,
     step: usize,
     run: i64,
-    /// The database let it submit.
+    /// The database allowed its submit.
     submitted: bool,
 }
 
@@ -223,7 +223,7 @@ impl Job {
         };
     }
 
-    /// Ends the job and what is left of it; returns what comes back.
+    /// Ends the job and its live steps. Returns the refund.
     fn close(&mut self, status: Status) -> i64 {
         let shares = self.tool.shares();
         let kept: i64 = self
@@ -249,7 +249,7 @@ impl Job {
         back
     }
 
-    /// One step is given up; returns what comes back.
+    /// Fails one step. Returns the refund.
     fn give_up(&mut self, at: usize) -> i64 {
         if !self.per_step() {
             return self.close(Status::Failed);
@@ -274,7 +274,7 @@ impl Job {
 }
 
 impl Step {
-    /// Owes the provider a cancel where the step ends while its task is at work.
+    /// Records a cancel debt if the step ends while the provider works on its task.
     fn end(&mut self) {
         if let Some(task) = self.task.filter(|_| self.sent && !self.done) {
             self.owed.push(task);
@@ -348,7 +348,7 @@ impl Model {
         Some(run)
     }
 
-    /// The job and the step of a claim whose run is still the step's own.
+    /// The job and the step of a claim, if the claim's run is still the step's run and at work.
     fn at_work(&mut self, claim: WorkerClaim) -> Option<(&mut Job, usize)> {
         let job = self.jobs.get_mut(&claim.job)?;
         let step = &job.steps[claim.step];
@@ -571,7 +571,7 @@ impl Model {
     }
 }
 
-/// Postgres under the same operations.
+/// Postgres, which performs the same operations.
 struct RealDatabase {
     db: Database,
     admin: Uuid,
@@ -699,7 +699,7 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// What became of a step: its outcome, and the credits that came back where the run was current.
+/// The outcome that a call reports, and the refund unless the run was stale.
 fn outcome(answer: &Value) -> String {
     match text(&answer["outcome"]) {
         stale if stale == "stale" => stale,
@@ -707,7 +707,7 @@ fn outcome(answer: &Value) -> String {
     }
 }
 
-/// Does one operation on both; `None` where there is nothing to do it to.
+/// Performs one operation on both. `None` if it is not possible now.
 async fn both(model: &mut Model, real: &mut RealDatabase, op: ModelOp) -> Option<(String, String)> {
     Some(match op {
         Buy { user, credits } => {
@@ -720,7 +720,8 @@ async fn both(model: &mut Model, real: &mut RealDatabase, op: ModelOp) -> Option
         }
         Claim { tool, limit } => {
             let expected = model.claimable(tool, limit);
-            // A provider of one slot that refuses is tried anew when its probe is due.
+            // A probe is made due, so that a provider with one slot that refused a step gets one
+            // more.
             real.db.probe_is_due().await;
             let claimed = real.db.claim(tool.provider().0, limit as i64).await;
             let mut runs = Vec::new();
@@ -752,7 +753,7 @@ async fn work(
     let number = claimed % model.claims.len().max(1);
     let claim = model.claims.get(number)?;
     let is_synchronous = model.jobs.get(&claim.job).is_some_and(|job| job.tool == ModelTool::Cards);
-    // Only what was submitted can be accepted, and only what the provider has can finish.
+    // Only a submitted step can be accepted or finished.
     let possible = match call {
         Send => !is_synchronous,
         Accepted | Finished => !is_synchronous && claim.submitted,
@@ -799,7 +800,7 @@ async fn agree(real: &mut RealDatabase, ops: &[ModelOp]) -> Result<(), TestCaseE
             op
         );
     }
-    // Past every deadline each job is over and every credit where it belongs.
+    // After every deadline each job is final and each credit is where it belongs.
     model.deadlines_pass();
     real.sweep("10 days").await;
     prop_assert_eq!(model.snapshot(), real.snapshot().await, "at the end");
@@ -826,7 +827,7 @@ fn the_model_and_postgres_agree() {
     let lists = proptest::collection::vec(ops(), 1..60);
     let outcome = runner.run(&lists, |ops| {
         runtime.block_on(async {
-            // The database is made once; a panic inside loses it, and the next list gets another.
+            // All lists share one database. A panic loses it, and the next list gets a new one.
             let fresh = db.borrow_mut().take();
             let fresh = match fresh {
                 Some(fresh) => fresh,

@@ -1,4 +1,4 @@
-//! Jobs of many steps, from the order to the end: one after the other, and all at once.
+//! Jobs of many steps from their order to their end: steps in a row, and parallel steps.
 
 use serde_json::json;
 use unstuck_tests::Database;
@@ -93,7 +93,7 @@ async fn steps_due_v1_gives_every_running_step_and_the_longest_unchecked_first()
         .await
     };
     assert!(open(false, 10).await.is_empty(), "signed webhooks tell, and nothing is overdue");
-    // The checker is off, and the webhook of one may be lost.
+    // The checker does not run, so a lost webhook would be noticed after three minutes.
     db.age(jobs[0], "181 seconds").await;
     let due = open(false, 10).await;
     assert_eq!((due.len(), &due[0]["task_id"], &due[0]["due"]), (1, &json!("t1"), &json!("query")));
@@ -105,7 +105,7 @@ async fn steps_due_v1_gives_every_running_step_and_the_longest_unchecked_first()
         ["t1", "t2"]
     );
     assert!(page.iter().all(|row| row["open"] == 3 && row["due"] == "query"), "{page:?}");
-    assert_eq!(open(true, 2).await[0]["task_id"], "t3", "who was left over comes first");
+    assert_eq!(open(true, 2).await[0]["task_id"], "t3", "the step that was left over comes first");
     db.age(lost, "30 seconds").await;
     let row = open(true, 10).await.into_iter().find(|row| row["due"] == "inbox").unwrap();
     assert_has!(row, { "job_id": lost, "task_id": null });
@@ -194,7 +194,7 @@ async fn the_deadline_of_waiting_cards_is_put_off_while_a_sibling_works() {
     ))
     .await;
     assert_eq!(db.sweep().await["cleaned"], 0);
-    assert_eq!(db.claim("gemini", 1).await.len(), 1, "the second card's time did not run");
+    assert_eq!(db.claim("gemini", 1).await.len(), 1, "the second card's deadline was put off");
     assert_eq!(db.complete(first).await["job_status"], "running");
     assert_eq!(db.sweep().await["cleaned"], 0);
     assert_eq!(db.claim("gemini", 1).await.len(), 1, "nor did the third's");

@@ -1,5 +1,5 @@
-//! `docs/operations.md` against a database in which everything it asks about has gone wrong: every
-//! query runs and finds it.
+//! Every query of `docs/operations.md` runs in a database in which everything that the page asks
+//! about has gone wrong, and finds it.
 
 use serde_json::json;
 use unstuck_tests::assert_has;
@@ -10,20 +10,19 @@ use uuid::Uuid;
 struct Night {
     db: Database,
     admin: Uuid,
-    /// Whose chain stands still, who was given credits twice, and who has an upscale that should
-    /// have ended.
+    /// A user with a stuck try-on, with credits that were given twice, and with an upscale past its
+    /// deadline.
     user: Uuid,
     chain: Uuid,
 }
 
-/// Rows as they are at three in the morning, when nothing has healed them yet.
+/// Inserts rows in the state of a night in which nothing was healed yet.
 async fn night() -> Night {
     let db = Database::open().await;
     let (admin, user) = (db.admin().await, db.user(1000).await);
     db.sweep().await;
 
-    // A provider that failed one job, answered nothing for another, and finished a third that was
-    // never stored.
+    // At the provider one job failed, one was cancelled, and one finished but was never stored.
     let failed = db.order(user, UPSCALER, 1).await;
     let attempt = db.run("runninghub", "t1").await;
     assert_eq!(attempt.job, failed);
@@ -39,16 +38,16 @@ async fn night() -> Night {
     db.done(copied, "t3").await;
     db.order(user, VIDEO, 1).await;
 
-    // A price that somebody has changed.
+    // The price of a tool was changed.
     db.set_tool(WEBSITE, "credit_cost = 51").await;
 
-    // A chain in its second step, whose checker has not been for a while.
+    // A try-on in its second step, which the checker has not queried for a while.
     let chain = db.order(user, TRY_ON, 3).await;
     let first = db.run("replicate", "p1").await;
     db.complete(first).await;
     db.run("replicate", "p2").await;
 
-    // Older clients that were closed while they uploaded.
+    // Older clients that were closed during their upload.
     let page = db.page(user).await;
     for table in ["upscaler_jobs", "video_upscaler_jobs"] {
         page.exec(&format!(
@@ -56,7 +55,7 @@ async fn night() -> Night {
         ))
         .await;
     }
-    // `updated_at` is otherwise always now.
+    // Without the trigger off, every update would set `updated_at` to now.
     db.exec("alter table unstuck.jobs disable trigger jobs_before_update").await;
     db.age_all("30 minutes").await;
     db.exec(&format!(
@@ -70,7 +69,7 @@ async fn night() -> Night {
     ))
     .await;
     db.exec("alter table unstuck.jobs enable trigger jobs_before_update").await;
-    // A dead key, and an app that was deleted.
+    // A key that is refused, and an app that was deleted.
     for (about, code) in [("account", "802 APIKEY_UNAUTHORIZED"), ("app", "901 WEBAPP_NOT_EXISTS")]
     {
         let alarm = json!({ "p_provider": "runninghub", "p_tool": UPSCALER, "p_about": about,
@@ -79,7 +78,7 @@ async fn night() -> Night {
             db.call("provider_alarm_v1", alarm.clone()).await;
         }
     }
-    // Workers of a copy, which was never told whose it is.
+    // Workers of a copy of the database that was never given an owner of its own.
     db.exec(
         "insert into unstuck_private.deployment (id, supabase_url) values ('shop', 'https://a.b');
         insert into unstuck_private.deployment_alarms (id) values ('staging');
@@ -90,7 +89,7 @@ async fn night() -> Night {
     Night { db, admin, user, chain }
 }
 
-/// The page's sections: title and text.
+/// The sections of the page, as titles and texts.
 fn questions(page: &str) -> Vec<(&str, &str)> {
     page.split("\n## ")
         .skip(1)
@@ -188,7 +187,7 @@ async fn job_health_counts_the_jobs_of_each_table() {
     let row = night.db.row("select * from job_health where table_name = 'replicate_tasks'").await;
     assert_has!(row, { "live": 1, "unchanged_for_10_minutes": 1 });
     assert!(row["longest_unchanged_seconds"].as_i64().unwrap() >= 1790, "{row}");
-    assert_eq!(night.db.count("job_health").await, 7, "also tables without a live job");
+    assert_eq!(night.db.count("job_health").await, 7, "tables without a live job are listed too");
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! What an admin does at night: finds a user, gives credits, changes prices and switches, ends and
-//! retries many jobs. Each act is a row of `admin_log` that nobody changes.
+//! What an admin does at night: finds a user, grants credits, changes prices and switches, cancels
+//! and retries many jobs. Each act is a row of `admin_log` that nobody changes.
 
 use serde_json::{Value, json};
 use unstuck_tests::shop::{CARDS, TRY_ON, UPSCALER, requeue_args};
@@ -177,7 +177,7 @@ async fn a_tool_and_a_provider_are_changed_with_from_and_to() {
         db.rows(LOG).await,
         [json!({ "actor": admin, "act": "tool_changed", "subject": UPSCALER,
             "from": { "enabled": true }, "to": { "enabled": false }, "reason": null })],
-        "a change that changes nothing is none"
+        "a change that changes nothing writes no row of the log"
     );
     let limits = json!({ "tool": UPSCALER, "enabled": true, "runTimeoutSeconds": 900,
         "creditCost": 70 });
@@ -292,7 +292,7 @@ async fn many_jobs_are_cancelled_by_a_filter_in_parts_and_the_rest_stays() {
     let filter = json!({ "tool": UPSCALER });
     let counted = db.ask("jobs_cancel_many_v1", many(admin, filter.clone(), 0, "")).await;
     assert_has!(counted, { "matched": 7, "done": 0, "refunded_credits": 0, "refused": [] });
-    assert_eq!(db.count("admin_log").await, 0, "to count is no act");
+    assert_eq!(db.count("admin_log").await, 0, "a count writes no row of the log");
     let part = db.ask("jobs_cancel_many_v1", many(admin, filter.clone(), 3, "an outage")).await;
     assert_has!(part, { "matched": 7, "done": 3, "refunded_credits": 180, "refused": [] });
     assert_has!(part, { "providers": ["runninghub"] });
@@ -378,7 +378,7 @@ async fn many_failed_jobs_are_retried_once_each_and_for_free() {
     }
     let act = "select * from admin_log where act = 'jobs_retried' order by id limit 1";
     assert_eq!(db.row(act).await["to"]["jobs"].as_array().unwrap().len(), 2);
-    // A live retry is no second one, and says so where the job is named.
+    // A named job whose retry is live gets no second retry: it counts as done.
     let named = json!({ "ids": [failed[1].1, Uuid::nil()] });
     let answer = db.ask("jobs_requeue_many_v1", many(admin, named, 9, "once more")).await;
     assert_has!(answer, { "matched": 1, "done": 1 });
@@ -437,7 +437,7 @@ async fn a_single_retry_is_logged_once_however_often_it_is_clicked() {
     assert_has!(db.ask("job_requeue_v1", args).await, { "job_id": first, "retry_of": job });
     let args = requeue_args(admin, "upscaler_jobs", job, true, second);
     assert_has!(db.ask("job_requeue_v1", args).await, { "job_id": first, "retried": false });
-    // The first answer was lost, and meanwhile the new job has ended.
+    // The first answer was lost, and the new job has ended meanwhile.
     db.cancel(user, first).await.unwrap();
     let args = requeue_args(admin, "upscaler_jobs", job, true, first);
     assert_has!(db.ask("job_requeue_v1", args).await, { "job_id": first, "retry_of": job });

@@ -1,10 +1,10 @@
-//! A real pg_cron as the second schedule of the healer.
+//! A real pg_cron as the second scheduler of the healer.
 
 use unstuck_tests::Session;
 use unstuck_tests::pg_cron::{self, PATIENCE, POLL};
 use xtask::postgres;
 
-/// 72 card jobs, 33 of them without `started_at`; every other one has a card that was delivered.
+/// 72 jobs of cards, 33 of them without `started_at`; every second one has a delivered card.
 const STUCK: &str = "
 create table stuck as
 select gen_random_uuid() as id, md5('user ' || n % 20)::uuid as user_id, n % 2 = 0 as has_card,
@@ -46,12 +46,12 @@ async fn pg_cron_alone_heals_the_incident_and_beside_others_returns_nothing_twic
     let Some(server) = pg_cron::server("pg_cron beside the edge's healer").await else { return };
     let url = server.url("postgres");
     let db = Session::connect(&url).await;
-    // The extension is the database's owner's to create; what is installed afterwards finds it.
+    // The database's owner creates the extension, and our installation then finds it.
     db.exec("create extension pg_cron").await;
     postgres::install(&postgres::connect(&url).await.unwrap(), true).await.expect("our SQL");
     assert_eq!(db.count("cron.job where command like '%cleanup_all_stale_ai_jobs%'").await, 1);
 
-    // Alone: nobody but pg_cron calls anything.
+    // Only pg_cron calls the healer.
     db.exec(STUCK).await;
     let healed = async {
         while db.int(OPEN).await > 0 {
@@ -62,7 +62,7 @@ async fn pg_cron_alone_heals_the_incident_and_beside_others_returns_nothing_twic
     assert_returned(&db).await;
     assert!(db.count("unstuck.sweeps where source = 'sql' and cleaned = 72").await == 1);
 
-    // Beside the edge's sweep and another run of itself, on a new incident.
+    // pg_cron runs beside the edge's sweep and another call of its own function, in a new incident.
     db.exec(
         "drop table stuck; truncate unstuck.jobs cascade; truncate unstuck.credit_entries,
         unstuck.credit_accounts",

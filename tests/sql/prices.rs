@@ -1,5 +1,5 @@
-//! What an order costs by its options: the rules and their conditions, quotes, what a user agreed
-//! to, and that a price stays with its job.
+//! What an order costs with its options: the rules and their conditions, quotes, the price that a
+//! user agreed to, and that a job keeps its price.
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -12,7 +12,7 @@ use unstuck_tests::shop::{
 use unstuck_tests::{Database, Session, sources};
 use uuid::Uuid;
 
-/// A database of which every tool may be ordered by anybody, and that has no rule yet.
+/// A database in which every tool may be ordered and no price rule exists.
 async fn without_rules() -> Database {
     let db = Database::fresh().await;
     db.open_all_tools().await;
@@ -20,7 +20,7 @@ async fn without_rules() -> Database {
     db
 }
 
-/// Writes a rule; `quantity` is for one by measure.
+/// The statement that adds a rule; `quantity` is the largest quantity of a rule by measure.
 fn rule(tool: &str, position: i64, matches: &Value, price: (i64, &str, Option<f64>)) -> String {
     let (credits, priced_per, quantity) = price;
     let quantity = quantity.map_or("null".to_owned(), |quantity| quantity.to_string());
@@ -30,13 +30,13 @@ fn rule(tool: &str, position: i64, matches: &Value, price: (i64, &str, Option<f6
     )
 }
 
-/// An order of so many steps, with this input.
+/// The arguments of an order with so many steps and this input.
 fn order_args(user: Uuid, job: Uuid, tool: &str, steps: usize, input: &Value) -> Value {
     let args = json!({ "p_input": input, "p_claim": false });
     with(enqueue_args(user, job, tool, steps), args)
 }
 
-/// What such an order costs nobody in particular.
+/// The quote of such an order without a user.
 async fn price(db: &Session, tool: &str, input: &Value, measured: Value) -> i64 {
     let args = json!({ "p_tool": tool, "p_input": input, "p_steps": 2, "p_measured": measured });
     db.ask("order_quote_v1", args).await["credits"].as_i64().unwrap()
@@ -78,7 +78,7 @@ async fn a_video_costs_more_the_longer_it_is_and_never_less_than_a_short_one() {
         let measured = json!({ "seconds": seconds });
         assert_eq!(price(&db, VIDEO, &json!({}), measured).await, expected, "{seconds} s");
     }
-    // Whatever the page says of its length.
+    // The length that the page names does not matter.
     let told = json!({ "durationSeconds": 1, "seconds": 1 });
     let quote = json!({ "p_tool": VIDEO, "p_input": told, "p_steps": 1 });
     let quoted = db.ask("order_quote_v1", quote).await;
@@ -91,7 +91,7 @@ async fn a_video_costs_more_the_longer_it_is_and_never_less_than_a_short_one() {
         let ordered = db.ask("job_enqueue_v2", order(json!({ "p_measured": measured }))).await;
         assert_eq!(ordered["credits_charged"], expected, "{measured}");
     }
-    // A Worker of the version before measures nothing, and its users pay what they paid before.
+    // A Worker of the release before measures nothing, and its users pay what they paid before.
     let ordered = db.enqueue(user, Uuid::new_v4(), VIDEO, 1).await.unwrap();
     assert_eq!(ordered["credits_charged"], 120);
     db.assert_healthy().await;
@@ -251,7 +251,8 @@ async fn a_price_is_by_job_step_second_or_megapixel() {
         ((7, "step", None), measured.clone(), 14),
         ((7, "second", Some(60.0)), measured.clone(), 91),
         ((7, "megapixel", Some(60.0)), measured.clone(), 21),
-        // Never more than the rule charges for, and that where nobody could measure.
+        // The rule's largest quantity is charged for larger files, and for those that could not be
+        // measured.
         ((7, "second", Some(10.0)), measured.clone(), 70),
         ((7, "second", Some(9.5)), json!({}), 70),
         ((7, "second", Some(60.0)), json!({ "megapixels": 3 }), 420),
@@ -259,12 +260,12 @@ async fn a_price_is_by_job_step_second_or_megapixel() {
         ((7, "second", Some(60.0)), json!({ "seconds": "1" }), 420),
         ((7, "megapixel", Some(60.0)), json!({ "seconds": 1 }), 420),
         ((7, "megapixel", Some(60.0)), json!([]), 420),
-        // At least 1.
+        // The price is at least 1.
         ((7, "second", Some(60.0)), json!({ "seconds": 0 }), 1),
         ((7, "second", Some(60.0)), json!({ "seconds": -5 }), 1),
         ((7, "second", Some(60.0)), json!({ "seconds": 0.01 }), 7),
         ((0, "job", None), json!({}), 1),
-        // The largest that a rule may say.
+        // The largest price that a rule may name.
         ((1_000_000_000_000, "second", Some(1e6)), json!({}), 1_000_000_000_000_000_000),
     ] {
         db.exec("delete from tool_prices").await;
@@ -287,12 +288,12 @@ async fn an_order_that_must_be_measured_is_not_written_before() {
     let measured = with(args.clone(), json!({ "p_measured": { "seconds": 12.4 } }));
     let answer = db.ask("job_enqueue_v2", measured).await;
     assert_has!(answer, { "unmeasured": null, "status": "queued", "credits_charged": 26 });
-    // A Worker of the version before measures nothing.
+    // A Worker of the release before measures nothing.
     let other = order_args(user, Uuid::new_v4(), VIDEO, 1, &json!({}));
     assert_eq!(db.ask("job_enqueue_v2", other).await["credits_charged"], 1_800);
     let first = with(args, json!({ "p_can_measure": true }));
     assert_has!(db.ask("job_enqueue_v2", first).await, { "replayed": true, "unmeasured": null });
-    // What costs the same however large its files are need not be measured.
+    // An order whose price does not depend on its files need not be measured.
     let picture = order_args(user, Uuid::new_v4(), UPSCALER, 1, &json!({}));
     let picture = with(picture, json!({ "p_can_measure": true }));
     assert_has!(db.ask("job_enqueue_v2", picture).await, { "unmeasured": null });
@@ -317,7 +318,8 @@ async fn a_dearer_order_than_agreed_is_refused_and_a_replay_never_is() {
     assert_eq!(error.detail, json!({ "credits": 90 }));
     assert_eq!((db.count("jobs").await, db.balance(user).await), (0, 100));
     assert_eq!(db.count("credit_entries where kind = 'debit'").await, 0);
-    // Dearer and too dear: the new price is what the user must know.
+    // The price has risen, and may also be more than the balance: the refusal is first about the
+    // new price.
     db.exec("update tool_prices set credits = 101").await;
     assert_eq!(db.refusal("job_enqueue_v2", agreed(60)).await.message, "price_changed");
     assert_eq!(db.refusal("job_enqueue_v2", agreed(101)).await.message, "insufficient_credits");
@@ -484,7 +486,7 @@ async fn everybody_reads_what_is_sold_and_nobody_changes_it() {
     }
 }
 
-/// A rule of any kind, what was measured for it, and an order of so many cards of which some fail.
+/// A rule of any kind, what was measured for it, and an order of cards, some of which fail.
 #[derive(Debug, Clone)]
 struct RandomOrder {
     credits: i64,
@@ -523,12 +525,12 @@ impl RandomOrder {
         )
     }
 
-    /// What was measured, by the unit.
+    /// The measured quantity by its unit.
     fn measured(&self) -> Value {
         json!({ format!("{}s", self.priced_per): self.measured })
     }
 
-    /// The price by the rule's own words.
+    /// The price, computed from the rule.
     fn price(&self) -> i64 {
         let count = match self.quantity {
             Some(most) => {
@@ -542,9 +544,8 @@ impl RandomOrder {
     }
 }
 
-/// Random rules of every kind: the quote is what is charged, a price that rose meanwhile charges
-/// nothing, the shares of the steps are the price, and what fails gives back its shares and no
-/// more.
+/// Random rules of every kind: the order charges what was quoted, it is refused if the price has
+/// risen, the steps' shares add up to the price, and a failed step refunds exactly its share.
 #[tokio::test]
 async fn whatever_the_rule_quote_charge_shares_and_refunds_agree() {
     let db = without_rules().await;
@@ -562,7 +563,7 @@ async fn whatever_the_rule_quote_charge_shares_and_refunds_agree() {
         assert_eq!(quoted, random.price(), "{random:?}");
         let agreed = json!({ "p_max_credits": quoted, "p_measured": random.measured() });
         let order = with(order_args(user, job, CARDS, random.fails.len(), &json!({})), agreed);
-        // Dearer than any least, until the order is refused.
+        // A price above any minimum, until the order is refused.
         db.exec(&random.rule(random.credits + 2_001)).await;
         if random.measured != Some(0.0) {
             let refusal = db.refusal("job_enqueue_v2", order.clone()).await;
@@ -578,7 +579,7 @@ async fn whatever_the_rule_quote_charge_shares_and_refunds_agree() {
             format!("select coalesce(sum(share), 0)::bigint from job_steps where job_id = '{job}'");
         assert_eq!(db.int(&shares).await, quoted, "{random:?}");
 
-        // The price of later orders is none of this one's.
+        // A later change of the price does not change this job's.
         db.exec(&random.rule(0)).await;
         for attempt in db.claim("gemini", 20).await {
             let index = usize::try_from(attempt.step - 1).unwrap();

@@ -1,5 +1,5 @@
-//! Payments as a seller tells them: in whatever order and number its events come, each payment
-//! grants once, and what is taken back is taken exactly.
+//! Payments as a seller reports them: in whatever order and number its events arrive, each payment
+//! grants once, and each refund takes back exactly its part.
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -10,7 +10,7 @@ use unstuck_tests::shop::{UPSCALER, with};
 use unstuck_tests::{Database, Session};
 use uuid::Uuid;
 
-/// Packs, and nothing bought yet.
+/// A database with packs and without purchases.
 async fn shop() -> Database {
     let db = Database::open().await;
     db.exec(
@@ -24,7 +24,7 @@ async fn shop() -> Database {
     db
 }
 
-/// A user who has signed up, with a confirmed e-mail address where one is given.
+/// A user who has signed up, with a confirmed e-mail address if one is given.
 async fn sign_up(db: &Session, email: Option<&str>) -> Uuid {
     let user = Uuid::new_v4();
     let email = email.map_or("null".to_owned(), |email| format!("'{email}'"));
@@ -36,7 +36,7 @@ fn args(fact: Value) -> Value {
     json!({ "p_seller": "shop", "p_fact": fact })
 }
 
-/// Tells a fact; what was granted and what was taken.
+/// Records a fact. Returns the credits that were granted and those that were taken.
 async fn tell(db: &Session, fact: Value) -> (i64, i64) {
     let answer = db.ask("purchase_record_v1", args(fact)).await;
     (answer["granted"].as_i64().unwrap(), answer["taken"].as_i64().unwrap())
@@ -64,7 +64,7 @@ async fn debt(db: &Session, user: Uuid) -> i64 {
     db.int(&format!("select unstuck_private.debt_open('{user}')")).await
 }
 
-/// What the user may spend, and owes.
+/// The user's balance and debt.
 async fn holds(db: &Session, user: Uuid) -> (i64, i64) {
     (db.balance(user).await, debt(db, user).await)
 }
@@ -81,9 +81,9 @@ async fn ledger(db: &Session, user: Uuid) -> Vec<(String, i64)> {
     rows.iter().map(entry).collect()
 }
 
-/// The facts of one payment of 2000 for 500 credits: told by a session, a payment and an invoice,
-/// which only a later event ties to the others; refunded in parts, of which one fails, disputed and
-/// won. In the end 500 of 2000 are refunded.
+/// The facts of one payment of 2000 for 500 credits. A session, a payment and an invoice report it,
+/// and only a later event tells that they are the same payment. Parts are refunded, one of these
+/// refunds fails, and a dispute is won. In the end 500 of 2000 are refunded.
 fn life(name: &str, user: Uuid) -> Vec<Value> {
     let key = |kind: &str| format!("{kind}_{name}");
     let charge = |more: Value| with(json!({ "keys": [key("ch")], "amount": 2000 }), more);
@@ -117,9 +117,10 @@ fn life(name: &str, user: Uuid) -> Vec<Value> {
 
 const DUE_OF_LIFE: i64 = 375;
 
-/// The facts of an invoice of 3600 for three subscriptions that became dearer in the period before:
-/// a third more than 900 credits. Two charges paid it. Of one 900 are refunded in two parts; of the
-/// other 600, of which no total is told, beside a part that failed, and 360 are lost to a dispute.
+/// The facts of an invoice of 3600 for three subscriptions that became dearer in the period before,
+/// for a third more than 900 credits. Two charges paid it. Of one, 900 are refunded in two parts.
+/// Of the other, 600 are refunded without a total, one more refund fails, and 360 are lost to a
+/// dispute.
 fn upgrade(name: &str, user: Uuid) -> Vec<Value> {
     let key = |kind: &str| format!("{kind}_{name}");
     let total = |charge: &str, amount: i64, at: i64| {
@@ -179,11 +180,12 @@ fn basket(name: &str, user: Uuid) -> Vec<Value> {
 
 type PurchaseLife = fn(&str, Uuid) -> Vec<Value>;
 
-/// What is told of a payment, what is due of it in the end, and in how many orders it is told.
+/// The facts of a payment, the credits that are due of it in the end, and the number of orders in
+/// which the facts are recorded.
 const LIVES: [(PurchaseLife, i64, usize); 3] =
     [(life, DUE_OF_LIFE, 500), (upgrade, 580, 100), (basket, 600, 50)];
 
-/// Some of these twice, in another order.
+/// The facts in another order, some of them twice.
 fn shuffled(facts: &[Value], runner: &mut TestRunner) -> Vec<Value> {
     let twice = proptest::collection::vec(any::<bool>(), facts.len());
     let twice = twice.new_tree(runner).unwrap().current();
@@ -192,8 +194,8 @@ fn shuffled(facts: &[Value], runner: &mut TestRunner) -> Vec<Value> {
     Just(all).prop_shuffle().new_tree(runner).unwrap().current()
 }
 
-/// Tells the facts of a life in some order, and some of them twice. In every other round the user
-/// spends most of what there is. Returns the row of the purchase.
+/// Records the facts in this order. In every other round the user spends most of the balance
+/// meanwhile. Returns the row of the purchase.
 async fn live(
     db: &Database,
     round: usize,
@@ -255,7 +257,7 @@ async fn facts_told_at_the_same_moment_end_exact_and_equal() {
     for round in 0..15 {
         let (one, other) = (sign_up(&db, None).await, sign_up(&db, None).await);
         let mut facts = life(&round.to_string(), one);
-        // One event names somebody else.
+        // One event names another user.
         facts.push(json!({ "keys": [format!("pi_{round}")], "userId": other }));
         let tellers = sessions.iter().map(|session| {
             let order = shuffled(&facts, &mut runner);
@@ -284,12 +286,12 @@ async fn each_payment_grants_once_by_whatever_number_of_events() {
     assert_eq!(answer, granted);
     let answer = db.ask("purchase_record_v1", args(paid("pi_1", user))).await;
     assert_has!(answer, { "granted": 0, "taken": 0, "replayed": true });
-    // The same payment under another name: something is learned and nothing granted.
+    // The same payment gets a second name: the name is recorded, and nothing is granted.
     let named = with(paid("pi_1", user), json!({ "keys": ["pi_1", "cs_1"] }));
     let answer = db.ask("purchase_record_v1", args(named)).await;
     assert_has!(answer, { "granted": 0, "replayed": false });
     assert_eq!(tell(&db, paid("cs_1", user)).await, (0, 0));
-    // Another payment, and the same key at another seller.
+    // Another payment grants, and so does the same key of another seller.
     assert_eq!(tell(&db, paid("pi_2", user)).await, (100, 0));
     let elsewhere = json!({ "p_seller": "other", "p_fact": paid("pi_1", user) });
     assert_eq!(db.ask("purchase_record_v1", elsewhere).await["granted"], 100);
@@ -331,7 +333,7 @@ async fn two_granted_payments_that_prove_to_be_one_keep_one_grant() {
 async fn a_refund_takes_its_part_and_one_that_fails_gives_it_back() {
     let db = shop().await;
     let user = sign_up(&db, None).await;
-    // A refund that comes before its payment.
+    // A refund arrives before its payment.
     assert_eq!(tell(&db, refunded("pi_0", 250, 7)).await, (0, 0));
     assert_eq!(tell(&db, paid("pi_0", user)).await, (75, 0));
     tell(&db, paid("pi_1", user)).await;
@@ -342,15 +344,20 @@ async fn a_refund_takes_its_part_and_one_that_fails_gives_it_back() {
         json!({ "keys": ["pi_1"],
             "refunds": { id: { "amount": amount, "status": status, "at": at } } })
     };
-    // What failed since the total was told is no part of it any more, whatever is told late.
+    // A refund that fails after the total was reported is no part of that total, whatever older
+    // fact arrives later.
     assert_eq!(tell(&db, refund("re_1", 333, "failed", 30)).await, (33, 0));
     assert_eq!(tell(&db, refund("re_1", 333, "pending", 40)).await, (0, 0));
-    // Of a whole refund nothing stays.
+    // A whole refund takes all that is left.
     assert_eq!(tell(&db, refunded("pi_1", 1000, 50)).await, (0, 67));
-    assert_eq!(tell(&db, disputed("pi_1", 1000, "open", 60)).await, (0, 0), "at most all");
+    assert_eq!(
+        tell(&db, disputed("pi_1", 1000, "open", 60)).await,
+        (0, 0),
+        "at most the whole purchase is taken"
+    );
     assert_eq!(tell(&db, disputed("pi_1", 1000, "won", 70)).await, (0, 0));
     assert_eq!(db.balance(user).await, 75);
-    // Other sellers say which share it is.
+    // Other sellers report the refunded share.
     tell(&db, paid("order", user)).await;
     let share = |share: f64, at: i64| {
         let told = json!({ "share": share, "at": at });
@@ -371,7 +378,7 @@ async fn what_is_no_longer_there_is_a_debt_until_it_is_paid_or_given_back() {
     let job = db.order(user, UPSCALER, 1).await;
     assert_eq!(tell(&db, disputed("pi_1", 1000, "open", 1)).await, (0, 100));
     assert_eq!(holds(&db, user).await, (0, 70));
-    // Also what a job gives back does not open the way for an order.
+    // The refund of a job does not allow an order either, while there is a debt.
     db.cancel(user, job).await.unwrap();
     let refused = db.enqueue(user, Uuid::new_v4(), UPSCALER, 1).await.unwrap_err();
     assert_eq!(refused.reason(), ("PT402", "insufficient_credits"));
@@ -379,14 +386,14 @@ async fn what_is_no_longer_there_is_a_debt_until_it_is_paid_or_given_back() {
     let quote = json!({ "p_tool": UPSCALER, "p_input": {}, "p_steps": 1, "p_user_id": user });
     let quoted = db.ask("order_quote_v1", quote).await;
     assert_has!(quoted, { "credits": 70, "balance": 70, "enough": false });
-    // What is given pays the debt, oldest first, in the same transaction.
+    // Every grant first pays the debt, the oldest one first, in the same transaction.
     spend(&db, user, 65).await;
     db.grant(user, 10).await;
     assert_eq!(holds(&db, user).await, (0, 55));
     db.insert_entry(user, None, "goodwill", 5).await;
     db.insert_entry(user, None, "bonus", 10).await;
     assert_eq!(holds(&db, user).await, (0, 40));
-    // What is not lost after all lessens the debt first.
+    // Credits that come back to a purchase first lower the debt.
     assert_eq!(tell(&db, disputed("pi_1", 1000, "won", 2)).await, (100, 0));
     assert_eq!(holds(&db, user).await, (60, 0));
     assert_eq!(tell(&db, refunded("pi_1", 1000, 3)).await, (0, 100));
@@ -419,7 +426,7 @@ async fn what_was_bought_is_the_packs_share_and_quantity_as_they_were_then() {
         ("8", json!({ "pack": "unknown", "priceIds": [] }), 0),
         ("9", json!({}), 0),
         ("10", json!({ "credits": 100, "share": 0, "quantity": 4 }), 0),
-        // A dearer subscription that is billed with the next invoice.
+        // A dearer subscription, which the next invoice bills.
         ("12", json!({ "pack": "monthly", "share": 1.333_333_334 }), 400),
         (
             "13",
@@ -431,12 +438,13 @@ async fn what_was_bought_is_the_packs_share_and_quantity_as_they_were_then() {
         let fact = with(json!({ "keys": [key], "paid": true, "userId": user }), more);
         assert_eq!(tell(&db, fact).await, (credits, 0), "{key}");
     }
-    // Told by one event, counted by another.
+    // One event reports the payment, another one its quantity.
     tell(&db, json!({ "keys": ["11"], "paid": true, "pack": "small" })).await;
     tell(&db, json!({ "keys": ["11"], "quantity": 2 })).await;
     assert_eq!(tell(&db, json!({ "keys": ["11"], "userId": user })).await, (200, 0));
     assert_eq!(tell(&db, json!({ "keys": ["11"], "credits": 30 })).await, (0, 170));
-    // Later prices are of later payments; a pack that comes late is given when told once more.
+    // A later price counts for later payments only. A pack that is added late is granted when the
+    // payment is reported once more.
     db.exec(
         "update credit_packs set credits = 1 where pack = 'large';
          delete from credit_packs where pack = 'old';
@@ -477,7 +485,7 @@ async fn a_purchase_waits_for_its_user() {
         let sold = json!({ "paid": true, "pack": "small", "email": email });
         with(sold, json!({ "keys": [key] }))
     };
-    // Nobody has this address; somebody who has not confirmed it; somebody who is here.
+    // At first nobody has this address, then a user has it unconfirmed, then confirmed.
     assert_eq!(tell(&db, email("1", "Ann@example.com")).await, (0, 0));
     let ann = sign_up(&db, Some("ANN@example.com")).await;
     db.exec("update auth.users set email_confirmed_at = null").await;
@@ -486,10 +494,14 @@ async fn a_purchase_waits_for_its_user() {
     assert_eq!(order().await.unwrap_err().detail, json!({ "balance": 0, "required": 60 }));
     db.exec("update auth.users set email_confirmed_at = now()").await;
     assert_has!(order().await.unwrap(), { "credits_charged": 60, "balance": 140 });
-    assert_eq!(tell(&db, email("3", "ann@example.com")).await, (100, 0), "known at once");
+    assert_eq!(
+        tell(&db, email("3", "ann@example.com")).await,
+        (100, 0),
+        "the confirmed user gets the credits at once"
+    );
     assert_eq!(db.count("purchases where waits").await, 0);
 
-    // A user who is told and not there yet: only that user gets it.
+    // A fact names a user who does not exist yet: only that user gets the credits.
     let late = Uuid::new_v4();
     assert_eq!(tell(&db, paid("4", late)).await, (0, 0));
     assert_eq!(db.count(&format!("purchases where waits and user_id = '{late}'")).await, 1);
@@ -499,7 +511,7 @@ async fn a_purchase_waits_for_its_user() {
     db.enqueue(late, Uuid::new_v4(), UPSCALER, 1).await.unwrap_err();
     held.exec("rollback").await;
     assert_eq!(db.enqueue(late, Uuid::new_v4(), UPSCALER, 1).await.unwrap()["balance"], 40);
-    // Whoever is told by name has it, before the owner of the address.
+    // The user whom a fact names gets the purchase, before the owner of the address.
     let named = sign_up(&db, None).await;
     assert_eq!(tell(&db, json!({ "keys": ["3"], "userId": named })).await, (100, 100));
     assert_eq!((db.balance(ann).await, db.balance(named).await), (140, 100));
@@ -519,7 +531,7 @@ async fn a_heal_gives_what_waits_so_that_it_stays_when_the_order_is_refused() {
     let user = sign_up(&db, Some("ann@example.com")).await;
     page.become_caller("authenticated", Some(user)).await;
     let told = async || page.row("select * from my_balance").await;
-    // A bonus that is less than the price.
+    // The bonus for the sign-up is less than the price.
     assert_has!(quote(user).await, { "balance": 0, "enough": false, "waits": true });
     assert_eq!(told().await, json!({ "balance": 0, "debt": 0, "waits": true }));
     db.enqueue(user, Uuid::new_v4(), UPSCALER, 1).await.unwrap_err();
@@ -528,7 +540,7 @@ async fn a_heal_gives_what_waits_so_that_it_stays_when_the_order_is_refused() {
         heal(user).await;
         assert_has!(quote(user).await, { "balance": 50, "enough": false, "waits": false });
     }
-    // A purchase whose address was confirmed later.
+    // A purchase whose address is confirmed later.
     db.exec("update auth.users set email_confirmed_at = null").await;
     let bought = json!({ "keys": ["1"], "paid": true, "pack": "small",
         "email": "ann@example.com" });
@@ -539,7 +551,7 @@ async fn a_heal_gives_what_waits_so_that_it_stays_when_the_order_is_refused() {
     db.ask("user_active_v1", json!({ "p_user_id": user })).await;
     assert_has!(quote(user).await, { "balance": 150, "enough": true, "waits": false });
     assert_eq!(told().await, json!({ "balance": 150, "debt": 0, "waits": false }));
-    // Nothing is written for whom nothing waits.
+    // For a user for whom nothing waits, nothing is written.
     let stranger = Uuid::new_v4();
     heal(stranger).await;
     assert_eq!(quote(stranger).await["waits"], false);
@@ -560,7 +572,7 @@ async fn a_pack_gives_what_it_gave_when_the_payment_named_it_first() {
     for (credits, other) in [(170, "3"), (40, "4")] {
         let change = format!("update credit_packs set credits = {credits} where pack = 'small'");
         db.exec(&change).await;
-        // Another event of the same payment, and one that proves to be of it.
+        // A second event of the same payment, and another payment that turns out to be the same.
         assert_eq!(tell(&db, by_price("1")).await, (0, 0), "{credits}");
         assert_eq!(tell(&db, paid("2", user)).await, (0, 0), "{credits}");
         assert_eq!(tell(&db, by_price(other)).await, (credits, 0));
@@ -584,7 +596,7 @@ async fn the_refunds_of_several_charges_of_a_payment_add_up() {
     assert_eq!(tell(&db, total("ch_2", 300, 20)).await, (0, 30));
     assert_eq!(tell(&db, total("ch_1", 400, 15)).await, (0, 20));
     assert_eq!(tell(&db, total("ch_2", 100, 19)).await, (0, 0), "told late");
-    // What fails lessens the total of its own charge.
+    // A failed refund lowers the total of its own charge.
     let failed = |refund: &str, charge: &str, amount: i64| {
         let told = json!({ "charge": charge, "amount": amount, "status": "failed", "at": 30 });
         json!({ "keys": [charge], "refunds": { refund: told } })
@@ -592,9 +604,9 @@ async fn the_refunds_of_several_charges_of_a_payment_add_up() {
     assert_eq!(tell(&db, failed("re_1", "ch_1", 400)).await, (40, 0));
     assert_eq!(tell(&db, failed("re_2", "ch_1", 400)).await, (0, 0));
     assert_eq!(tell(&db, failed("re_3", "ch_2", 100)).await, (10, 0));
-    // A total that was told without its charge is of the same refunds.
+    // A total without a charge counts the same refunds.
     assert_eq!(tell(&db, refunded("in_1", 300, 20)).await, (0, 0));
-    // Of one charge a refund is told, of the other a total, of a third both.
+    // Of one charge a refund is reported, of the second a total, of the third both.
     let succeeded = |charge: &str, amount: i64| {
         let told = json!({ "charge": charge, "amount": amount, "status": "succeeded", "at": 40 });
         json!({ "keys": [charge], "refunds": { format!("re_{charge}_{amount}"): told } })
@@ -692,7 +704,7 @@ async fn a_malformed_fact_is_refused_and_leaves_nothing_behind() {
         assert_eq!(db.refusal("purchase_record_v1", args).await.state, "PT400");
     }
     assert_eq!(db.count("purchases").await + db.count("credit_entries").await, 0);
-    // What is only odd grants nothing.
+    // A fact that is valid but odd grants nothing.
     for odd in [
         json!({ "keys": ["1"] }),
         json!({ "keys": ["2"], "paid": true, "email": " ", "other": { "nested": [null] } }),
@@ -731,7 +743,7 @@ async fn an_erased_users_purchases_stay_as_books_that_name_nobody() {
     let book = |granted: i64, taken: i64| json!({ "granted": granted, "taken": taken });
     assert_eq!(db.rows(books).await, [book(100, 0), book(100, 100), book(0, 0)]);
     db.assert_healthy().await;
-    // What the seller tells afterwards keeps the books, and reaches nobody.
+    // A fact that arrives after the erasure changes the purchase's row, but no user.
     assert_eq!(tell(&db, refunded("1", 500, 9)).await, (0, 0));
     assert_eq!(tell(&db, disputed("2", 1000, "won", 9)).await, (0, 0));
     assert_eq!(tell(&db, paid("1", user)).await, (0, 0));
@@ -755,7 +767,7 @@ async fn a_sign_up_bonus_is_given_once_to_whoever_signs_up_after_it_was_switched
         let refused = db.enqueue(nobody, Uuid::new_v4(), UPSCALER, 1).await.unwrap_err();
         assert_eq!(refused.message, "insufficient_credits");
     }
-    // Whoever is erased and comes back, or whose account is made anew, gets none.
+    // A user who was erased and comes back, or whose account was deleted, gets no second bonus.
     db.exec(&format!("delete from credit_accounts where user_id = '{user}'")).await;
     db.exec(&format!("select unstuck_private.account_lock('{user}')")).await;
     assert_eq!(ledger(&db, user).await.len(), 2);
@@ -763,7 +775,7 @@ async fn a_sign_up_bonus_is_given_once_to_whoever_signs_up_after_it_was_switched
     db.ask("user_erase_v1", args).await;
     db.grant(user, 5).await;
     assert_eq!(db.balance(user).await, 5);
-    // What a purchase gives comes beside it.
+    // A purchase grants in addition to the bonus.
     let buyer = sign_up(&db, None).await;
     tell(&db, paid("1", buyer)).await;
     assert_eq!(db.balance(buyer).await, 160);

@@ -1,5 +1,5 @@
-//! The queue of a provider is fair between users, and jobs are claimed at the positions and times
-//! that it shows.
+//! A provider's queue is fair between users, and jobs are claimed at the positions and times that
+//! the queue shows.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 const PROVIDER: &str = "runninghub";
 
-/// Every tool is open, waiting is no reason to give up, so many slots.
+/// Enables every tool, lets jobs wait for days, and sets the number of slots.
 async fn open(slots: i64) -> Database {
     let db = Database::open().await;
     db.exec("update tools set queue_ttl = '10 days', run_timeout = '10 days'").await;
@@ -22,7 +22,7 @@ async fn limit(db: &Session, slots: i64) {
     db.set_slots(PROVIDER, slots).await;
 }
 
-/// So many jobs of a tool that took so long, finished at this moment.
+/// Inserts so many jobs of a tool that have just completed after so many seconds.
 async fn measured(db: &Session, tool: &str, jobs: usize, seconds: usize) {
     db.exec(&format!(
         "with job as (insert into jobs (tool, user_id, status)
@@ -35,7 +35,7 @@ async fn measured(db: &Session, tool: &str, jobs: usize, seconds: usize) {
     .await;
 }
 
-/// A row of waiting jobs that nobody ordered through the function.
+/// Inserts so many waiting jobs of a user without ordering them.
 async fn many(db: &Session, user: Uuid, jobs: usize) {
     db.exec(&format!(
         "with job as (insert into jobs (tool, user_id, status, request_hash)
@@ -74,7 +74,7 @@ async fn finish(db: &Session, attempt: StepRun) {
     assert_eq!(db.complete(attempt).await["outcome"], "completed");
 }
 
-/// Several users with several jobs of two tools, ordered crosswise.
+/// Several users order several jobs of two tools, in turn.
 async fn orders(db: &Session) -> BTreeMap<Uuid, &'static str> {
     let (many, some, one, late) =
         (db.user(9000).await, db.user(9000).await, db.user(9000).await, db.user(9000).await);
@@ -109,7 +109,7 @@ async fn every_job_is_claimed_at_the_position_and_time_that_was_shown() {
         let jobs = orders(&db).await;
         let seconds = |job: Uuid| if jobs[&job] == VIDEO { 200 } else { 60 };
 
-        // Some are at work already, for twenty seconds.
+        // The first jobs have been running for twenty seconds.
         let mut working: Vec<(StepRun, i64)> = db
             .claim(PROVIDER, slots)
             .await
@@ -137,14 +137,17 @@ async fn every_job_is_claimed_at_the_position_and_time_that_was_shown() {
             finish(&db, attempt).await;
             let next = waiting(&db).await[0];
             for attempt in db.claim(PROVIDER, slots).await {
-                assert!(!seen.is_empty() || attempt.job == next.job, "who is first is next");
+                assert!(
+                    !seen.is_empty() || attempt.job == next.job,
+                    "the first job of the queue is claimed next"
+                );
                 seen.push((attempt.job, now));
                 working.push((attempt, now + seconds(attempt.job)));
             }
         }
         for (shown, (job, at)) in shown.iter().zip(&seen) {
             assert_eq!(shown.job, *job, "{slots} slots: position {}", shown.position);
-            // The clock ran on while the test ordered.
+            // The clock went on while the test ordered.
             assert!((shown.eta - at).abs() <= 10, "{slots} slots: {shown:?} and {at}");
         }
         let etas: Vec<i64> = shown.iter().map(|waits| waits.eta).collect();
@@ -160,7 +163,7 @@ async fn positions_hold_whichever_job_finishes_first() {
         let shown = line(&db).await;
         let (mut working, mut seen) = (Vec::new(), Vec::new());
         loop {
-            // One at a time or as many as fit: the order is the same.
+            // It claims one step at a time, or as many as are free: the order is the same.
             let claimed = db.claim(PROVIDER, if seen.len() % 2 == 0 { 1 } else { slots }).await;
             if claimed.is_empty() && working.is_empty() {
                 break;
@@ -191,7 +194,7 @@ async fn a_thousand_jobs_of_one_user_delay_another_user_by_one_turn() {
         assert_eq!(shown.position, 2, "one turn of the other user, then this one's");
         assert!(shown.eta <= 60, "{shown:?}");
 
-        // One round: as many admissions as there are slots.
+        // One round has as many claims as there are slots.
         let mut round = Vec::new();
         while round.len() < 3 {
             if let Some(attempt) = attempts.pop() {
@@ -228,7 +231,8 @@ async fn a_user_who_was_served_goes_to_the_end_of_the_queue() {
         orders.push(db.order(user, UPSCALER, 1).await);
     }
     finish(&db, db.claim_one(PROVIDER).await).await;
-    // New since the first was served, and yet behind who has waited all the time.
+    // The newcomer ordered after the first user was served, and yet is behind the second user, who
+    // waited all the time.
     let newcomer = db.order(db.user(60).await, UPSCALER, 1).await;
     assert_eq!(line(&db).await, [orders[3], orders[1], newcomer, orders[2]]);
 }
@@ -242,7 +246,10 @@ async fn a_step_that_may_not_start_yet_stands_behind_those_that_may() {
     let ready = db.order(second, UPSCALER, 1).await;
     let shown = waiting(&db).await;
     assert_eq!(shown.iter().map(|waits| waits.job).collect::<Vec<_>>(), [ready, again]);
-    assert!((290..=300).contains(&shown[1].eta), "not before its time: {shown:?}");
+    assert!(
+        (290..=300).contains(&shown[1].eta),
+        "no estimate is before the retry's delay: {shown:?}"
+    );
     assert_eq!(db.claim_one(PROVIDER).await.job, ready);
     assert!(db.claim(PROVIDER, 1).await.is_empty());
 }
@@ -262,14 +269,15 @@ async fn the_estimate_follows_what_the_tool_took_lately() {
         assert!(etas.len() == 2 && near, "{etas:?} is not about {expected:?}");
     };
     about(etas().await, [60, 120]);
-    // Measured at the provider, then for the tool itself, then anew: the last twenty count.
+    // The estimate is that of the provider, then that of the tool itself, and then follows the last
+    // twenty jobs.
     measured(&db, VIDEO, 5, 300).await;
     about(etas().await, [300, 600]);
     measured(&db, UPSCALER, 20, 30).await;
     about(etas().await, [30, 60]);
     measured(&db, UPSCALER, 20, 90).await;
     about(etas().await, [90, 180]);
-    // It is half done, then late by as much as it was to take.
+    // The running job is half done, then late by as much as it should have taken.
     db.exec(
         "update job_steps set claimed_at = clock_timestamp() - interval '45 seconds'
             where status = 'starting'",
@@ -282,7 +290,8 @@ async fn the_estimate_follows_what_the_tool_took_lately() {
     )
     .await;
     about(etas().await, [90, 180]);
-    // Slots beyond a lowered limit help nobody; a slot more does.
+    // With a second slot the first waiting job starts at once; once the running job has ended, both
+    // do.
     limit(&db, 2).await;
     about(etas().await, [1, 90]);
     finish(&db, attempt).await;
@@ -319,7 +328,8 @@ async fn a_long_queue_of_one_user_refuses_no_other_user() {
     let (greedy, other) = (db.user(60).await, db.user(60).await);
     many(&db, greedy, 1000).await;
     db.claim_one(PROVIDER).await;
-    // At one minute each, its own next would start in hours; the tool's patience is ten minutes.
+    // At one minute each, the user's own next job would wait for hours, but the tool allows ten
+    // minutes.
     let error = db.enqueue(greedy, Uuid::new_v4(), UPSCALER, 1).await.unwrap_err();
     assert_eq!(error.reason(), ("PT503", "queue_full"));
     assert!(error.detail["retry_after"].as_i64().unwrap() > 3000, "{}", error.detail);
@@ -344,8 +354,8 @@ async fn a_claim_reads_a_long_queue_once() {
         many(&db, Uuid::new_v4(), 1000).await;
     }
     db.exec("analyze").await;
-    // Takes some 50 ms on an idle machine. A claim that scans the queue once for each waiting step
-    // takes minutes.
+    // It takes some 50 ms on an idle machine. A claim that read the queue once for each waiting
+    // step would take minutes.
     let claimed =
         tokio::time::timeout(std::time::Duration::from_secs(60), db.claim(PROVIDER, 3)).await;
     assert_eq!(claimed.expect("it does not walk the line for each").len(), 3);

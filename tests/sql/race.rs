@@ -1,11 +1,11 @@
-//! Everything that may meet on one job, in every order: generated, not written by hand.
+//! Every operation that may meet another on one job, in every order: the cases are generated.
 //!
-//! A case is a state, a list of operations and the end of the first one's transaction. The first
-//! operation runs and is held open after its writes; the others start, and each either ends at once
-//! or waits for it; then the first one commits or rolls back, and everybody ends. What must be true
-//! afterwards is not written down per case: answers and end state must be those of *some* order of
-//! the same operations one after the other (an operation that skips locked rows may also have seen
-//! nothing). The money and the invariants are checked on top.
+//! A case is a state, a list of operations, and whether the first one commits. The first operation
+//! runs, and its transaction stays open after its writes; the others start, and each ends at once
+//! or waits for the first; then the first one commits or rolls back, and all of them end. No case
+//! has its own expectation: the answers and the end state must be those of *some* order of the same
+//! operations one after the other. (An operation that skips locked rows may also have seen no
+//! rows.) Besides, the money and the invariants are checked.
 
 use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap};
@@ -17,24 +17,24 @@ use unstuck_tests::shop::{CARDS, StepRun, TRY_ON, UPSCALER, enqueue_args, with};
 use unstuck_tests::{Database, Session, SqlError};
 use uuid::Uuid;
 
-/// Where the job is when the operations meet.
+/// The job's state when the operations meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum RaceState {
     Queued,
-    /// For longer than what is ordered now will have waited at the next sweep.
+    /// It has waited longer than an order of this case will have waited at the next sweep.
     QueuedLongAgo,
     Starting,
     Sent,
     Running,
-    /// The provider finished and a copier has the lease.
+    /// The provider has finished, and a worker has the lease of the copy.
     Copying,
-    /// Put back once: the second run is at work, the first one's task may still finish.
+    /// Requeued once: the second run is at work, and the task of the first one may still finish.
     SecondRun,
     /// At work past its deadline.
     Overdue,
-    /// Two cards at work, each paid for itself.
+    /// Two cards are at work, each with its own share of the price.
     Cards,
-    /// The first of two steps in a row is being copied, the second waits for its turn.
+    /// The result of the first of two steps is being copied, and the second is blocked.
     TryOn,
 }
 
@@ -45,28 +45,28 @@ enum RaceOp {
     Claim,
     Sent,
     Started,
-    /// Finished, as the worker that asked the provider says.
+    /// A worker that queried the provider reports the success.
     Done,
     Complete,
     Fail,
-    /// By the user.
+    /// The user cancels.
     Cancel,
-    /// By an admin.
+    /// An admin cancels.
     Stop,
-    /// Long after every clock ran out.
+    /// A sweep long after every deadline.
     Sweep,
-    /// Just after the lease ran out.
+    /// A sweep just after the lease has expired.
     Rescue,
-    /// A call of the provider, recorded and then taken at its word.
+    /// A webhook of the first run is recorded, and its success is reported.
     Webhook,
     Requeue,
-    /// The same request once more.
+    /// The same order is repeated.
     Replay,
-    /// Another request of the same user.
+    /// The same user places another order.
     Order,
     CompleteSecond,
     FailSecond,
-    /// A healer asked the provider, which still works.
+    /// A healer has queried the provider, which still works.
     Checked,
 }
 
@@ -79,13 +79,13 @@ const STATES: [RaceState; 6] = [
     RaceState::SecondRun,
 ];
 
-/// Every pair meets in every state.
+/// Every pair of these meets in every state.
 const PAIRS: [RaceOp; 13] = [
     Claim, Sent, Started, Done, Complete, Fail, Cancel, Stop, Sweep, Rescue, Webhook, Requeue,
     Replay,
 ];
 
-/// Every triple meets in the state that suits its first.
+/// Every triple of these meets in the state that suits its first one.
 const TRIPLES: [RaceOp; 8] = [Claim, Started, Done, Complete, Stop, Sweep, Webhook, Requeue];
 
 impl RaceOp {
@@ -104,7 +104,7 @@ impl RaceOp {
         }
     }
 
-    /// May leave out what another transaction has locked.
+    /// Whether it may skip rows that another transaction has locked.
     fn skips_locked(self) -> bool {
         matches!(self, Self::Claim | Self::Sweep | Self::Rescue)
     }
@@ -162,13 +162,13 @@ fn sweep(later: &str) -> String {
     )
 }
 
-/// One job in its state.
+/// One job in the state of a case.
 struct Case {
     user: Uuid,
     admin: Uuid,
     job: Uuid,
     table: &'static str,
-    /// The present run.
+    /// The step's present run.
     run: i64,
 }
 
@@ -181,7 +181,7 @@ impl Case {
         format!("task-1-{}", self.job)
     }
 
-    /// Without what is different in every case: ids, times, and the number in a place.
+    /// The text without the ids of the job and the user, which differ in every case.
     fn plain(&self, text: String) -> String {
         text.replace(&self.job.to_string(), "job").replace(&self.user.to_string(), "user")
     }
@@ -189,7 +189,7 @@ impl Case {
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct RaceEnd {
-    /// The rows or the refusal of each operation, without ids and times.
+    /// The rows or the refusal of each operation, without what differs in every case.
     answers: Vec<String>,
     state: String,
 }
@@ -199,14 +199,14 @@ struct Arena {
     actors: Vec<Session>,
     pids: Vec<i64>,
     admin: Uuid,
-    /// Ends of operations one after the other, by what was done.
+    /// The ends of operations that ran one after the other, by their state and order.
     serial: HashMap<(RaceState, Vec<RaceOp>), RaceEnd>,
 }
 
 impl Arena {
     async fn open() -> Self {
         let db = Database::fresh().await;
-        // Nobody waits for ever, and a deadlock shows at once.
+        // Limits each wait for a lock, and shows a deadlock at once.
         db.exec(
             "do $$ begin execute format('alter database %I set lock_timeout = ''20s''',
                 current_database()); end $$",
@@ -238,7 +238,7 @@ impl Arena {
             _ => (UPSCALER, "upscaler_jobs", 1),
         };
         let job = db.order(user, tool, steps).await;
-        // In `Queued` this is the run that a late worker would name.
+        // In `Queued` this is the run that a late worker names.
         let mut case = Case { user, admin: self.admin, job, table, run: 1 };
         match state {
             RaceState::Queued => return case,
@@ -279,7 +279,7 @@ impl Arena {
         case
     }
 
-    /// The end state as far as it matters, and the money.
+    /// The rows that must be equal at the end, with the money.
     async fn state(&self, case: &Case) -> String {
         let rows = self
             .db
@@ -301,7 +301,7 @@ impl Arena {
         case.plain(format!("{rows:?}"))
     }
 
-    /// Every credit is where it belongs.
+    /// Asserts that the balance, the ledger and the jobs agree.
     async fn check_money(&self, case: &Case, label: &str) {
         let row = self
             .db
@@ -327,14 +327,14 @@ impl Arena {
             answers.push(answer(&case, self.actors[0].try_rows(&op.sql(&case)).await));
         }
         let end = RaceEnd { answers, state: self.state(&case).await };
-        // Whatever meets must end in one of these states, so the invariants need no look each time.
+        // Every case must end in one of these states, so only these are audited.
         let violations = self.db.violations().await;
         assert!(violations.is_empty(), "{state:?}: {ops:?} one after the other: {violations:?}");
         self.serial.insert((state, ops.to_vec()), end.clone());
         end
     }
 
-    /// Runs the case with the first operation's transaction held open.
+    /// Runs the case, with the transaction of the first operation held open.
     async fn meet(&self, state: RaceState, ops: &[RaceOp], commit: bool, label: &str) -> RaceEnd {
         let case = self.prepare(state).await;
         let first = &self.actors[0];
@@ -358,7 +358,7 @@ impl Arena {
         let (rows, ()) =
             tokio::time::timeout(Duration::from_secs(60), futures::future::join(others, end))
                 .await
-                .unwrap_or_else(|_| panic!("{label}: somebody never ended"));
+                .unwrap_or_else(|_| panic!("{label}: an operation never ended"));
         answers.extend(rows.into_iter().map(|rows| answer(&case, rows)));
         for answer in &answers {
             assert!(
@@ -377,7 +377,7 @@ impl Arena {
         RaceEnd { answers, state: self.state(&case).await }
     }
 
-    /// Polls until each of those sessions has ended its statement or waits for a lock.
+    /// Polls until each of these sessions has ended its statement or waits for a lock.
     async fn wait_until_ended_or_waiting(&self, pids: &[i64], ended: &Cell<usize>, label: &str) {
         let list: Vec<String> = pids.iter().map(ToString::to_string).collect();
         let waiting = format!(
@@ -391,10 +391,11 @@ impl Arena {
                 return;
             }
         }
-        panic!("{label}: somebody neither ends nor waits");
+        panic!("{label}: an operation neither ends nor waits");
     }
 
-    /// Looks for an order that explains this end; the failure shows all that were possible.
+    /// Finds an order that explains this end. If there is none, it panics with all that were
+    /// possible.
     async fn explain(
         &mut self,
         state: RaceState,
@@ -428,7 +429,7 @@ impl Arena {
         panic!("{label}: no order explains\n{end:#?}\npossible:\n{possible:#?}");
     }
 
-    /// Every case of so many of these operations.
+    /// Runs every case of so many of these operations.
     async fn cases(&mut self, state: RaceState, ops: &[RaceOp], length: usize) {
         for ops in tuples(ops, length) {
             self.case(state, &ops).await;
@@ -447,7 +448,7 @@ impl Arena {
     }
 }
 
-/// What an operation answers that found everything locked.
+/// The answer of an operation that found every row locked.
 fn nothing(op: RaceOp) -> String {
     match op {
         Sweep | Rescue => "swept 0 closed 0 requeued 0".into(),
@@ -471,8 +472,8 @@ fn answer(case: &Case, rows: Result<Vec<Value>, SqlError>) -> String {
         .into_iter()
         .map(|mut row| {
             if let Some(row) = row.as_object_mut() {
-                // A new order's own id is different in every case; a place depends on what else
-                // waits.
+                // The id of a new order differs in every case, and the estimate depends on the
+                // other waiting jobs.
                 row.retain(|name, _| !["job_id", "eta_seconds", "input"].contains(&name.as_str()));
             }
             row
@@ -523,7 +524,7 @@ async fn triples(firsts: &[RaceOp]) {
     }
 }
 
-/// Every list of so many operations.
+/// Every list of so many of these operations.
 fn tuples(ops: &[RaceOp], length: usize) -> Vec<Vec<RaceOp>> {
     if length == 0 {
         return vec![Vec::new()];
@@ -565,21 +566,21 @@ async fn orders_of_one_account_meet_each_other_and_its_cancels() {
              update providers set enabled = false where provider = 'runninghub'"
         ))
         .await;
-    // A sweep looks once: what is ordered while it runs is left for the next one, so it must not be
-    // over already.
+    // A sweep reads the jobs once and leaves an order that is placed meanwhile to the next sweep,
+    // so that order must not be past its deadline already.
     let ops = [Order, Replay, Cancel, Sweep];
     arena.cases(RaceState::QueuedLongAgo, &ops, 2).await;
     arena.cases(RaceState::QueuedLongAgo, &ops, 3).await;
 }
 
-/// `step_checked_v1` fails a step past its deadline; its success comes at the same moment.
+/// `step_checked_v1` fails a step past its deadline, while its success is reported.
 #[tokio::test]
 async fn a_timeout_meets_the_success_of_its_step() {
     let ops = [Checked, Done, Complete, Fail, Stop, Sweep, Webhook, Requeue];
     Arena::open().await.cases(RaceState::Overdue, &ops, 2).await;
 }
 
-/// Steps of one job end at the same moment, and somebody ends the whole job.
+/// Steps of one job end at the same time, while another call ends the whole job.
 #[tokio::test]
 async fn steps_of_one_job_end_beside_each_other_and_beside_a_cancel() {
     let mut arena = Arena::open().await;
@@ -589,8 +590,8 @@ async fn steps_of_one_job_end_beside_each_other_and_beside_a_cancel() {
     arena.cases(RaceState::TryOn, &try_on, 2).await;
 }
 
-/// Calls that lock the account of a user with two jobs: `{claimed}` is to be requeued, `{over}` is
-/// past its deadline.
+/// Calls that lock the account of a user with two jobs: the step of `{claimed}` is to be requeued,
+/// and `{over}` is past its deadline.
 const ON_ONE_ACCOUNT: [&str; 9] = [
     "select * from unstuck_private.sweep(clock_timestamp() + interval '27 seconds', null, 100,
         '5 seconds')",
@@ -629,8 +630,8 @@ async fn calls_that_lock_one_account_never_deadlock() {
                     .iter()
                     .fold(sql.to_owned(), |sql, (name, id)| sql.replace(name, &id.to_string()))
             };
-            // Both are let in one after the other, and then meet whatever the other one has locked
-            // meanwhile.
+            // The second call starts after the first; both wait for the account, and then meet the
+            // rows that the other has locked meanwhile.
             keeper
                 .exec(&format!(
                     "begin; select from credit_accounts where user_id = '{}' for update",

@@ -1,5 +1,5 @@
-//! What callers and healers read: one job, the live job of a user, the queue, health; and what a
-//! read heals.
+//! What callers and healers read: one job, a user's live job, the queue, health; and what a read
+//! heals.
 
 use serde_json::{Value, json};
 use unstuck_tests::Database;
@@ -151,7 +151,7 @@ async fn steps_due_v1_reserves_the_steps_that_a_healer_must_query() {
             .collect::<Vec<_>>()
     };
 
-    // Unsigned webhooks are hints: a running step is asked about every 30 s.
+    // Unsigned webhooks are only hints, so a running step is queried every 30 s.
     let running = db.order(user, UPSCALER, 1).await;
     db.run(PROVIDER, "t1").await;
     assert!(due(PROVIDER).await.is_empty());
@@ -165,7 +165,7 @@ async fn steps_due_v1_reserves_the_steps_that_a_healer_must_query() {
     assert_eq!(due(PROVIDER).await, [("query".to_owned(), running, true)]);
     db.exec("delete from jobs").await;
 
-    // Sent without an answer: the inbox may name the task.
+    // A step that was sent without an answer: a webhook in the inbox may name its task.
     let unknown = db.order(user, UPSCALER, 1).await;
     let attempt = db.submit(PROVIDER).await;
     assert!(due(PROVIDER).await.is_empty(), "the submit may still be on its way");
@@ -177,7 +177,7 @@ async fn steps_due_v1_reserves_the_steps_that_a_healer_must_query() {
     assert_has!(row[0], { "due": "inbox", "task_id": "t2" });
     db.exec("delete from jobs").await;
 
-    // Finished there, not stored here: the copier's lease ran out.
+    // The provider has finished and the result is not stored: the lease of the copy has expired.
     let copy = db.order(user, UPSCALER, 1).await;
     let attempt = db.run(PROVIDER, "t3").await;
     db.done(attempt, "t3").await;
@@ -190,7 +190,7 @@ async fn steps_due_v1_reserves_the_steps_that_a_healer_must_query() {
     assert_eq!(db.ask("step_heartbeat_v1", attempt.args()).await["applied"], true);
     assert_eq!(db.complete(attempt).await["outcome"], "completed");
 
-    // Signed webhooks are trusted for three minutes; synchronous providers are never asked.
+    // Signed webhooks are waited for three minutes; synchronous providers are never queried.
     let chain = db.order(user, TRY_ON, 1).await;
     db.run("replicate", "t4").await;
     db.age(chain, "170 seconds").await;
@@ -226,7 +226,7 @@ async fn a_page_of_due_steps_is_no_longer_than_asked() {
     assert_eq!(seen.len(), 3);
 }
 
-/// After asking the provider: (answer, age in seconds, outcome).
+/// After a query of the provider: (answer, age in seconds, outcome).
 const CHECKED: &[(&str, &str, &str)] = &[
     ("running", "599 seconds", "waiting"),
     ("no_answer", "599 seconds", "waiting"),
@@ -320,7 +320,7 @@ async fn a_cancelled_request_that_runs_is_a_violation() {
 async fn waiting_is_a_violation_after_four_minutes_with_a_free_slot() {
     let db = Database::open().await;
     db.exec("update providers set max_concurrent = 1").await;
-    // Old in the queue, and the slot is free only now.
+    // The job has waited for long, but the slot is free only now.
     let (first, second) = (db.user(60).await, db.user(60).await);
     let job = db.order(first, UPSCALER, 1).await;
     let waiting = db.order(second, UPSCALER, 1).await;
@@ -332,7 +332,7 @@ async fn waiting_is_a_violation_after_four_minutes_with_a_free_slot() {
     db.age(job, "4 minutes").await;
     assert_eq!(db.violated().await, ["work_waits_for_a_reason"]);
     db.cancel(second, waiting).await.unwrap();
-    // The second step of a chain, whose turn has just come.
+    // The second step of a try-on, which was blocked until now.
     let chain = db.order(db.user(80).await, TRY_ON, 2).await;
     let attempt = db.run("replicate", "p1").await;
     db.age(chain, "5 minutes").await;

@@ -1,5 +1,5 @@
-//! What is kept how long: each kind of row goes at its age, nothing that lives goes, nothing grows
-//! for ever but what was sold.
+//! Retention: each kind of row is deleted at its age, no row of a live job is deleted, and only
+//! jobs, steps and entries grow without end.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
@@ -7,22 +7,22 @@ use unstuck_tests::shop::{CARDS, TRY_ON, UPSCALER, id, requeue_args};
 use unstuck_tests::{Database, Session, sources};
 use uuid::Uuid;
 
-/// One pass, as it will be after that time.
+/// One pass, as it will run after that time.
 async fn pass(db: &Session, after: &str) -> Vec<Value> {
     let sql = "select * from unstuck_private.prune_old_rows(clock_timestamp() + interval '{}')";
     db.rows(&sql.replace("{}", after)).await
 }
 
-/// What a pass did of one kind.
+/// How many rows of one kind a pass deleted.
 async fn pruned(db: &Session, kind: &str, after: &str) -> i64 {
     let rows = pass(db, after).await;
     let row = rows.iter().find(|row| row["kind"] == kind);
     row.unwrap_or_else(|| panic!("no {kind} in {rows:?}"))["pruned"].as_i64().unwrap()
 }
 
-/// A user with a finished upscale and a set of cards of which one was returned, and what comes with
-/// them: calls and alarms of providers, an older client's row, ids cancelled ahead, a finished
-/// sweep.
+/// A user with a finished upscale and a set of cards of which one was refunded, and the rows that
+/// come with them: webhooks and alarms of providers, an older client's row, ids that were cancelled
+/// ahead, a finished sweep.
 async fn traffic(db: &Database) {
     let alarm = json!({ "p_provider": "runninghub", "p_tool": UPSCALER, "p_about": null,
         "p_code": "802", "p_detail": null });
@@ -67,7 +67,7 @@ async fn record(db: &Session, job: Uuid, key: &str) -> Value {
     db.ask("webhook_record_v1", args).await["inbox_id"].clone()
 }
 
-/// Kind, days, and the rows that it is about.
+/// The kind, its days, and the rows that it deletes.
 const KINDS: [(&str, i64, &str); 10] = [
     ("sessions", 1, "sessions"),
     ("cancelled_requests", 1, "cancelled_requests"),
@@ -141,7 +141,7 @@ async fn no_row_of_a_live_job_is_pruned() {
     assert!(before > 6, "{before}");
     pass(&db, "10 years").await;
     assert_eq!(db.int(rows).await, before, "a live job's rows and its first step's input");
-    // Kept for an operator: it is live, so its history stays too.
+    // A quarantined job is kept for an operator: it is live, so its history stays too.
     db.exec(&format!("select unstuck_private.jobs_quarantine(array['{job}'::uuid], 'by hand')"))
         .await;
     let before = db.int(rows).await;
@@ -243,7 +243,7 @@ async fn a_row_that_cannot_be_deleted_does_not_stop_the_others() {
         .await;
     assert_eq!(errors.len(), 2, "{errors:?}");
     assert_eq!(errors[0], json!({ "kind": "cancelled_requests", "error": "mine" }));
-    // The healing that it ends is not lost either.
+    // The sweep keeps what it healed before.
     let user = db.user(60).await;
     let stale = db.order(user, UPSCALER, 1).await;
     db.age(stale, "1 hour").await;
@@ -271,7 +271,7 @@ async fn a_pass_skips_locked_rows() {
     assert!(row["error"].as_str().unwrap().contains("lock timeout"), "{row}");
     holder.exec("rollback").await;
     assert_eq!(pruned(&db, "cancelled_requests", "2 days").await, 5);
-    // One pass at a time.
+    // Only one pass runs at a time.
     holder.exec("begin; select * from unstuck_private.prune_old_rows(clock_timestamp())").await;
     assert!(pass(&db, "2 days").await.is_empty());
     holder.exec("rollback").await;
@@ -352,7 +352,7 @@ async fn only_our_own_runs_of_pg_cron_are_pruned() {
         (db.int(&format!("{count} 1")).await, db.int(&format!("{count} 7")).await),
         (2000, 0)
     );
-    // Made anew, its numbers begin anew.
+    // After the table was emptied, its numbers start anew.
     db.exec(
         "truncate cron.job_run_details; insert into cron.job_run_details
         values (7, 1, now(), now())",
@@ -362,7 +362,8 @@ async fn only_our_own_runs_of_pg_cron_are_pruned() {
     assert_eq!(db.int(&format!("{count} 7")).await, 0);
 }
 
-/// A day's worth of everything, then a night: what happened moves a day back, and a healer passes.
+/// A day with everything that happens, and then a night: all times move a day back, and a healer
+/// runs.
 const DAY: &str = "
 do $$
 declare
@@ -419,7 +420,8 @@ end $$";
 #[tokio::test]
 async fn after_many_days_only_jobs_steps_and_entries_have_grown() {
     let db = Database::fresh().await;
-    // A tenth of each age, so that twenty days are more than any.
+    // Every retention is a tenth of the usual one, so that all of them are shorter than twenty
+    // days.
     db.exec(
         "update tools set exclusive_group = null; update retention
         set keep = keep / 10",
@@ -443,7 +445,7 @@ async fn after_many_days_only_jobs_steps_and_entries_have_grown() {
         .filter(|((_, before), (_, after))| before != after)
         .map(|((name, before), (_, after))| (*name, *before, *after))
         .collect();
-    // Two jobs a day; a grant, two debits and a refund.
+    // A day adds two jobs, and a grant, two debits and a refund.
     let sold = [
         ("unstuck.credit_entries", 80, 160),
         ("unstuck.job_steps", 40, 80),

@@ -1,4 +1,4 @@
-//! A database by migrations: it is the golden dump, and what the sources make; and what is applied
+//! A migrated database equals the golden dump and what the sources make; and an applied migration
 //! stays applied.
 
 use unstuck_tests::{Database, sources};
@@ -12,14 +12,14 @@ pub(crate) async fn dump(db: &Database) -> String {
     xtask::schema::dump(&client).await.unwrap()
 }
 
-/// Equal, or the first line that is not.
+/// Asserts that both are equal, and shows the first line that is not.
 pub(crate) fn assert_same(one: &str, other: &str, hint: &str) {
     let mut lines = one.lines().zip(other.lines()).enumerate();
     let differs = lines.find(|(_, (one, other))| one != other);
     assert!(one == other, "{hint}; first difference: {differs:#?}");
 }
 
-/// A database that no migration made.
+/// A database that is made of the sources, without any migration.
 pub(crate) async fn made_of(sources: &[Source]) -> Database {
     let db = Database::empty().await;
     let client = postgres::connect(&db.url()).await.unwrap();
@@ -33,7 +33,8 @@ pub(crate) async fn made_of(sources: &[Source]) -> Database {
 #[tokio::test]
 async fn the_golden_dump_is_what_the_migrations_make() {
     let db = Database::fresh().await;
-    // Each major version prints views in its own way; the golden file is of the embedded one's.
+    // Each major version prints views in its own way; the golden file is by the embedded server's
+    // version.
     if db.int("select current_setting('server_version_num')::int / 10000").await != 17 {
         return;
     }

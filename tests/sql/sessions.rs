@@ -1,5 +1,5 @@
-//! Pages that leave and pages that stay: what waits of a page that left is cancelled once its grace
-//! is over, by every healer, and nothing else is.
+//! Sessions of pages that leave and of pages that stay: the waiting jobs of a page that left are
+//! cancelled after its grace, by every healer, and no other job is.
 
 use serde_json::{Value, json};
 use unstuck_tests::Database;
@@ -7,7 +7,7 @@ use unstuck_tests::Session;
 use unstuck_tests::shop::{CARDS, TRY_ON, UPSCALER, VIDEO, WEBSITE, requeue_args};
 use uuid::Uuid;
 
-/// The session of every order of `Session::order`.
+/// The session of each order that `Session::order` places.
 const SESSION: &str = "session";
 
 fn leave_args(user: Uuid, session: &str, seconds: i64) -> Value {
@@ -26,7 +26,7 @@ async fn stay(db: &Session, user: Uuid) -> Value {
     db.ask("session_stay_v1", stay_args(user, SESSION)).await["cancel_at"].clone()
 }
 
-/// Time passes for pages and jobs.
+/// Lets time pass for the sessions of pages and for jobs.
 async fn pass(db: &Session, seconds: i64) {
     let by = format!("{seconds} seconds");
     db.exec(&format!(
@@ -41,7 +41,7 @@ async fn status(db: &Session, job: Uuid) -> Value {
     db.job(job).await["status"].clone()
 }
 
-/// Seconds from now until that time.
+/// How many seconds from now that time is.
 async fn seconds_until(db: &Session, at: &Value) -> i64 {
     let at = at.as_str().unwrap();
     db.int(&format!("select round(extract(epoch from '{at}' - clock_timestamp()))::int")).await
@@ -63,7 +63,7 @@ async fn what_waits_of_a_page_that_left_is_cancelled_after_its_grace_with_every_
 
     let at = leave(&db, user, 30).await;
     assert!((28..=30).contains(&seconds_until(&db, &at).await), "{at}");
-    // An order that was under way when the page left is one of its jobs.
+    // An order that was being sent when the page left belongs to the page.
     waiting.push((db.order(user, UPSCALER, 1).await, UPSCALER, 1));
     pass(&db, 25).await;
     assert_eq!(db.sweep().await["cleaned"], 0);
@@ -116,7 +116,7 @@ async fn a_page_that_comes_back_in_time_keeps_what_waits() {
     pass(&db, 60).await;
     assert_eq!(db.sweep().await["cleaned"], 0);
     assert_eq!(status(&db, job).await, "queued");
-    // A page that says at once that it stays is not left.
+    // A page that leaves and at once calls `stay` has not left.
     leave(&db, user, 0).await;
     stay(&db, user).await;
     assert_eq!(db.sweep().await["cleaned"], 0);
@@ -126,7 +126,7 @@ async fn a_page_that_comes_back_in_time_keeps_what_waits() {
 #[tokio::test]
 async fn a_page_that_stayed_and_fell_silent_counts_as_left_and_one_that_never_did_does_not() {
     let db = Database::open().await;
-    // So that there is a reason to wait.
+    // One slot, which another user has, so that the jobs wait.
     db.set_slots("runninghub", 1).await;
     db.ordered(100, UPSCALER, 1).await;
     db.run("runninghub", "t1").await;
@@ -139,16 +139,16 @@ async fn a_page_that_stayed_and_fell_silent_counts_as_left_and_one_that_never_di
     stay(&db, user).await;
     assert_eq!(silent(100).await, 0);
     stay(&db, user).await;
-    assert_eq!(silent(100).await, 0, "a word begins the silence anew");
+    assert_eq!(silent(100).await, 0, "a `stay` starts the 150 seconds anew");
     assert_eq!(silent(51).await, 1);
     db.assert_cancelled(job, 60).await;
-    // The page was idle for long: its order is a word, and then it is silent.
+    // The page was idle for long: its order counts as a `stay`, and then the page is silent.
     let late = db.order(user, UPSCALER, 1).await;
     assert_eq!(silent(100).await, 0);
     assert_eq!(silent(51).await, 1);
     db.assert_cancelled(late, 60).await;
-    assert_eq!(status(&db, job_of_old).await, "queued", "it never said that it stays");
-    // One that left, came back and orders without a word is an older client.
+    assert_eq!(status(&db, job_of_old).await, "queued", "this page never called `stay`");
+    // A page that left, came back and orders without a `stay` is an older client.
     leave(&db, old, 0).await;
     assert_eq!(silent(0).await, 1);
     let came_back = db.order(old, UPSCALER, 1).await;
@@ -234,7 +234,7 @@ async fn a_healer_waits_for_no_page_and_no_page_for_a_healer() {
     holder.exec("rollback; begin").await;
     let sweep = holder.begin_sweep().await;
     holder.sweep_page(&sweep, 10).await;
-    // The cancel is not committed yet; the page's word is kept all the same.
+    // The cancel is not committed yet, but the page's `stay` is recorded.
     stay(&db, user).await;
     holder.exec("commit").await;
     db.assert_cancelled(job, 60).await;

@@ -1,5 +1,5 @@
-//! The SQL that people edit, file by file: the numbered migration is made of it, each function's
-//! file is all that is to be said of it, and its rights are the strict ones.
+//! The SQL that people edit, file by file: the migrations are made of it, each function's file says
+//! all about that function, and its rights are the strict ones.
 
 use unstuck_tests::Database;
 use xtask::migration::Project;
@@ -55,7 +55,7 @@ fn the_newest_migration_is_made_of_the_sources() {
 const WALLET: [&str; 6] =
     ["wallet_price", "wallet_lock", "wallet_debit", "wallet_refund", "wallet_grant", "wallet_take"];
 
-/// An adapter's functions stand in their place, and a migration must not put ours back.
+/// An adapter replaces these functions by its own, and a migration must not put ours back.
 #[test]
 fn no_migration_makes_the_wallets_functions_anew() {
     let migrations = Project::here().migrations().unwrap();
@@ -75,7 +75,7 @@ fn no_migration_makes_the_wallets_functions_anew() {
     }
 }
 
-/// Where an adapter holds the balances, ours stay 0 whatever happens.
+/// While an adapter holds the balances, our own must stay 0.
 #[test]
 fn nothing_but_the_wallet_moves_a_balance() {
     let moves = |source: &Source| {
@@ -86,9 +86,9 @@ fn nothing_but_the_wallet_moves_a_balance() {
     assert_eq!(
         movers,
         [
-            // The ledger of a user goes as a whole, and the balance with it.
+            // A user's ledger is deleted as a whole, and the balance with it.
             "credit/credit_entries_after_delete.sql",
-            // The built-in wallet refunds a page at once.
+            // The built-in wallet refunds a page of jobs with one statement.
             "credit/jobs_refund.sql",
             "wallet/wallet_debit.sql",
             "wallet/wallet_grant.sql",
@@ -98,7 +98,8 @@ fn nothing_but_the_wallet_moves_a_balance() {
     );
 }
 
-/// In both directions: what one file does to another's function shows in one of them.
+/// The files are run in both directions, so that one which changes another file's function is
+/// found.
 #[tokio::test]
 async fn replacing_a_function_by_its_own_file_changes_nothing() {
     let golden = dump(&Database::fresh().await).await;
@@ -163,7 +164,7 @@ fn every_functions_file_takes_the_rights_away_itself() {
     }
 }
 
-/// Projects that grant everything by default grant it on sequences too.
+/// Projects whose default privileges grant everything grant it on sequences too.
 #[test]
 fn every_tables_file_takes_the_rights_on_its_sequence_away() {
     for source in Project::here().sources().unwrap() {
@@ -194,7 +195,7 @@ fn a_file_is_named_after_what_it_creates() {
     }
 }
 
-/// A public object has a comment in the database; an internal one has it in its file.
+/// The comment of a public object is in the database; that of an internal one is in its file.
 #[test]
 fn an_internal_object_begins_with_a_comment() {
     for source in Project::here().sources().unwrap() {

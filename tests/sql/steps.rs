@@ -1,4 +1,5 @@
-//! What workers may do to a step: every call done, refused as stale, repeated.
+//! What workers may do to a step: every call with its success, its refusal as stale, and its
+//! replay.
 
 use serde_json::json;
 use unstuck_tests::Database;
@@ -38,7 +39,7 @@ async fn no_step_is_claimed_at_a_disabled_provider_or_before_not_before() {
     db.exec("update providers set enabled = true").await;
     let attempt = db.claim_one(PROVIDER).await;
     assert_eq!(db.requeue(attempt, "capacity", 60_000).await["outcome"], "queued");
-    assert!(db.claim(PROVIDER, 3).await.is_empty(), "its time has not come");
+    assert!(db.claim(PROVIDER, 3).await.is_empty(), "the step's delay is not over");
     db.age(job, "61 seconds").await;
     assert_eq!(db.claim_one(PROVIDER).await, StepRun { run: 2, ..attempt });
 }
@@ -81,7 +82,8 @@ async fn step_started_v1_keeps_the_task_or_owes_its_cancel() {
     assert_eq!(db.started(attempt, "t1").await, "running", "repeated");
     assert_eq!(db.job(job).await["status"], "running");
 
-    // Cancelled between submit and its answer: the task is owed a cancel, once.
+    // A step that is cancelled between its submit and the answer owes its provider one cancel of
+    // the task.
     db.cancel_by_admin(job).await;
     assert_eq!(db.started(attempt, "t1").await, "stale", "its cancel is owed already");
     let second = db.order(user, UPSCALER, 1).await;
@@ -109,7 +111,7 @@ async fn step_started_v1_and_step_done_v2_refuse_another_steps_task() {
     db.assert_healthy().await;
 }
 
-/// A job whose submit has had no answer when its user's admin cancels it.
+/// A step whose submit had no answer before an admin cancelled its job.
 async fn closed_before_its_answer(db: &Database) -> StepRun {
     let _ = db.admin().await;
     let (_, job) = db.upscale().await;
@@ -118,7 +120,7 @@ async fn closed_before_its_answer(db: &Database) -> StepRun {
     attempt
 }
 
-/// What a call at a closed step's address may do about a task that is not that step's: nothing.
+/// Asserts that calls with a closed step's arguments change nothing for a task of another step.
 async fn assert_cannot_touch(db: &Database, closed: StepRun, task: &str) {
     let (owes, events) = (
         "select coalesce(jsonb_agg(provider_cancel_due order by job_id, step), '[]')
@@ -126,12 +128,12 @@ async fn assert_cannot_touch(db: &Database, closed: StepRun, task: &str) {
         "select count(*) from job_events",
     );
     let before = (db.value(owes).await, db.int(events).await);
-    assert_eq!(db.started(closed, task).await, "stale", "{task} is not its");
-    assert_eq!(db.done(closed, task).await["outcome"], "stale", "{task} is not its");
+    assert_eq!(db.started(closed, task).await, "stale", "{task} is another step's task");
+    assert_eq!(db.done(closed, task).await["outcome"], "stale", "{task} is another step's task");
     assert_eq!(
         (db.value(owes).await, db.int(events).await),
         before,
-        "{task}: nothing is owed, nothing recorded"
+        "{task}: no cancel debt and no event is recorded"
     );
 }
 
@@ -141,7 +143,7 @@ async fn a_closed_step_owes_no_cancel_for_another_steps_task() {
     let (one, two) = (db.user(60).await, db.user(60).await);
     let closed = closed_before_its_answer(&db).await;
 
-    // Another user's task, at work, then over.
+    // The task of another user, first at work and then ended.
     let live = db.order(one, UPSCALER, 1).await;
     let attempt = db.run(PROVIDER, "at-work").await;
     assert_cannot_touch(&db, closed, "at-work").await;
@@ -149,11 +151,11 @@ async fn a_closed_step_owes_no_cancel_for_another_steps_task() {
     assert_cannot_touch(&db, closed, "at-work").await;
     db.assert_failed(live, "PROVIDER_FAILED", 60).await;
 
-    // A task that another step has to cancel is that step's to cancel.
+    // A task whose cancel another step owes stays with that step.
     let other = closed_before_its_answer(&db).await;
     assert_eq!(db.started(other, "owed").await, "cancel_due");
     assert_cannot_touch(&db, closed, "owed").await;
-    // Nor does a step that still waits for its own answer take it.
+    // A step that still waits for the answer of its submit does not take the task either.
     let waits = db.order(two, UPSCALER, 1).await;
     let attempt = db.submit(PROVIDER).await;
     assert_cannot_touch(&db, attempt, "owed").await;
@@ -164,7 +166,7 @@ async fn a_closed_step_owes_no_cancel_for_another_steps_task() {
     assert_eq!(due.len(), 1, "{due:?}");
     assert_has!(due[0], { "job_id": other.job, "task_id": "owed" });
 
-    // What nobody else has is the caller's: its own submit was answered late.
+    // A task that no other step has is the caller's: the answer to its submit came late.
     assert_eq!(db.started(closed, "its-own").await, "cancel_due");
     db.assert_healthy().await;
 }
@@ -215,7 +217,7 @@ async fn a_capacity_refusal_counts_no_attempt_and_a_transient_failure_counts_one
         assert_eq!(db.requeue(attempt, "capacity", 0).await["outcome"], "queued");
         assert_eq!(db.requeue(attempt, "capacity", 0).await["outcome"], "stale");
     }
-    // Refused before anything was sent: still not one attempt less than none.
+    // The step was refused before it was sent: its attempts stay 0.
     db.probe_is_due().await;
     let attempt = db.claim_one(PROVIDER).await;
     db.requeue(attempt, "capacity", 0).await;
@@ -283,7 +285,7 @@ async fn step_done_v2_frees_the_slot_and_gives_the_copy_to_one_caller() {
     assert!(db.claim(PROVIDER, 1).await.is_empty());
     let expected = json!({ "outcome": "copy", "run": 1, "result": null, "may_start": 1 });
     assert_eq!(db.done(attempt, "t1").await, expected, "the request names no result");
-    assert_eq!(db.done(attempt, "t1").await["outcome"], "stale", "somebody copies already");
+    assert_eq!(db.done(attempt, "t1").await["outcome"], "stale", "another caller has the copy");
     assert_eq!(db.claim(PROVIDER, 1).await.len(), 1, "the slot is free before the copy ends");
     assert_eq!(db.complete(attempt).await["outcome"], "completed");
     let row = db.job(job).await;
@@ -301,8 +303,8 @@ async fn step_done_v2_is_stale_for_a_step_that_is_not_at_work() {
     let (_, job) = db.ordered(1000, TRY_ON, 2).await;
     let step = |step, run| StepRun { job, step, run };
     assert_eq!(db.done(step(1, 0), "t1").await["outcome"], "stale", "never claimed");
-    assert_eq!(db.done(step(1, 1), "t1").await["outcome"], "stale", "a run that never was");
-    assert_eq!(db.done(step(2, 0), "t1").await["outcome"], "stale", "its turn has not come");
+    assert_eq!(db.done(step(1, 1), "t1").await["outcome"], "stale", "a run that does not exist");
+    assert_eq!(db.done(step(2, 0), "t1").await["outcome"], "stale", "the step is blocked");
     assert_eq!(db.done(step(3, 0), "t1").await["outcome"], "stale");
     db.run("replicate", "t1").await;
     assert_eq!(db.done(step(1, 1), "other").await["outcome"], "stale", "not this run's task");
@@ -345,7 +347,7 @@ async fn a_success_of_a_requeued_run_is_taken() {
     let (_, job) = db.upscale().await;
     let attempt = db.submit(PROVIDER).await;
     db.requeue(attempt, "transient", 60_000).await;
-    // The provider said 503 and worked all the same: its picture is paid for.
+    // The provider answered 503 and worked all the same: its picture must be paid.
     let taken = db.done(attempt, "t1").await;
     assert_eq!(taken["outcome"], "copy");
     let run = taken["run"].as_i64().unwrap();
@@ -466,11 +468,11 @@ async fn an_early_webhooks_copier_keeps_its_lease() {
     let db = Database::fresh().await;
     let (_, job) = db.upscale().await;
     let attempt = db.submit(PROVIDER).await;
-    // The webhook overtakes the answer of the submit.
+    // The webhook arrives before the answer to the submit.
     assert_eq!(db.done(attempt, "t1").await["outcome"], "copy");
     assert_eq!(db.started(attempt, "t1").await, "running");
     assert_eq!(db.done(attempt, "t1").await["outcome"], "stale", "one copier at a time");
-    // It dies: a healer goes on with the copy.
+    // The worker that copies dies, and a healer continues the copy.
     db.age(job, "91 seconds").await;
     let due = db.due(PROVIDER).await;
     assert_eq!((due.len(), &due[0]["due"]), (1, &json!("copy")));

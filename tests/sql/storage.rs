@@ -1,4 +1,4 @@
-//! The buckets and the policy for uploads, by a database that the migrations made.
+//! The buckets and the upload policy that the migrations make.
 
 use unstuck_tests::{Database, sources};
 use uuid::Uuid;
@@ -6,7 +6,7 @@ use xtask::postgres;
 
 const SOURCE: &str = "supabase/schemas/platform/storage.sql";
 
-/// Everything of storage that a migration may make.
+/// The buckets and policies of the database.
 async fn storage(db: &Database) -> Vec<serde_json::Value> {
     let sql = "select to_jsonb(b)::text as line from storage.buckets b
         union all
@@ -57,7 +57,11 @@ async fn a_database_without_storage_is_left_without() {
     xtask::migration::apply::migrate(&client, &project, |_| ()).await.unwrap();
     assert_eq!(db.count("pg_namespace where nspname = 'storage'").await, 0);
     assert_eq!(db.count("unstuck.tools").await, 9);
-    assert_eq!(db.count("unstuck.retention where keep is null").await, 2, "and knows of no files");
+    assert_eq!(
+        db.count("unstuck.retention where keep is null").await,
+        2,
+        "no retention of files is set"
+    );
 }
 
 #[tokio::test]

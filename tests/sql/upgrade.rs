@@ -1,4 +1,4 @@
-//! From one migration to the next: while workers work, and with everything changed that can change.
+//! Upgrades from one migration to the next, with all kinds of changes, while workers work.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -18,7 +18,7 @@ use crate::schema::{assert_same, dump, made_of};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A copy of our SQL, released as it is, that a test may change.
+/// A copy of our SQL with its migrations released, which a test may change.
 struct Copy(tempfile::TempDir);
 
 impl Copy {
@@ -34,7 +34,7 @@ impl Copy {
         copy
     }
 
-    /// The first release alone.
+    /// A copy with the migration of the first release only.
     fn of_first_release() -> Self {
         let copy = Self(tempfile::tempdir().unwrap());
         let (name, text) = Project::here().migrations().unwrap().remove(0);
@@ -53,7 +53,7 @@ impl Copy {
         std::fs::write(path, text).unwrap();
     }
 
-    /// Puts one text for another in a source, once.
+    /// Replaces one text by another in a source, once.
     fn change(&self, source: &str, from: &str, to: &str) {
         let file = format!("supabase/schemas/{source}");
         let text = std::fs::read_to_string(self.0.path().join(&file)).unwrap();
@@ -65,7 +65,7 @@ impl Copy {
         std::fs::remove_file(self.0.path().join("supabase/schemas").join(source)).unwrap();
     }
 
-    /// The next migration, released at once.
+    /// Makes the next migration and releases it at once.
     fn make(&self, name: &str, by_hand: Option<&str>) {
         let file = by_hand.map(|text| {
             self.write("by_hand.sql", text);
@@ -85,10 +85,10 @@ async fn upgrade(db: &Database, copy: &Copy) -> usize {
 async fn the_next_migration_makes_what_changed_sources_make() {
     let (db, copy) = (Database::fresh().await, Copy::new());
     copy.change("job/jobs.sql", "\n);", ",\n  note text\n);");
-    // What policies and views stand on, with other arguments.
+    // Functions that policies and views call get other arguments.
     copy.change("role/is_admin.sql", "is_admin()", "is_admin(p_any int default 0)");
     copy.change("job/number_or_null.sql", "p_text text)", "p_text text, p_any int default 0)");
-    // A view with a front.
+    // A view that has a front.
     copy.change("view/upscaler_jobs.sql", "as\nselect\n", "as\nselect\n  1 as first,\n");
     copy.change("queue/step_claim_v1.sql", "\nbegin\n", "\nbegin\n  perform 1;\n");
     let note =
@@ -114,7 +114,7 @@ async fn the_next_migration_makes_what_changed_sources_make() {
     let expected = dump(&made_of(&copy.project().sources().unwrap()).await).await;
     assert_same(&expected, &dump(&db).await, "0003 and the sources differ");
     assert_eq!(upgrade(&db, &copy).await, 0, "nothing to apply");
-    // And a new database goes the whole way.
+    // A new database applies all migrations.
     let new = Database::empty().await;
     let client = postgres::connect(&new.url()).await.unwrap();
     let platform = sources::root().join("supabase/local/platform.sql");
@@ -124,7 +124,7 @@ async fn the_next_migration_makes_what_changed_sources_make() {
     db.assert_healthy().await;
 }
 
-/// A job in every state; the ids, in no order.
+/// Makes a job in every state. Returns the ids, in no order.
 async fn a_job_in_every_state(db: &Session) -> Vec<Uuid> {
     db.open_all_tools().await;
     db.exec("update unstuck.providers set max_concurrent = 200").await;
@@ -159,13 +159,13 @@ async fn a_job_in_every_state(db: &Session) -> Vec<Uuid> {
     for (tool, steps) in [(UPSCALER, 1), (CARDS, 5), (TRY_ON, 3), (WEBSITE, 1)] {
         jobs.push(db.order(user, tool, steps).await);
     }
-    // One card of five is delivered, one at work.
+    // Of five cards one is delivered and one is at work.
     let cards = db.claim("gemini", 2).await;
     complete(db, cards[0]).await;
     jobs
 }
 
-/// As the first release reports it; later ones take that too.
+/// Reports a success as the first release does; later releases accept that too.
 async fn done(db: &Session, attempt: StepRun, task: &str) {
     let more = json!({ "p_task_id": task, "p_output": { "files": [task] } });
     db.ask("step_done_v1", attempt.with(more)).await;
@@ -178,7 +178,7 @@ async fn complete(db: &Session, attempt: StepRun) {
     assert_eq!(answer["outcome"], "completed");
 }
 
-/// What goes on meanwhile.
+/// The work that goes on during an upgrade.
 #[derive(Clone, Default)]
 struct Work {
     enough: Arc<AtomicBool>,
@@ -195,14 +195,14 @@ impl Work {
             Err(error) if refused(&error) => None,
             Err(error) => {
                 self.failures.lock().unwrap().push(format!("{what}: {error}"));
-                // A closed connection fails at once and for ever.
+                // A closed connection fails every further call at once, so the work ends.
                 self.enough.store(true, SeqCst);
                 None
             }
         }
     }
 
-    /// Orders, works, heals and looks until it is enough or something fails.
+    /// Orders, works, heals and reads until it is stopped or a call fails.
     async fn go_on(self, db: Session, user: Uuid) {
         let page = ["unstuck.upscaler_jobs", "public.upscaler_jobs", "unstuck.queue_positions"];
         while !self.enough.load(SeqCst) {
@@ -302,7 +302,7 @@ async fn the_next_migration_is_applied_while_workers_work() {
     assert_same(&expected, &dump(&db).await, "the migrations and the sources differ");
 }
 
-/// From the first release to this one, with rows in every table that a migration changes.
+/// Upgrades from the first release to this one, with rows in every table that a migration changes.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_releases_jobs_go_on_here() {
     let db = Database::empty().await;
@@ -311,7 +311,7 @@ async fn the_first_releases_jobs_go_on_here() {
     postgres::apply(&client, &[platform]).await.unwrap();
     assert_eq!(upgrade(&db, &Copy::of_first_release()).await, 1);
     let jobs = a_job_in_every_state(&db).await;
-    // Others wait with several jobs each, some of them for a time to come.
+    // Other users wait with several jobs each, some of them with a delay.
     let mut waiting = Vec::new();
     for _ in 0..4 {
         let user = db.user(100_000).await;
@@ -333,7 +333,7 @@ async fn the_first_releases_jobs_go_on_here() {
     let before = db.rows(&state).await;
     assert_eq!(before.len(), all.len());
 
-    // The slots are full, so that the workers take nothing of what is looked at.
+    // No slot is free, so the workers claim none of the jobs that are compared.
     db.exec("update unstuck.providers set max_concurrent = 0").await;
     let work = Work::default();
     let user = db.user(100_000).await;
@@ -344,8 +344,8 @@ async fn the_first_releases_jobs_go_on_here() {
     work.rounds_more(4).await;
     work.enough.store(true, SeqCst);
     worker.await.unwrap();
-    // A call may meet the lock of a table, or a function that is replaced under it: it is rolled
-    // back, and its caller is told to come again.
+    // A call may meet the lock of a table or a function that is being replaced: it is rolled back,
+    // and its caller is told to retry.
     let rolled_back = ["40P01", "55P03", "42883"];
     let failures = work.failures.lock().unwrap().clone();
     let transient = |text: &&String| rolled_back.iter().any(|state| text.contains(state));
@@ -360,7 +360,7 @@ async fn the_first_releases_jobs_go_on_here() {
     let expected = dump(&made_of(&Project::here().sources().unwrap()).await).await;
     assert_same(&expected, &dump(&db).await, "the migrations and the sources differ");
 
-    // And all that waits is served.
+    // Afterwards all waiting jobs are served.
     db.exec("update unstuck.providers set max_concurrent = 1000").await;
     db.exec("update unstuck.job_steps set not_before = null where status = 'queued'").await;
     let work = Work::default();
@@ -373,7 +373,7 @@ async fn the_first_releases_jobs_go_on_here() {
         }
     }
     let left = format!("unstuck.jobs where completed_at is null and id in ({})", listed(&waiting));
-    assert_eq!(db.count(&left).await, 0, "all that waited");
+    assert_eq!(db.count(&left).await, 0, "all waiting jobs have ended");
     db.assert_healthy().await;
 }
 

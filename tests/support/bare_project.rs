@@ -1,8 +1,8 @@
-//! A Supabase project into which nobody has moved yet: roles, `auth` and `storage` as the platform
-//! makes them, and an owner `postgres` who is no superuser.
+//! A Supabase project in whose database nothing of ours is installed yet. It has the roles, `auth`
+//! and `storage` as the platform makes them, and an owner `postgres` who is no superuser.
 //!
-//! Each has a server of its own, because the settings of PostgREST's role are the server's. Source:
-//! supabase/postgres, migrations/db.
+//! Each project has a Postgres server of its own: PostgREST's settings are settings of its role,
+//! and a role belongs to the whole server. Source: supabase/postgres, migrations/db.
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -67,7 +67,7 @@ pub struct BareDatabase<'a> {
 }
 
 impl<'a> BareDatabase<'a> {
-    /// The owner's address, as a deployment has it.
+    /// The URL with which a deployment connects: as the owner `postgres`.
     pub fn url(&self) -> String {
         self.project.url("postgres", &self.name)
     }
@@ -77,7 +77,8 @@ impl<'a> BareDatabase<'a> {
         Session::connect(&self.project.url(PLATFORM, &self.name)).await
     }
 
-    /// As the platform makes a branch or a restore; everybody's session of this one ends.
+    /// Copies the database, as the platform does for a branch or a restore. It ends every session
+    /// of this database.
     pub async fn copy(&self) -> BareDatabase<'a> {
         let platform = self.project.url(PLATFORM, "postgres");
         let sessions = format!("from pg_stat_activity where datname = '{}'", self.name);

@@ -1,8 +1,8 @@
-//! What the largest orders of each kind add to the memory of workerd, five of them at once:
-//! `cargo xtask bench memory`.
+//! Measures by how much workerd's memory grows during the largest orders of each kind, five at
+//! once: `cargo xtask bench memory`.
 //!
-//! All functions share one process here, so that no isolate grew by more than the process did. An
-//! isolate has 128 MB of the platform.
+//! Here all functions share one process, so no isolate grew by more than the process did. The
+//! platform gives an isolate 128 MB.
 
 use futures::future::join_all;
 use serde_json::json;
@@ -22,7 +22,8 @@ const GARMENTS: usize = 5;
 const PROMPT: usize = 3_000;
 
 pub async fn run(world: &World) {
-    // No picture may be sent by its address, so that each is held in memory; each call takes long.
+    // The stand-in refuses a picture that is sent by its address, so that the functions hold each
+    // picture in memory, and each call takes a second.
     let refusal = json!({ "error": { "code": 400, "status": "INVALID_ARGUMENT", "message": "x" } });
     world
         .script(json!({ "gemini": [
@@ -31,7 +32,8 @@ pub async fn run(world: &World) {
         ] }))
         .await;
     println!("{AT_ONCE} orders at once; MB of workerd before, and how much it grew");
-    // The first of each kind starts the functions.
+    // The first order of each kind starts its functions, so each kind is shown with one order
+    // first.
     for count in [1, AT_ONCE] {
         show(world, count, "cards, 7 of a picture of 4 MB", async || cards(world).await).await;
         for tool in TOOLS {

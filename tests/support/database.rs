@@ -18,7 +18,7 @@ use xtask::postgres::{self, Options, Postgres};
 use crate::session::Session;
 
 struct Server {
-    /// URL up to and without the database's name.
+    /// The server's URL up to the database's name, which it leaves out.
     base: String,
     template: String,
     _postgres: Option<Postgres>,
@@ -40,7 +40,7 @@ impl Database {
         Self::create(Some(&server().template)).await
     }
 
-    /// The same, and every tool may be ordered and none is exclusive.
+    /// Like [`Database::fresh`], with every tool enabled and none exclusive.
     pub async fn open() -> Self {
         let db = Self::fresh().await;
         db.open_all_tools().await;
@@ -69,12 +69,12 @@ impl Database {
         Self { name, session }
     }
 
-    /// Another connection, as the owner.
+    /// A new connection, as the owner.
     pub async fn connect(&self) -> Session {
         Session::connect(&self.url()).await
     }
 
-    /// A connection as the page of a signed-in user has it.
+    /// A new connection with the role and claims that PostgREST gives to a signed-in user's page.
     pub async fn page(&self, user: Uuid) -> Session {
         let page = self.connect().await;
         page.become_caller("authenticated", Some(user)).await;
@@ -151,21 +151,22 @@ async fn start() -> Result<Server> {
     Ok(Server { base, template, _postgres: postgres })
 }
 
-/// Lets nobody connect to a database any more, so that it can be copied.
+/// Closes all connections of a database and refuses new ones, so that it can be copied.
 pub(crate) async fn close(admin: &str, database: &str) -> Result<()> {
     run(admin, &format!("alter database {database} with allow_connections false")).await?;
     let sessions = format!("from pg_stat_activity where datname = '{database}'");
     run(admin, &format!("select pg_terminate_backend(pid) {sessions}")).await
 }
 
-/// Drops a database of a test. A failed drop must not hide the test's own failure, and the server
-/// goes away with the run.
+/// Drops a test's database. It ignores a failed drop, which must not hide the test's own failure:
+/// the server ends with the run.
 pub(crate) fn discard(admin: &str, database: &str) {
     let sql = format!("drop database if exists {database} with (force)");
     let _ = apart(async move { run(admin, &sql).await });
 }
 
-/// The port is free when asked; somebody may take it before the server does, so a few are tried.
+/// Starts a server on a free port. Another program may take the port before the server does, so
+/// this tries three ports.
 pub(crate) async fn embedded(env: Vec<(String, String)>) -> Result<(u16, Postgres)> {
     let log_dir = xtask::paths::target_host().join("unstuck-tests");
     let mut failure = None;

@@ -1,19 +1,19 @@
-//! What an app's database holds beside what is ours.
+//! What an app's database holds besides our objects.
 
 use anyhow::{Context, Result};
 use xtask::fingerprint::{self, Change, Fingerprint};
 use xtask::postgres;
 
-/// What the app has: all of its database that is not ours.
+/// All of the app's database that is not ours.
 #[derive(Debug, PartialEq, Eq)]
 pub struct HostState {
     pub catalog: Fingerprint,
-    /// For each table how many rows and their hash, for each sequence its value.
+    /// For each table the number of rows and their hash, for each sequence its value.
     pub contents: Vec<String>,
 }
 
 impl HostState {
-    /// Reads the database at that URL, of a superuser.
+    /// Reads the database at that URL, as a superuser.
     pub async fn of(url: &str) -> Result<Self> {
         let client = postgres::connect(url).await?;
         let contents = contents(&client).await?;
@@ -21,8 +21,8 @@ impl HostState {
     }
 }
 
-/// How the app's database differs after an uninstallation, except for what `exceptions.txt` says is
-/// kept.
+/// How the app's database differs after an uninstallation, without the differences that
+/// `exceptions.txt` allows to stay.
 pub fn not_undone(before: &Fingerprint, after: &Fingerprint) -> Vec<Change> {
     let exceptions = fingerprint::exceptions().expect("exceptions.txt");
     let mut changes = before.changes(after);
@@ -32,8 +32,8 @@ pub fn not_undone(before: &Fingerprint, after: &Fingerprint) -> Vec<Change> {
     changes
 }
 
-/// One text for each of the app's tables (how many rows, and their hash) and sequences, without the
-/// rows that `exceptions.txt` names.
+/// One text for each of the app's tables (the number of rows, and their hash) and sequences,
+/// without the rows that `exceptions.txt` names.
 async fn contents(client: &tokio_postgres::Client) -> Result<Vec<String>> {
     let relations = "
         select format('%I.%I', n.nspname, c.relname), c.relkind = 'S'

@@ -1,7 +1,7 @@
-//! Databases of apps that are already there (`tests/hosts/fixtures`), without us and with us.
+//! The databases of existing apps (`tests/hosts/fixtures`), with and without our objects.
 //!
-//! They live on a server of their own, whose `postgres` is no superuser and owns neither `auth` nor
-//! `storage`, as at Supabase. Each database is made once for the run; a test gets a copy.
+//! They are on a server of their own, where `postgres` is no superuser and owns neither `auth` nor
+//! `storage`, as at Supabase. Each database is built once in a run, and a test gets a copy.
 
 use std::collections::HashMap;
 use std::ops::Deref;
@@ -26,18 +26,19 @@ pub enum App {
     Small,
 }
 
-/// What is granted by default on what `postgres` makes.
+/// The default privileges on objects that `postgres` creates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rights {
-    /// Supabase before October 2026: all of it in public, to everybody.
+    /// Supabase before October 2026: everything in `public` is granted to everybody.
     Open,
-    /// Supabase since then: nothing.
+    /// Supabase since then: nothing is granted.
     Closed,
-    /// Everything, everywhere. The publication is for all tables and belongs to the platform.
+    /// Everything is granted in every schema. The publication is for all tables and belongs to the
+    /// platform.
     Global,
 }
 
-/// What an app is called: by its adapter, by us, by itself.
+/// The app's names: of its adapter's folder, of our tool, of its own table.
 impl App {
     /// The folder of its adapter.
     pub fn folder(self) -> &'static str {
@@ -49,7 +50,7 @@ impl App {
         }
     }
 
-    /// The tool of ours that is ordered in it.
+    /// Our tool that is ordered in this app.
     pub fn tool(self) -> &'static str {
         match self {
             Self::Tools | Self::Small => UPSCALER,
@@ -58,7 +59,7 @@ impl App {
         }
     }
 
-    /// Who does that tool's work.
+    /// The provider of that tool.
     pub fn provider(self) -> &'static str {
         match self {
             Self::Tools | Self::Small => "runninghub",
@@ -67,7 +68,7 @@ impl App {
         }
     }
 
-    /// Its own table of that tool's jobs.
+    /// The app's own table of that tool's jobs.
     pub fn table(self) -> &'static str {
         match self {
             Self::Tools => "upscaler_jobs",
@@ -94,12 +95,12 @@ pub struct Host {
 }
 
 impl Host {
-    /// The app as it was before we came.
+    /// A copy of the app's database without our objects.
     pub async fn fresh(app: App, rights: Rights) -> Self {
         Self::copy_of(&template(app, rights, false).name).await
     }
 
-    /// The app with us installed by `postgres`.
+    /// A copy of the app's database in which `postgres` has installed our objects.
     pub async fn installed(app: App, rights: Rights) -> Self {
         Self::copy_of(&template(app, rights, true).name).await
     }
@@ -110,14 +111,14 @@ impl Host {
         Self { name, session }
     }
 
-    /// As this host is now, for copies; nobody connects to it any more.
+    /// Closes this host's database to connections, so that it can be copied as it is now.
     pub async fn frozen(self) -> FrozenHost {
         drop(self.session);
         close(&url(PLATFORM, "postgres"), &self.name).await.expect("its sessions are closed");
         FrozenHost(self.name)
     }
 
-    /// Another session of that role; `supabase_admin` is the platform's superuser.
+    /// A new session of that role; `supabase_admin` is the platform's superuser.
     pub async fn connect(&self, role: &str) -> Session {
         Session::connect(&url(role, &self.name)).await
     }
@@ -150,12 +151,12 @@ impl Host {
         install(&client).await.expect("the migrations run in a host's database");
     }
 
-    /// Puts the app's own wallet in the place of ours: `supabase/hosts/<folder>/wallet.sql`.
+    /// Replaces our wallet by the app's own: `supabase/hosts/<folder>/wallet.sql`.
     pub async fn try_attach_wallet(&self, folder: &str) -> Result<(), Refusal> {
         self.try_attach(&format!("{folder}/wallet.sql")).await
     }
 
-    /// Sends a file of an adapter as the owner, on a connection of its own.
+    /// Runs a file of an adapter as the owner, on a connection of its own.
     async fn try_attach(&self, file: &str) -> Result<(), Refusal> {
         let file = xtask::paths::root().join("supabase/hosts").join(file);
         let sql = std::fs::read_to_string(file).expect("an adapter's file");
@@ -163,7 +164,7 @@ impl Host {
         refusal(client.batch_execute(&sql).await)
     }
 
-    /// The app with us, its own wallet in the place of ours, and every tool open.
+    /// The app with our objects, with its own wallet in place of ours and every tool enabled.
     pub async fn with_its_wallet(app: App) -> Self {
         let host = Self::installed(app, Rights::Closed).await;
         if app == App::Small {
@@ -175,7 +176,7 @@ impl Host {
         host
     }
 
-    /// The same, and our jobs are written to the app's own tables.
+    /// Like [`Host::with_its_wallet`], with our jobs written into the app's own tables.
     pub async fn with_its_tables(app: App) -> Self {
         let host = Self::with_its_wallet(app).await;
         let file = format!("{}/projection.sql", app.folder());
@@ -183,7 +184,8 @@ impl Host {
         host
     }
 
-    /// The app with the 72 jobs that hang in it, its wallet attached, and what heals them.
+    /// Like [`Host::with_its_wallet`], with 72 stale jobs of the app and the adapter that heals
+    /// them.
     pub async fn with_the_incident(app: App) -> Self {
         let host = Self::with_its_wallet(app).await;
         host.suffer_incident(app).await;
@@ -192,28 +194,28 @@ impl Host {
         host
     }
 
-    /// From now on 72 jobs hang in the app's own tables.
+    /// Inserts 72 stale jobs into the app's own tables.
     pub async fn suffer_incident(&self, app: App) {
         let client = postgres::connect(&url("postgres", &self.name)).await.expect("a connection");
         let incident = fixture(app.folder()).join("incident.sql");
         postgres::apply(&client, &[incident]).await.expect("the incident");
     }
 
-    /// What the app has now.
+    /// The present state of the app's database.
     pub async fn state(&self) -> HostState {
         HostState::of(&url(PLATFORM, &self.name))
             .await
             .expect("a host's catalog and tables can be read")
     }
 
-    /// `uninstall.sql` as the owner, on a connection of its own.
+    /// Runs `uninstall.sql` as the owner, on a connection of its own.
     pub async fn try_uninstall(&self) -> Result<(), Refusal> {
         let client = postgres::connect(&url("postgres", &self.name)).await.expect("a connection");
         refusal(client.batch_execute(&uninstall()).await)
     }
 }
 
-/// What `uninstall.sql` refuses with, and its words for what to do next.
+/// The message of a refused file of SQL, and its hint of what to do next.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Refusal {
     pub message: String,
@@ -227,7 +229,7 @@ pub fn refusal(answer: Result<(), tokio_postgres::Error>) -> Result<(), Refusal>
     })
 }
 
-/// `supabase/uninstall.sql`.
+/// The text of `supabase/uninstall.sql`.
 pub fn uninstall() -> String {
     let file = xtask::paths::root().join("supabase/uninstall.sql");
     std::fs::read_to_string(file).expect("uninstall.sql")
@@ -241,7 +243,7 @@ impl Deref for Host {
     }
 }
 
-/// A host to make copies of.
+/// A host that is only copied.
 pub struct FrozenHost(OwnDatabase);
 
 impl FrozenHost {
@@ -278,7 +280,7 @@ impl Drop for OwnDatabase {
     }
 }
 
-/// The superuser, whom the app never is.
+/// The superuser of the platform; no app connects as this role.
 pub(crate) const PLATFORM: &str = "supabase_admin";
 
 struct HostServer {
@@ -301,8 +303,8 @@ async fn start() -> Result<HostServer> {
     Ok(HostServer { port, _postgres: postgres })
 }
 
-/// A server with the platform's roles and its superuser. The embedded server's first one is called
-/// `postgres`: another one renames it, and the name is the app's.
+/// A server with the platform's roles and its superuser. The embedded server's superuser is called
+/// `postgres`, a name that the app needs: another superuser renames it.
 pub(crate) async fn platform_server() -> Result<(u16, Postgres)> {
     let (port, postgres) = embedded(Vec::new()).await?;
     let at = |role: &str| format!("postgres://{role}:{role}@127.0.0.1:{port}/postgres");
@@ -318,17 +320,17 @@ pub(crate) fn fixture(name: &str) -> PathBuf {
     xtask::paths::root().join("tests/hosts/fixtures").join(name)
 }
 
-/// What the app had before we came.
+/// The app's state before our installation.
 pub fn before(app: App, rights: Rights) -> &'static HostState {
     &template(app, rights, false).state
 }
 
-/// What it had once we were installed.
+/// The app's state after our installation.
 pub fn after(app: App, rights: Rights) -> &'static HostState {
     &template(app, rights, true).state
 }
 
-/// A database that copies are made of.
+/// A database of which tests get copies.
 struct Template {
     name: String,
     state: HostState,
@@ -338,7 +340,7 @@ type Templates = Mutex<HashMap<(App, Rights, bool), &'static OnceLock<Template>>
 
 static TEMPLATES: LazyLock<Templates> = LazyLock::new(Templates::default);
 
-/// Made at the first call.
+/// Returns the template, which the first call builds.
 fn template(app: App, rights: Rights, installed: bool) -> &'static Template {
     let mut templates = TEMPLATES.lock().expect("no test panics here");
     let cell =

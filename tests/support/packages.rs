@@ -1,5 +1,5 @@
-//! The packages as an app installs them: packed as for the registry, and unpacked into an app's
-//! `node_modules` beside what the checkout has of everything else.
+//! The packages as an app installs them: packed as for the registry and unpacked into an app's
+//! `node_modules`. Every other dependency comes from the checkout.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use xtask::paths;
 
-/// In the order in which they are built: each may use those before it.
+/// The packages in the order of their builds: a package may use those before it.
 const PACKAGES: [&str; 2] = ["client", "react"];
 
 /// The packed packages and an app that has them installed.
@@ -15,7 +15,7 @@ pub struct PackedApp {
     folder: PathBuf,
 }
 
-/// Packing takes seconds, so the tests of a program share it.
+/// Packing takes seconds, so all tests of a program share one app.
 pub static PACKED: LazyLock<PackedApp> = LazyLock::new(PackedApp::make);
 
 fn run(command: &mut Command) -> String {
@@ -29,7 +29,7 @@ fn run(command: &mut Command) -> String {
     said
 }
 
-/// A command that finds the checkout's Node before any other.
+/// A command whose `PATH` names the checkout's Node before any other.
 pub fn npm_program(name: &str, folder: &Path) -> Command {
     let bin = paths::root().join("node_modules/.bin");
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -91,7 +91,7 @@ impl PackedApp {
         run(tar.arg("-C").arg(&target));
     }
 
-    /// What the compiler says of the files of a folder of the app.
+    /// Type-checks a folder of the app; an error has the compiler's output.
     pub fn type_check(&self, folder: &str) -> Result<(), String> {
         let compiler = paths::root().join("node_modules/typescript/bin/tsc");
         let mut tsc = npm_program("node", &self.folder);
@@ -100,7 +100,7 @@ impl PackedApp {
         if output.status.success() { Ok(()) } else { Err(said) }
     }
 
-    /// Builds the example for a project, and tells where its pages lie.
+    /// Builds the example for a project. Returns the folder of its pages.
     pub fn build(&self, url: &str, key: &str) -> PathBuf {
         self.type_check(".").expect("the example's types");
         let vite = paths::root().join("node_modules/vite/bin/vite.js");
@@ -113,7 +113,7 @@ impl PackedApp {
     }
 }
 
-/// Copies a folder, but what was installed or built in it.
+/// Copies a folder without what was installed or built in it.
 pub fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("a folder");
     for entry in std::fs::read_dir(from).expect("a folder") {

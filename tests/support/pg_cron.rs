@@ -9,12 +9,13 @@ use xtask::postgres::{Installed, Options, Postgres};
 
 const BIN: &str = "/usr/lib/postgresql/15/bin";
 const EXTENSION: &str = "/usr/share/postgresql/15/extension/pg_cron.control";
-/// pg_cron 1.4 knows whole minutes only.
+/// pg_cron 1.4 runs a job at whole minutes only.
 pub const PATIENCE: Duration = Duration::from_secs(150);
 pub const POLL: Duration = Duration::from_millis(500);
 
-/// A server whose database `postgres` may have pg_cron. Where it is not installed, this says on the
-/// terminal that the test `what` was not run: a test's own output is shown of failed tests only.
+/// Starts a server whose database `postgres` may have pg_cron. If pg_cron is not installed, it
+/// prints on the terminal that the test `what` was not run, because the output of a passed test is
+/// not shown.
 pub async fn server(what: &str) -> Option<Postgres> {
     if !Path::new(EXTENSION).exists() || !Path::new(BIN).join("postgres").exists() {
         let why = "postgresql-15-cron is not installed here";

@@ -1,9 +1,9 @@
-//! A running Supabase project over a bare database: PostgREST's protocol, sign-in, storage and
-//! Realtime as the platform runs them, and the providers beside it.
+//! A running Supabase project on a bare database: PostgREST's protocol, sign-in, storage and
+//! Realtime as the platform runs them, and the stand-ins of the providers.
 //!
-//! PostgREST serves the schemas that a new project exposes, until the settings of its role name
-//! others and it is told to read them: the platform's PostgREST does so by itself, the local one is
-//! started once more. Source: PostgREST, src/library/PostgREST/Config/Database.hs.
+//! PostgREST serves the schemas that a new project exposes, until its role's settings name others
+//! and PostgREST reloads them. The platform's PostgREST reloads them by itself; the local one is
+//! restarted. Source: PostgREST, src/library/PostgREST/Config/Database.hs.
 
 use std::future::poll_fn;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use xtask::{stack, tools};
 
 use crate::bare_project::BareDatabase;
 
-/// What a new project exposes.
+/// The schemas that a new project exposes.
 const EXPOSED: &str = "public, graphql_public";
 const OF_ROLE: &str = "
     select substr(c.setting, length('pgrst.db_schemas=') + 1)
@@ -28,7 +28,7 @@ const OF_ROLE: &str = "
     cross join unnest(s.setconfig) as c (setting)
     where c.setting like 'pgrst.db\\_schemas=%'";
 
-/// Who has signed up.
+/// A user who has signed up.
 pub struct SignedUp {
     pub id: &'static str,
     pub email: &'static str,
@@ -41,7 +41,7 @@ pub struct ServedProject {
 }
 
 impl ServedProject {
-    /// Serves until the runtime ends. Its files go into `folder`.
+    /// Serves until the runtime ends, and keeps its files in `folder`.
     pub async fn start(database: &BareDatabase<'_>, folder: &Path, user: &SignedUp) -> Self {
         let port_base = stack::free_port_base().expect("free ports");
         let keys = LocalKeys::load(folder).expect("keys");
@@ -95,23 +95,23 @@ impl ServedProject {
         panic!("nothing listens on the port {port}");
     }
 
-    /// The project's address on this machine.
+    /// The project's URL on this machine.
     pub fn origin(&self) -> String {
         format!("http://127.0.0.1:{}", self.port_base + 1)
     }
 
-    /// A provider's address on this machine.
+    /// The URL of a provider's stand-in on this machine.
     pub fn provider(&self, name: &str) -> String {
         format!("http://127.0.0.1:{}/{name}", self.port_base + 3)
     }
 
-    /// A port that nobody else takes.
+    /// A port that nothing else uses.
     pub fn free_port(&self) -> u16 {
         self.port_base + 6
     }
 }
 
-/// PostgREST, with what the platform does around it.
+/// The local PostgREST, with what the platform adds to it.
 struct Rest {
     port: u16,
     database: String,

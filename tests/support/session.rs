@@ -1,12 +1,12 @@
 //! One database connection that speaks JSON: plain SQL, RPC with named arguments as PostgREST calls
-//! it, another caller's role and claims. Every answer is rows of JSON; every refusal keeps its
-//! SQLSTATE, message and details.
+//! it, with another caller's role and claims if needed. Every answer is rows of JSON; every refusal
+//! keeps its SQLSTATE, message and details.
 
 use serde_json::Value;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-/// What Postgres said no with.
+/// An error of Postgres.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SqlError {
     pub state: String,
@@ -144,7 +144,7 @@ impl Session {
         }
     }
 
-    /// From now on this session is what PostgREST makes of a caller with that role (and user).
+    /// Gives this session the role and the claims that PostgREST sets for such a caller.
     pub async fn become_caller(&self, role: &str, user: Option<Uuid>) {
         let claims = serde_json::json!({ "role": role, "sub": user });
         self.exec(&format!(
@@ -153,7 +153,7 @@ impl Session {
         .await;
     }
 
-    /// The database's owner again.
+    /// Gives this session the role of the database's owner back.
     pub async fn become_owner(&self) {
         self.exec("reset role; select set_config('request.jwt.claims', '', false)").await;
     }
@@ -163,7 +163,8 @@ impl Session {
     }
 }
 
-/// The SQL of an RPC; arguments are untyped literals, which the one function of that name resolves.
+/// The SQL of an RPC. Arguments are untyped literals, which Postgres resolves because each name has
+/// one function only.
 pub fn call_sql(function: &str, args: &Value) -> String {
     let args = args.as_object().expect("arguments are an object");
     let args: Vec<String> =
@@ -177,7 +178,7 @@ fn literal(name: &str, value: &Value) -> String {
         Value::Bool(value) => value.to_string(),
         Value::Number(value) => value.to_string(),
         Value::String(value) => quoted(value),
-        // The one array argument that is not JSON.
+        // Of the array arguments only this one is no JSON.
         Value::Array(values) if name == "p_job_ids" => {
             let ids: Vec<&str> = values.iter().filter_map(Value::as_str).collect();
             quoted(&format!("{{{}}}", ids.join(",")))

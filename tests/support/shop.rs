@@ -1,5 +1,5 @@
-//! What happens in the product, in its own words: users buy and order, workers claim and finish,
-//! time passes. And what must hold afterwards, whatever happened.
+//! Calls that are named after what happens in the product: users buy and order, workers claim and
+//! complete, time passes. And assertions of what must hold afterwards in every case.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -8,11 +8,11 @@ use crate::session::{Session, SqlError};
 
 pub const UPSCALER: &str = "runninghub-upscaler";
 pub const VIDEO: &str = "runninghub-video-upscaler";
-/// Many steps at once, each paid for itself, at a synchronous provider.
+/// Many steps at once at a synchronous provider, each with its own share of the price.
 pub const CARDS: &str = "create-generation-job-banana";
 /// Steps one after the other, at an asynchronous provider with signed webhooks.
 pub const TRY_ON: &str = "replicate-async-start";
-/// One step at a synchronous provider, retried by its own cleanup.
+/// One step at a synchronous provider, retried by `cleanup-stale-generations`.
 pub const WEBSITE: &str = "generate-website";
 
 /// One attempt of one step, as its worker knows it.
@@ -28,13 +28,13 @@ impl StepRun {
         json!({ "p_job_id": self.job, "p_step": self.step, "p_run": self.run })
     }
 
-    /// The attempt with a function's other arguments.
+    /// The arguments that name the attempt, and a function's other arguments.
     pub fn with(self, more: Value) -> Value {
         with(self.args(), more)
     }
 }
 
-/// A function's arguments, and others.
+/// `args` with the fields of `more`.
 pub fn with(mut args: Value, more: Value) -> Value {
     let (Some(all), Value::Object(more)) = (args.as_object_mut(), more) else {
         panic!("arguments are objects")
@@ -51,7 +51,7 @@ pub fn id(value: &Value) -> Uuid {
 }
 
 impl Session {
-    /// Every tool may be ordered and none is exclusive, as later functions will have it.
+    /// Enables every tool and makes none exclusive.
     pub async fn open_all_tools(&self) {
         self.exec("update unstuck.tools set enabled = true, exclusive_group = null").await;
     }
@@ -71,7 +71,7 @@ impl Session {
         (user, self.order(user, tool, steps).await)
     }
 
-    /// A new user who spends all 60 credits on an upscale, and its job.
+    /// A new user who spends all 60 credits on an upscale, and the job.
     pub async fn upscale(&self) -> (Uuid, Uuid) {
         self.ordered(60, UPSCALER, 1).await
     }
@@ -89,7 +89,7 @@ impl Session {
         admin
     }
 
-    /// A request for a job of `steps` steps, as its function sends it.
+    /// Calls `job_enqueue_v1` for a job of `steps` steps, as its function would.
     pub async fn enqueue(
         &self,
         user: Uuid,
@@ -102,7 +102,7 @@ impl Session {
         Ok(rows[0].clone())
     }
 
-    /// A new job that must be accepted.
+    /// Orders a new job, which must be accepted.
     pub async fn order(&self, user: Uuid, tool: &str, steps: usize) -> Uuid {
         let job = Uuid::new_v4();
         let answer = self
@@ -141,7 +141,7 @@ impl Session {
         self.outcome("step_started_v1", attempt.with(json!({ "p_task_id": task }))).await
     }
 
-    /// Claimed, sent, accepted: an asynchronous step at work as `task`.
+    /// Claims a step, sends it, and records that its provider accepted it as `task`.
     pub async fn run(&self, provider: &str, task: &str) -> StepRun {
         let attempt = self.submit(provider).await;
         assert_eq!(self.started(attempt, task).await, "running");
@@ -201,7 +201,7 @@ impl Session {
         Ok(self.try_call("job_cancel_admin_v1", args).await?.remove(0))
     }
 
-    /// Cancels what waits of a session, and the jobs with these ids.
+    /// Cancels the waiting jobs of a session and the jobs with these ids.
     pub async fn cancel_session(&self, user: Uuid, session: &str, jobs: &[Uuid]) -> Vec<Value> {
         self.call("session_cancel_v1", session_args(user, session, jobs)).await
     }
@@ -213,7 +213,8 @@ impl Session {
         self.ask(&format!("{function}_upscaler_credits"), args).await
     }
 
-    /// Records a call of RunningHub about a task, once however often it calls.
+    /// Records a webhook of RunningHub about a task. A repeated call for the same task is a
+    /// duplicate.
     pub async fn record_webhook(&self, about: StepRun, task: &str, body: Value) -> Value {
         let call = json!({ "p_provider": "runninghub", "p_task_id": task, "p_dedup_key": task,
             "p_body": body });
@@ -250,7 +251,7 @@ impl Session {
         swept
     }
 
-    /// The id of a sweep that has just begun.
+    /// Begins a sweep and returns its id.
     pub async fn begin_sweep(&self) -> Value {
         self.ask("sweep_begin_v1", json!({ "p_source": "cron" })).await["sweep_id"].clone()
     }
@@ -259,7 +260,7 @@ impl Session {
         self.ask("jobs_sweep_v1", json!({ "p_sweep_id": sweep, "p_limit": limit })).await
     }
 
-    /// The report of a sweep that found nothing to deliver.
+    /// Ends a sweep that found nothing to deliver, and returns its report.
     pub async fn end_sweep(&self, sweep: &Value) -> Value {
         let end = json!({ "p_sweep_id": sweep, "p_delivered": 0, "p_cleaned": 0,
             "p_refunded_credits": 0 });
@@ -281,7 +282,7 @@ impl Session {
         .await
     }
 
-    /// Changes columns of a tool: `credit_cost = 0`.
+    /// Changes columns of a tool, such as `credit_cost = 0`.
     pub async fn set_tool(&self, tool: &str, columns: &str) {
         self.exec(&format!("update unstuck.tools set {columns} where tool = '{tool}'")).await;
     }
@@ -292,7 +293,7 @@ impl Session {
         self.exec(&format!("{set} where provider = '{provider}'")).await;
     }
 
-    /// The time has come to try one step more than each provider took when it refused others.
+    /// Makes the probe of every provider's learned limit due.
     pub async fn probe_is_due(&self) {
         self.exec("update unstuck.providers set limit_probe_at = clock_timestamp()").await;
     }
@@ -307,8 +308,8 @@ impl Session {
         self.exec(&format!("update unstuck.job_steps set {columns} where job_id = '{job}'")).await;
     }
 
-    /// Writes a job's row by hand, unpaid and without steps; `more` are its other columns, each
-    /// with an SQL expression.
+    /// Writes a job's row by hand, unpaid and without steps. `more` names other columns, each with
+    /// an SQL expression.
     pub async fn insert_job(
         &self,
         user: Uuid,
@@ -370,7 +371,7 @@ impl Session {
         rows.iter().filter_map(|row| row["amount"].as_i64()).collect()
     }
 
-    /// Every table of ours, with its schema.
+    /// Every table of our schemas, with the schema's name.
     pub async fn our_tables(&self) -> Vec<String> {
         self.texts(
             "select schemaname || '.' || tablename from pg_tables
@@ -379,14 +380,14 @@ impl Session {
         .await
     }
 
-    /// Time passes for one job: every time on it and on its steps moves back.
+    /// Lets time pass for one job: moves every time of the job and its steps back.
     pub async fn age(&self, job: Uuid, by: &str) {
         for (table, key) in [("jobs", "id"), ("job_steps", "job_id")] {
             self.exec(&aged(table, by, &format!("{key} = '{job}'"))).await;
         }
     }
 
-    /// Time passes for every job.
+    /// Lets time pass for every job.
     pub async fn age_all(&self, by: &str) {
         for table in ["jobs", "job_steps"] {
             self.exec(&aged(table, by, "true")).await;
@@ -397,13 +398,13 @@ impl Session {
         self.rows("select * from unstuck.invariant_violations").await
     }
 
-    /// The invariants that are violated, one name a violation, sorted.
+    /// The names of the violated invariants, one for each violation, sorted.
     pub async fn violated(&self) -> Vec<String> {
         self.texts("select invariant from unstuck.invariant_violations order by 1").await
     }
 
-    /// No invariant is broken: as the view shows it, and, where this session is the owner's, as it
-    /// shows it when everything was audited.
+    /// Asserts that the view shows no violation. As the owner it then audits everything and asserts
+    /// it once more.
     pub async fn assert_healthy(&self) {
         let violations = self.violations().await;
         assert!(violations.is_empty(), "invariants: {violations:#?}");
@@ -414,7 +415,10 @@ impl Session {
         }
         self.exec("select unstuck_private.audit_everything()").await;
         let violations = self.violations().await;
-        assert!(violations.is_empty(), "invariants that no change told of: {violations:#?}");
+        assert!(
+            violations.is_empty(),
+            "violations that the audit of changes missed: {violations:#?}"
+        );
     }
 
     pub async fn assert_completed(&self, job: Uuid, refunded: i64) {
@@ -429,14 +433,14 @@ impl Session {
         self.assert_closed(job, "cancelled", Some("CANCELLED"), refunded).await;
     }
 
-    /// A job's first step owes its provider a cancel of this task only.
+    /// Asserts that the cancel debt of a job's first step is this task and no other.
     pub async fn assert_cancel_due(&self, job: Uuid, task: &str, run: i64) {
         let due = &self.step(job, 1).await["provider_cancel_due"];
         assert_eq!(*due, json!([{ "task_id": task, "run": run }]));
     }
 
-    /// The job is final in that state, its money is exact, and it tells a reason that begins with
-    /// its code.
+    /// Asserts that the job is final with that status, that its refund is exact, and that its
+    /// message begins with the code.
     pub async fn assert_closed(&self, job: Uuid, status: &str, code: Option<&str>, refunded: i64) {
         let row = self.job(job).await;
         assert_eq!(row["status"], status, "{row:#}");
@@ -471,13 +475,14 @@ pub fn session_args(user: Uuid, session: &str, jobs: &[Uuid]) -> Value {
     json!({ "p_user_id": user, "p_session_id": session, "p_job_ids": jobs })
 }
 
-/// An admin's request that a job of that table is done once more, by the id `new` where it is over.
+/// The arguments of an admin's retry of a job of that table; `new` is the new job's id if the job
+/// is final.
 pub fn requeue_args(admin: Uuid, table: &str, job: Uuid, charge: bool, new: Uuid) -> Value {
     json!({ "p_actor": admin, "p_table": table, "p_job_id": job, "p_charge": charge,
         "p_new_job_id": new })
 }
 
-/// The names and values that an `insert` has besides others.
+/// The column names and the values that an `insert` adds to its own.
 fn columns(more: &[(&str, &str)]) -> (String, String) {
     more.iter().map(|(name, value)| (format!(", {name}"), format!(", {value}"))).unzip()
 }

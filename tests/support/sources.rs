@@ -1,4 +1,4 @@
-//! The checkout's own files, for the rules about the repository.
+//! The checkout's own files, for the tests of the repository's rules.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,9 +1,9 @@
-//! A proxy before Postgres that sends on one statement at a time and breaks the connection off
-//! after so many of them.
+//! A proxy before Postgres that sends on one statement at a time and drops the connection after a
+//! number of them.
 //!
-//! It reads the wire protocol, version 3. A text of several statements is sent on as several
+//! It reads the wire protocol, version 3. A query of several statements is sent on as several
 //! messages, and the client sees one end of all their answers. The answer to the last statement
-//! that is sent on is withheld, as by a network that fails at that moment. It offers no TLS.
+//! that is sent on is withheld, as if the network failed at that moment. The proxy offers no TLS.
 
 use std::io::{Error, ErrorKind, Result};
 
@@ -14,17 +14,17 @@ use xtask::migration::text;
 
 type Stream = BufStream<TcpStream>;
 
-/// Stands in the place of a version.
+/// The code that a client sends in place of a protocol version to ask for TLS.
 const SSL_REQUEST: u32 = 80_877_103;
 
-/// One connection, which breaks off after `most` statements.
+/// One connection, which is dropped after `most` statements.
 pub struct WireCut {
     port: u16,
     relay: JoinHandle<Vec<String>>,
 }
 
 impl WireCut {
-    /// In front of the server on `port`.
+    /// Listens in front of the server on `port`.
     pub async fn after(most: usize, port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let own = listener.local_addr().expect("its address").port();
@@ -35,7 +35,7 @@ impl WireCut {
                 client.set_nodelay(true).expect("an open socket");
                 server.set_nodelay(true).expect("an open socket");
                 let (client, server) = (BufStream::new(client), BufStream::new(server));
-                // A client that is done closes its end, which is no failure.
+                // A client that has finished closes the connection, which is no failure.
                 let _ = Relay { client, server, most }.run(&mut sent).await;
             }
             sent
@@ -47,7 +47,7 @@ impl WireCut {
         self.port
     }
 
-    /// The statements that were sent on, once the connection is closed.
+    /// The statements that were sent on; it waits until the connection is closed.
     pub async fn statements(self) -> Vec<String> {
         self.relay.await.expect("the relay does not panic")
     }
@@ -103,7 +103,7 @@ impl Relay {
         }
     }
 
-    /// Sends the statements of one query, each as a query of its own, until one fails.
+    /// Sends each statement of a query as a query of its own, until one fails.
     async fn send_each(&mut self, query: &[u8], sent: &mut Vec<String>) -> Result<()> {
         let query = String::from_utf8_lossy(query.strip_suffix(b"\0").unwrap_or(query));
         let statements = text::statements(&query);
@@ -119,8 +119,8 @@ impl Relay {
         Ok(())
     }
 
-    /// Passes the server's answers on, up to the message that it is ready for the next query; tells
-    /// whether one was an error. Where they are withheld, the connection breaks off behind them.
+    /// Passes the server's answers on up to `ReadyForQuery`, and tells whether one was an error. If
+    /// `shown` is false, it withholds them and drops the connection after them.
     async fn answers(&mut self, shown: bool) -> Result<(bool, Message)> {
         let mut failed = false;
         loop {
@@ -144,7 +144,7 @@ async fn read(stream: &mut Stream) -> Result<Message> {
     Ok((kind, body(stream).await?))
 }
 
-/// What follows a message's length, which counts itself.
+/// Reads what follows a message's length. The length counts itself.
 async fn body(stream: &mut Stream) -> Result<Vec<u8>> {
     let length = stream.read_u32().await?;
     let mut body = vec![0; (length as usize).saturating_sub(4)];

@@ -1,4 +1,4 @@
-//! What the account has, and what a test asks and arranges.
+//! What the account holds, what a test reads of it, and what a test sets up.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,16 +10,16 @@ use tokio::sync::Notify;
 
 use super::{busy, routes, running};
 
-/// Which account this is.
+/// The account that the stand-in serves.
 #[derive(Clone, Debug)]
 pub struct CloudOptions {
     pub account_id: String,
     pub token: String,
-    /// The account's part of workers.dev, if it has one.
+    /// The account's subdomain of workers.dev, if it has one.
     pub subdomain: Option<String>,
 }
 
-/// A handle of the account; all clones are the same one.
+/// A handle of the account; all clones share one state.
 #[derive(Clone)]
 pub struct CloudAccount {
     pub(super) options: Arc<CloudOptions>,
@@ -37,15 +37,15 @@ pub(super) struct CloudState {
     pub(super) code: BTreeMap<String, Bytes>,
     pub(super) sessions: BTreeMap<String, super::assets::AssetSession>,
     counter: u32,
-    /// Changes with everything that is in force.
+    /// Changes with every change of what is in force.
     pub(super) revision: u64,
     pub(super) calls: busy::CallCount,
-    /// Every call that changes something, in order.
+    /// Every call that changed something, in order.
     writes: Vec<String>,
-    /// What else the token is good for.
+    /// Further accounts that the token may use.
     pub(super) other_accounts: Vec<String>,
     unknown: Vec<String>,
-    /// After how many more writes nothing is answered any longer.
+    /// After how many more writes the API stops answering.
     stop_after: Option<usize>,
     is_stopped: bool,
 }
@@ -53,7 +53,7 @@ pub(super) struct CloudState {
 #[derive(Default)]
 pub(super) struct CloudScript {
     pub(super) versions: Vec<StoredVersion>,
-    /// Newest last.
+    /// The releases, newest last.
     pub(super) releases: Vec<StoredRelease>,
     pub(super) crons: Vec<String>,
     pub(super) enabled: bool,
@@ -98,7 +98,7 @@ pub(super) struct StoredConsumer {
 }
 
 impl CloudState {
-    /// An id that no other thing has, of which the first eight digits differ too.
+    /// A new id. Its first eight digits differ from those of every other id too.
     pub(super) fn new_id(&mut self) -> String {
         self.counter += 1;
         let spread = self.counter.wrapping_mul(2_654_435_761);
@@ -126,12 +126,13 @@ impl CloudAccount {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether calls are still looked at.
+    /// Whether the API still handles calls.
     pub(super) fn admit(&self) -> bool {
         !self.state().is_stopped
     }
 
-    /// Notes that a call changed something. False: its answer is never sent, nor any later one.
+    /// Records that a call changed something. If it returns false, neither this call nor a later
+    /// one may be answered.
     pub(super) fn wrote(&self, call: String) -> bool {
         let mut state = self.state();
         state.writes.push(call);
@@ -146,36 +147,36 @@ impl CloudAccount {
         !state.is_stopped
     }
 
-    /// The changing calls so far.
+    /// The calls so far that changed something.
     pub fn writes(&self) -> Vec<String> {
         self.state().writes.clone()
     }
 
-    /// Calls that this stand-in does not know.
+    /// The calls that this stand-in does not know.
     pub fn unknown(&self) -> Vec<String> {
         self.state().unknown.clone()
     }
 
-    /// After this many more changes the API is silent: the last change is made, and not answered.
+    /// Stops the API after this many more changes: the last change is made but not answered.
     pub fn stop_after(&self, writes: usize) {
         let mut state = self.state();
         state.stop_after = Some(writes);
         state.is_stopped = false;
     }
 
-    /// Waits until the API is silent.
+    /// Waits until the API has stopped answering.
     pub async fn stopped(&self) {
         self.stopped.notified().await;
     }
 
-    /// The API answers from now on.
+    /// Lets the API answer again.
     pub fn go_on(&self) {
         let mut state = self.state();
         state.stop_after = None;
         state.is_stopped = false;
     }
 
-    /// The token is good for another account, too.
+    /// Lets the token use another account too.
     pub fn add_account(&self, id: &str) {
         self.state().other_accounts.push(id.to_owned());
     }
@@ -186,27 +187,27 @@ impl CloudAccount {
             .collect()
     }
 
-    /// Of so many calls the last is not looked at, and answered 429 or 502; 0: none.
+    /// Refuses every so many-th call with 429 or 502 without handling it; 0 refuses none.
     pub fn refuse_every(&self, calls: usize, status: u16) {
         self.state().calls.refuse_every(calls, status);
     }
 
-    /// Five minutes pass, as far as the limit of calls is concerned.
+    /// Lets five minutes pass for the limit of calls.
     pub fn let_calls_grow_old(&self) {
         self.state().calls.grow_old();
     }
 
-    /// How many calls came since then.
+    /// The number of calls since the last `refuse_every`.
     pub fn calls(&self) -> usize {
         self.state().calls.count()
     }
 
-    /// What runs now, for whoever runs it; nothing where that is the revision already known.
+    /// What runs now, for `edge.mjs`, which runs it. `None` if that is the known revision.
     pub fn running(&self, known: u64) -> Option<Value> {
         running::describe(&self.state(), self.options.subdomain.as_deref(), known)
     }
 
-    /// Somebody changes one secret of a Worker, as the dashboard and `wrangler secret put` do.
+    /// Changes one secret of a Worker, as the dashboard and `wrangler secret put` do.
     pub fn change_secret(&self, worker: &str, name: &str, text: &str) {
         let state = &mut *self.state();
         let (version, release) = (state.new_id(), state.new_id());
@@ -226,15 +227,15 @@ impl CloudAccount {
         });
     }
 
-    /// Somebody removes a Worker's crons.
+    /// Removes a Worker's crons.
     pub fn remove_crons(&self, worker: &str) {
         let state = &mut *self.state();
         state.revision += 1;
         state.scripts.get_mut(worker).expect("a Worker").crons.clear();
     }
 
-    /// A Worker that was deployed beside another one, by the same deployment, and whose function
-    /// is in no checkout any more.
+    /// Adds a Worker that the same deployment has made and whose function is in no checkout any
+    /// more. It is a copy of another Worker.
     pub fn add_copy(&self, worker: &str, name: &str) {
         let state = &mut *self.state();
         let (version, release) = (state.new_id(), state.new_id());
@@ -251,7 +252,7 @@ impl CloudAccount {
         state.scripts.insert(name.to_owned(), script);
     }
 
-    /// A Worker that somebody else made.
+    /// Adds a Worker that another owner has made.
     pub fn add_foreign_worker(&self, name: &str) {
         let mut state = self.state();
         let id = state.new_id();
@@ -278,7 +279,7 @@ impl CloudAccount {
         state.scripts.insert(name.to_owned(), script);
     }
 
-    /// Everything that is in force, without ids and history.
+    /// All that is in force, without ids and history.
     pub fn view(&self) -> Value {
         let state = self.state();
         let scripts: BTreeMap<&String, Value> =
@@ -297,7 +298,7 @@ impl CloudAccount {
 }
 
 impl CloudScript {
-    /// The version that the newest release gives all or most traffic to.
+    /// The version to which the newest release gives all or most of the traffic.
     pub(super) fn live(&self) -> Option<&StoredVersion> {
         let id = &self.releases.last()?.versions[0]["version_id"];
         self.versions.iter().find(|version| version.id == *id)

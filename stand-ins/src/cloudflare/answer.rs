@@ -1,11 +1,11 @@
-//! The envelope of every answer.
+//! The envelope of every answer of the API.
 
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-/// A call that is refused, as the API says it.
+/// A refused call, in the API's words.
 #[derive(Debug)]
 pub(super) struct CloudRefusal {
     status: StatusCode,
@@ -15,17 +15,17 @@ pub(super) struct CloudRefusal {
 
 pub(super) type CloudAnswer = Result<Value, CloudRefusal>;
 
-/// A call that is wrong in itself.
+/// The refusal of a call that is invalid.
 pub(super) fn refused(code: u64, message: impl Into<String>) -> CloudRefusal {
     CloudRefusal { status: StatusCode::BAD_REQUEST, code, message: message.into() }
 }
 
-/// A call of somebody who may not.
+/// The refusal of a caller without the right.
 pub(super) fn forbidden(code: u64, message: impl Into<String>) -> CloudRefusal {
     CloudRefusal { status: StatusCode::FORBIDDEN, code, message: message.into() }
 }
 
-/// A Worker that does not exist.
+/// The refusal of a call about a Worker that does not exist.
 pub(super) fn no_worker() -> CloudRefusal {
     missing(10007, "This Worker does not exist on your account.")
 }

@@ -1,5 +1,5 @@
-//! The pages of a Worker: a session says which files are missing, they are sent, and the token that
-//! the last one is answered with belongs into the upload.
+//! The pages of a Worker. A session names the files that are missing, they are uploaded, and the
+//! answer to the last one has a token that the upload of the Worker must contain.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use super::account::CloudState;
 use super::answer::{CloudAnswer, CloudRefusal, forbidden, refused};
 use super::routes::CloudCall;
 
-/// The largest file that the platform takes.
+/// The largest file that the platform accepts.
 const FILE_BYTES: u64 = 25 * 1024 * 1024;
 
 pub(super) struct AssetSession {
@@ -22,7 +22,7 @@ pub(super) struct AssetSession {
     missing: BTreeSet<String>,
 }
 
-/// A token of three parts, of which wrangler reads the middle one.
+/// A token of three parts. wrangler reads the middle one.
 fn token(id: &str) -> String {
     let encode = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
     format!("{}.{}.{}", encode("{}"), encode("{\"exp\":4102444800}"), encode(id))
@@ -74,7 +74,7 @@ pub(super) fn upload(state: &mut CloudState, call: &CloudCall) -> CloudAnswer {
     }
 }
 
-/// The pages, path → hash, of the complete session of this Worker that the token is of.
+/// The pages (path → hash) of the session of this token, which must be complete and of this Worker.
 pub(super) fn check(
     state: &CloudState,
     script: &str,

@@ -1,4 +1,4 @@
-//! What a version is bound to must exist before it.
+//! The bindings of a version. What a version is bound to must exist before it.
 
 use std::collections::BTreeSet;
 
@@ -8,10 +8,10 @@ use super::account::CloudState;
 use super::answer::{CloudRefusal, refused};
 
 const VALUE_BYTES: usize = 5 * 1024;
-/// The platform's most variables and secrets of one Worker.
+/// The platform's limit of variables and secrets of one Worker.
 const VALUES: usize = 128;
 
-/// The bindings of a new version: those of the metadata, the inherited ones, and kept ones.
+/// The bindings of a new version: those in the metadata, the inherited ones, and the kept ones.
 pub(super) fn resolve(
     state: &CloudState,
     script: &str,

@@ -1,6 +1,6 @@
-//! How often a user may call, over all tokens: 1,200 times in five minutes, then not at all for
-//! five minutes. (Cloudflare's documentation: Fundamentals, API, limits.) A test may have every so
-//! many calls refused beside that.
+//! How often a user may call with all tokens together: 1,200 times in five minutes; then every call
+//! is refused for five minutes. (Cloudflare's documentation: Fundamentals, API, limits.) Besides, a
+//! test may have calls refused at a fixed interval.
 
 use axum::Json;
 use axum::http::{StatusCode, header};
@@ -14,7 +14,7 @@ const WINDOW_MS: u64 = 300_000;
 
 #[derive(Default)]
 pub(super) struct CallCount {
-    /// When they came, in milliseconds since 1970.
+    /// The times of the calls, in milliseconds since 1970.
     recent: Vec<u64>,
     blocked_until_ms: Option<u64>,
     count: usize,
@@ -27,7 +27,7 @@ impl CallCount {
         (self.refuse_every, self.status, self.count) = (calls, status, 0);
     }
 
-    /// The calls so far are as old as they need be to count no longer.
+    /// Makes the calls so far too old to count.
     pub(super) fn grow_old(&mut self) {
         (self.recent, self.blocked_until_ms) = (Vec::new(), None);
     }
@@ -36,7 +36,7 @@ impl CallCount {
         self.count
     }
 
-    /// Counts a call, and refuses it where it is one too many.
+    /// Counts a call. Returns the refusal of a call beyond the limit.
     pub(super) fn admit(&mut self) -> Option<Response> {
         self.count += 1;
         if self.refuse_every > 0 && self.count.is_multiple_of(self.refuse_every) {

@@ -1,19 +1,19 @@
 // Runs the Workers of the stand-in of Cloudflare's API in one local workerd (Miniflare), as they
-// were uploaded and set there, and stands for the internet around them.
+// were uploaded and set there, and plays the internet around them.
 //
 //   node stand-ins/src/cloudflare/edge.mjs <config.json>
 //
-// The configuration: { api, port, log, key, cert, sites }. `api` is where the stand-in of the API
-// listens; `sites` says where on this machine a host of the internet is ("host" → address).
+// The configuration: { api, port, log, key, cert, sites }. `api` is the URL of the stand-in of the
+// API; `sites` maps each host of the internet to its address on this machine.
 //
-// * What is in force is asked of the API when somebody calls and when a cron may be due, so that a
-//   change counts from the next call on. Nothing is added to what was uploaded: a binding, secret,
-//   queue or cron that is missing there is missing here. The one exception is the flag that
-//   platform.mjs needs, which does what the platform does to every Worker.
+// * It asks the API what is in force at each call and when a cron may be due, so a change takes
+//   effect with the next call. It adds nothing to what was uploaded: a binding, secret, queue or
+//   cron that is missing there is missing here. The one exception is the flag that platform.mjs
+//   needs, which does what the platform does to every Worker.
 // * It listens at `port` as a proxy of TLS connections (CONNECT) to the hosts of workers.dev and of
-//   `sites`, with a certificate of its own. There is no other host; the Workers themselves reach
-//   the same ones, and no other.
-// * Crons fire on the minute: those that are set at the API, and no others.
+//   `sites`, with a certificate of its own. There are no other hosts, for the Workers' own calls
+//   either.
+// * Crons fire on the minute: only those that are set at the API.
 
 import { createWriteStream, readFileSync } from "node:fs";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -36,7 +36,7 @@ const PLATFORM = readFileSync(
 const DATE = "2026-07-30";
 process.env.MINIFLARE_WORKERD_V8_FLAGS = "--max-heap-size=128 --wasm-max-mem-pages=2048";
 
-// Where a Worker is reached. A Worker without an address is not there.
+// The Worker behind each address. A Worker without an address cannot be called.
 const ENTRY = `export default {
   async fetch(request, env) {
     const url = new URL(request.url);
@@ -47,7 +47,7 @@ const ENTRY = `export default {
   },
 };`;
 
-// What the Workers' own calls meet.
+// The hosts that the Workers' own calls reach.
 const INTERNET = `export default {
   async fetch(request, env) {
     const url = new URL(request.url);
@@ -77,7 +77,7 @@ async function moduleOf(worker, { name, digest, kind }) {
   return { type, path: path.join("/", worker.name, name), contents };
 }
 
-// The pages of one version, as files.
+// Writes the pages of one version as files and returns their folder.
 async function pagesOf(worker) {
   const directory = path.join(folder, worker.version);
   await mkdir(directory, { recursive: true });
@@ -188,7 +188,7 @@ async function takeOver() {
     const next = await answer.json();
     const same = JSON.stringify(next.workers) === JSON.stringify(running.workers);
     running = next;
-    // The platform cuts nothing off, this does.
+    // Setting the options ends all runs, which the platform does not do, so it is avoided.
     if (same && mf) return;
   }
   const began = Date.now();
@@ -199,7 +199,7 @@ async function takeOver() {
   note({ runs: running.revision, workers: running.workers.length, ms: Date.now() - began });
 }
 
-// One after another: whoever asks meanwhile waits for what is in force after that.
+// Takes over what is in force. Concurrent calls run one after the other.
 let turn = Promise.resolve();
 function inForce() {
   const next = turn.then(takeOver);
@@ -229,7 +229,7 @@ setTimeout(onTheMinute, 60_000 - (Date.now() % 60_000));
 
 const isWorkers = (host) => host.endsWith(".workers.dev");
 
-// Passes a request on to where its host is.
+// Passes a request on to its host's address.
 function forward(host, request, response) {
   const target = new URL(isWorkers(host) ? origin : config.sites[host]);
   const outgoing = httpRequest({

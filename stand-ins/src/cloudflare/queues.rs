@@ -1,4 +1,4 @@
-//! Queues. One Worker at most consumes a queue.
+//! Queues. At most one Worker consumes a queue.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::account::{CloudState, StoredConsumer, StoredQueue};
 use super::answer::{CloudAnswer, missing, refused};
 use super::routes::CloudCall;
 
-/// Settings of a consumer with what they may be.
+/// The settings of a consumer and their ranges.
 const RANGES: [(&str, u64, u64); 3] =
     [("batch_size", 1, 100), ("max_retries", 0, 100), ("max_wait_time_ms", 0, 60_000)];
 

@@ -1,4 +1,4 @@
-//! Tells the calls apart: who calls, which account, what for.
+//! Checks the caller and the account of each call, and dispatches it.
 
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Path, Request, State};
@@ -12,7 +12,7 @@ use super::account::CloudAccount;
 use super::answer::{CloudAnswer, forbidden, missing, refused, respond};
 use super::{assets, queues, scripts};
 
-/// A part of a multipart body.
+/// One part of a multipart body.
 pub(super) struct UploadPart {
     pub(super) name: String,
     pub(super) kind: String,
@@ -22,7 +22,7 @@ pub(super) struct UploadPart {
 /// One call, with its body read.
 pub(super) struct CloudCall {
     pub(super) method: Method,
-    /// Below the account.
+    /// The path below the account.
     pub(super) path: Vec<String>,
     pub(super) query: Vec<(String, String)>,
     pub(super) bearer: String,
@@ -31,7 +31,7 @@ pub(super) struct CloudCall {
 }
 
 impl CloudCall {
-    /// The first value of a query's parameter.
+    /// The first value of a parameter of the query.
     pub(super) fn asked(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
@@ -46,7 +46,8 @@ pub(super) fn router(account: CloudAccount) -> Router {
         .with_state(account)
 }
 
-/// What runs now, for who runs it: 204 where nothing changed since the known revision.
+/// What runs now, for `edge.mjs`. The answer is 204 if nothing has changed since the known
+/// revision.
 async fn running(State(account): State<CloudAccount>, Path(known): Path<u64>) -> Response {
     match account.running(known) {
         Some(running) => Json(running).into_response(),
@@ -69,7 +70,7 @@ async fn serve(State(account): State<CloudAccount>, request: Request) -> Respons
         return refusal;
     }
     let shown = format!("{} {}", request.method(), request.uri());
-    // A session of assets changes nothing by itself.
+    // Opening a session of assets changes nothing that is in force.
     let is_write = request.method() != Method::GET && !shown.ends_with("/assets-upload-session");
     let answer = match read(&account, request).await {
         Ok(call) => dispatch(&account, &call, &shown),
@@ -105,7 +106,7 @@ async fn read(
         [client, version, accounts, id, below @ ..]
             if client == "client" && version == "v4" && accounts == "accounts" =>
         {
-            // Assets are sent by the token of their session.
+            // Assets are uploaded with the token of their session.
             let is_asset = below.get(1).is_some_and(|part| part == "assets");
             if !is_asset && bearer != account.options.token {
                 return Err(forbidden(10000, "Authentication error"));

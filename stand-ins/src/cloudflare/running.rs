@@ -1,10 +1,10 @@
-//! What is in force, as it was uploaded and set, for `edge.mjs`, which runs it.
+//! Describes what is in force, as it was uploaded and set, to `edge.mjs`, which runs it.
 
 use serde_json::{Value, json};
 
 use super::account::{CloudScript, CloudState};
 
-/// Nothing where the revision is the one known.
+/// `None` if the revision is the known one.
 pub(super) fn describe(state: &CloudState, subdomain: Option<&str>, known: u64) -> Option<Value> {
     (state.revision != known).then(|| {
         let workers = state.scripts.iter().filter_map(|(name, script)| worker(state, name, script));
@@ -16,7 +16,7 @@ pub(super) fn describe(state: &CloudState, subdomain: Option<&str>, known: u64) 
     })
 }
 
-/// A Worker without code, which somebody else has, does not run.
+/// `None` for a Worker without code, which another owner has: it is not run.
 fn worker(state: &CloudState, name: &str, script: &CloudScript) -> Option<Value> {
     let live = script.live().filter(|version| !version.modules.is_empty())?;
     let modules = live.modules.iter().map(

@@ -1,4 +1,4 @@
-//! Workers: uploads, versions, releases, and what starts them.
+//! Workers: uploads, versions, releases, and the triggers that start them.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::answer::{CloudAnswer, CloudRefusal, missing, no_worker, refused};
 use super::routes::CloudCall;
 use super::{assets, bindings};
 
-/// How many of the newest releases and versions a list has.
+/// How many of the newest releases a list names; of versions `VERSIONS`.
 const RELEASES: usize = 10;
 const VERSIONS: usize = 100;
 const NAME_LENGTH: usize = 63;
@@ -66,7 +66,7 @@ pub(super) fn secrets(state: &CloudState, name: &str) -> CloudAnswer {
     Ok(secrets.map(|secret| json!({ "name": secret["name"], "type": "secret_text" })).collect())
 }
 
-/// Bindings as they are given out: without the secrets' texts.
+/// The bindings as an answer shows them: without the texts of secrets.
 fn shown(bindings: &[Value]) -> Vec<Value> {
     let mut bindings = bindings.to_vec();
     for binding in &mut bindings {
@@ -102,7 +102,7 @@ pub(super) fn version(state: &CloudState, name: &str, id: &str) -> CloudAnswer {
     found.map(described).ok_or_else(|| missing(10008, "This version does not exist."))
 }
 
-/// The first upload makes the Worker, which is then reachable until it is told otherwise.
+/// The first upload creates the Worker, which is reachable until a later call switches that off.
 pub(super) fn put(state: &mut CloudState, name: &str, call: &CloudCall) -> CloudAnswer {
     let version = upload(state, name, call)?;
     let (release, tag) = (state.new_id(), state.new_id().replace('-', ""));
@@ -130,7 +130,7 @@ pub(super) fn post_version(state: &mut CloudState, name: &str, call: &CloudCall)
     Ok(answer)
 }
 
-/// Checks a body of code and metadata as a whole.
+/// Checks the whole body, with its code and metadata.
 fn upload(
     state: &mut CloudState,
     name: &str,
@@ -226,7 +226,7 @@ pub(super) fn release(state: &mut CloudState, name: &str, body: &Value) -> Cloud
     if !shares.iter().all(exists) {
         return Err(refused(10008, "a version of the deployment does not exist"));
     }
-    // What a version was bound to may have gone since.
+    // A Worker to which the version is bound may have been deleted since.
     let chosen = known.versions.iter().filter(|of| shares[0]["version_id"] == of.id);
     for binding in chosen.flat_map(|version| &version.bindings) {
         let service = binding["service"].as_str().unwrap_or(name);

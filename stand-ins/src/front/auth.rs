@@ -1,6 +1,6 @@
-//! `/auth/v1` as far as a client of this application uses it: sign-in by password and without one,
-//! refresh, the signed-in user, sign-out, the public keys; `auth_mail` has what goes by mail. It
-//! knows no administration.
+//! `/auth/v1` as far as a client of this application uses it: sign-in with and without a password,
+//! refresh, the signed-in user, sign-out, the public keys. `auth_mail` has what is done by mail.
+//! There is no administration.
 
 use std::collections::HashMap;
 
@@ -108,7 +108,7 @@ pub(super) fn signed_in(front: &Front, grant: &Grant, method: &str) -> Response 
     Json(session_of(front, grant, method)).into_response()
 }
 
-/// The session as auth tells it; `method` is how the user has come in.
+/// The session as auth's answers show it; `method` is how the user signed in.
 pub(super) fn session_of(front: &Front, grant: &Grant, method: &str) -> Value {
     let Grant { user, session_id, refresh_token } = grant;
     let (now, lifetime) = (clock::now_s(), front.token_lifetime_s);

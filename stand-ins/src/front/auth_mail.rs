@@ -1,7 +1,8 @@
 //! What auth does by mail: sign-up, reset of a password, sign-in by a link.
 //!
 //! Source: supabase/auth, internal/api/signup.go, recover.go, otp.go, verify.go and user.go, with
-//! the settings of a new project: addresses are confirmed, passwords have six characters at least.
+//! the settings of a new project: addresses are confirmed, and a password has at least six
+//! characters.
 
 use std::collections::HashMap;
 
@@ -19,7 +20,7 @@ use super::session::SessionUser;
 use super::{Front, SharedFront};
 use crate::clock;
 
-/// `GOTRUE_PASSWORD_MIN_LENGTH`, and what bcrypt takes.
+/// `GOTRUE_PASSWORD_MIN_LENGTH`, and the most that bcrypt takes.
 const PASSWORD_BYTES: std::ops::RangeInclusive<usize> = 6..=72;
 
 type Parameters = Query<HashMap<String, String>>;
@@ -43,11 +44,12 @@ pub(super) async fn sign_up(
     let email = address(email)?;
     let known = front.sessions.by_email(&email);
     if let Some(known) = known.as_ref().filter(|known| known.confirmed_ms.is_some()) {
-        // Nobody learns who has an account.
+        // The answer does not reveal whether the address has an account.
         let other = SessionUser::new(&known.email, password);
         return Ok(Json(other.shown()).into_response());
     }
-    // The password of an address that is not confirmed yet may be a stranger's: the first stays.
+    // Until the address is confirmed, a second sign-up does not change the password: it may be
+    // another person's.
     let user = match known {
         Some(known) => known,
         None => joined(&front, &email, password).await?,
@@ -100,7 +102,7 @@ pub(super) async fn otp(
     Ok(Json(json!({})).into_response())
 }
 
-/// Follows the link of a mail: back to the page, with a session in the fragment or an error.
+/// Follows the link of a mail: redirects to the page with a session or an error in the fragment.
 pub(super) async fn verify_link(
     State(front): State<SharedFront>,
     Query(query): Parameters,
@@ -134,7 +136,7 @@ pub(super) async fn verify_link(
     (StatusCode::SEE_OTHER, [(header::LOCATION, format!("{home}#{fragment}"))]).into_response()
 }
 
-/// Takes the code of a mail, or the token of its link.
+/// Accepts the code of a mail, or the token of its link.
 pub(super) async fn verify_code(
     State(front): State<SharedFront>,
     body: Bytes,
@@ -158,7 +160,7 @@ pub(super) async fn verify_code(
     Ok(signed_in(&front, &grant, "otp"))
 }
 
-/// The user that a proof is of. Reading a mail confirms its address.
+/// The user of a proof. A proof that a mail was read confirms the address.
 async fn verified(front: &Front, kind: &str, proof: &MailProof<'_>) -> Result<String, AuthRefusal> {
     let expired = || refused(403, "otp_expired", "Token has expired or is invalid");
     let kinds: Vec<MailKind> = match kind {
@@ -217,7 +219,8 @@ fn send(
     })
 }
 
-/// Where a link leads: an address of the site, or else its front page.
+/// Where a link leads: to the wanted address if it is of this site, or else to the site's front
+/// page.
 fn redirect(front: &Front, query: &HashMap<String, String>) -> String {
     let site = front.issuer.trim_end_matches("/auth/v1");
     let origin = |text: &str| Url::parse(text).ok().map(|url| url.origin());
@@ -242,7 +245,7 @@ fn refuse_password(password: &str) -> Result<(), AuthRefusal> {
     Ok(())
 }
 
-/// An address in small letters, as auth keeps it.
+/// An e-mail address in lower case, as auth stores it.
 fn address(text: &str) -> Result<String, AuthRefusal> {
     let is_address = text.split_once('@').is_some_and(|(name, host)| {
         let is_host = host.contains('.') && !host.starts_with('.') && !host.ends_with('.');
@@ -258,7 +261,7 @@ fn encoded<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) -> String {
     form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
 }
 
-/// The fields of a body.
+/// The fields of a JSON body.
 struct Fields(Value);
 
 impl Fields {
@@ -266,7 +269,7 @@ impl Fields {
         Self(serde_json::from_slice(body).unwrap_or_default())
     }
 
-    /// A text that is there and not empty.
+    /// A field's text, if it is not empty.
     fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
     }

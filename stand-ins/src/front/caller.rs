@@ -1,4 +1,4 @@
-//! Decides who calls, as the project's gateway does: by `Authorization`, else by `apikey`. It
+//! Identifies the caller as the project's gateway does: by `Authorization`, or else by `apikey`. It
 //! grants no rights.
 
 use axum::http::{HeaderMap, header};
@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, header};
 use super::token::{Claims, Signer};
 use crate::config::StandInConfig;
 
-/// The project's keys, old form and new.
+/// The project's keys in their old and their new form.
 pub(crate) struct ProjectKeys {
     pub(crate) anon: String,
     pub(crate) service: String,
@@ -42,7 +42,7 @@ impl ProjectKeys {
         }
     }
 
-    /// The key of a role in the form that PostgREST can verify.
+    /// The key of a role as a token that PostgREST can verify.
     pub(crate) fn token(&self, role: KeyRole) -> &str {
         match role {
             KeyRole::Anon => &self.anon,
@@ -60,7 +60,7 @@ pub(crate) enum ProjectCaller {
         id: String,
         claims: Claims,
     },
-    /// Something was presented, and it is not good.
+    /// There is a credential, but it is not valid.
     Invalid,
 }
 

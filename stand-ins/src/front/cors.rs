@@ -1,4 +1,4 @@
-//! CORS headers for what the front door answers itself. The functions set their own.
+//! CORS headers for the answers of the front door itself. The functions set their own.
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -11,7 +11,7 @@ const HEADERS: &str = "authorization, apikey, content-type, x-client-info, x-ups
     x-signature, \
     cache-control, if-none-match, idempotency-key, traceparent, tracestate, baggage";
 
-/// Answers a preflight; adds the headers to every other answer.
+/// Answers a preflight, and adds the headers to every other answer.
 pub(super) async fn allow(request: Request, next: Next) -> Response {
     let is_preflight = request.method() == Method::OPTIONS;
     let mut response =

@@ -1,8 +1,9 @@
-//! The mails of auth: nobody receives them, anybody may read them at `/__mail`. Each carries a link
-//! and a code, which are good once, for a while, and until the next mail of their kind.
+//! The mails of auth. They are sent to nobody, and everybody can read them at `/__mail`. Each has a
+//! link and a code, which are valid once, for a limited time, and until the next mail of their
+//! kind.
 //!
 //! Source: supabase/auth, internal/api/mail.go and verify.go, with the settings of a new project:
-//! a mail of a kind a minute and user, links that live an hour.
+//! one mail of a kind for each user in a minute, and links that are valid for an hour.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -11,10 +12,10 @@ use serde::Serialize;
 use super::session::SessionUser;
 use crate::clock;
 
-/// `GOTRUE_SMTP_MAX_FREQUENCY`.
+/// The default of `GOTRUE_SMTP_MAX_FREQUENCY`.
 const INTERVAL_MS: u64 = 60_000;
 
-/// What a mail is for. A link to sign in and one to reset the password share one token.
+/// The purpose of a mail. The link to sign in and the link to reset a password share one token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum MailKind {
@@ -24,7 +25,7 @@ pub(super) enum MailKind {
 }
 
 impl MailKind {
-    /// The word for it in a link, of which some have two.
+    /// The kind that a link's word names; some kinds have two words.
     pub(super) fn parse(word: &str) -> Option<Self> {
         match word {
             "signup" | "invite" => Some(Self::SignUp),
@@ -51,9 +52,9 @@ impl MailKind {
 pub(super) struct Mail {
     to: String,
     kind: MailKind,
-    /// What the user opens.
+    /// The link that the user opens.
     link: String,
-    /// The six digits that stand for the link.
+    /// The six digits that may be typed in place of the link.
     code: String,
     #[serde(skip)]
     token: String,
@@ -65,7 +66,7 @@ pub(super) struct Mail {
     is_used: bool,
 }
 
-/// What proves that somebody has read a mail.
+/// What proves that the user has read a mail.
 pub(super) enum MailProof<'a> {
     Token(&'a str),
     Code { email: &'a str, code: &'a str },
@@ -73,7 +74,7 @@ pub(super) enum MailProof<'a> {
 
 pub(super) struct Mailbox {
     mails: Mutex<Vec<Mail>>,
-    /// The address of auth.
+    /// The URL of auth.
     issuer: String,
     lifetime_ms: u64,
 }
@@ -84,7 +85,8 @@ impl Mailbox {
         Self { mails, issuer: issuer.to_owned(), lifetime_ms: lifetime_s.saturating_mul(1000) }
     }
 
-    /// Sends a mail whose link ends at `redirect`. Fails with the seconds until the next may go.
+    /// Sends a mail whose link leads to `redirect` in the end. An error has the seconds until the
+    /// next mail may be sent.
     pub(super) fn send(
         &self,
         user: &SessionUser,
@@ -119,7 +121,7 @@ impl Mailbox {
         Ok(())
     }
 
-    /// Takes the proof: gives its user, once.
+    /// Uses up the proof. Returns its user, once.
     pub(super) fn take(&self, kind: MailKind, proof: &MailProof<'_>) -> Option<String> {
         let mut mails = self.mails();
         let proves = |mail: &Mail| match proof {

@@ -1,6 +1,6 @@
-//! The front door of a Supabase project on one origin. It plays auth, storage and Realtime itself
+//! The front door of a Supabase project on one origin. It serves auth, storage and Realtime itself
 //! and passes everything else on: `/rest/v1` to PostgREST, `/functions/v1` and the pages to the
-//! workers.
+//! Workers.
 
 mod auth;
 mod auth_mail;
@@ -34,7 +34,7 @@ use session::Sessions;
 use storage::Storage;
 use token::Signer;
 
-/// What the routes share.
+/// The state that all routes share.
 pub(crate) struct Front {
     keys: ProjectKeys,
     signer: Signer,
@@ -86,12 +86,13 @@ pub fn router(config: &StandInConfig) -> anyhow::Result<Router> {
     Ok(router)
 }
 
-/// Every mail that auth has sent, the newest last.
+/// Every mail that auth has sent, newest last.
 async fn mails(State(front): State<SharedFront>) -> Json<Vec<Mail>> {
     Json(front.mailbox.all())
 }
 
-/// What the project has no route for is not the workers': they would pass it back.
+/// The answer where the project has no route. The request does not go to the Workers, which would
+/// pass it back.
 async fn no_route() -> Response {
     let body = json!({"message": "no Route matched with those values"});
     (StatusCode::NOT_FOUND, Json(body)).into_response()

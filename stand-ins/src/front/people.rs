@@ -1,11 +1,11 @@
-//! The users of the project as its database sees them: `auth.users`, which auth alone writes.
+//! The project's users in its database: `auth.users`, which only auth writes.
 
 use tokio_postgres::NoTls;
 
 use super::session::SessionUser;
 
 pub(super) struct People {
-    /// As a role that may write the table. None where there is no database.
+    /// The database as a role that may write the table; `None` if there is no database.
     url: Option<String>,
 }
 
@@ -14,7 +14,7 @@ impl People {
         Self { url }
     }
 
-    /// Writes the row of a user who is new or confirmed by now.
+    /// Writes the row of a user who is new or has just been confirmed.
     pub(super) async fn write(&self, user: &SessionUser) -> Result<(), tokio_postgres::Error> {
         const SQL: &str = "insert into auth.users (id, email, email_confirmed_at, created_at)
             values ($1::text::uuid, nullif($2, ''), to_timestamp($3), to_timestamp($4))

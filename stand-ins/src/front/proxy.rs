@@ -1,6 +1,6 @@
-//! Passes requests on. Bodies stream both ways; method, query and headers stay as they are, except
-//! the headers of one hop. Towards PostgREST the credential is exchanged, as the project's gateway
-//! does, for one that PostgREST can verify.
+//! Passes requests on. Bodies are streamed in both directions; method, query and headers stay the
+//! same, except for the headers of one hop. For PostgREST the caller's credential is replaced by
+//! one that PostgREST can verify, as the project's gateway does.
 
 use axum::Json;
 use axum::body::Body;
@@ -16,10 +16,11 @@ use serde_json::json;
 use super::{Front, SharedFront, caller, cors};
 use crate::clock;
 
-/// A client for this machine that leaves requests as they are.
+/// A client for this machine that does not change requests.
 pub(super) type Proxy = Client<HttpConnector, Body>;
 
-/// Keeps no idle connection, so that a restarted service is never met on a dead one.
+/// The client keeps no idle connection, so that no request goes to a service that was restarted
+/// meanwhile.
 pub(super) fn client() -> Proxy {
     Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http()
 }
@@ -36,7 +37,7 @@ const HOP_HEADERS: [&str; 8] = [
     "upgrade",
 ];
 
-/// `/rest/v1/<path>` is `/<path>` at PostgREST.
+/// Passes `/rest/v1/<path>` on to `/<path>` of PostgREST.
 pub(super) async fn rest(State(front): State<SharedFront>, mut request: Request) -> Response {
     match rest_credential(&front, request.headers()) {
         Err(message) => {
@@ -57,13 +58,13 @@ pub(super) async fn rest(State(front): State<SharedFront>, mut request: Request)
     pass(&front, &front.rest_url, path, request).await
 }
 
-/// Everything that is not the front door's own belongs to the workers.
+/// Passes on to the Workers what the front door does not serve itself.
 pub(super) async fn functions(State(front): State<SharedFront>, request: Request) -> Response {
     let path = request.uri().path_and_query().map_or("/", PathAndQuery::as_str).to_owned();
     pass(&front, &front.functions_url, path, request).await
 }
 
-/// The credential to send instead of the caller's own; nothing to leave it as it is.
+/// The credential that replaces the caller's own, or `None` if the caller's stays.
 fn rest_credential(front: &Front, headers: &HeaderMap) -> Result<Option<String>, &'static str> {
     let keys = &front.keys;
     if let Some(credential) = caller::bearer(headers) {

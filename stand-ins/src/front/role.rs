@@ -1,4 +1,4 @@
-//! Has a transaction go on as a caller of the project: its role and the claims of its token.
+//! Gives a transaction the role of a caller of the project and the claims of the caller's token.
 
 use serde_json::Value;
 use tokio_postgres::Transaction;

@@ -1,4 +1,5 @@
-//! Keeps users and their sessions in memory: a restart signs everybody out. It checks no request.
+//! Keeps users and their sessions in memory, so a restart signs all users out. It checks no
+//! request.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 use crate::clock;
 use crate::config::StandInConfig;
 
-/// A used refresh token still works this long, for tabs that refresh at once.
+/// For how long a used refresh token still works, for tabs that refresh at the same time.
 const REUSE_MS: u64 = 10_000;
 
 #[derive(Clone, Debug)]
@@ -17,12 +18,12 @@ pub(super) struct SessionUser {
     pub(super) email: String,
     password: Option<String>,
     pub(super) created_ms: u64,
-    /// When the address was confirmed; of somebody without one, when they came.
+    /// When the address was confirmed; for a user without an address, when the user was created.
     pub(super) confirmed_ms: Option<u64>,
 }
 
 impl SessionUser {
-    /// Somebody whose address is not confirmed yet.
+    /// A user whose address is not confirmed yet.
     pub(super) fn new(email: &str, password: &str) -> Self {
         Self {
             id: clock::new_uuid(),
@@ -137,12 +138,12 @@ impl Sessions {
         inner.users.values().find(|user| user.email.eq_ignore_ascii_case(email)).cloned()
     }
 
-    /// Keeps a user, in place of what was known of them.
+    /// Stores a user in place of the known one.
     pub(super) fn put(&self, user: SessionUser) {
         self.inner().users.insert(user.id.clone(), user);
     }
 
-    /// Confirms a user's address; gives them if it was not.
+    /// Confirms a user's address. Returns the user if the address was not confirmed before.
     pub(super) fn confirm(&self, id: &str) -> Option<SessionUser> {
         let mut inner = self.inner();
         let user = inner.users.get_mut(id).filter(|user| user.confirmed_ms.is_none())?;
@@ -191,7 +192,7 @@ impl Sessions {
         self.inner().signed_out.contains(session_id)
     }
 
-    /// Ends sessions of a user: all, only this one, or all but this one.
+    /// Ends sessions of a user: all of them, only this one, or all but this one.
     pub(super) fn sign_out(&self, user_id: &str, session_id: &str, scope: &str) {
         let mut inner = self.inner();
         let ends = |refresh: &Refresh| match scope {

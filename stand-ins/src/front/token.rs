@@ -1,5 +1,5 @@
-//! The project's tokens: signed HS256 with its secret or ES256 with its published key, and
-//! verified. It knows no users.
+//! Signs and verifies the project's tokens: HS256 with its secret, or ES256 with its published key.
+//! There are no users here.
 
 use anyhow::Context;
 use base64::Engine;
@@ -26,7 +26,7 @@ impl Secret {
         hs256_token(&self.0, &json!({"alg": "HS256", "typ": "JWT"}), claims)
     }
 
-    /// The claims of an unexpired HS256 token.
+    /// The claims of an HS256 token that this secret signed and that has not expired.
     pub(crate) fn claims(&self, token: &str) -> Option<Claims> {
         let parts = Parts::of(token)?;
         let is_ours = mac(&self.0, parts.head).verify_slice(&parts.signature).is_ok();
@@ -34,7 +34,7 @@ impl Secret {
     }
 }
 
-/// The project's signing: one way for new tokens, and all valid ways for old ones.
+/// The project's signing: one algorithm for new tokens, and every valid one for old tokens.
 pub(crate) struct Signer {
     secret: Secret,
     published: Option<Es256Key>,
@@ -55,7 +55,7 @@ impl Signer {
         Ok(Self { secret: Secret::new(config.jwt_secret.as_bytes()), published })
     }
 
-    /// A user's token.
+    /// Signs a user's token.
     pub(crate) fn sign(&self, claims: &Value) -> String {
         match &self.published {
             None => self.secret.sign(claims),
@@ -63,7 +63,7 @@ impl Signer {
         }
     }
 
-    /// The claims of an unexpired token of this project.
+    /// The claims of a token of this project that has not expired.
     pub(crate) fn claims(&self, token: &str) -> Option<Claims> {
         if let Some(claims) = self.secret.claims(token) {
             return Some(claims);
@@ -75,8 +75,8 @@ impl Signer {
         is_ours.then_some(parts.claims)
     }
 
-    /// The same user for a service that only knows the project's secret, if the token is a good
-    /// ES256 one.
+    /// The same claims signed with the project's secret, for a service that knows only the secret;
+    /// `None` unless the token is a valid ES256 one.
     pub(crate) fn for_secret(&self, token: &str) -> Option<String> {
         self.published.as_ref()?;
         if self.secret.claims(token).is_some() {
@@ -85,7 +85,7 @@ impl Signer {
         self.claims(token).map(|claims| self.secret.sign(&Value::Object(claims)))
     }
 
-    /// The public keys: none in an HS256 project.
+    /// The public keys. A project with HS256 has none.
     pub(crate) fn jwks(&self) -> Value {
         let keys: Vec<Value> = self.published.iter().map(Es256Key::jwk).collect();
         json!({ "keys": keys })
@@ -101,7 +101,7 @@ struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    /// A well-formed, unexpired token, its signature not looked at yet.
+    /// Parses a token that has not expired. Its signature is not verified yet.
     fn of(token: &'a str) -> Option<Self> {
         let (head, signature) = token.rsplit_once('.')?;
         let (header, claims) = head.split_once('.')?;

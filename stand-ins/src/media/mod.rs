@@ -1,10 +1,10 @@
-//! The media that the providers' stand-ins really make, and the clips that tests upload.
+//! The media that the providers' stand-ins make, and the clips that tests upload.
 //!
 //! | module | for |
 //! |---|---|
-//! | `picture` | pictures: one made, one enlarged, two set side by side |
-//! | `video` | sample clips, and a video enlarged |
-//! | `mp4` | what the tables of an MP4 file say, without its frames |
+//! | `picture` | pictures: drawn, enlarged, or two side by side |
+//! | `video` | sample clips, and enlarged videos |
+//! | `mp4` | the tables of an MP4 file, without its frames |
 
 mod mp4;
 pub(crate) mod picture;

@@ -1,8 +1,8 @@
-//! The tables of an MP4 file. It does not look into the frames.
+//! Reads the tables of an MP4 file. It does not decode the frames.
 
 const SAMPLE_ENTRY_BYTES: usize = 78;
 
-/// What an MP4 of one H.264 track says of its frames.
+/// What the tables of an MP4 file with one H.264 track say of its frames.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mp4Tables {
     /// Width and height, in pixels.
@@ -11,7 +11,7 @@ pub struct Mp4Tables {
 }
 
 impl Mp4Tables {
-    /// `None` where it is another kind of file, or where a frame is missing.
+    /// `None` if the file is of another kind, or if a frame is missing.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let table =
             |name: &[u8; 4]| find(bytes, &[b"moov", b"trak", b"mdia", b"minf", b"stbl", name]);
@@ -26,7 +26,7 @@ impl Mp4Tables {
     }
 }
 
-/// Doubles the size at which every track is shown. False where there is none.
+/// Doubles the size at which every track is shown. Returns false if there is no track.
 pub(super) fn present_twice_as_large(bytes: &mut [u8]) -> bool {
     let sides = shown_sides(bytes);
     for at in &sides {
@@ -45,7 +45,7 @@ pub(super) fn presented_size(bytes: &[u8]) -> Option<(u32, u32)> {
     Some((word(bytes, *sides.first()?)? >> 16, word(bytes, *sides.get(1)?)? >> 16))
 }
 
-/// Where the tracks' widths and heights stand: at the end of each track's head.
+/// Where the widths and heights of the tracks are: at the end of each track's header.
 fn shown_sides(bytes: &[u8]) -> Vec<usize> {
     let offset = |part: &[u8]| part.as_ptr() as usize - bytes.as_ptr() as usize;
     let tracks =
@@ -61,7 +61,7 @@ fn find<'a>(bytes: &'a [u8], path: &[&[u8; 4]]) -> Option<&'a [u8]> {
         .try_fold(bytes, |inside, name| Some(blocks(inside).find(|(found, _)| found == *name)?.1))
 }
 
-/// The blocks that lie side by side in there, up to one that does not fit.
+/// The blocks in these bytes, one after the other, up to one that does not fit.
 fn blocks(bytes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let mut rest = bytes;
     std::iter::from_fn(move || {

@@ -1,4 +1,4 @@
-//! Work on pictures. What comes out is a PNG unless the name says otherwise.
+//! Draws and changes pictures. The output is a PNG unless the function's name says otherwise.
 
 use std::io::Cursor;
 
@@ -14,14 +14,14 @@ pub fn png(width: u32, height: u32, colour: impl Fn(u32, u32) -> [u8; 3]) -> Vec
     write(&DynamicImage::ImageRgb8(picture)).expect("a PNG in memory")
 }
 
-/// Exactly twice the width and the height.
+/// The picture with exactly twice the width and the height.
 pub(crate) fn enlarged(input: &[u8]) -> anyhow::Result<Vec<u8>> {
     let picture = read(input)?;
     write(&picture.resize_exact(picture.width() * 2, picture.height() * 2, FilterType::Lanczos3))
 }
 
-/// The first picture on the left, pixel by pixel; on the right the second one, brought to the first
-/// one's size.
+/// The first picture on the left, unchanged; on the right the second one, resized to the size of
+/// the first.
 pub(crate) fn side_by_side(first: &[u8], second: &[u8]) -> anyhow::Result<Vec<u8>> {
     let (first, second) = (read(first)?.into_rgb8(), read(second)?.into_rgb8());
     let (width, height) = first.dimensions();
@@ -50,7 +50,7 @@ pub(crate) fn write(picture: &DynamicImage) -> anyhow::Result<Vec<u8>> {
     Ok(output.into_inner())
 }
 
-/// As a JPEG.
+/// Writes a picture as a JPEG.
 pub(crate) fn write_jpeg(picture: &DynamicImage) -> anyhow::Result<Vec<u8>> {
     let mut output = Cursor::new(Vec::new());
     picture.write_to(&mut output, ImageFormat::Jpeg)?;

@@ -1,13 +1,13 @@
-//! Work on videos. A sample clip is answered by its enlarged form, frame by frame, which lies
-//! beside it. No other video can be decoded here: it keeps its frames, and its track is presented
-//! at twice the size, which every player shows so.
+//! Enlarges videos. For a sample clip the result is its stored enlarged form, frame by frame. No
+//! other video can be decoded here: it keeps its frames, and its track is presented at twice the
+//! size, as every player shows.
 
 use anyhow::{Result, bail};
 
 use super::mp4;
 
 /// A clip that tests upload, and the same clip with each frame enlarged. Both are H.264 of raw
-/// blocks, which any player shows.
+/// blocks, which every player shows.
 #[derive(Debug)]
 pub struct SampleClip {
     pub original: &'static [u8],
@@ -26,13 +26,13 @@ pub static LONG_CLIP: SampleClip = SampleClip {
 };
 
 impl SampleClip {
-    /// The sample clip with these bytes.
+    /// The sample clip with these bytes, if there is one.
     pub fn of(original: &[u8]) -> Option<&'static Self> {
         [&SHORT_CLIP, &LONG_CLIP].into_iter().find(|clip| clip.original == original)
     }
 }
 
-/// An MP4 of exactly twice the width and the height.
+/// The video presented at exactly twice the width and the height.
 pub(crate) fn enlarged(input: &[u8]) -> Result<Vec<u8>> {
     if let Some(clip) = SampleClip::of(input) {
         return Ok(clip.enlarged.to_vec());
@@ -56,7 +56,7 @@ mod tests {
             let of = |bytes: &[u8]| Mp4Tables::read(bytes).unwrap();
             assert_eq!(of(clip.original), Mp4Tables { size, frames });
             assert_eq!(of(&output), Mp4Tables { size: (size.0 * 2, size.1 * 2), frames });
-            // The raw blocks are the end of the file.
+            // The raw blocks are at the end of the file.
             let mean = |bytes: &[u8], pixels: u32| {
                 let samples = &bytes[bytes.len() - (pixels * 3 / 2) as usize..];
                 samples.iter().map(|sample| u64::from(*sample)).sum::<u64>() / samples.len() as u64
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn another_encoder_s_video_keeps_its_frames_and_is_presented_larger() {
-        // As if its frames were of another codec.
+        // Rename the codec, so that the frames count as those of another one.
         let input = SHORT_CLIP.original;
         let mut foreign = input.to_vec();
         let name = foreign.windows(4).position(|four| four == b"avcC").unwrap();

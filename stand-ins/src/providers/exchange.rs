@@ -1,5 +1,5 @@
-//! One exchange with a provider, as far as all providers share it: scripted statuses, delays and
-//! lost answers. A provider only sees the requests that it answers itself.
+//! One exchange with a provider, with what all providers share: scripted statuses, delays and lost
+//! answers. A provider only gets the requests that it answers itself.
 
 use std::time::Duration;
 
@@ -69,8 +69,9 @@ async fn arrive(request: Request) -> Option<Arrival> {
     Some(Arrival { method: parts.method, path, headers: parts.headers, bytes })
 }
 
-/// A status or body of the script stands for the provider's own, which then does nothing. With a
-/// `code` the provider words the refusal, and the status belongs to its shape.
+/// The answer of the script, if it has a status or a body: it replaces the provider's own, and the
+/// provider does nothing. With a `code` the provider words the refusal, and the status belongs to
+/// its shape.
 fn scripted(behaviour: &Behaviour) -> Option<ProviderAnswer> {
     if behaviour.code.is_some() || (behaviour.status.is_none() && behaviour.body.is_none()) {
         return None;

@@ -1,11 +1,11 @@
-//! The files that providers make, on disk and readable by URL, and files of any size that are
-//! generated while they are read.
+//! The files that providers make, which are on disk and can be read by URL; and files of any size
+//! that are generated while they are read.
 //!
-//! Results are read as object stores serve them, on an origin of their own: RunningHub's lie in
+//! Results are served as object stores serve them, on an origin of their own: RunningHub's are in
 //! buckets of Tencent COS (rh-images-1252422369.cos.ap-beijing.myqcloud.com in its v2 reference),
-//! Replicate's on replicate.delivery. Their addresses have no ending, their type is
-//! `application/octet-stream` or not said (aj-archipelago/cortex#257), and what was just announced
-//! may be 404 or 403 for a moment (OpenGradient/tee-gateway#139).
+//! Replicate's on replicate.delivery. Their addresses have no file extension, their type is
+//! `application/octet-stream` or not named (aj-archipelago/cortex#257), and a file that was just
+//! announced may be 404 or 403 for a moment (OpenGradient/tee-gateway#139).
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -26,9 +26,9 @@ use crate::clock;
 #[derive(Clone, Debug)]
 pub(crate) struct ProviderFiles {
     dir: PathBuf,
-    /// Where results are read.
+    /// The URL of the origin of the results.
     results_url: String,
-    /// Results whose next reader comes too early.
+    /// The results that the next reader does not find yet.
     early: Arc<Mutex<HashSet<String>>>,
 }
 
@@ -53,25 +53,25 @@ impl ProviderFiles {
         self.early.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Stores a file under a random name; gives that name.
+    /// Stores a file under a random name and returns the name.
     pub(crate) async fn save(&self, extension: &str, bytes: Vec<u8>) -> anyhow::Result<String> {
         let name = format!("{}.{extension}", clock::random_hex());
         tokio::fs::write(self.dir.join(&name), bytes).await.context("cannot store a file")?;
         Ok(name)
     }
 
-    /// A file's extension, which is the provider's word for its type.
+    /// A file's extension, by which the provider names its type.
     pub(crate) fn kind(name: &str) -> &str {
         name.rsplit_once('.').map_or("", |(_, extension)| extension)
     }
 
-    /// The address of a result, which has no ending.
+    /// The URL of a result, which has no file extension.
     pub(crate) fn url(&self, name: &str) -> String {
         let stem = name.split('.').next().unwrap_or_default();
         format!("{}/{stem}", self.results_url)
     }
 
-    /// The file whose address ends like this.
+    /// The file whose URL ends with this name.
     async fn named(&self, stem: &str) -> Option<(String, Vec<u8>)> {
         for kind in ["png", "mp4"] {
             let name = format!("{stem}.{kind}");
@@ -98,13 +98,13 @@ pub(super) async fn read(
         return StatusCode::NOT_FOUND.into_response();
     };
     if files.early().remove(&name) {
-        // Stores differ in what they say of an object that is not there yet.
+        // Object stores differ in their answer for an object that does not exist yet.
         let is_even = stem.bytes().next().is_some_and(|byte| byte % 2 == 0);
         let status = if is_even { StatusCode::NOT_FOUND } else { StatusCode::FORBIDDEN };
         return status.into_response();
     }
     match ProviderFiles::kind(&name) {
-        // A body of bytes would name a type by itself.
+        // A body made of bytes alone would get a content type by default.
         "mp4" => Response::new(Body::from(bytes)),
         _ => ([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response(),
     }
@@ -119,18 +119,18 @@ fn content_type(name: &str) -> &'static str {
     }
 }
 
-/// How a file is that is made while it is read.
+/// How a file is that is generated while it is read.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GeneratedFile {
     bytes: u64,
-    /// Whether the answer names its length.
+    /// Whether the answer does not name the file's length.
     #[serde(default)]
     unnamed: bool,
-    /// Half of it comes, then the connection breaks.
+    /// Whether the connection breaks after half of the file.
     #[serde(default)]
     broken: bool,
-    /// Half of it comes, then nothing for so long.
+    /// For how long nothing is sent after half of the file.
     #[serde(default)]
     pause_ms: u64,
 }
@@ -155,7 +155,7 @@ fn parts(made: GeneratedFile) -> impl Stream<Item = std::io::Result<Bytes>> + Se
     stream::unfold((0_u64, false), move |(sent, is_paused)| async move {
         let is_half = sent >= half && !is_paused;
         if is_half && made.broken {
-            // What was sent is on its way before the connection breaks.
+            // Let the sent bytes arrive before the connection breaks.
             tokio::time::sleep(Duration::from_millis(50)).await;
             return Some((Err(std::io::Error::other("broken on purpose")), (made.bytes, true)));
         }

@@ -1,4 +1,4 @@
-//! The requests that arrived, newest last, in bounded memory. The log holds no header and masks
+//! The requests that arrived, newest last, in limited memory. The log keeps no headers and masks
 //! keys in bodies.
 
 use std::collections::VecDeque;
@@ -12,7 +12,7 @@ use crate::clock;
 const ENTRIES_MAX: usize = 10_000;
 const TEXT_CHARS_MAX: usize = 16_384;
 
-/// One request. `status` stays null while it is unanswered, and for ever when its answer was lost.
+/// One request. `status` is null until it is answered, and stays null if its answer is lost.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Entry {
     #[serde(skip)]
@@ -51,7 +51,7 @@ struct Lists {
 pub(crate) struct Log(Mutex<Lists>);
 
 impl Log {
-    /// Notes a request on arrival, so that one which is never answered shows too.
+    /// Records a request on arrival, so that a request which is never answered shows too.
     pub(crate) fn begin(
         &self,
         provider: &'static str,
@@ -81,7 +81,7 @@ impl Log {
         number
     }
 
-    /// Fills in the answer.
+    /// Adds the answer to an entry.
     pub(crate) fn finish(
         &self,
         number: u64,
@@ -121,7 +121,7 @@ fn push_bounded<T>(list: &mut VecDeque<T>, item: T) {
     list.push_back(item);
 }
 
-/// JSON as JSON, anything else as text of bounded length.
+/// JSON as JSON, and anything else as text of limited length.
 fn body_value(text: &str) -> Value {
     match text {
         "" => Value::Null,

@@ -1,24 +1,26 @@
-//! The providers' stand-ins: one script and one log for all, each provider in its own module. A
-//! provider is mounted at `/<name>/…`; its results are read on a port of their own, as real
-//! results lie on other hosts than the API.
+//! The providers' stand-ins: one script and one log for all of them, and a module for each. A
+//! provider is mounted at `/<name>/…`; its results are on a port of their own, because real results
+//! are on other hosts than the API.
 //!
 //! | path | for |
 //! |---|---|
-//! | `POST /__script` | add rules; `{"reset":true}` clears all of them |
+//! | `POST /__script` | adds rules; `{"reset":true}` removes all of them |
 //! | `POST /__finish` | ends the work of running tasks: `{"task_id":…}` or `{"match":…}` |
-//! | `GET /__log` | requests, newest last |
-//! | `GET /__deliveries` | webhooks sent, newest last, with what the receiver answered |
+//! | `GET /__log` | the requests, newest last |
+//! | `GET /__deliveries` | the webhooks that were sent, newest last, with the receiver's answer |
 //! | `/made/<name>?bytes=…` | a file of that size; also `unnamed`, `broken`, `pause_ms` |
 //! | `/moved?to=…` | a redirect |
-//! | `POST /stripe/__refund`, `__dispute`, `__renew` | what a seller does later; see `stripe` |
+//! | `POST /stripe/__refund`, `__dispute`, `__renew` | what happens to a payment later; see
+//! `stripe` |
 //!
-//! A rule says whom it means: by `match`, a text of the method, path or body of a request or of the
-//! submit of its task; by `times`, whoever comes first; or by `"all": true`. Without one of these
-//! the script is refused, because a rule that nobody was named for hits others at the same moment.
+//! A rule names the requests to which it applies: by `match`, a text of the method, path or body of
+//! a request or of its task's submit; by `times`, the first requests that come; or by `"all":
+//! true`. A rule with none of these is refused, because it would meet the requests of others at the
+//! same moment.
 //!
-//! A rule with `"work": "until_finished"` keeps a task working until `POST /__finish` names it by
-//! the provider's id or by a text of its submit. The task then ends as its script says, and the
-//! answer `{"finished": n}` comes once all of them have ended: 404 if no running task was named.
+//! With `"work": "until_finished"` a task works until `POST /__finish` names it by the provider's
+//! id or by a text of its submit. Then the task ends as its rule says. The answer `{"finished": n}`
+//! is sent when all named tasks have ended, or 404 if no running task was named.
 
 mod exchange;
 mod files;
@@ -52,10 +54,11 @@ use provider::StandInProvider;
 use script::Script;
 use work_time::{FinishRequest, RunningTasks};
 
-/// A script may hold a whole answer of a provider, also one that is too large.
+/// The size of the largest script. A rule may contain a whole answer of a provider, also one that
+/// is too large for us.
 const SCRIPT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Everything the routes share.
+/// The state that all routes share.
 #[derive(Clone)]
 struct Stand {
     script: Arc<Script>,
@@ -64,7 +67,7 @@ struct Stand {
     providers: Arc<Vec<Arc<dyn StandInProvider>>>,
 }
 
-/// What a provider works with.
+/// What a provider needs for its work.
 #[derive(Clone)]
 struct ProviderTools {
     client: Client,

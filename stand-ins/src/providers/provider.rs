@@ -1,4 +1,4 @@
-//! What every provider stand-in offers: a name, what a request is about, and an answer.
+//! What every provider's stand-in has: a name, what a request of it is about, and an answer.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -14,24 +14,24 @@ use tokio::sync::watch;
 use super::script::Behaviour;
 use super::work_time::WorkTime;
 
-/// A request that has arrived whole.
+/// A request with its whole body.
 #[derive(Clone, Debug)]
 pub(crate) struct Arrival {
     pub(crate) method: Method,
-    /// With the provider's prefix and the query string, as rules and the log see it.
+    /// The path with the provider's prefix and the query, as rules and the log see it.
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) bytes: Bytes,
 }
 
 impl Arrival {
-    /// The path behind the provider's prefix, without the query string.
+    /// The path after the provider's prefix, without the query.
     pub(crate) fn route(&self, provider: &str) -> &str {
         let path = self.path.split('?').next().unwrap_or_default();
         path.strip_prefix('/').and_then(|path| path.strip_prefix(provider)).unwrap_or(path)
     }
 
-    /// The body as text; a multipart body is named, not shown.
+    /// The body as text. Of a multipart body it shows the size only.
     pub(crate) fn text(&self) -> String {
         match self.header("content-type") {
             Some(kind) if kind.starts_with("multipart/") => {
@@ -49,13 +49,13 @@ impl Arrival {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// What rules look into.
+    /// The text in which rules look for their `match`.
     pub(crate) fn rule_text(&self) -> String {
         format!("{} {} {}", self.method, self.path, self.text())
     }
 }
 
-/// What a request is about.
+/// What a request is about: a new task, or a known one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Concern {
     pub(crate) is_submit: bool,
@@ -63,28 +63,28 @@ pub(crate) struct Concern {
     pub(crate) submit_text: Option<String>,
 }
 
-/// An answer, before delays and losses.
+/// An answer before the scripted delays and losses.
 #[derive(Clone, Debug)]
 pub(crate) struct ProviderAnswer {
     pub(crate) status: u16,
     pub(crate) content_type: &'static str,
     pub(crate) body: String,
     pub(crate) task_id: Option<String>,
-    /// One more header, such as where a browser goes next.
+    /// One more header, such as the address of a redirect.
     pub(crate) header: Option<(&'static str, String)>,
-    /// Instead of `body`: what is sent bit by bit.
+    /// The parts of a body that is sent in place of `body`, one after the other.
     pub(crate) chunks: Option<Box<Chunks>>,
 }
 
-/// A body that takes its time.
+/// A body that is sent slowly.
 #[derive(Clone, Debug)]
 pub(crate) struct Chunks {
     pub(crate) list: Vec<String>,
-    /// Before each.
+    /// The pause before each part.
     pub(crate) pause: Duration,
-    /// The second half waits for it.
+    /// The clock of the work; the second half of the parts waits for its end.
     pub(crate) time: WorkTime,
-    /// After the last one the stream stays open until this changes.
+    /// If set, the stream stays open after the last part until this value changes.
     pub(crate) hang: Option<watch::Receiver<u64>>,
 }
 
@@ -104,7 +104,7 @@ impl Chunks {
         });
         let silence = stream::once(async move {
             if let Some(mut hang) = hang {
-                // The sender lives as long as the stand-in.
+                // The sender exists as long as the stand-in.
                 let _ = hang.changed().await;
             }
         });
@@ -139,7 +139,7 @@ impl ProviderAnswer {
         Self { content_type: "text/html; charset=utf-8", ..Self::text(status, html) }
     }
 
-    /// Events, sent one by one.
+    /// An answer whose events are sent one after the other.
     pub(crate) fn stream(chunks: Chunks) -> Self {
         let body = chunks.list.concat();
         Self {
@@ -152,7 +152,7 @@ impl ProviderAnswer {
         }
     }
 
-    /// As `application/problem+json`.
+    /// An answer of the type `application/problem+json`.
     pub(crate) fn problem(status: u16, body: &Value) -> Self {
         Self { content_type: "application/problem+json", ..Self::json(status, body) }
     }
@@ -169,8 +169,8 @@ pub(crate) trait StandInProvider: Send + Sync {
     fn name(&self) -> &'static str;
     fn concern(&self, arrival: &Arrival) -> Concern;
     fn answer<'a>(&'a self, arrival: &'a Arrival, behaviour: &'a Behaviour) -> Answering<'a>;
-    /// How many tasks one key may have live.
+    /// Sets how many live tasks one key may have.
     fn set_capacity(&self, limit: usize);
-    /// Back to the usual limit; tasks that were told to hang no longer count.
+    /// Restores the usual limit. Unfinished tasks no longer count.
     fn reset(&self);
 }

@@ -1,5 +1,5 @@
-//! Scripted behaviour: rules by provider, of which the first that matches a request decides. The
-//! script does not know what a provider does with a behaviour.
+//! Scripted behaviour: the rules of each provider, of which the first one that matches a request
+//! applies. What a provider does with a behaviour is not known here.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,64 +7,64 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// What a provider was told to do with one request. Every field is a rule's own; absent means as
-/// usual.
+/// What a provider must do with one request. Each field is a field of a rule; a missing one means
+/// the usual behaviour.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Behaviour {
-    /// Accept, never finish.
+    /// Accept the task and never finish it.
     #[serde(default)]
     pub(crate) hang: bool,
-    /// Of the answer.
+    /// The delay of the answer.
     pub(crate) delay_ms: Option<u64>,
-    /// How many milliseconds the task works.
+    /// For how many milliseconds the task works.
     pub(crate) work_ms: Option<u64>,
-    /// In place of `work_ms`: what the task waits for.
+    /// What ends the task's work in place of `work_ms`.
     pub(crate) work: Option<WorkUntil>,
-    /// HTTP status to answer instead of the provider's own answer.
+    /// The HTTP status of an answer in place of the provider's own.
     pub(crate) status: Option<u16>,
-    /// The body that goes with `status`.
+    /// The body of that answer.
     pub(crate) body: Option<Value>,
     /// Headers of the answer, such as the delay that a refusal names.
     pub(crate) headers: Option<BTreeMap<String, String>>,
-    /// Accept, then drop the connection.
+    /// Accept the request, then drop the connection.
     #[serde(default)]
     pub(crate) lost_answer: bool,
-    /// Accept, later report this failure.
+    /// Accept the task, and report this failure later.
     pub(crate) fail: Option<String>,
     pub(crate) webhook: Option<WebhookFault>,
     pub(crate) webhook_form: Option<WebhookForm>,
-    /// The provider's own error code, in one of its shapes.
+    /// The provider's own error code, sent in the shape `shape`.
     pub(crate) code: Option<i64>,
     pub(crate) shape: Option<u8>,
     pub(crate) id_as: Option<IdForm>,
-    /// The word a prediction ends with, or goes on with if it is none that ends it.
+    /// The word of the prediction's state after its work; it may be one that is not final.
     pub(crate) prediction_status: Option<String>,
-    /// Input, output and files are gone as soon as the task is over.
+    /// Whether input, output and files are removed as soon as the task has ended.
     #[serde(default)]
     pub(crate) data_removed: bool,
-    /// Of a webhook.
+    /// A fault of a webhook's signature.
     pub(crate) signature: Option<SignatureFault>,
-    /// The provider's word for how its answer ended; Gemini: `blocked:<reason>` where the prompt
+    /// The provider's word for why its answer ended. Gemini: `blocked:<reason>` if the prompt
     /// itself is blocked.
     pub(crate) finish_reason: Option<String>,
-    /// RunningHub: its cancel knows the task, although an AI app made it.
+    /// RunningHub: whether its cancel knows the task although it is one of an AI app.
     #[serde(default)]
     pub(crate) cancellable: bool,
-    /// Accepted with code 0, yet announcing a failure in `promptTips`.
+    /// RunningHub accepts the task with code 0 and announces these errors in `promptTips`.
     pub(crate) node_errors: Option<Value>,
-    /// What a text model writes, instead of its own.
+    /// What a text model writes in place of its own text.
     pub(crate) text: Option<Value>,
-    /// A text model's stream ends after this many chunks.
+    /// After how many chunks a text model's stream ends.
     pub(crate) stop_after: Option<usize>,
-    /// Stripe: how the events of one payment follow each other.
+    /// Stripe: the order of the events of one payment.
     pub(crate) events: Option<EventOrder>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum WorkUntil {
-    /// `POST /__finish` names the task.
+    /// The task works until `POST /__finish` names it.
     UntilFinished,
 }
 
@@ -72,7 +72,7 @@ pub(crate) enum WorkUntil {
 #[serde(rename_all = "lowercase")]
 pub(crate) enum EventOrder {
     Reversed,
-    /// All at once.
+    /// All events are sent at once.
     Together,
 }
 
@@ -92,7 +92,7 @@ pub(crate) enum WebhookFault {
 pub(crate) enum SignatureFault {
     Wrong,
     Old,
-    /// A wrong one before the right one, as while a secret is replaced.
+    /// A wrong signature before the right one, as while a secret is replaced.
     Two,
     None,
 }
@@ -112,7 +112,7 @@ pub(crate) enum IdForm {
 }
 
 impl Behaviour {
-    /// Decides what becomes of a task, so it can only mean a submit.
+    /// Whether it decides how a task ends, so that it can only apply to a submit.
     fn is_about_submit(&self) -> bool {
         self.hang
             || self.work_ms.is_some()
@@ -132,7 +132,7 @@ impl Behaviour {
             || self.events.is_some()
     }
 
-    /// Usually means a submit, but makes sense for any request that `match` names itself.
+    /// Whether it usually applies to a submit, but may apply to any request that `match` names.
     fn is_refusal_or_loss(&self) -> bool {
         self.lost_answer || self.code.is_some()
     }
@@ -149,9 +149,9 @@ impl Behaviour {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Subject {
     pub(crate) is_submit: bool,
-    /// Method, path and body of this request.
+    /// The method, path and body of this request.
     pub(crate) text: String,
-    /// The same of the submit of the task it is about.
+    /// The method, path and body of the submit of its task.
     pub(crate) submit_text: Option<String>,
 }
 
@@ -160,7 +160,7 @@ struct RawRule {
     #[serde(rename = "match")]
     matches: Option<String>,
     times: Option<u64>,
-    /// Says that the rule means every request, also of whoever asks at the same moment.
+    /// Whether the rule applies to every request, also to those that others send at the same time.
     #[serde(default)]
     all: bool,
     capacity: Option<usize>,
@@ -190,7 +190,7 @@ impl Rule {
         let inherited = self.matches.as_ref().is_none_or(|text| {
             subject.submit_text.as_ref().is_some_and(|submit| submit.contains(text))
         });
-        // A rule about the fate of a task must not be used up by the queries that ask for it.
+        // The queries about a task must not use up a rule about how the task ends.
         inherited
             && self.behaviour.is_about_any_answer()
             && !self.behaviour.is_about_submit()
@@ -198,7 +198,7 @@ impl Rule {
     }
 }
 
-/// What a script changed besides rules.
+/// What a script changed besides the rules.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Changes {
     pub(crate) reset: bool,
@@ -210,7 +210,7 @@ pub(crate) struct Changes {
 pub(crate) struct Script(Mutex<HashMap<String, Vec<Rule>>>);
 
 impl Script {
-    /// Adds a posted script: all of it, or on error nothing.
+    /// Adds a posted script completely, or on an error nothing of it.
     pub(crate) fn add(&self, posted: &Value, providers: &[&str]) -> Result<Changes, String> {
         let entries = posted.as_object().ok_or("a script is an object by provider")?;
         let mut changes = Changes::default();
@@ -241,7 +241,7 @@ impl Script {
         Ok(changes)
     }
 
-    /// The behaviour for a request; uses up one of the rule's `times`.
+    /// The behaviour for a request. It uses up one of the rule's `times`.
     pub(crate) fn take(&self, provider: &str, subject: &Subject) -> Behaviour {
         let mut rules = self.rules();
         let found = rules
@@ -259,7 +259,7 @@ impl Script {
     }
 }
 
-/// A lone `capacity` sets the limit and is no rule.
+/// Parses a rule. A `capacity` alone sets the limit and makes no rule.
 fn parse_rule(item: &Value) -> Result<(Option<usize>, Option<Rule>), String> {
     let raw: RawRule = serde_json::from_value(item.clone()).map_err(|error| error.to_string())?;
     if raw.behaviour.is_empty() {

@@ -77,7 +77,7 @@ impl WebhookDelivery<'_> {
     }
 }
 
-/// The same address with another last segment of the same length.
+/// The same URL with another last segment of the same length.
 fn with_wrong_token(url: &str) -> String {
     let (path, token) = url.rsplit_once('/').unwrap_or((url, ""));
     let wrong: String = token.chars().map(|c| if c == '0' { '1' } else { '0' }).collect();

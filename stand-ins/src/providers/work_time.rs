@@ -1,5 +1,5 @@
 //! How long a task works: a scripted number of milliseconds, or until `POST /__finish` names it.
-//! It knows nothing of the work itself.
+//! What the work is is not known here.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -58,7 +58,7 @@ impl RunningTasks {
         };
         let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         running.retain(|task| !task.finished.is_closed());
-        // No one can finish a task that hangs.
+        // A task that hangs cannot be finished.
         if !behaviour.hang {
             running.push(task);
         }
@@ -68,7 +68,7 @@ impl RunningTasks {
     }
 
     /// Ends the work of the tasks that the request names and waits until each has its result.
-    /// Returns how many there were.
+    /// Returns the number of these tasks.
     pub(crate) async fn finish(&self, request: &FinishRequest) -> usize {
         let named: Vec<_> = {
             let running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -88,21 +88,21 @@ impl RunningTasks {
     }
 }
 
-/// The clock of one task. A task has its result when this is dropped.
+/// The clock of one task. The task has its result when this value is dropped.
 #[derive(Clone, Debug)]
 pub(crate) struct WorkTime {
-    /// `None`: until `POST /__finish`.
+    /// `None` if the task works until `POST /__finish`.
     work_ms: Option<u64>,
     finished: watch::Receiver<bool>,
 }
 
 impl WorkTime {
-    /// Waits for the time that the task is queued: a third of the whole.
+    /// Waits while the task is queued: for a third of the whole time.
     pub(crate) async fn queued(&mut self) {
         self.pass(Some(self.work_ms.unwrap_or(0) / 3)).await;
     }
 
-    /// Waits for the time that the task works once it has left the queue.
+    /// Waits while the task works after it has left the queue.
     pub(crate) async fn worked(&mut self) {
         self.pass(self.work_ms.map(|work_ms| work_ms - work_ms / 3)).await;
     }
@@ -110,7 +110,7 @@ impl WorkTime {
     async fn pass(&mut self, limit_ms: Option<u64>) {
         let finished = async {
             if self.finished.wait_for(|finished| *finished).await.is_err() {
-                // Nobody can finish this task any more; only its time ends it.
+                // No request can finish this task any more; only its time ends it.
                 std::future::pending::<()>().await;
             }
         };

@@ -1,5 +1,5 @@
-//! Files that are kept no longer, and those of a user who was erased, are deleted; what a live job
-//! needs stays.
+//! Files that are kept no longer, and the files of an erased user, are deleted. The files of a live
+//! job stay.
 
 use serde_json::{Value, json};
 use unstuck_tests::e2e::{self, TestUser, World};
@@ -15,7 +15,7 @@ fn path_of(url: &str) -> &str {
     url.split_once("/object/public/").expect("a public URL").1
 }
 
-/// The file was stored that many days ago.
+/// Makes the file older by that many days.
 fn age(world: &World, url: &str, days: u64) {
     let meta = world.stack().storage_dir().join(".meta").join(format!("{}.json", path_of(url)));
     let mut said: Value = serde_json::from_slice(&std::fs::read(&meta).expect("its meta")).unwrap();
@@ -61,7 +61,7 @@ fn old_uploads_and_an_erased_users_files_go_and_a_live_jobs_stay() {
         assert!(told[0]["error"].to_string().contains("storage answered 503"), "{told:?}");
         world.storage_is_up().await;
 
-        // An earlier test may have left more files than one pass looks at.
+        // An earlier test may have left more files than one pass reads.
         let gone = async || {
             clean_up(world).await;
             (!is_there(world, &old).await).then_some(())
@@ -93,7 +93,7 @@ fn one_file_that_storage_refuses_to_delete_keeps_no_other() {
             age(world, &url, 8);
             urls.push(url);
         }
-        // Such as a trigger of the app.
+        // A trigger, as an app may have one, refuses to delete one file.
         let stuck = urls.remove(1);
         let (_, name) = path_of(&stuck).split_once('/').expect("a bucket");
         let trigger = format!(
@@ -123,7 +123,7 @@ fn one_file_that_storage_refuses_to_delete_keeps_no_other() {
     });
 }
 
-/// By cron, as by HTTP.
+/// It holds for the cron as for the HTTP call.
 #[test]
 fn of_a_bucket_that_was_there_before_us_only_files_of_our_jobs_go() {
     e2e::run(async |world| {

@@ -1,4 +1,4 @@
-//! How long after its deadline a job may stay unsettled, for each healer alone. Each test prints
+//! How long after its deadline a job may stay unsettled, with each healer alone. Each test prints
 //! what it measured.
 
 use std::io::Write;
@@ -13,7 +13,7 @@ use unstuck_tests::e2e::order::{
     CREDITS, Order, PRICE, intervals, overdue, until_cancelled_at_provider,
 };
 
-/// Past the test runner's own capture, so that it is seen.
+/// Writes to stderr directly, because the test runner captures what a test prints.
 pub(super) fn measured(text: &str) {
     let _ = writeln!(std::io::stderr(), "measured: {text}");
 }
@@ -36,7 +36,7 @@ fn with_the_edge_cron_alone_within_30_s() {
     e2e::run_apart(
         |options| options.cron = true,
         async |world| {
-            // Nobody is asked before the deadline.
+            // No sweep queries a task before its deadline.
             intervals(world, &[("check_every", "10 minutes")]).await;
             world.script(json!({ "runninghub": { "all": true, "hang": true } })).await;
             let silent = Order::running(world).await;
@@ -52,7 +52,7 @@ fn with_the_edge_cron_alone_within_30_s() {
             let waiting = Order::new(world).await;
             waiting.run(world).ok().await;
 
-            // The worst case: every deadline falls just after a pass.
+            // The worst case: every deadline expires just after a pass.
             let passes = "select count(*) from unstuck.sweeps
                 where source = 'cron' and finished_at is not null";
             let fired = async || (world.db().int(passes).await > 0).then_some(());
@@ -149,7 +149,7 @@ fn with_sql_alone_within_4_minutes() {
             .await;
         disable_provider(world, false).await;
         assert_eq!(world.db().claim_one("runninghub").await.job, unsent.job);
-        // From here on there is no edge at all.
+        // From now on no function runs.
         world.stop_workers();
         for job in [asked.job, waiting.job, unsent.job] {
             overdue(world, job).await;
@@ -167,12 +167,12 @@ fn with_sql_alone_within_4_minutes() {
             assert_eq!(rows.len(), 7, "{rows:?}");
             rows.iter().filter_map(|row| row["cancelled_count"].as_i64()).sum()
         };
-        assert_eq!(closed().await, 1, "what was never started is closed at once");
+        assert_eq!(closed().await, 1, "a job that was never started is closed at once");
         world.db().assert_closed(waiting.job, "failed", Some("QUEUE_TIMEOUT"), PRICE).await;
         assert_eq!(
             unsent.row(world).await["status"],
             "queued",
-            "what was never sent goes back at once"
+            "a step that was never sent is requeued at once"
         );
         measured(
             "SQL alone, not started or not sent: settled by its first run after the deadline (it \
@@ -180,7 +180,7 @@ fn with_sql_alone_within_4_minutes() {
         );
 
         world.db().age(asked.job, "178 seconds").await;
-        assert_eq!(closed().await, 0, "an edge healer may still ask");
+        assert_eq!(closed().await, 0, "an edge healer may still query the provider");
         assert_eq!(asked.row(world).await["status"], "running");
         world.db().age(asked.job, "3 seconds").await;
         assert_eq!(closed().await, 1);
@@ -190,7 +190,8 @@ fn with_sql_alone_within_4_minutes() {
                 deadline: within 4 min",
         );
 
-        // What SQL cannot say to the provider is owed, and said by the next edge pass.
+        // SQL cannot tell the provider to cancel: it records a cancel debt, which the next sweep of
+        // the edge pays.
         let owed = asked.step(world).await["provider_cancel_due"].clone();
         assert_eq!(owed[0]["task_id"], json!(task), "{owed}");
         world.restart_workers([].into()).await;
@@ -218,7 +219,7 @@ fn with_the_users_next_request_alone_at_once() {
         world.db().assert_closed(waiting.job, "failed", Some("QUEUE_TIMEOUT"), PRICE).await;
         world.db().exec("delete from unstuck.cancelled_requests").await;
         overdue(world, next.job).await;
-        assert_eq!(next.status(world).await["status"], "failed", "to look is to heal");
+        assert_eq!(next.status(world).await["status"], "failed", "a query of the job heals it");
         disable_provider(world, false).await;
 
         world.script(json!({ "runninghub": { "all": true, "hang": true } })).await;
@@ -226,7 +227,7 @@ fn with_the_users_next_request_alone_at_once() {
         overdue(world, asked.job).await;
         let next = asked.again();
         let refusal = next.run(world).refused(409, "active_job_exists").await;
-        assert_eq!(refusal["activeJobId"], json!(asked.job), "its provider must be asked first");
+        assert_eq!(refusal["activeJobId"], json!(asked.job), "the provider must be queried first");
         world.db().age(asked.job, "181 seconds").await;
         let began = Instant::now();
         next.starts(world).await;
@@ -248,7 +249,8 @@ fn a_user_whose_last_credits_lie_in_a_dead_job_gets_them_back_by_asking() {
         let dead = Order::of(user, &image_url);
         dead.run(world).ok().await;
         overdue(world, dead.job).await;
-        // Another tool's row would not block, so it is the money that is missing.
+        // Without an exclusive key the dead job does not block the next order, which then lacks
+        // only the credits.
         world
             .db()
             .exec(&format!(

@@ -1,4 +1,4 @@
-//! How a result is copied: as a stream, whole or not at all, and without a place at the provider.
+//! How a result is copied: as a stream, whole or not at all, and without a slot of the provider.
 
 use std::path::PathBuf;
 
@@ -12,23 +12,24 @@ use super::delivery::{assert_not_deliverable, finished, result_lies_at};
 use unstuck_tests::e2e::order::{Order, until_at_provider};
 
 const MB: u64 = 1024 * 1024;
-/// The limit of what is copied.
+/// The size of the largest result that is copied.
 const MB_MAX: u64 = 512;
-/// What copying may add to the process, however large the result is. An isolate may have 128 MB.
+/// By how much a copy may increase the process's memory, however large the result is. An isolate
+/// may have 128 MB.
 const GROWTH_MB: u64 = 64;
 
-/// The address of a video that is made while it is read.
+/// The address of a file of that many bytes, which the stand-in makes while it is read.
 fn made(world: &World, bytes: u64, more: &str) -> String {
     format!("{}/made/a.png?bytes={bytes}{more}", world.stack().info().providers_url)
 }
 
-/// Where storage keeps the results of an order, on disk.
+/// The folder in which storage keeps the results of an order.
 fn kept(world: &World, order: &Order) -> PathBuf {
     let storage = world.stack().options().state_dir.join("storage");
     storage.join("results").join(order.user.id.to_string()).join(order.job.to_string())
 }
 
-/// An order whose result lies at that address.
+/// An order whose result has that address.
 async fn finished_with(world: &World, url: &str) -> Order {
     let order = finished(world).await;
     result_lies_at(world, &order, url, "png").await;
@@ -71,9 +72,9 @@ fn a_result_that_is_too_large_is_returned_whether_or_not_it_says_so() {
         for length in ["", "&unnamed=true"] {
             let order = finished_with(world, &made(world, MB_MAX * MB + 1, length)).await;
             let report = world.sweep().await;
-            assert_eq!(report["cleaned"], 1, "a larger file will not become smaller: {report}");
+            assert_eq!(report["cleaned"], 1, "a file that is too large is not retried: {report}");
             assert_not_deliverable(world, &order).await;
-            assert!(!kept(world, &order).exists(), "nothing of it is kept");
+            assert!(!kept(world, &order).exists(), "no part of the file is kept");
         }
     });
 }
@@ -88,7 +89,7 @@ fn a_result_that_breaks_off_or_is_empty_never_completes_a_job() {
             let report = world.sweep().await;
             assert_eq!(report["delivered"], 0, "{more}: {report}");
             assert_not_deliverable(world, &order).await;
-            assert!(!kept(world, &order).exists(), "{more}: nothing of it is kept");
+            assert!(!kept(world, &order).exists(), "{more}: no part of the file is kept");
         }
     });
 }

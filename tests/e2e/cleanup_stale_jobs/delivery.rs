@@ -1,5 +1,5 @@
-//! A job completes only with its result in the app's own storage. What cannot be copied is tried
-//! again, and returned in the end.
+//! A job completes only with its result in the app's own storage. A failed copy is retried, and in
+//! the end the job is refunded.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use unstuck_tests::e2e::{self, World};
 
 use unstuck_tests::e2e::order::{Order, PRICE, lease_is_over, sweep_until, until_at_provider};
 
-/// Finished at the provider, whose webhook is lost.
+/// An order whose task has ended at the provider and whose webhook is lost.
 pub(super) async fn finished(world: &World) -> Order {
     world.script(json!({ "runninghub": { "all": true, "webhook": "lost" } })).await;
     let order = Order::running(world).await;
@@ -18,7 +18,7 @@ pub(super) async fn finished(world: &World) -> Order {
     order
 }
 
-/// The provider says that the order's result lies at this address.
+/// Makes the provider answer that the order's result has this address.
 pub(super) async fn result_lies_at(world: &World, order: &Order, url: &str, kind: &str) {
     let results = json!([{ "url": url, "outputType": kind }]);
     let body = json!({ "taskId": order.task(world).await, "status": "SUCCESS", "errorCode": "",
@@ -35,14 +35,14 @@ fn storage_that_is_down_for_a_while_delays_the_delivery() {
         assert_has!(report, { "delivered": 0, "cleaned": 0 });
         let step = order.step(world).await;
         assert_eq!(step["status"], "running");
-        assert!(!step["provider_done_at"].is_null(), "it holds no place at the provider: {step:#}");
+        assert!(!step["provider_done_at"].is_null(), "the step holds no slot: {step:#}");
         let queue = world.call("runninghub-queue-manager/check").by(&order.user).ok().await;
         assert_eq!(queue["running"], 0, "{queue}");
         assert_eq!(world.db().entries(order.job).await, [-PRICE]);
 
         world.storage_is_up().await;
         world.sweep().await;
-        assert_eq!(order.row(world).await["status"], "running", "whoever copies has 90 s");
+        assert_eq!(order.row(world).await["status"], "running", "the lease of a copy lasts 90 s");
         lease_is_over(world, order.job).await;
         let report =
             sweep_until(world, "the delivery", async |report| report["delivered"] == 1).await;
@@ -63,7 +63,7 @@ fn what_cannot_be_delivered_while_the_job_lives_is_returned() {
         assert_eq!(
             order.row(world).await["status"],
             "running",
-            "it may be copied until it expires"
+            "the result may be copied until the job expires"
         );
         world.db().age(order.job, "10 minutes").await;
         let report = world.sweep().await;
@@ -72,9 +72,9 @@ fn what_cannot_be_delivered_while_the_job_lives_is_returned() {
         assert_eq!(
             order.step(world).await["provider_cancel_due"],
             json!([]),
-            "what is finished is owed no cancel"
+            "a finished task is no cancel debt"
         );
-        // Storage comes back too late: nothing changes.
+        // Storage works again, but too late to change anything.
         world.storage_is_up().await;
         world.sweep().await;
         order.assert_returned(world, "failed", "DELIVERY_FAILED").await;
@@ -102,7 +102,8 @@ fn a_result_on_a_strange_host_is_not_fetched() {
     });
 }
 
-/// A fault that will not pass may end the job at once; by the time it expires it is over.
+/// Asserts that the job fails. A permanent fault may end it at once; its deadline ends it at the
+/// latest.
 pub(super) async fn assert_not_deliverable(world: &World, order: &Order) {
     world.sweep().await;
     if order.row(world).await["status"] == "running" {
@@ -119,7 +120,7 @@ fn a_result_that_is_gone_or_no_picture_is_returned() {
         let providers = world.stack().info().providers_url.clone();
         let cases = [
             (format!("{providers}/gone/00000000000000000000000000000000.png"), "png"),
-            // Not a picture, whatever its name says.
+            // This is no picture, although its name says so.
             (format!("{providers}/__log?x=a.png"), "png"),
             (format!("{providers}/gone/a.html"), "html"),
         ];
@@ -128,7 +129,7 @@ fn a_result_that_is_gone_or_no_picture_is_returned() {
             result_lies_at(world, &order, &url, kind).await;
             assert_not_deliverable(world, &order).await;
         }
-        // A success without any result.
+        // A success that lists no result.
         let order = finished(world).await;
         let body = json!({ "taskId": order.task(world).await, "status": "SUCCESS", "results": [],
             "errorCode": "", "errorMessage": "" });

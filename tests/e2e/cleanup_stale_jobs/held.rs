@@ -1,4 +1,4 @@
-//! Jobs that somebody holds: a pass leaves them alone, and everything else is healed in time.
+//! Jobs that another transaction holds: a pass skips them, and heals all others in time.
 
 use unstuck_tests::assert_has;
 use unstuck_tests::e2e::{self, World};
@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use unstuck_tests::e2e::order::PRICE;
 
-/// A running job by hand that is past its deadline, where the provider may still be queried. Its id
-/// begins with `first`, and passes query in the order of ids.
+/// Writes a running job by hand that is past its deadline and about whose task the provider may
+/// still be queried. Its id begins with `first`: passes query in the order of ids.
 async fn overdue(world: &World, user: Uuid, first: &str) -> Uuid {
     let db = world.db();
     let (began, ended) = ("now() - interval '20 minutes'", "now() - interval '150 seconds'");
@@ -58,7 +58,11 @@ fn steps_of_an_account_that_is_held_use_up_no_pass() {
             world.db().assert_closed(*job, "failed", Some("TIMEOUT"), PRICE).await;
         }
         for job in &busy {
-            assert_eq!(world.job(*job).await["status"], "running", "it is held");
+            assert_eq!(
+                world.job(*job).await["status"],
+                "running",
+                "the job of the held account is left alone"
+            );
         }
         holder.batch_execute("rollback").await.expect("the account is free");
         world.db().exec("update unstuck.job_steps set checked_at = null").await;

@@ -1,4 +1,5 @@
-//! The incident: 72 jobs stuck for ever, 33 of them without `started_at`, a cleanup that never ran.
+//! The incident: 72 jobs are stuck for ever, 33 of them without `started_at`, because a cleanup
+//! never ran.
 
 use serde_json::Value;
 use unstuck_tests::assert_has;
@@ -6,8 +7,8 @@ use unstuck_tests::e2e;
 
 use super::counts;
 
-/// Mixed tools, prices and users; every third user appears twice. Rows as the systems of that time
-/// left them: no steps, the debits in the ledger, the first 33 never started.
+/// Stuck jobs of several tools, prices and users; every third user has two. Rows as the systems of
+/// that time left them: no steps, the debits in the ledger, and the first 33 never started.
 const STUCK: &str = "
 drop table if exists pg_temp.stuck;
 create temporary table stuck as
@@ -66,7 +67,7 @@ fn a_row_whose_money_is_wrong_is_quarantined_and_stops_nothing() {
     e2e::run(async |world| {
         world.expect_violations();
         world.db().exec(STUCK).await;
-        // The ledger says that it was taken, the row says that it was given back.
+        // The ledger has the debit of this job, but its row says that the price was refunded.
         world
             .db()
             .exec(
@@ -91,7 +92,7 @@ fn a_row_whose_money_is_wrong_is_quarantined_and_stops_nothing() {
         assert!(violations.iter().any(|row| row["subject"] == bad), "{violations:?}");
         let again = world.sweep().await;
         assert_eq!(again["cleaned"], 0, "{again}");
-        // An answer is kept for some seconds.
+        // The gateway keeps an answer of health for some seconds.
         let look = async || {
             let health = world.get("health").send().await;
             (health.status == 503 && health.json["violations"] != 0).then_some(())

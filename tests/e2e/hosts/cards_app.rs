@@ -1,5 +1,5 @@
-//! The app of cards: `generation_jobs` and `generation_tasks`, tokens behind a trigger. A card that
-//! fails is refunded alone; the app's own trigger has the word for the set.
+//! The app of cards: `generation_jobs` and `generation_tasks`, and tokens that a trigger protects.
+//! A failed card is refunded by itself; the status of the set is set by the app's own trigger.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 const JOBS: &str = "generation_jobs";
 const TASKS: &str = "generation_tasks";
-/// What a page of this app looks at.
+/// The columns that a page of this app reads.
 const SHOWN: [&str; 2] = ["status", "completed_cards"];
 
 #[test]
@@ -37,7 +37,7 @@ async fn buyer(home: &HostWorld<'_>) -> TestUser {
     user
 }
 
-/// Ordered; a card costs a token.
+/// Orders a set; a card costs one token.
 async fn ordered(home: &HostWorld<'_>, user: &TestUser, cards: &[u8]) -> Cards {
     let order = Cards::of(home, user.clone(), cards).await;
     let answer = order.create(home).send().await.expect(202);
@@ -51,7 +51,7 @@ async fn tokens(home: &HostWorld<'_>, user: &TestUser) -> i64 {
         .await
 }
 
-/// The app's own lines of a user's money, oldest first.
+/// The app's own records of a user's tokens, oldest first.
 async fn movements(home: &HostWorld<'_>, user: &TestUser) -> String {
     home.line(&format!(
         "select format('%s %s', amount, transaction_type) from public.token_transactions
@@ -61,15 +61,15 @@ async fn movements(home: &HostWorld<'_>, user: &TestUser) -> String {
     .await
 }
 
-/// How many pictures the app's own trigger filed of a set, and how often it told the user.
+/// How many pictures of a set the app's own trigger filed, and how many notifications the user got.
 async fn filed_and_told(home: &HostWorld<'_>, order: &Cards) -> (i64, i64) {
     let filed = format!("public.generations where job_id = '{}' and image_url <> ''", order.job);
     let told = format!("public.notifications where user_id = '{}'", order.user.id);
     (home.db().count(&filed).await, home.db().count(&told).await)
 }
 
-/// Every column that is written for a set and its cards is as ours have it; the word for the set is
-/// the app's, and so is the moment of its end where it decided that.
+/// Asserts that every column of a set and its cards that we write equals ours. The status of the
+/// set is the app's, and so is the time of its end where the app's trigger set that.
 async fn assert_shown(home: &HostWorld<'_>, order: &Cards, status: &str) -> Value {
     let row = home.row(JOBS, order.job).await;
     let job = home.job(order.job).await;
@@ -117,7 +117,7 @@ async fn tasks(home: &HostWorld<'_>, job: Uuid) -> Vec<Value> {
     home.db().rows(&rows).await
 }
 
-/// This card is refused for its content.
+/// A rule by which the model refuses this card for its content.
 fn refused(card: u8) -> Value {
     json!({ "match": prompt_of(card), "finish_reason": "IMAGE_SAFETY" })
 }
@@ -145,7 +145,7 @@ async fn a_set_is_delivered(home: &mut HostWorld<'_>) {
         );
     }
 
-    // The app's page reads its set, its cards and its tokens, and nobody else's.
+    // The app's page reads the user's own set, cards and tokens, and no other user's.
     let set = format!("{JOBS}?id=eq.{}", order.job);
     let cards = format!("{TASKS}?job_id=eq.{}&order=card_index", order.job);
     let balance = format!("profiles?id=eq.{}&select=tokens_balance", user.id);
@@ -163,7 +163,7 @@ async fn a_failed_card_is_returned_alone(home: &mut HostWorld<'_>) {
     let order = ordered(home, &user, &[0, 1, 2]).await;
     home.until_status(order.job, "completed").await;
     home.db().assert_completed(order.job, 1).await;
-    // What the app's own trigger says of a set with a failed card.
+    // The app's own trigger sets this status for a set with a failed card.
     let row = assert_shown(home, &order, "failed").await;
     assert_has!(row, { "completed_cards": 2, "tokens_cost": 3 });
     let cards = tasks(home, order.job).await;

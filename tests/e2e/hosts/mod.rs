@@ -1,5 +1,5 @@
-//! Apps that were there before us, moved in as `cargo xtask adopt` does it: each step of a job in
-//! the app's own table, publication, triggers and wallet.
+//! Existing apps that `cargo xtask adopt` has adopted: each transition of a job in the app's own
+//! table, publication, triggers and wallet.
 
 mod cards_app;
 mod sites_app;

@@ -1,6 +1,7 @@
-//! The app of websites: `generation_history`, a team pays in money down to its credit limit.
+//! The app of websites: `generation_history`, and a team that pays in money down to its credit
+//! limit.
 //!
-//! A website is one step and one price, so nothing there is refunded in part.
+//! A website is one step with one price, so nothing is refunded in part.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
@@ -10,7 +11,7 @@ use unstuck_tests::hosts::App;
 use unstuck_tests::shop;
 use uuid::Uuid;
 
-/// What a page of this app looks at.
+/// The columns that a page of this app reads.
 const SHOWN: [&str; 2] = ["status", "sale_price"];
 
 #[test]
@@ -33,7 +34,7 @@ fn a_team_pays_down_to_its_limit_and_only_for_its_members() {
     });
 }
 
-/// Whose website, and who pays.
+/// The owner of a website, and the team that pays for it.
 struct TeamMember {
     user: TestUser,
     team: Uuid,
@@ -66,7 +67,7 @@ fn request<'a>(home: &'a HostWorld<'_>, user: &TestUser, body: &Value) -> Functi
     home.call(TOOL).by(user).json(body)
 }
 
-/// Accepted; the id is in its prompt too, so that what the model was asked for it can be found.
+/// Orders a website. The prompt contains the job's id, so that a test finds the calls of the model.
 async fn ordered(home: &HostWorld<'_>, who: &TeamMember) -> Uuid {
     let job = Uuid::new_v4();
     let body = json!({ "prompt": format!("a bakery {job}"), "siteName": "Brot", "jobId": job });
@@ -74,7 +75,7 @@ async fn ordered(home: &HostWorld<'_>, who: &TeamMember) -> Uuid {
     job
 }
 
-/// A team's balance, and then its movements as the app has them, oldest first.
+/// A team's balance, and then the app's own records of its payments, oldest first.
 async fn money(home: &HostWorld<'_>, team: Uuid) -> String {
     home.line(&format!(
         "select balance::text from public.teams where id = '{team}'
@@ -86,7 +87,7 @@ async fn money(home: &HostWorld<'_>, team: Uuid) -> String {
     .await
 }
 
-/// What the movements that name this website come to.
+/// The number and the sum of the payments that name this website.
 async fn paid_for(home: &HostWorld<'_>, job: Uuid) -> String {
     home.line(&format!(
         "select format('%s: %s', count(*), sum(amount)) from public.credit_transactions
@@ -95,8 +96,8 @@ async fn paid_for(home: &HostWorld<'_>, job: Uuid) -> String {
     .await
 }
 
-/// Every column that is written for a website is as our job has it; its price is said at its end
-/// only.
+/// Asserts that every column of a website that we write equals our job. Its price is written at its
+/// end only.
 async fn assert_shown(home: &HostWorld<'_>, who: &TeamMember, job: Uuid, status: &str) -> Value {
     let (row, ours) = (home.row(TABLE, job).await, home.job(job).await);
     let number = |name: &str| ours[name].as_f64().expect("a number");
@@ -136,7 +137,7 @@ async fn a_website_is_delivered(home: &mut HostWorld<'_>) {
     );
     assert_eq!(home.told("teams", who.team, &["balance"]).await, ["INSERT 10", "UPDATE 6.50"]);
 
-    // The app's page reads its website, and nobody else's.
+    // The app's page reads the user's own website, and no other user's.
     let query = format!("{TABLE}?id=eq.{job}");
     assert_eq!(home.read_by(&who.user, &query).await, json!([row]));
     assert_eq!(home.read_by(&home.newcomer().await, &query).await, json!([]));
@@ -302,7 +303,7 @@ async fn a_member_of_several_teams_names_one(home: &mut HostWorld<'_>) {
     assert_eq!(money(home, one.team).await, "10");
 }
 
-/// Also where its user is a member of more teams by now.
+/// It holds also if the user is a member of more teams by now.
 async fn a_paid_retry_is_of_the_team_that_paid_before(home: &mut HostWorld<'_>) {
     let who = member(home, "10", "0").await;
     let job = ordered(home, &who).await;

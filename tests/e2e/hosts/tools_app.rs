@@ -1,7 +1,8 @@
-//! The app of tools: `upscaler_jobs` and its like, a wallet in two parts, unlimited subscribers.
+//! The app of tools: `upscaler_jobs` and similar tables, a wallet in two parts, unlimited
+//! subscribers.
 //!
-//! Each of its tools is one step, so nothing there is refunded in part; what is refunded goes back
-//! to the two parts that it came from.
+//! Each of its tools is one step, so nothing is refunded in part. A refund goes back to the two
+//! parts from which the price was taken.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
@@ -11,7 +12,7 @@ use unstuck_tests::hosts::App;
 use uuid::{Uuid, uuid};
 
 const UNLIMITED: Uuid = uuid!("00000000-0000-4000-8000-000000000003");
-/// What a page of this app looks at.
+/// The columns that a page of this app reads.
 const SHOWN: [&str; 3] = ["status", "credits_charged", "credits_refunded"];
 
 #[test]
@@ -35,7 +36,7 @@ fn a_trigger_that_raises_stops_no_picture_and_an_unlimited_subscriber_pays_nothi
     });
 }
 
-/// A new user of the app with so much in the two parts of the wallet.
+/// A new user of the app with that many credits in the two parts of the wallet.
 async fn buyer(home: &HostWorld<'_>, monthly: i64, lifetime: i64) -> TestUser {
     let user = home.newcomer().await;
     let columns = "upscaler_credits (user_id, balance, monthly_balance, lifetime_balance)";
@@ -50,7 +51,7 @@ async fn buyer(home: &HostWorld<'_>, monthly: i64, lifetime: i64) -> TestUser {
     user
 }
 
-/// An order of that user, its files uploaded.
+/// An order of that user, with its files uploaded.
 async fn order(home: &HostWorld<'_>, user: &TestUser, tool: &'static MediaTool) -> Order {
     let mut urls = Vec::new();
     for field in tool.files {
@@ -60,7 +61,7 @@ async fn order(home: &HostWorld<'_>, user: &TestUser, tool: &'static MediaTool) 
     Order::with(tool, user.clone(), &urls)
 }
 
-/// `90 = 40 + 50`: all, monthly, lifetime.
+/// The whole balance and its two parts, monthly and lifetime: `90 = 40 + 50`.
 async fn wallet(home: &HostWorld<'_>, user: &TestUser) -> String {
     home.line(&format!(
         "select format('%s = %s + %s', balance, monthly_balance, lifetime_balance)
@@ -70,7 +71,7 @@ async fn wallet(home: &HostWorld<'_>, user: &TestUser) -> String {
     .await
 }
 
-/// The app's own lines of a user's money, oldest first.
+/// The app's own records of a user's credits, oldest first.
 async fn movements(home: &HostWorld<'_>, user: &TestUser) -> String {
     home.line(&format!(
         "select format('%s %s %s: %s', amount, transaction_type, credit_type, balance_after)
@@ -81,8 +82,8 @@ async fn movements(home: &HostWorld<'_>, user: &TestUser) -> String {
     .await
 }
 
-/// Every column that is written for a job is as our job has it. Charged and refunded are said at
-/// its end only.
+/// Asserts that every column of a job that we write equals our job. What was charged and refunded
+/// is written at its end only.
 async fn assert_shown(home: &HostWorld<'_>, order: &Order, status: &str) -> Value {
     let row = home.row(order.tool.table, order.job).await;
     let (job, step) = (order.row(home).await, order.step(home).await);
@@ -112,7 +113,7 @@ async fn assert_shown(home: &HostWorld<'_>, order: &Order, status: &str) -> Valu
     row
 }
 
-/// The provider works on everything until a test finishes it.
+/// Makes the provider work on every task until a test finishes it.
 async fn work_is_finished_by_hand(home: &HostWorld<'_>) {
     let rule = json!({ "all": true, "work": "until_finished", "cancellable": true });
     home.script(json!({ "reset": true, "runninghub": rule })).await;
@@ -140,14 +141,14 @@ async fn a_picture_is_delivered(home: &mut HostWorld<'_>) {
         ["INSERT starting f f", "UPDATE running f f", "UPDATE completed t f"]
     );
 
-    // The app's page reads its row and its balance, and nobody else's.
+    // The app's page reads the user's own row and balance, and no other user's.
     let query = format!("{TABLE}?id=eq.{}", order.job);
     assert_eq!(home.read_by(&user, &query).await, json!([row]));
     assert_eq!(home.read_by(&home.newcomer().await, &query).await, json!([]));
     let parts = json!({ "_user_id": user.id });
     let parts = home.call_by(&user, "get_upscaler_credits_breakdown", parts).await;
     assert_eq!(parts, Ok(json!([{ "total": 90, "monthly": 40, "lifetime": 50 }])));
-    // The app's trigger lets no page write what is ours to say.
+    // The app's trigger refuses a page that writes a column which only we may write.
     let refused = home.change_by(&user, &query, &json!({ "credits_refunded": true })).await;
     assert!(refused.clone().is_err_and(|text| text.contains("protected column")), "{refused:?}");
 }
@@ -172,7 +173,7 @@ async fn a_failure_is_returned_to_both_parts_and_retried(home: &mut HostWorld<'_
         ["INSERT starting f f", "UPDATE failed t t"]
     );
 
-    // For free, and paid where the admin says so.
+    // One retry is free, the other is paid, as the admin chooses.
     for (charge, cost, left) in [(false, 0, "90 = 40 + 50"), (true, 60, "30 = 0 + 30")] {
         let job = home.host_admin_retries(TABLE, order.job, charge).await;
         home.until_status(job, "completed").await;
@@ -199,7 +200,7 @@ async fn a_job_is_cancelled_by_its_user_by_the_old_page_and_by_an_admin(home: &m
     assert_has!(answer, { "status": "cancelled", "refundedCredits": 60 });
     assert_cancelled(home, &waiting, &["INSERT queued f f", "UPDATE cancelled t t"]).await;
 
-    // The app's own function returns nothing: that is ours to do, once.
+    // The app's own function refunds nothing: we refund once.
     let old = waiting.again();
     old.run(home).ok().await;
     let named = json!({ "p_table_name": TABLE, "p_job_id": old.job });
@@ -221,7 +222,7 @@ async fn a_job_is_cancelled_by_its_user_by_the_old_page_and_by_an_admin(home: &m
     );
 }
 
-/// Cancelled with everything returned, and its pages were told so.
+/// Asserts that the job is cancelled and refunded, and that its pages got these changes.
 async fn assert_cancelled(home: &mut HostWorld<'_>, order: &Order, told: &[&str]) {
     order.assert_returned(home, "cancelled", "CANCELLED").await;
     assert_shown(home, order, "cancelled").await;

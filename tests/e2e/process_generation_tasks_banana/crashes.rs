@@ -1,4 +1,4 @@
-//! SIGKILL of the functions' runtime while cards are made. Nothing stays stuck, no picture is
+//! SIGKILL of the functions' runtime while cards are made. No card stays stuck, no picture is
 //! stored twice, nobody pays twice.
 
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ fn killed_before_the_hint_is_read_the_cron_finds_the_job() {
     e2e::run(async |world| {
         world.set_provider("gemini", "enabled = false").await;
         let order = Cards::ordered(world, &[0, 1]).await;
-        // The queue's messages die with the runtime.
+        // The messages of the queue are lost with the runtime.
         world.kill_workerd().await;
         world.set_provider("gemini", "enabled = true").await;
         world.fire(PROCESS).await;
@@ -33,7 +33,7 @@ fn killed_while_gemini_works_the_cards_are_made_by_another_attempt() {
         world.kill_workerd().await;
         assert_eq!(order.seen(world).await["status"], "processing");
         lease_is_over(world, order.job).await;
-        // The sweep puts them back and sends the hint; nothing else wakes the consumer.
+        // The sweep requeues the cards and sends the hint; nothing else wakes the consumer.
         let report =
             sweep_until(world, "they go back", async |report| report["requeued"] == 2).await;
         assert_eq!(report["refundedCredits"], 0);
@@ -61,7 +61,8 @@ fn killed_between_storing_and_recording_the_stored_picture_is_taken() {
             .until("the picture is stored", async || (order.stored(world).len() == 1).then_some(()))
             .await;
         world.kill_workerd().await;
-        // What the dead worker's connection still waits for must not be done after all.
+        // End the dead worker's call that still waits in the database: it must not complete the
+        // step.
         let waiting = "select pg_terminate_backend(pid, 5000) from pg_stat_activity
             where query like '%step_complete_v2%' and pid <> pg_backend_pid()";
         world.db().exec(waiting).await;
@@ -86,7 +87,7 @@ fn a_worker_whose_lease_was_taken_changes_nothing() {
             .await;
         lease_is_over(world, order.job).await;
         sweep_until(world, "it goes back", async |report| report["requeued"] == 1).await;
-        // The first consumer still waits for its answer; this run is another.
+        // The first consumer still waits for the provider's answer; this call starts another run.
         world.call(PROCESS).by_service().ok().await;
         let step = world
             .until("the second attempt is done", async || {
@@ -100,7 +101,7 @@ fn a_worker_whose_lease_was_taken_changes_nothing() {
             .await;
         assert_eq!(step["run"], 2);
         world.finish(order.user.id).await;
-        // The first one stores its own and is told that it came too late.
+        // The first run stores its own picture and is told that its lease was taken.
         world
             .until("the first is through", async || (order.stored(world).len() == 2).then_some(()))
             .await;

@@ -1,13 +1,14 @@
-//! 72 card jobs stuck for ever, 33 of them without `started_at`: one run of the healer over HTTP.
-//! And one card with a number that makes no sense, claimed beside the cards of others.
+//! 72 jobs of cards are stuck for ever, 33 of them without `started_at`: one run of the healer over
+//! HTTP ends them. And a card with an impossible number is claimed together with the cards of other
+//! users.
 
 use serde_json::Value;
 use unstuck_tests::assert_has;
 use unstuck_tests::e2e;
 use unstuck_tests::e2e::cards::{Cards, PROCESS};
 
-/// Five cards at 10 credits each; every second job has one card delivered, every seventh has no
-/// steps at all.
+/// Five cards for 10 credits each. Every second job has one delivered card, every seventh has no
+/// steps.
 const STUCK: &str = "
 drop table if exists pg_temp.stuck;
 create temporary table stuck as

@@ -1,4 +1,5 @@
-//! What Gemini sends: refusals of the place, and pictures of other types than it says.
+//! What Gemini sends: refusals of the caller's location, and pictures of another type than it
+//! names.
 
 use serde_json::{Value, json};
 use unstuck_tests::e2e::cards::{CREATE, Cards, PRICE, prompt_of};
@@ -7,7 +8,7 @@ use unstuck_tests::e2e::{self, World};
 
 use super::assert_alarm;
 
-/// Lets waiting retries begin until the card is delivered; gives its address.
+/// Expires the delays of retries until the card is delivered, and returns its address.
 async fn delivered(world: &World, order: &Cards) -> String {
     world
         .until("the card is delivered", async || {

@@ -7,7 +7,7 @@ use unstuck_tests::e2e;
 use unstuck_tests::e2e::cards::PLACED;
 use unstuck_tests::e2e::website::{self, Website, content};
 
-/// A stream of an OpenAI-compatible server whose chunks are these.
+/// A stream of these chunks, as an OpenAI-compatible server sends it.
 fn stream(chunks: &[String]) -> String {
     chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect()
 }
@@ -56,8 +56,8 @@ fn c15_a_character_whose_halves_come_in_two_events_is_whole() {
     });
 }
 
-/// Models that reason send nothing while they think, for more than a minute; here the limit and
-/// the silence are shorter. Measured in BerriAI/litellm#36992.
+/// A model that reasons sends nothing while it thinks, for more than a minute; in this test the
+/// limit and the silence are shorter. Measured in BerriAI/litellm#36992.
 #[test]
 fn r06_a_model_may_be_silent_as_long_as_the_setting_says() {
     e2e::run(async |world| {

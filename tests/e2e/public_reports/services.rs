@@ -1,4 +1,4 @@
-//! What Supabase, RunningHub and browsers do.
+//! What Supabase, RunningHub and browsers send.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;

@@ -1,5 +1,5 @@
-//! What Replicate sends: results without an ending, faults of its own, and a list that names no
-//! webhooks.
+//! What Replicate sends: results without a file extension, faults of its own, and a list that shows
+//! no webhooks.
 
 use serde_json::json;
 use unstuck_tests::e2e::order::{lease_is_over, sweep_until};
@@ -68,7 +68,7 @@ fn c06_a_fault_of_the_provider_s_own_costs_a_retry_and_no_finished_step() {
     });
 }
 
-/// Strangers' predictions on the same account, newer than ours.
+/// Creates predictions of others on the same account, newer than ours.
 async fn others_at_the_provider(world: &World, count: usize) {
     let url = format!("{}/replicate/v1/predictions", world.stack().info().providers_url);
     for number in 0..count {

@@ -1,5 +1,5 @@
-//! Every code of the provider: what it means for the job, what its owner reads, what comes back,
-//! when it is tried again.
+//! Every error code of the provider: what it means for the job, what its owner reads, what is
+//! refunded, and when it is retried.
 
 use std::ops::RangeInclusive;
 
@@ -10,20 +10,20 @@ use unstuck_tests::e2e::{self, World};
 
 use unstuck_tests::e2e::order::{CREDITS, Order, PRICE, ask_at_every_sweep};
 
-/// What a refusal with that code is.
+/// What the provider's error with that code means.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Class {
-    /// Final; the provider's own words follow ours.
+    /// Final. The job's message quotes the provider.
     Rejected,
-    /// Final, and only the operator can mend it: the provider's words are not for the owner.
+    /// Final, and only the operator can mend it. The job's message does not quote the provider.
     Ours,
-    /// Final; the owner may choose another picture.
+    /// Final. The owner may choose another picture.
     Refused,
-    /// The provider is full: no attempt.
+    /// The provider has no capacity, and the step counts no attempt.
     Full,
-    /// A passing fault: an attempt, tried again after that many seconds.
+    /// A passing fault. The step counts an attempt and is retried after that many seconds.
     Passing(i64, i64),
-    /// No refusal at all: the task works, and which one is not said.
+    /// No error: the task runs, but the answer does not name it.
     Working,
 }
 
@@ -85,8 +85,8 @@ const CODES: &[(i64, Class, &str)] = &[
     (1520, Full, ""),
 ];
 
-/// As many orders as there are codes, each by a user of its own, of one small picture; the
-/// provider's limit and ours are out of the way. `rule` says what the provider does with each.
+/// One order for each code, each by a user of its own, of a small picture. Neither the provider's
+/// limit nor ours is reached. `rule` says what the provider does with the order of a code.
 async fn orders(world: &World, rule: impl Fn(i64) -> Value) -> Vec<Order> {
     world.set_provider("runninghub", "max_concurrent = 100").await;
     let orders = join_all(CODES.iter().map(|_| Order::new(world))).await;
@@ -100,7 +100,7 @@ async fn orders(world: &World, rule: impl Fn(i64) -> Value) -> Vec<Order> {
     orders
 }
 
-/// Seconds until the job may be tried again.
+/// Asserts that the job is queued and that its step waits so many seconds for its retry.
 async fn assert_tried_again_in(
     world: &World,
     order: &Order,
@@ -109,7 +109,7 @@ async fn assert_tried_again_in(
 ) {
     let row = order.row(world).await;
     assert_has!(row, { "status": "queued", "credits_refunded": 0 }, "{code}: {row:#}");
-    // From when it was put back: what this test did in between does not count.
+    // The seconds count from the requeue, so the time that this test needs does not matter.
     let sql = format!(
         "select coalesce(ceil(extract(epoch from s.not_before - j.updated_at)), 0)::int
             from unstuck.job_steps s join unstuck.jobs j on j.id = s.job_id where s.job_id = '{}'",
@@ -135,7 +135,7 @@ async fn assert_failed(
     message
 }
 
-/// The answer to the request whose submit was refused with that code.
+/// Sends the order, whose submit is refused with that code, and checks its answer.
 async fn assert_refused(world: &World, order: &Order, code: i64, class: Class, words: &str) {
     let answer = order.run(world).send().await;
     match class {
@@ -151,7 +151,8 @@ async fn assert_refused(world: &World, order: &Order, code: i64, class: Class, w
         Full | Passing(..) => {
             let answer = answer.expect(200);
             assert_has!(answer, { "queued": true, "status": "queued" }, "{code}: {answer}");
-            // Who waits for capacity waits for a freed slot or a probe, and for no time.
+            // A step that was refused for capacity has no delay: it waits for a freed slot or a
+            // probe.
             let (attempts, seconds) =
                 if let Passing(low, high) = class { (1, low..=high) } else { (0, 0..=0) };
             assert_eq!(order.step(world).await["attempts"], attempts, "{code}");
@@ -160,8 +161,8 @@ async fn assert_refused(world: &World, order: &Order, code: i64, class: Class, w
                 let taught = world.count("providers where learned_limit is not null").await;
                 assert_eq!(taught, 1, "{code}");
             }
-            // Its retry would free a slot while the next order waits, and wake that one. It comes
-            // as soon as the limit is forgotten, so the order is cancelled before.
+            // The job's retry would free a slot and so start the next order of this test. It would
+            // come as soon as the learned limit is cleared, so the job is cancelled before that.
             world.admin_cancels(order.tool.table, order.job).await;
             world.set_provider("runninghub", "learned_limit = null").await;
         }
@@ -177,7 +178,7 @@ async fn assert_refused(world: &World, order: &Order, code: i64, class: Class, w
 #[test]
 fn every_code_as_the_answer_to_a_submit() {
     e2e::run(async |world| {
-        // What the provider refused for capacity stays refused while this test looks.
+        // Without probes, the provider's refusals for capacity hold as long as this test runs.
         let no_probe = "create or replace function unstuck_private.probe_pause(
             p_is_confirmed boolean
         ) returns interval language sql immutable as $$ select interval '1 hour' $$";
@@ -198,7 +199,7 @@ fn every_code_as_the_end_of_a_task() {
         let rule = |code| json!({ "code": code, "fail": "it broke", "work": "until_finished" });
         let orders = orders(world, rule).await;
         join_all(orders.iter().map(|order| order.run(world).ok())).await;
-        // Nothing is submitted a second time while this test looks.
+        // While the provider is disabled, nothing is submitted a second time.
         world.set_provider("runninghub", "enabled = false").await;
         join_all(orders.iter().map(|order| world.finish(order.job))).await;
         for ((code, class, words), order) in CODES.iter().zip(&orders) {
@@ -219,7 +220,7 @@ fn every_code_as_the_end_of_a_task() {
                 Refused => {
                     assert_failed(world, order, *code, "CONTENT_REFUSED", words).await;
                 }
-                // An ended task holds no place, so a new attempt need not wait for one.
+                // An ended task holds no slot, so its retry need not wait for one.
                 Full | Passing(..) => {
                     world.until_status(order.job, "queued").await;
                     assert_eq!(order.step(world).await["attempts"], 1, "{code}");

@@ -1,4 +1,4 @@
-//! What becomes of a job when the provider refuses, is full, has a passing fault, or does not
+//! How a job ends when the provider refuses, has no capacity, has a passing fault, or does not
 //! answer.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use unstuck_tests::e2e::order::{
     until_cancelled_at_provider,
 };
 
-/// The provider refuses this order's submit once, with that code in that shape.
+/// Makes the provider refuse this order's submit once, with that code in that shape.
 async fn refuse(world: &World, order: &Order, code: i64, shape: i64) {
     let rule = json!({ "match": order.job, "times": 1, "code": code, "shape": shape });
     world.script(json!({ "runninghub": rule })).await;
@@ -40,10 +40,10 @@ fn a_refusal_fails_the_job_and_returns_the_credits() {
                 let order = Order::new(world).await;
                 refuse(world, &order, code, shape).await;
                 let refusal = order.run(world).refused(422, "provider_rejected").await;
-                // A bare HTTP status does not say why.
+                // An HTTP status alone does not say why.
                 let word = if shape == 3 { "PROVIDER_REJECTED" } else { word };
                 assert_rejected(world, &order, &refusal, word).await;
-                // Three such faults in a row would let the next order wait.
+                // Three such refusals in a row would open the circuit and let the next order wait.
                 world.close_circuits().await;
             }
         }
@@ -83,13 +83,17 @@ fn a_full_provider_puts_the_job_back_and_not_to_failure() {
         world.sweep().await;
         order.assert_completed(world).await;
         assert_eq!(order.submits(world).await, 2);
-        assert_eq!(order.row(world).await["waited_in_queue"], false, "it was not two seconds");
+        assert_eq!(
+            order.row(world).await["waited_in_queue"],
+            false,
+            "less than two seconds in the queue do not count"
+        );
     });
 }
 
-/// Queued again: its provider takes none of ours, and is tried anew by a probe.
+/// Asserts that the job is queued and that the provider's learned limit is 0 until a probe.
 async fn assert_full(world: &World, order: &Order) {
-    // It waits for no time of its own, so that a freed slot or a probe starts it.
+    // The step has no delay of its own, so a freed slot or a probe starts it at once.
     assert_put_back(world, order, 0..=0).await;
     assert_eq!(order.step(world).await["attempts"], 0, "a full provider is no attempt");
     let full = "providers where learned_limit = 0 and limit_probe_at > clock_timestamp()";
@@ -97,7 +101,8 @@ async fn assert_full(world: &World, order: &Order) {
     assert_has!(order.status(world).await, { "status": "queued", "errorCode": "PROVIDER_BUSY" });
 }
 
-/// Queued again, paid, with a place and an estimate, to be tried in that many seconds.
+/// Asserts that the job is queued and paid, with a position and an estimate, and that its retry is
+/// due in that many seconds.
 async fn assert_put_back(world: &World, order: &Order, seconds: std::ops::RangeInclusive<i64>) {
     let answer = order.run(world).ok().await;
     assert_has!(answer, { "queued": true, "status": "queued" });
@@ -157,7 +162,7 @@ fn a_passing_fault_that_passes_costs_nothing_but_time() {
     });
 }
 
-/// The provider has it and we were not told: neither refunded nor sent again.
+/// Asserts that a submit without an answer is neither refunded nor sent a second time.
 async fn assert_unknown(world: &World, order: &Order) {
     let answer = order.run(world).ok().await;
     assert_has!(answer, { "status": "running", "taskId": null });
@@ -236,8 +241,8 @@ fn an_answer_that_says_nothing_is_no_answer() {
 #[test]
 fn a_submit_that_times_out_is_never_repeated() {
     e2e::run(async |world| {
-        // Longer than the 20 s that a submit may take. The provider has it all the while, and
-        // finishes unheard.
+        // The provider takes longer than the 20 s that a submit may take. It works on the task
+        // meanwhile, and its webhook is lost.
         let order = Order::new(world).await;
         world
             .script(json!({ "runninghub": { "all": true,
@@ -265,7 +270,8 @@ fn a_provider_that_cannot_be_reached_costs_nothing() {
         let answer = order.run(world).ok().await;
         assert!(answer["status"] == "queued" || answer["status"] == "running", "{answer}");
         assert_eq!(world.db().entries(order.job).await, [-PRICE]);
-        // Whether or not it was known that nothing left: by the deadline it is over.
+        // The job may still be queued or count as sent; after its deadline it has ended in both
+        // cases.
         overdue(world, order.job).await;
         world.sweep().await;
         lease_is_over(world, order.job).await;
@@ -324,8 +330,8 @@ fn work_that_fails_is_returned_with_the_reason() {
     });
 }
 
-/// What a provider says may quote what we sent, and with it the address that only the provider may
-/// know.
+/// A provider's words may quote our request, and with it the webhook's address, which only the
+/// provider may know.
 #[test]
 fn what_a_provider_says_names_no_address() {
     e2e::run(async |world| {

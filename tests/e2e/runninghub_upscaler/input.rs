@@ -1,5 +1,5 @@
-//! What a request may say. Everything else is refused before anything is taken, by a 400 that names
-//! the field.
+//! Which requests are accepted. Every other one is refused with a 400 that names the field, before
+//! anything is changed.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use unstuck_tests::e2e::order::{
     Order, PRICE, RUN, assert_nothing_happened, until_cancelled_at_provider,
 };
 
-/// A request like the order's but for these fields.
+/// The order's body with these fields replaced.
 fn with(order: &Order, fields: &Value) -> Value {
     let mut body = order.body.clone();
     body.as_object_mut().expect("a body").extend(fields.as_object().expect("fields").clone());
@@ -167,7 +167,8 @@ fn a_body_is_an_object_of_clean_text() {
         let large = field("prompt", &format!("\"{}\"", "x".repeat(300 * 1024)));
         world.call(RUN).by(&order.user).body(large).refused(413, "payload_too_large").await;
         assert_nothing_happened(world, &order).await;
-        // What is no UTF-8 is either refused or read with a replacement; never a fault.
+        // A body that is not UTF-8 is refused, or read with replacement characters; it is no
+        // internal error.
         let answer = world.call(RUN).by(&order.user).body(not_utf8).send().await;
         assert!(matches!(answer.status, 200 | 400), "{answer:?}");
     });
@@ -203,7 +204,8 @@ fn pictures_lie_in_the_callers_own_folder() {
             own.replace("127.0.0.1", "127.0.0.1.evil.example"),
             format!("{own}?{}", "x".repeat(2048)),
         ];
-        // What nobody can read is no name of an object, and asking again makes it none.
+        // None of these names is one of the user's objects: some cannot be decoded, some must not
+        // be decoded twice, and the others do not exist.
         let odd = [
             "%c0%ae",
             "%",

@@ -1,4 +1,5 @@
-//! Older clients insert their job row themselves, some before the upload, and then call `/run`.
+//! Older clients insert their job's row themselves, some of them before the upload, and then call
+//! `/run`.
 
 use serde_json::json;
 use unstuck_tests::assert_has;
@@ -7,7 +8,7 @@ use uuid::Uuid;
 
 use unstuck_tests::e2e::order::{CREDITS, Order, PRICE, TABLE, VIDEO, sweep_until};
 
-/// The row as an older client writes it, with everything it should not be believed.
+/// Inserts the row as an older client does, with values that the server must not trust.
 async fn insert(world: &World, order: &Order) {
     let url = format!("{}/rest/v1/{}", world.stack().info().url, order.tool.table);
     let row = json!({
@@ -30,7 +31,7 @@ fn its_row_is_harmless_until_run_adopts_it() {
         insert(world, &order).await;
         let row = order.row(world).await;
         assert_has!(row, { "status": "pending", "credits_charged": 0, "started_at": null });
-        assert!(!order.is_active(world).await, "unpaid blocks nobody");
+        assert!(!order.is_active(world).await, "an unpaid row does not block its user");
         assert_eq!(world.balance(&order.user).await, CREDITS);
 
         let answer = order.starts(world).await;
@@ -120,7 +121,7 @@ fn a_video_named_by_its_file_waits_and_runs_by_its_url() {
             order.job
         );
         assert_eq!(world.db().value(&named).await, "in.png");
-        // Its upload took longer than a sweep waits.
+        // The upload took longer than a sweep waits for the `/run` of a row.
         world.db().age(order.job, "121 seconds").await;
         world.sweep().await;
         world.db().assert_closed(order.job, "cancelled", Some("ORPHANED"), 0).await;

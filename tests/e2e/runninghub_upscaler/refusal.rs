@@ -1,5 +1,5 @@
-//! What is refused before anything is taken: no credits, tool disabled, storage down. Nothing stays
-//! behind.
+//! What is refused before anything is changed: no credits, a disabled tool, storage that is down. A
+//! refusal leaves no rows.
 
 use std::collections::BTreeMap;
 
@@ -58,8 +58,8 @@ fn storage_down_takes_nothing() {
 #[test]
 fn a_full_queue_takes_nothing() {
     e2e::run(async |world| {
-        // Nothing measured: accepted. Three seconds a picture measured, and patience for one round:
-        // whoever would wait for two is refused.
+        // Without a measured job every order is accepted. Once a picture is known to take 3 s, an
+        // order that has two jobs before it would wait longer than 5 s and is refused.
         world.set_provider("runninghub", "max_concurrent = 1").await;
         world.set_tool("runninghub-upscaler", "queue_ttl = '5 seconds'").await;
         world.script(json!({ "runninghub": { "work_ms": 3000, "times": 1 } })).await;

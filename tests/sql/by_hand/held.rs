@@ -1,5 +1,5 @@
-//! Rows that somebody holds: whoever is healed, nobody waits for them; and no two calls of one user
-//! wait for each other in a circle.
+//! Rows that another transaction holds: no healer and no other user waits for them. And no two
+//! calls of one user deadlock.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{cron, edge, stale};
 
-/// Far less than the rows are held; a call that waits would be heard of only then.
+/// Far less than the time for which the rows are held, so that a call that waits fails the test.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 #[tokio::test]
@@ -24,7 +24,8 @@ async fn a_lock_on_one_users_rows_delays_no_other_users_healing() {
             let label = format!("{held}, {}", if by_cron { "pg_cron" } else { "edge" });
             let (user, new) = (db.user(0).await, Uuid::new_v4());
             let busy = stale(&db, user).await;
-            // A user without an account, and one whose ledger by hand has none.
+            // A user without an account. In the case "new key" the user's ledger has an entry
+            // written by hand, which made no account.
             db.exec(&format!(
                 "insert into jobs (tool, user_id, created_at)
                     values ('runninghub-upscaler', '{new}', now() - interval '1 hour')"
@@ -68,7 +69,7 @@ async fn a_lock_on_one_users_rows_delays_no_other_users_healing() {
             }
             let waits = matches!(held, "account" | "job" | "step");
             assert_eq!(db.job(busy).await["status"] == "running", waits, "{label}");
-            // That user's own questions are answered too.
+            // The calls of the user whose rows are held are answered too.
             let own = async {
                 healer.active(user).await;
                 healer.call("job_get_v1", json!({ "p_job_id": busy, "p_user_id": user })).await;
@@ -85,7 +86,8 @@ async fn a_lock_on_one_users_rows_delays_no_other_users_healing() {
     }
 }
 
-/// What the edge healer reports of a step after it queried the provider, as PostgREST passes it on.
+/// A healer's report of a step after its query of the provider, with the header that PostgREST
+/// passes on.
 #[tokio::test]
 async fn a_healers_report_about_a_held_job_does_not_wait() {
     let db = Database::fresh().await;
@@ -139,8 +141,8 @@ fn text(name: &Value) -> String {
     name.as_str().expect("a name").to_owned()
 }
 
-/// Every RPC beside every other on one user whose leases are all over, from ten connections.
-/// `UNSTUCK_CIRCLE_SECONDS` runs it for longer.
+/// Calls every RPC beside every other for one user whose leases have all expired, from ten
+/// connections. `UNSTUCK_CIRCLE_SECONDS` sets for how long.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_two_calls_of_one_user_deadlock() {
     let db = Database::fresh().await;
@@ -194,6 +196,6 @@ async fn no_two_calls_of_one_user_deadlock() {
     called.sort_unstable();
     assert_eq!(called, db.texts(rpcs).await, "every RPC is called");
     let found = db.violations().await;
-    // Credits given by older code near a refund are told, as they should be.
+    // Credits that older code gave near a refund are a violation, as they should be.
     assert!(found.iter().all(|row| row["invariant"] == "adjustment_beside_refund"), "{found:?}");
 }

@@ -1,5 +1,5 @@
-//! Rows that other hands wrote, and rows that other hands hold: whatever they look like, they stop
-//! no healer, break no read, and an admin can close them.
+//! Rows that other programs wrote or hold: whatever is in them, they stop no healer and break no
+//! read, and an admin can close them.
 
 mod held;
 mod money;
@@ -22,7 +22,7 @@ async fn stale(db: &Session, user: Uuid) -> Uuid {
     job
 }
 
-/// A pass of the edge healer with the limit of its own calls.
+/// One pass of the edge healer, with the limit that it uses.
 async fn edge(db: &Session) -> Value {
     db.ask("jobs_sweep_v1", json!({ "p_sweep_id": 0, "p_limit": JOBS_MAX })).await
 }

@@ -1,4 +1,5 @@
-//! One odd row at a time: it is quarantined or closed, by the ledger, and nobody else notices.
+//! One odd row at a time: it is quarantined, or closed as the ledger says, and no other job is
+//! affected.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
@@ -8,8 +9,8 @@ use uuid::Uuid;
 
 use super::{cron, edge, stale};
 
-/// An import leaves out what a set of cards cost; its first card's workers die until no attempt is
-/// left.
+/// An import wrote a set of cards without its price. The workers of its first card die until no
+/// attempt is left.
 #[tokio::test]
 async fn a_set_of_cards_without_its_price_stops_no_healer() {
     let db = Database::open().await;
@@ -42,17 +43,17 @@ async fn a_set_of_cards_without_its_price_stops_no_healer() {
     db.assert_completed(job, 10).await;
 }
 
-/// A job by hand whose row and ledger do not agree.
+/// A job written by hand whose row and ledger disagree.
 #[derive(Debug)]
 struct OddMoney {
-    /// What the row says.
+    /// The credits that the row says were charged.
     charged: i64,
     refunded: i64,
-    /// The ledger: kind, amount, step.
+    /// The entries of the ledger: kind, amount, step.
     entries: &'static [(&'static str, i64, Option<i64>)],
-    /// What an admin's cancel returns.
+    /// The credits that an admin's cancel refunds.
     returned: i64,
-    /// The ledger is in order afterwards; otherwise the row stays quarantined.
+    /// Whether the ledger is in order afterwards; if not, the row stays quarantined.
     settled: bool,
 }
 
@@ -67,7 +68,7 @@ const fn odd(
 }
 
 const ODD: &[OddMoney] = &[
-    // A part was returned by hand, once and twice, for the job and for a step.
+    // A part was refunded by hand, once or twice, for the job or for a step.
     odd(0, 0, &[("debit", -60, None), ("refund", 20, None)], 40, true),
     odd(60, 20, &[("debit", -60, None), ("refund", 20, None)], 40, true),
     odd(60, 0, &[("debit", -60, None), ("refund", 20, None), ("refund", 10, Some(0))], 30, true),
@@ -78,11 +79,11 @@ const ODD: &[OddMoney] = &[
         30,
         true,
     ),
-    // More was returned than taken, or nothing was taken at all.
+    // More was refunded than debited, or nothing was debited.
     odd(60, 60, &[("debit", -60, None), ("refund", 80, None)], 0, false),
     odd(0, 0, &[("refund", 10, None)], 0, false),
     odd(60, 10, &[("refund", 10, None)], 0, false),
-    // The row alone says that something was taken, or returned.
+    // Only the row says that credits were charged or refunded.
     odd(60, 0, &[], 0, true),
     odd(60, 60, &[("debit", -60, None)], 60, true),
     odd(0, 0, &[("debit", -60, None)], 60, true),
@@ -123,7 +124,7 @@ async fn an_admin_closes_a_job_whose_row_and_ledger_disagree() {
                     assert!(case.settled, "{label}");
                     continue;
                 }
-                // Quarantined, it blocks nobody.
+                // A quarantined job does not block its user.
                 let active = db.active(user).await;
                 assert_eq!(active["has_active_job"], false, "{label}");
                 db.call("job_get_v1", json!({ "p_job_id": job, "p_user_id": user })).await;
@@ -168,7 +169,7 @@ async fn an_admin_closes_a_job_whose_row_and_ledger_disagree() {
     }
 }
 
-/// An account whose balance is so large that no refund fits.
+/// The account's balance is so large that the refund does not fit into it.
 #[tokio::test]
 async fn an_admin_closes_a_job_whose_refund_cannot_be_given() {
     let db = Database::fresh().await;
@@ -191,14 +192,14 @@ async fn an_admin_closes_a_job_whose_refund_cannot_be_given() {
         ))
         .await;
     assert!(reason.as_str().is_some_and(|reason| reason.contains("out of range")), "{reason}");
-    // A refund that could not be given stays a violation.
+    // A refund that could not be written stays a violation.
     let owed =
         |row: &Value| row["subject"] == json!(job) && row["invariant"] == "final_refund_exact";
     assert!(db.violations().await.iter().any(owed));
 }
 
-/// A worker or a healer reports a step whose refund fits into no balance: the step fails all the
-/// same, and an operator looks at the credits.
+/// A worker or a healer reports a step whose refund does not fit into the balance: the step fails,
+/// and an operator must look at the credits.
 #[tokio::test]
 async fn a_step_whose_refund_cannot_be_given_fails_for_its_worker() {
     let db = Database::open().await;
@@ -227,7 +228,7 @@ async fn a_step_whose_refund_cannot_be_given_fails_for_its_worker() {
     }
 }
 
-/// Not even the mark can be written: a trigger of somebody else's refuses every change of the row.
+/// The row cannot even be quarantined, because another trigger refuses every change of it.
 #[tokio::test]
 async fn a_row_that_no_healer_can_change_stops_no_other() {
     let db = Database::fresh().await;
@@ -267,8 +268,8 @@ async fn a_row_that_no_healer_can_change_stops_no_other() {
     db.assert_failed(job, "TIMEOUT", 60).await;
 }
 
-/// A row by hand that was pending with somebody's key is put back to work: the key is the other
-/// one's.
+/// A row by hand that is pending with another job's exclusive key is requeued, and the key stays
+/// the other job's.
 #[tokio::test]
 async fn a_pending_row_with_another_jobs_exclusive_key_is_requeued() {
     let db = Database::fresh().await;

@@ -1,5 +1,4 @@
-//! Rows drawn by lot, beside good ones. `UNSTUCK_BY_HAND_ROWS` and `UNSTUCK_BY_HAND_SEED` choose
-//! others.
+//! Random rows beside good ones. `UNSTUCK_BY_HAND_ROWS` and `UNSTUCK_BY_HAND_SEED` choose others.
 
 use serde_json::{Value, json};
 use unstuck_tests::{Database, Session};
@@ -14,7 +13,7 @@ fn setting<T: std::str::FromStr>(name: &str, default: T) -> T {
     std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
 }
 
-/// A database with rows by lot and good stale jobs among them.
+/// A database with random rows and some good stale jobs.
 async fn world(rows: usize, seed: f64) -> (Database, Vec<Uuid>) {
     let db = Database::fresh().await;
     db.exec("update tools set enabled = true").await;
@@ -32,8 +31,8 @@ async fn world(rows: usize, seed: f64) -> (Database, Vec<Uuid>) {
     (db, good)
 }
 
-/// Runs each of the statements that `of` makes, and undoes them all; only refusals may be raised.
-/// Returns what else was.
+/// Runs each of the statements that `of` makes and undoes them all. Each must succeed or be
+/// refused; returns what was raised besides.
 async fn try_each(db: &Session, what: &str, of: &str) -> Option<String> {
     db.exec("begin").await;
     db.exec(
@@ -110,7 +109,7 @@ async fn try_reads(db: &Session) {
     assert_eq!(try_each(db, "provider_positions", positions).await, None);
 }
 
-/// A query for calls of a function, each with the columns of a row as arguments.
+/// A query that makes one call of a function for each row, with the row's columns as arguments.
 fn each_call(function: &str, arguments: &str, columns: &str, from: &str) -> String {
     let comma = if columns.is_empty() { "" } else { ", " };
     format!("select format('select * from unstuck.{function}({arguments})'{comma}{columns}) {from}")
@@ -139,7 +138,7 @@ async fn the_first_pass_among_random_rows_closes_every_good_job() {
         "the report could be made: {finished}"
     );
     try_reads(&db).await;
-    // Money is where the ledger says, whatever was closed.
+    // Every balance is the sum of its ledger, whatever was closed.
     let wrong = "select a.user_id, a.balance, sum(e.amount) from credit_accounts a
         join credit_entries e using (user_id)
          where not exists (select from credit_entries x where x.user_id = a.user_id
@@ -160,7 +159,7 @@ async fn no_read_healer_or_admin_call_raises_on_random_rows() {
     }
 }
 
-/// The calls of users, healers and workers.
+/// Calls the functions of users, healers and workers.
 async fn try_calls(db: &Session) {
     let admin = db.admin().await;
     let tables = "from jobs join tools using (tool)";
@@ -216,7 +215,7 @@ async fn try_calls(db: &Session) {
     assert!(raised.is_empty(), "{raised:#?}");
 }
 
-/// An admin's cancel of every live job, before and after healers quarantined some.
+/// Cancels every live job as an admin, before and after healers have quarantined some.
 async fn try_cancels(db: &Session) {
     let admin = db.admin().await;
     let tables = "from jobs join tools using (tool)";

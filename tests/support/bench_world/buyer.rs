@@ -28,7 +28,7 @@ pub(super) struct Buyer {
 }
 
 impl Buyer {
-    /// A user of its own, with the files uploaded that the order names.
+    /// Makes a user and uploads the files that the order names.
     pub(super) async fn prepare(world: &World, plan: OrderPlan) -> Self {
         let count = |count: usize| i64::try_from(count).expect("a few");
         match plan.tool {
@@ -40,7 +40,8 @@ impl Buyer {
             PlannedTool::Cards(cards) => {
                 let numbers: Vec<u8> = (0..12).take(cards).collect();
                 let Cards { user, job, mut body } = Cards::new(world, &numbers).await;
-                // Rules find the order by the prompt, which has the product's name.
+                // The scripted rules find the order by its prompt, which contains the product's
+                // name.
                 body["productName"] = json!(format!("Bottle {job}"));
                 let price = crate::e2e::cards::PRICE * count(cards);
                 let target = crate::e2e::cards::CREATE.to_owned();
@@ -63,7 +64,7 @@ impl Buyer {
         }
     }
 
-    /// Orders until an answer says what became of it.
+    /// Sends the order until it is answered, and does what the plan's habit adds.
     pub(super) async fn order(&self, world: &World) {
         match self.plan.habit {
             ClientHabit::Waits => drop(self.until_answered(world, &self.target, &self.body).await),

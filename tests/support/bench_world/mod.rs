@@ -1,8 +1,8 @@
-//! `cargo xtask bench world`: many random orders over all tools, with everything going wrong that
-//! the stand-ins can do, and what became of them.
+//! `cargo xtask bench world`: many random orders of all tools, with every fault that the stand-ins
+//! can cause, and what became of them.
 //!
-//! The e2e tests run a small one. Nothing waits out a fixed pause of the product: [`hurry`] moves
-//! the clocks of waiting steps.
+//! The e2e tests run a small one. No order waits for a fixed delay of the product: [`hurry`] moves
+//! the times of waiting steps back.
 //!
 //! * [`plan`]: which orders there are, and what goes wrong with each
 //! * [`buyer`]: the client of one order
@@ -27,11 +27,11 @@ use plan::{OrderPlan, ProviderEnd};
 
 /// How many orders are sent side by side.
 const SIDE_BY_SIDE: usize = 12;
-/// Slots at each provider, so that a bench is not a test of patience.
+/// Slots at each provider: so many that orders rarely wait for one.
 const SLOTS: i64 = 40;
-/// Only a bench that never ends takes longer.
+/// A bench that takes longer is stuck.
 const PATIENCE: Duration = Duration::from_secs(1_800);
-/// Storage answers 503 for so long, once in each period.
+/// How long storage answers 503, once in each `OUTAGE_PERIOD`.
 const OUTAGE: Duration = Duration::from_millis(300);
 const OUTAGE_PERIOD: Duration = Duration::from_secs(5);
 
@@ -81,7 +81,7 @@ async fn prepare(world: &World) {
     world.db().exec(patient).await;
 }
 
-/// Every rule names the job that it is about.
+/// Sends the rules of each order to the stand-ins. Every rule matches the id of its job.
 async fn script(world: &World, buyers: &[Buyer]) {
     for buyer in buyers {
         let OrderPlan { tool, trouble, .. } = &buyer.plan;
@@ -95,7 +95,7 @@ async fn script(world: &World, buyers: &[Buyer]) {
     }
 }
 
-/// What crons call, one call after the other.
+/// Calls the scheduled functions one after the other, without end, in place of their crons.
 async fn heal(world: &World) {
     loop {
         for function in ["cleanup-stale-jobs", CHECKER, PROCESS, "cleanup-stale-generations"] {
@@ -105,8 +105,9 @@ async fn heal(world: &World) {
     }
 }
 
-/// Moves the clocks of what waits: a delay before a retry, the minute after which a provider's list
-/// of tasks is believed, and the minute between two trials while a circuit is open.
+/// Moves back the times for which steps wait: the delay before a retry, the minute after a lost
+/// submit before the provider's list of tasks is taken as complete, and the minute between two
+/// trials of an open circuit.
 async fn hurry(world: &World) {
     let retries = "
         update unstuck.job_steps set not_before = clock_timestamp()
@@ -123,14 +124,14 @@ async fn hurry(world: &World) {
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
         for sql in [retries, lost] {
-            // It may lose against a transition at the same moment; the next round comes soon.
+            // A concurrent transition may make this statement fail; the next round repeats it.
             let _ = world.db().try_exec(sql).await;
         }
         world.end_circuit_minutes().await;
     }
 }
 
-/// Storage fails for a moment, over and over.
+/// Makes storage fail for a moment, once in each `OUTAGE_PERIOD`.
 async fn outages(world: &World) {
     loop {
         tokio::time::sleep(OUTAGE_PERIOD).await;
@@ -140,7 +141,8 @@ async fn outages(world: &World) {
     }
 }
 
-/// Waits until no job is live. What its provider never ends is overdue once all else is over.
+/// Waits until no job is live. First it waits for the jobs whose provider ends them, then it moves
+/// the deadlines of the others into the past.
 async fn until_all_are_over(world: &World, buyers: &[Buyer], began: Instant) {
     let hanging: Vec<String> = buyers
         .iter()

@@ -1,4 +1,4 @@
-//! What an order is and what goes wrong with it, drawn from a seeded generator. A seed names the
+//! Draws from a seeded generator what each order is and what goes wrong with it. A seed gives the
 //! same orders on every machine.
 
 use proptest::strategy::{Just, Strategy, Union, ValueTree};
@@ -26,7 +26,7 @@ impl PlannedTool {
         }
     }
 
-    /// As rules of a script name it.
+    /// The provider's name in a script of rules.
     pub(super) fn provider(self) -> &'static str {
         match self {
             Self::Media(_) => "runninghub",
@@ -37,14 +37,14 @@ impl PlannedTool {
     }
 }
 
-/// What the provider makes of an order in the end.
+/// How the provider ends its work on an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ProviderEnd {
-    /// The result, or a part of what was ordered.
+    /// It makes the result, or a part of what was ordered.
     Makes,
-    /// Nothing: it refuses or fails.
+    /// It makes nothing: it refuses or fails.
     Refuses,
-    /// Nothing, and it never says so.
+    /// It makes nothing and never says so.
     Hangs,
 }
 
@@ -132,10 +132,10 @@ fn troubles(tool: PlannedTool) -> impl Strategy<Value = Trouble> {
     weighted(every_provider().into_iter().chain(specific).map(trouble).collect())
 }
 
-/// Weight, name, end, rules.
+/// A trouble's weight, its name, how the provider ends, and its rules.
 type WeightedTrouble = (u32, &'static str, ProviderEnd, Value);
 
-/// What any HTTP service does.
+/// Troubles that any HTTP service may cause.
 fn every_provider() -> Vec<WeightedTrouble> {
     use ProviderEnd::Makes;
     let page = "<html><body>Bad Gateway</body></html>";

@@ -11,7 +11,7 @@ use crate::e2e::World;
 use crate::e2e::order::VIDEO;
 use crate::e2e::website::CREDITS;
 
-/// Of what the providers made, so many in a hundred are delivered at least.
+/// The least percentage of the results that providers made which must be delivered.
 const DELIVERED_PERCENT_MIN: usize = 99;
 
 /// The counts of one line of the table.
@@ -30,8 +30,8 @@ impl Tally {
     }
 }
 
-/// Prints the table; fails where an order is stuck, an account is not exact, a file is not what was
-/// sold, or too little is delivered.
+/// Prints the table. Panics if an order is stuck, an account is not exact, a file is not of the
+/// kind that was sold, or too little is delivered.
 pub(super) async fn assert_all_is_well(world: &World, buyers: &[Buyer], took: Duration) {
     let mut by_tool: BTreeMap<&str, Tally> = BTreeMap::new();
     let mut by_trouble: BTreeMap<&str, Tally> = BTreeMap::new();
@@ -80,12 +80,13 @@ from unstuck.jobs j";
 const SLOTS: &str = "
 job_steps where status in ('starting', 'running') and provider_done_at is null";
 
-/// The job is over, its account says what it says, and what was delivered can be fetched as what
-/// was sold. Returns whether the whole result is delivered.
+/// Asserts that the job is final, that its user's balance agrees with its charge and refund, and
+/// that a delivered file can be fetched and is of the kind that was sold. Returns whether the whole
+/// result is delivered.
 async fn assert_exact(world: &World, buyer: &Buyer, job: Option<&Value>) -> bool {
     let balance = world.balance(&buyer.user).await;
     let Some(job) = job else {
-        // It was refused before any debit, or cancelled before it existed.
+        // The order was refused before any debit, or its cancel came before it.
         assert_eq!(balance, CREDITS, "no job, no charge: {:?}", buyer.plan);
         return false;
     };
@@ -107,7 +108,7 @@ async fn assert_exact(world: &World, buyer: &Buyer, job: Option<&Value>) -> bool
     is_completed && refunded == 0
 }
 
-/// The delivered file is there, of the kind that was ordered.
+/// Asserts that the delivered file exists and is of the kind that was ordered.
 async fn assert_sold(world: &World, buyer: &Buyer, url: &str) {
     let answer = world.http().get(url).send().await.expect("storage answers");
     assert_eq!(answer.status(), 200, "{url}");

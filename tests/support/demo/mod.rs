@@ -1,7 +1,7 @@
 //! The demo: fourteen stories, each with a printed receipt for every job in it.
 //!
-//! `cargo xtask demo` runs them for people, and the e2e tests run them so that the demo cannot
-//! break unnoticed. A story speaks to the stack as a page, an admin and an outside scheduler would.
+//! `cargo xtask demo` runs them for people, and an e2e test runs them so that the demo cannot break
+//! unnoticed. A story calls the stack as a page, an admin and an outside scheduler would.
 
 mod print;
 mod purchase;
@@ -69,7 +69,8 @@ async fn tell_all(world: &mut World, began: Instant) {
     print::closing(&results_dir(world), held, began.elapsed());
 }
 
-/// Every story starts from the usual behaviour of everything, with no live job.
+/// Prepares a story: resets the stand-ins' rules and the tools' time limits, and asserts that no
+/// job is live.
 async fn begin(world: &mut World) {
     world.assert_running();
     world.script(json!({ "reset": true })).await;

@@ -1,4 +1,4 @@
-//! The words and columns of the demo's output. Prints, and decides nothing.
+//! Prints the demo's output. It decides nothing.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::e2e::World;
 pub(super) struct Told {
     pub(super) number: usize,
     pub(super) title: &'static str,
-    /// What it shows, or why it does not hold.
+    /// What the story shows, or why it does not hold.
     pub(super) outcome: Result<Outcome, String>,
     pub(super) took: Duration,
 }

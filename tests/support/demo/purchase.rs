@@ -1,4 +1,4 @@
-//! What the people of a story buy, and what each of them is owed in the end.
+//! What the users of a story order, and what each of them must have in the end.
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -12,7 +12,7 @@ use crate::e2e::{FunctionCall, TestUser, World};
 pub(super) struct Purchase {
     pub(super) person: &'static str,
     pub(super) order: Order,
-    /// Of an uploaded picture.
+    /// The size of the uploaded picture.
     size: PictureSize,
     /// Credits before the order.
     pub(super) before: i64,
@@ -45,7 +45,7 @@ impl Purchase {
         Self { person, order: Order::with(tool, user, &[url]), size, before }
     }
 
-    /// Uploads a picture and orders its job, which must come into that state at once.
+    /// Uploads a picture and orders its job, which must have that status in the answer.
     pub(super) async fn order(world: &World, number: usize, status: &str) -> Self {
         let purchase = Self::upload(world, number).await;
         let answer = purchase.run(world).ok().await;
@@ -98,7 +98,7 @@ impl CardPurchase {
     }
 }
 
-/// What a receipt is about.
+/// What [`Receipt::read`] needs to know of an order.
 pub(super) struct Sale<'a> {
     pub(super) person: &'static str,
     pub(super) user: &'a TestUser,
@@ -108,7 +108,7 @@ pub(super) struct Sale<'a> {
     pub(super) sold: Sold,
 }
 
-/// `user<number>`, signed in, and its credits.
+/// Signs `user<number>` in and reads their balance.
 async fn person(world: &World, number: usize) -> (&'static str, TestUser, i64) {
     let person = ["user1", "user2", "user3", "user4", "user5"][number - 1];
     let user = world.user(number).await;
@@ -125,7 +125,8 @@ async fn receipts(world: &World, purchases: &[Purchase]) -> Vec<Receipt> {
     receipts
 }
 
-/// Nothing was bought: every charge was refunded, and the message says why.
+/// Asserts that nothing was sold: each charge was refunded, and the job's message begins with
+/// `code`.
 pub(super) async fn returned(world: &World, purchases: &[Purchase], code: &str) -> Vec<Receipt> {
     let receipts = receipts(world, purchases).await;
     for (receipt, purchase) in receipts.iter().zip(purchases) {
@@ -137,7 +138,7 @@ pub(super) async fn returned(world: &World, purchases: &[Purchase], code: &str) 
     receipts
 }
 
-/// Every purchase was delivered and paid once.
+/// Asserts that each purchase was delivered and paid once.
 pub(super) async fn bought(world: &World, purchases: &[Purchase]) -> Vec<Receipt> {
     let receipts = receipts(world, purchases).await;
     for (receipt, purchase) in receipts.iter().zip(purchases) {

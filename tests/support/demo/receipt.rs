@@ -1,5 +1,5 @@
-//! What the demo shows of one job: its states with times, its credits, its result file. Read from
-//! the database and, for the result, from its public URL.
+//! What the demo shows of one job: its states with their times, its credits, its result file. It is
+//! read from the database, and the result from its public URL.
 
 use std::path::PathBuf;
 
@@ -27,7 +27,7 @@ pub(super) struct Receipt {
     pub(super) result: Option<ResultFile>,
 }
 
-/// What was ordered, so that the receipt can compare what was delivered.
+/// What was ordered; the receipt compares the delivered file with it.
 #[derive(Clone, Copy)]
 pub(super) enum Sold {
     /// A picture of twice this size.
@@ -47,7 +47,7 @@ pub(super) struct ResultFile {
 }
 
 impl Receipt {
-    /// Reads the receipt of a final job and checks what every receipt must satisfy.
+    /// Reads the receipt of a final job and asserts what must hold for every receipt.
     pub(super) async fn read(world: &World, sale: &Sale<'_>) -> Self {
         let job = sale.job;
         let states = world
@@ -100,7 +100,8 @@ fn state(row: &Value) -> (f64, String) {
 }
 
 impl ResultFile {
-    /// Downloads the result as a browser would, keeps it, and compares it with the order.
+    /// Downloads the result from its public URL, stores it among the demo's results, and compares
+    /// it with the order.
     async fn fetch(world: &World, sale: &Sale<'_>, url: &str) -> Self {
         let (job, user) = (sale.job, sale.user.id);
         let place = format!("/storage/v1/object/public/results/{user}/{job}/");

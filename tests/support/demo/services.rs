@@ -1,4 +1,4 @@
-//! The stories about services as they are: what they send is not always what a client would like.
+//! The stories in which a provider or storage sends something else than a client would like.
 
 use serde_json::{Value, json};
 
@@ -19,7 +19,8 @@ async fn files_at_provider(world: &World, purchase: &Purchase) -> Vec<String> {
     files.iter().map(|file| text(&file["outputType"]).to_owned()).collect()
 }
 
-/// The provider's app saves a picture of the first frame beside its video, and lists it first.
+/// RunningHub's app saves a picture of the first frame beside its video and lists the picture
+/// first.
 pub(super) async fn preview_first(world: &World) -> Outcome {
     let purchase = Purchase::upload_clip(world, 1).await;
     purchase.run(world).ok().await;
@@ -30,7 +31,7 @@ pub(super) async fn preview_first(world: &World) -> Outcome {
     Outcome { notes, receipts: bought(world, &[purchase]).await }
 }
 
-/// At first a success lists no files, and the file that it lists later is not found at first.
+/// The first success lists no files, and the file that a later one lists is at first not found.
 pub(super) async fn late_file(world: &World) -> Outcome {
     world.script(json!({ "runninghub": { "all": true, "webhook": "lost" } })).await;
     let purchase = Purchase::order(world, 2, "running").await;
@@ -44,7 +45,7 @@ pub(super) async fn late_file(world: &World) -> Outcome {
     Outcome { notes, receipts: bought(world, &[purchase]).await }
 }
 
-/// The provider has made and billed the picture when storage stops answering.
+/// Storage stops answering after the provider has made and billed the picture.
 pub(super) async fn storage_fault(world: &World) -> Outcome {
     let unheard = json!({ "all": true, "work": "until_finished", "webhook": "lost" });
     world.script(json!({ "runninghub": unheard })).await;
@@ -62,7 +63,8 @@ pub(super) async fn storage_fault(world: &World) -> Outcome {
     Outcome { notes, receipts: bought(world, &[purchase]).await }
 }
 
-/// The answer is about the data centre that the call left from. It says nothing about the order.
+/// Gemini refuses the location of the data centre that sent the call. The refusal says nothing
+/// about the order.
 pub(super) async fn location_refusal(world: &World) -> Outcome {
     let message = "User location is not supported for the API use.";
     let error = json!({ "code": 400, "message": message, "status": "FAILED_PRECONDITION" });

@@ -1,4 +1,4 @@
-//! The stories. Each does what people do, checks what they are owed, and returns the receipts.
+//! The stories. Each does what users do, asserts what they must get, and returns the receipts.
 
 use std::pin::Pin;
 
@@ -11,12 +11,12 @@ use crate::e2e::World;
 use crate::e2e::hold::Hold;
 use crate::e2e::order::{PRICE, TABLE, sweep_until};
 
-/// The clocks that a story may shorten, as they are otherwise.
+/// Puts back the time limits that a story may shorten.
 pub(super) const USUAL_CLOCKS: &str = "
 update unstuck.tools set start_timeout = '25 seconds', run_timeout = '10 minutes'
 where tool = 'runninghub-upscaler'";
 
-/// Which clocks differ from the product's, one line each.
+/// How the demo's clocks differ from the product's, one line each.
 pub(super) const SHORTENED: [&str; 4] = [
     "a running job is asked about at every sweep (30 s after it was last heard of)",
     "story 4: the provider has 2 s for a picture (10 min)",
@@ -24,7 +24,7 @@ pub(super) const SHORTENED: [&str; 4] = [
     "story 12: a copy that storage refused is repeated at once (90 s)",
 ];
 
-/// What a story has to show when all of it held.
+/// What a story shows if everything in it held.
 pub(super) struct Outcome {
     pub(super) notes: Vec<String>,
     pub(super) receipts: Vec<Receipt>,
@@ -33,7 +33,7 @@ pub(super) struct Outcome {
 type Telling<'a> = Pin<Box<dyn Future<Output = Outcome> + 'a>>;
 type Story = (&'static str, fn(&World) -> Telling<'_>);
 
-/// Every story's title, and the function that tells it.
+/// Each story's title and function.
 pub(super) fn all() -> [Story; 14] {
     [
         ("A picture goes in, one of twice the size comes out", |world| Box::pin(happy(world))),
@@ -259,7 +259,7 @@ async fn killed(world: &World) -> Outcome {
         world.until("a worker is about to submit", look).await;
         world.kill_workerd().await;
     };
-    // The caller sees the connection break, or a gateway's 502; the database holds what was paid.
+    // The caller's connection breaks, or a gateway answers 502; the database holds the paid job.
     tokio::join!(purchase.run(world).send_and_forget(), killing);
     hold.release().await.expect("the held write ends");
     assert_eq!(purchase.order.submits(world).await, 0, "submits before the kill");

@@ -1,13 +1,12 @@
-//! One request to a function, and what the contract says of every answer: CORS, a request id, the
-//! shape of an error.
+//! One request to a function, and what the contract demands of every answer: CORS, a request id,
+//! the shape of an error.
 
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
 use super::{TestUser, World, openapi};
 
-/// A request being written. Without a method it is a POST if it has a body or nothing else was
-/// said.
+/// A request that is being built.
 #[must_use]
 pub struct FunctionCall<'a> {
     world: &'a World,
@@ -39,12 +38,12 @@ impl World {
 }
 
 impl<'a> FunctionCall<'a> {
-    /// Signed in as that user.
+    /// Signs the request in as that user.
     pub fn by(self, user: &TestUser) -> Self {
         self.bearer(&user.token)
     }
 
-    /// With the service-role key.
+    /// Signs the request in with the service-role key.
     pub fn by_service(self) -> Self {
         let key = self.world.stack().info().service_role_key.clone();
         self.bearer(&key)
@@ -73,7 +72,7 @@ impl<'a> FunctionCall<'a> {
         self
     }
 
-    /// Sends it, and checks what holds for every answer.
+    /// Sends the request, and asserts what holds for every answer.
     pub async fn send(self) -> FunctionAnswer {
         let target = self.target.clone();
         let answer = self.exchange().await;
@@ -82,14 +81,14 @@ impl<'a> FunctionCall<'a> {
         answer
     }
 
-    /// `None` where the connection ended without an answer.
+    /// Sends the request; `None` where the connection ended without an answer.
     pub async fn try_send(self) -> Option<FunctionAnswer> {
         let answer = self.exchange().await.ok()?;
         answer.assert_contract();
         Some(answer)
     }
 
-    /// Sends it to functions that are killed meanwhile: whatever answers is not theirs.
+    /// Sends the request to functions that may be killed meanwhile, and ignores the answer.
     pub async fn send_and_forget(self) {
         let _ = self.exchange().await;
     }
@@ -103,12 +102,12 @@ impl<'a> FunctionCall<'a> {
         Ok(FunctionAnswer { method, target, status, headers, json, text })
     }
 
-    /// The body of a 200.
+    /// Sends the request and returns the body of its answer, which must be a 200.
     pub async fn ok(self) -> Value {
         self.send().await.expect(200)
     }
 
-    /// The body of a refusal of that status and code.
+    /// Sends the request and returns the body of the refusal, which must have that status and code.
     pub async fn refused(self, status: u16, code: &str) -> Value {
         self.send().await.expect_refusal(status, code)
     }
@@ -131,7 +130,7 @@ impl FunctionAnswer {
         value.unwrap_or_default()
     }
 
-    /// The body of an answer that must have this status.
+    /// The body of the answer, which must have this status.
     #[track_caller]
     pub fn expect(self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}: {}", self.target, self.text);
@@ -145,7 +144,7 @@ impl FunctionAnswer {
         self.json
     }
 
-    /// "Common rules" of the contract, as far as they hold for every answer.
+    /// Asserts the "Common rules" of the contract that hold for every answer.
     fn assert_contract(&self) {
         let seen = format!("{}: {} {:?} {}", self.target, self.status, self.headers, self.text);
         assert_eq!(self.header("access-control-allow-origin"), "*", "{seen}");
@@ -163,7 +162,7 @@ impl FunctionAnswer {
         if self.status >= 400 && !self.target.ends_with("health") {
             self.assert_error_shape(&seen);
         }
-        // The function that panics exists for tests alone.
+        // The contract does not describe `panicking`, which exists for tests alone.
         if self.method != "HEAD" && !(self.target.starts_with("panicking") && self.status == 200) {
             let breach =
                 openapi::contract_breach(&self.method, &self.target, self.status, &self.json);

@@ -1,4 +1,4 @@
-//! What the tests of cards share: an order, its answer, and what must hold when it is over.
+//! What the tests of cards share: an order, its answer, and what must hold when its job is final.
 
 use super::world::png;
 use super::{FunctionCall, TestUser, World};
@@ -7,9 +7,9 @@ use uuid::Uuid;
 
 pub const CREATE: &str = "create-generation-job-banana";
 pub const PROCESS: &str = "process-generation-tasks-banana";
-/// What calls the provider.
+/// The function that calls the provider.
 pub const PLACED: &str = "placed-run";
-/// Of one card.
+/// The price of one card.
 pub const PRICE: i64 = 10;
 
 /// One order of cards by a user of its own.
@@ -20,13 +20,13 @@ pub struct Cards {
 }
 
 impl Cards {
-    /// Uploaded, not ordered yet.
+    /// Makes a user and uploads the product's picture; nothing is ordered yet.
     pub async fn new(world: &World, cards: &[u8]) -> Self {
         let user = world.new_user(1_000).await;
         Self::of(world, user, cards).await
     }
 
-    /// The same for that user.
+    /// Like [`Cards::new`], for that user.
     pub async fn of(world: &World, user: TestUser, cards: &[u8]) -> Self {
         let url = world.upload(&user, "product.png", "image/png", png(40, 30)).await;
         let job = Uuid::new_v4();
@@ -49,12 +49,13 @@ impl Cards {
         world.call(CREATE).by(&self.user).json(&self.body)
     }
 
-    /// What its owner sees.
+    /// The job as its owner sees it.
     pub async fn seen(&self, world: &World) -> Value {
         world.get(&format!("{CREATE}?jobId={}", self.job)).by(&self.user).ok().await
     }
 
-    /// The owner's view once the job is over, with the money and the pictures checked.
+    /// Waits until the owner sees that status; asserts the balance, the refund and the stored
+    /// pictures.
     pub async fn until_over(&self, world: &World, status: &str, finished: usize) -> Value {
         let seen = world
             .until(&format!("{} is {status}", self.job), async || {
@@ -88,7 +89,7 @@ impl Cards {
         seen
     }
 
-    /// The names of what lies in storage for this job.
+    /// The names of the objects in storage for this job.
     pub fn stored(&self, world: &World) -> Vec<String> {
         let folder =
             world.stack().storage_dir().join(format!("results/{}/{}", self.user.id, self.job));
@@ -96,7 +97,7 @@ impl Cards {
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
     }
 
-    /// The calls that the provider was sent for one card of this job, newest last.
+    /// How many calls the provider received for one card of this job.
     pub async fn calls_of(&self, world: &World, card: u8) -> usize {
         let (prompt, folder) = (prompt_of(card), format!("/{}/", self.user.id));
         let log = world.provider_calls(":generateContent").await;
@@ -118,12 +119,12 @@ impl Cards {
     }
 }
 
-/// What a request for this card begins with, and rules for it match.
+/// The beginning of a card's request, by which rules match it.
 pub fn prompt_of(card: u8) -> String {
     format!("Product card {card} (")
 }
 
-/// As when the platform's queue is down: nobody can send a hint.
+/// Takes the queue of hints from every function, as if the platform's queue were down.
 pub async fn queue_is_off(world: &mut World) {
     let off = || [("GEMINI_HINTS".to_owned(), None)].into();
     let producers = [

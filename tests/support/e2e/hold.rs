@@ -1,8 +1,9 @@
-//! Stops a worker at one exact point, between its claim and its submit or between its copy and the
-//! finish, so that it can be killed there.
+//! Stops a worker between its claim and its submit, or between its copy and the end of the step, so
+//! that a test can kill it there.
 //!
-//! The write of `sent_at` is the last thing before a submit leaves, that of `completed` the first
-//! after a copy. A trigger of the owner's makes that write wait for a lock that the owner holds.
+//! The write of `sent_at` is the last thing that a worker does before a submit, and the write of
+//! `completed` is the first after a copy. A trigger makes that write wait for an advisory lock,
+//! which the owner's session holds.
 
 use anyhow::{Result, ensure};
 use tokio_postgres::Client;
@@ -18,18 +19,18 @@ drop function unstuck_private.hold_a_worker()";
 const WAITING: &str =
     "select pid from pg_locks where locktype = 'advisory' and objid = 54320 and not granted";
 
-/// From now on no worker gets past that point.
+/// No worker gets past that write until [`Hold::release`].
 pub struct Hold {
     owner: Client,
 }
 
 impl Hold {
-    /// No submit leaves.
+    /// Holds each worker before its submit.
     pub async fn before_submit(owner: Client) -> Result<Self> {
         Self::set(owner, SUBMIT).await
     }
 
-    /// No step completes.
+    /// Holds each worker before it completes its step.
     pub async fn before_finish(owner: Client) -> Result<Self> {
         Self::set(owner, FINISH).await
     }
@@ -47,13 +48,13 @@ impl Hold {
         Ok(Self { owner })
     }
 
-    /// Whether a worker stands there.
+    /// Whether a worker waits at the held write.
     pub async fn has_caught(&self) -> Result<bool> {
         Ok(!self.owner.query(WAITING, &[]).await?.is_empty())
     }
 
-    /// Ends the writes that wait: the worker that wanted them is dead. Then the point is open
-    /// again.
+    /// Ends the sessions whose writes wait, because their workers are dead, and removes the
+    /// trigger.
     pub async fn release(self) -> Result<()> {
         let cancel = format!("select pg_terminate_backend(w.pid, 5000) from ({WAITING}) w");
         for row in self.owner.query(&cancel, &[]).await? {

@@ -1,4 +1,4 @@
-//! The stack on the database of an app that moved in as `cargo xtask adopt` does it: what its pages
+//! The stack on the database of an app that `cargo xtask adopt` has adopted: what the app's pages
 //! see by PostgREST and by Realtime, and what its tables and wallets hold.
 
 use std::ops::Deref;
@@ -17,7 +17,7 @@ use crate::hosts::{App, Host, Rights};
 
 const ADMIN: Uuid = uuid!("00000000-0000-4000-8000-000000000002");
 
-/// The app's database, rebuilt from what is known of it, with us in it.
+/// The app's database, built from the fixtures and then adopted.
 pub(super) async fn moved_in(app: App) -> Host {
     let host = Host::fresh(app, Rights::Closed).await;
     let adoption = Adoption { app: app.folder().to_owned(), tools: Vec::new(), dry_run: false };
@@ -28,7 +28,7 @@ pub(super) async fn moved_in(app: App) -> Host {
         let done = adoption.perform(&client, step).await;
         done.unwrap_or_else(|error| panic!("{step:?}: {error:#}"));
     }
-    // What the installation says is left to do.
+    // The installation warns of what the owner of `storage.objects` has to do.
     let platform = host.platform().await;
     for warning in heard.try_iter() {
         let left = warning.split_once("As who owns storage.objects: ");
@@ -40,7 +40,7 @@ pub(super) async fn moved_in(app: App) -> Host {
 pub struct HostWorld<'a> {
     world: &'a World,
     subscriber: Subscriber,
-    /// What the publication told and no test has asked for yet.
+    /// The changes that the publication sent and that no test has asked for yet.
     told: Vec<PublishedChange>,
 }
 
@@ -63,7 +63,7 @@ impl<'a> HostWorld<'a> {
         TestUser { id, token: self.token(&user_claims(id)) }
     }
 
-    /// The fixtures' admin.
+    /// The admin of the fixtures.
     pub fn host_admin(&self) -> TestUser {
         self.person(ADMIN)
     }
@@ -79,18 +79,20 @@ impl<'a> HostWorld<'a> {
         user
     }
 
-    /// The app's row with this id, once nothing is owed to the app.
+    /// The app's row with this id; asserts first that no projection and no refund is owed to the
+    /// app.
     pub async fn row(&self, table: &str, id: Uuid) -> Value {
         self.assert_nothing_owed().await;
         self.db().row(&format!("select * from public.{table} where id = '{id}'")).await
     }
 
-    /// The first column of a query, all rows in one line.
+    /// The first column of all rows of a query, joined to one line.
     pub async fn line(&self, sql: &str) -> String {
         self.db().texts(sql).await.join(", ")
     }
 
-    /// What a page of that user reads: `upscaler_jobs?select=status`.
+    /// What that user's page reads by a query such as `upscaler_jobs?select=status`. Times are
+    /// written as Postgres writes them.
     pub async fn read_by(&self, user: &TestUser, query: &str) -> Value {
         let answer = self.answer(user, self.http().get(self.rest(query))).await;
         let mut rows = answer.expect("a page may read");
@@ -103,7 +105,7 @@ impl<'a> HostWorld<'a> {
         rows
     }
 
-    /// What a page of that user calls; an error with its message where it is refused.
+    /// Calls a function of the database as that user's page; an error has the refusal's text.
     pub async fn call_by(
         &self,
         user: &TestUser,
@@ -114,13 +116,13 @@ impl<'a> HostWorld<'a> {
         self.answer(user, self.http().post(url).json(&arguments)).await
     }
 
-    /// A row that a page of that user inserts.
+    /// Inserts a row as that user's page.
     pub async fn insert_by(&self, user: &TestUser, table: &str, row: &Value) {
         let inserted = self.answer(user, self.http().post(self.rest(table)).json(row)).await;
         inserted.expect("a page may insert its row");
     }
 
-    /// What a page of that user changes; an error with its message where it is refused.
+    /// Changes rows as that user's page; an error has the refusal's text.
     pub async fn change_by(
         &self,
         user: &TestUser,
@@ -146,9 +148,9 @@ impl<'a> HostWorld<'a> {
         Ok(serde_json::from_str(&text).unwrap_or_default())
     }
 
-    /// What the publication told about this id in a table of the app since it was asked last, each
-    /// as `INSERT <value> <value>` with these columns. Every row that it ever told is by then as
-    /// the table has it.
+    /// The changes that the publication sent about this id in a table of the app since the last
+    /// call, each as `INSERT <value> <value>` with the values of these columns. First it waits
+    /// until the last sent state of every row equals the row in its table.
     pub async fn told(&mut self, table: &str, id: Uuid, columns: &[&str]) -> Vec<String> {
         self.catch_up().await;
         let (table, id) = (format!("public.{table}"), json!(id));
@@ -161,12 +163,12 @@ impl<'a> HostWorld<'a> {
             let is_named =
                 change.row.as_object().expect("a row").values().any(|value| *value == id);
             if change.table != table || !is_named {
-                // A trigger of the app may write the row anew for each row that names it.
+                // A trigger of the app may write the row once more for each row that names it.
                 of_others += usize::from(is_named);
                 self.told.push(change);
                 continue;
             }
-            // Other columns than these may have changed, but something has.
+            // Other columns may have changed instead of these, but at least one must have.
             match &last {
                 Some(last) if values(last) == values(&change) => assert!(
                     of_others > 0 || facts(last) != facts(&change),
@@ -195,13 +197,13 @@ impl<'a> HostWorld<'a> {
         panic!("a subscriber is not told of a change: {}", stale.unwrap_or_default());
     }
 
-    /// An admin of the app cancels a live job, with the answer.
+    /// Cancels a live job as an admin of the app. Returns the answer.
     pub async fn host_admin_cancels(&self, table: &str, job: Uuid) -> Value {
         let body = json!({ "table": table, "jobId": job });
         self.call("admin-cancel-job").by(&self.host_admin()).json(&body).ok().await
     }
 
-    /// An admin of the app has a final job done once more; the new job.
+    /// Retries a final job as an admin of the app. Returns the new job's id.
     pub async fn host_admin_retries(&self, table: &str, job: Uuid, charge: bool) -> Uuid {
         let body = json!({ "table": table, "jobId": job, "charge": charge });
         let call = self.call("admin-retry-job").by(&self.host_admin()).json(&body);
@@ -210,13 +212,14 @@ impl<'a> HostWorld<'a> {
         crate::shop::id(&answer["jobId"])
     }
 
-    /// The user cancels a waiting job of any tool, with the answer.
+    /// Cancels a waiting job of any tool as its user. Returns the answer.
     pub async fn user_cancels(&self, user: &TestUser, table: &str, job: Uuid) -> Value {
         let body = json!({ "table": table, "jobId": job });
         self.call("runninghub-queue-manager/cancel").by(user).json(&body).ok().await
     }
 
-    /// Nothing is owed to the app: every row is written, every refund is paid.
+    /// Asserts that nothing is owed to the app: no projection failed, and no refund and no request
+    /// waits.
     pub async fn assert_nothing_owed(&self) {
         let errors = "select error from unstuck.projection_errors where mended_at is null";
         assert_eq!(self.db().texts(errors).await, [""; 0]);
@@ -225,7 +228,7 @@ impl<'a> HostWorld<'a> {
         }
     }
 
-    /// From now on a trigger of the app on this table raises, until `mend_trigger`.
+    /// Makes a trigger of the app on this table raise an error, until `mend_trigger`.
     pub async fn break_trigger(&self, table: &str) {
         self.db()
             .exec(&format!(
@@ -242,14 +245,15 @@ impl<'a> HostWorld<'a> {
     }
 }
 
-/// A row without the moment of its last write.
+/// The row without `updated_at`.
 fn facts(change: &PublishedChange) -> Value {
     let mut row = change.row.clone();
     row.as_object_mut().expect("a row").remove("updated_at");
     row
 }
 
-/// A time as Postgres writes it into JSON: the local PostgREST writes six digits of its second.
+/// A time as Postgres writes it into JSON, without the last zeros of its second: the local
+/// PostgREST writes six digits.
 fn without_last_zeros(text: &str) -> Option<String> {
     let (second, digits) = text.strip_suffix("+00:00")?.rsplit_once('.')?;
     let time = format!("{second}.{digits}");

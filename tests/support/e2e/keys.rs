@@ -1,4 +1,4 @@
-//! Tokens that no front door would give. Checks nothing: that is the functions' part.
+//! Tokens that no sign-in would give. Nothing is verified here: the functions do that.
 
 use p256::ecdsa::SigningKey;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ pub fn unsigned_token(alg: &str, claims: &Value) -> String {
     format!("{}.{}.", encoded(&json!({ "alg": alg, "typ": "JWT" })), encoded(claims))
 }
 
-/// The token's signature under other claims.
+/// The token with other claims and its old signature.
 pub fn with_claims(token: &str, claims: &Value) -> String {
     let mut parts: Vec<&str> = token.split('.').collect();
     let claims = encoded(claims);

@@ -1,4 +1,4 @@
-//! What the functions' process holds in memory, as Linux counts it.
+//! The memory of the functions' process, as Linux counts it.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use super::World;
 #[derive(Clone, Copy, Debug)]
 pub struct Memory {
     pub before: u64,
-    /// The most it was while the work ran.
+    /// The highest value while the work ran.
     pub peak: u64,
 }
 

@@ -1,29 +1,28 @@
 //! Local stacks for tests: release wasm in workerd, Postgres, the stand-ins; and a client of its
 //! HTTP contract.
 //!
-//! A test has a world to itself, put back to its beginning, and after it no invariant may be
-//! broken. There are two worlds, because a test mostly waits. The stack's processes are watched
-//! through pipes that this process holds, so however it ends, they end too.
+//! Each test has a world to itself, which is reset before the test; after the test every invariant
+//! must hold. There are two worlds, because a test mostly waits. Watchers hold a pipe to this
+//! process and end the stack's processes when it ends, however it ends.
 //!
-//! * [`world`]: the stack, its reset, and what a test looks at
+//! * [`world`]: the stack, its reset, and what a test reads and waits for
 //! * [`call`]: one HTTP request, and the part of the contract that holds for every answer
-//! * [`host_world`]: the stack on the database of an app that moved in
+//! * [`host_world`]: the stack on the database of an app that was adopted
 //! * [`hold`]: stops a worker at one exact point, so that it can be killed there
-//! * [`keys`]: tokens that no front door would give
-//! * [`memory`]: what the functions' process holds
+//! * [`keys`]: tokens that no sign-in would give
+//! * [`memory`]: the memory of the functions' process
 //! * [`node`]: scripts with the official client, or in a browser
-//! * [`openapi`]: the committed contract, against which every answer is held
-//! * [`order`], [`try_on`], [`cards`], [`website`]: orders as a client places them, and what they
-//!   must lead to
-//! * [`pages`]: files of a website, looked at by a browser or a compiler
-//! * [`publication`]: what a subscriber of Realtime is told
-//! * [`purchase`]: packs, the page of Stripe, and what sellers tell
-//! * [`proxy`]: stands before the front door, counts requests and publishes other key sets
-//! * [`receiver`]: somebody outside to whom our functions post
-//! * [`user`]: who calls: signed in at the front door, or with a token made for the purpose
+//! * [`openapi`]: the committed contract, against which every answer is checked
+//! * [`order`], [`try_on`], [`cards`], [`website`]: orders as a client places them, and how they
+//!   must end
+//! * [`pages`]: the files of a website in a browser or a compiler
+//! * [`publication`]: the changes that a subscriber of Realtime gets
+//! * [`purchase`]: packs, the page of Stripe, and the events of sellers
+//! * [`proxy`]: a proxy before the front door, which counts requests and publishes other key sets
+//! * [`receiver`]: an HTTP server outside to which our functions post
+//! * [`user`]: callers: users who signed in at the front door, or with a token made for the purpose
 //!
-//! Nothing here reaches into a function: what a test knows, it knows over HTTP or from the
-//! database.
+//! Nothing here reaches into a function: a test reads everything over HTTP or from the database.
 
 pub mod call;
 pub mod cards;
@@ -59,18 +58,18 @@ pub use user::TestUser;
 pub use world::World;
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
-/// The worlds that no test is in, as many as there are threads of tests; empty places are filled by
-/// the first test that takes them.
+/// The worlds that no test uses, as many as there are threads of tests. `None` is a world that the
+/// first test that takes it will start.
 static FREE: LazyLock<Mutex<Vec<Option<World>>>> = LazyLock::new(|| {
     let threads = std::env::var("RUST_TEST_THREADS").ok().and_then(|count| count.parse().ok());
     Mutex::new((0..threads.unwrap_or(2)).map(|_| None).collect())
 });
 static FREED: Condvar = Condvar::new();
-/// Starting a stack takes too long to fail again for every test, and two that start at once may
-/// want the same ports.
+/// Only one stack starts at a time, because two that start at once may want the same ports. After
+/// one failed start no other is tried: it takes too long to fail for every test.
 static STARTING: Mutex<Result<(), String>> = Mutex::new(Ok(()));
 
-/// Room for a world that is this test's until it ends, however it ends.
+/// A world that belongs to one test until the test ends, however it ends.
 struct WorldPermit(Option<World>);
 
 impl WorldPermit {
@@ -96,22 +95,22 @@ impl Drop for WorldPermit {
     }
 }
 
-/// Runs a test in a world that others use before and after it.
+/// Runs a test in a world that other tests use before and after it.
 pub fn run(test: impl AsyncFnOnce(&mut World)) {
     perform(WorldPermit::take().world(), test);
 }
 
-/// Runs a test in a world of its own, whose options differ. It is gone afterwards.
+/// Runs a test in a world of its own with other options, and drops the world afterwards.
 pub fn run_apart(change: impl FnOnce(&mut StackOptions), test: impl AsyncFnOnce(&mut World)) {
     let _turn = WorldPermit::take();
     let mut world = start(change);
     perform(&mut world, test);
-    // Its connections are served by the runtime, so they end inside it.
+    // The runtime serves the world's connections, so they must be dropped inside it.
     let _context = RUNTIME.enter();
     drop(world);
 }
 
-/// Runs a test on a database of its own of that app, which has moved in.
+/// Runs a test in a world of its own on the database of that app, which has been adopted.
 pub fn run_in(app: App, test: impl AsyncFnOnce(&mut HostWorld<'_>)) {
     let host = RUNTIME.block_on(host_world::moved_in(app));
     let url = host.url("postgres");

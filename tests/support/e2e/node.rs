@@ -1,5 +1,5 @@
-//! Scripts that use the stack as an app does: with the official client library, or in a real
-//! browser. They print one JSON object and judge nothing; a test judges it.
+//! Runs scripts that use the stack as an app does: with the official client library, or in a real
+//! browser. A script prints one JSON object and judges nothing; the test does.
 
 use std::process::{Command, Stdio};
 
@@ -10,7 +10,7 @@ use super::World;
 use super::world::PATIENCE;
 
 impl World {
-    /// Runs a script of `tests/` with the stack's addresses and what it is given, and gives what it
+    /// Runs a script of `tests/` with the stack's addresses and `given`. Returns the object that it
     /// printed.
     pub fn node(&self, script: &str, given: &Value) -> Value {
         let (info, keys) = (self.stack().info(), self.stack().keys());
@@ -37,8 +37,8 @@ impl World {
             .unwrap_or_else(|error| panic!("{script}: {error}\n{stdout}"))
     }
 
-    /// Runs a script of `tests/browser`. No page may break its own policy, throw, or ask anybody
-    /// else.
+    /// Runs a script of `tests/browser`. Panics if a page breaks its own content policy, throws, or
+    /// calls another host.
     pub fn browser(&self, script: &str, given: &Value) -> Value {
         assert!(
             tools::chromium().is_some(),

@@ -1,6 +1,6 @@
-//! The committed contract, `openapi.yaml` as the gateway serves it. Every answer that a test gets
-//! from a function is held against it: an operation, a status or a shape that it does not describe
-//! fails the test that met it.
+//! The committed contract: `openapi.yaml` as the gateway serves it. Each answer that a test gets
+//! from a function is checked against it, and the test fails at an operation, a status or a shape
+//! that the contract does not describe.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -24,7 +24,7 @@ pub fn paths() -> impl Iterator<Item = (&'static str, &'static Value)> {
     paths.map(|(path, operations)| (path.as_str(), operations))
 }
 
-/// What is wrong with an answer, in the contract's eyes.
+/// How an answer breaks the contract, or `None` if it keeps it.
 pub fn contract_breach(method: &str, target: &str, status: u16, body: &Value) -> Option<String> {
     let schema = match schema(method, target, status) {
         Ok(schema) => schema,
@@ -39,7 +39,7 @@ pub fn contract_breach(method: &str, target: &str, status: u16, body: &Value) ->
         .then(|| format!("{method} {target}: {status} is not {schema}: {}", errors.join("; ")))
 }
 
-/// Where the contract describes the body of an answer, as a JSON pointer.
+/// The JSON pointer to the schema of an answer's body.
 fn schema(method: &str, target: &str, status: u16) -> Result<String, String> {
     let path = target.split('?').next().unwrap_or_default();
     let operation =
@@ -50,7 +50,7 @@ fn schema(method: &str, target: &str, status: u16) -> Result<String, String> {
                 .map(|operation| (format!("/paths/{}/{method}", escaped(template)), operation))
         });
     let Some((at, operation)) = operation else {
-        // What is not there is refused in the same shape as everything else.
+        // A path that is not in the contract must be refused, in the shape of every refusal.
         return if status >= 400 {
             Ok(ERROR.to_owned())
         } else {
@@ -70,7 +70,7 @@ fn schema(method: &str, target: &str, status: u16) -> Result<String, String> {
     Ok(format!("{at}/content/application~1json/schema"))
 }
 
-/// Whether a path is one of a template, whose `{…}` stand for any segment.
+/// Whether a path matches a template, whose `{…}` match any segment.
 fn fits(template: &str, path: &str) -> bool {
     let segments = |text: &str| {
         text.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect::<Vec<_>>()
@@ -87,7 +87,8 @@ fn escaped(path: &str) -> String {
     path.replace('~', "~0").replace('/', "~1")
 }
 
-/// The whole document with a reference at its root, so that every reference inside it resolves.
+/// Validates against the whole document with a reference at its root, so that every reference
+/// inside it resolves.
 fn validator(pointer: &str) -> Arc<Validator> {
     let mut known = VALIDATORS.lock().unwrap_or_else(PoisonError::into_inner);
     let make = || {

@@ -1,5 +1,5 @@
 //! Orders of pictures and videos as a client places them, and what the tests of several functions
-//! look at afterwards.
+//! read afterwards.
 
 use super::world::png;
 use super::{FunctionAnswer, FunctionCall, TestUser, World};
@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 use stand_ins::media::{Mp4Tables, SHORT_CLIP, SampleClip};
 use uuid::Uuid;
 
-/// What differs between the four tools, as far as a client sees it.
+/// What differs between the four tools for a client.
 #[derive(Debug, PartialEq)]
 pub struct MediaTool {
     pub name: &'static str,
     pub table: &'static str,
     pub price: i64,
-    /// The fields that name a file, the first one first.
+    /// The fields that name a file; the tool's main input is the first.
     pub files: &'static [&'static str],
 }
 
@@ -44,8 +44,7 @@ pub const TABLE: &str = "upscaler_jobs";
 pub const PRICE: i64 = 60;
 pub const CREDITS: i64 = 1000;
 
-/// A request for a bigger picture unless another tool is named, by a user of its own unless said
-/// otherwise.
+/// An order of one tool, by default the upscaler, and of one user, by default a new one.
 pub struct Order {
     pub tool: &'static MediaTool,
     pub user: TestUser,
@@ -54,7 +53,7 @@ pub struct Order {
 }
 
 impl Order {
-    /// Uploaded, not asked for yet.
+    /// Uploads a picture of 16 × 12 as a new user; nothing is ordered yet.
     pub async fn new(world: &World) -> Self {
         Self::sized(world, 16, 12).await
     }
@@ -69,7 +68,7 @@ impl Order {
         Self::with(&UPSCALER, user, &[image_url])
     }
 
-    /// Of any tool: its files as small as they may be, uploaded.
+    /// Uploads the smallest files that the tool takes, as a new user; nothing is ordered yet.
     pub async fn by(world: &World, tool: &'static MediaTool) -> Self {
         let user = world.new_user(CREDITS).await;
         let mut urls = Vec::new();
@@ -80,7 +79,7 @@ impl Order {
         Self::with(tool, user, &urls)
     }
 
-    /// Of any tool, for files that lie somewhere.
+    /// An order of files that are uploaded already.
     pub fn with(tool: &'static MediaTool, user: TestUser, urls: &[&str]) -> Self {
         let job = Uuid::new_v4();
         let mut body = json!({ "jobId": job, "sessionId": "a page" });
@@ -90,29 +89,29 @@ impl Order {
         Self { tool, user, job, body }
     }
 
-    /// Another one of the same user and files.
+    /// A second order with the same user and files.
     pub fn again(&self) -> Self {
         Self::with(self.tool, self.user.clone(), &self.urls())
     }
 
-    /// Its files.
+    /// The addresses of its files.
     pub fn urls(&self) -> Vec<&str> {
         self.tool.files.iter().map(|field| self.body[*field].as_str().expect("a file")).collect()
     }
 
-    /// Accepted by the provider.
+    /// Orders an upscale, which the provider accepts.
     pub async fn running(world: &World) -> Self {
         let order = Self::new(world).await;
         order.starts(world).await;
         order
     }
 
-    /// The request; more may be said about it.
+    /// The request of the order, to which a test may add.
     pub fn run<'a>(&self, world: &'a World) -> FunctionCall<'a> {
         world.call(&format!("{}/run", self.tool.name)).by(&self.user).json(&self.body)
     }
 
-    /// Asks for it, and the provider accepts.
+    /// Sends the order, which the provider must accept.
     pub async fn starts(&self, world: &World) -> Value {
         let answer = self.run(world).ok().await;
         assert_eq!(answer["status"], "running", "{answer}");
@@ -141,12 +140,12 @@ impl Order {
             .to_owned()
     }
 
-    /// How often the provider was sent this job.
+    /// How many submits of this job the provider received.
     pub async fn submits(&self, world: &World) -> usize {
         world.submits_of(self.job).await.len()
     }
 
-    /// Where the provider was told to call, as it stands in the submit.
+    /// The webhook's address that the first submit sent to the provider.
     pub async fn webhook(&self, world: &World) -> String {
         let submits = world.submits_of(self.job).await;
         let url = submits.first().and_then(|submit| submit["body"]["webhookUrl"].as_str());
@@ -159,12 +158,13 @@ impl Order {
         active["hasActiveJob"].as_bool().expect("yes or no")
     }
 
-    /// Its picture is delivered and paid once, and the account says the same.
+    /// Waits until the job is completed; asserts that its file is delivered and paid once, and that
+    /// the balance agrees.
     pub async fn assert_completed(&self, world: &World) -> Value {
         self.assert_completed_for(world, self.tool.price).await
     }
 
-    /// The same, with options of another price.
+    /// Like [`Order::assert_completed`], for options that change the price.
     pub async fn assert_completed_for(&self, world: &World, price: i64) -> Value {
         let row = world.until_status(self.job, "completed").await;
         world.db().assert_closed(self.job, "completed", None, 0).await;
@@ -181,7 +181,8 @@ impl Order {
         row
     }
 
-    /// Closed without a result: nothing is paid, the message says why, the user is free.
+    /// Waits until the job has ended without a result; asserts that all is refunded, that its
+    /// message has the code, and that the user has no live job.
     pub async fn assert_returned(&self, world: &World, status: &str, code: &str) -> Value {
         let row = world.until_status(self.job, status).await;
         world.db().assert_closed(self.job, status, Some(code), self.tool.price).await;
@@ -191,14 +192,14 @@ impl Order {
         row
     }
 
-    /// The picture that was delivered.
+    /// The delivered picture.
     pub async fn picture(&self, world: &World) -> image::DynamicImage {
         let row = self.row(world).await;
         let bytes = download(world, row["output_url"].as_str().expect("a result")).await;
         image::load_from_memory_with_format(&bytes, image::ImageFormat::Png).expect("a PNG")
     }
 
-    /// What was delivered is what its tool makes of these files, and nothing smaller.
+    /// Asserts that the delivered file is exactly what the stand-in's tool makes of these files.
     pub async fn assert_real(&self, world: &World) {
         if *self.tool == VIDEO {
             let row = self.row(world).await;
@@ -226,7 +227,7 @@ impl Order {
             assert_eq!(result.dimensions(), (width * 2, height * 2));
             return;
         }
-        // The person as it was, and beside it the other picture.
+        // On the left the picture of the person is unchanged; on the right is the other picture.
         assert_eq!(result.dimensions(), (width * 2, height));
         assert!(
             inputs[0].enumerate_pixels().all(|(x, y, pixel)| result.get_pixel(x, y) == pixel),
@@ -239,7 +240,8 @@ impl Order {
     }
 }
 
-/// Uploads what that field may name: a video, or a picture unlike those of other fields.
+/// Uploads a file that the field may name: a video, or a picture that differs from those of other
+/// fields.
 pub async fn upload(world: &World, user: &TestUser, field: &str) -> String {
     match field {
         "videoUrl" => world.upload(user, "in.mp4", "video/mp4", SHORT_CLIP.original.to_vec()).await,
@@ -259,7 +261,7 @@ pub async fn download_as(world: &World, url: &str, content_type: &str) -> Vec<u8
     answer.bytes().await.expect("a body").to_vec()
 }
 
-/// The user has nothing but what was there before: no job, no entry, no submit.
+/// Asserts that a refused order left nothing: no job, no entry but the grant, no submit.
 pub async fn assert_nothing_happened(world: &World, order: &Order) {
     let mine = format!("where user_id = '{}'", order.user.id);
     assert_eq!(world.count(&format!("jobs {mine}")).await, 0, "no job");
@@ -268,7 +270,7 @@ pub async fn assert_nothing_happened(world: &World, order: &Order) {
     assert_eq!(order.submits(world).await, 0, "no submit");
 }
 
-/// A refusal that reveals nothing but itself.
+/// Asserts that a refusal has only the fields that every refusal has.
 pub fn assert_bare(refusal: &Value) {
     let mut names: Vec<&str> =
         refusal.as_object().expect("an object").keys().map(String::as_str).collect();
@@ -276,7 +278,7 @@ pub fn assert_bare(refusal: &Value) {
     assert_eq!(names, ["code", "error", "message", "request_id"], "{refusal}");
 }
 
-/// The fixed intervals, some of them replaced: `orphan, grace, sql_wait, lease, check_every`.
+/// Replaces some of the fixed intervals: `orphan, grace, sql_wait, lease, check_every`.
 pub async fn intervals(world: &World, changes: &[(&str, &str)]) {
     let usual = [
         ("orphan", "2 minutes"),
@@ -300,13 +302,14 @@ pub async fn intervals(world: &World, changes: &[(&str, &str)]) {
     world.db().exec(&sql).await;
 }
 
-/// Every sweep asks about every running step.
+/// Makes every sweep query every running step.
 pub async fn ask_at_every_sweep(world: &World) {
     intervals(world, &[("check_every", "0 seconds")]).await;
 }
 
-/// The time for what the job is doing now has just run out, and nobody has looked at it for a
-/// while. In one transaction, the job first, as every function locks them.
+/// Moves the deadlines of the job and its steps just into the past, and their last query back, so
+/// that the next sweep asks about them. It is one transaction that writes the job first, because
+/// every function locks in that order.
 pub async fn overdue(world: &World, job: Uuid) {
     let now = "clock_timestamp() - interval '1 millisecond'";
     world
@@ -320,8 +323,7 @@ pub async fn overdue(world: &World, job: Uuid) {
         .await;
 }
 
-/// What waits for a time to be tried again need not wait any more, nor for its provider's next
-/// probe.
+/// Ends the delay before a job's retry, and the wait for its provider's next probe.
 pub async fn retry_now(world: &World, job: Uuid) {
     world.db().probe_is_due().await;
     world
@@ -332,7 +334,7 @@ pub async fn retry_now(world: &World, job: Uuid) {
         .await;
 }
 
-/// Whoever held a step's lease is too late now.
+/// Expires the leases of a job's steps.
 pub async fn lease_is_over(world: &World, job: Uuid) {
     let past = "clock_timestamp() - interval '1 millisecond'";
     world
@@ -341,7 +343,7 @@ pub async fn lease_is_over(world: &World, job: Uuid) {
         .await;
 }
 
-/// Sweeps until a pass reports it; gives the reports' sums over all passes made.
+/// Sweeps until `is_so` holds for a pass, and returns the report of that pass.
 pub async fn sweep_until(
     world: &World,
     what: &str,
@@ -354,7 +356,7 @@ pub async fn sweep_until(
     world.until(what, look).await
 }
 
-/// What the provider itself says of a task.
+/// The status of a task at the provider.
 pub async fn at_provider(world: &World, task: &str) -> String {
     let url = format!("{}/runninghub/openapi/v2/query", world.stack().info().providers_url);
     let request =
@@ -364,13 +366,13 @@ pub async fn at_provider(world: &World, task: &str) -> String {
     answer["status"].as_str().unwrap_or_else(|| panic!("no status: {answer}")).to_owned()
 }
 
-/// Waits until the provider is done with a task, whether or not anybody was told.
+/// Waits until a task has this status at the provider, whether or not a webhook was sent.
 pub async fn until_at_provider(world: &World, task: &str, status: &str) {
     let look = async || (at_provider(world, task).await == status).then_some(());
     world.until(&format!("task {task} is {status} at the provider"), look).await;
 }
 
-/// The provider was told to stop working on this task.
+/// Waits until the provider was told to cancel this task and has confirmed it.
 pub async fn until_cancelled_at_provider(world: &World, task: &str) {
     let look = async || {
         let calls = world.provider_calls("/task/openapi/cancel").await;
@@ -382,7 +384,7 @@ pub async fn until_cancelled_at_provider(world: &World, task: &str) {
     world.until(&format!("task {task} is cancelled at the provider"), look).await;
 }
 
-/// Calls a webhook's address as the provider would.
+/// Sends a webhook to its address as the provider would.
 pub async fn deliver(world: &World, url: &str, body: &Value) -> FunctionAnswer {
     let target = url
         .strip_prefix(&world.stack().info().functions_url)
@@ -391,7 +393,7 @@ pub async fn deliver(world: &World, url: &str, body: &Value) -> FunctionAnswer {
     world.call(target).json(body).send().await
 }
 
-/// What a submit sent to which node: `(nodeId, fieldName, fieldValue)`.
+/// The values that a submit sent to nodes: `(nodeId, fieldName, fieldValue)`.
 pub fn nodes_of(submit: &Value) -> Vec<(&str, &str, &str)> {
     let nodes = submit["body"]["nodeInfoList"].as_array().expect("nodes");
     let [id, name, value] = ["nodeId", "fieldName", "fieldValue"].map(|field| {
@@ -402,8 +404,8 @@ pub fn nodes_of(submit: &Value) -> Vec<(&str, &str, &str)> {
     id.into_iter().zip(name).zip(value).map(|((id, name), value)| (id, name, value)).collect()
 }
 
-/// Each of these values in that field is refused by a 400 that names it, as is the field of a file
-/// where it is missing; nothing is taken.
+/// Asserts that each of these values in that field is refused with a 400 that names the field, as
+/// is a body without the field if it names a file, and that none of these requests leaves a job.
 pub async fn assert_field_at_fault(world: &World, order: &Order, field: &str, values: &[Value]) {
     let mut bodies: Vec<Value> = values.iter().map(|_| order.body.clone()).collect();
     for (body, value) in bodies.iter_mut().zip(values) {

@@ -1,4 +1,4 @@
-//! Files of a website, looked at with the tools of whoever would use them: a browser, a compiler.
+//! Runs the files of a website with the programs of its users: a browser, a compiler.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -6,13 +6,13 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use xtask::paths;
 
-/// Opens `index.html` in a headless browser: its heading, what its script wrote, and every error it
-/// met.
+/// Opens `index.html` in a headless browser. Returns its heading, what its script wrote, and every
+/// error that occurred.
 pub fn page(files: &Value) -> Value {
     node("page.mjs", files)
 }
 
-/// Parses every script of a project; how many there were.
+/// Parses every script of a project and returns their number.
 pub fn parse(files: &Value) -> u64 {
     node("parse.mjs", files)["parsed"].as_u64().expect("a number")
 }

@@ -1,5 +1,5 @@
-//! The front door with a proxy before it, which counts requests, may publish another key set, and
-//! may break off what is sent.
+//! A proxy before the front door, which counts requests, may publish another key set, and may drop
+//! the connection of an upload.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,8 @@ use super::World;
 
 const KEY_SET: &str = "GET /auth/v1/.well-known/jwks.json ";
 
-/// Passes every request on to the front door, but for the key set where a test publishes one.
+/// Passes every request on to the front door, except for the key set while a test publishes
+/// another.
 pub struct FrontDoorProxy {
     pub url: String,
     shared: Arc<Mutex<ProxyState>>,
@@ -21,16 +22,17 @@ pub struct FrontDoorProxy {
 
 #[derive(Default)]
 struct ProxyState {
-    /// The status and the body that stand for the front door's own key set.
+    /// The status and the body that replace the front door's key set.
     key_set: Option<(u16, Value)>,
     /// The first line of every request.
     requests: Vec<String>,
-    /// After how many bytes of chunks the connection drops, for each drop.
+    /// For each drop of a connection that is still to come, after how many bytes of chunks it
+    /// comes.
     cuts: VecDeque<u64>,
 }
 
 impl FrontDoorProxy {
-    /// Serves until this process ends.
+    /// Starts a proxy that serves until this process ends.
     pub async fn start(world: &World) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -39,7 +41,7 @@ impl FrontDoorProxy {
         let served = Arc::clone(&shared);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                // A caller that goes away in the middle is its own business.
+                // A caller that disconnects in the middle is no failure of the proxy.
                 tokio::spawn(serve(stream, upstream.clone(), Arc::clone(&served)));
             }
         });
@@ -51,23 +53,23 @@ impl FrontDoorProxy {
         lock(&self.shared).key_set = Some((200, json!({ "keys": keys })));
     }
 
-    /// From now on the key set cannot be had.
+    /// From now on a request for the key set fails.
     pub fn fail(&self) {
         lock(&self.shared).key_set = Some((500, json!({})));
     }
 
-    /// Drops the connection in the middle of an upload: each time after so many more bytes of
-    /// chunks.
+    /// Drops the connection in the middle of an upload, once for each number: after that many bytes
+    /// of chunks since the drop before.
     pub fn drop_line_after(&self, bytes: &[u64]) {
         lock(&self.shared).cuts = bytes.iter().copied().collect();
     }
 
-    /// How often the connection is still to drop.
+    /// How many drops are still to come.
     pub fn drops_left(&self) -> usize {
         lock(&self.shared).cuts.len()
     }
 
-    /// How often the key set was asked for.
+    /// How many requests asked for the key set.
     pub fn fetches(&self) -> usize {
         self.count(KEY_SET)
     }
@@ -108,7 +110,7 @@ async fn serve(
         );
         return stream.write_all(answer.as_bytes()).await;
     }
-    // One request per connection, so that each is counted here.
+    // The front door closes the connection after one request, so that each request is counted here.
     let mut front_door = TcpStream::connect(upstream).await?;
     front_door
         .write_all(&[&head[..line], b"\r\nconnection: close", &head[line..]].concat())
@@ -119,7 +121,7 @@ async fn serve(
     copy_bidirectional(&mut stream, &mut front_door).await.map(drop)
 }
 
-/// Passes one chunk of an upload on, until the connection drops.
+/// Passes one chunk of an upload on, or drops the connection in its middle.
 async fn pass_chunk(
     mut stream: TcpStream,
     mut front_door: TcpStream,
@@ -138,14 +140,14 @@ async fn pass_chunk(
         }
     };
     let answering = tokio::io::copy(&mut answers, &mut to_client);
-    // Whichever ends first ends both.
+    // The one that ends first ends the other too.
     tokio::select! {
         sent = sending => sent,
         answered = answering => answered.map(drop),
     }
 }
 
-/// Whether the connection drops before these bytes.
+/// Whether the connection must drop before these bytes are passed on.
 fn drops(shared: &Mutex<ProxyState>, size: u64) -> bool {
     let mut shared = lock(shared);
     let Some(left) = shared.cuts.front_mut() else { return false };

@@ -1,5 +1,5 @@
-//! A subscriber of `supabase_realtime`: reads the publication's stream from a logical slot, as
-//! Realtime does, and keeps the rows that it was told of.
+//! A subscriber of `supabase_realtime`: it reads the publication's stream from a logical slot, as
+//! Realtime does, and keeps the last state of each row that the stream sent.
 //!
 //! The messages are those of the plugin `pgoutput`, version 1 (PostgreSQL's documentation, "Logical
 //! Replication Message Formats").
@@ -12,13 +12,13 @@ use crate::session::Session;
 
 const NAME: &str = "supabase_realtime";
 
-/// What a subscriber is told: a row of a table as it is from now on, each value as Postgres prints
-/// it.
+/// A change that the publication sends: a row of a table after the change, with each value as
+/// Postgres prints it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PublishedChange {
     /// `INSERT`, `UPDATE` or `DELETE`.
     pub kind: &'static str,
-    /// `public.upscaler_jobs`.
+    /// The table with its schema, such as `public.upscaler_jobs`.
     pub table: String,
     pub row: Value,
 }
@@ -30,13 +30,13 @@ pub struct Subscriber {
 }
 
 impl Subscriber {
-    /// From now on.
+    /// Creates the slot, which keeps every change from now on.
     pub async fn new(db: &Session, slot: &str) -> Self {
         db.exec(&format!("select pg_create_logical_replication_slot('{slot}', 'pgoutput')")).await;
         Self { slot: slot.to_owned(), rows: BTreeMap::new() }
     }
 
-    /// What was committed since the last call, in its order.
+    /// The changes that were committed since the last call, in the order of the commits.
     pub async fn read(&mut self, db: &Session) -> Vec<PublishedChange> {
         let stream = format!(
             "select data from pg_logical_slot_get_binary_changes('{}', null, null,
@@ -54,7 +54,8 @@ impl Subscriber {
         changes
     }
 
-    /// A value that did not change and lies apart (TOAST) is not sent anew: it is as it was.
+    /// Takes over the known value of each column that the stream left out: an unchanged value that
+    /// lies outside the row (TOAST) is not sent.
     fn keep(&mut self, change: &mut PublishedChange) {
         let id = change.row["id"].as_str().expect("published tables have an id").to_owned();
         let key = (change.table.clone(), id);
@@ -69,7 +70,7 @@ impl Subscriber {
         change.row = known.clone();
     }
 
-    /// The first row that is another one in its table than this subscriber was told, if any.
+    /// The first row whose last sent state differs from the row in its table, if any.
     pub async fn stale_row(&self, db: &Session) -> Option<String> {
         let mut by_table: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
         for ((table, _), row) in &self.rows {
@@ -87,7 +88,7 @@ impl Subscriber {
     }
 }
 
-/// The query for these rows as they are in their table, each value as Postgres prints it.
+/// The query that reads these rows from their table, with each value as Postgres prints it.
 fn printed_rows(table: &str, rows: &[&Value]) -> String {
     let columns: Vec<String> = rows[0]
         .as_object()
@@ -102,7 +103,7 @@ fn printed_rows(table: &str, rows: &[&Value]) -> String {
     format!("select {} from {table} t where t.id in ({})", columns.join(", "), ids.join(", "))
 }
 
-/// Bytes as JSON of Postgres has them: `\x0f…`.
+/// The bytes of a `bytea` that Postgres wrote into JSON: `\x0f…`.
 fn bytes_of(hex: &str) -> Vec<u8> {
     let digits = hex.strip_prefix("\\x").expect("bytes").as_bytes();
     let byte = |pair: &[u8]| {
@@ -112,17 +113,17 @@ fn bytes_of(hex: &str) -> Vec<u8> {
     digits.chunks(2).map(byte).collect()
 }
 
-/// A table, as the stream introduces it before its first row.
+/// A table, which the stream describes before it sends the table's first row.
 struct PublishedTable {
     name: String,
     columns: Vec<String>,
 }
 
-/// The rest of one message.
+/// What is still to be read of one message.
 struct StreamMessage<'a>(&'a [u8]);
 
 impl StreamMessage<'_> {
-    /// The change that it tells, unless it is about a transaction, a table or a type.
+    /// The change that the message describes, unless it describes a transaction, a table or a type.
     fn change(mut self, tables: &mut HashMap<u32, PublishedTable>) -> Option<PublishedChange> {
         let kind = match self.byte() {
             b'R' => {
@@ -138,7 +139,7 @@ impl StreamMessage<'_> {
         };
         let table = &tables[&self.number()];
         let mut row = self.row(table);
-        // An update may begin with the old row.
+        // An update may send the old row before the new one.
         if kind == "UPDATE" && !self.0.is_empty() {
             row = self.row(table);
         }
@@ -160,7 +161,7 @@ impl StreamMessage<'_> {
         (id, PublishedTable { name, columns })
     }
 
-    /// A row, after the letter that says whether it is the new one or the old one.
+    /// Reads a row, which begins with a letter for the old or the new one.
     fn row(&mut self, table: &PublishedTable) -> Value {
         self.byte();
         assert_eq!(usize::from(self.short()), table.columns.len(), "columns of {}", table.name);
@@ -200,7 +201,7 @@ impl StreamMessage<'_> {
         u32::from_be_bytes(self.take(4).try_into().expect("four bytes"))
     }
 
-    /// Text that ends with a zero.
+    /// Reads text that ends with a zero byte.
     fn text(&mut self) -> String {
         let end = self.0.iter().position(|byte| *byte == 0).expect("an end");
         let text = String::from_utf8(self.take(end).to_vec()).expect("UTF-8");

@@ -1,4 +1,5 @@
-//! Purchases: the packs of the local shop, Stripe's page, what Stripe and other sellers tell.
+//! Purchases: the packs of the local shop, Stripe's page, and the events that Stripe and other
+//! sellers send.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,7 +11,7 @@ use uuid::Uuid;
 use super::user::now_s;
 use super::{TestUser, World};
 
-/// The local secrets, as the functions and the stand-in have them.
+/// The local signing secrets, which the functions and the stand-in have too.
 pub const STRIPE_SECRET: &str = "whsec_stripe_local";
 const GENERIC_KEY: &[u8] = b"generic-local-secret";
 
@@ -20,19 +21,19 @@ fn mac(key: &[u8], text: &str) -> Vec<u8> {
     mac.finalize().into_bytes().to_vec()
 }
 
-/// Stripe's signature of a body that is sent at this time.
+/// Stripe's signature of a body that is sent at `sent_s`.
 pub fn stripe_signature(secret: &str, sent_s: i64, body: &str) -> String {
     let signature = mac(secret.as_bytes(), &format!("{sent_s}.{body}"));
     let hex: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("t={sent_s},v1={hex}")
 }
 
-/// The signature of a body by Standard Webhooks with the local secret.
+/// The signature of a body by Standard Webhooks, with the local secret.
 pub fn generic_signature(id: &str, sent_s: i64, body: &str) -> String {
     format!("v1,{}", STANDARD.encode(mac(GENERIC_KEY, &format!("{id}.{sent_s}.{body}"))))
 }
 
-/// The local secret of [`generic_signature`] as the functions have it.
+/// The secret of [`generic_signature`] as a function's setting has it.
 pub fn generic_secret() -> String {
     format!("whsec_{}", STANDARD.encode(GENERIC_KEY))
 }
@@ -58,7 +59,7 @@ impl World {
         answer["url"].as_str().unwrap_or_else(|| panic!("no page: {answer}")).to_owned()
     }
 
-    /// Pays at a page of Stripe and closes it. When this returns, the events are delivered.
+    /// Pays at a page of Stripe and closes it. When this returns, Stripe has delivered the events.
     pub async fn pay(&self, page: &str) {
         let answer = self.stripe().post(format!("{page}/pay-and-close")).send().await;
         assert_eq!(answer.expect("the page answers").status(), 200);
@@ -73,7 +74,7 @@ impl World {
         page.rsplit('/').next().unwrap_or_default().to_owned()
     }
 
-    /// Buys a pack. Returns the names of the payment at Stripe.
+    /// Buys a pack. Returns Stripe's names of the payment.
     pub async fn buy(&self, user: &TestUser, pack: &str) -> Vec<String> {
         let page = self.checkout(user, pack).await;
         self.pay(&page).await;
@@ -91,7 +92,8 @@ impl World {
             .await
     }
 
-    /// `__refund`, `__dispute` or `__renew`. When this returns, its events are delivered.
+    /// Performs `__refund`, `__dispute` or `__renew` at Stripe. When this returns, Stripe has
+    /// delivered the events.
     pub async fn at_stripe(&self, act: &str, body: Value) -> Value {
         let url = format!("{}/stripe/{act}", self.stack().info().providers_url);
         let answer = self.http().post(url).json(&body).send().await.expect("an answer");
@@ -101,8 +103,8 @@ impl World {
         serde_json::from_str(&answer).expect("JSON")
     }
 
-    /// Posts an event of Stripe that is signed now with the local secret. The answer's body, which
-    /// must be a 200.
+    /// Posts an event of Stripe, signed now with the local secret. Returns the body of the answer,
+    /// which must be a 200.
     pub async fn stripe_event(&self, event: &Value) -> Value {
         let body = event.to_string();
         let signature = stripe_signature(STRIPE_SECRET, now_s(), &body);
@@ -110,7 +112,7 @@ impl World {
         call.body(body).ok().await
     }
 
-    /// Posts an event of another seller that is signed now.
+    /// Posts an event of another seller, signed now.
     pub async fn generic_event(&self, kind: &str, data: Value) -> super::call::FunctionAnswer {
         let body = json!({ "type": kind, "data": data }).to_string();
         let (id, sent_s) = (format!("msg_{}", Uuid::new_v4()), now_s());
@@ -120,7 +122,7 @@ impl World {
         call.header("webhook-signature", &signature).body(body).send().await
     }
 
-    /// A browser that shows where it is led.
+    /// A client that does not follow redirects, so that a test sees their addresses.
     fn stripe(&self) -> reqwest::Client {
         let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
         client.build().expect("a client")

@@ -1,4 +1,5 @@
-//! Somebody outside to whom our functions post: it keeps each request, and answers as it is told.
+//! An HTTP server outside to which our functions post. It keeps each request and gives the answer
+//! that a test has set.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -9,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::RUNTIME;
 
-/// One request as it came, with the status that it was answered.
+/// One request as it came, and the answer that it got.
 #[derive(Clone, Debug)]
 pub struct ReceivedRequest {
     pub head: String,
@@ -30,7 +31,7 @@ impl ReceivedRequest {
     }
 }
 
-/// Listens on a port of its own.
+/// A server on a port of its own.
 #[derive(Clone)]
 pub struct HttpReceiver {
     address: SocketAddr,
@@ -39,7 +40,7 @@ pub struct HttpReceiver {
 }
 
 impl HttpReceiver {
-    /// It takes whatever comes, until it is told otherwise.
+    /// Starts a server that answers 204 until `answers` sets another answer.
     pub fn start() -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -63,7 +64,7 @@ impl HttpReceiver {
         format!("http://{}{path}", self.address)
     }
 
-    /// What it answers from now on: the status, and headers behind it.
+    /// Sets the answer of the following requests: the status, and headers after it.
     pub fn answers(&self, answer: &str) {
         answer.clone_into(&mut self.answer.lock().unwrap());
     }
@@ -73,7 +74,7 @@ impl HttpReceiver {
         self.received.lock().unwrap().clone()
     }
 
-    /// What it took: the bodies that were answered with success.
+    /// The bodies of the requests that were answered with success.
     pub fn taken(&self) -> Vec<Value> {
         let received = self.received();
         let taken = received.iter().filter(|request| request.answer.starts_with('2'));

@@ -1,4 +1,4 @@
-//! Try-ons as a client orders them, and what the tests of several functions look at afterwards.
+//! Try-ons as a client orders them, and what the tests of several functions read afterwards.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,14 +15,14 @@ pub const WORKER: &str = "replicate-async-worker";
 pub const CHECKER: &str = "replicate-prediction-checker";
 pub const STATUS: &str = "replicate-async-status";
 pub const TABLE: &str = "replicate_tasks";
-/// Of one garment.
+/// The price of one garment.
 pub const PRICE: i64 = 40;
 pub const CREDITS: i64 = 1000;
 pub const COLOURS: [[u8; 3]; 5] =
     [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0], [0, 255, 255]];
 const CATEGORIES: [&str; 5] = ["upper_body", "lower_body", "dresses", "upper_body", "upper_body"];
 
-/// A request for garments on a person, by a user of its own.
+/// An order of garments on a person, by a user of its own.
 pub struct TryOn {
     pub user: TestUser,
     pub job: Uuid,
@@ -31,7 +31,7 @@ pub struct TryOn {
 }
 
 impl TryOn {
-    /// Uploaded, not asked for yet; garment n has colour n.
+    /// Uploads the person and the garments, garment n in colour n; nothing is ordered yet.
     pub async fn new(world: &World, garments: usize) -> Self {
         let user = world.new_user(CREDITS).await;
         let person = world.upload(&user, "person.png", "image/png", plain([90, 90, 90])).await;
@@ -50,8 +50,7 @@ impl TryOn {
         world.call(START).by(&self.user).json(&self.body)
     }
 
-    /// Paid and waiting, as an order leaves it whose own first round was lost: nobody tries to
-    /// start it.
+    /// Enqueues a try-on without submitting it, as if the worker had died right after its order.
     pub async fn waiting(world: &World, garments: usize) -> Self {
         let try_on = Self::new(world, garments).await;
         let steps: Vec<Value> = (0..garments)
@@ -73,7 +72,7 @@ impl TryOn {
         try_on
     }
 
-    /// Asked for, and its first step known to the provider.
+    /// Orders a try-on and waits until the provider has accepted its first step.
     pub async fn running(world: &World, garments: usize) -> Self {
         let try_on = Self::new(world, garments).await;
         try_on.start(world).ok().await;
@@ -93,7 +92,7 @@ impl TryOn {
         world.db().step(self.job, step.into()).await
     }
 
-    /// Waits until the provider's prediction for that step is recorded.
+    /// Waits until the task of that step is recorded, and returns it.
     pub async fn until_at_work(&self, world: &World, step: i32) -> String {
         let look =
             async || self.step(world, step).await["provider_task_id"].as_str().map(str::to_owned);
@@ -105,7 +104,7 @@ impl TryOn {
         world.until(&format!("step {step} of {} is completed", self.job), look).await;
     }
 
-    /// The creates that the provider was sent for this job.
+    /// The requests that created a prediction for this job.
     pub async fn creates(&self, world: &World) -> Vec<Value> {
         let mut calls = world.submits_of(self.job).await;
         calls
@@ -113,15 +112,15 @@ impl TryOn {
         calls
     }
 
-    /// Where the provider was told to call about the newest of them.
+    /// The webhook's address that the newest of these requests sent.
     pub async fn webhook(&self, world: &World) -> String {
         let creates = self.creates(world).await;
         let url = creates.last().and_then(|create| create["body"]["webhook"].as_str());
         url.expect("a create with a webhook's address").to_owned()
     }
 
-    /// Its last picture is delivered and shows every garment; each was made once and all were paid
-    /// once.
+    /// Waits until the job is completed; asserts that its last picture is delivered and shows every
+    /// garment, and that each garment was made and paid once.
     pub async fn assert_completed(&self, world: &World) -> Value {
         let row = world.until_status(self.job, "completed").await;
         world.db().assert_closed(self.job, "completed", None, 0).await;
@@ -152,7 +151,8 @@ impl TryOn {
         row
     }
 
-    /// Closed without a result: all of it came back, and no picture is shown.
+    /// Waits until the job has ended without a result; asserts that all is refunded and no picture
+    /// is shown.
     pub async fn assert_returned(&self, world: &World, status: &str, code: &str) -> Value {
         let row = world.until_status(self.job, status).await;
         let price = PRICE * i64::try_from(self.steps).expect("a few");
@@ -170,8 +170,8 @@ fn plain(colour: [u8; 3]) -> Vec<u8> {
     stand_ins::media::png(20, 16, |_, _| colour)
 }
 
-/// Calls a function as a service until `moment` comes while a call is under way, and kills the
-/// runtime then. A call that finds nothing due yet ends before the moment; the next one follows.
+/// Calls a function as a service, over and over, until `moment` comes during a call, and then kills
+/// workerd. A call that finds nothing due ends before the moment, and the next one follows.
 pub async fn killed_during(world: &World, function: &str, moment: impl Future<Output = ()>) {
     let info = world.stack().info();
     let url = format!("{}/{function}", info.functions_url);
@@ -195,12 +195,12 @@ pub async fn killed_during(world: &World, function: &str, moment: impl Future<Ou
     });
 }
 
-/// One run of the checker.
+/// Runs the checker once.
 pub async fn check(world: &World) -> Value {
     world.call(CHECKER).by_service().ok().await
 }
 
-/// What the provider itself says of a prediction.
+/// A prediction as the provider shows it.
 pub async fn at_provider(world: &World, prediction: &str) -> Value {
     let url =
         format!("{}/replicate/v1/predictions/{prediction}", world.stack().info().providers_url);
@@ -213,7 +213,8 @@ pub async fn until_at_provider(world: &World, prediction: &str, status: &str) {
     world.until(&format!("{prediction} is {status} at the provider"), look).await;
 }
 
-/// What was sent without an answer was sent long enough ago for the provider's list to be believed.
+/// Moves the submit of steps without an answer back by 61 seconds, so that the provider's list of
+/// predictions is taken as complete.
 pub async fn sent_a_while_ago(world: &World, job: Uuid) {
     let past = "interval '61 seconds'";
     let columns = format!(

@@ -1,4 +1,4 @@
-//! Who calls: users that signed in at the front door, and tokens that no front door would give.
+//! Callers: users who signed in at the front door, and users with a token made for the purpose.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -25,13 +25,13 @@ impl World {
         self.signed_in(&format!("admin{number}@example.com")).await
     }
 
-    /// A user nobody has seen before: no rate limit reached, no job, that many credits.
+    /// A new user with that many credits, no job, and no use of a rate limit.
     pub async fn new_user(&self, credits: i64) -> TestUser {
         let id = self.db().user(credits).await;
         TestUser { id, token: self.token(&user_claims(id)) }
     }
 
-    /// Anonymous, by the front door.
+    /// A new anonymous user, signed up at the front door.
     pub async fn anonymous(&self) -> TestUser {
         self.sign("signup", &json!({})).await
     }
@@ -66,7 +66,7 @@ impl World {
         }
     }
 
-    /// A token that the project's secret signed.
+    /// A token signed with the project's secret.
     pub fn token(&self, claims: &Value) -> String {
         sign_hs256(&self.stack().info().jwt_secret, claims)
     }

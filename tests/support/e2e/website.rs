@@ -1,4 +1,4 @@
-//! Websites as a client orders them, and what the tests of several functions look at afterwards.
+//! Websites as a client orders them, and what the tests of several functions read afterwards.
 
 use super::{FunctionCall, TestUser, World};
 use crate::assert_has;
@@ -10,7 +10,7 @@ pub const TOOL: &str = "generate-website";
 pub const PRICE: i64 = 50;
 pub const CREDITS: i64 = 1000;
 
-/// A website that was asked for.
+/// A website that was ordered.
 pub struct Website {
     pub user: TestUser,
     pub tool: &'static str,
@@ -18,7 +18,7 @@ pub struct Website {
 }
 
 impl Website {
-    /// Ordered by a user of its own.
+    /// Orders a website by a new user.
     pub async fn order(world: &World, prompt: &str) -> Self {
         let user = world.new_user(CREDITS).await;
         Self::of(world, user, TOOL, prompt).await
@@ -32,7 +32,7 @@ impl Website {
         Self { user, tool, id }
     }
 
-    /// Its owner looks.
+    /// The website as its owner sees it.
     pub async fn get(&self, world: &World) -> Value {
         world.get(&format!("{}?id={}", self.tool, self.id)).by(&self.user).ok().await
     }
@@ -50,14 +50,14 @@ impl Website {
         world.db().step(self.id, 1).await
     }
 
-    /// What the model was asked for this website: its prompt is in it.
+    /// The calls that the model received for this website; they contain its prompt.
     pub async fn asked(world: &World, prompt: &str) -> Vec<Value> {
         let mut log = world.provider_calls("/llm/").await;
         log.retain(|entry| entry["body"].to_string().contains(prompt));
         log
     }
 
-    /// An attempt holds it, and the model has begun to write.
+    /// Waits until the attempt `run` has the step, and the model was called for it.
     pub async fn until_running(&self, world: &World, run: i64) {
         let look = async || {
             let step = self.step(world).await;
@@ -68,7 +68,7 @@ impl Website {
         world.until(&format!("attempt {run} of {}", self.id), look).await;
     }
 
-    /// Whoever held it has not renewed its lease.
+    /// Expires the lease of the attempt that has the step.
     pub async fn lease_is_over(&self, world: &World) {
         let sql = "update unstuck.job_steps
             set lease_until = clock_timestamp() - interval '1 second' where job_id =";
@@ -79,8 +79,8 @@ impl Website {
         world.call(self.tool).json(&json!({ "retryHistoryId": self.id }))
     }
 
-    /// Delivered, paid once, after so many retries; its files are from the attempt that the row
-    /// names.
+    /// Waits until the website is completed; asserts that it is paid once, after so many retries,
+    /// and that its files are from the run in its row.
     pub async fn assert_completed(&self, world: &World, retries: i64) -> Value {
         let seen = self.until(world, "completed").await;
         assert_has!(seen, { "retries": retries, "errorMessage": null });
@@ -97,7 +97,8 @@ impl Website {
         seen
     }
 
-    /// Given up, everything returned, with a message that begins with the code.
+    /// Waits until the website has failed; asserts that all is refunded and that the job's message
+    /// begins with the code. Returns the message.
     pub async fn assert_returned(&self, world: &World, code: &str) -> String {
         let seen = self.until(world, "failed").await;
         let price = self.price(world).await;
@@ -117,7 +118,7 @@ impl Website {
     }
 }
 
-/// The cleanup, by its own address.
+/// Calls `cleanup-stale-generations` by its own address.
 pub async fn clean_up(world: &World) -> Value {
     world.call("cleanup-stale-generations").by_service().ok().await
 }

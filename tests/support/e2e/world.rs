@@ -1,4 +1,4 @@
-//! The stack, how it is put back to its beginning, and what a test looks at and waits for.
+//! The stack, its reset to the beginning, and what a test reads and waits for.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -15,12 +15,12 @@ pub use xtask::workers::Overrides;
 use super::TestUser;
 use crate::session::Session;
 
-/// The limit of every poll. Generous: only a failure waits this long.
+/// The limit of every poll. It is generous: only a failure waits this long.
 pub const PATIENCE: Duration = Duration::from_secs(180);
 /// How long a stack may take to listen.
 const STARTING: Duration = Duration::from_secs(600);
 const POLL: Duration = Duration::from_millis(20);
-/// A user may look 600 times a minute, so a long wait polls more slowly.
+/// A user's page may poll 600 times a minute, so a long wait polls more slowly.
 const POLL_MAX: Duration = Duration::from_millis(250);
 const PANICKING: &str = "tests/functions/panicking";
 
@@ -29,19 +29,20 @@ pub struct World {
     http: reqwest::Client,
     db: Session,
     users: Mutex<HashMap<String, TestUser>>,
-    /// None where the database is an app's: such a world is one test's alone.
+    /// `None` where the database is an app's: only one test uses such a world.
     beginning: Option<Beginning>,
-    /// Entries of the providers' log, and bytes of the functions' log, that earlier tests wrote.
+    /// How many entries of the providers' log, and bytes of the functions' log, are of earlier
+    /// tests.
     log_seen: usize,
     workers_log_seen: usize,
     violations_expected: bool,
     overridden: bool,
 }
 
-/// Emptied each time; then every user gets their 1,000 credits.
+/// The reset empties these tables, and then grants 1,000 credits to every user.
 const WALLETS: [&str; 2] = ["unstuck.credit_accounts", "unstuck.credit_entries"];
 
-/// What a test may change and the next one must find again, as SQL.
+/// The SQL that restores the rows which a test may have changed.
 struct Beginning(String);
 
 impl World {
@@ -71,7 +72,8 @@ impl World {
         })
     }
 
-    /// As just started: no jobs, 1,000 credits each, nothing scripted, a sweep that has just ended.
+    /// Resets the world: no jobs, 1,000 credits for each user, no rules for providers, and a sweep
+    /// that has just ended.
     pub(super) async fn reset(&mut self) {
         self.violations_expected = false;
         if std::mem::take(&mut self.overridden) {
@@ -87,7 +89,7 @@ impl World {
 
     async fn reset_database(&self) {
         let Some(beginning) = &self.beginning else { return };
-        // What an earlier test left at work may hold locks for a moment; against it this may lose.
+        // Work that an earlier test left may hold locks for a moment and make the reset fail.
         let mut tries = 0;
         while let Err(error) = self.db.try_exec(beginning.sql()).await {
             tries += 1;
@@ -98,7 +100,7 @@ impl World {
         }
     }
 
-    /// After a test: nothing has ended on its own, and every invariant holds.
+    /// Asserts after a test that every process of the stack runs and every invariant holds.
     pub(super) async fn assert_unharmed(&mut self) {
         self.assert_running();
         let violations = self.violations().await;
@@ -107,12 +109,12 @@ impl World {
         }
     }
 
-    /// No part of the stack has ended on its own.
+    /// Asserts that no process of the stack has ended.
     pub fn assert_running(&mut self) {
         self.stack.check().expect("the whole stack still runs");
     }
 
-    /// This test breaks invariants on purpose.
+    /// Tells the world that this test breaks invariants on purpose.
     pub fn expect_violations(&mut self) {
         self.violations_expected = true;
     }
@@ -130,21 +132,20 @@ impl World {
         &self.db
     }
 
-    /// The functions start again with other vars; the next test finds them as they were.
+    /// Restarts the functions with other variables; the next test gets them with the usual ones.
     pub async fn restart_workers(&mut self, overrides: Overrides) {
         self.overridden = true;
         let restarted = self.stack.restart_workers(overrides).await;
         restarted.expect("the functions start again");
     }
 
-    /// The functions are gone, as when the platform is down; until `restart_workers` or the next
-    /// test.
+    /// Stops the functions, as if the platform were down, until `restart_workers` or the next test.
     pub fn stop_workers(&mut self) {
         self.overridden = true;
         self.stack.stop_workers();
     }
 
-    /// Ends the platform's runtime and every request in flight with it; a new one serves.
+    /// Kills workerd with every request in flight, and waits until a new one serves.
     pub async fn kill_workerd(&self) {
         let killed = self.stack.kill_workerd().await;
         killed.expect("a killed workerd comes up again");
@@ -156,12 +157,12 @@ impl World {
         fired.unwrap_or_else(|error| panic!("{error:#}"));
     }
 
-    /// One pass of the healer.
+    /// Runs one pass of the healer and returns its report.
     pub async fn sweep(&self) -> Value {
         self.call("cleanup-stale-jobs").by_service().ok().await
     }
 
-    /// Tells the providers how to behave; rules add up until the next test.
+    /// Sets rules for how the providers behave; they add up until the next test.
     pub async fn script(&self, script: Value) {
         let url = format!("{}/__script", self.stack.info().providers_url);
         let answer = self.http.post(url).json(&script).send().await;
@@ -171,7 +172,8 @@ impl World {
         assert!(status.is_success(), "script {script}: {status} {text}");
     }
 
-    /// Who claimed the first step of a job first: `user` is the order itself, `worker` a claim.
+    /// The actor of the first claim of a job's first step: `user` is the order itself, `worker` a
+    /// claim.
     pub async fn first_claim(&self, job: Uuid) -> Value {
         let actor = format!(
             "select actor from unstuck.job_events where job_id = '{job}' and step = 1
@@ -181,13 +183,13 @@ impl World {
     }
 
     /// Ends the provider's work on the running tasks whose submit contains `text`, such as the id
-    /// of a job, once there is one. When this returns, the provider has their results.
+    /// of a job; waits for at least one. When this returns, the provider has their results.
     pub async fn finish(&self, text: impl std::fmt::Display) {
         let what = format!("the provider works on {text}");
         self.until(&what, async || self.finish_now(&text).await.then_some(())).await;
     }
 
-    /// The same for what runs at this moment. Returns whether anything did.
+    /// Like [`World::finish`], without waiting for a task. Returns whether any task was running.
     pub async fn finish_now(&self, text: impl std::fmt::Display) -> bool {
         let url = format!("{}/__finish", self.stack.info().providers_url);
         let request = json!({ "match": text.to_string() });
@@ -197,8 +199,7 @@ impl World {
         status.is_success()
     }
 
-    /// From now on storage answers every request with this status; until the next test, or
-    /// `storage_is_up`.
+    /// Makes storage answer every request with this status, until the next test or `storage_is_up`.
     pub async fn storage_is_down(&self, status: u16) {
         self.storage(&json!({ "down": true, "status": status })).await;
     }
@@ -213,14 +214,14 @@ impl World {
         assert!(answer.expect("the front door answers").status().is_success());
     }
 
-    /// What has reached the providers during this test, newest last.
+    /// The requests that the providers received during this test, newest last.
     pub async fn provider_log(&self) -> Vec<Value> {
         let mut log = self.whole_provider_log().await;
         log.drain(..self.log_seen.min(log.len()));
         log
     }
 
-    /// What was submitted for a job during this test: its id is in the webhook's address.
+    /// The submits of a job during this test. They contain the job's id in the webhook's address.
     pub async fn submits_of(&self, job: Uuid) -> Vec<Value> {
         let mut log = self.provider_log().await;
         log.retain(|entry| entry["body"].to_string().contains(&job.to_string()));
@@ -256,7 +257,7 @@ impl World {
         self.db.exec(&sql).await;
     }
 
-    /// The minute until the next trial is over, where a circuit is open.
+    /// Ends the minute until the next trial of each open circuit.
     pub async fn end_circuit_minutes(&self) {
         for table in ["providers", "tools"] {
             let past = "circuit_open_until = clock_timestamp() - interval '1 second'";
@@ -265,7 +266,7 @@ impl World {
         }
     }
 
-    /// As if a step had been accepted: no fault counts towards a circuit, and none is open.
+    /// Closes every circuit and clears the faults that count towards one.
     pub async fn close_circuits(&self) {
         for table in ["providers", "tools"] {
             let closed = "account_faults = 0, circuit_open_until = null";
@@ -283,7 +284,7 @@ impl World {
         self.db.int(&format!("select count(*) from unstuck.{rows}")).await
     }
 
-    /// An admin cancels a live job; the answer, which must be good.
+    /// Cancels a live job as an admin. Returns the answer, which must be good.
     pub async fn admin_cancels(&self, table: &str, job: Uuid) -> Value {
         let (admin, body) = (self.admin(1).await, json!({ "table": table, "jobId": job }));
         self.call("admin-cancel-job").by(&admin).json(&body).ok().await
@@ -302,12 +303,12 @@ impl World {
         self.db.violations().await
     }
 
-    /// Uploads a picture of that size the way a client does, and tells its URL.
+    /// Uploads a picture of that size as a client does. Returns its URL.
     pub async fn upload_png(&self, user: &TestUser, width: u32, height: u32) -> String {
         self.upload(user, "in.png", "image/png", png(width, height)).await
     }
 
-    /// Uploads bytes through a signed upload under the user's own folder, and tells their URL.
+    /// Uploads bytes by a signed upload into the user's own folder. Returns their URL.
     pub async fn upload(
         &self,
         user: &TestUser,
@@ -318,7 +319,7 @@ impl World {
         self.upload_to(user, Uuid::new_v4(), name, content_type, bytes).await
     }
 
-    /// The same into the folder of that job.
+    /// Like [`World::upload`], into the folder of that job.
     pub async fn upload_to(
         &self,
         user: &TestUser,
@@ -338,13 +339,13 @@ impl World {
         format!("{storage}/object/public/{path}")
     }
 
-    /// A job of the upscaler for a small picture of that user: its id, and the answer, which must
+    /// Orders an upscale of a small picture of that user. Returns its id and the answer, which must
     /// be good.
     pub async fn order(&self, user: &TestUser) -> (Uuid, Value) {
         self.order_as(user, Uuid::new_v4(), json!({})).await
     }
 
-    /// The same with a known id and more fields.
+    /// Like [`World::order`], with a known id and more fields.
     pub async fn order_as(&self, user: &TestUser, job: Uuid, more: Value) -> (Uuid, Value) {
         let body = self.order_body(user, job, more).await;
         let answer = self.call("runninghub-upscaler/run").by(user).json(&body).ok().await;
@@ -352,7 +353,7 @@ impl World {
         (job, answer)
     }
 
-    /// The body of such an order, its picture uploaded.
+    /// Uploads a picture and returns the body of an order of it.
     pub async fn order_body(&self, user: &TestUser, job: Uuid, more: Value) -> Value {
         let mut body = json!({ "jobId": job, "imageUrl": self.upload_png(user, 8, 6).await });
         let (Some(fields), Value::Object(more)) = (body.as_object_mut(), more) else {
@@ -362,8 +363,7 @@ impl World {
         body
     }
 
-    /// Polls until there is something; fails, naming what was awaited, when there is nothing for
-    /// too long.
+    /// Polls until `look` returns something. Panics with `what` after `PATIENCE`.
     pub async fn until<T>(&self, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
         let began = Instant::now();
         let looking = async {
@@ -378,14 +378,14 @@ impl World {
         found.unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {what}"))
     }
 
-    /// Waits until a job has this status, and gives its row.
+    /// Waits until a job has this status, and returns its row.
     pub async fn until_status(&self, job: Uuid, status: &str) -> Value {
         let what = format!("job {job} is {status}");
         let look = async || Some(self.job(job).await).filter(|row| row["status"] == status);
         self.until(&what, look).await
     }
 
-    /// What the functions have logged during this test.
+    /// What the functions logged during this test.
     pub fn functions_log(&self) -> String {
         self.workers_log().split_off(self.workers_log_seen)
     }
@@ -397,7 +397,7 @@ impl World {
         objects.filter_map(|text| serde_json::from_str(text).ok()).collect()
     }
 
-    /// Waits until each owed message that a function has claimed is reported as taken or not.
+    /// Waits until each claim of an owed message is reported: the message was taken, or it was not.
     pub async fn until_messages_rest(&self) {
         let claims = "select coalesce(sum(tries), 0) from unstuck.messages_owed";
         let at_rest = async || {
@@ -410,7 +410,7 @@ impl World {
         self.until("the claimed messages are reported", at_rest).await;
     }
 
-    /// What to show when a test failed: the last lines that the functions logged during it.
+    /// The last lines that the functions logged during this test, to print where it failed.
     pub(super) fn evidence(&self) -> String {
         let text = self.workers_log();
         let lines: Vec<&str> = text[self.workers_log_seen.min(text.len())..].lines().collect();
@@ -436,7 +436,7 @@ impl World {
 }
 
 impl Beginning {
-    /// Keeps what the migrations wrote; everything else is emptied each time.
+    /// Copies the rows that the migrations wrote; a reset empties every other table.
     async fn of(db: &Session) -> Self {
         let tables = "select format('%I.%I', schemaname, tablename) as name from pg_tables
             where schemaname in ('unstuck', 'unstuck_private')
@@ -492,7 +492,7 @@ async fn body_of(request: reqwest::RequestBuilder) -> Value {
     serde_json::from_str(&text).unwrap_or_default()
 }
 
-/// A picture that is not all one colour.
+/// A picture of more than one colour.
 pub fn png(width: u32, height: u32) -> Vec<u8> {
     let shade = |value: u32, of: u32| u8::try_from(value * 255 / of.max(1)).unwrap_or(255);
     stand_ins::media::png(width, height, |x, y| [shade(x, width), shade(y, height), 128])
@@ -506,11 +506,11 @@ fn state_dir(port_base: u16) -> PathBuf {
     states().join(port_base.to_string())
 }
 
-/// Logs outlive a run, so that a failure can be looked into; a later run clears those of stacks
-/// that have ended.
+/// Deletes the logs of stacks that have ended. Logs outlive their run, so that a failure can be
+/// looked into.
 fn forget_ended_stacks() {
     for entry in std::fs::read_dir(states()).into_iter().flatten().flatten() {
-        // One that is just starting does not listen yet.
+        // A stack that is just starting does not listen yet.
         let changed = entry.metadata().and_then(|data| data.modified()).ok();
         let is_old = changed.and_then(|at| at.elapsed().ok()).is_some_and(|age| age > STARTING);
         let base = entry.file_name().to_string_lossy().parse::<u16>();

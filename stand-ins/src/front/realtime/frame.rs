@@ -1,5 +1,5 @@
-//! The messages of a socket in both forms that Phoenix's channels have: an object (version 1.0.0)
-//! and a list (2.0.0).
+//! The messages of a socket in both forms of Phoenix's channels: an object (version 1.0.0) and a
+//! list (2.0.0).
 //!
 //! Source: supabase/realtime, lib/realtime_web/socket/v2_serializer.ex, and Phoenix's
 //! `Phoenix.Socket.V1.JSONSerializer`.
@@ -14,7 +14,7 @@ pub(super) enum FrameVersion {
 }
 
 impl FrameVersion {
-    /// Without a name it is the first version.
+    /// A client that names no version has the first one.
     pub(super) fn of(vsn: Option<&str>) -> Option<Self> {
         match vsn {
             None | Some("1.0.0") => Some(Self::Objects),
@@ -24,12 +24,12 @@ impl FrameVersion {
     }
 }
 
-/// One message, in or out.
+/// One message of either direction.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Frame {
-    /// Which join of the topic it belongs to; null where it is of none.
+    /// The join of the topic to which the message belongs; null if it belongs to none.
     pub(super) join_ref: Value,
-    /// Which message it answers, or how its answer will name it.
+    /// The message that this one answers, or the name by which its answer will refer to it.
     pub(super) message_ref: Value,
     pub(super) topic: String,
     pub(super) event: String,
@@ -73,7 +73,7 @@ impl Frame {
         }
     }
 
-    /// What tells a client that the server has closed a channel.
+    /// The message that tells a client that the server has closed a channel.
     pub(super) fn close(join_ref: &Value, topic: &str) -> Self {
         let message_ref = join_ref.clone();
         Self { message_ref, ..Self::push(join_ref, topic, "phx_close", json!({})) }

@@ -1,6 +1,6 @@
-//! Who is subscribed to what, and the one reader of the publication, which tells them. It reads
-//! from a temporary slot, as Realtime does, and only while somebody is subscribed: a slot that
-//! nobody reads keeps every change.
+//! The subscriptions, and the one reader of the publication, which sends the changes to them. It
+//! reads from a temporary slot, as Realtime does, and only while there is a subscription: a slot
+//! without a reader keeps every change.
 //!
 //! Source: supabase/realtime, lib/extensions/postgres_cdc_rls/replication_poller.ex,
 //! replications.ex and message_dispatcher.ex.
@@ -36,7 +36,7 @@ pub(super) struct Subscription {
     pub(super) events: UnboundedSender<SocketEvent>,
 }
 
-/// Why nobody is subscribed.
+/// Why a subscription failed.
 #[derive(Debug)]
 pub(super) enum SubscribeError {
     /// The wish cannot be granted.
@@ -63,7 +63,8 @@ impl Hub {
         Self { url, next_key: AtomicU64::default(), state: Mutex::default() }
     }
 
-    /// All of these in place of the former ones, or none. From now on what is committed is told.
+    /// Replaces the former subscriptions by these, or fails and adds none. What is committed from
+    /// now on is sent.
     pub(super) async fn subscribe(
         self: &Arc<Self>,
         wanted: Vec<Subscription>,
@@ -105,7 +106,7 @@ impl Hub {
         Ok(client)
     }
 
-    /// Tells what is committed, until nobody is subscribed or the database is gone.
+    /// Sends what is committed, until there is no subscription or the database is gone.
     async fn read(self: Arc<Self>, mut feed: Feed) {
         loop {
             tokio::time::sleep(POLL).await;
@@ -129,7 +130,7 @@ impl Hub {
         }
     }
 
-    /// Everybody subscribes anew.
+    /// Ends all subscriptions, so that every channel subscribes anew.
     async fn lose(&self) {
         let mut state = self.state.lock().await;
         state.is_read = false;
@@ -140,7 +141,7 @@ impl Hub {
     }
 }
 
-/// A wish is for a published table, and for columns that the role may read.
+/// Grants a wish only for a published table and for columns that the role may read.
 async fn granted(client: &Client, subscription: &Subscription) -> Result<(), SubscribeError> {
     const SQL: &str = "select schemaname::text, tablename::text from pg_publication_tables
         where pubname = $1::text
@@ -167,7 +168,7 @@ async fn granted(client: &Client, subscription: &Subscription) -> Result<(), Sub
     Ok(())
 }
 
-/// A slot and the session that it lives in.
+/// A slot and the session to which it belongs.
 struct Feed {
     client: Client,
     slot: String,
@@ -181,7 +182,7 @@ impl Feed {
         Ok(Self { client, slot })
     }
 
-    /// What was committed since the last call.
+    /// The changes that were committed since the last call.
     async fn changes(&self) -> anyhow::Result<Vec<RowChange>> {
         const SQL: &str = "select data from pg_logical_slot_get_binary_changes(
             $1::text::name, null, null, 'proto_version', '1', 'publication_names', $2::text)";
@@ -197,7 +198,7 @@ impl Feed {
         subscriptions: &[Arc<Subscription>],
     ) -> anyhow::Result<()> {
         for change in changes {
-            // One message for a channel names all its wishes that the change meets.
+            // One message for a channel names all its wishes that the change fulfils.
             let mut groups: Vec<(&Subscription, Vec<u32>)> = Vec::new();
             for subscription in subscriptions.iter().filter(|each| each.concerns(change)) {
                 let table = self.table(change, subscription).await?;
@@ -214,7 +215,7 @@ impl Feed {
                 let table = self.table(change, subscription).await?;
                 let data = table.told(&self.client, change, wanted.columns.as_deref()).await?;
                 let payload = json!({"ids": ids, "data": data});
-                // A socket that has just closed hears nothing.
+                // A socket that has just closed misses the change.
                 let _ = events.send(SocketEvent::Change { topic: topic.clone(), payload });
             }
         }

@@ -1,5 +1,5 @@
-//! `/realtime/v1/websocket`: changes of published tables, told over Phoenix's channels as
-//! realtime-js 2 speaks them. It knows no broadcast, no presence and no private channel.
+//! `/realtime/v1/websocket`: the changes of published tables over Phoenix's channels, as
+//! realtime-js 2 uses them. There is no broadcast, no presence and no private channel.
 //!
 //! Source: supabase/realtime, lib/realtime_web/channels/user_socket.ex and realtime_channel.ex. The
 //! pauses that Realtime makes before a refusal (2 to 5 s) are left out.
@@ -30,7 +30,7 @@ use crate::config::{RealtimeLimits, StandInConfig};
 use frame::FrameVersion;
 use hub::Hub;
 
-/// As in lib/realtime_web/endpoint.ex.
+/// The limit in lib/realtime_web/endpoint.ex.
 const FRAME_BYTES_MAX: usize = 5_000_000;
 
 pub(super) struct Realtime {
@@ -58,7 +58,7 @@ impl Realtime {
 struct SecondCounter(Mutex<(u64, usize)>);
 
 impl SecondCounter {
-    /// Counts one more; false where that is one too many.
+    /// Counts one more. Returns false if it is above the maximum.
     fn admits(&self, max: usize) -> bool {
         let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if counted.0 != clock::now_s() {
@@ -90,7 +90,7 @@ pub(super) fn routes() -> Router<SharedFront> {
     Router::new().route("/websocket", get(connect))
 }
 
-/// The project's key is checked first, as its gateway does, then Realtime's own limits.
+/// Checks the project's key first, as the project's gateway does, and then Realtime's own limits.
 async fn connect(
     State(front): State<SharedFront>,
     Query(query): Query<HashMap<String, String>>,

@@ -1,5 +1,5 @@
-//! One socket and its channels: joins with the token that each brings, keeps their subscriptions,
-//! and ends a channel whose token is no longer good.
+//! One socket and its channels: it joins each with its token, keeps its subscriptions, and closes a
+//! channel whose token is no longer valid.
 //!
 //! Source: supabase/realtime, lib/realtime_web/channels/realtime_channel.ex and
 //! channels/auth/channels_authorization.ex; for joins and their references `Phoenix.Socket`.
@@ -21,15 +21,15 @@ use super::wanted::{ChangeWish, wish_id};
 use crate::clock;
 use crate::front::SharedFront;
 
-/// A client that is silent for longer is gone: realtime-js beats every 25 s.
+/// A socket that is silent for longer is closed: realtime-js sends a heartbeat every 25 s.
 const SILENCE: Duration = Duration::from_secs(60);
-/// The subscription follows its join by 1 to 3 s; what is committed before is not told.
+/// Realtime subscribes 1 to 3 s after the join; what is committed before that is not sent.
 const SUBSCRIBE_AFTER: Duration = Duration::from_secs(1);
 const RETRY_AFTER: Duration = Duration::from_secs(5);
-/// How often a token is looked at, at least.
+/// After how many seconds a token is checked at the latest.
 const CONFIRM_AFTER_S: u64 = 300;
 
-/// What happens to a socket beside the frames of its client.
+/// What happens to a socket besides the frames of its client.
 pub(super) enum SocketEvent {
     Change { topic: String, payload: Value },
     Lost { topic: String, join_ref: Value },
@@ -37,7 +37,7 @@ pub(super) enum SocketEvent {
     ConfirmToken { topic: String, join_ref: Value },
 }
 
-/// What a socket does next.
+/// Whether the socket stays open.
 #[derive(PartialEq, Eq)]
 enum SocketState {
     Open,
@@ -48,21 +48,21 @@ struct Channel {
     join_ref: Value,
     token: String,
     claims: Value,
-    /// The wishes as the client named them.
+    /// The wishes as the client sent them.
     wishes: Vec<Value>,
     subscriptions: Vec<u64>,
 }
 
 struct Socket<'a> {
     front: &'a SharedFront,
-    /// Stands for channels that bring no token of their own.
+    /// The token of channels that bring none of their own.
     token: String,
     channels: HashMap<String, Channel>,
     events: UnboundedSender<SocketEvent>,
     out: Vec<Frame>,
 }
 
-/// Serves until either side closes the socket.
+/// Serves the socket until either side closes it.
 pub(super) async fn serve(
     mut wire: WebSocket,
     front: &SharedFront,
@@ -149,7 +149,7 @@ impl Socket<'_> {
 
     async fn join(&mut self, frame: Frame) -> SocketState {
         let topic = frame.topic.clone();
-        // A topic is joined once in a socket: the newer join ends the older one.
+        // A topic is joined only once in a socket: a new join ends the older one.
         self.close(&topic).await;
         let Some(name) = topic.strip_prefix("realtime:") else {
             self.reply(&frame, "error", json!({"reason": "unmatched topic"}));
@@ -181,7 +181,7 @@ impl Socket<'_> {
         SocketState::Open
     }
 
-    /// The channel of a join, or the reason of its refusal.
+    /// The channel of a join, or the reason of the refusal.
     fn admitted(&self, name: &str, frame: &Frame) -> Result<Channel, String> {
         if name.is_empty() {
             return Err("TopicNameRequired: You must provide a topic name".to_owned());
@@ -227,7 +227,7 @@ impl Socket<'_> {
         }
     }
 
-    /// A fresh token of a signed-in user; keys and what is there already change nothing.
+    /// Accepts a fresh token of a signed-in user. A key or the present token changes nothing.
     async fn take_token(&mut self, frame: &Frame) {
         let Some(token) = frame.payload.get("access_token").and_then(Value::as_str) else { return };
         let known = self.channels.get(&frame.topic).map(|channel| channel.token.as_str());
@@ -326,7 +326,7 @@ impl Socket<'_> {
         }
     }
 
-    /// Looks at the token when it expires, or earlier.
+    /// Checks the token when it expires, or earlier.
     fn confirm_later(&self, topic: &str, channel: &Channel) {
         let expires = channel.claims.get("exp").and_then(Value::as_u64).unwrap_or_default();
         let wait_s = expires.saturating_sub(clock::now_s()).min(CONFIRM_AFTER_S);
@@ -349,7 +349,7 @@ impl Socket<'_> {
         });
     }
 
-    /// Ends a channel with its reason; the socket stays.
+    /// Closes a channel with a reason; the socket stays open.
     async fn shut_down(&mut self, topic: &str, message: &str) {
         let Some(channel) = self.channels.get(topic) else { return };
         let payload = json!({
@@ -369,7 +369,7 @@ impl Socket<'_> {
     }
 }
 
-/// Why a token is not good.
+/// Why a token is not valid.
 enum TokenRefusal {
     Malformed,
     Expired(u64),
@@ -387,7 +387,7 @@ impl TokenRefusal {
         }
     }
 
-    /// As a refused join names it.
+    /// The reason in the words of a refused join.
     fn as_reason(&self) -> String {
         let code = match self {
             Self::Malformed => "MalformedJWT",
@@ -398,7 +398,7 @@ impl TokenRefusal {
     }
 }
 
-/// What a token says, whoever signed it.
+/// The claims in a token, whoever signed it.
 fn stated_claims(token: &str) -> Option<Map<String, Value>> {
     let bytes = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
     serde_json::from_slice(&bytes).ok()

@@ -3,10 +3,10 @@
 
 use std::collections::HashMap;
 
-/// Milliseconds from 1970 to 2000, from where Postgres counts.
+/// Milliseconds from 1970 to 2000: Postgres counts from 2000.
 const EPOCH_MS: i64 = 946_684_800_000;
 
-/// A value as Postgres prints it, by its column's name.
+/// Values as Postgres prints them, by the names of their columns.
 pub(super) type Printed = HashMap<String, Option<String>>;
 
 /// One committed change of a row.
@@ -17,9 +17,9 @@ pub(super) struct RowChange {
     pub(super) schema: String,
     pub(super) table: String,
     pub(super) committed_ms: u64,
-    /// The row from now on, without long values that did not change; empty for a delete.
+    /// The row after the change, without long values that did not change; empty for a delete.
     pub(super) row: Printed,
-    /// What was published of the row before.
+    /// The published columns of the row before the change.
     pub(super) before: Printed,
 }
 
@@ -37,10 +37,10 @@ pub(super) struct StreamReader {
 }
 
 impl StreamReader {
-    /// The change that a message tells, unless it is about a transaction, a table or a type.
+    /// The change that the message describes, unless it describes a transaction, a table or a type.
     ///
     /// # Errors
-    /// If it is no message of this protocol.
+    /// If the message is not one of this protocol.
     pub(super) fn change(&mut self, message: &[u8]) -> anyhow::Result<Option<RowChange>> {
         let mut rest = StreamBytes(message);
         let action = match rest.byte()? {
@@ -79,7 +79,7 @@ impl StreamReader {
     }
 }
 
-/// The rest of one message.
+/// What is still to be read of one message.
 struct StreamBytes<'a>(&'a [u8]);
 
 impl<'a> StreamBytes<'a> {
@@ -98,7 +98,7 @@ impl<'a> StreamBytes<'a> {
         Ok(self.array::<1>()?[0])
     }
 
-    /// Text that ends with a zero.
+    /// Reads text that ends with a zero byte.
     fn text(&mut self) -> anyhow::Result<String> {
         let end = self.0.iter().position(|byte| *byte == 0);
         let text = self.take(end.ok_or_else(|| anyhow::anyhow!("a text does not end"))?)?;
@@ -134,7 +134,7 @@ impl<'a> StreamBytes<'a> {
                     let text = self.take(usize::try_from(length)?)?;
                     values.insert(column.clone(), Some(String::from_utf8(text.to_vec())?));
                 }
-                // It lies apart (TOAST) and did not change, so it is not sent.
+                // The value lies outside the row (TOAST) and did not change, so it is not sent.
                 _ => {}
             }
         }

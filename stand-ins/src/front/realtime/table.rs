@@ -1,5 +1,5 @@
-//! What a subscriber may be told of a changed row. Each question is put to the database, in the
-//! subscriber's own role where its policies decide.
+//! Decides what a subscriber may see of a changed row. The database answers each question, in the
+//! subscriber's own role if policies decide.
 //!
 //! Source: supabase/realtime, the functions `realtime.apply_rls`, `realtime.check_equality_op` and
 //! `realtime.subscription_check_filters` in lib/realtime/tenants/repo/migrations.
@@ -14,16 +14,16 @@ use super::wanted::{ChangeWish, Filter};
 use crate::clock;
 use crate::front::role::become_role;
 
-/// A change with more text than this is told without its long values.
+/// The values of a larger change are sent only if they are short.
 const CHANGE_BYTES_MAX: usize = 1024 * 1024;
-/// What is a short value there.
+/// The longest short value.
 const SHORT_BYTES: usize = 64;
 
 struct Column {
     name: String,
-    /// As a cast names it.
+    /// The type's name in a cast.
     sql_type: String,
-    /// As a message names it.
+    /// The type's name in a message.
     type_name: String,
     is_key: bool,
     is_readable: bool,
@@ -76,8 +76,8 @@ impl RoleTable {
         self.columns.iter().find(|column| column.name == name)
     }
 
-    /// Why the wish cannot be granted to the role: a column that it may not read, a value that its
-    /// column cannot have.
+    /// Why the wish cannot be granted to the role: it names a column that the role may not read, or
+    /// a value that its column cannot have.
     pub(super) async fn refuse(&self, client: &Client, wanted: &ChangeWish) -> Option<String> {
         let is_readable = |name: &str| self.column(name).is_some_and(|column| column.is_readable);
         for filter in &wanted.filters {
@@ -97,7 +97,7 @@ impl RoleTable {
         Some(raised(&format!("invalid column for select {unreadable}")))
     }
 
-    /// Whether the filter lets such a value through.
+    /// Whether the filter lets this value pass.
     async fn holds(
         &self,
         client: &Client,
@@ -146,8 +146,8 @@ impl RoleTable {
         Ok(true)
     }
 
-    /// Whether the subscriber is told of the change: its filters hold, and its policies show it the
-    /// row as it is now. Of a deleted row no policy can tell.
+    /// Whether the subscriber gets the change: its filters hold, and its policies show it the row
+    /// as it is now. No policy decides about a deleted row.
     pub(super) async fn is_for(
         &self,
         client: &mut Client,
@@ -186,7 +186,7 @@ impl RoleTable {
         Ok(seen.is_ok_and(|row| row.get(0)))
     }
 
-    /// The change as a message tells it.
+    /// The change as a message shows it.
     pub(super) async fn told(
         &self,
         client: &Client,
@@ -233,7 +233,7 @@ impl RoleTable {
         Ok(told)
     }
 
-    /// What identified the row before: what the stream says, else the key that did not change.
+    /// The columns that identified the row before: those in the stream, or else the unchanged key.
     fn identity(&self, change: &RowChange) -> Printed {
         if !change.before.is_empty() {
             let is_told = |(_, value): &(&String, &Option<String>)| value.is_some();
@@ -247,7 +247,7 @@ impl RoleTable {
     }
 }
 
-/// The values as JSON of Postgres has them.
+/// The values as Postgres writes them into JSON.
 async fn values(
     client: &Client,
     columns: &[&Column],
@@ -290,7 +290,7 @@ fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// As a trigger's own exception reads.
+/// The text of an exception that a trigger raised.
 fn raised(message: &str) -> String {
     format!("ERROR P0001 (raise_exception) {message}")
 }

@@ -1,4 +1,4 @@
-//! What a channel wants to be told of a table, as `config.postgres_changes` names it.
+//! The changes of a table that a channel wants to see, as `config.postgres_changes` names them.
 //!
 //! Source: supabase/realtime, lib/extensions/postgres_cdc_rls/subscriptions.ex,
 //! `parse_subscription_params`.
@@ -12,9 +12,9 @@ pub(super) struct ChangeWish {
     pub(super) action: &'static str,
     pub(super) schema: String,
     pub(super) table: String,
-    /// All must hold.
+    /// The filters; all of them must hold.
     pub(super) filters: Vec<Filter>,
-    /// The columns to be shown beside the key; nothing for all.
+    /// The columns to show besides the key; `None` shows all.
     pub(super) columns: Option<Vec<String>>,
 }
 
@@ -54,7 +54,7 @@ static OPERATORS: [FilterOperator; 13] = [
     operator("isdistinct", "is distinct from"),
 ];
 
-/// A number that stands for the wish in every message about it, the same for equal ones.
+/// The number that names the wish in every message about it. Equal wishes have the same number.
 pub(super) fn wish_id(params: &Value) -> u32 {
     let hash = params
         .to_string()
@@ -99,7 +99,7 @@ impl ChangeWish {
         })
     }
 
-    /// As the messages of a refused subscription show it.
+    /// The wish as the message of a refused subscription shows it.
     pub(super) fn shown(&self) -> String {
         let filters: Vec<Value> = self.filters.iter().map(Filter::shown).collect();
         format!(
@@ -156,7 +156,7 @@ fn columns(params: &Value) -> Result<Option<Vec<String>>, String> {
     }
 }
 
-/// Segments separated by commas outside parentheses.
+/// The filters, which are separated by commas outside of parentheses.
 fn filters(text: &str) -> Result<Vec<Filter>, String> {
     if text.is_empty() {
         return Ok(Vec::new());

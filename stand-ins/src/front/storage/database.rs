@@ -1,5 +1,5 @@
-//! What the project's database says of storage: its buckets, and whether its policies let a caller
-//! write or read. It keeps no answer and stores no row.
+//! Asks the project's database about storage: for its buckets, and whether its policies let a
+//! caller write or read. It caches no answer and leaves no row.
 
 use serde_json::Value;
 use tokio::sync::Mutex;
@@ -15,18 +15,18 @@ use crate::front::role::become_role;
 pub(super) struct Bucket {
     pub(super) is_public: bool,
     pub(super) bytes_max: Option<u64>,
-    /// Empty allows every type.
+    /// The allowed types; empty allows every type.
     pub(super) mime_types: Vec<String>,
 }
 
-/// One connection, opened at the first request and after it broke.
+/// One connection, which is opened at the first request and after a failure.
 pub(super) struct StorageDatabase {
     url: String,
     client: Mutex<Option<Client>>,
 }
 
 impl StorageDatabase {
-    /// `url` connects as `authenticator`, who may become each role of a project.
+    /// `url` connects as `authenticator`, which may become each role of a project.
     pub(super) fn new(url: &str) -> Self {
         Self { url: url.to_owned(), client: Mutex::default() }
     }
@@ -47,7 +47,7 @@ impl StorageDatabase {
     }
 
     /// Tries to insert the object's row as the caller, and rolls it back: row level security
-    /// decides. Storage asks its database like this before it signs or takes an upload
+    /// decides. Storage asks its database like this before it signs or accepts an upload
     /// (supabase/storage, src/storage/uploader.ts, `canUpload`).
     pub(super) async fn test_write(
         &self,
@@ -71,7 +71,7 @@ impl StorageDatabase {
         written.map(drop).map_err(failed)
     }
 
-    /// Whether a SELECT policy shows the object to the caller: its row, which is written for the
+    /// Whether a SELECT policy shows the object's row to the caller. The row is inserted for this
     /// question and rolled back. Storage reads each object's row as the caller (supabase/storage,
     /// src/storage/object.ts, `findObject`).
     pub(super) async fn may_read(
@@ -94,7 +94,7 @@ impl StorageDatabase {
         Ok(seen.is_ok_and(|row| row.is_some()))
     }
 
-    /// Which of these objects of a bucket the caller deletes: their rows, which are written for the
+    /// Which of these objects of a bucket the caller may delete. Their rows are inserted for this
     /// question and rolled back. Storage deletes the rows as the caller, all in one transaction
     /// (supabase/storage, src/storage/object.ts, `deleteObjects`).
     pub(super) async fn test_delete(
@@ -117,7 +117,7 @@ impl StorageDatabase {
         transaction.query_one(BEFORE, &[]).await.map_err(failed)?;
         become_role(&transaction, role, claims).await.map_err(failed)?;
         let deleted = transaction.query(DELETE, &[&bucket, &names]).await.map_err(failed)?;
-        // What a commit would find.
+        // Finds what would fail only at a commit.
         transaction.batch_execute("set constraints all immediate").await.map_err(failed)?;
         transaction.rollback().await.map_err(failed)?;
         Ok(deleted.iter().map(|row| row.get(0)).collect())
@@ -138,7 +138,7 @@ impl StorageDatabase {
     }
 }
 
-/// What storage makes of an error of its database.
+/// The refusal that storage makes of an error of its database.
 ///
 /// Source: supabase/storage, src/storage/database/errors.ts.
 fn failed(error: tokio_postgres::Error) -> StorageRefusal {

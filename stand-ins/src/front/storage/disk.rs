@@ -1,5 +1,5 @@
-//! Keeps objects on disk: the bytes under their own path, their description in `.meta`. An object
-//! appears whole or not at all. It knows no callers.
+//! Keeps objects on disk: the bytes under the object's own path, the description in `.meta`. An
+//! object becomes visible only when it is complete. There are no callers here.
 
 use std::fmt;
 use std::io::SeekFrom;
@@ -29,7 +29,7 @@ pub(super) struct ObjectPath {
 }
 
 impl ObjectPath {
-    /// From `<bucket>/<path>`; nothing if storage would not take such a name.
+    /// Parses `<bucket>/<path>`; `None` if storage would refuse such a name.
     pub(super) fn of(text: &str) -> Option<Self> {
         let (bucket, path) = text.split_once('/')?;
         let is_name = |segment: &str| {
@@ -39,7 +39,7 @@ impl ObjectPath {
         is_good.then(|| Self { bucket: bucket.to_owned(), path: path.to_owned() })
     }
 
-    /// Percent-encoded for a URL.
+    /// The object's path, percent-encoded for a URL.
     pub(super) fn url_path(&self) -> String {
         let plain =
             |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~!*'()$@=:,;&+".contains(&byte);
@@ -60,7 +60,7 @@ fn is_allowed(c: char) -> bool {
     c.is_ascii_alphanumeric() || "_!-.*'() &$@=;:+,?".contains(c)
 }
 
-/// What an upload says of itself.
+/// What an upload says of its object.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Description {
     pub(super) content_type: Option<String>,
@@ -101,7 +101,7 @@ impl From<std::io::Error> for WriteError {
 
 pub(super) struct Disk {
     root: PathBuf,
-    /// Bytes and meta change together.
+    /// Held while the bytes and the meta of an object change together.
     commit: RwLock<()>,
 }
 
@@ -117,8 +117,8 @@ impl Disk {
         self.read_meta(object).await
     }
 
-    /// The object as a stream of that part of its bytes; a later replacement does not reach into
-    /// it.
+    /// Opens a part of the object's bytes as a stream. A later replacement of the object does not
+    /// change the stream.
     pub(super) async fn open(&self, object: &ObjectPath, part: &Range<u64>) -> Option<Stored> {
         let _reading = self.commit.read().await;
         let meta = self.read_meta(object).await?;
@@ -128,7 +128,7 @@ impl Disk {
         Some(Stored { meta, body: Body::from_stream(chunks(file)) })
     }
 
-    /// Streams an object to disk and gives its id.
+    /// Streams an object to disk and returns its id.
     pub(super) async fn write(
         &self,
         object: &ObjectPath,
@@ -153,12 +153,12 @@ impl Disk {
         written
     }
 
-    /// A file for what arrives, not made yet.
+    /// The path of a file for incoming bytes, which does not exist yet.
     pub(super) fn new_incoming(&self) -> PathBuf {
         self.root.join(".incoming").join(clock::random_hex())
     }
 
-    /// The names of the objects in the folder where this one lies, in order.
+    /// The names of the objects in the folder of this object, sorted.
     pub(super) async fn names_beside(&self, object: &ObjectPath) -> Vec<String> {
         let _reading = self.commit.read().await;
         let mut names = Vec::new();

@@ -19,7 +19,7 @@ use super::write::service_only;
 use crate::clock;
 use crate::front::SharedFront;
 
-/// Objects on one page, whatever is asked for.
+/// The most objects of one page, whatever the request asks for.
 const PAGE_MAX: usize = 1_000;
 
 #[derive(Deserialize)]
@@ -34,8 +34,8 @@ struct FlatListing {
     with_delimiter: bool,
 }
 
-/// The objects of a bucket whose whole names begin like that, by name; of a bucket that is not
-/// there, none. Only the service key lists here, and only without folders.
+/// The objects of a bucket whose whole names begin with the prefix, sorted by name; none if the
+/// bucket does not exist. Only the service key may list here, and only without folders.
 pub(super) async fn list_all(
     State(front): State<SharedFront>,
     Path(bucket): Path<String>,
@@ -75,7 +75,7 @@ pub(super) async fn list_all(
     }
     let mut answer = json!({"hasNext": has_next, "folders": [], "objects": objects});
     if let (true, Some(last)) = (has_next, names.last()) {
-        // A cursor that was made from another one names the order too.
+        // A cursor that continues another one also names the order.
         let order = if listing.cursor.is_empty() { "" } else { "\no:asc" };
         answer["nextCursor"] = STANDARD.encode(format!("l:{last}{order}")).into();
         answer["nextCursorKey"] = Value::from(last.as_str());
@@ -83,7 +83,7 @@ pub(super) async fn list_all(
     Ok(Json(answer).into_response())
 }
 
-/// The name after which the page of this cursor begins. An empty cursor is none.
+/// The name after which the page of this cursor begins. An empty cursor begins at the first name.
 fn last_of(cursor: &str) -> Result<String, StorageRefusal> {
     let mut last = String::new();
     if cursor.is_empty() {

@@ -1,6 +1,6 @@
-//! `/storage/v1`: signed uploads, uploads in chunks, object info, reading by URL. Whether a caller
-//! may write or read is what the policies of the project's database say; its buckets are the rows
-//! there. Only a service key passes without a policy or removes objects.
+//! `/storage/v1`: signed uploads, uploads in chunks, object info, reads by URL. The policies of the
+//! project's database decide whether a caller may write or read, and its rows are the buckets. Only
+//! a service key needs no policy, or removes objects.
 
 mod database;
 mod disk;
@@ -36,7 +36,7 @@ use resumable::ResumableUploads;
 pub(super) struct Storage {
     disk: Disk,
     database: StorageDatabase,
-    /// The project's limit, which no bucket exceeds.
+    /// The project's limit for a file, which no bucket exceeds.
     bytes_max: u64,
     /// Storage signs upload tokens with a key of its own.
     secret: Secret,
@@ -44,7 +44,7 @@ pub(super) struct Storage {
     faults: Mutex<StorageFaults>,
 }
 
-/// What was asked for by `POST /__storage`.
+/// The faults that `POST /__storage` has set.
 #[derive(Clone, Copy, Default)]
 pub(super) struct StorageFaults {
     down: Option<u16>,
@@ -65,19 +65,19 @@ impl Storage {
         *self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The object that a request reads; an impossible name is one that does not exist.
+    /// The object that a request reads. An impossible name counts as one of no object.
     async fn readable(&self, path: &str) -> Result<(ObjectPath, Bucket), StorageRefusal> {
         ObjectPath::of(path).ok_or_else(StorageRefusal::no_object)?;
         self.object(path).await
     }
 
-    /// The object that anybody reads without a credential.
+    /// The object, if everybody may read it without a credential.
     async fn public(&self, path: &str) -> Result<ObjectPath, StorageRefusal> {
         let (object, bucket) = self.readable(path).await?;
         bucket.is_public.then_some(object).ok_or_else(StorageRefusal::no_bucket)
     }
 
-    /// `<bucket>/<path>` of a URL, and its bucket's row.
+    /// The object that a URL's `<bucket>/<path>` names, and the row of its bucket.
     async fn object(&self, path: &str) -> Result<(ObjectPath, Bucket), StorageRefusal> {
         let object = ObjectPath::of(path).ok_or_else(|| StorageRefusal::invalid_key(path))?;
         let bucket = self.database.bucket(&object.bucket).await?;
@@ -112,9 +112,9 @@ pub(super) struct Misbehaviour {
     no_list_v2: bool,
 }
 
-/// `POST /__storage {"down":true,"status":503}` makes every storage request answer that, in the way
-/// in which storage sends its errors, until `{"down":false}`. With `"no_list_v2":true` storage is
-/// one whose database lacks what `list-v2` needs.
+/// `POST /__storage {"down":true,"status":503}` makes every storage request fail with that status,
+/// in the form of storage's errors, until `{"down":false}`. With `"no_list_v2":true` storage
+/// behaves as if its database lacked what `list-v2` needs.
 pub(super) async fn misbehave(
     State(front): State<SharedFront>,
     Json(wanted): Json<Misbehaviour>,
@@ -129,7 +129,8 @@ async fn while_up(State(front): State<SharedFront>, request: Request, next: Next
     match front.storage.faults().down {
         None => next.run(request).await,
         Some(status) => {
-            // A connection with an unread body is closed, and the caller's next request with it.
+            // A connection with an unread body would be closed, and the caller's next request would
+            // fail.
             let _ = axum::body::to_bytes(request.into_body(), usize::MAX).await;
             StorageRefusal::down(status).into_response()
         }
@@ -173,8 +174,8 @@ async fn read_public(
     content(&front, &front.storage.public(&path).await?, &query, &headers).await
 }
 
-/// A service key reads everything, everybody else what a policy shows. What may not be read is not
-/// there.
+/// Whether the caller may read: a service key reads everything, and every other caller what a
+/// policy shows. An object that may not be read counts as missing.
 async fn may_read(
     front: &SharedFront,
     headers: &HeaderMap,
@@ -194,19 +195,20 @@ pub(super) struct Listing {
     limit: Option<usize>,
 }
 
-/// The objects of one folder whose names begin like that, as far as the caller may read them.
+/// The objects of one folder whose names begin with the search text, if the caller may read them.
 async fn list(
     State(front): State<SharedFront>,
     Path(bucket): Path<String>,
     headers: HeaderMap,
     Json(listing): Json<Listing>,
 ) -> Result<Response, StorageRefusal> {
-    // A name is needed only to ask for the folder it would lie in.
+    // The object's name only serves to read its folder.
     let folder = listing.prefix.trim_matches('/');
     let (object, _) = front.storage.readable(&format!("{bucket}/{folder}/any")).await?;
     let mut names = front.storage.disk.names_beside(&object).await;
     names.retain(|name| name.starts_with(&listing.search));
-    // Policies go by bucket and folder: what is said of one object there holds for each.
+    // Policies decide by bucket and folder, so the answer for one object of the folder holds for
+    // all.
     match may_read(&front, &headers, &object).await {
         Err(refusal) if refusal.is_about_object() => names.clear(),
         said => said?,
@@ -261,7 +263,7 @@ async fn content(
     }
     set(header::CACHE_CONTROL, &meta.cache_control);
     set(header::ETAG, &meta.etag);
-    // A page must not be able to run what somebody uploaded.
+    // A page must not run a file that a user uploaded.
     set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     if query.contains_key("download") {
         set(header::CONTENT_DISPOSITION, "attachment");
@@ -272,7 +274,7 @@ async fn content(
     Ok(response)
 }
 
-/// The one range of bytes that a request asks for, as `bytes=<first>-<last>` or `bytes=<first>-`.
+/// The range of bytes that a request asks for, as `bytes=<first>-<last>` or `bytes=<first>-`.
 fn asked_range(headers: &HeaderMap) -> Option<Range<u64>> {
     let range = headers.get(header::RANGE)?.to_str().ok()?.strip_prefix("bytes=")?;
     let (first, last) = range.split_once('-')?;

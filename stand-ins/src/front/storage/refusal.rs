@@ -1,6 +1,6 @@
-//! Storage's error answers. All but three statuses are sent as HTTP 400; the body holds the status
-//! that is meant, as text, and the error's name in its old (`error`) and new (`code`) form.
-//! Source: supabase/storage, src/internal/errors/storage-error.ts and src/http/error-handler.ts.
+//! Storage's error answers. All but three statuses are sent as HTTP 400; the body has the real
+//! status as text, and the error's name in its old (`error`) and new (`code`) form. Source:
+//! supabase/storage, src/internal/errors/storage-error.ts and src/http/error-handler.ts.
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -24,12 +24,12 @@ impl StorageRefusal {
         Self::new(404, "NoSuchKey", "not_found", "Object not found")
     }
 
-    /// The status that is meant, and the message.
+    /// The real status, and the message.
     pub(super) fn into_parts(self) -> (u16, String) {
         (self.status, self.message)
     }
 
-    /// Whether it says that there is no such object.
+    /// Whether the refusal means that the object does not exist.
     pub(super) fn is_about_object(&self) -> bool {
         self.code == "NoSuchKey"
     }
@@ -114,7 +114,7 @@ impl StorageRefusal {
         Self::new(544, "DatabaseTimeout", "DatabaseTimeout", message)
     }
 
-    /// An error of the database that has no name of its own, such as a trigger's exception.
+    /// An error of the database without a refusal of its own, such as a trigger's exception.
     pub(super) fn database(code: &str) -> Self {
         let message = format!("database error, code: {code}");
         Self::new(500, "DatabaseError", "DatabaseError", &message)
@@ -130,7 +130,7 @@ impl StorageRefusal {
         Self::new(423, "ResourceLocked", "ResourceLocked", "The resource is locked")
     }
 
-    /// The answer of a scripted outage.
+    /// The answer during a scripted outage.
     pub(super) fn down(status: u16) -> Self {
         Self::new(status, "Unavailable", "Unavailable", "Storage is down")
     }

@@ -1,6 +1,6 @@
 //! Removes objects, one by its path or many by their names. The database decides as it would for
-//! the caller: its policies say which rows a caller deletes at all, and a trigger or a foreign key
-//! that refuses one of them refuses all.
+//! the caller: its policies say which rows a caller may delete, and a trigger or a foreign key that
+//! refuses one row refuses all of them.
 //!
 //! Source: supabase/storage, src/http/routes/object/deleteObjects.ts, src/storage/object.ts and
 //! limits.ts.
@@ -20,13 +20,13 @@ use crate::clock;
 use crate::front::SharedFront;
 use crate::front::caller::{ProjectCaller, text};
 
-/// Objects that one call names at most.
+/// The most objects that one call may name.
 const NAMES_MAX: usize = 1_000;
-/// Objects of one transaction: of a call with more, the first ones may go while others stay.
+/// The objects of one transaction. A call with more may remove the first ones and then fail.
 const BATCH: usize = 500;
 
-/// `DELETE /object/<bucket>/<path>`, or `/object/<bucket>` with `{"prefixes":[…]}`, which name
-/// whole paths.
+/// `DELETE /object/<bucket>/<path>`, or `/object/<bucket>` with `{"prefixes":[…]}`, whose entries
+/// are whole paths.
 pub(super) async fn remove(
     State(front): State<SharedFront>,
     Path(path): Path<String>,
@@ -49,14 +49,14 @@ pub(super) async fn remove(
     let names = prefixes(if is_json { &body } else { &[] })?;
     let mut removed = Vec::new();
     for batch in names.chunks(BATCH) {
-        // A name that no object can have is the name of none.
+        // A name that no object can have is skipped.
         let named = batch.iter().filter_map(|name| ObjectPath::of(&format!("{path}/{name}")));
         removed.extend(remove_batch(&front, role, claims, named.collect()).await?);
     }
     Ok(Json(removed).into_response())
 }
 
-/// The names in a body; an empty body is none.
+/// The names in a body; an empty body has none.
 fn prefixes(body: &[u8]) -> Result<Vec<String>, StorageRefusal> {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let body =
@@ -84,8 +84,8 @@ fn prefixes(body: &[u8]) -> Result<Vec<String>, StorageRefusal> {
     Ok(names)
 }
 
-/// Removes those of these objects of one bucket that are there and that the caller may delete, all
-/// or none, and names them.
+/// Removes the existing objects that the caller may delete, all of them or none, and returns them.
+/// All are of one bucket.
 async fn remove_batch(
     front: &SharedFront,
     role: &str,

@@ -1,11 +1,11 @@
-//! Uploads in chunks, by TUS 1.0: `/upload/resumable`, and `/upload/resumable/sign` for the holder
-//! of a signed upload's token. A chunk that broke off is kept as far as it came; the client asks
-//! for the offset and goes on there.
+//! Uploads in chunks by TUS 1.0: `/upload/resumable`, and `/upload/resumable/sign` for the holder
+//! of a signed upload's token. The bytes of a chunk that broke off are kept; the client asks for
+//! the offset and continues there.
 //!
 //! Source: supabase/storage, src/http/routes/tus/index.ts and lifecycle.ts; for the protocol
 //! tus/tus-node-server, packages/server/src/handlers and packages/utils/src/constants.ts. Refusals
-//! of the protocol are plain text with their own status, others are storage's. A length that is
-//! told later is not taken here.
+//! of the protocol are plain text with their own status, others are those of storage. An upload
+//! whose length is named later is refused here.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -34,8 +34,8 @@ use crate::front::caller::{ProjectCaller, text};
 
 const VERSION: &str = "1.0.0";
 const CHUNK_TYPE: &str = "application/offset+octet-stream";
-/// Every chunk but the last (Supabase's documentation, "Resumable Uploads": "it must be set to 6MB
-/// (for now) do not change it").
+/// The size of every chunk but the last (Supabase's documentation, "Resumable Uploads": "it must be
+/// set to 6MB (for now) do not change it").
 const CHUNK_BYTES: u64 = 6 * 1024 * 1024;
 const SIGNED: &str = "/upload/resumable/sign";
 
@@ -57,12 +57,12 @@ pub(super) struct ResumableUploads {
 struct BegunUpload {
     object: ObjectPath,
     length: u64,
-    /// As the client sent it.
+    /// The metadata as the client sent it.
     metadata: String,
     description: Description,
     created_ms: u64,
     incoming: PathBuf,
-    /// How much of it is there. A second request for the same upload waits for the first.
+    /// How many bytes have arrived. A second request for the same upload waits for the first.
     offset: Mutex<u64>,
 }
 
@@ -80,7 +80,7 @@ impl ResumableUploads {
         found.ok_or(ResumableRefusal::text(404, "The file for this url was not found\n"))
     }
 
-    /// Of an upload that is over for its age, nothing is told but that.
+    /// Finds an upload. One that has expired is refused as such.
     fn find_fresh(&self, id: &str) -> Result<Arc<BegunUpload>, ResumableRefusal> {
         let upload = self.find(id)?;
         if clock::now_ms() > upload.created_ms + self.lifetime_ms {
@@ -90,8 +90,8 @@ impl ResumableUploads {
     }
 }
 
-/// A refusal of the protocol, or one of storage, which is wrapped before the protocol begins and
-/// plain inside it.
+/// A refusal of the protocol or of storage. A refusal of storage has storage's form before the
+/// protocol begins, and is plain text after that.
 #[derive(Debug)]
 enum ResumableRefusal {
     Text(u16, String),
@@ -109,7 +109,7 @@ impl ResumableRefusal {
     }
 }
 
-/// Inside the protocol.
+/// The form of storage's refusal within the protocol.
 impl From<StorageRefusal> for ResumableRefusal {
     fn from(refusal: StorageRefusal) -> Self {
         let (status, message) = refusal.into_parts();
@@ -140,8 +140,8 @@ fn answer(status: StatusCode, headers: &[(&'static str, String)], body: String) 
     response
 }
 
-/// Reads what a refusal leaves of a body: else the connection closes, and a client that still sends
-/// never sees the answer.
+/// Reads what a refusal has left of the body. Otherwise the connection would be closed, and a
+/// client that still sends would never see the answer.
 async fn answered(
     mut body: BodyDataStream,
     outcome: Result<Response, ResumableRefusal>,
@@ -288,13 +288,13 @@ async fn give_up(
         return Err(ResumableRefusal::text(400, message));
     }
     front.storage.resumable.begun().remove(&id);
-    // It may have been deleted with an earlier request for the same.
+    // An earlier request may have deleted the file already.
     let _ = fs::remove_file(&upload.incoming).await;
     Ok(answer(StatusCode::NO_CONTENT, &[], String::new()))
 }
 
-/// What every request must have: a token that storage knows, unless it is a signed one, and the
-/// protocol's headers in their form.
+/// Checks what every request must have: the protocol's headers in their form and, unless the upload
+/// is a signed one, a token that storage accepts.
 fn checked(
     front: &SharedFront,
     method: &Method,
@@ -324,7 +324,7 @@ fn checked(
 }
 
 /// Whether the upload may replace its object: by the caller's own right, or by the token of a
-/// signed upload. Who has neither is refused.
+/// signed upload. A caller with neither is refused.
 async fn admitted(
     front: &SharedFront,
     headers: &HeaderMap,
@@ -341,7 +341,7 @@ async fn admitted(
     Ok(write::signed_upsert(&front.storage, token, object)?)
 }
 
-/// Takes a chunk, and makes the object where it was the last one. Returns the new offset.
+/// Appends a chunk, and stores the object after the last one. Returns the new offset.
 async fn received(
     front: &SharedFront,
     upload: &BegunUpload,
@@ -362,7 +362,7 @@ async fn received(
             File::open(&upload.incoming).await.map_err(|error| ResumableRefusal::io(&error))?;
         let (description, content) = (upload.description.clone(), disk::chunks(file.take(*offset)));
         write::put(storage, &upload.object, &bucket, upsert, description, content).await?;
-        // What is left over does no harm.
+        // A file that is left over does no harm.
         let _ = fs::remove_file(&upload.incoming).await;
     }
     Ok(*offset)
@@ -388,7 +388,7 @@ async fn write_chunk(
     file.flush().await.map_err(failed)
 }
 
-/// Where the upload goes on, by the name under which the caller reached us.
+/// The URL where the upload continues, with the host by which the caller reached us.
 fn location(headers: &HeaderMap, is_signed: bool, id: &str) -> String {
     let host = text(headers, "x-forwarded-host").or_else(|| text(headers, header::HOST.as_str()));
     let sign = if is_signed { "/sign" } else { "" };
@@ -403,7 +403,7 @@ fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
     text(headers, name)?.parse().ok()
 }
 
-/// `name base64,name base64`; each name once.
+/// Parses `name base64,name base64`, with each name only once.
 fn metadata_fields(header: &str) -> Option<HashMap<String, String>> {
     let mut fields = HashMap::new();
     for pair in header.split(',').filter(|_| !header.is_empty()) {

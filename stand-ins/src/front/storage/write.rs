@@ -1,5 +1,5 @@
-//! Everything that writes to storage: signs an upload, takes it, replaces objects. The database
-//! decides who may do so.
+//! The writes of storage: it signs an upload, accepts it, replaces objects. The database decides
+//! who may do that.
 
 use axum::Json;
 use axum::body::{Body, BodyDataStream};
@@ -21,10 +21,10 @@ use crate::front::SharedFront;
 use crate::front::caller::{ProjectCaller, text};
 use crate::front::token::Claims;
 
-/// As long as hosted projects give.
+/// The lifetime that hosted projects give.
 const UPLOAD_TOKEN_LIFETIME_S: u64 = 7200;
 
-/// The right to upload is checked now; the token stands for it later.
+/// Checks the right to upload now; the token proves it later.
 pub(super) async fn sign(
     State(front): State<SharedFront>,
     Path(path): Path<String>,
@@ -50,7 +50,7 @@ pub(super) async fn sign(
     Ok(Json(json!({"url": url, "token": token})).into_response())
 }
 
-/// The token is the only credential, and good for this one object.
+/// The token is the only credential, and is valid for this one object.
 pub(super) async fn upload_signed(
     State(front): State<SharedFront>,
     Path(path): Path<String>,
@@ -64,7 +64,7 @@ pub(super) async fn upload_signed(
     Ok(Json(json!({"Key": object.to_string()})).into_response())
 }
 
-/// Whether the token of a signed upload lets it replace this object.
+/// Whether the token of a signed upload may replace this object.
 pub(super) fn signed_upsert(
     storage: &Storage,
     token: &str,
@@ -107,7 +107,8 @@ async fn write(
     Ok(Json(json!({"Key": object.to_string(), "Id": id})).into_response())
 }
 
-/// A service key writes everything, everybody else what a policy allows. Returns the caller's id.
+/// Refuses a caller without the right: a service key may write everything, every other caller what
+/// a policy allows. Returns the caller's id.
 pub(super) async fn may_write(
     front: &SharedFront,
     headers: &HeaderMap,
@@ -120,14 +121,14 @@ pub(super) async fn may_write(
     Ok(caller.id)
 }
 
-/// A caller whom policies bind.
+/// A caller to whom policies apply.
 pub(super) struct BoundCaller {
     pub(super) role: &'static str,
     pub(super) claims: Value,
     id: Option<String>,
 }
 
-/// `None` for a service key, which no policy binds.
+/// The caller, or `None` for a service key, to which no policy applies.
 pub(super) fn bound(caller: ProjectCaller) -> Result<Option<BoundCaller>, StorageRefusal> {
     let (role, claims, id) = match caller {
         ProjectCaller::Service => return Ok(None),
@@ -152,7 +153,7 @@ pub(super) fn wants_upsert(headers: &HeaderMap) -> bool {
     text(headers, "x-upsert") == Some("true")
 }
 
-/// Browsers send a form whose file has no name; everybody else sends the bytes.
+/// Stores an object. Browsers send a form whose file has no name; other clients send the bytes.
 async fn store(
     storage: &Storage,
     object: &ObjectPath,
@@ -235,7 +236,7 @@ pub(super) fn check_type(description: &Description, bucket: &Bucket) -> Result<(
     is_allowed.then_some(()).ok_or_else(|| StorageRefusal::mime_type(content_type))
 }
 
-/// A bucket may name whole types, or `image/*`. Parameters of the type do not matter.
+/// A bucket may name whole types, or `image/*`. The type's parameters do not matter.
 fn is_allowed_type(content_type: &str, allowed: &[String]) -> bool {
     let name = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     allowed.is_empty()

@@ -1,5 +1,5 @@
-//! Draws a card from a prompt: its colours come from the words, the words stand on it, and the
-//! product image lies in the middle.
+//! Draws a card for a prompt: the words choose its colours and are written on it, and the product
+//! image is in the middle.
 
 use anyhow::Context;
 use font8x8::UnicodeFonts;
@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::media::picture;
 
-/// The longer side. Small, because tests draw hundreds.
+/// The longer side in pixels. It is small, because tests draw hundreds of cards.
 const SIDE: u32 = 320;
 const MARGIN: u32 = 12;
 const LINES_MAX: usize = 12;
@@ -43,7 +43,7 @@ pub(super) fn card(prompt: &str, ratio: (u32, u32), images: &[Vec<u8>]) -> anyho
     picture::write_jpeg(&card.into())
 }
 
-/// The prompt's words, wrapped, from the top.
+/// Writes the prompt's words from the top, wrapped.
 fn write(card: &mut RgbImage, prompt: &str) {
     let columns = (card.width().saturating_sub(2 * MARGIN) / 8).max(1) as usize;
     let mut lines = vec![String::new()];

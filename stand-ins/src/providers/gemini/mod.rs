@@ -1,10 +1,10 @@
-//! Gemini's `generateContent` for pictures. It is strict about the request and really draws: a card
-//! of the requested shape with the prompt's words and colours, and the product image on it. It
-//! keeps nothing between calls.
+//! Gemini's `generateContent` for pictures. It checks the request strictly and really draws a card:
+//! of the requested shape, with the prompt's words and colours and the product image. It keeps
+//! nothing between calls.
 //!
 //! | module | for |
 //! |---|---|
-//! | `request` | reading and refusing what is sent |
+//! | `request` | reads or refuses a request |
 //! | `draw` | the picture |
 
 mod draw;
@@ -27,11 +27,11 @@ use request::{GeminiRefusal, Wanted};
 
 const NAME: &str = "gemini";
 const LOCAL_KEYS: [&str; 2] = ["gemini-local-key", "gemini-local-key-2"];
-/// Short, because every test waits for it.
+/// It is short, because every test waits for it.
 const WORK_MS: u64 = 150;
 const FETCH_LIMIT: Duration = Duration::from_secs(20);
 const IMAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Drawing takes a processor; what is drawn side by side only waits for it.
+/// Drawing needs a processor, so more cards at once would only wait for one.
 static AT_WORK: Semaphore = Semaphore::const_new(2);
 
 pub(super) struct Gemini {
@@ -60,7 +60,7 @@ impl Gemini {
             Err(refusal) => return refused(&refusal),
         };
         if behaviour.hang {
-            // Until the caller hangs up.
+            // The call hangs until the caller disconnects.
             std::future::pending::<()>().await;
         }
         let images = match self.images(&wanted).await {
@@ -90,7 +90,7 @@ impl Gemini {
         }
     }
 
-    /// The pictures that the request holds or names, as the model sees them.
+    /// The pictures in the request and at its addresses, as the model sees them.
     async fn images(&self, wanted: &Wanted) -> Result<Vec<Vec<u8>>, GeminiRefusal> {
         let mut images = wanted.inline.clone();
         for url in &wanted.urls {
@@ -116,8 +116,9 @@ fn refused(refusal: &GeminiRefusal) -> ProviderAnswer {
     ProviderAnswer::json(*status, &json!({"error": error}))
 }
 
-/// An interim picture first, marked as a thought, then words where they were asked for, then the
-/// picture: bytes of a JPEG that are called a PNG (googleapis/python-genai#1824).
+/// The parts of an answer: first an interim picture that is marked as a thought, then words if the
+/// request asked for them, then the picture: a JPEG that is called a PNG
+/// (googleapis/python-genai#1824).
 fn with_picture(picture: &[u8], with_text: bool) -> ProviderAnswer {
     let inline = json!({"mimeType": "image/png", "data": STANDARD.encode(picture)});
     let mut parts = vec![
@@ -147,7 +148,8 @@ fn answered(candidates: &Value) -> ProviderAnswer {
     )
 }
 
-/// A blocked prompt has no candidates at all; any other reason ends a candidate without a picture.
+/// The answer without a picture. A blocked prompt has no candidates at all; any other reason ends a
+/// candidate.
 fn without_picture(reason: &str) -> ProviderAnswer {
     if let Some(blocked) = reason.strip_prefix("blocked:") {
         return ProviderAnswer::json(200, &json!({"promptFeedback": {"blockReason": blocked}}));
@@ -164,7 +166,7 @@ impl StandInProvider for Gemini {
         NAME
     }
 
-    /// Every call but the look at a model is work of its own.
+    /// Every call but a query about a model is work of its own.
     fn concern(&self, arrival: &Arrival) -> Concern {
         let is_submit = arrival.method == axum::http::Method::POST;
         Concern { is_submit, ..Concern::default() }
@@ -174,7 +176,7 @@ impl StandInProvider for Gemini {
         Box::pin(self.generate(arrival, behaviour))
     }
 
-    /// Its limits are by the minute, and scripted as answers.
+    /// Its limits are per minute, and a test scripts them as answers.
     fn set_capacity(&self, _limit: usize) {}
 
     fn reset(&self) {}

@@ -1,4 +1,5 @@
-//! Reads what is sent to Gemini, strictly: key, model, every field. It neither fetches nor draws.
+//! Reads a request to Gemini and checks it strictly: key, model, every field. It neither fetches
+//! nor draws.
 
 use axum::http::{Method, Uri};
 use base64::Engine;
@@ -19,7 +20,7 @@ const RATIOS: [&str; 14] = [
     "21:9",
 ];
 
-/// A request that keeps the contract.
+/// A request that fulfils the contract.
 #[derive(Debug, Default)]
 pub(super) struct Wanted {
     pub(super) prompt: String,
@@ -103,7 +104,7 @@ fn not_found(message: String) -> GeminiRefusal {
     GeminiRefusal { status: 404, word: "NOT_FOUND", message, details: json!([]) }
 }
 
-/// Whether key and model are known.
+/// Refuses an unknown key or an unknown model.
 pub(super) fn known(arrival: &Arrival, model: &str, keys: &[String]) -> Result<(), GeminiRefusal> {
     if !arrival.header("x-goog-api-key").is_some_and(|key| keys.iter().any(|known| known == key)) {
         let info = json!({
@@ -204,7 +205,7 @@ fn add(wanted: &mut Wanted, part: &GeminiPart) -> Result<(), GeminiRefusal> {
     Ok(())
 }
 
-/// `https`, or `http` to this machine.
+/// Whether the URL is `https`, or `http` to this machine.
 fn is_fetchable(url: &str) -> bool {
     let Ok(uri) = url.parse::<Uri>() else { return false };
     match uri.scheme_str() {

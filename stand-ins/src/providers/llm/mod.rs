@@ -1,13 +1,13 @@
-//! Text models as the application meets them: the OpenAI-compatible API (`/v1/chat/completions`)
-//! and Anthropic's (`/v1/messages`). They write a real small website of the requested kind, token
-//! by token, and refuse what the contract does not name, so that a mistake shows here first. They
-//! are no kinder than models in use: silent before the first byte (BerriAI/litellm#36992), thinking
-//! first, with `"finish_reason": ""` in each piece (sgl-project/sglang#3912), and a character's two
-//! halves in two events (elizaOS/eliza#30904).
+//! Text models as the application uses them: the OpenAI-compatible API (`/v1/chat/completions`) and
+//! Anthropic's (`/v1/messages`). They write a real small website of the requested kind, token by
+//! token, and refuse what the contract does not name, so that a mistake shows here first. They
+//! behave as badly as models in use: they are silent before the first byte (BerriAI/litellm#36992),
+//! think first, send `"finish_reason": ""` in each piece (sgl-project/sglang#3912), and send the
+//! halves of one character in two events (elizaOS/eliza#30904).
 //!
 //! | module | for |
 //! |---|---|
-//! | `request` | reading and refusing what is asked, for each API |
+//! | `request` | reads or refuses a request of each API |
 //! | `wording` | the events and errors of each API |
 //! | `websites` | the websites |
 
@@ -28,11 +28,11 @@ use request::Asked;
 
 const NAME: &str = "llm";
 const LOCAL_KEY: &str = "llm-local-key";
-/// Pieces of an answer, when nothing else was said.
+/// The number of an answer's pieces, unless the script says otherwise.
 const PIECES: usize = 24;
-/// Before the first byte of a stream. Longer silences are scripted as `delay_ms`.
+/// The silence before the first byte of a stream. A script sets longer ones by `delay_ms`.
 const SILENCE: Duration = Duration::from_millis(400);
-/// What has been sent when a stream hangs or breaks, when nothing else was said.
+/// How many events are sent before a stream hangs or breaks, unless the script says otherwise.
 const BEFORE_FAULT: usize = 8;
 
 /// The two APIs.
@@ -44,7 +44,7 @@ enum LlmDialect {
 
 pub(super) struct Llm {
     keys: Vec<String>,
-    /// Changes at every reset: streams that were told to hang end then.
+    /// Changes at every reset, which ends the streams that hang.
     resets: watch::Sender<u64>,
     running: RunningTasks,
 }
@@ -79,13 +79,13 @@ impl Llm {
             return ProviderAnswer::json(200, &wording::whole(api, &asked.model, &text, end));
         }
         tokio::time::sleep(SILENCE).await;
-        // `work_ms` is spread over the events; the clock only holds a stream until it is finished.
+        // `work_ms` is spread over the events; the clock only holds a stream that must be finished.
         let spread = Behaviour { work_ms: Some(0), ..behaviour.clone() };
         let time = self.running.begin("", &arrival.rule_text(), &spread, 0);
         self.stream(api, &asked, &text, behaviour, time)
     }
 
-    /// What both APIs tell of a model, free of charge. Every model that is asked for is there.
+    /// The answer of both APIs to a query about a model. Every model exists.
     fn model(&self, arrival: &Arrival, model: &str) -> ProviderAnswer {
         let is_anthropic = arrival.header("x-api-key").is_some();
         let api = if is_anthropic { LlmDialect::Anthropic } else { LlmDialect::OpenAi };
@@ -104,7 +104,7 @@ impl Llm {
         time: WorkTime,
     ) -> ProviderAnswer {
         let end = behaviour.finish_reason.as_deref().unwrap_or(api.whole());
-        // An answer that is cut off ends in the middle.
+        // An answer that is cut off ends in the middle of the text.
         let text = if matches!(end, "length" | "max_tokens") {
             &text[..text.floor_char_boundary(text.len() / 2)]
         } else {
@@ -125,10 +125,11 @@ impl Llm {
     }
 }
 
-/// A piece of a text, which may begin or end with half a character.
+/// A piece of a text in UTF-16, which may begin or end with half a character.
 type TextPiece = Vec<u16>;
 
-/// The text in about [`PIECES`] parts, as tokens would arrive. Each character of two halves is cut.
+/// Splits the text into about [`PIECES`] parts, as tokens would arrive. Each character of two
+/// halves is cut.
 fn pieces(text: &str) -> Vec<TextPiece> {
     let units: TextPiece = text.encode_utf16().collect();
     let size = (units.len() / PIECES).max(1);
@@ -144,7 +145,7 @@ fn pieces(text: &str) -> Vec<TextPiece> {
 }
 
 impl LlmDialect {
-    /// Its word for an answer that is whole.
+    /// The API's word for the end of a complete answer.
     fn whole(self) -> &'static str {
         match self {
             Self::OpenAi => "stop",
@@ -166,7 +167,7 @@ impl StandInProvider for Llm {
         Box::pin(self.write(arrival, behaviour))
     }
 
-    /// It limits nothing by key.
+    /// The models have no limit for a key.
     fn set_capacity(&self, _limit: usize) {}
 
     fn reset(&self) {

@@ -1,11 +1,11 @@
-//! Reads a request to a text model as strictly as the API does.
+//! Reads a request to a text model and checks it as strictly as the API does.
 
 use serde_json::{Map, Value};
 
 use super::{LlmDialect, wording};
 use crate::providers::provider::{Arrival, ProviderAnswer};
 
-/// A request that was taken.
+/// An accepted request.
 pub(super) struct Asked {
     pub(super) model: String,
     pub(super) system: String,
@@ -40,7 +40,7 @@ const MESSAGE_FIELDS: &[&str] = &[
 ];
 const VERSIONS: &[&str] = &["2023-06-01", "2026-10-21"];
 
-/// Whether the key is known.
+/// Refuses an unknown key.
 pub(super) fn known(
     api: LlmDialect,
     arrival: &Arrival,
@@ -60,7 +60,7 @@ pub(super) fn known(
     Ok(())
 }
 
-/// The request, or the refusal that the API gives.
+/// The request, or the refusal in the API's words.
 pub(super) fn read(
     api: LlmDialect,
     arrival: &Arrival,
@@ -112,7 +112,7 @@ fn messages<'a>(body: &'a Map<String, Value>, role: &str) -> Vec<&'a str> {
         .collect()
 }
 
-/// Every message has a known role and text; there is one of the user.
+/// What is wrong with the messages: each needs a known role and text, and one must be the user's.
 fn messages_problem(body: &Map<String, Value>, roles: &[&str]) -> Option<&'static str> {
     let all = body.get("messages").and_then(Value::as_array)?;
     let good = all.iter().all(|message| {
@@ -171,7 +171,7 @@ fn message_problem(arrival: &Arrival, body: &Map<String, Value>) -> Option<&'sta
     messages_problem(body, &["user", "assistant"])
 }
 
-/// Every object names all its properties as required and allows no others.
+/// Whether every object of the schema requires all its properties and allows no others.
 fn is_strict(schema: &Value) -> bool {
     match schema["type"].as_str() {
         Some("object") => {

@@ -1,9 +1,9 @@
-//! Writes a small working website of each kind, with the order's words in its heading.
+//! Writes a small working website of each kind, with words of the order in its heading.
 
 use serde_json::{Value, json};
 
-/// The answer's text: the JSON of a website's files. The rules name the start page of the kind that
-/// is wanted.
+/// The answer's text: the JSON of a website's files. The kind of website is recognised by the start
+/// page that the rules name.
 pub(super) fn write(system: &str, user: &str) -> String {
     let heading = heading(user);
     let files = if system.contains("package.json") {
@@ -18,7 +18,7 @@ pub(super) fn write(system: &str, user: &str) -> String {
     json!({ "files": files }).to_string()
 }
 
-/// The site's name, else the beginning of the order.
+/// The site's name, or else the beginning of the order.
 fn heading(user: &str) -> String {
     let named = user.lines().find_map(|line| line.strip_prefix("Name of the website: "));
     let order = user.split_once("The website:\n").map_or(user, |(_, order)| order);
@@ -34,7 +34,7 @@ type WebsiteFiles = Vec<(&'static str, String)>;
 
 const STYLE: &str = include_str!("websites/style.css");
 
-/// Puts the heading, written as the file's language wants it, into a file.
+/// Puts the heading into a file. It must be escaped for the file's language already.
 fn with_heading(file: &str, heading: &str) -> String {
     file.replace("__HEADING__", heading)
 }

@@ -1,4 +1,4 @@
-//! Words the answers of each API: events of a stream, whole answers, errors.
+//! Writes the answers of each API: the events of a stream, complete answers, errors.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::providers::provider::ProviderAnswer;
 
 const THOUGHT: &str = "The page wants a heading first: {";
 
-/// The events of an answer in these pieces, after a thought.
+/// The events of an answer with these pieces, after a thought.
 pub(super) fn events(api: LlmDialect, model: &str, pieces: &[TextPiece], end: &str) -> Vec<String> {
     match api {
         LlmDialect::OpenAi => {
@@ -71,7 +71,7 @@ pub(super) fn events(api: LlmDialect, model: &str, pieces: &[TextPiece], end: &s
     }
 }
 
-/// A block of Anthropic's that holds a thought.
+/// The events of a block of Anthropic's that is a thought.
 fn thinking() -> [String; 3] {
     let block = json!({"type": "thinking", "thinking": ""});
     let delta = json!({"type": "thinking_delta", "thinking": THOUGHT});
@@ -82,10 +82,11 @@ fn thinking() -> [String; 3] {
     ]
 }
 
-/// Where an event has its piece of the text.
+/// The placeholder in an event for a piece of the text.
 const PIECE: &str = "the piece";
 
-/// The event with this piece in it. A lone half of a character is written as its escape.
+/// The event with this piece in place of the placeholder. A lone half of a character is written as
+/// its escape.
 fn with_piece(event: &str, piece: &[u16]) -> String {
     let quoted = |character: char| Value::from(character.to_string()).to_string();
     let shown: String = char::decode_utf16(piece.iter().copied())
@@ -100,7 +101,7 @@ fn with_piece(event: &str, piece: &[u16]) -> String {
     event.replace(PIECE, &shown)
 }
 
-/// An answer in one piece.
+/// A complete answer that is not streamed.
 pub(super) fn whole(api: LlmDialect, model: &str, text: &str, end: &str) -> Value {
     match api {
         LlmDialect::OpenAi => json!({
@@ -120,7 +121,7 @@ pub(super) fn whole(api: LlmDialect, model: &str, text: &str, end: &str) -> Valu
     }
 }
 
-/// An error after the stream has begun. A gateway puts a number where OpenAI has a word.
+/// An error after the stream has begun. A gateway sends a number where OpenAI sends a word.
 pub(super) fn error_event(api: LlmDialect, code: Option<i64>, reason: &str) -> String {
     match api {
         LlmDialect::OpenAi => {
@@ -144,7 +145,7 @@ pub(super) fn error_event(api: LlmDialect, code: Option<i64>, reason: &str) -> S
     }
 }
 
-/// A refusal before anything was written.
+/// A refusal before anything was sent.
 pub(super) fn refusal(api: LlmDialect, status: u16, word: &str, text: &str) -> ProviderAnswer {
     let body = match api {
         LlmDialect::OpenAi => {

@@ -1,12 +1,12 @@
-//! Replicate as the application meets it: predictions that really put a garment on a picture. It
+//! Replicate as the application uses it: predictions that really put a garment on a picture. It
 //! refuses what the contract does not name, so that a mistake shows here first.
 //!
 //! | module | for |
 //! |---|---|
-//! | `request` | reading and refusing a create |
-//! | `predictions` | the predictions, their states and what is shown of them |
+//! | `request` | reads or refuses a request for a prediction |
+//! | `predictions` | the predictions, their states, and what answers show of them |
 //! | `work` | the work itself, and its end |
-//! | `webhook` | the signed call when one is over |
+//! | `webhook` | the signed webhook of a prediction that has ended |
 
 mod predictions;
 mod request;
@@ -33,11 +33,11 @@ use predictions::{PredictionState, Predictions};
 
 const NAME: &str = "replicate";
 const LOCAL_KEY: &str = "r8_local_token";
-/// What signs webhooks; the functions are given the same.
+/// The secret that signs webhooks; the functions have the same.
 const WEBHOOK_SECRET: &str = "whsec_cmVwbGljYXRlLWxvY2FsLXdlYmhvb2sta2V5";
 const PAGE: usize = 100;
 
-/// What the parts share.
+/// The state that all parts share.
 struct ReplicateShared {
     predictions: Predictions,
     keys: Vec<String>,
@@ -46,8 +46,8 @@ struct ReplicateShared {
     files: ProviderFiles,
     log: Arc<Log>,
     running: RunningTasks,
-    /// How many garments a picture made here has on, by the picture's digest: the next one goes
-    /// beside them.
+    /// How many garments are on a picture that was made here, by the picture's digest. The next
+    /// garment goes beside them.
     worn: Mutex<HashMap<Vec<u8>, u32>>,
 }
 
@@ -110,7 +110,7 @@ impl Replicate {
         let id = prediction.id.clone();
         let work = tokio::spawn(work::run(Arc::clone(hub), prediction.clone()));
         if behaviour.webhook == Some(WebhookFault::Early) {
-            // It is over, and the caller told so, before this answer is written.
+            // The prediction ends and its webhook is sent before this answer is written.
             let _ = work.await;
         } else if let Some(wait) = wait {
             let _ = tokio::time::timeout(Duration::from_secs(wait), work).await;
@@ -132,7 +132,7 @@ impl Replicate {
         }
     }
 
-    /// Newest first, a hundred at a time, in links that are whole addresses.
+    /// The predictions, newest first, a hundred in a page. The links to other pages are whole URLs.
     fn list(&self, arrival: &Arrival) -> ProviderAnswer {
         let query = arrival.path.split_once('?').map_or("", |(_, query)| query);
         let query: HashMap<_, _> = form_urlencoded::parse(query.as_bytes()).collect();

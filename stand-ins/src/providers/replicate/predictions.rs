@@ -1,5 +1,4 @@
-//! The predictions: their states, and what an answer shows of them. A state that ends one never
-//! changes.
+//! The predictions, their states, and what answers show of them. A final state never changes.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -24,7 +23,7 @@ pub(super) enum PredictionState {
     },
     Canceled,
     Aborted,
-    /// A word of the script; whether it ends the prediction nobody knows.
+    /// A word of the script; nobody can know whether it is final.
     Other(String),
 }
 
@@ -59,12 +58,12 @@ pub(super) struct Prediction {
     created_ms: u64,
     started_ms: Option<u64>,
     completed_ms: Option<u64>,
-    /// Whether it takes a place of the limit while it lives.
+    /// Whether it counts towards the limit while it is live.
     counts: bool,
 }
 
 impl Prediction {
-    /// Sparse, as the answer to a create is: what is not known yet has no key.
+    /// The answer to a create: it lacks the keys whose values are not known yet.
     pub(super) fn just_created(&self) -> Value {
         Value::Object(self.common("starting"))
     }
@@ -98,8 +97,8 @@ impl Prediction {
         Value::Object(shown)
     }
 
-    /// As an item of the list, which names no webhook, no event and no deadline. Source:
-    /// Replicate's OpenAPI description, `predictions.list`; replicate-python-beta,
+    /// The prediction as an item of the list, which shows no webhook, no events and no deadline.
+    /// Source: Replicate's OpenAPI description, `predictions.list`; replicate-python-beta,
     /// types/prediction.py.
     pub(super) fn listed(&self, files: &ProviderFiles) -> Value {
         const FIELDS: [&str; 15] = [
@@ -124,7 +123,8 @@ impl Prediction {
         Value::Object(fields.into_iter().collect())
     }
 
-    /// A create that was held open for its result shows it before it says so.
+    /// The answer to a create that waited for the result: it has the output, but its status is
+    /// still `processing`.
     pub(super) fn in_block_mode(&self, files: &ProviderFiles) -> Option<Value> {
         let PredictionState::Succeeded { file } = &self.state else { return None };
         let mut shown = self.common("processing");
@@ -160,7 +160,7 @@ impl Prediction {
 #[derive(Debug)]
 struct PredictionList {
     capacity: usize,
-    /// Oldest first.
+    /// The predictions, oldest first.
     kept: Vec<Prediction>,
 }
 
@@ -174,7 +174,7 @@ impl Default for Predictions {
 }
 
 impl Predictions {
-    /// Takes one on, unless too many live.
+    /// Creates a prediction, unless too many are live.
     pub(super) fn accept(
         &self,
         order: PredictionRequest,
@@ -208,7 +208,7 @@ impl Predictions {
         self.inner().kept.iter().rev().find(|kept| kept.id == id).cloned()
     }
 
-    /// One that starts works; any other state stays.
+    /// Starts a prediction that is `starting`; any other state stays.
     pub(super) fn start(&self, id: &str) {
         let mut inner = self.inner();
         if let Some(kept) = inner
@@ -221,7 +221,7 @@ impl Predictions {
         }
     }
 
-    /// Ends a live one; gives it as it then is, or nothing if it was over already.
+    /// Ends a live prediction and returns it, or `None` if it had ended already.
     pub(super) fn finish(&self, id: &str, state: PredictionState) -> Option<Prediction> {
         let mut inner = self.inner();
         let kept = inner.kept.iter_mut().find(|kept| kept.id == id && !kept.state.is_over())?;
@@ -232,7 +232,7 @@ impl Predictions {
         Some(kept.clone())
     }
 
-    /// The webhook of another live prediction.
+    /// The webhook's address of another live prediction.
     pub(super) fn other_webhook(&self, id: &str) -> Option<String> {
         let inner = self.inner();
         let mut open =
@@ -250,7 +250,7 @@ impl Predictions {
         self.inner().capacity = limit;
     }
 
-    /// No limit again; what is unfinished stays so but frees its place.
+    /// Removes the limit. Unfinished predictions stay, but no longer count towards it.
     pub(super) fn reset(&self) {
         let mut inner = self.inner();
         inner.capacity = usize::MAX;

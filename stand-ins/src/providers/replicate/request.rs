@@ -1,5 +1,5 @@
-//! Reads a request for a prediction, strictly: the body's keys, the version's form, the model's
-//! input, the headers. It stores nothing.
+//! Reads a request for a prediction and checks it strictly: the body's keys, the form of the
+//! version, the model's input, the headers. It stores nothing.
 
 use axum::http::Uri;
 use serde::Deserialize;
@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 
 use crate::providers::provider::{Arrival, ProviderAnswer};
 
-/// A create that keeps the contract.
+/// A request that fulfils the contract.
 #[derive(Clone, Debug)]
 pub(super) struct PredictionRequest {
     pub(super) version: String,
     pub(super) input: Input,
-    /// As it was sent.
+    /// The input as it was sent.
     pub(super) raw_input: Value,
     pub(super) webhook: Option<String>,
     pub(super) events: Vec<String>,
@@ -32,7 +32,7 @@ struct PredictionBody {
     _stream: Option<bool>,
 }
 
-/// What the try-on model takes.
+/// The input of the try-on model.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Input {
     pub(super) human_img: String,
@@ -111,7 +111,7 @@ pub(super) fn read(arrival: &Arrival) -> Result<PredictionRequest, ProviderAnswe
     })
 }
 
-/// 64 hexadecimal digits, an official model's name, or both.
+/// Whether the text is 64 hexadecimal digits, an official model's name, or both.
 fn is_version(text: &str) -> bool {
     let is_id = |id: &str| id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
     let is_model = |name: &str| {
@@ -126,7 +126,7 @@ fn is_version(text: &str) -> bool {
     }
 }
 
-/// `30`, `30s`, `5m`, `1h30m45s`.
+/// Parses a duration into seconds: `30`, `30s`, `5m`, `1h30m45s`.
 fn duration(text: &str) -> Option<u64> {
     if let Ok(seconds) = text.parse() {
         return Some(seconds);
@@ -149,7 +149,7 @@ fn duration(text: &str) -> Option<u64> {
     (number.is_empty() && total > 0).then_some(total)
 }
 
-/// `https`, or `http` to this machine.
+/// Whether the URL is `https`, or `http` to this machine.
 fn is_fetchable(url: &str) -> bool {
     let Ok(uri) = url.parse::<Uri>() else { return false };
     match uri.scheme_str() {

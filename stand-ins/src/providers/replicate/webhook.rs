@@ -1,5 +1,5 @@
-//! Sends the webhook of a finished prediction. Its body is the prediction, signed by the Standard
-//! Webhooks scheme.
+//! Sends the webhook of a finished prediction. Its body is the prediction, signed by Standard
+//! Webhooks.
 
 use std::sync::Arc;
 
@@ -14,7 +14,8 @@ use crate::clock;
 use crate::providers::script::SignatureFault;
 use crate::providers::webhook_delivery::WebhookDelivery;
 
-/// Whether `aborted` is told is not documented: it is not, so that nobody relies on it.
+/// Replicate does not document whether it sends a webhook for `aborted`, so none is sent, and
+/// nothing can rely on one.
 pub(super) async fn send(hub: Arc<ReplicateShared>, prediction: Prediction) {
     let told = prediction.state.is_over() && prediction.state != PredictionState::Aborted;
     let Some(own) = prediction.order.webhook.clone().filter(|_| told) else {
@@ -37,7 +38,7 @@ pub(super) async fn send(hub: Arc<ReplicateShared>, prediction: Prediction) {
         .await;
 }
 
-/// The id stays the same over all deliveries of the call.
+/// The headers of a webhook. The id stays the same in all its deliveries.
 fn headers(fault: Option<SignatureFault>, body: &str) -> Vec<(&'static str, String)> {
     let id = format!("msg_{}", clock::random_hex());
     let sent_s = match fault {

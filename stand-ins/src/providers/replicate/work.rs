@@ -1,6 +1,6 @@
-//! The work of a prediction: fetches both pictures, pastes the garment on the person, stores the
-//! result and sends the webhook. Garments lie beside each other, so that the result of a try-on
-//! shows all of them.
+//! The work of a prediction: it fetches both pictures, puts the garment on the person, stores the
+//! result and sends the webhook. Garments are side by side, so that the result of a try-on shows
+//! all of them.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -17,16 +17,16 @@ use crate::media::picture;
 use crate::providers::script::WebhookFault;
 use crate::providers::work_time::WorkTime;
 
-/// Short, because every test waits for it.
+/// It is short, because every test waits for it.
 const WORK_MS: u64 = 300;
 const INPUT_BYTES_MAX: usize = 64 * 1024 * 1024;
 const FETCH_LIMIT: Duration = Duration::from_secs(20);
-/// Columns for garments, from the left.
+/// The number of columns for garments, from the left.
 const PLACES: u32 = 5;
-/// A picture in work is large in memory.
+/// Pictures need much memory while they are changed, so only a few are at once.
 static IN_WORK: Semaphore = Semaphore::const_new(2);
 
-/// Runs one prediction to its end or to its time limit, and sends its webhook.
+/// Runs one prediction until it ends or its time limit expires, and sends its webhook.
 pub(super) async fn run(hub: Arc<ReplicateShared>, prediction: Prediction) {
     let early = prediction.behaviour.webhook == Some(WebhookFault::Early);
     let usual = if early { 0 } else { WORK_MS };
@@ -40,7 +40,7 @@ pub(super) async fn run(hub: Arc<ReplicateShared>, prediction: Prediction) {
             Err(_) => stopped(&hub, &prediction),
         },
     };
-    // What was cancelled is over already.
+    // A cancelled prediction has ended already.
     if let Some(over) = hub.predictions.finish(&prediction.id, state) {
         let delivery = tokio::spawn(webhook::send(hub, over));
         if early {
@@ -49,7 +49,7 @@ pub(super) async fn run(hub: Arc<ReplicateShared>, prediction: Prediction) {
     }
 }
 
-/// The time limit before it ran aborts it, later cancels it.
+/// The state after the time limit: `aborted` if the prediction had not started, or else `canceled`.
 fn stopped(hub: &ReplicateShared, prediction: &Prediction) -> PredictionState {
     match hub.predictions.get(&prediction.id).map(|now| now.state) {
         Some(PredictionState::Starting) => PredictionState::Aborted,
@@ -114,7 +114,8 @@ async fn composed(hub: &ReplicateShared, prediction: &Prediction) -> anyhow::Res
     hub.files.save("png", output).await
 }
 
-/// The category says how high the garment sits, what is worn already how far to the right.
+/// Draws the garment on the person. The category chooses its height, and the number of garments
+/// that are worn already chooses its column.
 fn put_on(
     mut person: DynamicImage,
     garment: &DynamicImage,

@@ -1,4 +1,4 @@
-//! Words the answers of the older API: HTTP 200 with `{code, msg, data}`, whatever happened.
+//! Writes the answers of the older API: HTTP 200 with `{code, msg, data}` in every case.
 
 use serde_json::{Map, Value, json};
 
@@ -8,7 +8,7 @@ use super::RunningHubShared;
 use super::request::{self, RunningHubApi, RunningHubRefusal};
 use super::tasks::{RunningHubState, RunningHubTask};
 
-/// How the ids of the apps begin that exist here, and the nodes that each of them has.
+/// The beginning of the ids of the apps that exist here, and the nodes that each app has.
 const OWN_APPS: &str = "19000000000000000";
 const OWN_NODES: [(&str, &str); 6] =
     [("1", "image"), ("1", "video"), ("2", "image"), ("2", "value"), ("3", "value"), ("4", "text")];
@@ -23,14 +23,14 @@ pub(super) fn started(task: &RunningHubTask) -> ProviderAnswer {
     }))
 }
 
-/// JSON within text. Node errors announce a failure although the code is 0.
+/// The tips as JSON within a text. Node errors announce a failure although the code is 0.
 pub(super) fn prompt_tips(task: &RunningHubTask) -> String {
     let node_errors = task.behaviour.node_errors.clone().unwrap_or_else(|| json!({}));
     json!({"result": true, "error": null, "outputs_to_execute": ["9"], "node_errors": node_errors})
         .to_string()
 }
 
-/// The data is a bare word.
+/// The data of this answer is a single word.
 pub(super) fn status(hub: &RunningHubShared, arrival: &Arrival) -> ProviderAnswer {
     about_task(hub, arrival, |task| {
         let word = match task.state {
@@ -49,19 +49,19 @@ pub(super) fn outputs(hub: &RunningHubShared, arrival: &Arrival) -> ProviderAnsw
 
 pub(super) fn cancel(hub: &RunningHubShared, arrival: &Arrival) -> ProviderAnswer {
     about_task(hub, arrival, |task| {
-        // This path serves workflows. A client of the API reports that it knows no task of an AI
-        // app, which is what the v2 API starts. A script may say that it does.
+        // This path is for workflows. A client of the API reports that it does not know the task of
+        // an AI app, which is what the v2 API starts. A script may make it know the task.
         if task.submit.api == RunningHubApi::V2 && !task.behaviour.cancellable {
             return refused(&RunningHubRefusal::named(807));
         }
-        // Cancelling what is over is answered like any other cancel.
+        // A cancel of a task that has ended gets the same answer.
         hub.tasks.finish(task.id, RunningHubState::Cancelled);
         good(&Value::Null)
     })
 }
 
 pub(super) fn account(hub: &RunningHubShared, arrival: &Arrival) -> ProviderAnswer {
-    // The one path that spells the key in lower case.
+    // Only this path spells the name of the key in lower case.
     match request::legacy_body(arrival, &hub.keys, "apikey") {
         Err(refusal) => refused(&refusal),
         Ok((_, key)) => good(&json!({
@@ -74,7 +74,8 @@ pub(super) fn account(hub: &RunningHubShared, arrival: &Arrival) -> ProviderAnsw
     }
 }
 
-/// How an app is called, as a command in text; its node list stands inside. Free of charge.
+/// How an app is called: a command as text, which contains the app's list of nodes. It costs
+/// nothing.
 pub(super) fn call_demo(hub: &RunningHubShared, arrival: &Arrival) -> ProviderAnswer {
     let query = arrival.path.split_once('?').map_or("", |(_, query)| query);
     let value = |name: &str| {
@@ -103,7 +104,7 @@ pub(super) fn good(data: &Value) -> ProviderAnswer {
     ProviderAnswer::json(200, &envelope(0, "success", data))
 }
 
-/// What `outputs` answers; inside a webhook the cost is a number, there it is text.
+/// The answer of `outputs`, where the cost is text; in a webhook it is a number.
 pub(super) fn outputs_envelope(
     hub: &RunningHubShared,
     task: &RunningHubTask,

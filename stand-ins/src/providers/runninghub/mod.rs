@@ -1,15 +1,15 @@
-//! RunningHub as the application meets it: the v2 API and the older envelopes over one set of
+//! RunningHub as the application uses it: the v2 API and the older envelopes share one set of
 //! tasks, which really enlarge a picture or a video, or compose two pictures. The nodes of an app
 //! decide which. It refuses what the contract does not name, so that a mistake shows here first. It
-//! is no kinder than the service (its v2 reference and public clients): a success is told before
-//! its files, the first of which is a preview; the files lie elsewhere; and its cancel does not
-//! know the tasks of apps.
+//! behaves as badly as the service (its v2 reference and public clients): it reports a success
+//! before it lists the files, and the first of these is a preview; the files are on another host;
+//! and its cancel does not know the tasks of apps.
 //!
 //! | module | for |
 //! |---|---|
-//! | `request` | reading and refusing what is submitted |
-//! | `tasks` | the tasks, their states and the limit per key |
-//! | `v2`, `legacy` | the wording of answers |
+//! | `request` | reads or refuses a submit |
+//! | `tasks` | the tasks, their states, and the limit of a key |
+//! | `v2`, `legacy` | writes the answers of each API |
 //! | `work` | the work itself |
 //! | `webhook` | the webhook of a finished task |
 
@@ -37,7 +37,7 @@ use tasks::Tasks;
 const NAME: &str = "runninghub";
 const LOCAL_KEY: &str = "rh-local-key";
 
-/// What the parts share.
+/// The state that all parts share.
 pub(super) struct RunningHubShared {
     tasks: Tasks,
     keys: Vec<String>,
@@ -116,7 +116,7 @@ impl RunningHub {
         };
         let work = tokio::spawn(work::run(Arc::clone(&self.0), task.clone()));
         if behaviour.webhook == Some(WebhookFault::Early) {
-            // The task is over, and the caller told so, before this answer is written.
+            // The task ends and its webhook is sent before this answer is written.
             let _ = work.await;
         }
         let id = task.id.to_string();
@@ -127,7 +127,7 @@ impl RunningHub {
     }
 }
 
-/// A code together with `fail` belongs to the later failure, not to the submit.
+/// The code with which the submit is refused. With `fail` the code belongs to the later failure.
 fn refusal_code(behaviour: &Behaviour) -> Option<i64> {
     behaviour.code.filter(|_| behaviour.fail.is_none())
 }

@@ -1,5 +1,5 @@
-//! Reads what is sent to RunningHub, strictly: keys, bodies, node lists. It neither stores nor
-//! answers.
+//! Reads a request to RunningHub and checks it strictly: keys, bodies, lists of nodes. It neither
+//! stores nor answers.
 
 use axum::http::Uri;
 use serde::Deserialize;
@@ -9,7 +9,7 @@ use super::super::provider::{Arrival, ProviderAnswer};
 use super::super::script::Behaviour;
 use super::{legacy, v2};
 
-/// Which generation of the API is spoken.
+/// The generation of the API that a request uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RunningHubApi {
     V2,
@@ -34,7 +34,7 @@ impl RunningHubApi {
         }
     }
 
-    /// A scripted code in the shape the script asks for.
+    /// The scripted code in the shape that the script names.
     pub(super) fn scripted_refusal(self, code: i64, behaviour: &Behaviour) -> ProviderAnswer {
         let refusal = RunningHubRefusal::named(code);
         match behaviour.shape {
@@ -46,7 +46,7 @@ impl RunningHubApi {
     }
 }
 
-/// A refusal by code, worded later by the API that is spoken.
+/// A refusal by its code. The API that the request uses words it later.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RunningHubRefusal {
     pub(super) code: i64,
@@ -58,7 +58,7 @@ impl RunningHubRefusal {
         Self { code, message: message.into() }
     }
 
-    /// With the code's published name.
+    /// The refusal with the published name of its code.
     pub(super) fn named(code: i64) -> Self {
         let name = match code {
             301 => "PARAMS_INVALID",
@@ -88,7 +88,7 @@ impl RunningHubRefusal {
     }
 }
 
-/// The HTTP status a code would be, for refusals that come as a plain HTTP error.
+/// The HTTP status for a code, for refusals in the form of a plain HTTP error.
 fn http_status(code: i64) -> u16 {
     match code {
         412 | 802 | 1002 => 401,
@@ -100,23 +100,23 @@ fn http_status(code: i64) -> u16 {
     }
 }
 
-/// What an app does, as its file nodes tell.
+/// What an app does, as its file nodes show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RunningHubWork {
     EnlargePicture,
     EnlargeVideo,
-    /// The first picture by node is the person, the second what the person is changed by.
+    /// Composes two pictures in the order of their nodes: the person, and what changes the person.
     Compose,
 }
 
-/// Where a file comes from.
+/// The source of an input file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum RunningHubSource {
     Url(String),
     Uploaded(String),
 }
 
-/// A submit that keeps the contract.
+/// A submit that fulfils the contract.
 #[derive(Clone, Debug)]
 pub(super) struct Submit {
     pub(super) api: RunningHubApi,
@@ -146,7 +146,7 @@ pub(super) fn is_submit(route: &str) -> bool {
     app_of(route).is_some() || matches!(route, "/task/openapi/create" | "/task/openapi/ai-app/run")
 }
 
-/// A task id, sent as text or as a number.
+/// The task's id, which may be sent as text or as a number.
 pub(super) fn task_id(body: &Value) -> Option<u64> {
     match body.get("taskId")? {
         Value::String(text) => text.parse().ok(),
@@ -160,7 +160,7 @@ pub(super) fn bearer_is_known(arrival: &Arrival, keys: &[String]) -> Option<Stri
     keys.iter().find(|key| *key == token).cloned()
 }
 
-/// The key of a legacy request: in the body, under this name.
+/// The body of a request of the older API, and its key, which is in the body under this name.
 pub(super) fn legacy_body(
     arrival: &Arrival,
     keys: &[String],
@@ -249,7 +249,7 @@ fn submit(
     Ok(Submit { api, key, task, sources, webhook_url })
 }
 
-/// One picture, one video, or two pictures in the order of their nodes.
+/// The work and its files: one picture, one video, or two pictures in the order of their nodes.
 fn files(mut nodes: Vec<Node>) -> Option<(RunningHubWork, Vec<RunningHubSource>)> {
     nodes.retain(|node| matches!(node.field_name.as_str(), "image" | "video"));
     nodes.sort_by_key(|node| node.node_id.parse::<u128>().unwrap_or_default());
@@ -277,7 +277,7 @@ fn source(value: &str) -> Option<RunningHubSource> {
     is_fetchable(value).then(|| RunningHubSource::Url(value.to_owned()))
 }
 
-/// `https`, or `http` to this machine.
+/// Whether the URL is `https`, or `http` to this machine.
 fn is_fetchable(url: &str) -> bool {
     let Ok(uri) = url.parse::<Uri>() else {
         return false;

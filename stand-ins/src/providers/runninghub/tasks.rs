@@ -1,4 +1,4 @@
-//! The tasks: their states, their ids and the limit per key. A final state never changes.
+//! The tasks, their states, their ids, and the limit of a key. A final state never changes.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,17 +9,17 @@ use super::super::script::{Behaviour, IdForm};
 use super::request::{RunningHubRefusal, Submit};
 use crate::clock;
 
-/// What public clients assume of an ordinary key.
+/// The limit that public clients assume for an ordinary key.
 const CAPACITY: usize = 3;
 const TASKS_MAX: usize = 5_000;
-/// 19 digits, like the real ones, and far beyond what a double can hold.
+/// The ids have 19 digits, like the real ones, which a double cannot hold exactly.
 const ID_BASE: u64 = 1_900_000_000_000_000_000;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum RunningHubState {
     Queued,
     Running,
-    /// The result last.
+    /// The names of the files; the result is the last one.
     Success {
         files: Vec<String>,
     },
@@ -44,15 +44,15 @@ pub(super) struct RunningHubTask {
     pub(super) behaviour: Behaviour,
     pub(super) state: RunningHubState,
     pub(super) cost_s: u64,
-    /// Whether its success was told before, so that its files are listed by now.
+    /// Whether its success was reported before; its files are listed from then on.
     is_told: bool,
-    /// Whether it takes one of the key's places while it lives.
+    /// Whether it counts towards the key's limit while it is live.
     counts: bool,
     created_ms: u64,
 }
 
 impl RunningHubTask {
-    /// The id as the script wants it spelt. A double rounds it: ids are odd.
+    /// The id in the form that the script names. The ids are odd, so that a double rounds them.
     pub(super) fn id_value(&self) -> Value {
         match self.behaviour.id_as {
             Some(IdForm::Number) => Value::from(self.id),
@@ -82,7 +82,7 @@ impl Default for Tasks {
 }
 
 impl Tasks {
-    /// Takes a task on, unless the key has too many live ones.
+    /// Creates a task, unless the key has too many live ones.
     pub(super) fn accept(
         &self,
         submit: Submit,
@@ -116,8 +116,8 @@ impl Tasks {
         self.inner().tasks.get(&id).cloned()
     }
 
-    /// Whether a success is told for the first time: then its files are not listed yet. Clients of
-    /// RunningHub therefore ask for the files several times after SUCCESS.
+    /// Whether a success is reported for the first time, when its files are not listed yet. That is
+    /// why clients of RunningHub query the files several times after SUCCESS.
     pub(super) fn is_first_told(&self, id: u64) -> bool {
         let mut inner = self.inner();
         let success = |task: &&mut RunningHubTask| {
@@ -130,7 +130,7 @@ impl Tasks {
         })
     }
 
-    /// Queued tasks run; any other state stays.
+    /// Starts a queued task; any other state stays.
     pub(super) fn start(&self, id: u64) {
         if let Some(task) =
             self.inner().tasks.get_mut(&id).filter(|task| task.state == RunningHubState::Queued)
@@ -139,7 +139,7 @@ impl Tasks {
         }
     }
 
-    /// Makes a live task final; gives it as it then is, or nothing if it was final already.
+    /// Ends a live task and returns it, or `None` if it had ended already.
     pub(super) fn finish(&self, id: u64, state: RunningHubState) -> Option<RunningHubTask> {
         let mut inner = self.inner();
         let task = inner.tasks.get_mut(&id).filter(|task| task.state.is_live())?;
@@ -148,7 +148,7 @@ impl Tasks {
         Some(task.clone())
     }
 
-    /// Another live task that waits for a webhook.
+    /// Another live task with a webhook.
     pub(super) fn other_open(&self, id: u64) -> Option<RunningHubTask> {
         let inner = self.inner();
         let open = |task: &&RunningHubTask| {
@@ -165,7 +165,7 @@ impl Tasks {
         self.inner().capacity = limit;
     }
 
-    /// The usual limit again; what is unfinished stays so but frees its place.
+    /// Restores the usual limit. Unfinished tasks stay, but no longer count towards it.
     pub(super) fn reset(&self) {
         let mut inner = self.inner();
         inner.capacity = CAPACITY;

@@ -1,4 +1,4 @@
-//! Uploads to RunningHub: a file becomes a name that a node can hold. The limit of 30 MB is the
+//! Uploads to RunningHub: a file gets a name that a node's value can be. The limit of 30 MB is the
 //! provider's.
 
 use axum::body::Body;

@@ -1,4 +1,4 @@
-//! Words the answers of the v2 API: flat task objects, and refusals in two of the three shapes.
+//! Writes the answers of the v2 API: flat task objects, and refusals in two of the three shapes.
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
@@ -30,14 +30,14 @@ pub(super) fn query(hub: &RunningHubShared, arrival: &Arrival) -> ProviderAnswer
     }
 }
 
-/// A wrong key is a plain 401, everything else is inside a 200.
+/// Refuses a wrong key with a plain 401, and everything else within a 200.
 pub(super) fn refused(refusal: &RunningHubRefusal) -> ProviderAnswer {
     let status = if refusal.code == 1002 { 401 } else { 200 };
     ProviderAnswer { status, ..refused_in_body(refusal) }
 }
 
 pub(super) fn refused_in_body(refusal: &RunningHubRefusal) -> ProviderAnswer {
-    // The code is text in this API.
+    // In this API the code is text.
     ProviderAnswer::json(
         200,
         &json!({"errorCode": refusal.code.to_string(), "errorMessage": refusal.message}),
@@ -49,7 +49,7 @@ pub(super) fn refused_by_status(status: u16) -> ProviderAnswer {
     ProviderAnswer::json(status, &json!({"status": status, "error": reason.unwrap_or("Error")}))
 }
 
-/// The task as it is now: the answer to a query, and a webhook's `eventData` in object form.
+/// The task as it is now, for the answer to a query and for a webhook's `eventData` in object form.
 pub(super) fn task_object(hub: &RunningHubShared, task: &RunningHubTask) -> Value {
     match &task.state {
         RunningHubState::Queued => object(task, "QUEUED", "", "", Value::Null),

@@ -1,6 +1,6 @@
-//! The work of a task: fetches the files, makes the result, stores it and sends the webhook. A
-//! picture or a video becomes exactly twice its size. Of two pictures the person comes out on the
-//! left and the other one, as large, on the right.
+//! The work of a task: it fetches the files, makes the result, stores it and sends the webhook. A
+//! picture or a video becomes exactly twice its size. Of two pictures the person is on the left,
+//! and the other one, resized to the same size, on the right.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,11 +14,11 @@ use super::{RunningHubShared, webhook};
 use crate::media::{picture, video};
 use crate::providers::script::WebhookFault;
 
-/// Short, because every test waits for it.
+/// It is short, because every test waits for it.
 const WORK_MS: u64 = 300;
 const INPUT_BYTES_MAX: usize = 64 * 1024 * 1024;
 const FETCH_LIMIT: Duration = Duration::from_secs(20);
-/// A file in work is large in memory; two at a time is plenty for a stand-in.
+/// Files need much memory while they are changed, so only two are at once.
 static IN_WORK: Semaphore = Semaphore::const_new(2);
 
 /// Runs one task to its end, and sends its webhook.
@@ -27,7 +27,7 @@ pub(super) async fn run(hub: Arc<RunningHubShared>, task: RunningHubTask) {
         hub.tasks.start(task.id);
         return;
     }
-    // An early webhook overtakes the submit's answer, so there is nothing to wait for unless the
+    // An early webhook is sent before the submit's answer, so the task does not wait unless the
     // script says so.
     let usual = if task.behaviour.webhook == Some(WebhookFault::Early) { 0 } else { WORK_MS };
     let id = task.id.to_string();
@@ -36,7 +36,7 @@ pub(super) async fn run(hub: Arc<RunningHubShared>, task: RunningHubTask) {
     hub.tasks.start(task.id);
     time.worked().await;
     let state = outcome(&hub, &task).await;
-    // A cancelled task is over: nobody is told.
+    // No webhook is sent for a cancelled task.
     if let Some(task) = hub.tasks.finish(task.id, state) {
         let early = task.behaviour.webhook == Some(WebhookFault::Early);
         let delivery = tokio::spawn(webhook::send(hub, task));
@@ -63,9 +63,9 @@ async fn outcome(hub: &RunningHubShared, task: &RunningHubTask) -> RunningHubSta
     }
 }
 
-/// The files of the task: a picture that somebody may take for the result, then the result. Nodes
-/// that show what they got save it too, and Video Combine saves the first frame beside its video
-/// (Kosinkadink/ComfyUI-VideoHelperSuite#169).
+/// The files of the task: a preview that could be mistaken for the result, and then the result.
+/// Nodes that show their input save it too, and Video Combine saves the first frame beside its
+/// video (Kosinkadink/ComfyUI-VideoHelperSuite#169).
 async fn make(hub: &RunningHubShared, submit: &Submit) -> anyhow::Result<Vec<String>> {
     let mut inputs = Vec::new();
     for source in &submit.sources {

@@ -1,4 +1,4 @@
-//! What buyers, banks and the seller do, and the events that Stripe sends about it.
+//! What buyers, banks and the seller do, and the events that Stripe sends then.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::clock;
 
 type Acted = Result<(Value, Vec<StripeEvent>), String>;
 
-/// Pays a session. `None`: there is nothing to pay.
+/// Pays a session. `None` if there is nothing to pay.
 pub(super) fn pay(shop: &Shop, id: &str) -> Option<Vec<StripeEvent>> {
     let (session, payment) = shop.complete(id)?;
     let mut events = paid(&payment);
@@ -16,7 +16,7 @@ pub(super) fn pay(shop: &Shop, id: &str) -> Option<Vec<StripeEvent>> {
     Some(events)
 }
 
-/// A card that is declined leaves the session open.
+/// Declines the card, which leaves the session open.
 pub(super) fn declined(shop: &Shop, id: &str) -> Option<StripeEvent> {
     let session: CheckoutSession = shop.session(id).filter(|session| session.paid_by.is_none())?;
     let payment = Payment::of(&session);
@@ -40,7 +40,7 @@ fn paid(payment: &Payment) -> Vec<StripeEvent> {
     events
 }
 
-/// One of the acts of this stand-in, by its path.
+/// Performs the act that the path names.
 pub(super) fn act(shop: &Shop, act: &str, body: Option<Value>) -> Acted {
     let body = body.ok_or("the body is JSON")?;
     let text = |name: &str| body.get(name).and_then(Value::as_str);

@@ -1,4 +1,4 @@
-//! Events: what they show, how they are signed, and their delivery until the receiver takes them.
+//! Events: their content, their signature, and their delivery until the receiver accepts them.
 
 use futures_util::future::join_all;
 use hmac::{Hmac, Mac};
@@ -11,7 +11,7 @@ use crate::clock;
 use crate::providers::script::{Behaviour, EventOrder, SignatureFault, WebhookFault};
 use crate::providers::webhook_delivery::WebhookDelivery;
 
-/// The object of an event, as it was then.
+/// The object of an event, as it was when the event happened.
 #[derive(Clone, Debug)]
 pub(super) enum EventSubject {
     Session(CheckoutSession),
@@ -34,7 +34,8 @@ impl StripeEvent {
         Self { kind, subject }
     }
 
-    /// `is_old`: in the shapes of API 2025-02-24, which has no `invoice_payment.paid`.
+    /// The event's body. With `is_old` it has the shapes of API 2025-02-24, which has no
+    /// `invoice_payment.paid`.
     fn shown(&self, is_old: bool, base_url: &str) -> Option<Value> {
         let object = match &self.subject {
             EventSubject::Session(session) => objects::session(session, base_url),
@@ -61,7 +62,7 @@ impl StripeEvent {
     }
 }
 
-/// Delivers the events, each until it is taken or its tries are used up.
+/// Delivers the events, each until it is accepted or its attempts are used up.
 pub(super) async fn deliver(
     stripe: &StripeShared,
     events: Vec<StripeEvent>,
@@ -114,7 +115,7 @@ fn headers(fault: Option<SignatureFault>, body: &str) -> Vec<(&'static str, Stri
     vec![("stripe-signature", format!("t={sent_s},{entries}"))]
 }
 
-/// The key is the secret as it is written.
+/// The signature of a body. Its key is the secret's text itself.
 fn signature(secret: &str, sent_s: u64, body: &str) -> String {
     let mut mac =
         Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");

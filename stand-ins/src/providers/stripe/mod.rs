@@ -1,5 +1,5 @@
-//! Stripe as a seller of packs meets it: hosted checkout, payment links, events, and what becomes
-//! of a payment later. It refuses what the API does not name, so that a mistake shows here first.
+//! Stripe as a seller of packs uses it: hosted checkout, payment links, events, and what happens to
+//! a payment later. It refuses what the API does not name, so that a mistake shows here first.
 //!
 //! Sources: `stripe` 17.7.0 and 23.1.0 of npm (parameters, objects and events of API 2025-02-24 and
 //! 2026-10-28, the signature in esm/Webhooks.js), docs.stripe.com/api/errors,
@@ -10,14 +10,13 @@
 //! | `POST /v1/checkout/sessions` | a session, also `GET …/<id>` and `GET …/<id>/line_items` |
 //! | `GET /c/pay/<session>` | its page, with the buttons that a buyer has |
 //! | `GET /b/<price>` | a payment link: a session without metadata |
-//! | `POST /__refund` | `{payment, amount?, status?}`, or `{refund, status}` of one made before |
-//! | `POST /__dispute` | `{payment, amount?}`, or `{dispute, status}` of one made before |
+//! | `POST /__refund` | `{payment, amount?, status?}`, or `{refund, status}` of an earlier one |
+//! | `POST /__dispute` | `{payment, amount?}`, or `{dispute, status}` of an earlier one |
 //! | `POST /__renew` | `{subscription}`: the next period is paid |
 //!
-//! `payment` is any id of the payment. An act, and the button that closes the page, answer once
-//! their events are delivered. A script's
-//! `webhook`, `signature`, `events` and `shape` (1: API 2025-02-24) are about the events of a page
-//! or an act.
+//! `payment` is any id of the payment. An act, and the button that closes the page, are answered
+//! when their events are delivered. In a script, `webhook`, `signature`, `events` and `shape` (1:
+//! API 2025-02-24) apply to the events of a page or an act.
 
 mod acts;
 mod events;
@@ -43,18 +42,18 @@ use shop::Shop;
 
 const NAME: &str = "stripe";
 const LOCAL_KEY: &str = "rk_test_local";
-/// What signs events; the functions are given the same.
+/// The secret that signs events; the functions have the same.
 const WEBHOOK_SECRET: &str = "whsec_stripe_local";
-/// For how long a page waits for the events before it leads the buyer back. Source:
+/// For how long a page waits for the delivery of the events before it redirects the buyer. Source:
 /// docs.stripe.com/checkout/fulfillment.
 const BEFORE_RETURN: Duration = Duration::from_secs(10);
 
 struct StripeShared {
     shop: Shop,
     keys: Vec<String>,
-    /// Where this stand-in is.
+    /// The URL of this stand-in.
     base_url: String,
-    /// Where events go.
+    /// The URL to which events are sent.
     webhook_url: String,
     client: Client,
     log: Arc<Log>,

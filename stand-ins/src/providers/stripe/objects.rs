@@ -1,4 +1,4 @@
-//! The objects of the API, as far as a seller of packs meets them, in both ages of invoices.
+//! The objects of the API as far as a seller of packs sees them, with invoices of both versions.
 
 use serde_json::{Value, json};
 
@@ -70,7 +70,7 @@ fn price(price: &Price) -> Value {
     })
 }
 
-/// Before API 2025-03-31 a payment names its invoice.
+/// The object with its payment's invoice, which was named there before API 2025-03-31.
 fn with_invoice(mut object: Value, payment: &Payment, is_old: bool) -> Value {
     if is_old {
         object["invoice"] = json!(payment.billed.as_ref().map(|billed| &billed.invoice));

@@ -1,4 +1,4 @@
-//! The page where a buyer pays, and payment links, which open one.
+//! The page where a buyer pays, and payment links, which open such a page.
 
 use super::StripeShared;
 use super::request::query;
@@ -6,7 +6,7 @@ use super::shop::{CheckoutSession, PaymentMetadata, Price, Shop, new_id};
 use crate::clock;
 use crate::providers::provider::{Arrival, ProviderAnswer};
 
-/// The page of a session, with the buttons that its state leaves.
+/// The page of a session, with the buttons that are possible in its state.
 pub(super) fn shown(shop: &Shop, id: &str, notice: &str) -> ProviderAnswer {
     let Some(session) = shop.session(id) else {
         return ProviderAnswer::page(404, html("<h1>Something went wrong</h1>"));
@@ -47,7 +47,7 @@ fn buttons(session: &CheckoutSession) -> String {
     .concat()
 }
 
-/// Leads the buyer back to the shop.
+/// Redirects the buyer back to the shop.
 pub(super) fn back(shop: &Shop, id: &str) -> ProviderAnswer {
     let url = shop.session(id).and_then(|session| session.success_url);
     match url {
@@ -56,7 +56,7 @@ pub(super) fn back(shop: &Shop, id: &str) -> ProviderAnswer {
     }
 }
 
-/// Opens a session for whoever follows a payment link: it has no metadata.
+/// Opens a session for a buyer who follows a payment link. The session has no metadata.
 pub(super) fn link(stripe: &StripeShared, price: &str, arrival: &Arrival) -> ProviderAnswer {
     let Some(price) = Price::of(price) else {
         return ProviderAnswer::page(404, html("<h1>This link is no longer active</h1>"));

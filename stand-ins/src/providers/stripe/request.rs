@@ -1,4 +1,4 @@
-//! Reads a request of the API, strictly, and words its refusals as Stripe does.
+//! Reads a request of the API, checks it strictly, and words refusals as Stripe does.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ const METADATA_VALUE_MAX: usize = 500;
 const REFERENCE_MAX: usize = 200;
 const IDEMPOTENCY_KEY_MAX: usize = 255;
 
-/// A key that is known, and a version that can be one.
+/// Refuses an unknown key, or a version that is not written as Stripe writes one.
 pub(super) fn admit(arrival: &Arrival, keys: &[String]) -> Result<(), ProviderAnswer> {
     let key = arrival.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
     let Some(key) = key else {
@@ -36,7 +36,7 @@ pub(super) fn admit(arrival: &Arrival, keys: &[String]) -> Result<(), ProviderAn
     Ok(())
 }
 
-/// `2025-02-24.acacia`
+/// Whether the text has the form of a version, such as `2025-02-24.acacia`.
 fn is_version(text: &str) -> bool {
     let (date, name) = text.split_once('.').unwrap_or((text, ""));
     let digits = date.bytes().filter(u8::is_ascii_digit).count();
@@ -71,7 +71,7 @@ pub(super) fn missing(kind: &str, id: &str, param: Option<&str>, status: u16) ->
     refusal(status, Some("resource_missing"), &format!("No such {kind}: '{id}'"), param)
 }
 
-/// Makes a session, once for each idempotency key.
+/// Creates a session, once for each idempotency key.
 pub(super) fn create(shop: &Shop, arrival: &Arrival, base_url: &str) -> ProviderAnswer {
     let form = arrival.text();
     let key = arrival.header("idempotency-key").unwrap_or_default();
@@ -99,7 +99,7 @@ pub(super) fn create(shop: &Shop, arrival: &Arrival, base_url: &str) -> Provider
         }
         Err(refusal) => refusal,
     };
-    // A request that was refused before anything was done may be repeated under its key.
+    // A request that was refused before it changed anything may be repeated with its key.
     if !key.is_empty() && answer.status == 200 {
         shop.remember(key, form, answer.status, answer.body.clone());
     }
@@ -214,7 +214,8 @@ fn session(arrival: &Arrival, text: &str) -> Result<CheckoutSession, ProviderAns
     }
 }
 
-/// The metadata of what the mode makes; that of the other one is refused.
+/// The metadata of the object that the mode creates; the metadata of the other mode's object is
+/// refused.
 fn inner_metadata(form: &mut CheckoutForm, mode: &str) -> Result<PaymentMetadata, ProviderAnswer> {
     let (own, other) = match mode {
         "payment" => ("payment_intent_data", "subscription_data"),
@@ -250,7 +251,7 @@ fn is_email(text: &str) -> bool {
     text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.'))
 }
 
-/// The query of a payment link.
+/// The parameters of a payment link.
 pub(super) fn query(arrival: &Arrival) -> Value {
     let query = arrival.path.split_once('?').map_or("", |(_, query)| query);
     let fields = form_urlencoded::parse(query.as_bytes()).into_owned();

@@ -1,5 +1,5 @@
-//! What the account sells and has sold: prices, checkout sessions, payments, and what became of
-//! them.
+//! What the account sells and has sold: prices, checkout sessions, payments, and what happened to
+//! these later.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use crate::clock;
 
 pub(super) type PaymentMetadata = BTreeMap<String, String>;
 
-/// A price of the account, as the local packs name it.
+/// A price of the account. The local packs name its id.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Price {
     pub(super) id: &'static str,
@@ -38,7 +38,7 @@ pub(super) struct CheckoutSession {
     pub(super) price: &'static Price,
     pub(super) quantity: u64,
     pub(super) metadata: PaymentMetadata,
-    /// Of the payment, or of the subscription.
+    /// The metadata of the payment or of the subscription.
     pub(super) inner_metadata: PaymentMetadata,
     pub(super) email: Option<String>,
     pub(super) client_reference_id: Option<String>,
@@ -56,7 +56,7 @@ impl CheckoutSession {
     }
 }
 
-/// A payment under all its names.
+/// A payment with all its names.
 #[derive(Clone, Debug)]
 pub(super) struct Payment {
     pub(super) intent: String,
@@ -72,7 +72,7 @@ pub(super) struct Payment {
     pub(super) disputes: Vec<Reversal>,
 }
 
-/// The invoice that a payment of a subscription paid.
+/// The invoice that a payment of a subscription has paid.
 #[derive(Clone, Debug)]
 pub(super) struct Billed {
     pub(super) invoice: String,
@@ -92,7 +92,7 @@ pub(super) struct Reversal {
 }
 
 impl Payment {
-    /// Pays a session, and the first period if it is for a subscription.
+    /// Pays a session; for a subscription this is the first period.
     pub(super) fn of(session: &CheckoutSession) -> Self {
         let billed = session.price.recurring.then(|| Billed {
             invoice: new_id("in"),
@@ -145,7 +145,7 @@ impl Payment {
         self.price.amount * self.quantity
     }
 
-    /// Refunded in all; what failed came back.
+    /// The sum of the refunds that have not failed.
     pub(super) fn refunded(&self) -> u64 {
         let stands = |refund: &&Reversal| !["failed", "canceled"].contains(&&*refund.status);
         self.refunds.iter().filter(stands).map(|refund| refund.amount).sum()
@@ -168,7 +168,7 @@ pub(super) fn new_id(prefix: &str) -> String {
 struct Books {
     sessions: HashMap<String, CheckoutSession>,
     payments: Vec<Payment>,
-    /// What was answered to each idempotency key, and to which form.
+    /// The answer to each idempotency key, and the form that it answered.
     answers: HashMap<String, (String, u16, String)>,
 }
 
@@ -188,7 +188,7 @@ impl Shop {
         self.books().sessions.get(id).cloned()
     }
 
-    /// Completes an open session. `None`: it is none, or it is paid already.
+    /// Completes an open session. `None` if there is none, or if it is paid already.
     pub(super) fn complete(&self, id: &str) -> Option<(CheckoutSession, Payment)> {
         let mut books = self.books();
         let session = books.sessions.get_mut(id).filter(|session| session.paid_by.is_none())?;
@@ -208,7 +208,7 @@ impl Shop {
         Some(renewed)
     }
 
-    /// Changes the newest payment that `is_meant`, and shows it afterwards.
+    /// Changes the newest payment for which `is_meant` holds. Returns it as it is afterwards.
     pub(super) fn change<T>(
         &self,
         is_meant: impl Fn(&Payment) -> bool,
