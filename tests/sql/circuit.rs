@@ -105,6 +105,19 @@ async fn equal_alarms_of_an_hour_are_one_row_with_their_count() {
 }
 
 #[tokio::test]
+async fn the_last_alarm_is_the_one_that_came_last_even_if_it_began_earlier() {
+    let db = Database::fresh().await;
+    for code in [KEY, APP, KEY] {
+        alarm(&db, UPSCALER, None, code).await;
+    }
+    let admin = db.admin().await;
+    let change = json!({ "p_actor": admin, "p_change": {}, "p_reason": null });
+    let providers = db.call("providers_change_v1", change).await;
+    let row = providers.iter().find(|row| row["provider"] == PROVIDER).unwrap();
+    assert_has!(row["settings"], { "lastAlarm": { "code": KEY, "count": 2 } });
+}
+
+#[tokio::test]
 async fn an_admin_reads_alarms_and_open_circuits_and_nobody_else_does() {
     let db = Database::fresh().await;
     alarms(&db, UPSCALER, "account", KEY, 3).await;

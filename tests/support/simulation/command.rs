@@ -1,10 +1,12 @@
 //! What `cargo xtask simulate` does: many plans, their figures, and the story of what fails.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
 
 use super::auditor::BOUND_MS;
 use super::mutations::MUTATIONS;
@@ -19,6 +21,9 @@ pub const LIVES: u32 = 200;
 /// Lives between two lines of progress.
 const TOLD_EACH: u64 = 2_000;
 
+/// Within how many seconds after its deadline a job was ended: the rows of the histogram.
+const RESCUE_LIMITS_S: [i64; 7] = [15, 30, 60, 120, 180, 240, BOUND_MS / 1_000];
+
 /// The arguments of the command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SimulateOptions {
@@ -30,12 +35,20 @@ pub struct SimulateOptions {
     pub mutations: bool,
     /// The part to run, from 1, and how many parts there are.
     pub part: (u64, u64),
+    /// The folder of the figures of parts. A part whose figures are there is not run.
+    pub record: Option<PathBuf>,
 }
 
 impl SimulateOptions {
     pub fn parse(mut args: impl Iterator<Item = String>) -> Result<Self> {
-        let mut options =
-            Self { seed: 1, lives: 20_000, story: false, mutations: false, part: (1, 1) };
+        let mut options = Self {
+            seed: 1,
+            lives: 20_000,
+            story: false,
+            mutations: false,
+            part: (1, 1),
+            record: None,
+        };
         while let Some(name) = args.next() {
             if name == "--story" || name == "--mutations" {
                 options.story |= name == "--story";
@@ -50,8 +63,10 @@ impl SimulateOptions {
                     let (part, of) = value.split_once('/').context("--part is written 1/8")?;
                     options.part = (part.parse()?, of.parse()?);
                 }
+                "--record" => options.record = Some(value.into()),
                 _ => bail!(
-                    "usage: simulate [--seed S] [--lives N] [--story] [--part i/n] [--mutations]"
+                    "usage: simulate [--seed S] [--lives N] [--story] [--part i/n] \
+                     [--record FOLDER] [--mutations]"
                 ),
             }
         }
@@ -67,12 +82,16 @@ impl SimulateOptions {
 }
 
 /// What many plans were and became.
-#[derive(Default)]
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SimulationFigures {
+    /// The first plan's seed.
+    pub seed: u64,
     pub lives: u64,
     pub ended: u64,
+    pub seconds: f64,
     pub faults: BTreeMap<String, u64>,
-    pub rescues_ms: Vec<i64>,
+    /// Seconds after the deadline → how many jobs were ended within them that had passed theirs.
+    pub rescued_within: BTreeMap<i64, u64>,
 }
 
 impl SimulationFigures {
@@ -82,29 +101,66 @@ impl SimulationFigures {
         for (fault, count) in &outcome.faults {
             *self.faults.entry(fault.clone()).or_default() += count;
         }
-        self.rescues_ms.extend(&outcome.rescues_ms);
+        for limit in RESCUE_LIMITS_S {
+            let rescued = outcome.rescues_ms.iter().filter(|ms| **ms <= limit * 1_000).count();
+            *self.rescued_within.entry(limit).or_default() += rescued as u64;
+        }
     }
 
-    /// Rows of a table: the share of the bound, and how many jobs were ended within it.
-    pub fn histogram(&self) -> String {
-        let limits = [15_000, 30_000, 60_000, 120_000, 180_000, 240_000, BOUND_MS];
-        let mut lines = String::new();
-        for limit in limits {
-            let within = self.rescues_ms.iter().filter(|ms| **ms <= limit).count();
-            lines.push_str(&format!("| {} s | {within} |\n", limit / 1_000));
+    fn join(&mut self, other: Self) {
+        self.seed = if self.lives == 0 { other.seed } else { self.seed.min(other.seed) };
+        self.lives += other.lives;
+        self.ended += other.ended;
+        self.seconds += other.seconds;
+        for (fault, count) in other.faults {
+            *self.faults.entry(fault).or_default() += count;
         }
-        lines
+        for (limit, count) in other.rescued_within {
+            *self.rescued_within.entry(limit).or_default() += count;
+        }
+    }
+
+    /// The sum of the parts that a folder holds.
+    pub fn recorded(folder: &Path) -> Result<Self> {
+        let mut sum = Self::default();
+        for file in std::fs::read_dir(folder)? {
+            let path = file?.path();
+            let text = std::fs::read_to_string(&path)?;
+            sum.join(serde_json::from_str(&text).with_context(|| path.display().to_string())?);
+        }
+        Ok(sum)
+    }
+
+    fn print(&self) {
+        println!(
+            "{} lives, {} jobs ended, {:.0} lives a second\n{:#?}\nended after a deadline:",
+            self.lives,
+            self.ended,
+            self.lives as f64 / self.seconds,
+            self.faults,
+        );
+        for (limit, count) in &self.rescued_within {
+            println!("| {limit} | {count} |");
+        }
     }
 }
 
 /// Returns whether everything held.
 pub fn main(args: impl Iterator<Item = String>) -> Result<bool> {
     let options = SimulateOptions::parse(args)?;
+    let (part, of) = options.part;
+    let file = options.record.as_ref().map(|folder| folder.join(format!("{part}-of-{of}.json")));
+    if file.as_ref().is_some_and(|file| file.exists()) {
+        eprintln!("part {part} of {of} is recorded");
+        return Ok(true);
+    }
     let server = Rc::new(SimulationServer::start()?);
     if options.mutations {
         return find_mutations(&server, options.part);
     }
-    let (began, mut figures) = (Instant::now(), SimulationFigures::default());
+    let began = Instant::now();
+    let first = options.seeds().next().unwrap_or(options.seed);
+    let mut figures = SimulationFigures { seed: first, ..SimulationFigures::default() };
     for seed in options.seeds() {
         let lives = u32::try_from(options.lives.min(u64::from(LIVES)))?;
         let plan = Plan::new(seed, lives);
@@ -118,18 +174,17 @@ pub fn main(args: impl Iterator<Item = String>) -> Result<bool> {
         }
         figures.add(&plan, &outcome);
         if figures.lives % TOLD_EACH == 0 {
-            eprintln!("{} of {} lives, up to seed {seed}", figures.lives, options.lives);
+            eprintln!("{} of {} lives, up to seed {seed}", figures.lives, options.lives / of);
         }
     }
-    let seconds = began.elapsed().as_secs_f64();
-    println!(
-        "{} lives, {} jobs ended, {:.0} lives a second\n{:#?}\nended after a deadline:\n{}",
-        figures.lives,
-        figures.ended,
-        figures.lives as f64 / seconds,
-        figures.faults,
-        figures.histogram()
-    );
+    figures.seconds = began.elapsed().as_secs_f64().round();
+    figures.print();
+    if let (Some(folder), Some(file)) = (&options.record, file) {
+        std::fs::create_dir_all(folder)?;
+        std::fs::write(file, serde_json::to_string_pretty(&figures)? + "\n")?;
+        println!("all parts that are recorded in {}:", folder.display());
+        SimulationFigures::recorded(folder)?.print();
+    }
     Ok(true)
 }
 

@@ -25,6 +25,21 @@ use crate::session::SqlError;
 /// When every simulation begins: 2030-01-01, in milliseconds since 1970.
 pub const BEGIN_MS: u64 = 1_893_456_000_000;
 const TEMPLATE: &str = "simulation";
+/// The tables of a plan are small, so planning a query costs more than running it: no function
+/// plans its queries anew at each call, as some do for the sake of large tables.
+const KEEP_PLANS: &str = "do $$
+declare
+  v_function regprocedure;
+begin
+  for v_function in
+    select p.oid
+    from pg_proc p
+    where p.pronamespace in ('unstuck'::regnamespace, 'unstuck_private'::regnamespace)
+      and array_to_string(p.proconfig, ' ') ~ 'plan_cache_mode'
+  loop
+    execute format('alter function %s reset plan_cache_mode', v_function);
+  end loop;
+end $$";
 
 /// A server with a template of our database, at the simulation's time.
 pub struct SimulationServer {
@@ -132,14 +147,17 @@ fn compile(library: &std::path::Path) -> Result<()> {
 async fn make_template(base: &str) -> Result<()> {
     let admin_url = format!("{base}/postgres");
     let admin = postgres::connect(&admin_url).await?;
-    for setting in ["autovacuum", "synchronous_commit"] {
-        admin.batch_execute(&format!("alter system set {setting} = off")).await?;
+    for setting in
+        ["autovacuum = off", "synchronous_commit = off", "plan_cache_mode = force_generic_plan"]
+    {
+        admin.batch_execute(&format!("alter system set {setting}")).await?;
     }
     admin.batch_execute("select pg_reload_conf()").await?;
     admin.batch_execute(&format!("create database {TEMPLATE}")).await?;
     let client = postgres::connect(&format!("{base}/{TEMPLATE}")).await?;
     postgres::install(&client, false).await?;
     client.batch_execute(include_str!("changes.sql")).await?;
+    client.batch_execute(KEEP_PLANS).await?;
     drop(client);
     close(&admin_url, TEMPLATE).await
 }
