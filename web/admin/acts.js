@@ -75,8 +75,8 @@ export function createActs({ tools, refresh }) {
         "aria-label": label("cancel", job),
       }),
     /**
-     * A list offers a retry only for failed and stuck jobs. A job's own page offers it also for
-     * completed ones, where a retry is a gift.
+     * A list offers a retry only for failed and stuck jobs. A job's own page offers it for
+     * every final job; unless the job failed, a retry is a gift.
      */
     retryButton: (job, size = "small") =>
       (isLive(job) ? isStuck(job) : size !== "small" || job.status === "failed") &&

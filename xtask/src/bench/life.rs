@@ -17,7 +17,7 @@ use crate::postgres;
 
 const LIVES: i32 = 1_000;
 const USERS: i32 = 40;
-/// A claim takes at most so many steps, so that no caller's job waits behind the claim of another.
+/// The number of callers. One claim takes as many steps, so that it leaves no caller's job waiting.
 const CALLERS: i32 = 4;
 
 /// The calls of one life, in order. `{job}`, `{user}` and `{task}` are those of the life. A call
@@ -66,8 +66,8 @@ from generate_series(0, 39) n";
 pub(super) async fn run(bench: &Bench) -> Result<()> {
     let client = postgres::connect(&bench.database("bench_life").await?).await?;
     client.batch_execute(GRANTS).await?;
-    // The tables get their first rows before the measurement, and a checkpoint makes the log
-    // comparable.
+    // The planner gets statistics of the first rows. After the checkpoint each page is written to the
+    // log as a whole only once.
     live(&client, 0..USERS).await?;
     client.batch_execute("analyze").await?;
     client.batch_execute("checkpoint").await?;
