@@ -80,7 +80,7 @@ impl ServerCertVerifier for Nameless {
         let Some(authority) = &self.authority else {
             return Ok(ServerCertVerified::assertion());
         };
-        // The name is checked last, when the signature of the authority is verified.
+        // The name is checked last, so the authority's signature has been verified by then.
         match authority.verify_server_cert(end_entity, intermediates, name, ocsp, now) {
             Err(Error::InvalidCertificate(fault)) if is_of_name(&fault) => {
                 Ok(ServerCertVerified::assertion())

@@ -150,8 +150,8 @@ impl ResultChoice {
     }
 
     /// Returns the result among `outputs`: a file of the named node, else a file of the tool's
-    /// kind. A file of an unknown type counts only if no file has a known type. `None`: none of
-    /// them can be the result.
+    /// kind. A file of an unknown type counts only if no file is of the tool's kind. `None`: none
+    /// of them can be the result.
     pub fn of<'o>(&self, outputs: &'o [Output]) -> Option<&'o Output> {
         let is_kind = |output: &&&Output| match output.media_type() {
             Some(found) => self.kind.is_none_or(|kind| kind == found.kind),

@@ -35,7 +35,7 @@ impl Variables<'_> {
         }
     }
 
-    /// Parses the variable into `field`, or the default text if the variable is not set.
+    /// Parses the variable into `field`, which becomes `default` if the variable is not set.
     pub(super) fn parse_or<F: Form>(
         &mut self,
         name: &str,
