@@ -94,8 +94,8 @@ fn tool_declaration(tool: &NewTool) -> Result<String> {
 /// Copies the row of the provider's last tool, with another name and price.
 fn with_row(text: &str, name: &str, tool: &NewTool) -> Option<String> {
     let provider = format!("'{}', ", tool.provider);
-    // A price follows the provider of a tool. A tool's exclusive group may have the same name, and an
-    // interval in quotes follows it.
+    // A price follows the provider of a tool. A tool's exclusive group may have the same name, and
+    // an interval in quotes follows it.
     let is_priced = |at: &usize| text[at + provider.len()..].starts_with(|c: char| c.is_numeric());
     let at = text.match_indices(&provider).map(|(at, _)| at).filter(is_priced).last()?;
     let price = at + provider.len();
