@@ -66,8 +66,8 @@ from generate_series(0, 39) n";
 pub(super) async fn run(bench: &Bench) -> Result<()> {
     let client = postgres::connect(&bench.database("bench_life").await?).await?;
     client.batch_execute(GRANTS).await?;
-    // The planner gets statistics of the first rows. After the checkpoint each page is written to the
-    // log as a whole only once.
+    // The planner gets statistics of the first rows. After the checkpoint each page is written to
+    // the log as a whole only once.
     live(&client, 0..USERS).await?;
     client.batch_execute("analyze").await?;
     client.batch_execute("checkpoint").await?;
