@@ -10,9 +10,9 @@ import { declared, order, priced } from "./tools.js";
 
 /**
  * Makes the form, with the values that an earlier form has `kept`: its element, its values,
- * `refresh` for a changed wallet, and `leave` for when another form replaces it. `onorder(input,
- * limits)` gets a complete order, whose price was shown; `onmissing(credits)` is called if credits
- * are missing; `onchange` is called at every change.
+ * `refresh` for a changed wallet, and `leave` for when another form replaces it.
+ * `onorder(input, limits)` gets a complete order, whose price was shown; `onmissing(credits)` is
+ * called if credits are missing; `onchange` is called at every change.
  */
 export function toolForm({ tool }, { kept = {}, wallet, canBuy, onorder, onmissing, onchange }) {
   const { files, fields } = declared(tool);

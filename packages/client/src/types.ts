@@ -208,8 +208,8 @@ export interface Download {
 
 export interface Options {
   /**
-   * The URL of the functions, unless it is below the Supabase client's own URL: "https://<your
-   * gateway>/functions/v1".
+   * The URL of the functions, unless it is below the Supabase client's own URL:
+   * "https://<your gateway>/functions/v1".
    */
   functionsUrl?: string | undefined;
   /**

@@ -170,8 +170,8 @@ fn sent_nodes(tool: &str, app: &Value) -> Vec<(String, String)> {
     nodes
 }
 
-/// Input, node and field as the tool's code names them: `Field::file("imageUrl", …, ("1",
-/// "image"))`.
+/// Input, node and field as the tool's code names them:
+/// `Field::file("imageUrl", …, ("1", "image"))`.
 fn own_nodes(tool: &str) -> Vec<(String, String, String)> {
     let folder = paths::root().join("functions").join(tool).join("src");
     let files = folder.read_dir().into_iter().flatten().flatten();
