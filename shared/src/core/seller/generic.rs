@@ -1,6 +1,6 @@
 //! Events of any seller that signs by Standard Webhooks:
-//! `{type, timestamp?, data: {id, userId or email, credits or pack, refundedShare?}}`. The types are
-//! `purchase.paid`, `purchase.refunded`, `purchase.disputed` and `purchase.dispute_won`.
+//! `{type, timestamp?, data: {id, userId or email, credits or pack, refundedShare?}}`. The types
+//! are `purchase.paid`, `purchase.refunded`, `purchase.disputed` and `purchase.dispute_won`.
 
 use std::collections::BTreeMap;
 
