@@ -1,6 +1,5 @@
-// The admin page: every job, every user, and what an operator does about them. It shows what the
-// database lets an admin read and calls what the functions let an admin do; the browser decides
-// nothing.
+// The admin page: every job, every user, and what an operator can do about them. It reads what the
+// database lets an admin read and calls the functions for admins; the browser decides nothing.
 
 import { createJob } from "./admin/job.js";
 import { createLog } from "./admin/log.js";
@@ -57,7 +56,7 @@ async function start() {
   const shown = { path: null, view: null, timer: 0 };
   const context = { tools, refresh: () => shown.view.show("acted") };
 
-  /** Shows what the address names: another page, or the same one with other filters. */
+  /** Shows the page that the address names, or the same page with the address's new filters. */
   async function show() {
     const isOther = shown.path !== path();
     if (isOther) {
@@ -72,7 +71,7 @@ async function start() {
     if (isOther && document.activeElement === document.body) focusHeading();
   }
 
-  /** Refreshes what is shown, but not under a question. */
+  /** Refreshes the page, unless a dialog is open or the tab is hidden. */
   function tick() {
     clearTimeout(shown.timer);
     const isAsking = document.querySelector("dialog[open]");

@@ -4,10 +4,10 @@
 var JobError = class extends Error {
   name = "JobError";
   code;
-  /** Of the answer; 0 where there was none. */
+  /** The HTTP status of the answer; 0 if there was none. */
   status;
   details;
-  /** What may be at most, in bytes: of a file that is `too_large`. */
+  /** The largest size of a file in bytes, if the code is `too_large`. */
   limit;
   constructor(code, message, status = 0, details = {}) {
     super(message);
@@ -677,15 +677,15 @@ var Connection = class {
   bucketName;
   projectUrl;
   projectKey;
-  /** Of the user, once somebody was seen to be signed in. */
+  /** The user's token, once a session was read. */
   token;
   user;
-  /** The token that `#renew` obtained last: if it is refused too, it is not renewed. */
+  /** The token that `#renew` obtained last. If it is refused too, it is not renewed. */
   #renewed;
   #base;
-  /** The family of each tool, once it was read. */
+  /** The family of each tool, once the table `tools` was read. */
   #families;
-  /** Done once a gateway was seen to answer at the functions' address. */
+  /** Resolves when a gateway has answered at the functions' address. */
   #gateway;
   constructor(supabase, options) {
     this.supabase = supabase;
@@ -698,7 +698,7 @@ var Connection = class {
   get bucket() {
     return this.supabase.storage.from(this.bucketName);
   }
-  /** Refuses an address where something else answers than a gateway. */
+  /** Throws if something other than a gateway answers at the functions' address. */
   async #findGateway() {
     let response;
     try {
@@ -713,7 +713,7 @@ var Connection = class {
     const advice = `set functionsUrl to your gateway's address: "${example}"`;
     throw new JobError("misconfigured", `No gateway answers at ${this.#base}; ${advice}`);
   }
-  /** The session, or null where nobody is signed in. */
+  /** The session, or null if nobody is signed in. */
   async visit() {
     await (this.#gateway ??= this.#findGateway());
     const { data, error } = await this.supabase.auth.getSession();
@@ -743,12 +743,12 @@ var Connection = class {
   async endpoints(tool) {
     return endpoints(tool, await this.family(tool));
   }
-  /** The input with the tool's own name for its file in place of `file`. */
+  /** The input with `file` renamed to the tool's own field for its file. */
   async named(tool, given) {
     const { file, ...rest } = given;
     return file ? { ...rest, [(await this.endpoints(tool)).fileField]: file } : rest;
   }
-  /** The rows of a query, which is sent anew where its token was just over. */
+  /** The rows of a query. If the token had just expired, the query is sent a second time. */
   async rows(query) {
     const used = this.token;
     let { data, error, status } = await query;
@@ -773,12 +773,12 @@ var Connection = class {
     await this.session();
     return this.answer(path, body);
   }
-  /** The body of a good answer; throws a JobError for every other one. */
+  /** The body of a successful answer; throws a JobError for any other answer. */
   async answer(path, body) {
     const response = await this.response(path, body);
     return response.json().catch(() => ({}));
   }
-  /** A good answer. A call whose token was refused is repeated once with a new one. */
+  /** A successful answer. If the token was refused, the call is repeated once with a new one. */
   async response(path, body) {
     const used = this.token;
     let response = await this.#sent(path, body);
@@ -797,7 +797,9 @@ var Connection = class {
       throw new JobError("network", error instanceof Error ? error.message : String(error));
     }
   }
-  /** Gets another token of the same user than the one that was refused, if there is one. */
+  /**
+   * Gets another token of the same user in place of the refused one. Returns whether there is one.
+   */
   async #renew(refused) {
     const { user } = this;
     if (!refused || refused === this.#renewed) return false;
@@ -906,16 +908,16 @@ function leaveSession(text) {
 }
 var Place = class {
   sessionId = leftSession()[0] ?? uuid();
-  /** Whether the page is left for the checkout, from where its user comes back. */
+  /** Whether the user has gone to the checkout and is expected back. */
   isShopping = false;
   #connection;
   #own;
   #keeps;
   #graceSeconds;
-  /** Whether the functions are known to be older ones, which know of no grace. */
+  /** Whether the functions are older ones, which know no grace period. */
   #isOld = leftSession().length > 1;
   #timer;
-  /** `own` gives the live jobs that this page ordered. */
+  /** `own` returns the live jobs that this page ordered. */
   constructor(connection, options, own) {
     this.#connection = connection;
     this.#own = own;
@@ -926,7 +928,7 @@ var Place = class {
     const jobs = this.#own().filter((job) => job.update.state === state);
     return jobs.map((job) => job.id);
   }
-  /** Says that the page is there, as long as something waits. */
+  /** Tells the server that the page is there, as long as a job waits. */
   update() {
     const waits = !this.#keeps && this.#ids("waiting").length > 0;
     if (!waits) this.stop();
@@ -947,7 +949,7 @@ var Place = class {
     clearTimeout(this.#timer);
     this.#timer = void 0;
   }
-  /** The page is hidden, for a moment or for good. */
+  /** Called when the page is hidden, for a moment or for good. */
   hide() {
     leaveSession(this.sessionId + (this.#isOld ? " old" : ""));
     this.stop();
@@ -961,7 +963,7 @@ var Place = class {
       this.#sayGoodbye(this.#graceSeconds);
     }
   }
-  /** The page is there again, from the memory of the browser. */
+  /** Called when the browser shows the page again from its memory. */
   show() {
     leaveSession(null);
     this.isShopping = false;
@@ -971,7 +973,7 @@ var Place = class {
     if (this.#ids("waiting").length > 0)
       this.#send("leave-session", this.sessionId, { graceSeconds });
   }
-  /** Cancels what uploads or waits. */
+  /** Cancels the uploading and the waiting jobs of this page. */
   leave() {
     const jobIds = [...this.#ids("uploading"), ...this.#ids("waiting")];
     if (jobIds.length > 0) this.#send("cancel-session", this.sessionId, { jobIds });
@@ -991,33 +993,33 @@ var Follower = class {
   page;
   id;
   tool;
-  /** Whose job it is, once that is known. */
+  /** The id of the job's user, once it is known. */
   user;
-  /** By this the newest comes first. */
+  /** When the job was ordered, by which lists are sorted; in milliseconds. */
   since;
   update;
   /** Whether this page ordered the job. Leaving the page cancels no other job. */
   own = false;
   /** Whether the order may have been sent. */
   ordered = false;
-  /** What the page gave for the order. */
+  /** The input that the page gave, with its files. */
   given = {};
-  /** The error of an order that had no answer yet. */
+  /** The error of an order that has not been answered yet. */
   lost = null;
-  /** Ends uploads, and every wait. */
+  /** Aborted to end uploads and retries. */
   abort = new AbortController();
   job;
   #listeners = /* @__PURE__ */ new Set();
   #resolve;
   #reject;
   #isStopped = false;
-  /** Whether something happened that the next query should not wait for. */
+  /** Whether something happened for which the next query should not wait. */
   #isStirred = false;
   isFollowed = false;
   #hasLooked = false;
   #firstLook;
   #stir = () => {};
-  /** When this page saw the job begin to run. */
+  /** When this page saw the job begin to run, in milliseconds. */
   #seenRunning = null;
   constructor(page, id, tool, known) {
     this.page = page;
@@ -1056,7 +1058,7 @@ var Follower = class {
       creditsRefunded: known.details.refundedCredits ?? 0,
     });
   }
-  /** Ends everything here, whatever becomes of the job. */
+  /** Stops following the job, which itself goes on. `isTold` reports the error to the listeners. */
   stop(error, isTold) {
     if (isTold) this.set({ state: "failed", error });
     this.#isStopped = true;
@@ -1065,7 +1067,7 @@ var Follower = class {
     this.wake();
     this.#reject(error);
   }
-  /** Lets the next query come at once. */
+  /** Makes the next query start at once. */
   wake() {
     this.#isStirred = true;
     this.#stir();
@@ -1081,12 +1083,12 @@ var Follower = class {
       });
     this.#isStirred = false;
   }
-  /** Resolves once everything is known of a job that was found. */
+  /** Resolves when the state of a job that was found in the database has been queried. */
   ready() {
     const isOrder = this.own && !this.update.createdAt;
     return (this.#firstLook ??= isOrder || this.isFollowed ? Promise.resolve() : this.look());
   }
-  /** Asks the job's function how it goes. */
+  /** Queries the job's state from its function. */
   async look() {
     const { connection } = this.page;
     const { status } = await connection.endpoints(this.tool);
@@ -1097,18 +1099,18 @@ var Follower = class {
     this.#hasLooked = true;
     this.set({ ...change, ...facts });
   }
-  /** What only `jobs` tells; nothing where it does not answer. */
+  /** The fields that only the function `jobs` reports; null if it does not answer. */
   async #facts() {
     const found = await this.page.connection.call(`jobs/${this.id}`).catch(() => null);
     if (!found) return null;
     const { createdAt, startedAt, completedAt, outputs } = found;
     return { createdAt, startedAt, completedAt, outputs };
   }
-  /** Takes over what a function answered about the order. */
+  /** Applies a function's answer to an order. */
   apply(answer) {
     this.set(changeBy(answer, this.update));
   }
-  /** Queries the job until it has ended: soon after a change, then less and less often. */
+  /** Queries the job until it ends: soon after a change, then at growing intervals. */
   async follow() {
     if (this.isFollowed) return;
     this.isFollowed = true;
@@ -1128,7 +1130,7 @@ var Follower = class {
       wait = retryAfter ? retryAfter * 1e3 : this.#nextWait(before, wait);
     }
   }
-  /** Whether a query failed in a way that no further one gets past. */
+  /** Whether a query failed so that no further one can succeed. */
   #hasFailed(error, looks) {
     const { status } = asJobError(error);
     if (this.lost) {
@@ -1180,7 +1182,7 @@ var Follower = class {
 };
 function knownBy(row) {
   return {
-    // A final job is taken to run until its function has told everything about it.
+    // A job that has ended counts as running until its function has reported its end.
     state: row.status === "queued" ? "waiting" : "running",
     input: row.input,
     creditsCharged: row.credits_charged,
@@ -1193,13 +1195,13 @@ function knownBy(row) {
 
 // packages/client/src/feed.ts
 var Feed = class {
-  /** Whether changes are told now. */
+  /** Whether Realtime reports changes at present. */
   isJoined = false;
   #connection;
   #onChange;
   #onTurn;
   #channel;
-  /** `onChange` is called with the id of a job, `onTurn` when it joins or is cut off. */
+  /** `onChange` is called with the id of a changed job, `onTurn` when `isJoined` changes. */
   constructor(connection, onChange, onTurn) {
     this.#connection = connection;
     this.#onChange = onChange;
@@ -1239,7 +1241,7 @@ var Wallet = class {
   #connection;
   #listeners = /* @__PURE__ */ new Set();
   #told;
-  /** Counts what was asked, so that a late answer is told apart. */
+  /** Counts the reads, so that the answer to an older read is ignored. */
   #turn = 0;
   constructor(connection) {
     this.#connection = connection;
@@ -1268,11 +1270,11 @@ var Wallet = class {
     this.#told = balance;
     for (const listener of this.#listeners) listener(balance);
   }
-  /** Something may have changed it. */
+  /** Reads the balance after something that may have changed it. */
   refresh() {
     if (this.#listeners.size > 0) this.read().catch(() => {});
   }
-  /** It is another user's now, or nobody's. */
+  /** Forgets the balance when the user has changed. */
   forget() {
     this.#told = void 0;
     this.#turn += 1;
@@ -1299,15 +1301,15 @@ var Page = class {
   feed;
   place;
   wallet;
-  /** By id: whoever asks for a job gets the same one. */
+  /** The followers by job id, so that every caller gets the same one. */
   followers = /* @__PURE__ */ new Map();
   /** Orders of which nobody knows whether they arrived. */
   lost = /* @__PURE__ */ new Set();
   #isTold;
   #listeners = /* @__PURE__ */ new Set();
-  /** Null where something has changed since. */
+  /** The sorted list of jobs; null if it must be made anew. */
   #listed = [];
-  /** What stops what was begun by `open`. */
+  /** Ends the listeners that `open` has added. */
   #closing = null;
   #user;
   constructor(connection, options) {
@@ -1327,7 +1329,7 @@ var Page = class {
   live() {
     return [...this.followers.values()].filter((job) => job.isLive);
   }
-  /** Begins to listen to the browser and to who is signed in. After `dispose` it begins anew. */
+  /** Starts to listen to the browser and to sign-ins. After `dispose` it can be called again. */
   open() {
     if (this.#closing) return;
     this.#closing = new AbortController();
@@ -1345,7 +1347,7 @@ var Page = class {
     });
     signal.addEventListener("abort", () => data.subscription.unsubscribe());
   }
-  /** Lets every job be queried at once. */
+  /** Makes every live job be queried at once. */
   #wake() {
     for (const job of this.live()) job.wake();
   }
@@ -1460,7 +1462,7 @@ function createJobs(supabase, options = {}) {
     run(tool, input, { maxCredits = null } = {}) {
       const given = input;
       const lost = [...page.lost].find(
-        // The server takes no order under the id of one that was cancelled.
+        // The server refuses an order under the id of a cancelled one.
         (job2) => !job2.abort.signal.aborted && job2.tool === tool && isSame(job2.given, given),
       );
       if (lost) page.lost.delete(lost);

@@ -1,4 +1,4 @@
-// Elements that both pages are built of. They are made node by node, never from markup in a text.
+// The elements of both pages. Each is made as a node, never by parsing markup.
 
 import { time as timeText } from "./format.js";
 import { ICONS } from "./icons.js";
@@ -8,8 +8,8 @@ const SVG = new Set(["svg", "path", "rect", "line", "circle", "g", "text", "titl
 const TOAST_MS = 7000;
 
 /**
- * An element. Leaves out attributes and children that are false or null; a function named `on…`
- * listens.
+ * Makes an element. Attributes and children that are false or null are left out; a function under a
+ * name `on…` becomes a listener.
  */
 export function h(tag, attributes = {}, ...children) {
   const element = SVG.has(tag)
@@ -24,7 +24,7 @@ export function h(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** The listeners of each element, by the type of the event. */
+/** The listeners of each element, by event type. */
 const listeners = new WeakMap();
 
 function listen(element, type, listener) {
@@ -34,7 +34,7 @@ function listen(element, type, listener) {
 
 const hear = (event) => listeners.get(event.currentTarget)?.[event.type]?.(event);
 
-/** Gives an element the listeners of another that it becomes. */
+/** Moves the listeners of `other` to `element`, which takes its place. */
 export function takeListeners(element, other) {
   const own = listeners.get(other) ?? {};
   listeners.set(element, own);
@@ -43,7 +43,7 @@ export function takeListeners(element, other) {
 
 const isNothing = (value) => value === false || value === null || value === undefined;
 
-/** An icon that a screen reader passes over: its text stands beside it. */
+/** An icon that screen readers skip, because its text stands beside it. */
 export function icon(name, size = 20) {
   const attributes = {
     class: "icon",
@@ -60,24 +60,24 @@ export function icon(name, size = 20) {
   return h("svg", attributes, h("path", { d: ICONS[name] }));
 }
 
-/** A button; `kind` adds to its class. */
+/** A button; `kind` is added to its class. */
 export function button(content, onclick, kind = "", attributes = {}) {
   const classes = `button ${kind}`.trim();
   return h("button", { type: "button", class: classes, onclick, ...attributes }, content);
 }
 
-/** A sentence that says what went wrong. */
+/** A sentence about an error, announced by screen readers. */
 export function problem(text) {
   return h("p", { class: "problem", role: "alert" }, text);
 }
 
-/** A link within the pages or, where it leads elsewhere, in a tab of its own. */
+/** A link. An address outside of these pages opens in a new tab. */
 export function link(href, content, attributes = {}) {
   const away = href.startsWith("/") ? {} : { target: "_blank", rel: "noopener" };
   return h("a", { class: "link", href, ...away, ...attributes }, content);
 }
 
-/** The top of a page, with what stands at its end. */
+/** The bar at the top of a page; `end` stands at its right end. */
 export function topBar(...end) {
   return h("header", { class: "top" }, brand(), h("div", { class: "top-end" }, end));
 }
@@ -87,12 +87,12 @@ export function brand() {
   return h("a", { class: "brand", href: "/" }, mark, "Unstuck");
 }
 
-/** A job's status as a coloured word. */
+/** A job's status as a coloured label. */
 export function badge(status) {
   return h("span", { class: `badge ${status}` }, t(`status_${status}`));
 }
 
-/** A moment: short, and exact on hovering. */
+/** A point in time in its short form; its tooltip shows the exact time. */
 export function time(text) {
   const { iso, exact, short } = timeText(text);
   return h("time", { datetime: iso, title: exact }, short);
@@ -101,7 +101,7 @@ export function time(text) {
 const toasts = h("div", { class: "toasts", role: "status", "aria-live": "polite" });
 document.body.append(toasts);
 
-/** Shows a text for some seconds. */
+/** Shows a text for `TOAST_MS`. */
 export function toast(text, kind = "good") {
   const mark = icon(kind === "good" ? "check" : "alert");
   const box = h("div", { class: `toast ${kind}` }, mark, h("span", {}, text));

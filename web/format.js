@@ -1,4 +1,4 @@
-// Numbers, times and errors in the reader's language.
+// Formats numbers, times and errors in the user's language.
 
 import { language, number, t } from "./words.js";
 
@@ -16,10 +16,10 @@ const shortTimes = new Intl.DateTimeFormat(language, {
   minute: "2-digit",
 });
 
-/** An amount with its sign: +100, −60. */
+/** An amount of credits with its sign: +100, −60. */
 export const signed = (amount) => `${amount > 0 ? "+" : "−"}${number(Math.abs(amount))}`;
 
-/** A time in seconds, in the largest unit that still tells enough: 42 s, 3 min, 2 h. */
+/** A duration in seconds, rounded to one unit: 42 s, 3 min, 2 h. */
 export function duration(seconds) {
   const [size, unit] = unitFor(seconds);
   const format = { style: "unit", unit, unitDisplay: "short", maximumFractionDigits: 0 };
@@ -34,7 +34,7 @@ function unitFor(seconds) {
   return [DAY, "day"];
 }
 
-/** A time in seconds as on a stopwatch: 0:23, 1:02:03. */
+/** A duration in seconds, as on a stopwatch: 0:23, 1:02:03. */
 export function clock(seconds) {
   const whole = Math.floor(seconds);
   const hours = Math.floor(whole / HOUR);
@@ -43,7 +43,7 @@ export function clock(seconds) {
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
 }
 
-/** The size of a file. */
+/** A file size in bytes, as megabytes. */
 export function megabytes(bytes) {
   const format = { style: "unit", unit: "megabyte", maximumFractionDigits: 0 };
   return new Intl.NumberFormat(language, format).format(bytes / 1024 / 1024);
@@ -52,7 +52,7 @@ export function megabytes(bytes) {
 const days = new Intl.DateTimeFormat(language, { dateStyle: "full" });
 const near = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
 
-/** The day of a moment: today, yesterday, or its date. */
+/** The day of a timestamp: today, yesterday, or its date. */
 export function day(text) {
   const at = new Date(text);
   const midnight = (date) => new Date(date).setHours(0, 0, 0, 0);
@@ -62,13 +62,13 @@ export function day(text) {
 
 const capital = (text) => text.charAt(0).toLocaleUpperCase(language) + text.slice(1);
 
-/** A moment, given as text, in three forms. */
+/** A timestamp in three forms. */
 export function time(text) {
   const at = new Date(text);
   return { iso: at.toISOString(), exact: exactTimes.format(at), short: shortTimes.format(at) };
 }
 
-/** An error of the API in the reader's language, if we have words for it. */
+/** The words for an API error in the user's language; the API's own message if we have none. */
 export function explain({ code, message, details, limit = details?.limit }) {
   const n = details?.required ?? details?.credits;
   const key = `error_${String(code).toLowerCase()}`;
@@ -77,11 +77,11 @@ export function explain({ code, message, details, limit = details?.limit }) {
   return words === null ? (message ?? t("error_internal")) : `${words} ${most}`.trim();
 }
 
-/** Why there is nothing to show: an empty list would say that all is well. */
+/** The words for a failed read. An empty list in its place would look as if there were nothing. */
 export function unread({ message, code }) {
   if (/Failed to fetch|NetworkError|Load failed/.test(message)) return t("error_network");
   return t("read_failed", { why: message || code || t("error_network") });
 }
 
-/** A tool's name; one that has no words yet is shown by its own. */
+/** A tool's name in the user's language; its id if there are no words for it. */
 export const toolName = (tool) => t.maybe(`tool_${tool}`) ?? tool;

@@ -1,4 +1,4 @@
-// The drawings of the icons, in a square of 24 by 24: lines without a fill.
+// The paths of the icons, drawn in a square of 24 by 24 as lines without a fill.
 
 export const ICONS = {
   logo: "M4 12a8 8 0 0 1 13.7-5.6M20 12a8 8 0 0 1-13.7 5.6M17 2.5v4.3h-4.3M7 21.5v-4.3h4.3",

@@ -1,4 +1,5 @@
-// The project behind the pages: its client, its functions, who is signed in.
+// The app's project: its Supabase client, its settings, calls of its functions, and the user's
+// session.
 
 import { createClient } from "./build/supabase.js";
 import { button, h, icon } from "./elements.js";
@@ -6,22 +7,24 @@ import { t } from "./words.js";
 
 export const functionsUrl = `${location.origin}/functions/v1`;
 
-/** How long the settings may take. */
+/** The deadline of a request for the settings. */
 const PATIENCE_MS = 5000;
 
-/** What a link in a mail brought: its `type`, or the `error_code` of one that is too old. */
+/**
+ * The fragment that a link in a mail has added: its `type`, or an `error_code` if it has expired.
+ */
 export const arrival = new URLSearchParams(location.hash.slice(1));
 
 const settings = await settingsAtLast();
-/** The page that sells credits in place of our checkout, if there is one. */
+/** The shop page that replaces our checkout, if there is one. */
 export const buyUrl = settings.buyUrl ?? null;
-/** Where the operator reads the logs of the job `{jobId}`, if that is known. */
+/** The URL of a job's logs, with `{jobId}` in it, if the operator has set one. */
 export const logsUrl = settings.logsUrl ?? null;
 export const supabase = createClient(settings.supabaseUrl, settings.supabaseKey, {
   db: { schema: "unstuck" },
 });
 
-/** The settings of the pages; where they cannot be had, says so and tries when it is asked to. */
+/** Reads the settings of the pages. If that fails, shows a message with a button that retries. */
 async function settingsAtLast() {
   for (;;) {
     try {
@@ -29,7 +32,7 @@ async function settingsAtLast() {
       const { supabaseUrl, supabaseKey, ...rest } = await response.json();
       if (supabaseUrl && supabaseKey) return { supabaseUrl, supabaseKey, ...rest };
     } catch {
-      // Said below, as an answer without settings is.
+      // A failed request is handled below, like an answer without settings.
     }
     await new Promise((resolve) => {
       const retry = button([icon("retry", 18), t("retry")], resolve, "primary");
@@ -41,7 +44,7 @@ async function settingsAtLast() {
   }
 }
 
-/** Calls a function as the signed-in user: by POST where there is a body, otherwise by GET. */
+/** Calls a function as the signed-in user: with POST if there is a body, else with GET. */
 export async function ask(path, body, headers = {}) {
   const { data } = await supabase.auth.getSession();
   const response = await fetch(`${functionsUrl}/${path}`, {
@@ -59,7 +62,10 @@ export async function ask(path, body, headers = {}) {
   return { ok: response.ok, answer, retryAfter: Number(response.headers.get("retry-after")) || 0 };
 }
 
-/** Whether to show the admin page at all. The functions and the database decide what it may do. */
+/**
+ * Whether to show the admin page. The functions and the database decide by themselves what an admin
+ * may do.
+ */
 export async function isAdmin(user) {
   const { data, error } = await supabase
     .from("user_roles")

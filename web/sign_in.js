@@ -1,10 +1,11 @@
-// The door of both pages: to sign in, to make an account, and to get in without the password.
+// The sign-in page of studio and admin page: sign in, make an account, or get in without a
+// password.
 
 import { brand, button, h, icon } from "./elements.js";
 import { arrival, supabase } from "./project.js";
 import { t } from "./words.js";
 
-/** Resolves to the signed-in user; shows the door until there is one. */
+/** Resolves to the signed-in user; shows the sign-in form until there is one. */
 export async function signedIn(root) {
   const { data } = await supabase.auth.getSession();
   const isReset = arrival.get("type") === "recovery";
@@ -17,14 +18,14 @@ export async function signedIn(root) {
   });
 }
 
-/** Where the links of our mails lead. */
+/** The page to which the links in our mails lead. */
 const home = () => `${location.origin}${location.pathname}`;
 
 const EMAIL = ["email", "email", "username"];
 
 /**
- * By what somebody wants: what the form asks for, what it does, and where it leads elsewhere. What
- * it does gives `{ data, error }`; without a session in it, a mail is on its way.
+ * The forms by name: each has `fields`, the function `act`, and `leads`, the forms that it links
+ * to. `act` resolves to `{ data, error }`. If there is no session in `data`, a mail was sent.
  */
 const WAYS = {
   sign_in: {
@@ -48,7 +49,8 @@ const WAYS = {
     act: async ({ email }) => {
       const options = { emailRedirectTo: home(), shouldCreateUser: false };
       const { error } = await supabase.auth.signInWithOtp({ email, options });
-      // Nobody learns here who has no account.
+      // The form shows the same for an unknown address, so that nobody learns which addresses have
+      // an account.
       return { error: error?.code === "otp_disabled" ? null : error };
     },
     leads: ["sign_in"],
@@ -63,10 +65,13 @@ const WAYS = {
   },
 };
 
-/** Makes the door: its element, and `show(way, problem)`. `onuser` gets whoever comes in. */
+/**
+ * Makes the sign-in page: its element, and `show(form, problem)`. `onuser` gets the user who signed
+ * in.
+ */
 function createDoor(onuser) {
   const place = h("div", { class: "door-form" });
-  /** The address goes along from one form to the next. */
+  /** The e-mail address, which the next form takes over. */
   let known = "";
 
   function show(name, trouble = null) {
@@ -100,7 +105,7 @@ function createDoor(onuser) {
     place.replaceChildren(form);
   }
 
-  /** A mail is on its way, or would be if that address had an account: nobody is told which. */
+  /** Says that a mail was sent. It says the same for an unknown address, to which none was sent. */
   function mailed(name) {
     const back = button(t("to_sign_in"), () => show("sign_in"), "quiet");
     const title = h("h2", { tabindex: -1 }, t("mailed_title"));
@@ -113,7 +118,7 @@ function createDoor(onuser) {
   return { element: h("main", { class: "door" }, pitch(), place), show };
 }
 
-/** What went wrong, by the codes of the auth API. */
+/** The words for an error of the auth API, by its code. */
 function why({ code, status, name }) {
   if (name === "AuthRetryableFetchError" || status === 0) return t("error_network");
   return t.maybe(`auth_${code}`) ?? t("auth_failed");

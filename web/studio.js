@@ -1,5 +1,5 @@
-// The studio: choose a tool, drop a picture, follow the job, keep the result. client.js does
-// everything about jobs.
+// The studio: choose a tool, drop a picture, follow the job, save the result. client.js does the
+// work with jobs.
 
 import { button, h, toast, topBar } from "./elements.js";
 import { explain } from "./format.js";
@@ -20,7 +20,7 @@ import { createWallet } from "./studio/wallet.js";
 import { t } from "./words.js";
 
 const FINAL = ["done", "failed", "cancelled"];
-/** The address of the page of credits. */
+/** The URL fragment of the page of credits. */
 const CREDITS = "#credits";
 
 const root = document.getElementById("root");
@@ -45,7 +45,7 @@ const credits = createCredits({ wallet, getCredits: shop.sells && getCredits });
 
 /** The jobs that this page follows, by id. */
 const live = new Map();
-/** The id of the job on the stage, and of the last one that had the address. */
+/** The id of the job on the stage, and of the job that was last written into the URL. */
 let [shown, addressed] = [null, null];
 
 function show(update, job) {
@@ -58,13 +58,16 @@ function show(update, job) {
 
 const canReuse = ({ tool, input }) => valuesOf(tool, input) !== null;
 
-/** Fills the form with what an earlier job was ordered with. */
+/** Fills the form with the input of an earlier job. */
 function reuse({ tool, input }) {
   if (toolbar.take({ tool, values: valuesOf(tool, input) })) toolbar.focusForm();
   else toast(t("error_tool_disabled"), "bad");
 }
 
-/** What helps an order that was refused for its price. */
+/**
+ * The actions that let the user repeat an order that was refused for its price or for missing
+ * credits.
+ */
 function remedies({ tool, input, error }) {
   if (error?.code === "price_changed") {
     const { credits: maxCredits } = error.details;
@@ -110,7 +113,10 @@ function run(tool, input, limits) {
 
 const jobOf = (address) => new URLSearchParams(address.search).get("job");
 
-/** Gives the job on the stage an address: a new one for Back, or in place of the present one. */
+/**
+ * Writes the job into the URL: as a new entry of the browser's history, or in place of the present
+ * one.
+ */
 function setAddress(id, isNew = false) {
   addressed = id;
   if (jobOf(location) === id) return;
@@ -119,7 +125,7 @@ function setAddress(id, isNew = false) {
   else history.replaceState(null, "", address);
 }
 
-/** Shows an earlier job on the stage; one that this page follows, as it is now. */
+/** Shows an earlier job on the stage, live if this page follows it. */
 async function open(id) {
   setAddress(id, true);
   await showJob(id);
@@ -129,7 +135,7 @@ async function open(id) {
 async function showJob(id) {
   try {
     const job = live.get(id) ?? (await jobs.job(id));
-    // The person has opened another one meanwhile.
+    // The user has opened another job in the meantime.
     if (jobOf(location) !== id) return;
     if (live.has(id)) show(job.update, job);
     else if (FINAL.includes(job.update.state)) show(job.update);
@@ -149,7 +155,10 @@ function top() {
   );
 }
 
-/** Shows the page that the address names; Back leads from the credits to the studio as it was. */
+/**
+ * Shows the studio or the page of credits, as the URL says. Back restores the studio's scroll
+ * position.
+ */
 function showPage() {
   const isCredits = location.hash === CREDITS;
   if (isCredits === studio.hidden) return;
@@ -163,7 +172,7 @@ function showPage() {
   (isCredits ? credits.title : wallet.pill).focus({ preventScroll: true });
 }
 
-/** Shows what the address names: its page and its job. */
+/** Shows the page and the job that the URL names. */
 function route() {
   showPage();
   const named = jobOf(location);
@@ -190,13 +199,14 @@ const draft = await shop.returned();
 showPage();
 await learn().catch(() => {});
 await Promise.all([toolbar.show(draft), wallet.refresh(), earlier.refresh()]);
-// Oldest first, so that the newest ends up on the stage, unless the address names another.
+// The newest job is followed last, so that it ends up on the stage, unless the URL names another
+// one.
 const named = jobOf(location);
 const resumed = await jobs.resume().catch((error) => {
   toast(explain(error), "bad");
   return [];
 });
-// What was ordered in the meantime is followed already, and stays there.
+// A job that was ordered in the meantime is followed already, and stays on the stage.
 const isFree = live.size === 0;
 for (const job of resumed.reverse()) if (!live.has(job.id)) follow(job, isFree);
 if (named) setAddress(named);

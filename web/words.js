@@ -11,14 +11,14 @@ const numbers = new Intl.NumberFormat(language);
 
 export const number = (value) => numbers.format(value);
 
-/** The words for a key; `{name}` becomes that parameter, and `n` chooses among plural forms. */
+/** The text for a key. `{name}` is replaced by that parameter, and `n` chooses the plural form. */
 export function t(key, parameters = {}) {
   const found = t.maybe(key, parameters);
   if (found === null) throw new Error(`no words for ${key}`);
   return found;
 }
 
-/** The same, but null where there are no words. */
+/** The text for a key, or null if there is none. */
 t.maybe = (key, parameters = {}) => {
   const entry = words[key];
   if (entry === undefined) return null;

@@ -22,6 +22,6 @@ pub mod flow;
 #[cfg(test)]
 mod testing;
 
-// The functions' tests take in a file of ours that names this crate as they do.
+// The functions' tests include one of our files, which names this crate as they do.
 #[cfg(test)]
 extern crate self as shared;

@@ -1,4 +1,4 @@
-// Somebody new makes an account, forgets the password, and comes in by a link, on a phone.
+// A new user makes an account, resets the password, and signs in by a link from a mail, on a phone.
 
 import { given, open, stack, tell } from "./tab.mjs";
 
@@ -9,7 +9,7 @@ const tab = await open("/", {
   hasTouch: true,
 });
 
-/** The link of the newest mail. */
+/** The link in the newest mail. */
 async function link() {
   const mails = await (await fetch(`${stack.url}/__mail`)).json();
   return mails.at(-1).link;
@@ -62,7 +62,8 @@ await tab.getByLabel("Password").fill("password-5678");
 await press("Sign in");
 const old = await said();
 
-// A link that was used is told in words; one for an address without an account tells nothing.
+// The page explains that a used link is no longer valid. A link for an unknown address is not
+// refused, so that nobody learns whether it has an account.
 await tab.goto(first);
 const used = await said();
 await press("E-mail me a link");

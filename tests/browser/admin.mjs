@@ -1,4 +1,4 @@
-// An admin cancels a running job by clicking, and looks at what is left of it on its own page.
+// An admin cancels a running job by clicking, then looks at the job's own page.
 
 import { given, open, tell } from "./tab.mjs";
 

@@ -1,4 +1,4 @@
-// A page reloaded while its job waits: the place is kept, and the job ends on the page.
+// A page is reloaded while its job waits. The job keeps its position and ends on the reloaded page.
 
 import { picture } from "../client/picture.mjs";
 import { endAsAdmin } from "../client/stack.mjs";
@@ -13,7 +13,7 @@ const [before] = await rows("sessions");
 await tab.reload();
 await reached(tab, "waiting");
 const found = await tab.locator(".stage-job").getAttribute("data-job");
-// What the page before announced is taken back by the one that came.
+// The reloaded page revokes the `leave-session` of the page before it.
 const kept = await until("the page has come back", async () => {
   const [{ left_at, seen_at }, ...more] = await rows("sessions");
   const silence = (Date.parse(left_at) - Date.parse(seen_at)) / 1000;

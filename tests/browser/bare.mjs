@@ -2,7 +2,7 @@
 
 import { open, passwordOf, stack } from "./tab.mjs";
 
-/** Signs in on a page of that origin; there `jobs` and `supabase` can be had. */
+/** Opens a page of that origin, signs in there, and puts `jobs` and `supabase` into its globals. */
 export async function openBare(origin, email, options = {}) {
   const tab = await open(`${origin}/config.json`, { visits: [origin] });
   const password = passwordOf(email);

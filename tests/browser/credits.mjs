@@ -1,5 +1,5 @@
-// The page of the credits on a phone, in four languages and by keyboard alone: every page of it,
-// newest first.
+// The page of credits on a phone, in four languages and by keyboard alone: all entries, newest
+// first.
 
 import { open, stack, tell } from "./tab.mjs";
 

@@ -1,4 +1,4 @@
-// What somebody sees who owes credits, and what an admin sees of them.
+// What a user who owes credits sees, and what an admin sees of the debt.
 
 import { given, open, tell } from "./tab.mjs";
 

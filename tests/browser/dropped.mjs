@@ -1,5 +1,5 @@
-// Uploads a video of 200 MB while the connection drops: storage keeps what arrived, and the client
-// sends only the rest.
+// Uploads a video of 200 MB while the connection breaks off. Storage keeps what has arrived, and
+// the client sends only the rest.
 
 import { openBare } from "./bare.mjs";
 import { given, tell } from "./tab.mjs";
@@ -16,7 +16,7 @@ const seen = await tab.evaluate(
     let [last, backwards, updates] = [0, 0, 0];
     job.subscribe(({ progress }) => {
       updates += 1;
-      // A chunk that broke off is sent anew, so the bar may step back by one.
+      // An interrupted chunk is sent again, so the progress may go back by one chunk.
       backwards = Math.max(backwards, last - progress);
       last = progress;
     });

@@ -1,5 +1,5 @@
-// Earlier jobs are found: by tool, by state, by words, page by page, and each at an address of its
-// own that can be opened in a new tab.
+// Earlier jobs are found by tool, by status, by words and page by page. Each has a URL of its own,
+// which opens in a new tab too.
 
 import { given, open, tell } from "./tab.mjs";
 

@@ -1,5 +1,5 @@
-// Somebody orders before the page knows what still runs: the job is followed once, and its end is
-// told once.
+// A user orders before the page has read which jobs are live. The job is followed once, and its end
+// is notified once.
 
 import { picture } from "../client/picture.mjs";
 import { finish, open, order, reached, signIn, tell } from "./tab.mjs";
@@ -30,7 +30,7 @@ await reached(tab, "running");
 const resumed = tab.waitForResponse((response) => asksWhatRuns(new URL(response.url())));
 goOn();
 await (await resumed).finished();
-// Nobody looks.
+// The page is hidden, so that it sends a notification.
 await tab.evaluate(() =>
   Object.defineProperty(document, "hidden", { value: true, configurable: true }),
 );

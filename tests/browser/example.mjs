@@ -1,6 +1,6 @@
-// The example app, served from an origin of its own: an order from the door to the history, how
-// often a job is asked for that a page under StrictMode resumes, and what becomes of a job whose
-// user signs out.
+// The example app, served from an origin of its own: an order from the sign-in to the history, how
+// often a page under StrictMode queries a resumed job, and what happens to a job whose user signs
+// out.
 
 import { createReadStream } from "node:fs";
 import { createServer } from "node:http";
@@ -10,7 +10,7 @@ import { endAsAdmin } from "../client/stack.mjs";
 import { finish, given, open, stack, tell, until } from "./tab.mjs";
 
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css" };
-/** How often a running job is asked for before its work ends. */
+/** The number of queries for a running job before its work ends. */
 const LOOKS = 4;
 
 const server = createServer(({ url }, response) => {
@@ -25,10 +25,10 @@ await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
 const app = `http://127.0.0.1:${server.address().port}`;
 
 const tab = await open(`${app}/`, { visits: [app] });
-// Without Realtime a job is asked for by the clock alone.
+// Without Realtime a job is queried at intervals only.
 await tab.routeWebSocket(/realtime/, (socket) => socket.close());
 await tab.reload();
-/** Each question how a job goes: which, and when it was asked and answered. */
+/** Each query of a job's state: the job, and when it was asked and answered. */
 const looks = [];
 tab.on("request", (request) => {
   const job = /queue-status\?jobId=(.+)$/.exec(request.url())?.[1];
@@ -46,7 +46,7 @@ async function signIn(email) {
   await tab.locator("[data-balance]").waitFor();
 }
 
-/** Orders the offered tool and gives the job's id. */
+/** Orders the offered tool and returns the job's id. */
 async function order() {
   const before = await tab.locator("article").count();
   await tab
@@ -74,7 +74,7 @@ await tab.reload();
 looks.length = 0;
 await reached(id, "running");
 await lookedAt(id, LOOKS);
-// Two followers would ask at the same moment, or one right after the other.
+// Two followers would query the job at the same moment, or one right after the other.
 const all = looksOf(id).filter((look) => look.answered);
 const pauses = all.slice(1).map((look, index) => look.asked - all[index].answered);
 await finish(id);
@@ -92,7 +92,7 @@ const [download] = await Promise.all([
   card(id).getByRole("button", { name: "Download" }).click(),
 ]);
 
-// Signing out in the middle of a job.
+// The user signs out while a job runs.
 const left = await order();
 await reached(left, "running");
 await tab.getByRole("button", { name: "Sign out" }).click();

@@ -1,5 +1,5 @@
-// Files that no tool takes are refused in words before anything is sent; those that it takes can be
-// taken out one by one.
+// Files that no tool takes are refused with a reason before anything is uploaded. Accepted files
+// can be removed one by one.
 
 import { writeFile } from "node:fs/promises";
 import { png } from "../client/picture.mjs";
@@ -23,7 +23,7 @@ const bad = {
   large: { name: "large.png", mimeType: "image/png", buffer: large },
 };
 
-/** Drops files as a mouse does. */
+/** Drops files into an input as a mouse does. */
 async function dropped(name, files) {
   const list = files.map(({ name: title, mimeType: type, buffer }) => ({
     title,
@@ -48,7 +48,7 @@ await button.waitFor();
 const urls = await countUrls(tab);
 const said = {};
 for (const [what, file] of Object.entries(bad)) {
-  // A file over 50 MB is chosen as a person would; the others are dropped too.
+  // A file over 50 MB is chosen in the file dialog; the others are also dropped.
   const zone = tab.locator(".drop").first();
   if (what === "large") {
     const path = `${given.folder}/${file.name}`;

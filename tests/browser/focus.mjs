@@ -1,5 +1,5 @@
-// Ten refreshes under somebody who has the focus in a row and has selected an id; meanwhile a job
-// comes that must not move the rows.
+// The list is refreshed ten times while an admin has the focus in a row and an id selected. A new
+// job that arrives in between must not move the rows.
 
 import { createJobs } from "../../web/client.js";
 import { picture } from "../client/picture.mjs";

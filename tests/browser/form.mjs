@@ -1,5 +1,5 @@
-// The form keeps what was given to it: over a change of tool, in code, and from an earlier job. A
-// text counts its characters.
+// The form keeps its values when the user changes the tool, shows them as code, and takes them from
+// an earlier job. A text field counts its characters.
 
 import { execFile } from "node:child_process";
 import { mkdtemp, writeFile } from "node:fs/promises";
@@ -65,7 +65,7 @@ const run = (text) =>
   promisify(execFile)("bash", ["-euc", text], { env: { ...process.env, TOKEN: token } });
 const website = await run(curl);
 
-// The same with a file, which curl uploads first.
+// The same for an order with a file, which curl uploads first.
 await choose("runninghub-upscaler");
 await tab.getByRole("button", { name: "Code", exact: true }).click();
 const upload = await tab.locator("[data-code=code_curl] pre").innerText();
@@ -75,7 +75,7 @@ await writeFile(`${folder}/me.png`, plain("").buffer);
 const upscaled = await run(`cd ${folder}\n${upload}`);
 const printed = ({ stdout }) => stdout.match(/"id":"([-0-9a-f]{36})"/)?.[1];
 
-// What was ordered fills the form of a page that knows nothing of it.
+// After a reload, the input of an earlier job fills the form.
 await tab.reload();
 const row = tab.locator(`.history-row[data-job="${printed(website)}"]`);
 await row.getByRole("button", { name: "Use again: Website" }).click();

@@ -1,4 +1,4 @@
-// From an e-mail address to a user, 100 credits, and the row of the log.
+// An admin finds a user by e-mail address and grants 100 credits; then the row of the log.
 
 import { given, open, tell } from "./tab.mjs";
 

@@ -1,4 +1,4 @@
-// Every page in every state, light and dark, before axe-core.
+// Checks every page in every state, light and dark, with axe-core.
 
 import { createRequire } from "node:module";
 import { picture } from "../client/picture.mjs";
@@ -8,7 +8,9 @@ const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 const findings = [];
 const looked = [];
 
-/** The page's policy lets no script in but its own, so axe comes in by the browser's own door. */
+/**
+ * The page's content security policy blocks foreign scripts, so axe is injected by the debugger.
+ */
 async function look(tab, what) {
   const { readFileSync } = await import("node:fs");
   await tab.evaluate(readFileSync(axe, "utf8"));
@@ -31,7 +33,7 @@ async function lookOnPhone(phone, what) {
 }
 
 for (const colorScheme of ["light", "dark"]) {
-  // Half-way through an entrance everything is pale: here nothing enters.
+  // Contrast would be measured during the fade-in, so animations are switched off.
   const screen = { colorScheme, reducedMotion: "reduce" };
   const studio = await open("/", screen);
   await look(studio, `door, ${colorScheme}`);

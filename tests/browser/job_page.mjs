@@ -1,4 +1,4 @@
-// A job followed on its own page from the queue to the result, and the way back.
+// An admin follows a job on its own page from the queue to the result, then goes back to the list.
 
 import { endAsAdmin } from "../client/stack.mjs";
 import { finish, given, open, tell } from "./tab.mjs";

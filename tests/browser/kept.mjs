@@ -1,4 +1,4 @@
-// The money by tool: what was kept, what it cost, and the margin.
+// The money by tool: the credits kept, the cost, and the margin.
 
 import { given, open, tell } from "./tab.mjs";
 

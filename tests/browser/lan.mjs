@@ -1,4 +1,5 @@
-// The studio on a phone of the same network, by plain http: not secure, so that much is missing.
+// The studio on a phone in the same network, by plain http. The page is not a secure context, so
+// the browser offers it less.
 
 import { picture } from "../client/picture.mjs";
 import { finish, open, order, reached, stack, tell } from "./tab.mjs";

@@ -1,4 +1,4 @@
-// The pages in the languages of four browsers, and of one whose language we do not have.
+// The pages in four languages, and in a browser whose language we do not have.
 
 import { open, stack, tell } from "./tab.mjs";
 

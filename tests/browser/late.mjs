@@ -1,5 +1,5 @@
-// An answer that comes late changes nothing that was asked for since: neither the filters that an
-// act goes by, nor the page that is open.
+// A late answer does not replace what was asked for after it: neither the filters of an act, nor
+// the open page.
 
 import { readFile } from "node:fs/promises";
 import { given, open, tell } from "./tab.mjs";
@@ -8,7 +8,9 @@ const FIND = "**/functions/v1/admin-users/find";
 
 const tab = await open("/admin/jobs?status=live", { email: "admin1@example.com" });
 
-/** Holds back the answer to what `act` asks for; gives the function that lets it arrive. */
+/**
+ * Holds back the answer to the request that `act` causes. Returns a function that lets it arrive.
+ */
 async function heldBack(url, act) {
   let release;
   const released = new Promise((resolve) => (release = resolve));
@@ -23,7 +25,7 @@ async function heldBack(url, act) {
   return async () => {
     release();
     await answered;
-    // The page has read it once another question of its own is answered.
+    // When another request of the page is answered, the page has read the answer before it.
     await tab.evaluate(() => fetch("/config.json").then((answer) => answer.text()));
   };
 }
@@ -33,7 +35,7 @@ async function search(text) {
   await tab.keyboard.press("Enter");
 }
 
-// Everybody's jobs are still being counted when those of one user are there.
+// The count of everybody's jobs is still running when the jobs of one user are shown.
 await tab.locator('[data-total="2"]').waitFor();
 const counted = await heldBack(/\/rest\/v1\/jobs\?select=id$/, () =>
   tab.locator(".filters [name=status]").selectOption(""),
@@ -56,7 +58,7 @@ await dialog.getByRole("button", { name: "Close" }).waitFor();
 const end = await dialog.locator("[data-done]").innerText();
 await dialog.getByRole("button", { name: "Close" }).click();
 
-// A search is still under way when another page is opened, or something else is searched for.
+// A search is still running when another page is opened, or another search is started.
 const pages = [];
 let found = await heldBack(FIND, () => search(given.email));
 await tab.getByRole("link", { name: "Money", exact: true }).click();

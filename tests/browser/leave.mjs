@@ -1,5 +1,5 @@
-// Closes a tab while its job is in a given state, and ends once what the tab says at its end has
-// arrived: with the browser, what is still being sent would be lost.
+// Closes a tab while its job is in a given state, and waits until the tab's last request has
+// arrived: it would be lost if the browser ended before.
 
 import { picture } from "../client/picture.mjs";
 import { given, open, order, reached, rows, tell, until } from "./tab.mjs";
@@ -7,7 +7,7 @@ import { given, open, order, reached, rows, tell, until } from "./tab.mjs";
 const tab = await open("/", { email: "user1@example.com" });
 let holding;
 const held = new Promise((resolve) => (holding = resolve));
-// An upload that hangs, as on a train.
+// The upload hangs, as on a train.
 if (given.state === "uploading")
   await tab.route("**/object/upload/sign/**", (route) =>
     route.request().method() === "PUT" ? holding() : route.continue(),
@@ -15,13 +15,13 @@ if (given.state === "uploading")
 const stays = tab.waitForResponse("**/stay").catch(() => null);
 const id = await order(tab, picture());
 await reached(tab, given.state);
-// The word that the page is there must not arrive after its goodbye.
+// The `stay` request must not arrive after the `leave-session`.
 if (given.state === "waiting") {
   await (await stays)?.finished();
   await tab.evaluate(() => new Promise((resolve) => setTimeout(resolve)));
 }
 if (given.state === "uploading") await held;
-// Another tab keeps the browser open, as it is for most people.
+// Another tab keeps the browser open, as usual.
 await tab.context().newPage();
 await tab.close({ runBeforeUnload: true });
 const cancels = async () => (await rows(`cancelled_requests?job_id=eq.${id}`)).length;

@@ -39,7 +39,7 @@ await tab.clock.install();
 await run("stalled");
 await held;
 const whileStalled = await state("stalled");
-// As long as nothing may move.
+// Moves the clock past the time after which an upload counts as stalled.
 await tab.clock.fastForward(STALL_MS);
 const stalled = await ended("stalled");
 await tell({ whileOffline, early, whileStalled, stalled, puts });

@@ -1,5 +1,5 @@
-// The network goes away in the middle of each act: once before the request arrives, once after it
-// was carried out. The question stays, says so, and sent once more it is done once.
+// The network fails during each act: once before the request arrives, once after it was carried
+// out. The dialog stays and says so. When the admin sends it a second time, the act is done once.
 
 import { given, open, tell } from "./tab.mjs";
 

@@ -1,5 +1,5 @@
-// The network goes away while many jobs are cancelled or retried: before a part arrives, or after
-// it was carried out. The dialog says so, and the next try does the rest.
+// The network fails while many jobs are cancelled or retried: before a call arrives, or after it
+// was carried out. The dialog says so, and the next run does the rest.
 
 import { given, open, tell } from "./tab.mjs";
 

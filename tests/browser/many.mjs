@@ -1,4 +1,4 @@
-// An admin filters, and cancels everything live that matches: all of it, or until they stop it.
+// An admin sets filters and cancels every live job that matches, or stops the run in between.
 
 import { given, open, tell } from "./tab.mjs";
 

@@ -1,4 +1,4 @@
-// What a tool costs is said on its card, and a provider's card shows what is left on our account.
+// A tool's card shows what the tool costs, and a provider's card shows our account's balance.
 
 import { given, open, tell } from "./tab.mjs";
 

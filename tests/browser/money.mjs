@@ -1,4 +1,4 @@
-// What moved by day, on the page and as a file.
+// The money by day, on the page and as a file.
 
 import { readFile } from "node:fs/promises";
 import { open, tell } from "./tab.mjs";

@@ -1,4 +1,4 @@
-// A user who finds the admin's page, and then tries by hand what the page would not do for them.
+// A user who is no admin opens the admin page, then sends by hand the requests that it would send.
 
 import { given, open, stack, tell } from "./tab.mjs";
 

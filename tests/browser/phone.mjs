@@ -1,6 +1,6 @@
-// The studio on a phone, in every language: every tool, its code, results and the door. Nothing
-// stands out to the right, nothing is too small to touch, nothing is left without words, the button
-// that orders is in sight, and axe finds nothing.
+// The studio on a phone, in every language: every tool, its code, the results and the sign-in page.
+// Nothing is wider than the screen, nothing is too small to touch, no text is missing, the button
+// that orders is visible, and axe finds nothing.
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";

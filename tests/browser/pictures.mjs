@@ -1,5 +1,5 @@
 // Takes the pictures of the documents: the studio, and the admin page in light and in dark colours,
-// each on a desk and on a phone.
+// each on a desktop and on a phone.
 
 import { createJobs } from "../../web/client.js";
 import { client, signIn as signInClient } from "../client/stack.mjs";
@@ -11,7 +11,7 @@ const mix = (from, to, share) =>
     Math.round(value + (to[index] - value) * Math.min(1, Math.max(0, share))),
   );
 
-/** Hills before a low sun, in the colours of one hour or another. */
+/** A landscape of hills below a low sun, in the given colours. */
 function landscape({ sky, glow, sun, ridges, at }) {
   let seed = 7;
   const random = (below) => (seed = (seed * 48271) % 2147483647) % below;
@@ -93,7 +93,8 @@ await phone.locator(".stage").evaluate((stage) => stage.scrollIntoView());
 await phone.waitForLoadState("networkidle");
 await save(phone, "studio-phone");
 
-// Three others keep the provider busy, and one waits, so that there is something to watch.
+// Other users' jobs keep the provider busy and one waits, so that the admin page has something to
+// show.
 await script({ reset: true });
 await script({ runninghub: { all: true, hang: true } });
 for (const email of [
@@ -146,5 +147,5 @@ for (const [colorScheme, name] of [
   await save(pocket, `${name}-phone`);
 }
 await tell({});
-// The clients of the others still ask for their jobs.
+// The other users' clients still query their jobs, which would keep the process running.
 process.exit(0);

@@ -1,6 +1,6 @@
-// The price on the button: of the options as they are chosen, of the newest choice however late an
-// older answer comes, and none at all where it cannot be known: nothing can be ordered until it is.
-// Then an order whose price has changed since it was shown.
+// The price on the button follows the chosen options, and a late answer for an older choice does
+// not replace it. While no price is known, nothing can be ordered. Then comes an order whose price
+// has changed since it was shown.
 
 import { picture } from "../client/picture.mjs";
 import { open, reached, tell } from "./tab.mjs";
@@ -25,7 +25,7 @@ chosen.push(await shown(90));
 await choose("2048");
 await shown(60);
 
-// The answer for Pro is held back until the one for Standard is there.
+// The answer for Pro is held back until the answer for Standard has arrived.
 let release;
 const held = new Promise((resolve) => (release = resolve));
 await tab.route(quotes, async (route) => {
@@ -59,7 +59,7 @@ await tab.getByRole("button", { name: "Order for 60 credits" }).click();
 await reached(tab, "done");
 const id = await tab.locator(".stage-job").getAttribute("data-job");
 
-// Without an answer the button orders nothing, and the page asks until there is one.
+// Without an answer the button is disabled, and the page retries the quote.
 await tab.route(quotes, (route) => route.abort());
 await choose("4096");
 await tab.locator('.tool-form button[data-price=""]:not(.asking)').waitFor();

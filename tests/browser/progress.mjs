@@ -1,5 +1,5 @@
-// A job that takes its time: how long it has been at work and how long that usually is, in the page
-// and in the title of its tab; and a word from the browser, if a click asked for it.
+// A long job: the page and the tab's title show how long it has been running and how long jobs
+// usually take. The browser shows a notification, if the user asked for it by a click.
 
 import { picture } from "../client/picture.mjs";
 import { endAsAdmin } from "../client/stack.mjs";
@@ -37,7 +37,7 @@ const unasked = await tab.evaluate(() => globalThis.asked);
 await tab.getByRole("button", { name: "Tell me when it is done" }).click();
 await tab.getByText("We tell you when it is done").waitFor();
 
-// After a reload the time goes on from where the work began.
+// After a reload the clock continues from the start of the work.
 await tab.reload();
 await reached(tab, "running");
 const since = await tab.locator(".clock").innerText();

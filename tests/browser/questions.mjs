@@ -1,5 +1,5 @@
-// Tiles, alarms and circuits lead to the operator's questions, which the page answers; a job leads
-// to its logs; a retry takes a reason.
+// Tiles, alarms and circuits link to the operator's questions, which the page answers. A job links
+// to its logs, and a retry takes a reason.
 
 import { given, open, tell } from "./tab.mjs";
 

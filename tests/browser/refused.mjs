@@ -1,4 +1,5 @@
-// What a person is told: not enough credits, a job given up while it waits, a job that failed.
+// What the user reads when credits are missing, when a waiting job is cancelled, and when a job
+// fails.
 
 import { picture } from "../client/picture.mjs";
 import { given, open, order, reached, tell } from "./tab.mjs";

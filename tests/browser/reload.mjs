@@ -1,4 +1,4 @@
-// A page reloaded while its job runs finds the job, and then the result.
+// A page that is reloaded while its job runs finds the job, and then the result.
 
 import { picture } from "../client/picture.mjs";
 import { finish, open, order, reached, tell } from "./tab.mjs";

@@ -1,5 +1,5 @@
-// Results that are taken home: a website is looked at and saved, cards are looked at and saved, one
-// by one and all at once, a picture has a name of its own.
+// The user looks at results and saves them: a website, cards one by one and all at once, and a
+// picture under a name of its own.
 
 import { readFile } from "node:fs/promises";
 import { picture, png } from "../client/picture.mjs";
@@ -7,14 +7,14 @@ import { open, order, problems, reached, tell } from "./tab.mjs";
 
 const tab = await open("/", { email: "user1@example.com", acceptDownloads: true });
 
-/** The name and bytes of what a click saves. */
+/** The name and the bytes of the file that a click saves. */
 async function saved(element) {
   const [download] = await Promise.all([tab.waitForEvent("download"), element.click()]);
   const bytes = await readFile(await download.path());
   return { name: download.suggestedFilename(), bytes };
 }
 
-/** The names in an archive, as its directory lists them. */
+/** The names of the files in an archive, as its directory lists them. */
 function names({ bytes }) {
   const found = [];
   for (let at = bytes.indexOf("PK\x01\x02"); at >= 0; at = bytes.indexOf("PK\x01\x02", at + 4)) {
@@ -38,7 +38,7 @@ const preview = await inner.locator("body").evaluate((body) => ({
   heading: body.querySelector("h1").textContent,
   styled: document.querySelectorAll("style").length,
   origin: self.origin,
-  // What a stranger's script would try.
+  // A script of the website tries to reach the session.
   session: (() => {
     try {
       return parent.parent.localStorage.length;

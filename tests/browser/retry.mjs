@@ -1,4 +1,4 @@
-// An admin has a failed job done again by clicking; one that is well offers no such button.
+// An admin retries a failed job by clicking; a completed job offers no such button in the list.
 
 import { given, open, tell } from "./tab.mjs";
 

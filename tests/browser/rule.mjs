@@ -1,4 +1,4 @@
-// An admin gives a tool a rule of prices, changes it and takes it away.
+// An admin adds a price rule to a tool, changes it and removes it.
 
 import { given, open, tell } from "./tab.mjs";
 

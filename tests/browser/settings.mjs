@@ -1,4 +1,4 @@
-// An operator switches a provider off and on and changes a price; what waits says why.
+// An admin switches a provider off and on and changes a price; a waiting job says why it waits.
 
 import { given, open, tell } from "./tab.mjs";
 

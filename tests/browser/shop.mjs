@@ -1,5 +1,6 @@
-// From too few credits to the result: what is missing is said before anything is uploaded, bought
-// at the checkout, and what was chosen is still there. Then the page of the credits.
+// From too few credits to the result: the form shows the missing credits before anything is
+// uploaded, the user buys them at the checkout, and the form's values are kept. Then the page of
+// credits.
 
 import { picture } from "../client/picture.mjs";
 import { open, reached, stack, tell } from "./tab.mjs";

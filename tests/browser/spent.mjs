@@ -1,5 +1,5 @@
-// The page has shown a price that the balance paid for; another tab of the same person has spent it
-// since.
+// The page shows a price that the balance pays for, but another tab of the same user has spent the
+// credits since.
 
 import { picture } from "../client/picture.mjs";
 import { open, reached, tell } from "./tab.mjs";

@@ -1,13 +1,13 @@
-// What the scenarios of this folder share: a browser, a signed-in tab, and a list of everything
-// that goes wrong in it. A scenario acts as a person would and prints one JSON object; a test
-// judges it.
+// The parts that all scenarios of this folder use: a browser, a signed-in tab, and a list of
+// everything that goes wrong in it. A scenario acts as a user would and prints one JSON object; a
+// test judges it.
 
 import { chromium } from "playwright-core";
 import { stack } from "../client/stack.mjs";
 
 export { finish, given, script, stack, until } from "../client/stack.mjs";
 
-// As root there is no sandbox; the rest keeps the browser from calling home.
+// Chromium has no sandbox as root. The other flags stop its own requests.
 const FLAGS = [
   "--no-sandbox",
   "--disable-gpu",
@@ -16,15 +16,15 @@ const FLAGS = [
   "--disable-background-networking",
   "--disable-component-update",
   "--disable-sync",
-  // A machine of the same network: to a browser such a page is not secure.
+  // The name of another machine in the network: a browser does not treat its page as secure.
   "--host-resolver-rules=MAP lan.test 127.0.0.1",
 ];
 
 export const browser = await chromium.launch({ executablePath: stack.chromium, args: FLAGS });
-/** What no page may do: break its policy, throw, or ask anybody else. */
+/** What no page may do: violate its content security policy, throw, or call another origin. */
 export const problems = [];
 
-/** A tab of somebody's own browser, in which they may also visit other origins. */
+/** Opens a tab in a browser context of its own. `visits` are further origins that it may call. */
 export async function open(path, { email, visits = [], ...options } = {}) {
   const context = await browser.newContext({
     viewport: { width: 1360, height: 900 },
@@ -61,7 +61,7 @@ export async function signIn(tab, email) {
   await tab.locator("header.top").waitFor();
 }
 
-/** Counts the object URLs that a tab makes from now on: how many in all, how many are left. */
+/** Counts the object URLs that a tab makes from now on, and those that are not revoked. */
 export async function countUrls(tab) {
   await tab.evaluate(() => {
     const { createObjectURL, revokeObjectURL } = URL;
@@ -82,7 +82,7 @@ export async function countUrls(tab) {
   return () => tab.evaluate(() => globalThis.objectUrls());
 }
 
-/** Chooses a picture and orders; gives the job's id once the stage shows it. */
+/** Chooses a picture and orders. Returns the job's id once the stage shows it. */
 export async function order(tab, picture) {
   await tab
     .locator("[name=imageUrl]")
@@ -93,7 +93,7 @@ export async function order(tab, picture) {
 
 export const reached = (tab, state) => tab.locator(`.stage-job[data-state=${state}]`).waitFor();
 
-/** Rows as the service sees them. */
+/** Rows of a table, read with the service key. */
 export async function rows(query) {
   const headers = {
     apikey: stack.serviceRoleKey,
@@ -104,7 +104,7 @@ export async function rows(query) {
   return response.json();
 }
 
-/** Ends the scenario. */
+/** Closes the browser and prints what the scenario has seen. */
 export async function tell(seen) {
   await browser.close();
   console.log(JSON.stringify({ ...seen, problems }));

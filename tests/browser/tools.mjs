@@ -1,4 +1,4 @@
-// Every tool by its own form: chosen, filled in, ordered; then what the page shows of the result.
+// Orders every tool by its own form, then reads what the page shows of the result.
 
 import { png } from "../client/picture.mjs";
 import { given, open, tell } from "./tab.mjs";
@@ -7,7 +7,7 @@ const plain = (name, colour) => ({ name, mimeType: "image/png", buffer: png(12, 
 const two = [plain("first.png", [200, 60, 40]), plain("second.png", [40, 60, 200])];
 const clip = { name: "clip.mp4", mimeType: "video/mp4", buffer: Buffer.from(given.clip, "base64") };
 
-/** Whatever the form asks for and cannot do without. */
+/** Fills every input and text of the form. */
 async function fill(form) {
   for (const input of await form.locator("input[type=file]").all()) {
     const video = (await input.getAttribute("accept")) === "video/*";
@@ -18,7 +18,7 @@ async function fill(form) {
     await field.fill("A bakery in Lisbon");
 }
 
-/** The size of a picture or video once it has really been decoded. */
+/** The size of a picture or video, after it was decoded. */
 const size = (element) =>
   element.evaluate(async (media) => {
     if (media instanceof HTMLImageElement) {
@@ -47,7 +47,7 @@ for (const tool of given.tools) {
   for (const element of await pictures.all()) shown.push(await size(element));
   seen[tool] = { id, cost, shown };
 }
-// What is left of it after a reload: its row, and the job opened again from there.
+// After a reload, the job has a row in the history and can be opened from there.
 await tab.reload();
 for (const [tool, { id }] of Object.entries(seen)) {
   const row = tab.locator(`.history-row[data-job="${id}"]`);

@@ -1,5 +1,5 @@
-// Every answer to an order is lost, and to each question after it. The line comes back, and a click
-// on the job shows what became of it.
+// The answers to an order and to every query after it are lost. When the network is back, a click
+// on the job shows that it was completed.
 
 import { picture } from "../client/picture.mjs";
 import { open, order, reached, tell } from "./tab.mjs";

@@ -1,4 +1,4 @@
-// A page whose settings cannot be had says so and tries again when it is asked to.
+// A page that cannot read its settings says so, and retries when the user asks for it.
 
 import { open, tell } from "./tab.mjs";
 
@@ -23,7 +23,7 @@ for (const path of ["/", "/admin"]) {
   await retry.click();
   await tab.getByLabel("E-mail").waitFor();
 }
-// The tools cannot be read; then they can.
+// At first the tools cannot be read; then they can.
 await tab.goto("/");
 await tab.route("**/rest/v1/tools?*", (route) => route.abort());
 await tab.getByLabel("E-mail").fill("user1@example.com");

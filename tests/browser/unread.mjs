@@ -1,4 +1,4 @@
-// What an admin is shown where the database does not answer a question: never an empty list.
+// What an admin sees if the database does not answer a query: never an empty list.
 
 import { given, open, tell } from "./tab.mjs";
 
@@ -21,7 +21,7 @@ const violations = await tab.locator("main").innerText();
 await tab.goto(`/admin/jobs/${given.job}`);
 await tab.locator("main .panel .problem").nth(2).waitFor();
 const page = await tab.locator("main").innerText();
-// A list that was shown stays, below the sentence that says it is old.
+// The list stays as it was, below a sentence that says that it is old.
 await tab.goto("/admin/jobs");
 await tab.locator(`tr[data-job="${given.job}"]`).waitFor();
 await tab.route(/\/rest\/v1\/jobs\?/, (route) => route.abort());

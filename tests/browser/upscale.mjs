@@ -1,4 +1,4 @@
-// From the door to the result, with somebody else before us in the queue; then the pixels.
+// From the sign-in to the result, behind another user in the queue; then the pixels are compared.
 
 import { picture } from "../client/picture.mjs";
 import { endAsAdmin } from "../client/stack.mjs";
@@ -24,7 +24,7 @@ const pixels = await tab.evaluate(async () => {
   };
   const [before, after] = [await image("before"), await image("after")];
   const [width, height] = [before.naturalWidth, before.naturalHeight];
-  // The result, made small again, must be the picture that went in.
+  // The result, scaled down, must show the same picture as the input.
   const colours = (source) => {
     const canvas = new OffscreenCanvas(width, height).getContext("2d");
     canvas.imageSmoothingQuality = "high";

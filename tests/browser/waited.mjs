@@ -1,5 +1,5 @@
-// Somebody whose purchase waited until the address was confirmed: the credits are there, and the
-// button orders at once.
+// A user whose purchase waited until the e-mail address was confirmed has the credits and can order
+// at once.
 
 import { picture } from "../client/picture.mjs";
 import { open, order, reached, tell } from "./tab.mjs";

@@ -1,4 +1,4 @@
-// Why a job waits, on its own page.
+// The job's own page says why it waits.
 
 import { given, open, tell } from "./tab.mjs";
 

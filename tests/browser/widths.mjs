@@ -1,5 +1,5 @@
-// Every page and question of the admin on a phone, in every language: nothing stands out to the
-// right, nothing is too small to touch, and no code is left without words.
+// Every admin page and dialog on a phone, in every language: nothing is wider than the screen,
+// nothing is too small to touch, and every code has words.
 
 import { given, open, stack, tell } from "./tab.mjs";
 
@@ -37,7 +37,7 @@ for (const locale of ["en-US", "pt-BR", "ru-RU", "uk-UA"]) {
         .filter((element) => element.getBoundingClientRect().right > innerWidth + 1)
         .map((element) => `${element.tagName}.${element.className}`);
       const { scrollWidth } = document.documentElement;
-      // What is code on purpose: queries, names of columns, what is copied.
+      // Texts that are code on purpose: queries, names of columns, copied text.
       const code = [...shown.querySelectorAll("pre, code")].map((element) => element.innerText);
       const text = code.reduce((rest, part) => rest.replace(part, ""), shown.innerText);
       const codes = text.match(/\b(job|step|act|event|code|kind|set|actor)_[a-z_]+\b/g);

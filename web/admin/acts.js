@@ -1,4 +1,4 @@
-// What an admin does to one job. Each act asks, says what it did, and shows what is true then.
+// What an admin does to one job. Each act asks first, reports what it did, and refreshes the page.
 
 import { button } from "../elements.js";
 import { toolName } from "../format.js";
@@ -8,12 +8,12 @@ import { LIVE } from "./filters.js";
 import { short } from "./names.js";
 import { go } from "./router.js";
 
-/** The credits that a job holds now. */
+/** The part of the price that was not refunded. */
 const held = (job) => job.credits_charged - job.credits_refunded;
 
 export const isLive = ({ status }) => LIVE.includes(status);
 
-/** Whether a job is past its deadline, so that a retry puts it back into the queue. */
+/** Whether a live job is past its deadline, so that a retry requeues it. */
 const isStuck = (job) =>
   isLive(job) && job.status !== "pending" && Date.parse(job.deadline_at) < Date.now();
 
@@ -38,7 +38,7 @@ export function createActs({ tools, refresh }) {
 
   async function retry(job) {
     let made = null;
-    // One new id for one question: however often it is sent, it makes and charges one job.
+    // The dialog uses one idempotency key: however often it is sent, it makes and charges one job.
     const headers = { "idempotency-key": crypto.randomUUID() };
     const carriedOut = await act({
       title: t("ask_retry"),
@@ -74,7 +74,10 @@ export function createActs({ tools, refresh }) {
         "data-cancel": job.id,
         "aria-label": label("cancel", job),
       }),
-    /** In a list only what failed or is stuck: elsewhere a retry is a gift. */
+    /**
+     * A list offers a retry only for failed and stuck jobs. A job's own page offers it for
+     * every final job; unless the job failed, a retry is a gift.
+     */
     retryButton: (job, size = "small") =>
       (isLive(job) ? isStuck(job) : size !== "small" || job.status === "failed") &&
       button(t("retry"), () => retry(job), size, {

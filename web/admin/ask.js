@@ -1,12 +1,12 @@
-// Asks before an act and carries it out. While it is at work nothing can be pressed twice; where it
-// fails the question stays, says why, and the same act may be sent again.
+// Asks before an act and carries it out. Its button is disabled while it runs. If the act fails,
+// the dialog stays open with the reason, and the same act can be sent again.
 
 import { button, h, toast } from "../elements.js";
 import { explain } from "../format.js";
 import { ask } from "../project.js";
 import { t } from "../words.js";
 
-/** Calls a function; a lost network is an answer like others. */
+/** Calls a function; a lost connection becomes an answer with a code of its own. */
 export async function call(path, body, headers) {
   try {
     return await ask(path, body, headers);
@@ -16,8 +16,8 @@ export async function call(path, body, headers) {
 }
 
 /**
- * Shows the question. `fields` are inputs; `run(values)` resolves to `{ ok, answer }`;
- * `done(answer)` is the text of the toast. Resolves to whether it was carried out.
+ * Shows the dialog. `fields` are inputs; `run(values)` resolves to `{ ok, answer }`; `done(answer)`
+ * returns the text of the toast. Resolves to whether the act was carried out.
  */
 export function act({ title, text, fields = [], action, danger = false, run, done }) {
   return new Promise((resolve) => {
@@ -36,7 +36,8 @@ export function act({ title, text, fields = [], action, danger = false, run, don
       failure.hidden = true;
       const { ok, answer } = await run(values);
       yes.disabled = false;
-      // Where the first answer was lost, such a refusal means that the first request did the act.
+      // If the answer to an earlier request was lost, such a refusal means that the earlier request
+      // succeeded.
       const wasDone = wasLost && ["already_final", "not_found"].includes(answer.code);
       if (ok || wasDone) {
         carriedOut = true;
@@ -76,7 +77,7 @@ export function act({ title, text, fields = [], action, danger = false, run, don
 const doneBefore = ({ status, refundedCredits: n }) =>
   status ? t("done_before", { status: t(`status_${status}`), n: n ?? 0 }) : t("saved");
 
-/** What a refused act says. */
+/** The words for a refused act. */
 export function refusal(answer) {
   const { code, message, status, refundedCredits: n } = answer;
   if (code === "already_final" && status)
@@ -84,7 +85,7 @@ export function refusal(answer) {
   return explain({ code, message, details: answer });
 }
 
-/** Why: asked wherever credits or many rows move. */
+/** The reason, which is required wherever credits or many rows change. */
 export const reasonField = (required = true) => ({ name: "reason", required, rows: true });
 
 /** `{ name, label?, type?, options?, value?, required?, min?, max?, pattern?, hint? }` */

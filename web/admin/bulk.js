@@ -1,6 +1,6 @@
-// Cancels or retries every job that matches the filters. What is asked names the filter and the
-// server's own count; a hundred jobs go with each call, and between two calls it can be stopped. A
-// job that comes later is not meant, and one that no longer matches is left alone.
+// Cancels or retries every job that matches the filters. The dialog names the filters and the
+// server's count. Each call takes at most a hundred jobs, and the run can be stopped between two
+// calls. Jobs that are ordered later, and jobs that no longer match, are left alone.
 
 import { button, h, toast } from "../elements.js";
 import { number, unread } from "../format.js";
@@ -11,11 +11,11 @@ import { filterInWords, LIVE } from "./filters.js";
 import { rows } from "./view.js";
 
 const AT_ONCE = 100;
-/** From this many jobs on the number must be typed. */
+/** From this number of jobs on, the admin must type the number. */
 const TYPED_FROM = 50;
 const STATUSES = { cancel: LIVE, retry: ["failed"] };
 
-/** Resolves to whether anything was tried. `matching(chosen, columns, options)` is a query. */
+/** Resolves to whether anything was tried. `matching(chosen, columns, options)` makes a query. */
 export async function changeMatching({ act, chosen, matching }) {
   const among = (columns, options) =>
     matching(chosen, columns, options).in("status", STATUSES[act]);
@@ -42,7 +42,7 @@ function carryOut(asked) {
       const failure = await inTurns(asked, run, reason.trim(), shown.draw);
       shown.end(failure);
     });
-    // While it is at work, Escape stops it and does not hide it.
+    // While it runs, Escape stops the run and leaves the dialog open.
     dialog.addEventListener("cancel", (event) => {
       if (run.tried && !run.over) event.preventDefault();
       run.stopped = true;
@@ -52,7 +52,10 @@ function carryOut(asked) {
   });
 }
 
-/** Goes from the newest to the oldest; resolves to the refusal that ended it, if one did. */
+/**
+ * Changes the jobs from the newest to the oldest. Resolves to the error that ended the run, or
+ * null.
+ */
 async function inTurns({ act, chosen, among, newest }, run, reason, draw) {
   const settled = new Set();
   let from = newest;
@@ -74,7 +77,7 @@ async function inTurns({ act, chosen, among, newest }, run, reason, draw) {
     run.credits += refundedCredits;
     run.refused += refused.length;
     for (const { jobId } of refused) settled.add(jobId);
-    // The jobs that this call had no time for come with the next call.
+    // The jobs for which this call had no time are taken by the next call.
     if (done + refused.length === ids.length) from = page.at(-1).created_at;
     if (done + refused.length === 0) for (const id of ids) settled.add(id);
     for (const id of ids) run.own.add(id);
@@ -83,7 +86,10 @@ async function inTurns({ act, chosen, among, newest }, run, reason, draw) {
   return null;
 }
 
-/** The next jobs that are not settled yet: what was refused still matches. */
+/**
+ * The next jobs that are not settled yet. A refused job still matches the filters, so it is
+ * skipped.
+ */
 async function nextPage({ act, among, from, settled, run }) {
   for (let skipped = 0; ; skipped += AT_ONCE) {
     const found = await rows(
@@ -99,7 +105,7 @@ async function nextPage({ act, among, from, settled, run }) {
   }
 }
 
-/** A job that was retried is not retried a second time. */
+/** Marks jobs that were retried already as settled, so that none is retried twice. */
 async function settleRetried(found, settled, run) {
   const ids = found.map(({ id }) => id).filter((id) => !settled.has(id));
   if (ids.length === 0) return;
@@ -110,7 +116,7 @@ async function settleRetried(found, settled, run) {
   }
 }
 
-/** The filters that the function takes: it changes no job that does not match them. */
+/** The filters that the function accepts; it leaves jobs alone that do not match them. */
 function plain(act, { status, tool, provider, error, user }) {
   const own = STATUSES[act].includes(status) ? status : undefined;
   return { tool, provider, status: own, userId: user, errorCode: error };
@@ -164,7 +170,7 @@ function question({ act, chosen, count: n }, onclose) {
   return { dialog, form };
 }
 
-/** The bar, what was done so far, and the button that stops. */
+/** The progress bar, the number of jobs done, and the button that stops the run. */
 function progress({ act, count }, run, close) {
   const bar = h("progress", { max: count, value: 0, "aria-label": t("progress") });
   const said = h("p", { class: "ask-text", role: "status", "data-done": 0 });

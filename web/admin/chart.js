@@ -1,12 +1,12 @@
-// A day by the hour: jobs upwards by how they ended, refunded credits downwards. A table tells a
-// screen reader the same.
+// The last day by the hour: jobs upwards by how they ended, refunded credits downwards. A hidden
+// table tells screen readers the same.
 
 import { h, problem } from "../elements.js";
 import { number, unread } from "../format.js";
 import { language, t } from "../words.js";
 
 const [LEFT, TOP, HIGH, DEEP, LABELS] = [34, 8, 112, 36, 22];
-/** The drawing is as wide as the screen has room, so that its text stays as large as it is. */
+/** The drawing is narrow on a narrow screen, so that its text keeps its size. */
 const narrow = matchMedia("(max-width: 46rem)");
 const WIDTHS = { narrow: 430, wide: 1240 };
 const widthNow = () => (narrow.matches ? WIDTHS.narrow : WIDTHS.wide);
@@ -18,7 +18,7 @@ const clock = new Intl.DateTimeFormat(language, {
   hourCycle: "h23",
 });
 
-/** What `jobs_by_hour` has, drawn. */
+/** Draws the rows of `jobs_by_hour`. */
 export function chart({ rows: hours, error }) {
   const shown = error ? problem(unread(error)) : [caption(hours), drawing(hours), table(hours)];
   return h("figure", { class: "panel chart" }, shown);
@@ -51,7 +51,7 @@ function drawing(hours) {
   return h("svg", { viewBox, "aria-hidden": "true" }, [0, 0.5, 1].map(gridLine(most, width)), bars);
 }
 
-/** The bars of one hour, on top of each other. */
+/** The bars of one hour, stacked. */
 function stack(hour, most, place) {
   let y = ZERO;
   return SERIES.map((name) => {
@@ -77,7 +77,7 @@ function clockLabel({ hour }, x) {
   return h("text", place, clock.format(new Date(hour)));
 }
 
-/** The next number that reads well on an axis. */
+/** The next round number for the top of an axis. */
 function nice(value) {
   const unit = 10 ** Math.floor(Math.log10(value));
   return [1, 2, 3, 4, 5, 6, 8, 10].map((step) => step * unit).find((step) => step >= value);
@@ -94,6 +94,6 @@ function table(hours) {
   );
   const title = h("caption", {}, t("chart_title"));
   const grid = h("table", {}, title, h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows));
-  // A table takes no width but its own.
+  // A table ignores the width that the class `sr` sets, so the class stands on a div around it.
   return h("div", { class: "sr" }, grid);
 }

@@ -1,6 +1,9 @@
-// A table as a file.
+// Saves a table as a file.
 
-/** Saves these columns of rows for a spreadsheet: UTF-8 with its mark, every text quoted. */
+/**
+ * Saves these columns of the rows as CSV for a spreadsheet: UTF-8 with its byte order mark, every
+ * text quoted.
+ */
 export function saveCsv(name, columns, rows) {
   const lines = rows.map((row) => columns.map((column) => row[column]));
   const text = [columns, ...lines].map((line) => line.map(cell).join(",")).join("\r\n");
@@ -15,7 +18,7 @@ function cell(value) {
   if (value === null || value === undefined) return "";
   if (typeof value === "number") return String(value);
   const text = typeof value === "object" ? JSON.stringify(value) : String(value);
-  // A spreadsheet would run what begins like a formula.
+  // A spreadsheet would execute a text that begins like a formula.
   const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
   return `"${safe.replaceAll('"', '""')}"`;
 }

@@ -1,5 +1,5 @@
-// Which jobs a list shows. The address says it, so that a list can be sent, reloaded and left again
-// by Back.
+// The filters of a list of jobs. They stand in the URL, so that a list can be shared and reloaded,
+// and Back leaves it.
 
 import { h } from "../elements.js";
 import { duration, toolName } from "../format.js";
@@ -21,19 +21,22 @@ const ERRORS = [
   "CANCELLED",
   "ORPHANED",
 ];
-/** Ages in minutes; a negative one means younger than that. */
+/** Ages in minutes; a negative one means "younger than". */
 const AGES = [-15, -60, -1440, -10_080, 2, 10, 60, 1440];
 const NAMES = ["status", "tool", "provider", "error", "age", "user"];
-/** An id as a person pastes it. */
+/** An id as a person may paste it, with spaces around it and capital letters. */
 const PASTED = `\\s*${UUID.replaceAll("a-f", "a-fA-F")}\\s*`;
 
-/** The filters that an address names. */
+/** The filters in the parameters of a URL. */
 export function chosenIn(parameters) {
   const named = NAMES.filter((name) => parameters[name]).map((name) => [name, parameters[name]]);
   return Object.fromEntries(named);
 }
 
-/** Makes the query of the jobs that match: `matching(chosen, columns, options)`. */
+/**
+ * Makes a function `matching(chosen, columns, options)`, which returns the query for the matching
+ * jobs.
+ */
 export const createMatching = (tools) => (chosen, columns, options) =>
   narrowed(supabase.from("jobs").select(columns, options), chosen, tools);
 
@@ -56,14 +59,14 @@ function narrowed(jobs, chosen, tools) {
 const toolsOf = (provider, tools) =>
   tools.filter((tool) => tool.provider === provider).map(({ tool }) => tool);
 
-/** An age in minutes as moments. */
+/** An age in minutes as a limit of `created_at`. */
 export function span(age) {
   if (!age) return {};
   const at = new Date(Date.now() - Math.abs(age) * 60_000).toISOString();
   return age > 0 ? { before: at } : { after: at };
 }
 
-/** What the filters say, in words; null where they name everything. */
+/** The filters in words; null if there are none. */
 export function filterInWords(chosen) {
   const words = NAMES.filter((name) => chosen[name]).map(
     (name) => `${t(`filter_${name}`)}: ${valueInWords(name, chosen[name])}`,
@@ -83,7 +86,7 @@ function ageInWords(minutes) {
   return t(key, { time: duration(Math.abs(minutes) * 60) });
 }
 
-/** The form. Each choice is an address of its own. */
+/** The form of the filters. Each choice opens a URL of its own. */
 export function filterForm({ chosen, place, tools, extra = {} }) {
   const options = {
     status: ["live", "stuck", ...STATUSES].map((status) => [status, t(`status_${status}`)]),
@@ -105,7 +108,7 @@ export function filterForm({ chosen, place, tools, extra = {} }) {
   return h("form", { class: "filters", onsubmit }, selects, userField(chosen.user));
 }
 
-/** A choice that sends its form at once, with one for everything. */
+/** A select that submits its form at once. Its first option is "all". */
 export function select(name, options, { value = "", label = t(`filter_${name}`) }) {
   const onchange = (event) => event.target.form.requestSubmit();
   const choices = [["", t("all")], ...options].map(([own, text]) =>

@@ -1,4 +1,4 @@
-// How the system is, at a glance. Each tile leads to what it counts.
+// The health of the system as tiles. Each tile links to the rows that it counts.
 
 import { h, link, problem } from "../elements.js";
 import { duration, number, toolName, unread } from "../format.js";
@@ -10,15 +10,15 @@ import { limitOf, slotsBar } from "./slots.js";
 import { part } from "./view.js";
 import { inWords } from "./words.js";
 
-/** A wait that deserves a look, in seconds. */
+/** A wait of more seconds than these is shown as a warning. */
 const LONG_WAIT = 600;
 
-/** What the tiles show. */
+/** Reads what the tiles show. */
 export async function readHealth() {
   const [health, load, debts] = await Promise.all([
     fetch(`${functionsUrl}/health`)
       .then((response) => response.json())
-      // Bad health is health; a refusal is none.
+      // An answer with `ok`, true or false, is a health report; any other answer is a refusal.
       .then((told) => ("ok" in told ? told : null))
       .catch(() => null),
     part(supabase.from("provider_load").select("*").order("provider")),
@@ -60,9 +60,9 @@ function waitingTile(providers) {
 }
 
 /**
- * `health` is not ok for one of four reasons: something is stuck, an invariant is broken, the
- * database refuses another deployment, or the last sweep is late. Beside one of the first three, it
- * does not tell whether the sweep is late too.
+ * `health` is not ok for one of four reasons: something is stuck, an invariant is violated, the
+ * database refuses another deployment, or the last sweep is late. In the first three cases it does
+ * not tell whether the sweep is late too.
  */
 function sweepTile(health) {
   const { ok, lastSweepSeconds: age, stuck, violations, degraded = [] } = health;
@@ -131,12 +131,12 @@ function meter(load) {
   );
 }
 
-/** The provider took fewer steps than are allowed when it refused more for capacity. */
+/** A note that the provider's learned limit is lower than the allowed number of steps. */
 function learnedLimit({ learned_limit: learned, max_concurrent: allowed }) {
   return learned !== null && h("em", {}, t("takes_fewer", { learned, allowed }));
 }
 
-/** The provider's or some of its tools' orders wait after refusals. */
+/** A note that the circuit of the provider, or of some of its tools, is open: their orders wait. */
 function circuit({ circuit_open_until: open, circuit_reason: reason, circuits_of_tools: tools }) {
   const title = [open && reason && inWords("refuses", reason), ...tools.map(toolName)]
     .filter(Boolean)

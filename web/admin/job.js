@@ -1,5 +1,5 @@
-// One job, live: why it stands where it stands, what went in and came out, its steps, everything
-// that happened to it, its credits, and what can be done.
+// The page of one job: why it waits or has ended, its input and results, its steps, its history,
+// its credits, and the acts on it.
 
 import { badge, h, link, problem, time } from "../elements.js";
 import { number, toolName, unread } from "../format.js";
@@ -91,7 +91,7 @@ function head({ job, email, retries }, acts) {
   );
 }
 
-/** Where the functions' lines about the job are: an address of the operator's, or how to search. */
+/** A link to the functions' logs of the job, or the text to search the logs for. */
 function logs({ id }) {
   const url = logsUrl?.replaceAll("{jobId}", encodeURIComponent(id));
   if (url?.startsWith("https://")) return link(url, t("logs_open"), { "data-logs": true });

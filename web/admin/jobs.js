@@ -1,5 +1,5 @@
-// The jobs that match the filters, a page at a time. A refresh changes what the rows say, but moves
-// no row under a pointer, a focus or a selection: new jobs wait behind a button.
+// The jobs that match the filters, in pages. A refresh updates the rows, but moves no row while the
+// pointer, the focus or a selection is in the list: new jobs then wait behind a button.
 
 import { badge, button, h, link, time, toast } from "../elements.js";
 import { duration, number, toolName, unread } from "../format.js";
@@ -15,17 +15,17 @@ import { part, row, rows, table } from "./view.js";
 import { inWords } from "./words.js";
 
 const PAGE = 25;
-/** How many rows a file holds. */
+/** The maximum of rows in a saved file. */
 const FILE_MAX = 10_000;
 const READ_AT_ONCE = 1000;
 const COLUMNS =
   "id, tool, user_id, status, credits_charged, credits_refunded, error_code, error_message, " +
   "created_at, started_at, completed_at, deadline_at, quarantined_at";
 
-/** Makes the list: `read(reason)`, `draw(seen)`. `place` is the address of its filters. */
+/** Makes the list: `read(reason)`, `draw(seen)`. `place` is the path of its filters' URLs. */
 export function createJobs({ tools, place, refresh }) {
   const acts = createActs({ tools, refresh });
-  /** What was drawn last. What was only read may be older: the view drops it. */
+  /** What was drawn last. It is set by `draw`, because the view may drop what was read. */
   let last = null;
 
   const matching = createMatching(tools);
@@ -37,7 +37,7 @@ export function createJobs({ tools, place, refresh }) {
     const chosen = chosenIn(parameters);
     const where = location.search;
     const from = (Math.max(1, Number(page) || 1) - 1) * PAGE;
-    // One more than fits tells whether there is a next page.
+    // One row more than a page shows whether there is a next page.
     const found = await rows(inOrder(matching(chosen, COLUMNS), order).range(from, from + PAGE));
     const counted = reason === "refresh" && last?.where === where;
     const total = counted ? last.total : await totalOf(matching(chosen, "id", countOnly));
@@ -48,7 +48,7 @@ export function createJobs({ tools, place, refresh }) {
     return seen;
   }
 
-  /** The rows that are shown, as they are now, and how many came before them. */
+  /** Keeps the shown rows with their present values, and counts the new jobs. */
   async function keepRows(seen) {
     const ids = last.jobs.map(({ id }) => id);
     const shown = new Set(ids);
@@ -78,7 +78,7 @@ export function createJobs({ tools, place, refresh }) {
     if (await changeMatching({ act, chosen, matching })) await refresh();
   };
 
-  /** Each button acts on the filters that it is drawn with. */
+  /** Each button acts on the filters with which it was drawn. */
   function draw(seen) {
     last = seen;
     const { chosen, order, page, jobs, more, total, fresh } = seen;
@@ -93,7 +93,7 @@ export function createJobs({ tools, place, refresh }) {
         "div",
         { class: "head" },
         h("h2", { id: "jobs-title" }, t("jobs"), total !== null && counter(total)),
-        // Beside the heading, where it pushes no row away from under the pointer.
+        // The button stands beside the heading, so that it moves no row under the pointer.
         fresh > 0 && button(t("fresh_jobs", { n: fresh }), refreshNow, "fresh small"),
         h(
           "div",
@@ -142,7 +142,7 @@ async function totalOf(jobs) {
 
 const counter = (total) => h("span", { class: "counter", "data-total": total }, number(total));
 
-/** Whether somebody points at the list, is in it by keyboard, or selects in it. */
+/** Whether the pointer, the keyboard focus or a selection is in the list. */
 function isHeld() {
   const list = document.querySelector(".jobs .scroll");
   if (!list) return false;
@@ -177,14 +177,14 @@ export function jobRow(heads, job, acts) {
   );
 }
 
-/** What the status does not say by itself. */
+/** The error code, unless the status says it already. */
 const why = ({ error_code: code }) =>
   code && code !== "CANCELLED" && h("small", {}, inWords("code", code));
 
 const refunded = ({ credits_refunded: credits }) =>
   credits > 0 && h("small", { class: "good" }, `−${number(credits)}`);
 
-/** How long a job took, or how old a live one is. */
+/** How long a job took, or how old it is if it is live. */
 function took({ created_at: created, completed_at: completed }) {
   const end = completed ? Date.parse(completed) : Date.now();
   const seconds = (end - Date.parse(created)) / 1000;

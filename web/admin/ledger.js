@@ -1,4 +1,4 @@
-// Entries of the ledger, and purchases.
+// Tables of ledger entries and of purchases.
 
 import { h, time } from "../elements.js";
 import { number, signed } from "../format.js";
@@ -34,7 +34,7 @@ export function ledgerTable(entries) {
   return table(t("ledger"), heads, h("tbody", {}, entries.map(line)));
 }
 
-/** What the system writes as a reason is a tool or a code; an admin writes a sentence. */
+/** The system writes a tool or a code as the reason, an admin writes a sentence. */
 const reasonInWords = (reason) =>
   reason ? (t.maybe(`tool_${reason}`) ?? inWords("code", reason)) : "–";
 

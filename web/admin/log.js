@@ -1,4 +1,5 @@
-// What admins did: who, when, what, from, to, why. Nobody can change it.
+// The log of what admins did: who, when, what, the old and the new values, why. Nobody can change
+// it.
 
 import { button, h, link, time } from "../elements.js";
 import { number } from "../format.js";
@@ -134,11 +135,11 @@ function subjectLink(subject, act) {
   });
 }
 
-/** What differs, field by field: `credits 60 → 80`. */
+/** The values that an act changed, field by field: `credits 60 → 80`. */
 function changes(from, to) {
   const names = [...new Set([...Object.keys(from ?? {}), ...Object.keys(to ?? {})])];
   const told = names
-    // Which jobs were meant is told by those that were done.
+    // The entry lists the jobs that were changed, so the ids that were asked for are left out.
     .filter((name) => name !== "ids" && JSON.stringify(from?.[name]) !== JSON.stringify(to?.[name]))
     .map((name) => {
       const [old, now] = [from, to].map((side) => shown(name, side?.[name]));

@@ -1,4 +1,4 @@
-// What went into a job and what came out of it, as a person sees it: pictures as pictures.
+// Shows a job's input and results, pictures as pictures.
 
 import { h, link } from "../elements.js";
 import { supabase } from "../project.js";
@@ -8,7 +8,7 @@ const PICTURE = /\.(avif|gif|jpe?g|png|webp)(\?|$)/i;
 const VIDEO = /\.(mov|mp4|webm)(\?|$)/i;
 const TEXT_MAX = 2000;
 
-/** The fields of an object, one below the other; lists and objects inside them as well. */
+/** The fields of an object as a list; nested lists and objects are shown too. */
 export function values(object, none) {
   const entries = Object.entries(object ?? {}).filter(([, value]) => value !== null);
   if (entries.length === 0) return h("p", { class: "muted" }, none);
@@ -34,7 +34,9 @@ function shown(value) {
 
 const cut = (text) => (text.length > TEXT_MAX ? `${text.slice(0, TEXT_MAX)}…` : text);
 
-/** Only our own storage is shown: the page's policy lets in nothing else. */
+/**
+ * Only files of our own storage are shown: the page's content security policy blocks all others.
+ */
 export function medium(href) {
   const own = [location.origin, new URL(supabase.supabaseUrl).origin].includes(
     new URL(href).origin,
@@ -47,7 +49,7 @@ export function medium(href) {
   return link(href, name || t("result"), { class: "link text" });
 }
 
-/** The results of a job: each address in its output, once. */
+/** The results of a job, each URL once. */
 export function results(job, tasks) {
   const found = new Set([job.output_url, ...tasks.map((task) => task.image_url)]);
   return [...found].filter(Boolean).map(medium);

@@ -1,4 +1,4 @@
-// The money by day: what was bought, given, spent and returned, by kind and by tool; who owes.
+// The ledger by day: credits bought, given, spent and refunded, by kind and by tool, and the debts.
 
 import { button, h, link, problem } from "../elements.js";
 import { number, signed, toolName, unread } from "../format.js";
@@ -98,7 +98,7 @@ function byDay(entries, kinds) {
   return table(t("by_day"), heads, h("tbody", {}, body));
 }
 
-/** What a tool costs us is known where an admin has said it. */
+/** A tool's margin is shown if an admin has entered what its provider costs. */
 function byTool(all, costs) {
   const heads = [
     { text: t("filter_tool") },

@@ -1,4 +1,4 @@
-// How ids and moments are shown: short, with the whole within reach.
+// Short forms of ids and times, with the whole within reach.
 
 import { button, h, icon, link, toast } from "../elements.js";
 import { language, t } from "../words.js";
@@ -13,7 +13,7 @@ const exact = new Intl.DateTimeFormat(language, {
 });
 const day = new Intl.DateTimeFormat(language, { dateStyle: "medium" });
 
-/** What every id looks like, for a regular expression. */
+/** The pattern of an id, for a regular expression. */
 export const UUID = "[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}";
 
 export const short = (id) => id.slice(0, 8);
@@ -24,7 +24,7 @@ export const userLink = (id) =>
 export const jobLink = (id, text = short(id)) =>
   link(address(`/jobs/${id}`), text, { class: "link code", title: id });
 
-/** An id whole, with a button that copies it; or the button alone, by its name. */
+/** A whole id with a button that copies it. With a `name`, only the button, under that name. */
 export function copyable(text, name = null) {
   const copy = async () => {
     await navigator.clipboard.writeText(text);
@@ -40,16 +40,16 @@ export function copyable(text, name = null) {
   );
 }
 
-/** A time of the day to the millisecond, the day on hovering. */
+/** The time of day to the millisecond; its tooltip shows the day. */
 export function moment(text) {
   const at = new Date(text);
   return h("time", { datetime: at.toISOString(), title: day.format(at) }, exact.format(at));
 }
 
-/** The same to the second, in a sentence. */
+/** The time of day to the second. */
 export const clock = (text) => exact.format(new Date(text)).slice(0, 8);
 
-/** Milliseconds between two moments: 12 ms, 1.234 s, 75 s. */
+/** The time between two timestamps: 12 ms, 1.234 s, 75 s. */
 export function gap(from, to) {
   const ms = Date.parse(to) - Date.parse(from);
   if (Number.isNaN(ms)) return "–";
@@ -57,7 +57,7 @@ export function gap(from, to) {
   return measured(value, unit);
 }
 
-/** An interval of the database, not rounded as a duration is: 90 s, 10 min. */
+/** An interval of the database; unlike `duration` it is not rounded: 90 s, 10 min. */
 export function interval(text) {
   const seconds = secondsOf(text);
   return seconds % 60 === 0 ? measured(seconds / 60, "minute") : measured(seconds, "second");
@@ -68,7 +68,7 @@ function measured(value, unit) {
   return new Intl.NumberFormat(language, format).format(value);
 }
 
-/** A share of a whole: 97.5 %. */
+/** A part as a percentage of the whole: 97.5 %. */
 export const share = (part, whole) =>
   whole > 0
     ? new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 1 }).format(
@@ -76,7 +76,7 @@ export const share = (part, whole) =>
       )
     : "–";
 
-/** Seconds as they come from an interval of the database: 00:10:00, 1 day 02:00:00. */
+/** The seconds of an interval of the database, such as 00:10:00 or 1 day 02:00:00. */
 export function secondsOf(interval) {
   const days = Number(/(-?\d+) days?/.exec(interval)?.[1] ?? 0);
   const [, hours, minutes, seconds] = /(\d+):(\d+):([\d.]+)/.exec(interval) ?? [0, 0, 0, 0];

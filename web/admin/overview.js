@@ -1,5 +1,5 @@
-// The first page: how the system is, the last day by the hour, and the newest jobs; and the list of
-// jobs alone.
+// Two pages: the overview, with the health, the last day by the hour and the newest jobs; and the
+// list of jobs alone.
 
 import { h } from "../elements.js";
 import { supabase } from "../project.js";
@@ -9,7 +9,7 @@ import { healthStrip, readHealth } from "./health.js";
 import { createJobs } from "./jobs.js";
 import { createView, part } from "./view.js";
 
-/** Makes the first page. */
+/** Makes the overview. */
 export function createOverview(context) {
   const jobs = createJobs({ ...context, place: "" });
 

@@ -1,9 +1,12 @@
-// Makes what the page shows equal to what it should show, node by node: an element that stays keeps
-// its focus, its selected text and its place under the pointer.
+// Makes the shown elements equal to the wanted ones, node by node. An element that stays keeps its
+// focus, its selected text and its position under the pointer.
 
 import { takeListeners } from "../elements.js";
 
-/** Gives `parent` these children. Rows with a `data-key` are found by it wherever they stand. */
+/**
+ * Gives `parent` these children. A row with a `data-key` is matched by its key, whatever its
+ * position.
+ */
 export function patch(parent, ...children) {
   const wanted = children.flat(3).filter((child) => child !== null && child !== undefined && child);
   patchChildren(
@@ -41,7 +44,7 @@ function patchChildren(parent, wanted) {
   }
 }
 
-/** What stands where `node` should stand, if it may become it. */
+/** The existing node that can be turned into `node`, or null. */
 function predecessor(node, here, keyed) {
   const key = keyOf(node);
   const old = key === undefined ? here : keyed.get(key);
@@ -64,7 +67,7 @@ function patchAttributes(old, node) {
     if (!node.hasAttribute(name) && !isOwn(old, name)) old.removeAttribute(name);
   for (const { name, value } of node.attributes) {
     if (old.getAttribute(name) === value || isOwn(old, name)) continue;
-    // The policy of the page allows no style in a text.
+    // The page's content security policy forbids to set the attribute `style`, but not `cssText`.
     if (name === "style") old.style.cssText = node.style.cssText;
     else old.setAttribute(name, value);
     if (name === "value" && "value" in old) old.value = value;
@@ -72,5 +75,5 @@ function patchAttributes(old, node) {
   }
 }
 
-/** What the person, not the page, has set. */
+/** Whether the user sets the attribute, and not the page. */
 const isOwn = (element, name) => name === "open" && element.nodeName === "DETAILS";

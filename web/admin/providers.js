@@ -1,4 +1,4 @@
-// The providers: how they do, why steps failed, how many slots they have, off and on.
+// The providers: their success, why their steps failed, their slots, and the switch for each.
 
 import { button, h, link, problem, time } from "../elements.js";
 import { duration, number, time as timeText, toolName, unread } from "../format.js";
@@ -159,7 +159,7 @@ export function createProviders({ refresh }) {
   return createView({ title: () => t("tab_providers"), read, draw });
 }
 
-/** What the provider last told of our account. */
+/** The balance of our account as the provider last reported it. */
 function left({ balance, balance_least: least, balance_at: at }) {
   const amounts = Object.entries(balance).map(
     ([unit, amount]) => `${number(amount)} ${unitName(unit)}`,

@@ -1,5 +1,5 @@
-// The operator's questions, as docs/operations.md answers them, each with an address of its own.
-// Tiles and alarms lead to theirs.
+// The operator's questions with the answers of docs/operations.md, each at a URL of its own. Tiles
+// and alarms link to them.
 
 import { h, link, problem } from "../elements.js";
 import { t } from "../words.js";
@@ -7,7 +7,7 @@ import { copyable } from "./names.js";
 import { address } from "./router.js";
 import { createView } from "./view.js";
 
-/** Which question answers what health and the alerts call bad, by its code. */
+/** The number of the question for each code of the health report and of the alerts. */
 const QUESTION_OF = {
   healer_stopped: 2,
   stuck: 3,
@@ -23,7 +23,7 @@ const QUESTION_OF = {
 
 export const questionOf = (code) => QUESTION_OF[code];
 
-/** Leads to the answer to a question. */
+/** A link to the answer to a question. */
 export function whatToDo(number, { text = "?", kind = "what-to-do" } = {}) {
   const name = t("what_to_do_about", { n: number });
   const named = text === "?" ? { "aria-label": name, title: name } : {};
@@ -93,7 +93,9 @@ function block({ code, rows, items, text }) {
   );
 }
 
-/** Text of Markdown with its code, stress and links; only a link to another site leads anywhere. */
+/**
+ * Renders a line of Markdown with code, emphasis and links. Only links to other sites become links.
+ */
 function words(text) {
   const parts = text.split(/(`[^`]+`|\*\*[^*]+\*\*|\*[^*]+\*|\[[^\]]+\]\([^)]+\))/);
   return parts.map((part) => {

@@ -1,14 +1,14 @@
-// Every job, user and list has an address: what is shown follows it, and Back works.
+// Each job, user and list has a URL. The page shown follows it, so that Back works.
 
 const listening = [];
 
-/** Tells of each change of the address. */
+/** Calls the listener at each change of the URL. */
 export const onaddress = (listener) => listening.push(listener);
 
 export const path = () => location.pathname.replace(/\/+$/, "");
 export const query = () => Object.fromEntries(new URLSearchParams(location.search));
 
-/** An address of the admin page; what is empty is left out. */
+/** A URL of the admin page, without empty parameters. */
 export function address(place, parameters = {}) {
   const given = Object.entries(parameters).filter(([, value]) => value !== "" && value != null);
   const search = new URLSearchParams(given).toString();

@@ -1,5 +1,5 @@
-// One box: an e-mail address, any id or how it begins, a provider's id, the id of a request. What
-// is found alone is opened at once.
+// The search box: it takes an e-mail address, an id or its beginning, a provider's id, or the id of
+// a request. A single result is opened at once.
 
 import { badge, button, h, icon, link, time } from "../elements.js";
 import { number, toolName } from "../format.js";
@@ -8,7 +8,7 @@ import { address, go, path, query } from "./router.js";
 import { find } from "./users.js";
 import { createView, section } from "./view.js";
 
-/** The box in the frame of every page. */
+/** The search box in the top bar. */
 export function searchBox() {
   const input = h("input", {
     type: "search",
@@ -30,7 +30,7 @@ export function searchBox() {
   return h("form", { class: "search", role: "search", onsubmit }, input, submit);
 }
 
-/** Makes the page of what was found. */
+/** Makes the page of the results. */
 export function createSearch() {
   const asked = () => (query().q ?? "").trim();
 
@@ -38,9 +38,9 @@ export function createSearch() {
     const text = asked();
     const { users, jobs } = text ? await find(text) : { users: [], jobs: [] };
     const only = jobs.length === 1 ? `/jobs/${jobs[0].jobId}` : `/users/${users[0]?.userId}`;
-    // The user of a job is found with it.
+    // The user of a found job is among the results too.
     const isOnly = jobs.length === 1 ? users.length < 2 : jobs.length === 0 && users.length === 1;
-    // The operator may have opened another page, or searched for something else, since.
+    // The admin may have opened another page, or searched for something else, in the meantime.
     const isAwaited = path() === "/admin/search" && asked() === text;
     if (isOnly && isAwaited && reason !== "refresh") go(address(only), { replace: true });
     return { text, users, jobs };
@@ -77,7 +77,7 @@ const jobHit = ({ jobId: id, tool, status, createdAt }) =>
     time(createdAt),
   );
 
-/** The functions' logs alone know the ids of requests. */
+/** Only the functions' logs contain the ids of requests. */
 function nothing(text) {
   return h(
     "div",

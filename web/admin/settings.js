@@ -1,10 +1,10 @@
-// What an admin changes of providers, tools and prices: always with the old value before the eyes,
-// and with a reason.
+// The dialogs in which an admin changes providers, tools and prices. Each shows the old value and
+// requires a reason.
 
 import { t } from "../words.js";
 import { act, call, reasonField } from "./ask.js";
 
-/** Switches a provider or a tool off or on. `what` names its row. */
+/** Switches a provider or a tool off or on. `what` identifies its row. */
 export function switchTo(enabled, { list, what, name, refresh }) {
   const key = enabled ? "on" : "off";
   return changed({
@@ -21,7 +21,7 @@ export function switchTo(enabled, { list, what, name, refresh }) {
 
 /**
  * Asks for the values of a row and has the function change them. `fields` are those of `act`;
- * `change(values)` gives what is sent, and nothing is sent where it is empty.
+ * `change(values)` returns the changes to send. If it returns none, nothing is sent.
  */
 export async function changed(given) {
   const { title, text, fields = [], action = t("save"), danger, list, what } = given;
@@ -36,7 +36,7 @@ export async function changed(given) {
       try {
         change = given.change(values);
       } catch {
-        // The options of a rule are the one text that is parsed.
+        // The only text that is parsed are the options of a rule.
         return refused("bad_json");
       }
       if (Object.keys(change).length === 0) return refused("nothing_changed");
@@ -50,7 +50,7 @@ export async function changed(given) {
 
 const refused = (code) => ({ ok: false, answer: { code } });
 
-/** A whole number in a dialog, with what it is now. */
+/** An input for a whole number, which shows the present one. */
 export const numberField = (name, value, limits = {}) => ({
   name,
   type: "number",

@@ -2,10 +2,12 @@
 
 import { h } from "../elements.js";
 
-/** How many steps a provider works on at once: what is allowed, or fewer where it took no more. */
+/**
+ * How many steps a provider works on at once: the learned limit, or the allowed number without one.
+ */
 export const limitOf = ({ learned_limit: learned, max_concurrent: allowed }) => learned ?? allowed;
 
-/** A bar that is as full as the provider is; the numbers stand beside it. */
+/** A bar for the share of slots taken; the numbers stand beside it. */
 export function slotsBar(load) {
   const { running } = load;
   const limit = limitOf(load);

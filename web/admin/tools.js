@@ -1,4 +1,4 @@
-// The tools: on sale or not, their prices by option, their limits, how their steps end.
+// The tools: on sale or not, their prices by option, their limits, and how their steps end.
 
 import { button, h, problem } from "../elements.js";
 import { number, toolName, unread } from "../format.js";
@@ -170,7 +170,7 @@ export function createTools({ refresh }) {
     const { tool, attempt_max: attempts, cost } = own;
     const minutes = (text) => Math.round(secondsOf(text) / MINUTE);
     const [running, waiting] = [minutes(own.run_timeout), minutes(own.queue_ttl)];
-    // What is less than half a minute is shown as none.
+    // A limit of less than half a minute is shown as 0, so 0 must be allowed then.
     const minutesField = (name, value) =>
       numberField(name, value, { min: Math.min(1, value), max: MINUTES_MAX });
     const ask = () =>
@@ -185,7 +185,8 @@ export function createTools({ refresh }) {
         ],
         list: "tools",
         what: { tool },
-        // Only what differs: a limit of 90 seconds is not made one of two whole minutes.
+        // Only changed values are sent. Otherwise a limit of 90 seconds would become two whole
+        // minutes.
         change: (values) => {
           const chosen = (name, before) => values[name] !== "" && Number(values[name]) !== before;
           const [run, queue] = [Number(values.run_minutes), Number(values.queue_minutes)];
@@ -219,7 +220,7 @@ export function createTools({ refresh }) {
 
 const SIGNS = { gt: ">", gte: "≥", lt: "<", lte: "≤", in: "∈" };
 
-/** A rule's conditions: `resolution > 4096`. Null: no rule holds. */
+/** The conditions of a price rule: `resolution > 4096`. Null is the price if no rule applies. */
 function conditionInWords(matches) {
   if (matches === null) return h("span", { class: "muted" }, t("price_else"));
   const conditions = Object.entries(matches).flatMap(([name, value]) => {

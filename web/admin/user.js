@@ -1,4 +1,5 @@
-// One user: balance and debt, ledger, purchases, jobs, what admins did; and giving credits.
+// The page of a user: balance and debt, ledger, purchases, jobs, and what admins did; credits are
+// granted here.
 
 import { button, h, link, problem, time } from "../elements.js";
 import { number } from "../format.js";
@@ -119,7 +120,7 @@ export function createUser({ tools, refresh }, id) {
   }
 
   async function grant() {
-    // One key for one question: however often it is sent, it gives once.
+    // The dialog uses one idempotency key: however often it is sent, it grants the credits once.
     const idempotencyKey = crypto.randomUUID();
     const given = { name: "amount", type: "number", required: true, min: 1, max: GRANT_MAX };
     await act({

@@ -1,10 +1,10 @@
-// Who somebody is. Only a function may look into the users of the project.
+// Finds users by a function, because only functions may read the project's users.
 
 import { call } from "./ask.js";
 
 const known = new Map();
 
-/** The users and jobs that a text names; throws where they cannot be read. */
+/** The users and jobs that match a text; throws if they cannot be read. */
 export async function find(query) {
   const { ok, answer } = await call("admin-users/find", { query });
   if (!ok) throw answer;
@@ -12,7 +12,7 @@ export async function find(query) {
   return { users: answer.users, jobs: answer.jobs ?? [] };
 }
 
-/** The e-mail address of a user, or null: a page is of use without it. */
+/** The e-mail address of a user, or null: a page is useful without it. */
 export async function emailOf(id) {
   if (!known.has(id)) {
     const { users } = await find(id).catch(() => ({ users: [] }));

@@ -1,12 +1,12 @@
-// What every page of the admin has: it reads, draws, and draws what has changed.
+// The frame of every admin page: it reads, draws, and patches what has changed.
 
 import { h, problem } from "../elements.js";
 import { unread } from "../format.js";
 import { patch } from "./patch.js";
 
 /**
- * A page: `read` resolves to what `draw` shows. The newest reading wins. Where one fails, what was
- * shown stays, below a sentence that says so.
+ * Makes a page: `read` resolves to what `draw` shows. If several readings overlap, the newest wins.
+ * If a reading fails, the page keeps what it shows, and a sentence above says so.
  */
 export function createView({ title, read, draw, everyMs = 10_000, kind = "" }) {
   const warning = h("div");
@@ -31,27 +31,27 @@ export function createView({ title, read, draw, everyMs = 10_000, kind = "" }) {
   return { title, element, show, everyMs };
 }
 
-/** The rows of a query of PostgREST. */
+/** The rows of a PostgREST query; throws if it fails. */
 export async function rows(query) {
   const { data, error } = await query;
   if (error) throw error;
   return data;
 }
 
-/** The rows, or why there are none: where one part fails, the others are shown. */
+/** The rows of a query, or its error, so that the other parts of the page are shown anyway. */
 export async function part(query) {
   const { data, error } = await query;
   return error ? { rows: [], error } : { rows: data, error: null };
 }
 
-/** What a part shows: `draw(rows)`, or the problem. */
+/** Draws a part with `draw(rows)`, or shows its error. */
 export function drawn({ rows: found, error }, draw, none) {
   if (error) return problem(unread(error));
   if (found.length === 0) return h("p", { class: "muted" }, none);
   return draw(found);
 }
 
-/** A table that becomes a list of cards on a phone: each cell knows its heading. */
+/** A table that becomes a list of cards on a phone, where each cell shows its heading. */
 export function table(label, heads, body) {
   const head = heads.map(({ text, num, hidden }) =>
     h(
@@ -64,7 +64,7 @@ export function table(label, heads, body) {
   return h("div", { class: "scroll", role: "group", "aria-label": label, tabindex: 0 }, grid);
 }
 
-/** A row; each cell is what it shows or `{ show, num, kind }`. */
+/** A row; each cell is its content, or `{ show, num, kind }`. */
 export function row(heads, cells, attributes = {}) {
   const drawnCells = cells.map((cell, index) => {
     const { show, kind = "" } = cell?.show === undefined ? { show: cell } : cell;
@@ -79,7 +79,7 @@ export function section(title, ...content) {
   return h("section", { class: "panel" }, h("h2", {}, title), content);
 }
 
-/** Pairs of a name and what it is. */
+/** A list of names with their values. */
 export function facts(pairs) {
   const shown = pairs.filter(([, value]) => value !== null && value !== undefined && value !== "");
   return h(

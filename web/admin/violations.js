@@ -1,4 +1,4 @@
-// The violations of the invariants, each with the job or the user that it is about.
+// The violated invariants, each with its job or its user.
 
 import { h } from "../elements.js";
 import { supabase } from "../project.js";
@@ -10,7 +10,7 @@ import { createView, row, rows, table } from "./view.js";
 const MOST = 200;
 const ID = new RegExp(UUID);
 
-/** Makes the page of the broken rules. */
+/** Makes the page of the violations. */
 export function createViolations() {
   const read = () => rows(supabase.from("invariant_violations").select("*").limit(MOST));
 

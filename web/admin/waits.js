@@ -1,4 +1,4 @@
-// Why a job stands where it stands, in one sentence.
+// Says in one sentence why a job waits or how it ended.
 
 import { duration, toolName } from "../format.js";
 import { t } from "../words.js";
@@ -8,7 +8,7 @@ import { inWords } from "./words.js";
 
 const since = (text) => duration((Date.now() - Date.parse(text)) / 1000);
 
-/** `load` is the provider's row of `provider_load`, `place` the job's of `queue_positions`. */
+/** `load` is the provider's row of `provider_load`, `place` the job's row of `queue_positions`. */
 export function sentence({ job, steps, load, place }) {
   if (job.quarantined_at) return t("state_quarantined");
   if (job.completed_at) return ended(job);

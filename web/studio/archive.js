@@ -1,12 +1,12 @@
-// Files as one ZIP, stored and not compressed: pictures are compressed already. The format is that
-// of PKWARE's APPNOTE 6.3.3, sections 4.3.7, 4.3.12 and 4.3.16.
+// Makes a ZIP of files, stored and not compressed: pictures are compressed already. The format is
+// that of PKWARE's APPNOTE 6.3.3, sections 4.3.7, 4.3.12 and 4.3.16.
 
-/** A date of 1980-01-01, the first that the format knows. */
+/** 1980-01-01, the first date that the format can express. */
 const DATE = 0x21;
-/** Version 2.0, and names in UTF-8. */
+/** Version 2.0 of the format, and the flag for names in UTF-8. */
 const [VERSION, UTF8] = [20, 0x0800];
 
-/** The archive of `{ name, blob }`. */
+/** The archive of files, each `{ name, blob }`, as a Blob. */
 export async function zip(files) {
   const [parts, directory] = [[], []];
   let offset = 0;

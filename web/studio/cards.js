@@ -1,4 +1,4 @@
-// The cards of a set, as far as they are made: each by its name, larger on a click.
+// The cards of a set that are finished so far, each with its name; a click enlarges a card.
 
 import { button, h, icon } from "../elements.js";
 import { explain } from "../format.js";
@@ -33,7 +33,7 @@ function card(update, task) {
   );
 }
 
-/** Why a card failed: its error's code begins the text. */
+/** The words for a failed card. The error's code stands at the beginning of its text. */
 function reason(text) {
   const [, code, message] = text.match(/^([A-Z_]+): ?(.*)$/s) ?? [];
   return explain({ code, message: message ?? text });
@@ -58,7 +58,7 @@ function larger(update, index, name, url) {
   return h("button", attributes, h("img", { src: url, alt: t("open", { what: name }) }));
 }
 
-/** A dialog with one card as large as the window, and the way to its neighbours. */
+/** A dialog that shows one card in full size, with buttons to the next and the previous one. */
 function showLarge(update, first) {
   const all = made(update);
   let at = all.findIndex(({ index }) => index === first);

@@ -1,6 +1,6 @@
-// Tells whether a file is what a place takes, by its content, before anything is sent.
+// Checks by its content whether a file fits an input, before anything is uploaded.
 
-/** What a file is, by how it begins. */
+/** Kind and format of a file, by its first bytes. */
 const BEGINNINGS = [
   ["image", "png", /^\x89PNG\r\n\x1a\n/],
   ["image", "jpeg", /^\xff\xd8\xff/],
@@ -11,12 +11,14 @@ const BEGINNINGS = [
   ["video", "mp4", /^[^]{4}(ftyp|moov|mdat|wide|free)/],
   ["video", "webm", /^\x1a\x45\xdf\xa3/],
 ];
-/** So many bytes tell. */
+/** So many first bytes are enough to tell the format. */
 const HEAD_BYTES = 16;
-/** What storage takes, in bytes (supabase/schemas/platform/storage.sql). */
+/** The largest upload that storage accepts, in bytes (supabase/schemas/platform/storage.sql). */
 const BYTES_MAX = 50 * 1024 * 1024;
 
-/** Why a place for this kind (`image` or `video`) does not take the file; null where it does. */
+/**
+ * The reason why an input for `kind` (`image` or `video`) refuses the file; null if it accepts it.
+ */
 export async function refusal(file, kind) {
   if (file.size === 0) return { code: "empty_file" };
   const found = await kindOf(file);

@@ -1,11 +1,11 @@
-// The form's order as code: with the client that any app uses, and with curl.
+// The form's order as code: with the client package, and with curl.
 
 import { button, h, icon, toast } from "../elements.js";
 import { functionsUrl, supabase } from "../project.js";
 import { t } from "../words.js";
 import { declared, order } from "./tools.js";
 
-/** Makes the code of a form; `get` gives the values of the form as they are. */
+/** Makes the code of a form; `get` returns the form's present values. */
 export function createCode(tool, { user, get }) {
   const element = h("div", { class: "code" });
   const show = () => {
@@ -39,7 +39,7 @@ function block(name, text) {
   );
 }
 
-/** A name for each file of an order, and the order with these names in place of files. */
+/** Replaces each file in an order by a name, and lists the files with their names. */
 function named(value, files = []) {
   if (value instanceof Blob || value === FILE) {
     files.push({ name: `file${files.length + 1}`, file: value });
@@ -54,7 +54,7 @@ function named(value, files = []) {
 /** Stands for a file that is not chosen yet. */
 const FILE = Symbol("file");
 
-/** A name that the code has for a file. */
+/** The name of a variable that holds a file. */
 class Name {
   constructor(text) {
     this.text = text;
@@ -84,7 +84,7 @@ const { outputUrl, answer } = await job.result;
 `;
 }
 
-/** A value as JavaScript. */
+/** A value as JavaScript code. */
 function script(value, indent) {
   if (value instanceof Name) return value.text;
   if (value === null || typeof value !== "object") return JSON.stringify(value);
@@ -129,7 +129,7 @@ curl -sS "${functionsUrl}/jobs/$job" \\
 `;
 }
 
-/** A value as JSON within a document of the shell, where names are variables. */
+/** A value as JSON within a here-document of the shell, where a file's name is a variable. */
 function json(value, indent) {
   if (value instanceof Name) return `"$${value.text}"`;
   if (value === null || typeof value !== "object")
@@ -146,7 +146,7 @@ function json(value, indent) {
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 const extension = (file) => file.name?.match(/\.(\w{2,5})$/)?.[1].toLowerCase() ?? "png";
 
-/** The order of the values, with a sign where a file is not chosen yet. */
+/** The order for the form's values, with `FILE` in place of files that are not chosen yet. */
 function wholeOrder(tool, values) {
   const missing = declared(tool).files.filter(
     ({ name }) => !([values[name] ?? []].flat().length > 0),

@@ -1,4 +1,4 @@
-// The page of the user's credits: what they have and owe, and every entry of the ledger in words,
+// The page of the user's credits: the balance, the debt, and every entry of the ledger in words,
 // newest first.
 
 import { button, h, icon, problem, time } from "../elements.js";
@@ -9,7 +9,7 @@ import { debtNotice } from "./wallet.js";
 
 const PAGE = 20;
 
-/** By the kind of an entry. */
+/** The icon of an entry, by its kind. */
 const ICONS = {
   purchase: "plus",
   grant: "plus",
@@ -21,7 +21,7 @@ const ICONS = {
   adjustment: "coin",
 };
 
-/** Makes the page: its element, its title, and `show`, which reads it anew. */
+/** Makes the page: its element, its title, and `show`, which reads the ledger and draws it. */
 export function createCredits({ wallet, getCredits }) {
   const title = h("h1", { tabindex: -1 }, t("credits_title"));
   const balance = h("strong", { class: "credits-balance" });
@@ -80,7 +80,7 @@ function row({ id, at, kind, amount, balanceAfter, reason, tool }) {
   );
 }
 
-/** Why a job's credits came back: its error's code is the reason, or begins it. */
+/** The words for a job's refund. Its reason is an error code, or begins with one. */
 function refundReason(reason) {
   const code = reason?.match(/^([A-Z_]+)(:|$)/)?.[1].toLowerCase();
   return code && t.maybe(`error_${code}`);

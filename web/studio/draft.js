@@ -1,12 +1,12 @@
-// What the user had chosen when they left for the checkout: it waits here until they are back. A
-// file has no place in localStorage, so this is a database of the browser with one row.
+// Keeps the form's values while the user is at the checkout. localStorage cannot hold files, so
+// they are kept in an IndexedDB with one row.
 
 const [NAME, STORE, KEY] = ["unstuck", "drafts", "draft"];
 
-/** Keeps a draft; a browser that keeps nothing only loses it. */
+/** Keeps a draft. If the browser refuses to store it, the draft is lost and nothing else fails. */
 export const keep = (draft) => inStore((store) => store.put(draft, KEY)).catch(() => {});
 
-/** The draft that was kept for this user, if there is one. Nobody finds it a second time. */
+/** Returns the draft that was kept for this user, if there is one, and deletes it. */
 export async function take(user) {
   const draft = await inStore((store) => store.get(KEY)).catch(() => null);
   await inStore((store) => store.delete(KEY)).catch(() => {});

@@ -1,5 +1,5 @@
-// A place for one file or a few: a mouse drops them there, a keyboard opens the file dialog. What
-// it does not take is said at once, and each file can be taken out.
+// An input for one or several files: users drop files there or open the file dialog. It names each
+// file that it refuses at once, and each file can be removed.
 
 import { button, h, icon, problem } from "../elements.js";
 import { explain } from "../format.js";
@@ -7,8 +7,8 @@ import { t } from "../words.js";
 import { refusal } from "./check.js";
 
 /**
- * @returns the place, with what is `kept` in it, files or addresses; `onchange` gets the file, or
- *   the list of files where it takes `many`.
+ * Makes the input. `kept` are files or URLs that it holds at first. `onchange` gets the file, or
+ * the list of files if it takes `many`.
  */
 export function drop({ name, accept, label, many }, kept, onchange) {
   const kind = accept.split("/")[0];
@@ -28,10 +28,10 @@ export function drop({ name, accept, label, many }, kept, onchange) {
   const zone = h("div", { class: "drop" }, shown, h("label", {}, picker, invitation), said);
 
   async function take(files) {
-    // Choosing the same file a second time is a change too.
+    // Without this, choosing the same file a second time would fire no change event.
     picker.value = "";
     const refusals = await Promise.all(files.map((file) => refusal(file, kind)));
-    // Another form has taken this one's place meanwhile.
+    // The user has changed to another form in the meantime.
     if (!zone.isConnected) return;
     const fitting = files.filter((_, index) => refusals[index] === null);
     const room = most === 1 ? fitting.slice(0, 1) : [...chosen, ...fitting].slice(0, most);
@@ -66,7 +66,7 @@ export function drop({ name, accept, label, many }, kept, onchange) {
     invitation.replaceChildren(...(chosen.length > 0 ? [again].flat() : hint(kind, label, most)));
   }
 
-  /** An address whose file has been deleted since is of no use to an order. */
+  /** Removes a URL whose file has been deleted, because an order with it would fail. */
   function gone(file) {
     said.replaceChildren(problem(t("file_gone")));
     remove(file);
@@ -77,12 +77,12 @@ export function drop({ name, accept, label, many }, kept, onchange) {
   return zone;
 }
 
-/** Lets go of the files that are shown in an element: an object URL keeps its file in memory. */
+/** Revokes the object URLs that an element shows; each keeps its file in memory. */
 export function release(element) {
   for (const { src } of element.querySelectorAll("img, video")) URL.revokeObjectURL(src);
 }
 
-/** A refusal with the words for what was found in place of what was wanted. */
+/** A refusal whose code has words: `heic`, or `no_` with the wanted kind. */
 function worded({ code, details, ...rest }) {
   if (code !== "wrong_type") return { code, details, ...rest };
   const isHeic = details.found === "heic" && details.wanted === "image";
@@ -118,7 +118,7 @@ function preview(file, kind, onremove, ongone) {
   const isAddress = typeof file === "string";
   const src = isAddress ? file : URL.createObjectURL(file);
   const name = isAddress ? t("file_earlier") : file.name;
-  // A picture that this browser cannot show may still be one that the tool takes.
+  // The browser may fail to show a picture that the tool accepts, so its name is shown instead.
   const onerror = ({ target }) => {
     if (isAddress) return ongone(file);
     URL.revokeObjectURL(src);

@@ -1,19 +1,20 @@
-// The fields of a form: lines and texts that count their characters, choices of one or of several.
+// The fields of a form: lines and texts with a counter of characters, choices of one or of several
+// options.
 
 import { h } from "../elements.js";
 import { number } from "../format.js";
 import { t } from "../words.js";
 import { optionName } from "./input.js";
 
-/** Up to where a counter is of no use to anybody. */
+/** A counter is hidden below this share of the maximum. */
 const COUNTED_FROM = 0.8;
-/** A text that is so long at most shows its counter only near its end. */
+/** Only a field with a maximum of at most so many characters hides its counter. */
 const SHORT = 1000;
 
-/** Characters as the functions count them. */
+/** The number of characters, counted as the functions count them. */
 export const length = (text) => [...text].length;
 
-/** Whether a value is what the field takes. */
+/** Whether the field's value is complete and not too long. */
 export function isFilled({ optional, max }, value) {
   if (Array.isArray(value)) return value.length > 0;
   const count = typeof value === "string" ? length(value) : 1;
@@ -52,7 +53,7 @@ function text({ name, type, max, optional }, value, label, onchange) {
   return h("label", { class: "field" }, head, box, said);
 }
 
-/** One of several options, or several of them. */
+/** A choice of one or of several options. */
 function choice(declared, chosen, label, onchange) {
   const { name, options, type } = declared;
   const isMany = type === "several";

@@ -1,5 +1,5 @@
-// The form of one tool: places to drop files, fields, and the offer with the price. It makes the
-// order and leaves sending it to the studio.
+// The form of one tool: its inputs for files, its fields, and the offer with the price. It builds
+// the order; the studio sends it.
 
 import { h } from "../elements.js";
 import { drop, release } from "./drop.js";
@@ -9,10 +9,10 @@ import { createPrice } from "./price.js";
 import { declared, order, priced } from "./tools.js";
 
 /**
- * Makes the form, with the values that were `kept` of an earlier one: its element, its values,
- * `refresh` for another wallet, and `leave` for when another form takes its place.
+ * Makes the form, with the values that an earlier form has `kept`: its element, its values,
+ * `refresh` for a changed wallet, and `leave` for when another form replaces it.
  * `onorder(input, limits)` gets a complete order, whose price was shown; `onmissing(credits)` is
- * called where credits are missing; `onchange` at every change.
+ * called if credits are missing; `onchange` is called at every change.
  */
 export function toolForm({ tool }, { kept = {}, wallet, canBuy, onorder, onmissing, onchange }) {
   const { files, fields } = declared(tool);

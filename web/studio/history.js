@@ -1,5 +1,5 @@
-// The user's earlier jobs, newest first, by day; each with its receipt, and found by its tool, its
-// state and its words.
+// The user's earlier jobs by day, newest first, each with its receipt. They can be filtered by
+// tool, status and words.
 
 import { badge, button, h, icon, problem, time } from "../elements.js";
 import { day, explain, number, signed, toolName } from "../format.js";
@@ -10,13 +10,13 @@ import { details } from "./service.js";
 import { declared } from "./tools.js";
 
 const PAGE = 10;
-/** How many jobs are read at once where most of them may not match. */
+/** So many jobs are read at once when the search may exclude most of them. */
 const READ_MAX = 50;
 const STATES = ["completed", "running", "queued", "failed", "cancelled"];
 
 /**
- * Makes the list: its element, `refresh`, and `offer(tools)` for the choice of tools. `onopen(id)`
- * opens a job; `onagain(job)` takes its settings.
+ * Makes the list: its element, `refresh`, and `offer(tools)`, which sets the tools to choose from.
+ * `onopen(id)` opens a job; `onagain(job)` puts its input into the form.
  */
 export function createHistory({ onopen, onagain }) {
   const list = h("ol", { class: "history-list" });
@@ -24,7 +24,10 @@ export function createHistory({ onopen, onagain }) {
   const filters = createFilters(() => further(PAGE));
   let [shown, turn, opened] = [PAGE, 0, new Set()];
 
-  /** Reads so many jobs that match, from the newest on; null where another reading has begun. */
+  /**
+   * Reads the newest jobs that match, one more than `wanted` if there are more. Returns null if a
+   * later reading has begun.
+   */
   async function read(wanted, mine) {
     const { status, tool, matches, isSifted } = filters.get();
     const found = [];
@@ -84,10 +87,10 @@ export function createHistory({ onopen, onagain }) {
   return { element, refresh, offer: filters.offer };
 }
 
-/** How long somebody must stop typing before the list is read. */
+/** The pause in typing after which the list is read. */
 const REST_MS = 250;
 
-/** Makes the search and the two choices; `get` tells what they ask for. */
+/** Makes the search and the two choices; `get` returns the present filters. */
 function createFilters(onchange) {
   let timer = null;
   const typed = () => {

@@ -1,4 +1,4 @@
-// What was ordered: in a few words, as values of a form, and what of it the next form can use.
+// The input of an order: in a few words, as the values of a form, and for use in the next form.
 
 import { t } from "../words.js";
 import { declared } from "./tools.js";
@@ -28,7 +28,7 @@ export function optionName({ unit, words }, option) {
   return t.maybe(`option_${option}`) ?? String(option);
 }
 
-/** The values of the tool's form that make this order; null where they are not kept any more. */
+/** The form's values for a job's input; null if the input is no longer stored. */
 export function valuesOf(tool, input) {
   const { files, fields, values } = declared(tool);
   if (!input || Object.keys(input).length === 0) return null;
@@ -44,14 +44,14 @@ export function valuesOf(tool, input) {
 const kindOf = (slot) => slot.accept.split("/")[0];
 
 /**
- * Makes the memory of what was given to the forms: `keep(tool, values)`, and `recall(tool)` for
- * what the next one has a place for. A file goes to the place of the same name or meaning, else to
- * the first that takes its kind.
+ * Makes the memory that carries values from form to form: `keep(tool, values)`, and `recall(tool)`
+ * for the values that fit the next form. A file goes to the input of the same name or label, else
+ * to the first input if that takes its kind.
  */
 export function createMemory() {
   const texts = new Map();
   const given = new Map();
-  /** The files that were given last, by kind. */
+  /** The files that were last given to the first input of a form, by kind. */
   const newest = new Map();
 
   function keep(tool, values) {

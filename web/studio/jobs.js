@@ -1,4 +1,4 @@
-// The jobs of this page, by the client that any app uses.
+// The page's instance of the client, made as any app makes one.
 
 import { createJobs } from "../client.js";
 import { buyUrl, functionsUrl, supabase } from "../project.js";

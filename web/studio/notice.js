@@ -1,4 +1,5 @@
-// A word from the browser when a job is over and nobody looks. It is asked for by a click only.
+// Shows a browser notification when a job ends while the page is hidden. The user switches it on by
+// a click.
 
 import { button, h, icon } from "../elements.js";
 import { toolName } from "../format.js";
@@ -9,7 +10,10 @@ const KEY = "unstuck-notices";
 const isAllowed = () => globalThis.Notification?.permission === "granted";
 const isWanted = () => isAllowed() && localStorage.getItem(KEY) === "on";
 
-/** What offers a word, or says that it is promised; nothing where the browser forbids it. */
+/**
+ * The button that asks for notifications, or the note that they are on; null if the browser forbids
+ * them.
+ */
 export function noticeOffer() {
   if (!globalThis.Notification || Notification.permission === "denied") return null;
   const place = h("div", { class: "notice-offer" });
@@ -25,7 +29,7 @@ export function noticeOffer() {
   return place;
 }
 
-/** Tells of the end of a job, if that was asked for and the page is out of sight. */
+/** Notifies the user of a job's end, if they asked for it and the page is hidden. */
 export function tellEnd({ id, tool, state }) {
   if (!isWanted() || !document.hidden) return;
   try {
@@ -38,6 +42,6 @@ export function tellEnd({ id, tool, state }) {
       notice.close();
     };
   } catch {
-    // Some phones leave this to service workers alone.
+    // Some phones allow notifications from service workers only.
   }
 }

@@ -1,5 +1,5 @@
-// The end of a form: the button that orders and says the price. Where the credits do not suffice it
-// offers the missing ones instead; where no price is known it orders nothing.
+// The end of a form: the button that orders and shows the price. If credits are missing, it offers
+// to buy them instead; while no price is known, it is disabled.
 
 import { mayBePaid } from "../client.js";
 import { h, icon } from "../elements.js";
@@ -7,7 +7,7 @@ import { duration, explain, number } from "../format.js";
 import { t } from "../words.js";
 import { debtNotice } from "./wallet.js";
 
-/** A wait that is worth mentioning, in seconds. */
+/** A wait of more seconds than these is mentioned. */
 const LONG_WAIT = 5;
 
 /** Makes the offer of a tool: its elements, and `show(price, state)`. */
@@ -16,7 +16,7 @@ export function createOffer(tool) {
   const button = h("button", { class: "button primary wide", type: "submit" });
   const note = h("p", { class: "offer-note muted small", role: "status" });
 
-  /** `state` is { wallet, isAsking, error, isComplete, canBuy }; the error is of the quote. */
+  /** `state` is { wallet, isAsking, error, isComplete, canBuy }; `error` is that of the quote. */
   function show(price, { wallet, isAsking, error, isComplete, canBuy }) {
     const missing = missingCredits(price, wallet);
     const wanted = missing > 0 ? t(canBuy ? "get_more" : "needs_more", { n: missing }) : null;
@@ -33,8 +33,7 @@ export function createOffer(tool) {
 }
 
 /**
- * How many more credits an order takes, what the user owes included. A price that is not known yet
- * lacks nothing.
+ * How many more credits the order needs, including the user's debt. 0 while the price is not known.
  */
 export function missingCredits(price, wallet) {
   const debt = wallet?.debt ?? 0;

@@ -1,19 +1,19 @@
-// How long a job has been at work, and how long jobs of its tool usually take.
+// How long a job has been running, and how long jobs of its tool usually take.
 
 import { h } from "../elements.js";
 import { clock, duration } from "../format.js";
 import { t } from "../words.js";
 import { jobs as client } from "./jobs.js";
 
-/** How many earlier jobs tell what is usual, and of how many at least. */
+/** The number of earlier jobs that are read, and the number that a tool needs for an estimate. */
 const [LOOKED_AT, ENOUGH] = [100, 2];
 
-/** When a job began to wait or work, as this page knows; by id and state. */
+/** The time since when this page has seen a job in a state, by job id and state. */
 const beginnings = new Map();
-/** Seconds of the user's done jobs, newest first, by tool. */
+/** The durations of the user's completed jobs in seconds, newest first, by tool. */
 const times = new Map();
 
-/** Learns from the user's own jobs what is usual. */
+/** Reads the durations of the user's own jobs. */
 export async function learn() {
   const { jobs } = await client.history({ status: "completed", limit: LOOKED_AT });
   times.clear();
@@ -23,15 +23,15 @@ export async function learn() {
   }
 }
 
-/** What a job of the tool usually takes, in seconds; null where too little is known. */
+/** The median duration of a tool's jobs, in seconds; null if there are too few jobs. */
 export function usual(tool) {
   const sorted = (times.get(tool) ?? []).toSorted((a, b) => a - b);
   return sorted.length < ENOUGH ? null : Math.max(1, sorted[Math.floor(sorted.length / 2)]);
 }
 
 /**
- * Since when the job is in its state, by this page's clock. Of work that was at it before the page
- * was, the server's clock tells.
+ * The time since when the job has been in its state, by the browser's clock. If the job was already
+ * running when the page opened, it is the server's start time.
  */
 export function begun({ id, state, startedAt }) {
   const key = `${id} ${state}`;
@@ -41,13 +41,13 @@ export function begun({ id, state, startedAt }) {
   return beginnings.get(key);
 }
 
-/** For how many seconds the job has been in its state. */
+/** The number of seconds that the job has been in its state. */
 export const elapsed = (update) => Math.max(0, (Date.now() - begun(update)) / 1000);
 
-/** A share that never says that the work is over. */
+/** The expected progress, from 0 to 0.95: it never claims that the job is finished. */
 const expected = (seconds, whole) => Math.min(0.95, seconds / whole);
 
-/** A line that counts the seconds, and a bar where it is known how many there usually are. */
+/** A line that counts the seconds, and a progress bar if the usual duration is known. */
 export function pace(update) {
   const whole = usual(update.tool);
   const counted = h("strong", { class: "clock" });

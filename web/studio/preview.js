@@ -1,6 +1,7 @@
-// Shows a website that a model wrote, of files that the studio sends. This page has a policy and an
-// origin of its own: what runs here reaches neither the studio nor a network. The website lies in a
-// frame within, whose scripts end with each page of it.
+// Shows a website that a model wrote, from files that the studio sends. This page has a content
+// security policy and an origin of its own, so that the website's scripts reach neither the studio
+// nor a network. Each page of the website is loaded into an inner frame, which ends the scripts of
+// the page before.
 
 const frame = document.createElement("iframe");
 frame.title = "Website";
@@ -13,10 +14,10 @@ Object.assign(frame.style, {
   height: "100%",
   border: "0",
 });
-/** Text by path. */
+/** The text of each file, by path. */
 let files = new Map();
 
-/** Tells this page which file a click within the website leads to. */
+/** Runs inside the website: reports to this page which file a clicked link names. */
 function followLinks() {
   addEventListener("click", (event) => {
     const href = event.target.closest?.("a[href]")?.getAttribute("href");
@@ -26,7 +27,9 @@ function followLinks() {
   });
 }
 
-/** A path with its escapes read; as it is, where a plain % is part of a name. */
+/**
+ * A path with its percent escapes decoded. A path with a plain % in a name is returned as it is.
+ */
 function decoded(path) {
   try {
     return decodeURIComponent(path);
@@ -35,7 +38,10 @@ function decoded(path) {
   }
 }
 
-/** The path of a file as another file names it. Null where it names nothing of the website. */
+/**
+ * The path of the file that an address names within the file `from`; null if it names none of the
+ * website.
+ */
 function resolved(address, from) {
   const base = new URL(from, "https://website.invalid/");
   if (!URL.canParse(address, base)) return null;
@@ -47,7 +53,7 @@ function resolved(address, from) {
 
 const TYPES = { svg: "image/svg+xml" };
 
-/** The text of one of its pages with the files that it names put in. */
+/** The HTML of one page, with the files that it links to put into it. */
 function assembled(path) {
   const page = new DOMParser().parseFromString(files.get(path), "text/html");
   const named = (element, name) => {
@@ -62,7 +68,7 @@ function assembled(path) {
   for (const script of page.querySelectorAll("script[src]")) {
     const text = files.get(named(script, "src")) ?? "";
     script.textContent = text.replaceAll("</script", "<\\/script");
-    // What is written into a page cannot wait for its end in any other way.
+    // An inline script cannot be deferred, so it is moved to the end of the page.
     if (script.defer) page.body.append(script);
     script.removeAttribute("src");
   }

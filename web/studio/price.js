@@ -1,8 +1,8 @@
-// The price of a form's order, asked for whenever its options change.
+// The price of a form's order, which is asked for at each change of the options.
 
 import { jobs } from "./jobs.js";
 
-/** Tells inputs apart, also by their videos: these may cost by their length. */
+/** Tells inputs apart. Videos are part of the key, because their length may change the price. */
 const key = (input) =>
   JSON.stringify(input, (_, value) =>
     value instanceof Blob && value.type.startsWith("video/")
@@ -10,15 +10,15 @@ const key = (input) =>
       : value,
   );
 
-/** How long the options must rest before the price is asked for. */
+/** The pause after the last change of an option before the price is asked for. */
 const REST_MS = 200;
-/** The shortest pause before a quote that failed is asked for once more. */
+/** The shortest pause before a failed quote is retried. */
 const PAUSE_MS = 5000;
 
 /**
  * Makes the price of one tool's orders: `ask(input)`, `refresh` for the same input, and `stop`.
- * `onprice(price, { isAsking, error })` gets the newest answer and never an older one. Without an
- * answer the price is null, the error says why, and the quote is retried until there is one.
+ * `onprice(price, { isAsking, error })` gets the answer for the newest input and never an older
+ * one. If the quote fails, the price is null, `error` says why, and the quote is retried.
  */
 export function createPrice(tool, onprice) {
   let asked = 0;
@@ -38,7 +38,7 @@ export function createPrice(tool, onprice) {
       if (mine !== asked) return;
       [price, error] = answer;
       onprice(price, { isAsking: false, error });
-      // An input that is refused itself is refused until it changes.
+      // The status 400 refuses the input itself, so only a change of the input helps.
       if (error && error.status !== 400) timer = setTimeout(refresh, pauseMs(error));
     }, rest);
   }
@@ -58,5 +58,5 @@ export function createPrice(tool, onprice) {
   return { ask, refresh: () => refresh(), stop };
 }
 
-/** As long as the answer asks for, where it does. */
+/** The pause that the answer asks for, but at least `PAUSE_MS`. */
 const pauseMs = ({ details }) => Math.max(PAUSE_MS, (details?.retryAfter ?? 0) * 1000);

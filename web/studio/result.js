@@ -1,4 +1,4 @@
-// The result of a job: a picture beside its input, a video, cards, the files of a website.
+// The result of a job: a picture beside its input, a video, cards, or the files of a website.
 
 import { h, icon } from "../elements.js";
 import { t } from "../words.js";
@@ -6,10 +6,10 @@ import { cards } from "./cards.js";
 import { declared } from "./tools.js";
 import { website } from "./website.js";
 
-/** Object URLs of the files on the stage that are at no other address yet. */
+/** Object URLs of inputs on the stage that have not been uploaded yet. */
 const objectUrls = new Map();
 
-/** The address of the input that the result is shown beside, if there is one. */
+/** The URL of the input that the result is compared with, if there is one. */
 export function inputOf({ tool, input }) {
   const picture = input[declared(tool).compares];
   if (!(picture instanceof Blob)) return picture;
@@ -17,7 +17,7 @@ export function inputOf({ tool, input }) {
   return objectUrls.get(picture);
 }
 
-/** Lets go of the files that no picture on the stage shows any more. */
+/** Revokes the object URLs that no picture on the stage shows any more. */
 export function releaseInputs(stage) {
   const shown = new Set([...stage.querySelectorAll("img")].map(({ src }) => src));
   for (const [picture, url] of objectUrls) {
@@ -40,7 +40,7 @@ export function result(update) {
   return h("img", { class: "result", src: outputUrl, alt: t("after") });
 }
 
-/** Two pictures in one frame and a slider between them, which a keyboard moves too. */
+/** Two pictures in one frame with a slider between them, which also works by keyboard. */
 function compare(before, after) {
   const frame = h("div", { class: "compare" });
   const size = h("span", { class: "compare-size" });

@@ -1,4 +1,4 @@
-// Results that are taken home: under a name that still tells something in a folder of downloads.
+// Saves results under file names that still mean something in a download folder.
 
 import { button, h, icon, toast } from "../elements.js";
 import { explain } from "../format.js";
@@ -8,23 +8,26 @@ import { jobs } from "./jobs.js";
 import { file } from "./service.js";
 import { declared } from "./tools.js";
 
-/** upscaled-2026-11-29-1f3a.png: what it is, of which day and job. `part` names one of several. */
+/**
+ * A file name such as upscaled-2026-11-29-1f3a.png: kind, day and job. `part` names one file of
+ * several.
+ */
 export function fileName({ id, tool, startedAt }, extension, part) {
   const day = new Date(startedAt ?? Date.now()).toISOString().slice(0, 10);
   const named = [declared(tool).saves, day, id.slice(0, 4), part];
   return `${named.filter(Boolean).join("-")}.${extension}`;
 }
 
-/** The ending of the file at an address. */
+/** The file extension in a URL. */
 export const extensionOf = (url) => new URL(url).pathname.match(/\.(\w{2,5})$/)?.[1] ?? "bin";
 
-/** A link that saves a file of storage, which names the download itself. */
+/** A link to a file in storage that the browser downloads under `name`. */
 export function saveLink(url, name, content, attributes = {}) {
   const href = `${url}?download=${encodeURIComponent(name)}`;
   return h("a", { class: "button", href, download: name, ...attributes }, content);
 }
 
-/** A button that saves what it takes some time to get. */
+/** A button that saves a file which must be fetched or built first. */
 function saveButton(words, name, get) {
   const content = [icon("download", 18), words];
   const onclick = async () => {
@@ -40,7 +43,7 @@ function saveButton(words, name, get) {
   return saver;
 }
 
-/** How long a browser may take to begin with a download. */
+/** The time that a browser gets to begin the download. */
 const BEGUN_MS = 60_000;
 
 function save(blob, name) {
@@ -49,7 +52,7 @@ function save(blob, name) {
   setTimeout(() => URL.revokeObjectURL(href), BEGUN_MS);
 }
 
-/** The cards that are made, with their names and addresses. */
+/** The finished cards, with their names and URLs. */
 export const made = ({ answer }) =>
   (answer.tasks ?? [])
     .filter(({ imageUrl }) => imageUrl)
@@ -59,16 +62,16 @@ export const made = ({ answer }) =>
       url: imageUrl,
     }));
 
-/** What a card of a set shows; one that has no words yet is numbered. */
+/** A card's name in a set; its number if there are no words for it. */
 export const cardName = (index) => t.maybe(`card_${index}`) ?? t("card", { n: index + 1 });
 
-/** What a card's file is called within a set. */
+/** The file name of a card within a set. */
 export const cardFile = (update, { index, name, url }) =>
   fileName(update, extensionOf(url), `${index + 1}-${slug(name)}`);
 
 const slug = (text) => text.toLowerCase().replace(/\s+/g, "-");
 
-/** What saves the whole of a result. */
+/** The link or button that saves the whole result. */
 export function saveAll(update) {
   const { answer, id, outputUrl } = update;
   const name = fileName(update, "zip");
@@ -83,7 +86,7 @@ export function saveAll(update) {
 
 const archive = async (id) => (await jobs.download(id)).blob;
 
-/** The client's own archive numbers the cards; here each has its name. */
+/** The client's own archive numbers the cards; this one names them. */
 async function zipped(update, cards) {
   const get = async (card) => ({
     name: cardFile(update, card),

@@ -1,9 +1,8 @@
-// What the studio asks of the tables and of storage about earlier jobs, beside what the client
-// does.
+// What the studio reads of earlier jobs from tables and storage, in addition to the client.
 
 import { supabase } from "../project.js";
 
-/** What was ordered and what it cost, by the job's id. */
+/** The input and the receipt of each job, by its id. */
 export async function details(ids) {
   if (ids.length === 0) return new Map();
   const [inputs, receipts] = await Promise.all([
@@ -20,7 +19,7 @@ async function rows(query) {
   return data;
 }
 
-/** The bytes of a result. */
+/** The content of a result's file. */
 export async function file(url) {
   const response = await fetch(url);
   if (!response.ok) throw { code: "not_found" };

@@ -1,4 +1,4 @@
-// Where credits are bought: the packs in a dialog, the way to the checkout and the way back.
+// The shop: the packs in a dialog, the way to the checkout, and the return from it.
 
 import { button, h, icon, problem, toast } from "../elements.js";
 import { explain } from "../format.js";
@@ -8,32 +8,37 @@ import * as drafts from "./draft.js";
 import { jobs } from "./jobs.js";
 import { isSame } from "./wallet.js";
 
-/** How often, and how long, the wallet is read after a payment: its news may come late. */
+/**
+ * The pause between two reads of the wallet after a payment, and their number: the seller's webhook
+ * may be late.
+ */
 const LOOK_MS = 1500;
 const LOOKS = 80;
 
-/** What our own checkout sells. */
+/** The packs of our own checkout. */
 export const packsOnSale = async () => (buyUrl ? [] : jobs.packs().catch(() => []));
 
-/** Makes the shop of a user: `open`, whether it `sells` anything, `returned`. */
+/**
+ * Makes a user's shop: `open`, `sells`, which tells whether anything can be bought, and `returned`.
+ */
 export function createShop({ user, wallet, packs }) {
   const sells = buyUrl !== null || packs.length > 0;
 
-  /** Goes to the checkout; what is chosen now is there when the user is back. */
+  /** Goes to the checkout; the draft is kept for the user's return. */
   async function buy(pack, draft) {
     await drafts.keep({ ...draft, user: user.id, wallet: wallet.get() });
     await jobs.buy(pack, { returnUrl: `${location.origin}/${location.hash}` });
   }
 
-  /** Offers what is sold; `missing` credits are needed for the draft. */
+  /** Shows the packs, or goes to the app's own shop. `missing` credits are needed for the draft. */
   async function open(missing = 0, draft = {}) {
     if (buyUrl) return buy(null, draft);
     showPacks(packs, missing, (pack) => buy(pack, draft));
   }
 
   /**
-   * What was chosen before the checkout, if the user comes from there. Watches for the credits
-   * where the checkout says that they are paid.
+   * The draft that was kept before the checkout, if the user comes from there. Waits for the
+   * credits if the checkout reports that they are paid.
    */
   async function returned() {
     const draft = await drafts.take(user);
@@ -46,7 +51,7 @@ export function createShop({ user, wallet, packs }) {
   return { open, sells, returned };
 }
 
-/** Reads the wallet until it is another one than before the checkout. */
+/** Reads the wallet until it differs from the one before the checkout. */
 async function awaitCredits(wallet, kept) {
   const before = kept ?? (await wallet.refresh());
   const arrived = async () => !isSame(await wallet.refresh(), before);
@@ -81,7 +86,7 @@ function showPacks(packs, missing, onbuy) {
   const onclose = () => dialog.remove();
   const attributes = { class: "shop", "aria-labelledby": "shop-title", onclose };
   const dialog = h("dialog", attributes, header, why, list, refusal);
-  // A page that comes back by the browser's Back shows what it showed when it was left.
+  // If the user comes back from the checkout with Back, the dialog would still be open.
   addEventListener("pageshow", () => dialog.close(), { once: true });
   document.body.append(dialog);
   dialog.showModal();

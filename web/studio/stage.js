@@ -1,4 +1,4 @@
-// The stage: the place that shows one job, large, in whatever state it is.
+// The stage, which shows one job, large, in whatever state it is.
 
 import { h, icon } from "../elements.js";
 import { t } from "../words.js";
@@ -11,7 +11,7 @@ export function createStage() {
   const spoken = h("p", { class: "sr", role: "status" });
   let painted = {};
 
-  /** Draws only what is new, so that nothing flickers and the keyboard focus stays. */
+  /** Draws only if something has changed, so that nothing flickers and the keyboard focus stays. */
   function show(update, actions) {
     const face = JSON.stringify([
       update.progress,
@@ -56,7 +56,7 @@ function nothing() {
   );
 }
 
-/** A job; `actions` are { cancel, again, reuse, … } as far as they apply. */
+/** The view of a job; `actions` are those that apply of { cancel, again, reuse, … }. */
 function view(update, actions) {
   const { id, state } = update;
   const attributes = { class: `stage-job ${state}`, "data-job": id, "data-state": state };
@@ -67,7 +67,7 @@ function focusButton(place, text) {
   [...place.querySelectorAll("button")].find((button) => button.textContent === text)?.focus();
 }
 
-/** What a screen reader says when a job has moved on. */
+/** The sentence that a screen reader speaks when a job has moved on. */
 function sentence({ state, position, tool }) {
   return `${t(`tool_${tool}`)}: ${state === "waiting" ? waitingText(position) : t(state)}`;
 }

@@ -1,4 +1,4 @@
-// The title of the tab: how the job on the stage is getting on, and the page.
+// The title of the tab: the progress of the job on the stage, and the page's name.
 
 import { clock, toolName } from "../format.js";
 import { t } from "../words.js";
@@ -6,7 +6,7 @@ import { elapsed } from "./pace.js";
 
 const LIVE = ["uploading", "waiting", "running"];
 
-/** By state: a mark that fits into a narrow tab. */
+/** A mark for each state, short enough for a narrow tab. */
 const MARKS = {
   uploading: ({ progress }) => `↑ ${Math.round(progress * 100)} %`,
   waiting: ({ position }) => (position ? `#${position}` : "…"),
@@ -16,7 +16,7 @@ const MARKS = {
   cancelled: () => `✕ ${t("cancelled")}`,
 };
 
-/** Makes the title: `show(update)` of the stage's job, and `page(name)` for another page. */
+/** Makes the title: `show(update)` for the stage's job, and `page(name)` for another page. */
 export function createTitle() {
   const { title } = document;
   let [job, name] = [null, null];

@@ -1,5 +1,5 @@
-// The tools on sale: a button for each, and below them the chosen one: what it does, its form, and
-// the form's order as code.
+// The tools on sale: a button for each, and below them the chosen tool: its description, its form,
+// and the form's order as code.
 
 import { button, h, icon, problem } from "../elements.js";
 import { duration } from "../format.js";
@@ -11,10 +11,10 @@ import { usual } from "./pace.js";
 import { declared, startingPrice, toolsOnSale } from "./tools.js";
 
 /**
- * Makes the toolbar: its elements, `show(draft)`, `draft` and `refresh` for another wallet.
- * `onorder(tool, input, limits)` gets a complete order; `onmissing(credits)` is called where
- * credits are missing; `ontools(tools)` is told what is on sale. A draft is the chosen tool with
- * the values of its form.
+ * Makes the toolbar: its elements, `show(draft)`, `draft` and `refresh` for a changed wallet.
+ * `onorder(tool, input, limits)` gets a complete order; `onmissing(credits)` is called if credits
+ * are missing; `ontools(tools)` gets the tools on sale. A draft is the chosen tool with the values
+ * of its form.
  */
 export function createToolbar({ user, wallet, canBuy, onorder, onmissing, ontools }) {
   const buttons = h("div", { class: "tools", role: "group", "aria-label": t("tool") });
@@ -34,14 +34,14 @@ export function createToolbar({ user, wallet, canBuy, onorder, onmissing, ontool
     if (!take(draft)) choose(offered[0]);
   }
 
-  /** Shows a draft, if its tool is on sale. */
+  /** Fills the form from a draft, if its tool is on sale. Returns whether it did. */
   function take(draft) {
     const drafted = offered.find(({ tool }) => tool === draft?.tool);
     if (drafted) choose(drafted, draft.values);
     return Boolean(drafted);
   }
 
-  /** Another tool; what it has a place for stays. */
+  /** Changes to another tool; the values that its form can use are kept. */
   function change(chosen) {
     if (chosen.tool === shown) return;
     if (form) memory.keep(shown, form.values);
@@ -88,7 +88,7 @@ function unreachable(onretry) {
   return h("div", { class: "unreachable" }, problem(t("error_network")), retry);
 }
 
-/** What the tool does, costs and takes, and the way to its code. */
+/** The tool's description, price and usual duration, and the button that shows its code. */
 function about(sold, form, code) {
   const { tool } = sold;
   const whole = usual(tool);

@@ -29,17 +29,17 @@ const FALLBACK = {
   saves: "result",
 };
 
-/** The declaration of a tool. */
+/** The declaration of a tool, with the defaults. */
 export const declared = (tool) => ({ ...FALLBACK, ...DECLARED[tool] });
 
-/** The tools that are sold and declared, in the order of their ranks. */
+/** The tools that are on sale and declared, in the order of their ranks. */
 export async function toolsOnSale() {
   const sold = await jobs.tools();
   const offered = sold.filter(({ tool }) => tool in DECLARED);
   return offered.sort((a, b) => declared(a.tool).rank - declared(b.tool).rank);
 }
 
-/** The least that an order costs, and per what, in words. */
+/** The lowest price of an order and its unit, in words. */
 export function startingPrice({ tool, credits, pricedPer, rules }) {
   const prices = [{ credits, pricedPer }, ...rules.map(smallest)];
   const least = prices.reduce((a, b) => (b.credits < a.credits ? b : a));
@@ -49,23 +49,20 @@ export function startingPrice({ tool, credits, pricedPer, rules }) {
   return per === "job" ? words : `${words} ${t(`per_${per}`)}`;
 }
 
-/** The price of the smallest order that a rule holds for. */
+/** The price of the smallest order to which a rule applies. */
 const smallest = ({ credits, pricedPer, creditsMin }) =>
   creditsMin === null
     ? { credits, pricedPer }
     : { credits: Math.max(credits, creditsMin), pricedPer: "job", varies: true };
 
-/** The request for the values of a form, without those that were left empty. */
+/** The request for a form's values, without those that are empty. */
 export function order(tool, values) {
   const filled = Object.entries(values).filter(([, value]) => value !== "" && value !== null);
   const given = Object.fromEntries(filled);
   return declared(tool).order?.(given) ?? given;
 }
 
-/**
- * The request whose price is asked for: what is still missing is taken as there, and texts are as
- * good as any other.
- */
+/** The request whose price is asked for: missing files and texts are replaced by placeholders. */
 export function priced(tool, values) {
   const { files, fields } = declared(tool);
   const there = { ...values };

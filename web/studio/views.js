@@ -9,7 +9,7 @@ import { pace } from "./pace.js";
 import { inputOf, result } from "./result.js";
 import { saveAll } from "./save.js";
 
-/** By state: the view of an update, with the actions that apply. */
+/** The view of an update, by the job's state. */
 export const views = {
   uploading,
   waiting,
@@ -19,12 +19,12 @@ export const views = {
   cancelled: (update, actions) => ended(update, actions, t("cancelled")),
 };
 
-/** What a person who waits is told. */
+/** What a waiting user reads. */
 export function waitingText(position) {
   return position ? t("waiting_place", { n: position }) : t("waiting_soon");
 }
 
-/** The input picture, dimmed, with what is happening over it. */
+/** The input picture, dimmed, with `content` over it. */
 function scene(update, ...content) {
   const picture = inputOf(update);
   return h(
@@ -35,7 +35,7 @@ function scene(update, ...content) {
   );
 }
 
-/** A button for an action that may not apply now. */
+/** A button for an action; nothing if the action does not apply. */
 const action = (text, onclick, kind) => onclick && button(text, onclick, kind);
 
 function bar(share) {
@@ -115,7 +115,7 @@ function done(update, { again, reuse }) {
   return [result(update), h("footer", { class: "stage-facts" }, footer)];
 }
 
-/** Errors of an order of which nobody knows whether it arrived. */
+/** Error codes after which nobody knows whether the order arrived. */
 const UNANSWERED = ["network", "upstream_unavailable", "internal"];
 
 function ended(update, { again, agree, buy, reuse }, outcome) {

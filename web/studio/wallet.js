@@ -1,11 +1,11 @@
-// What the user has and owes: the pill in the frame, and whoever else wants to know.
+// The user's balance and debt: the pill in the top bar, and listeners for changes.
 
 import { h, icon } from "../elements.js";
 import { number } from "../format.js";
 import { t } from "../words.js";
 import { jobs } from "./jobs.js";
 
-/** Makes the wallet: its pill, which leads to `href`, `refresh`, and `onchange` for listeners. */
+/** Makes the wallet: its pill, which links to `href`, `refresh`, and `onchange` for listeners. */
 export function createWallet(href) {
   const shown = h("strong", { "data-balance": "" }, "…");
   const left = h("span", { class: "sr" }, t("credits_left"));
@@ -30,7 +30,7 @@ export function createWallet(href) {
 
 export const isSame = (one, other) => one?.balance === other?.balance && one?.debt === other?.debt;
 
-/** What a user who owes credits is told. */
+/** The notice for a user who owes credits. */
 export function debtNotice(wallet) {
   const debt = wallet?.debt ?? 0;
   return debt > 0 && h("p", { class: "notice-debt" }, icon("alert", 18), t("debt", { n: debt }));

@@ -1,4 +1,4 @@
-// A website: what it looks like, where a browser can show it, and its files.
+// A website: its preview, if a browser can show it, and its files.
 
 import { h } from "../elements.js";
 import { t } from "../words.js";
@@ -11,7 +11,7 @@ export function website({ answer, tool }) {
   return h("div", { class: "website" }, switcher({ preview: shown, files: code }), shown, code);
 }
 
-/** Buttons that show one of several elements. */
+/** Buttons, each of which shows one of several elements and hides the others. */
 function switcher(elements) {
   const choose = (chosen) => {
     for (const [name, element] of Object.entries(elements)) element.hidden = name !== chosen;
@@ -29,8 +29,8 @@ function switcher(elements) {
 }
 
 /**
- * The website in a frame whose origin is nobody's, so that its scripts reach neither this page nor
- * the session; `/studio/preview` has a policy of its own.
+ * The website in a sandboxed frame with an opaque origin, so that its scripts reach neither this
+ * page nor the session. `/studio/preview` has a content security policy of its own.
  */
 function preview(list) {
   const attributes = {
@@ -51,7 +51,7 @@ function preview(list) {
   return h("div", { class: "preview-box" }, frame, note);
 }
 
-/** The files by name: a click shows one. */
+/** The list of files; a click shows a file. */
 function files(list) {
   const viewer = h("pre", { class: "viewer", tabindex: 0 });
   const names = h("div", { class: "file-names" });

@@ -1,7 +1,7 @@
 // English; the other languages have the same keys.
 
 export const words = {
-  // Doors and frames
+  // Sign-in and frame
   sign_out: "Sign out",
   sign_in_title: "Welcome back",
   sign_in_text: "Sign in to your studio.",

@@ -1,11 +1,10 @@
-//! A database's address, `postgresql://user:password@host:5432/database`, by libpq's rules.
+//! Parses a database's address, `postgresql://user:password@host:5432/database`, by libpq's rules.
 //!
-//! `sslmode` is one of `disable`, `prefer`, `require`, `verify-ca` and `verify-full`, and
-//! `sslrootcert` names a file of certificates; with it `require` is `verify-ca`, as libpq has it.
-//! One rule is stricter than libpq's: where the address says nothing, `prefer` is meant for this
-//! machine alone and `require` for every other host. By `prefer` whoever sits between could say
-//! that the server has no TLS, and would be given the password. Source: PostgreSQL's manual,
-//! libpq, "SSL Support".
+//! `sslmode` is one of `disable`, `prefer`, `require`, `verify-ca` and `verify-full`. `sslrootcert`
+//! names a file of certificates; as in libpq, `require` with such a file means `verify-ca`. One
+//! rule is stricter than libpq's: without `sslmode`, only this machine gets `prefer`, and every
+//! other host gets `require`. With `prefer`, an attacker in between could claim that the server has
+//! no TLS, and would receive the password. Source: PostgreSQL's manual, libpq, "SSL Support".
 
 use std::borrow::Cow;
 use std::error::Error as _;
@@ -19,7 +18,8 @@ use tokio_postgres::error::SqlState;
 
 use crate::tls::{self, Trust};
 
-/// The port at which Supabase's pooler gives a connection away after each transaction.
+/// The port of Supabase's pooler in transaction mode: it changes the session after each
+/// transaction.
 const TRANSACTION_POOLER: u16 = 6543;
 const FORM: &str = "is no address of a database (postgresql://user:password@host:5432/database)";
 
@@ -28,7 +28,7 @@ pub struct DatabaseAddress {
     trust: Trust,
 }
 
-/// What the address says of TLS.
+/// The address's TLS parameters.
 #[derive(Default)]
 struct TlsWish {
     mode: Option<String>,
@@ -36,7 +36,7 @@ struct TlsWish {
 }
 
 impl DatabaseAddress {
-    /// Fails where no session can be had by the address. No error shows a part of a password.
+    /// Fails if the address cannot lead to a session. No error shows a part of the password.
     pub fn parse(url: &str) -> Result<Self> {
         let (rest, asked) = take_tls(url)?;
         let config: Config = rest.parse().map_err(|error: tokio_postgres::Error| {
@@ -49,7 +49,7 @@ impl DatabaseAddress {
         Ok(address)
     }
 
-    /// Whether every host is this machine.
+    /// Whether all hosts of the address are this machine.
     pub fn is_local(&self) -> bool {
         let is_loopback = |ip: &IpAddr| ip.is_loopback();
         self.config.get_hostaddrs().iter().all(is_loopback)
@@ -61,7 +61,7 @@ impl DatabaseAddress {
             })
     }
 
-    /// The Supabase project of `db.<project>.supabase.co`, or of the pooler's user
+    /// The Supabase project in the host `db.<project>.supabase.co`, or in the pooler's user
     /// `postgres.<project>`.
     pub fn project(&self) -> Option<String> {
         let direct =
@@ -74,12 +74,12 @@ impl DatabaseAddress {
         plain.then_some(project)
     }
 
-    /// The part of a connection that encrypts it and judges the server's certificate.
+    /// Makes the TLS part of a connection, which also verifies the server's certificate.
     pub fn connector(&self) -> Result<tokio_postgres_rustls::MakeRustlsConnect> {
         tls::connector(&self.trust)
     }
 
-    /// The servers, for people.
+    /// The servers' names, for messages.
     pub fn server(&self) -> String {
         let host = |host: &Host| match host {
             Host::Tcp(name) => name.clone(),
@@ -90,7 +90,7 @@ impl DatabaseAddress {
         format!("{}, database {database}", hosts.join(", "))
     }
 
-    /// Why there is no connection, and what to do.
+    /// Explains why the connection failed, and what to do.
     pub fn explain(&self, error: &tokio_postgres::Error) -> String {
         if let Some(words) = tls::explain(error, &self.trust) {
             return words;
@@ -134,7 +134,7 @@ impl DatabaseAddress {
         })
     }
 
-    /// Locks and prepared statements live as long as a session.
+    /// Refuses poolers in transaction mode: locks and prepared statements need a session.
     fn refuse_poolers(&self) -> Result<()> {
         if self.config.get_ports().contains(&TRANSACTION_POOLER) {
             return Err(transaction_pooler());
@@ -182,13 +182,14 @@ fn transaction_pooler() -> anyhow::Error {
     )
 }
 
-/// The address without what it says of TLS: tokio-postgres knows less of it than libpq.
+/// Splits the TLS parameters off the address, because tokio-postgres supports fewer of them than
+/// libpq.
 fn take_tls(url: &str) -> Result<(Cow<'_, str>, TlsWish)> {
     let schemes = ["postgres://", "postgresql://"];
     let Some(rest) = schemes.iter().find_map(|scheme| url.strip_prefix(scheme)) else {
         bail!("{FORM}");
     };
-    // The password ends at the first `@`, and may hold `/` and `?`.
+    // The password ends at the first `@`; it may contain `/` and `?`.
     let behind = rest.split_once('@').map_or(rest, |(_, behind)| behind);
     if behind.split(['/', '?']).next().is_some_and(|host| host.contains('@')) {
         bail!("has `@` in its password: write it as %40");

@@ -1,10 +1,11 @@
-//! `cargo xtask adopt <url> <app> <step>`: moving into the database of an app that is there
-//! already, and out again. docs/adopting.md says when to do what.
+//! `cargo xtask adopt <url> <app> <step>` moves into the database of an existing app, and out
+//! again. docs/adopting.md says when to take which step.
 //!
-//! Each step is one transaction (an installation one for each migration), so it is done whole or
-//! not at all, and repeating it changes nothing more. With `--dry-run` it is done, told and rolled
-//! back. No statement waits for a lock of the app for longer than five seconds, because everybody
-//! else waits behind it. What the app decides for itself is SQL in `supabase/hosts/<app>`.
+//! Each step is one transaction (an installation is one for each migration). It is done completely
+//! or not at all, and a repetition changes nothing more. With `--dry-run` the step is done,
+//! reported and rolled back. No statement waits longer than five seconds for a lock of the app,
+//! because all other sessions wait behind it. The decisions of one app are SQL in
+//! `supabase/hosts/<app>`.
 
 use std::fs;
 use std::path::PathBuf;
@@ -35,12 +36,12 @@ pub enum AdoptionStep {
     Uninstall,
 }
 
-/// What a step is about.
+/// The parameters of a step.
 #[derive(Clone, Debug)]
 pub struct Adoption {
-    /// The folder of the adapter: `tools-app`, `cards-app`, `sites-app`.
+    /// The folder of the app's adapter: `tools-app`, `cards-app`, `sites-app`.
     pub app: String,
-    /// The tools that are attached or detached; none: all that the adapter knows.
+    /// The tools to attach or detach; if empty, all that the adapter knows.
     pub tools: Vec<String>,
     pub dry_run: bool,
 }
@@ -55,12 +56,13 @@ pub async fn task(url: &str, step: AdoptionStep, adoption: &Adoption) -> Result<
 }
 
 impl Adoption {
-    /// Does one step and returns what it has to tell.
+    /// Takes one step and returns the lines to print.
     pub async fn perform(&self, client: &Client, step: AdoptionStep) -> Result<Vec<String>> {
         if !paths::root().join("supabase/hosts").join(&self.app).is_dir() {
             bail!("there is no adapter supabase/hosts/{}", self.app);
         }
-        // For the session: the first migrations and an adapter's files bring no limit of their own.
+        // The limit is set for the session, because the first migrations and the adapters' files
+        // set none.
         client.batch_execute("set lock_timeout = '5s'").await?;
         let done = match step {
             AdoptionStep::Look => self.look(client).await,
@@ -80,7 +82,7 @@ impl Adoption {
         })
     }
 
-    /// An adapter's file, without the transaction that it brings.
+    /// The text of an adapter's file, without its `begin` and `commit`.
     fn file(&self, name: &str) -> Result<String> {
         let path = self.path(name);
         let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
@@ -113,7 +115,7 @@ impl Adoption {
         Ok(vec![format!("{applied} migrations applied")])
     }
 
-    /// Both of the adapter's files; of its tables only those of the tools that are named.
+    /// The text of both files of the adapter. It attaches only the tables of the named tools.
     fn attach(&self) -> Result<String> {
         let named = literal(&self.tools.join(" "));
         Ok(format!("select set_config('unstuck.tools', {named}, true);\n")
@@ -122,8 +124,8 @@ impl Adoption {
             + &self.refuse_unless_in("unstuck.projections"))
     }
 
-    /// Fails where a tool that is named is not in this table: a word that is misspelt would change
-    /// nothing and say nothing.
+    /// SQL that fails if a named tool is not in this table. A misspelt name would otherwise change
+    /// nothing without an error.
     fn refuse_unless_in(&self, table: &str) -> String {
         format!(
             "do $adopt$
@@ -156,7 +158,7 @@ impl Adoption {
         Ok(sql)
     }
 
-    /// Changes something in one transaction, and tells the sums before and after, and then what is
+    /// Runs the statements in one transaction. Returns the sums before and after, then what is
     /// attached.
     async fn changed(&self, client: &Client, sql: &str) -> Result<Vec<String>> {
         let mut said = self.sums(client, "before").await?;
@@ -167,7 +169,8 @@ impl Adoption {
         Ok(said)
     }
 
-    /// Begins the transaction of a step with these statements; one that fails leaves nothing.
+    /// Begins the step's transaction and runs the statements. If one fails, everything is rolled
+    /// back.
     async fn begin(&self, client: &Client, sql: &str) -> Result<()> {
         client.batch_execute("begin").await?;
         if let Err(error) = client.batch_execute(sql).await {
@@ -193,14 +196,14 @@ impl Adoption {
         Ok(said)
     }
 
-    /// Tells each thing that it removes.
+    /// Removes everything of ours. Returns what it removes.
     async fn uninstall(&self, client: &Client) -> Result<Vec<String>> {
         let file = "supabase/uninstall.sql";
         let sql = fs::read_to_string(paths::root().join(file)).context(file)?;
         let mut said = ours(client).await?;
         if self.dry_run {
-            // It begins and commits itself: with its first commit made a rollback it tells whether
-            // it would refuse.
+            // The file has its own `begin` and `commit`. With its first commit replaced by a
+            // rollback, a dry run shows whether it would refuse.
             let tried = sql.replacen("\ncommit;\n", "\nrollback;\n", 1);
             let tried = tried.split_inclusive("\nrollback;\n").next().unwrap_or_default();
             let tried = client.batch_execute(tried).await;
@@ -213,7 +216,7 @@ impl Adoption {
         Ok(said)
     }
 
-    /// What the adapter says that the app has, under the word for its moment.
+    /// The sums that the adapter reads from the app's tables, each line marked with `moment`.
     async fn sums(&self, client: &Client, moment: &str) -> Result<Vec<String>> {
         let sql = format!(
             "select what, rows::text, coalesce(credits, 0)::text from ({}) l",
@@ -248,7 +251,7 @@ fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// Detaches the tables of the tools of which this holds.
+/// Detaches the tables of the tools that meet the condition.
 fn detach_where(condition: &str) -> String {
     format!(
         "select unstuck_private.projection_detach(p.tool, p.host_table)
@@ -261,7 +264,7 @@ async fn installed(client: &Client) -> Result<bool> {
     Ok(client.query_one(query, &[]).await?.get(0))
 }
 
-/// The migrations that the database lacks.
+/// The names of the migrations that the database lacks.
 async fn pending(client: &Client) -> Result<Vec<String>> {
     let project = Project::here();
     let migrations = project.migrations()?;
@@ -272,7 +275,7 @@ async fn pending(client: &Client) -> Result<Vec<String>> {
     Ok(pending.iter().map(|(name, _)| format!("to apply: {}", name.file())).collect())
 }
 
-/// Those, without the transaction that each brings.
+/// The text of those migrations, without their transactions.
 async fn pending_sql(client: &Client) -> Result<String> {
     let migrations = Project::here().migrations()?;
     let history = apply::history(client).await?;
@@ -285,7 +288,7 @@ fn without_transaction(text: &str) -> String {
     lines.map(|line| format!("{line}\n")).collect()
 }
 
-/// Old names of ours that something of the app has in `public`.
+/// Our old names that an object of the app has in `public`.
 async fn taken_names(client: &Client) -> Result<Vec<String>> {
     let sources = Project::here().sources()?;
     let names: Vec<String> = sources

@@ -11,13 +11,13 @@ use sha2::{Digest, Sha256};
 use crate::command::{cargo, run, run_quiet, say};
 use crate::{function, imports, paths, tools};
 
-/// How many functions get their shim at a time.
+/// The number of functions whose shim is built at the same time.
 const PARALLEL: usize = 2;
 const PROFILE: &str = "release";
 
-/// The options of worker-build (gzipped, `-Oz` is no smaller), without the names of functions: they
-/// are a tenth of the upload, and a panic names its file and line without them. The features are
-/// those that the compiler uses; workerd knows them all.
+/// The options of worker-build (with `-Oz` the gzipped size is no smaller), without the names of
+/// functions: they make up a tenth of the upload, and a panic gives file and line without them. The
+/// features are those that the compiler uses; workerd supports all of them.
 const WASM_OPT: [&str; 11] = [
     "-Os",
     "--strip-debug",
@@ -37,14 +37,14 @@ pub fn all() -> Result<Vec<PathBuf>> {
     Ok(function::all()?.into_iter().map(|function| function.dir).collect())
 }
 
-/// The folders of all functions and of these that only tests run.
+/// The folders of all functions, and those of `extra` functions, which only tests run.
 pub fn all_with(extra: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut dirs = all()?;
     dirs.extend(extra.iter().map(|dir| paths::root().join(dir)));
     Ok(dirs)
 }
 
-/// The folder of a function, by its name; by its folder where only tests run it.
+/// The folder of a function, by its name. A function that only tests run is found by its folder.
 pub fn find(name: &str) -> Result<PathBuf> {
     let candidates = [paths::root().join("functions").join(name), paths::root().join(name)];
     let found = candidates.into_iter().find(|dir| dir.join("Cargo.toml").exists());
@@ -60,7 +60,7 @@ pub fn with_profile(dirs: &[PathBuf], profile: &str) -> Result<()> {
     if dirs.iter().any(|dir| dir.ends_with("gateway")) {
         pages()?;
     }
-    // Builds of two checkouts write files of the same names.
+    // Two checkouts build into files of the same names, so only one may build at a time.
     let _one_checkout = tools::lock("target-wasm")?;
     forget_another_checkout(profile)?;
     let args =
@@ -103,8 +103,9 @@ pub fn with_profile(dirs: &[PathBuf], profile: &str) -> Result<()> {
     })
 }
 
-/// Removes the shared crate that another checkout compiled, and with it everything that needs it:
-/// Cargo tells two checkouts apart by their files' times alone and may take its work for ours.
+/// Removes the shared crate that another checkout compiled, and so everything that depends on it.
+/// Cargo compares only the times of the files, so it could take the other checkout's build for
+/// ours.
 fn forget_another_checkout(profile: &str) -> Result<()> {
     let owner = paths::target_wasm().join("checkout");
     let root = paths::root().to_string_lossy().into_owned();
@@ -155,7 +156,7 @@ fn shim(dir: &Path, profile: &str) -> Result<()> {
     imports::shorten(&dir.join("build"))
 }
 
-/// A function's package is named as its folder.
+/// The package of a function, which has the name of its folder.
 fn name(dir: &Path) -> Result<String> {
     let name =
         dir.file_name().with_context(|| format!("not a function's folder: {}", dir.display()))?;
@@ -183,7 +184,7 @@ fn pages() -> Result<()> {
         .map(drop)
 }
 
-/// Builds the program that stands for Supabase and the providers.
+/// Builds the program that stands in for Supabase and the providers.
 pub fn stand_ins() -> Result<()> {
     let mut build = cargo(&["build", "--quiet", "--package", "stand-ins"]);
     run_quiet("compile the stand-ins", &mut build, "fix the error below")?;

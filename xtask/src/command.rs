@@ -1,4 +1,4 @@
-//! Runs one step of a task in the foreground. A failure names the step, the command and what to do.
+//! Runs a program as one step of a task. An error names the step, the command and what to do.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-/// Prints what the task does now, so that minutes of compiling are not silent.
+/// Prints what the task is doing, so that minutes of compiling are not silent.
 pub fn say(message: impl std::fmt::Display) {
     eprintln!("xtask: {message}");
 }
@@ -49,8 +49,8 @@ pub fn run_quiet(step: &str, command: &mut Command, advice: &str) -> Result<Stri
 pub fn cargo(args: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(crate::paths::root()).args(args);
-    // The `cargo` that runs us describes this package in variables. Build scripts that read them
-    // would rerun, and half of the dependencies would be recompiled.
+    // Our own `cargo` has set variables that describe this package. Build scripts that read them
+    // would rerun, and half of the dependencies would be compiled anew.
     for (name, _) in std::env::vars_os() {
         if ["CARGO_PKG_", "CARGO_MANIFEST_"]
             .iter()

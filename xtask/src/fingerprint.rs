@@ -1,5 +1,5 @@
-//! Reads what a database holds beside our schemas, by `supabase/fingerprint.sql`, and compares it
-//! with what an installation may add, `supabase/exceptions.txt`.
+//! Lists a database's objects outside of our schemas, by `supabase/fingerprint.sql`, and compares
+//! them with what an installation may add, `supabase/exceptions.txt`.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -9,7 +9,7 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 
 use crate::paths;
 
-/// One line for every object that is not ours.
+/// One line for each object that is not ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fingerprint(BTreeSet<String>);
 
@@ -27,7 +27,7 @@ impl fmt::Display for Change {
 }
 
 impl Fingerprint {
-    /// Reads the database; the session's search path is empty from then on.
+    /// Reads the database. It leaves the session with an empty search path.
     pub async fn take(client: &Client) -> Result<Self> {
         let file = paths::root().join("supabase/fingerprint.sql");
         let sql = std::fs::read_to_string(&file)
@@ -44,7 +44,7 @@ impl Fingerprint {
         self.0.iter().map(String::as_str)
     }
 
-    /// The lines that `later` lacks, then those that it adds.
+    /// The lines that `later` lacks, then the lines that it adds.
     pub fn changes(&self, later: &Self) -> Vec<Change> {
         let only = |here: &Self, there: &Self, added| -> Vec<Change> {
             here.0.difference(&there.0).map(|line| Change { added, line: line.clone() }).collect()
@@ -59,7 +59,7 @@ impl Fingerprint {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exception {
     pub kind: String,
-    /// `*` is any name.
+    /// The name; `*` matches any.
     pub name: String,
     /// Whether `uninstall.sql` removes the object.
     pub removed: bool,

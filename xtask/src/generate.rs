@@ -11,10 +11,10 @@ use crate::command::say;
 use crate::function::{self, docs, wrangler};
 use crate::paths;
 
-/// A generated file with its right text.
+/// A generated file with the text that it should have.
 #[derive(Debug)]
 pub struct Generated {
-    /// Below the checkout.
+    /// The path below the checkout.
     pub path: &'static str,
     pub text: String,
 }
@@ -56,7 +56,7 @@ pub fn files() -> Result<Vec<Generated>> {
     ])
 }
 
-/// The client's package in one file, for pages without a bundler.
+/// The two files that are made of the client's package, for pages without a bundler.
 #[derive(Deserialize)]
 struct OneFile {
     #[serde(rename = "client.js")]
@@ -70,7 +70,7 @@ fn one_file() -> Result<OneFile> {
     serde_json::from_str(&printed).context("packages/client/build.mjs prints no JSON")
 }
 
-/// What the contract says of the tools, for the client's package.
+/// Makes the file of the client's package that describes the tools of the contract.
 fn contract() -> Result<Generated> {
     let text = printed(&["xtask/contract.mjs"])?;
     Ok(Generated { path: "packages/client/src/contract.ts", text })
@@ -78,7 +78,7 @@ fn contract() -> Result<Generated> {
 
 /// Writes every stale file.
 pub fn write() -> Result<()> {
-    // The package is built from it.
+    // The package is built from this file.
     contract()?.write()?;
     files()?.iter().try_for_each(Generated::write)
 }
@@ -96,7 +96,7 @@ pub fn check() -> Result<()> {
     bail!("stale: {}; run `cargo xtask generate`", stale.join(", "))
 }
 
-/// What a script of the checkout prints.
+/// Runs a script of the checkout and returns what it prints.
 fn printed(script: &[&str]) -> Result<String> {
     let mut node = Command::new(paths::node_bin("node"));
     let output = node.args(script).current_dir(paths::root()).output();
@@ -107,7 +107,7 @@ fn printed(script: &[&str]) -> Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("{script:?} prints no UTF-8"))
 }
 
-/// A file of which only the part between `<!-- name -->` and `<!-- /name -->` is generated.
+/// Makes a file of which only the part between `<!-- name -->` and `<!-- /name -->` is generated.
 fn between(path: &'static str, name: &str, part: &str) -> Result<Generated> {
     let text = std::fs::read_to_string(paths::root().join(Path::new(path)))
         .with_context(|| format!("cannot read {path}"))?;

@@ -1,13 +1,13 @@
-//! Shortens the names by which a function's wasm and its JavaScript know each other's imports.
+//! Shortens the names of a function's wasm imports, in the wasm and in its JavaScript.
 //!
-//! wasm-bindgen gives each import a long name that ends in a hash. No name is like another, so gzip
-//! cannot shorten them: they are 3 % of an upload.
+//! wasm-bindgen gives each import a long name that ends in a hash. The names have nothing in
+//! common, so gzip cannot compress them: they make up 3 % of an upload.
 
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// How the bindings name their module, and the name that takes its place.
+/// The name of the module in the bindings, and the name that replaces it.
 const MODULE: (&str, &str) = ("./index_bg.js", "a");
 const IMPORT_SECTION: u8 = 2;
 const HEADER_BYTES: usize = 8;
@@ -51,7 +51,7 @@ fn shortened(wasm: &[u8], mut js: String) -> Result<(Vec<u8>, String)> {
     Ok((out, js))
 }
 
-/// The import section with other names.
+/// The import section with the new names.
 fn imports(
     mut section: &[u8],
     rename: &mut impl FnMut(&str, &str) -> Result<Option<String>>,
@@ -78,7 +78,7 @@ fn imports(
     Ok(out)
 }
 
-/// Skips what an import is: a function, a table, a memory, a global or a tag.
+/// Skips the description of an import: a function, a table, a memory, a global or a tag.
 fn skip_kind(section: &mut &[u8]) -> Result<()> {
     match number(section)? {
         0 => number(section).map(drop),
@@ -104,7 +104,7 @@ fn skip_limits(section: &mut &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Replaces a text that must be there once, as a key: after a brace or a comma.
+/// Replaces a key, which must stand once after a brace or a comma.
 fn replaced(js: &str, old: &str, new: &str) -> Result<String> {
     let is_key = |at: &usize| js[..*at].ends_with(['{', ',']);
     let mut found = js.match_indices(old).map(|(at, _)| at).filter(is_key);
@@ -114,7 +114,7 @@ fn replaced(js: &str, old: &str, new: &str) -> Result<String> {
     Ok(format!("{}{new}{}", &js[..at], &js[at + old.len()..]))
 }
 
-/// A name that JavaScript takes as a key: `a` to `z`, then `a1` and so on.
+/// A short name that JavaScript accepts as a key: `a` to `z`, then `a1` and so on.
 fn short(index: usize) -> String {
     let letter = char::from(b'a' + u8::try_from(index % 26).unwrap_or_default());
     match index / 26 {

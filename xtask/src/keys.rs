@@ -1,5 +1,5 @@
 //! The local project's secrets and users. The first start makes them and keeps them in
-//! `.local/keys.json`; nothing outside the local project uses them.
+//! `.local/keys.json`; nothing outside of the local project uses them.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use uuid::Uuid;
 
-/// Everything that a Supabase project and our own configuration would keep secret.
+/// All secrets of the local Supabase project and of our configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LocalKeys {
     pub jwt_secret: String,
@@ -24,11 +24,11 @@ pub struct LocalKeys {
     pub cron_secret: String,
     pub webhook_secret: String,
     pub webhook_secret_previous: String,
-    /// For `UNSTUCK_SIGNING=es256`.
+    /// The private key that signs tokens with `UNSTUCK_SIGNING=es256`.
     pub es256_private_pem: String,
 }
 
-/// A user that the local front door lets sign in.
+/// A user who can sign in at the local front door.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LocalUser {
     pub email: String,
@@ -39,7 +39,7 @@ pub struct LocalUser {
 }
 
 impl LocalKeys {
-    /// Reads `<dir>/keys.json`, making it first where it is missing.
+    /// Reads `<dir>/keys.json`. If the file is missing, it is made first.
     pub fn load(dir: &Path) -> Result<Self> {
         let path = dir.join("keys.json");
         if let Ok(text) = std::fs::read_to_string(&path) {
@@ -52,7 +52,7 @@ impl LocalKeys {
         }
         std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
         let keys = Self::generate()?;
-        // Two stacks may start at the same moment: the first complete file wins.
+        // Two stacks may start at the same moment: the first complete file stays.
         let draft = dir.join(format!("keys.json.{}", random_hex(8)?));
         std::fs::write(&draft, serde_json::to_string_pretty(&keys)?)?;
         let linked = std::fs::hard_link(&draft, &path);
@@ -64,7 +64,7 @@ impl LocalKeys {
     }
 
     /// The key set that Supabase gives PostgREST after the move to asymmetric keys: the project's
-    /// secret, so that old keys stay valid, and the ES256 public key.
+    /// secret, so that old keys stay valid, and the public ES256 key.
     pub fn jwks_with_secret(&self) -> Result<String> {
         let key = p256::SecretKey::from_pkcs8_pem(&self.es256_private_pem)?;
         let mut public: Value = serde_json::from_str(&key.public_key().to_jwk_string())?;
@@ -80,7 +80,7 @@ impl LocalKeys {
         let key = loop {
             let mut bytes = [0; 32];
             fill(&mut bytes)?;
-            // All but a few values of 256 bits are keys.
+            // Almost every value of 256 bits is a valid key.
             if let Ok(key) = p256::SecretKey::from_slice(&bytes) {
                 break key;
             }
@@ -99,7 +99,7 @@ impl LocalKeys {
     }
 }
 
-/// Makes an HS256 token; tests forge theirs with this too.
+/// Makes an HS256 token. Tests also use it to forge tokens.
 pub fn sign_hs256(secret: &str, claims: &Value) -> String {
     let head = URL_SAFE_NO_PAD.encode(json!({ "alg": "HS256", "typ": "JWT" }).to_string());
     let signed = format!("{head}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
@@ -109,7 +109,7 @@ pub fn sign_hs256(secret: &str, claims: &Value) -> String {
     format!("{signed}.{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
 }
 
-/// What a good token of that user says, valid for an hour.
+/// The claims of a valid token of that user, which expires in an hour.
 pub fn user_claims(id: Uuid) -> Value {
     let now_s = now_s();
     json!({ "sub": id, "aud": "authenticated", "role": "authenticated", "is_anonymous": false,
@@ -122,7 +122,7 @@ pub fn now_s() -> i64 {
     i64::try_from(since).unwrap_or(i64::MAX)
 }
 
-/// Makes a key as Supabase makes its two legacy ones: valid for ten years, no `sub`, no `aud`.
+/// Makes one of Supabase's two legacy keys: valid for ten years, without `sub` and `aud`.
 fn project_jwt(secret: &str, role: &str) -> String {
     let issued = now_s();
     let claims = json!({

@@ -211,7 +211,7 @@ async fn perform(task: Task) -> Result<()> {
     }
 }
 
-/// Runs the program of the tests that orders at random, or the largest orders.
+/// Runs the tests' program that places orders at random, or the largest ones.
 fn bench_orders(which: &[&str], numbers: &[u64]) -> Result<()> {
     tools::setup()?;
     let mut bench = cargo(&["run", "-p", "unstuck-tests", "--bin", "bench-world", "--"]);
@@ -224,7 +224,7 @@ async fn dev() -> Result<()> {
     tools::setup()?;
     let mut stack = Stack::start(StackOptions::from_env()?).await?;
     stack.sweep().await.context("the first sweep")?;
-    // Clients look here, whatever the ports.
+    // Clients find the file at this path, whatever the ports are.
     stack::write_info(&xtask::paths::local(), stack.info())?;
     announce(stack.info());
     say("press Ctrl-C to stop it");
@@ -241,7 +241,8 @@ async fn dev() -> Result<()> {
     Ok(())
 }
 
-/// Most of what a test does is wait for a stack of its own.
+/// Most tests wait for a stack of their own most of the time, so more of them run than there are
+/// cores.
 const TESTS_PER_CORE: usize = 2;
 const TEST_THREADS: &str = "RUST_TEST_THREADS";
 
@@ -255,7 +256,7 @@ fn test(args: &[String]) -> Result<()> {
     // There are no doc tests, and the programs have no tests of their own.
     let mut command: Command =
         cargo(&["test", "--workspace", "--no-fail-fast", "--lib", "--test", "*"]);
-    // The functions are built above.
+    // The functions were built above.
     command.args(args).env("UNSTUCK_SKIP_BUILD", "1");
     if std::env::var_os(TEST_THREADS).is_none() {
         let cores = std::thread::available_parallelism()?.get();
@@ -268,7 +269,7 @@ fn test(args: &[String]) -> Result<()> {
     )
 }
 
-/// Fails if prettier would change a page, style sheet, script or the contract.
+/// Fails if prettier would change a page, a style sheet, a script or the contract.
 fn format_of_scripts() -> Result<()> {
     const PATHS: [&str; 8] =
         ["web", "packages", "examples", "functions", "tests", "xtask", "stand-ins", "openapi.yaml"];

@@ -1,7 +1,7 @@
-//! A throw-away Postgres 17 from npm's embedded build, and how our SQL gets into it.
+//! A temporary Postgres 17 from npm's embedded build, and the installation of our SQL in it.
 //!
-//! Its data lives in a temporary folder that is deleted with the process. A Postgres that this
-//! module did not start is never touched.
+//! Its data lies in a temporary folder, which is deleted when the process ends. A Postgres that
+//! this module did not start is never touched.
 
 use std::ffi::OsString;
 use std::future::poll_fn;
@@ -19,31 +19,31 @@ use crate::command::run_quiet;
 use crate::process::{Process, ProcessSpec};
 use crate::{keys, migration, paths};
 
-/// How to start a Postgres.
+/// The options for starting a Postgres.
 #[derive(Clone, Debug)]
 pub struct Options {
     pub port: u16,
-    /// Off where a crash of the machine may lose everything, as in tests.
+    /// Off if a crash of the machine may lose everything, as in tests.
     pub fsync: bool,
-    /// Where its log goes (`postgres.log`).
+    /// The folder of its log, `postgres.log`.
     pub log_dir: PathBuf,
-    /// A server to start in place of npm's.
+    /// An installed server to start in place of npm's.
     pub installed: Option<Installed>,
-    /// Variables of its environment.
+    /// Environment variables for the server.
     pub env: Vec<(String, String)>,
 }
 
-/// A server that the machine has, at least version 15.
+/// A server that is installed on the machine, of version 15 or newer.
 #[derive(Clone, Debug)]
 pub struct Installed {
-    /// Where `initdb` and `postgres` are.
+    /// The folder of `initdb` and `postgres`.
     pub bin: PathBuf,
-    /// `name=value`, beside ours.
+    /// Further settings, as `name=value`.
     pub settings: Vec<String>,
 }
 
 impl Options {
-    /// A free port, a log folder named after it, and no fsync.
+    /// The options for tests: a free port, a log folder named after it, and no fsync.
     pub fn for_tests() -> Result<Self> {
         let base = crate::stack::free_port_base()?;
         Ok(Self {
@@ -92,7 +92,7 @@ impl Postgres {
         Ok(Self { port: options.port, process })
     }
 
-    /// `database`'s URL as its owner.
+    /// The URL of `database` for its owner.
     pub fn url(&self, database: &str) -> String {
         url(self.port, database)
     }
@@ -106,12 +106,12 @@ fn url(port: u16, database: &str) -> String {
     format!("postgres://postgres:postgres@127.0.0.1:{port}/{database}")
 }
 
-/// Connects; a background task drives the connection until the client is dropped.
+/// Connects. A background task drives the connection until the client is dropped.
 pub async fn connect(url: &str) -> Result<Client> {
     connect_with(url, |_| ()).await
 }
 
-/// Connects, and calls `on_warning` with each warning of the server and its hint.
+/// Connects, and passes each warning of the server with its hint to `on_warning`.
 pub async fn connect_with(
     url: &str,
     on_warning: impl Fn(String) + Send + 'static,
@@ -136,7 +136,8 @@ pub async fn connect_with(
     Ok(client)
 }
 
-/// Installs the platform's part, the migrations and, if wanted, the seed into an empty database.
+/// Installs the platform's part and the migrations into an empty database, and the seed if
+/// `seeded`.
 pub async fn install(client: &Client, seeded: bool) -> Result<()> {
     let local = paths::root().join("supabase/local");
     apply(client, &[local.join("platform.sql")]).await?;
@@ -147,7 +148,7 @@ pub async fn install(client: &Client, seeded: bool) -> Result<()> {
     Ok(())
 }
 
-/// Applies each file as one batch; a failure names the file and the line.
+/// Applies each file as one batch. An error names the file and the line.
 pub async fn apply(client: &Client, files: &[PathBuf]) -> Result<()> {
     for file in files {
         let sql = std::fs::read_to_string(file)
@@ -158,12 +159,12 @@ pub async fn apply(client: &Client, files: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-/// The error with the line of `file` at which `sql` failed.
+/// The error, with the line of `file` at which `sql` failed.
 pub fn failed(file: &str, sql: &str, error: &tokio_postgres::Error) -> anyhow::Error {
     anyhow::anyhow!("{file}: {}", explain(error, sql))
 }
 
-/// What to do next where Postgres does not say it.
+/// What to do next, if Postgres does not say it.
 pub fn hint(error: &tokio_postgres::Error) -> Option<&'static str> {
     (error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE))
         .then_some("connect as the role that owns the app's tables and our schemas")
@@ -192,8 +193,8 @@ fn explain(error: &tokio_postgres::Error, sql: &str) -> String {
     format!("{line}{} ({})\n  {detail}", db.message(), db.code().code())
 }
 
-/// Makes the data folder and becomes the server, as one watched process: nothing stays behind if we
-/// are killed.
+/// Makes the data folder, then becomes the server, as one watched process: if we are killed,
+/// nothing is left behind.
 const INIT_AND_SERVE: &str = r#"
 data=$1 init=$2 serve=$3 locale=$4
 shift 4
@@ -201,7 +202,7 @@ shift 4
 exec "$serve" -D "$data" "$@"
 "#;
 
-/// Postgres has builtin locales since version 17.
+/// Postgres has built-in locales since version 17.
 const BUILTIN_LOCALE: &str = "--locale-provider=builtin --builtin-locale=C.UTF-8";
 
 fn command_line(bin: &Path, data: &Path, options: &Options) -> Vec<OsString> {
@@ -211,7 +212,7 @@ fn command_line(bin: &Path, data: &Path, options: &Options) -> Vec<OsString> {
         "listen_addresses=127.0.0.1".into(),
         "unix_socket_directories=".into(),
         "max_connections=200".into(),
-        // As at Supabase: Realtime reads what a publication has.
+        // As at Supabase: Realtime reads the changes of the published tables.
         "wal_level=logical".into(),
         "timezone=UTC".into(),
         "jit=off".into(),
@@ -225,14 +226,14 @@ fn command_line(bin: &Path, data: &Path, options: &Options) -> Vec<OsString> {
     args
 }
 
-/// Whether the server at `url` answers and is ours; another one may hold the port.
+/// Whether the server at `url` answers and is ours. Another server may have taken the port.
 async fn serves(url: &str, data: &Path) -> bool {
     let Ok(client) = connect(url).await else { return false };
     let row = client.query_one("show data_directory", &[]).await;
     row.is_ok_and(|row| Path::new(row.get::<_, &str>(0)) == data)
 }
 
-/// `nobody`, where we are root: Postgres refuses to run as root.
+/// The user and group `nobody` if we are root, because Postgres refuses to run as root.
 fn unprivileged_owner() -> Result<Option<(u32, u32)>> {
     if std::fs::metadata("/proc/self").map_or(1, |own| own.uid()) != 0 {
         return Ok(None);
@@ -246,8 +247,8 @@ fn unprivileged_owner() -> Result<Option<(u32, u32)>> {
         .context("Postgres does not run as root, and there is no user `nobody` to run it as")
 }
 
-/// npm's embedded build for this platform. Another user may be unable to enter the checkout, such
-/// as a home folder, so that user gets a copy in the temporary folder.
+/// npm's embedded build for this platform. Another user may have no access to the checkout, for
+/// example in a home folder, so that user gets a copy in the temporary folder.
 fn native(for_other_user: bool) -> Result<PathBuf> {
     let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
     let platform = match (os, arch) {
@@ -282,7 +283,7 @@ fn native(for_other_user: bool) -> Result<PathBuf> {
             Command::new("chmod").args(["-R", "a+rX"]).arg(&draft),
             "check the temporary folder",
         )?;
-        // Another process has made its copy first.
+        // Another process has finished its copy first.
         if std::fs::rename(&draft, &copy).is_err() {
             std::fs::remove_dir_all(&draft)?;
         }

@@ -1,8 +1,8 @@
 //! Background processes that cannot outlive their owner.
 //!
-//! Each runs in its own process group with a watcher that reads from a pipe whose other end we
-//! hold. However we end (drop, panic, Ctrl-C, SIGKILL), the pipe closes and the watcher stops the
-//! whole group. Nothing is restarted.
+//! Each process runs in a process group of its own with a watcher, which reads from a pipe whose
+//! other end we hold. However we end (drop, panic, Ctrl-C, SIGKILL), the pipe closes and the
+//! watcher stops the whole group. Nothing is restarted.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-/// Starts the watcher, then becomes the program itself, so that we see its exit status.
+/// Starts the watcher, then replaces itself by the program, so that we see the program's exit
+/// status.
 const WATCHED: &str = r#"
 exec 3<&0
 (
@@ -28,7 +29,7 @@ exec 3<&-
 exec "$@" </dev/null
 "#;
 
-/// What to run and how to stop it.
+/// The program to run, and how to stop it.
 #[derive(Default)]
 pub struct ProcessSpec {
     pub name: &'static str,
@@ -36,15 +37,16 @@ pub struct ProcessSpec {
     pub args: Vec<OsString>,
     pub env: Vec<(String, String)>,
     pub log: PathBuf,
-    /// The signal that asks it to end in place of `TERM`; `INT` is the "fast" shutdown of Postgres.
+    /// The signal that asks the process to end, if not `TERM`; `INT` is the fast shutdown of
+    /// Postgres.
     pub stop: Option<&'static str>,
-    /// A folder to delete when the process ends.
+    /// A folder that is deleted when the process ends.
     pub remove: Option<PathBuf>,
-    /// Run as this (user, group) instead of ours.
+    /// The (user, group) to run as, in place of ours.
     pub owner: Option<(u32, u32)>,
 }
 
-/// A running process; dropping it stops it and everything it started.
+/// A running process. Dropping it stops the process and everything that it started.
 pub struct Process {
     name: &'static str,
     log: PathBuf,
@@ -76,7 +78,7 @@ impl Process {
         Ok(Self { name: spec.name, log: spec.log, child })
     }
 
-    /// Waits until `ready` answers true; fails when the process ends or `limit` has passed.
+    /// Waits until `ready` returns true. Fails if the process ends or `limit` has passed.
     pub async fn wait_ready<F>(
         &mut self,
         limit: Duration,
@@ -98,7 +100,7 @@ impl Process {
         }
     }
 
-    /// Fails with the end of the log if the process has ended by itself.
+    /// Fails if the process has ended by itself. The error has the end of its log.
     pub fn check(&mut self) -> Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
@@ -106,10 +108,10 @@ impl Process {
         }
     }
 
-    /// Ends the process and everything it started.
+    /// Stops the process and everything that it started.
     pub fn stop(&mut self) {
         drop(self.child.stdin.take());
-        // The watcher gives it 5 s and then kills it, so this ends.
+        // The watcher kills the process after 5 s, so this wait ends.
         let _ = self.child.wait();
     }
 

@@ -1,5 +1,5 @@
-//! `cargo xtask new-function <name>` writes what a program can write of a new function or tool. It
-//! overwrites nothing.
+//! `cargo xtask new-function <name>` writes the files of a new function or tool as far as a program
+//! can. It overwrites nothing.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -19,18 +19,18 @@ const RUNNINGHUB_TOML: &str = include_str!("../templates/runninghub.toml.txt");
 const STUDIO: &str = include_str!("../templates/studio.js.txt");
 const E2E: &str = include_str!("../templates/e2e.rs.txt");
 const OPENAPI: &str = include_str!("../templates/openapi.yaml.txt");
-/// What follows the list of the tools' names in the contract.
+/// The line of the contract that follows the list of the tools' names.
 const AFTER_NAMES: &str = "      description: The name of the tool's function\n";
 
 const LANGUAGES: [&str; 4] = ["en", "pt", "ru", "uk"];
 const ROWS: &str = "supabase/schemas/tool/known_tools.sql";
 
-/// What makes a function a tool.
+/// What a tool has in addition to a function.
 #[derive(Clone, Debug)]
 pub struct NewTool {
-    /// A provider in `providers`.
+    /// The provider's id in `providers`.
     pub provider: String,
-    /// Credits.
+    /// The price in credits.
     pub price: u32,
 }
 
@@ -48,7 +48,7 @@ pub fn new_function(name: &str, tool: Option<&NewTool>) -> Result<()> {
         Some(_) if of_runninghub => (RUNNINGHUB, RUNNINGHUB_TOML.to_owned()),
         Some(tool) => (FUNCTION, tool_declaration(tool)?),
     };
-    // An unknown provider fails before anything is written.
+    // This fails for an unknown provider before anything is written.
     let rows = tool.map(|tool| edited(ROWS, |text| with_row(text, name, tool))).transpose()?;
     let quota = if tool.is_some() { " as Order" } else { "" };
     let source = source.replace("{quota}", quota).replace("{Type}", &type_name(name));
@@ -82,7 +82,7 @@ pub fn new_function(name: &str, tool: Option<&NewTool>) -> Result<()> {
     Ok(())
 }
 
-/// The declaration of a tool with an order limiter of its own.
+/// The part of a tool's declaration with a limiter of its own.
 fn tool_declaration(tool: &NewTool) -> Result<String> {
     let functions = function::all()?;
     let limiters = functions.iter().flat_map(|function| &function.ratelimits);
@@ -91,10 +91,11 @@ fn tool_declaration(tool: &NewTool) -> Result<String> {
     Ok(TOOL_TOML.replace("{provider}", &tool.provider).replace("{limiter}", &limiter.to_string()))
 }
 
-/// Adds a copy of the row of the provider's last tool, with another name and price.
+/// Copies the row of the provider's last tool, with another name and price.
 fn with_row(text: &str, name: &str, tool: &NewTool) -> Option<String> {
     let provider = format!("'{}', ", tool.provider);
-    // A price follows the provider of a tool; an interval follows a limit of the provider's name.
+    // A price follows the provider of a tool. A tool's exclusive group may have the same name, and
+    // an interval in quotes follows it.
     let is_priced = |at: &usize| text[at + provider.len()..].starts_with(|c: char| c.is_numeric());
     let at = text.match_indices(&provider).map(|(at, _)| at).filter(is_priced).last()?;
     let price = at + provider.len();
@@ -128,7 +129,7 @@ fn e2e_module(name: &str, of_runninghub: bool) -> Result<()> {
     write(&folder.join("main.rs"), &main)
 }
 
-/// Adds three words after those of the last tool in every language; a person translates them.
+/// Adds three words after those of the last tool, in every language. A person translates them.
 fn words(name: &str) -> Result<()> {
     for language in LANGUAGES {
         let path = format!("web/words/{language}.js");
@@ -146,7 +147,7 @@ fn words(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// The text of a file of the checkout after a change.
+/// The changed text of a file of the checkout.
 fn edited(path: &str, change: impl FnOnce(&str) -> Option<String>) -> Result<String> {
     let text = std::fs::read_to_string(paths::root().join(path))
         .with_context(|| format!("cannot read {path}"))?;

@@ -1,9 +1,9 @@
 //! `cargo xtask dump-schema` writes supabase/schema.sql, the golden dump that a test compares with
 //! the migrations.
 //!
-//! `schema.sql` beside this file reads it from the catalogs, because npm's embedded Postgres has no
-//! `pg_dump`, in an order that depends on names alone. The dump is for comparing, not for
-//! restoring.
+//! `schema.sql` beside this file reads the dump from the catalogs, because npm's embedded Postgres
+//! has no `pg_dump`. Its order depends on names alone. The dump is made for comparison, not for a
+//! restore.
 
 use anyhow::{Context, Result};
 use tokio_postgres::Client;
@@ -13,7 +13,7 @@ use crate::paths;
 use crate::postgres::{self, Options, Postgres};
 
 const QUERIES: &str = include_str!("schema.sql");
-/// `public` holds the old names; the dumped database is ours alone.
+/// `public` holds only the old names, because the dumped database has no app in it.
 const DUMPED: [&str; 3] = ["unstuck", "unstuck_private", "public"];
 const HEAD: &str = "\
 -- Made by `cargo xtask dump-schema` from supabase/migrations; a test compares it. Never edited.
@@ -21,7 +21,7 @@ const HEAD: &str = "\
 
 /// The whole database as text.
 pub async fn dump(client: &Client) -> Result<String> {
-    // With an empty search path the catalogs write every name in full.
+    // With an empty search path the catalogs print every name in full.
     client.batch_execute("set search_path to ''").await?;
     let mut text = HEAD.to_owned();
     for section in QUERIES.split("\n\n-- ").skip(1) {
@@ -37,7 +37,7 @@ pub async fn dump(client: &Client) -> Result<String> {
     Ok(text)
 }
 
-/// Applies the platform's part and the migrations to a new Postgres and dumps that.
+/// Applies the platform's part and the migrations to a new Postgres, and dumps it.
 pub async fn dump_of_migrations() -> Result<String> {
     let server = Postgres::start(Options::for_tests()?).await?;
     let client = postgres::connect(&server.url("postgres")).await?;

@@ -1,4 +1,4 @@
-//! Compares each function's upload, gzipped, with its budget.
+//! Compares each function's gzipped upload with the budget.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -9,15 +9,15 @@ use flate2::write::GzEncoder;
 
 use crate::build;
 
-/// More than the largest has, and what none may exceed.
+/// The limit for every function, somewhat above the largest one.
 const BUDGET_BYTES: u64 = 248 * 1024;
 
-/// A built function's upload, in bytes.
+/// The sizes of a built function's upload, in bytes.
 struct UploadSize {
     name: String,
     wasm: u64,
     js: u64,
-    /// Both, gzipped.
+    /// The size of wasm and JavaScript, gzipped.
     gzip: u64,
 }
 
@@ -33,7 +33,7 @@ pub fn report() -> Result<()> {
     check()
 }
 
-/// Fails if a function, as it was built, is over the budget.
+/// Fails if a built function exceeds the budget.
 pub fn check() -> Result<()> {
     let over = measured()?.into_iter().filter(|size| size.gzip > BUDGET_BYTES);
     let over: Vec<String> =

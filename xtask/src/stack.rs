@@ -1,8 +1,8 @@
-//! The local stack: Postgres, PostgREST's protocol, Supabase's front door, the providers'
-//! stand-ins, and every function.
+//! The local stack: Postgres, a server with PostgREST's protocol, Supabase's front door, stand-ins
+//! for the providers, and every function.
 //!
-//! Dropping a [`Stack`] stops all of it. Two stacks run side by side on different port bases and
-//! state folders. A stack talks to nothing outside this machine.
+//! Dropping a [`Stack`] stops all of it. Two stacks can run side by side, on different port bases
+//! and in different state folders. A stack talks to nothing outside of this machine.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ const PORT_POSTGRES: u16 = 2;
 const PORT_PROVIDERS: u16 = 3;
 const PORT_REST: u16 = 4;
 
-/// How users' tokens are signed (`UNSTUCK_SIGNING`).
+/// The algorithm that signs users' tokens (`UNSTUCK_SIGNING`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signing {
     Hs256,
@@ -35,24 +35,25 @@ pub enum Signing {
 #[derive(Clone, Debug)]
 pub struct StackOptions {
     pub port_base: u16,
-    /// Where stack.json, keys.json, storage and logs go.
+    /// The folder of stack.json, keys.json, storage and logs.
     pub state_dir: PathBuf,
-    /// Crons fire on their schedule.
+    /// Whether crons fire on their schedule.
     pub cron: bool,
     pub signing: Signing,
-    /// Folders of test-only functions, such as `tests/functions/panicking`.
+    /// The folders of functions that only tests run, such as `tests/functions/panicking`.
     pub extra_functions: Vec<PathBuf>,
     pub fsync: bool,
-    /// The URL, as `postgres`, of a database that has all of ours, in place of a new one.
+    /// The URL, for the user `postgres`, of a database in which we are installed, in place of a new
+    /// one.
     pub database: Option<String>,
     pub overrides: Overrides,
-    /// Whether to build first what the stack runs; off where the caller has just built it.
+    /// Whether to build first what the stack runs. Off if the caller has just built it.
     pub build: bool,
 }
 
 impl StackOptions {
-    /// The stack of `cargo xtask dev`, from `UNSTUCK_PORT_BASE`, `UNSTUCK_CRON`, `UNSTUCK_SIGNING`
-    /// and `UNSTUCK_EXTRA_FUNCTIONS`.
+    /// The options of `cargo xtask dev`, from `UNSTUCK_PORT_BASE`, `UNSTUCK_CRON`,
+    /// `UNSTUCK_SIGNING` and `UNSTUCK_EXTRA_FUNCTIONS`.
     pub fn from_env() -> Result<Self> {
         let var = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         let port_base = match var("UNSTUCK_PORT_BASE") {
@@ -82,7 +83,7 @@ impl StackOptions {
         })
     }
 
-    /// A stack for tests: free ports, a state folder of its own, no crons, no fsync.
+    /// The options of a stack for tests: free ports, a state folder of its own, no crons, no fsync.
     pub fn for_tests() -> Result<Self> {
         let port_base = free_port_base()?;
         Ok(Self {
@@ -96,7 +97,8 @@ impl StackOptions {
     }
 }
 
-/// `dev` keeps its state in `.local` itself; another stack shares neither its logs nor its storage.
+/// The folder for a stack's state. `dev` uses `.local` itself; other stacks share neither its logs
+/// nor its storage.
 fn state_dir(port_base: u16) -> PathBuf {
     match port_base {
         PORT_BASE => paths::local(),
@@ -108,7 +110,7 @@ fn split(list: &str) -> Vec<PathBuf> {
     list.split(',').map(|item| PathBuf::from(item.trim())).collect()
 }
 
-/// A port base away from `dev`'s whose ports are all free.
+/// A port base that is not that of `dev` and whose ports are all free.
 pub fn free_port_base() -> Result<u16> {
     let start = u16::from_str_radix(&keys::random_hex(2)?, 16)? % 800;
     (0..800)
@@ -120,7 +122,7 @@ pub fn free_port_base() -> Result<u16> {
         .context("no ten free ports in a row between 20000 and 28000")
 }
 
-/// What a client needs to use the stack, written to `stack.json`.
+/// What a client must know of the stack, written to `stack.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StackInfo {
     pub url: String,
@@ -131,7 +133,7 @@ pub struct StackInfo {
     pub jwt_secret: String,
     pub db_url: String,
     pub providers_url: String,
-    /// The schema of our tables and RPCs, which PostgREST exposes beside `public`.
+    /// The schema of our tables and RPCs, which PostgREST exposes in addition to `public`.
     pub schema: String,
     pub users: Vec<LocalUser>,
 }
@@ -175,7 +177,7 @@ impl Stack {
         &self.info
     }
 
-    /// All keys, also those that no client needs.
+    /// All keys, including those that no client needs.
     pub fn keys(&self) -> &LocalKeys {
         &self.keys
     }
@@ -184,22 +186,22 @@ impl Stack {
         &self.options
     }
 
-    /// The functions' log, one JSON object a line.
+    /// The functions' log, with one JSON object per line.
     pub fn workers_log(&self) -> PathBuf {
         self.options.state_dir.join("log/workers.log")
     }
 
-    /// Where the gateway listens itself, without the front door before it.
+    /// The URL of the gateway itself, without the front door.
     pub fn gateway_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.options.port_base + PORT_WORKERS)
     }
 
-    /// Where the front door stores objects, as `<bucket>/<path>`.
+    /// The folder in which the front door stores objects, as `<bucket>/<path>`.
     pub fn storage_dir(&self) -> PathBuf {
         self.options.state_dir.join("storage")
     }
 
-    /// A connection as the database's owner.
+    /// A connection as the owner of the database.
     pub async fn db(&self) -> Result<tokio_postgres::Client> {
         postgres::connect(&self.info.db_url).await
     }
@@ -209,13 +211,13 @@ impl Stack {
         self.control(&format!("/__scheduled/{function}")).await
     }
 
-    /// Sweeps once, as an outside scheduler would ask for it.
+    /// Runs one sweep over HTTP, as an external scheduler would do.
     pub async fn sweep(&self) -> Result<()> {
         let url = format!("{}/cleanup-stale-jobs", self.info.functions_url);
         post(&url, Some(&self.info.cron_secret)).await
     }
 
-    /// Kills workerd with every request in flight, and returns when a new one serves.
+    /// Kills workerd with every request in flight. Returns when a new one serves.
     pub async fn kill_workerd(&self) -> Result<()> {
         self.control("/__kill").await
     }
@@ -228,12 +230,12 @@ impl Stack {
         Ok(())
     }
 
-    /// Stops the functions alone, as when the platform is down.
+    /// Stops only the functions, as if the platform were down.
     pub fn stop_workers(&mut self) {
         self.workers.stop();
     }
 
-    /// Fails when a part of the stack has ended by itself.
+    /// Fails if a part of the stack has ended by itself.
     pub fn check(&mut self) -> Result<()> {
         self.workers.check()?;
         self.front.check()?;
@@ -250,7 +252,8 @@ impl Stack {
     }
 }
 
-/// The database's URL, and the server where this stack has one of its own: new, with all of ours.
+/// The database's URL. If the stack has a server of its own, also that new server, with everything
+/// installed.
 async fn database(options: &StackOptions, log_dir: PathBuf) -> Result<(Option<Postgres>, String)> {
     if let Some(url) = &options.database {
         return Ok((None, url.clone()));
@@ -347,12 +350,12 @@ async fn start_rest(options: &StackOptions, keys: &LocalKeys, db_url: &str) -> R
     Ok(process)
 }
 
-/// The database as PostgREST and storage know it.
+/// The database's URL for PostgREST and storage.
 fn authenticator_url(db_url: &str) -> String {
     db_url.replacen("postgres:postgres@", "authenticator:authenticator@", 1)
 }
 
-/// The project's secret; with ES256 a key set that also holds the front door's public key.
+/// The project's secret; with ES256, a key set that also has the front door's public key.
 fn rest_jwt_secret(options: &StackOptions, keys: &LocalKeys) -> Result<String> {
     match options.signing {
         Signing::Hs256 => Ok(keys.jwt_secret.clone()),
@@ -363,7 +366,7 @@ fn rest_jwt_secret(options: &StackOptions, keys: &LocalKeys) -> Result<String> {
 async fn start_front(options: &StackOptions, keys: &LocalKeys, db_url: &str) -> Result<Process> {
     let base = options.port_base;
     let storage = options.state_dir.join("storage");
-    // The new database knows no stored object.
+    // A new database has no rows for the stored objects.
     if storage.exists() {
         std::fs::remove_dir_all(&storage)
             .with_context(|| format!("cannot empty {}", storage.display()))?;
@@ -425,7 +428,7 @@ async fn start_workers(options: &StackOptions, keys: &LocalKeys) -> Result<Proce
     Ok(process)
 }
 
-/// Prints what a user of the stack needs.
+/// Prints what a user of the stack needs to know.
 pub fn announce(info: &StackInfo) {
     say(format_args!("the stack serves at {} (.local/stack.json has every key)", info.url));
     for (label, value) in [

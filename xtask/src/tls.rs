@@ -1,4 +1,4 @@
-//! The encrypted connection to a database, and how far its server is trusted.
+//! The TLS connection to a database, and how the server's certificate is verified.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,18 +14,18 @@ use rustls::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// Whose certificate a server may show.
+/// The certificates that a server may show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Trust {
-    /// Anybody's: what passes is encrypted, and nobody knows for whom.
+    /// Any certificate: the connection is encrypted, but the server is not verified.
     Anyone,
-    /// One of these authorities vouches for it, for whatever name.
+    /// A certificate signed by an authority of this file, for any host name.
     Authority(PathBuf),
-    /// An authority, of the file or public, vouches for the host's name.
+    /// A certificate for the host's name, signed by an authority of the file, or by a public one.
     Host(Option<PathBuf>),
 }
 
-/// Judges a server's certificate where its name does not count.
+/// Verifies a server's certificate without its name.
 #[derive(Debug)]
 struct Nameless {
     authority: Option<Arc<WebPkiServerVerifier>>,
@@ -52,7 +52,7 @@ pub(crate) fn connector(trust: &Trust) -> Result<MakeRustlsConnect> {
     Ok(MakeRustlsConnect::new(builder.with_no_client_auth()))
 }
 
-/// The authorities of a file, or those that browsers trust.
+/// The authorities of the file, or those that browsers trust.
 fn roots(file: Option<&Path>) -> Result<RootCertStore> {
     let Some(file) = file else {
         return Ok(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() });
@@ -80,7 +80,7 @@ impl ServerCertVerifier for Nameless {
         let Some(authority) = &self.authority else {
             return Ok(ServerCertVerified::assertion());
         };
-        // The name is looked at last, when the authority has vouched.
+        // The name is checked last, so the authority's signature has been verified by then.
         match authority.verify_server_cert(end_entity, intermediates, name, ocsp, now) {
             Err(Error::InvalidCertificate(fault)) if is_of_name(&fault) => {
                 Ok(ServerCertVerified::assertion())
@@ -121,7 +121,7 @@ fn is_of_name(fault: &CertificateError) -> bool {
     )
 }
 
-/// What TLS has against a server, and what to do; nothing where it is not TLS that failed.
+/// Explains a TLS error, and what to do. `None` if the error is not one of TLS.
 pub(crate) fn explain(error: &tokio_postgres::Error, trust: &Trust) -> Option<String> {
     let cause = std::error::Error::source(error)?;
     if cause.to_string() == "server does not support TLS" {
@@ -137,7 +137,7 @@ pub(crate) fn explain(error: &tokio_postgres::Error, trust: &Trust) -> Option<St
         return Some(format!("TLS: {cause}"));
     };
     let words = match fault {
-        // An authority of the same name with another key vouches by a bad signature.
+        // An authority of the same name with another key causes a bad signature.
         CertificateError::UnknownIssuer | CertificateError::BadSignature => match trust {
             Trust::Host(None) => {
                 "no public authority vouches for the server's certificate; Supabase's own one is \

@@ -1,7 +1,8 @@
-//! `cargo xtask setup` provides what builds and the local stack need beside Cargo's dependencies.
+//! `cargo xtask setup` installs what builds and the local stack need in addition to Cargo's
+//! dependencies.
 //!
-//! A second run changes nothing. What it installs beside `node_modules` goes to the user's cache,
-//! keyed by version, so that a fresh clone finds it.
+//! A second run changes nothing. Everything except `node_modules` is installed into the user's
+//! cache, by version, so that a fresh clone finds it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,11 +17,11 @@ const WASM_TARGET: &str = "wasm32-unknown-unknown";
 const WORKER_BUILD: &str = "0.8.7";
 const POSTRUST: &str = "3.1.0";
 
-/// The packages of Debian's wasm tool chain, and the name under which rustup knows it.
+/// The packages of Debian's wasm tool chain. The second name is that under which rustup knows it.
 const DEBIAN_PACKAGES: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "lld-19"];
 const DEBIAN_TOOLCHAIN: &str = "debian-web";
 
-/// The browser, and a typeface: the pages ask for the system's.
+/// The browser, and a typeface, because the pages use that of the system.
 const BROWSER_PACKAGES: [&str; 2] = ["chromium", "fonts-inter"];
 pub const BROWSER_ADVICE: &str =
     "install Chromium (Debian: `apt-get install chromium`), or set CHROMIUM to its path";
@@ -34,7 +35,7 @@ pub fn setup() -> Result<()> {
     wasm_target()?;
     cargo_tool("worker-build", WORKER_BUILD, "worker-build", 0)?;
     cargo_tool("wasm-bindgen-cli", &wasm_bindgen_version()?, "wasm-bindgen", 0)?;
-    // It answers every call of the local database, so it is worth some optimisation.
+    // This program answers every call of the local database, so it is built with some optimisation.
     cargo_tool("postrust-server", POSTRUST, "postrust", 1)?;
     match std::fs::remove_dir_all(tools_target()) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
@@ -42,12 +43,12 @@ pub fn setup() -> Result<()> {
     }
 }
 
-/// What the tools are built in, together, so that none compiles what another has compiled.
+/// The target folder of all tools, so that none compiles what another has compiled already.
 fn tools_target() -> PathBuf {
     paths::cache().join("target-tools")
 }
 
-/// A lock until it is dropped; another process that wants it waits.
+/// A lock that is held until it is dropped. Another process that wants it waits.
 pub fn lock(name: &str) -> Result<std::fs::File> {
     let path = paths::cache().join(format!("{name}.lock"));
     std::fs::create_dir_all(paths::cache())?;
@@ -60,8 +61,8 @@ pub fn lock(name: &str) -> Result<std::fs::File> {
     Ok(file)
 }
 
-/// Installs the browser that the pages are tested in. Only those tests need it, so a failure is
-/// printed and no error.
+/// Installs the browser in which the pages are tested. Only those tests need it, so a failure is
+/// printed and is no error.
 pub fn browser() -> Result<()> {
     let _one_at_a_time = lock("setup")?;
     if let Some(found) = chromium() {
@@ -77,14 +78,14 @@ pub fn browser() -> Result<()> {
         .into_iter()
         .chain(BROWSER_PACKAGES)
         .collect();
-    // A new machine has no lists of packages yet.
+    // A new machine has no package lists yet.
     if let Err(error) = apt(&install).or_else(|_| apt(&["update"]).and_then(|()| apt(&install))) {
         say(format_args!("no browser, so the tests of the pages will fail: {error}"));
     }
     Ok(())
 }
 
-/// `CHROMIUM`, or the first browser of that family that is installed.
+/// `CHROMIUM`, or the first installed browser of that family.
 pub fn chromium() -> Option<PathBuf> {
     let named = std::env::var_os("CHROMIUM").filter(|path| !path.is_empty()).map(PathBuf::from);
     named.or_else(|| {
@@ -116,7 +117,7 @@ pub fn wasm_cargo(args: &[&str]) -> Command {
     command
 }
 
-/// Sets the environment in which `command` and its children build wasm.
+/// Sets the environment for `command` and its children to build wasm.
 pub fn wasm_env(command: &mut Command) {
     command.env("CARGO_TARGET_DIR", paths::target_wasm());
     if debian_marker().exists() {
@@ -128,7 +129,7 @@ fn use_debian(command: &mut Command) {
     command
         .env("RUSTUP_TOOLCHAIN", DEBIAN_TOOLCHAIN)
         .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", "wasm-ld-19")
-        // The cargo that runs us sets these; Debian's tool chain must find its own.
+        // Our own cargo has set these variables; Debian's tool chain must find its own programs.
         .env_remove("CARGO")
         .env_remove("RUSTC");
 }
@@ -137,7 +138,7 @@ fn tool(name: &str, version: &str) -> PathBuf {
     paths::cache().join("cargo").join(format!("{name}-{version}"))
 }
 
-/// The bindings generator must have the version of the crate in Cargo.lock.
+/// The version of wasm-bindgen in Cargo.lock, which the bindings generator must have too.
 fn wasm_bindgen_version() -> Result<String> {
     let text = std::fs::read_to_string(paths::root().join("Cargo.lock"))
         .context("cannot read Cargo.lock")?;
@@ -168,7 +169,7 @@ fn npm_packages() -> Result<()> {
     Ok(())
 }
 
-/// Installs the packages that a folder's lock file names. Returns false where they are there.
+/// Installs the packages of a folder's lock file. Returns false if they are already installed.
 pub(crate) fn npm_ci(dir: &Path) -> Result<bool> {
     let stamp = dir.join("node_modules/.installed-lock");
     let mut hash = Sha256::new();
@@ -186,8 +187,8 @@ pub(crate) fn npm_ci(dir: &Path) -> Result<bool> {
     Ok(true)
 }
 
-/// Installs a program. It is built quickly rather than to be fast: a slower program costs less in a
-/// month of builds than its optimisation costs once.
+/// Installs a program. It is built with little optimisation: a slower program costs less in a month
+/// of builds than its optimisation costs once.
 fn cargo_tool(name: &str, version: &str, program: &str, opt_level: u8) -> Result<()> {
     let dir = tool(name, version);
     if dir.join("bin").join(program).exists() {
@@ -201,10 +202,10 @@ fn cargo_tool(name: &str, version: &str, program: &str, opt_level: u8) -> Result
             .arg(&dir)
             .args(locked)
             .current_dir(paths::cache())
-            // It must not build into our target folder.
+            // The program must not be built in our target folder.
             .env("CARGO_TARGET_DIR", tools_target())
             .env("CARGO_PROFILE_DEV_DEBUG", "false")
-            // Somebody else's program counts as it does where it is published.
+            // Another project's program gets the same checks as in its published builds.
             .env("CARGO_PROFILE_DEV_DEBUG_ASSERTIONS", "false")
             .env("CARGO_PROFILE_DEV_OVERFLOW_CHECKS", "false")
             .env("CARGO_PROFILE_DEV_OPT_LEVEL", opt_level.to_string());
@@ -266,13 +267,13 @@ fn std_library(toolchain: Option<&str>) -> Result<PathBuf> {
     Ok(run_quiet("rustc's library folder", &mut command, "install Rust")?.trim().into())
 }
 
-/// While this file is there, wasm is built with Debian's tool chain.
+/// While this file exists, wasm is built with Debian's tool chain.
 fn debian_marker() -> PathBuf {
     paths::cache().join(DEBIAN_TOOLCHAIN)
 }
 
-/// Installs Debian's compiler and builds the standard library for the target once, of which Debian
-/// ships the source alone.
+/// Installs Debian's compiler, and builds the standard library for wasm once, because Debian ships
+/// only its source.
 fn debian_toolchain() -> Result<()> {
     if !Path::new("/etc/debian_version").exists() {
         bail!("this is not Debian");

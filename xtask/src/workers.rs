@@ -12,28 +12,28 @@ use serde_json::{Map, Value, json};
 use crate::function::{self, Assets, Function};
 use crate::keys::LocalKeys;
 
-/// What the local values are made from.
+/// The inputs of the local values.
 pub struct Local<'a> {
     pub port_base: u16,
     pub keys: &'a LocalKeys,
     pub state_dir: &'a Path,
     pub cron: bool,
-    /// Folders of test-only functions, beside those of `functions/`.
+    /// The folders of functions that only tests run, in addition to `functions/`.
     pub extra_functions: &'a [PathBuf],
     pub overrides: &'a Overrides,
 }
 
-/// Function → variable, secret, binding or [`CONSUMER`] → its value in place of the local one;
-/// `None` takes it away.
+/// Function → variable, secret, binding or [`CONSUMER`] → the value that replaces the local one.
+/// `None` removes it.
 pub type Overrides = BTreeMap<String, BTreeMap<String, Option<String>>>;
 
-/// Stands for the queue that a function consumes.
+/// The key in [`Overrides`] for the queue that a function consumes.
 pub const CONSUMER: &str = "the consumer";
 
-/// Where Miniflare and its control listen.
+/// The ports of Miniflare and of its control server, relative to the port base.
 pub const PORT_WORKERS: u16 = 5;
 pub const PORT_CONTROL: u16 = 6;
-/// Where the stand-ins serve the providers' results.
+/// The port at which the stand-ins serve the providers' results, relative to the port base.
 pub const PORT_RESULTS: u16 = 7;
 
 pub fn config(local: &Local<'_>) -> Result<Value> {
@@ -62,7 +62,7 @@ pub fn config(local: &Local<'_>) -> Result<Value> {
     }))
 }
 
-/// The entries of these functions, in their order.
+/// The entries of the named functions, in this order.
 pub(crate) fn some(local: &Local<'_>, names: &[&str]) -> Result<Vec<Value>> {
     let functions = function::all()?;
     let named = |name: &&str| {
@@ -80,7 +80,7 @@ fn worker(function: &Function, local: &Local<'_>) -> Result<Value> {
     let producers: Map<String, Value> = function
         .producers
         .iter()
-        // An override can take a queue away, as when it is down.
+        // An override can remove a queue, as if it were down.
         .filter(|producer| !matches!(overridden(function, local, &producer.binding), Some(None)))
         .map(|producer| (producer.binding.clone(), json!({ "queueName": producer.queue })))
         .collect();
@@ -150,7 +150,7 @@ fn bindings(function: &Function, local: &Local<'_>) -> BTreeMap<String, String> 
     for name in function.variables() {
         let local = values.remove(name.as_str());
         let value = local.or_else(|| function.vars.get(name).cloned());
-        // Nothing local checks the other secrets.
+        // Nothing checks the other secrets locally.
         bindings.insert(name.clone(), value.unwrap_or_else(|| format!("local-{name}")));
     }
     for (name, value) in local.overrides.get(&function.name).into_iter().flatten() {
@@ -176,12 +176,12 @@ fn local_values(local: &Local<'_>) -> BTreeMap<&'static str, String> {
         ("SUPABASE_SECRET_KEYS", json!({ "default": keys.secret_key }).to_string()),
         ("SUPABASE_JWT_SECRET", keys.jwt_secret.clone()),
         ("CRON_SECRET", keys.cron_secret.clone()),
-        // Nobody is told locally, unless a test sets a receiver.
+        // Locally there is no receiver of alerts, unless a test sets one.
         ("ALERT_WEBHOOK_URL", String::new()),
         ("WEBHOOK_SECRET", keys.webhook_secret.clone()),
         ("WEBHOOK_SECRET_PREVIOUS", keys.webhook_secret_previous.clone()),
         ("ALLOWED_INPUT_HOSTS", format!("127.0.0.1:{}", base + 1)),
-        // Where results lie, and the providers' own port for files that a test scripts.
+        // The hosts of the results, and the providers' own port for files that a test scripts.
         ("PROVIDER_OUTPUT_HOSTS", format!("127.0.0.1:{},{providers}", base + PORT_RESULTS)),
         ("RUNNINGHUB_BASE_URL", format!("http://{providers}/runninghub")),
         ("RUNNINGHUB_API_KEY", "rh-local-key".into()),

@@ -1,6 +1,6 @@
-//! `admin-settings`: what is sold, at what price and within which limits, and who changed it. A GET
-//! answers the rows as they are, a POST changes the fields that it names and answers the rows as
-//! they are then. Each change is one transaction, which checks the role and writes the log.
+//! `admin-settings`: an admin reads and changes what is sold, its prices and its limits, and reads
+//! who changed them. A GET answers the rows. A POST changes the fields that it names, and answers
+//! the changed rows. Each change is one transaction, which checks the role and writes the log.
 
 use serde_json::Value;
 use shared::app::settings::{self, LogQuery, PriceChange, ProviderChange, ToolChange};

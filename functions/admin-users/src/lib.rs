@@ -1,5 +1,5 @@
-//! `admin-users`: an admin finds a user by whatever a user tells of themselves, sees what the user
-//! has, gives credits, or erases the user. Each act is one transaction, which checks the role.
+//! `admin-users`: an admin finds a user by an e-mail address or an id, sees the user's balance,
+//! grants credits, or erases the user. Each act is one transaction, which checks the role.
 
 use serde::Deserialize;
 use shared::core::error::ApiError;
@@ -19,7 +19,7 @@ shared::function! {
     },
 }
 
-/// The database refuses more as well.
+/// The database also refuses more than this.
 const GRANT_MAX: i64 = 1_000_000_000_000;
 
 #[derive(Deserialize)]

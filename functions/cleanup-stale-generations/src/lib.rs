@@ -24,13 +24,13 @@ shared::function! {
     cron: by_cron,
 }
 
-/// Websites of one run; each takes three subrequests. With them they use at most half of what the
-/// budget allows, and the files have the other half.
+/// The websites of one run; each takes three subrequests. They may use at most half of the
+/// subrequest budget, because the files use the other half.
 const LIMIT: u32 = 100;
 const CALLS_PER_WEBSITE: u32 = 3;
-/// The next cron comes after a minute.
+/// Cron starts the next run after a minute.
 const CRON_MS: u64 = 50_000;
-/// The platform ends what is left of a request 30 s after its caller has left.
+/// The platform ends a request 30 s after its caller has left.
 const HTTP_MS: u64 = 25_000;
 
 #[derive(Serialize)]
@@ -49,7 +49,7 @@ async fn clean_up(call: &Call, _: NoInput) -> Result<CleanedWebsites, ApiError> 
     Ok(CleanedWebsites { success: Success, report })
 }
 
-/// The files have what time the websites left of `ms`, also where the websites failed.
+/// The files get the rest of `ms`, even if the websites failed.
 async fn clean_both<T: FunctionCalls>(cx: &Cx<'_, T>, ms: u64) -> Result<CleanupReport, ApiError> {
     let until_ms = cx.transport.now_ms() + ms;
     let half = cx.config.subrequest_budget.map_or(u32::MAX, |budget| budget / 2);

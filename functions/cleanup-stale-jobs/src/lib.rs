@@ -28,7 +28,7 @@ struct SweepLimit {
     limit: Option<NumberOrText>,
 }
 
-/// A body holds a number, a query its text.
+/// The limit is a number in a body, and a text in a query.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum NumberOrText {

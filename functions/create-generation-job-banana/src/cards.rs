@@ -5,7 +5,7 @@ use serde_json::Value;
 use shared::core::provider::gemini;
 use std::fmt::Write;
 
-/// The title of each card and the picture that it must show.
+/// The title of each card, and the picture that it must show.
 const CARDS: [(&str, &str); 7] = [
     (
         "cover",
@@ -19,7 +19,7 @@ const CARDS: [(&str, &str); 7] = [
     ("what is included", "everything that is in the box, laid out in order and labelled"),
 ];
 
-/// Returns one complete provider request per selected card.
+/// Returns one complete provider request for each selected card.
 pub(crate) fn steps(input: &CardsInput, urls: &[String]) -> Vec<Value> {
     let cards = input
         .selected_cards
@@ -34,7 +34,7 @@ fn prompt(input: &CardsInput, number: u8, title: &str, shows: &str) -> String {
         "Product card {number} ({title}) for a shop listing of \"{}\".",
         input.product_name
     );
-    // Writing into a String does not fail.
+    // Writing into a `String` cannot fail.
     if let Some(category) = &input.category {
         let _ = write!(text, " Category: {category}.");
     }

@@ -50,8 +50,8 @@ const CARD_MAX: u8 = 6;
 const RATIO: &str = "3:4";
 
 impl CardsInput {
-    /// Checks the limits, for cards of this model, files apart. Answers 400 naming the field at
-    /// fault.
+    /// Checks the limits of the fields, for cards made by this model. The files are checked
+    /// elsewhere. An error answers 400 and names the field.
     pub(crate) fn check(body: &CardsBody, model: &str) -> Result<Self, ApiError> {
         let bad = |field: &str, problem: &str| Err(ApiError::bad_field(field, problem));
         if body.product_name.trim().is_empty() {

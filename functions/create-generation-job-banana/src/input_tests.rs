@@ -25,7 +25,7 @@ fn check_for(model: &str, change: impl FnOnce(&mut Value)) -> Result<CardsInput,
     checked.map_err(|error| error.fields["field"].as_str().unwrap().to_owned())
 }
 
-/// Source: the model's page at ai.google.dev, which alone lists these ratios.
+/// Source: the model's page at ai.google.dev. No other model's page lists these ratios.
 #[test]
 fn r17_the_narrowest_ratios_are_of_one_model() {
     for ratio in ["1:4", "4:1", "1:8", "8:1"] {

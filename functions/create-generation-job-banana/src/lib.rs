@@ -58,13 +58,13 @@ async fn create(call: &Call, body: CardsBody) -> Result<Reply, ApiError> {
 
 async fn quote(call: &Call, body: QuoteBody) -> Result<QuoteReply, ApiError> {
     let mut order: CardsBody = body.input()?;
-    // A page may ask before it has a picture.
+    // A page may ask for the price before the user has chosen a picture.
     order.product_images = order.product_images.filter(|images| !images.is_empty());
     let input = CardsInput::check(&order, call.cx().config.gemini_model()?)?;
     quote::quote(call, NAME, &input, input.selected_cards.len(), (&*input.files()).into()).await
 }
 
-/// The input of a GET.
+/// The input of a GET: the job to show.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct NamedCards {

@@ -1,5 +1,5 @@
-//! What the function of a tool answers under an address that all tools share: a quote, an order.
-//! The body names the tool.
+//! Finds the function that answers a quote or an order: all tools share the address, and the body
+//! names the tool.
 
 use serde::Deserialize;
 use shared::core::body;
@@ -13,13 +13,13 @@ struct NamedTool {
     tool: String,
 }
 
-/// Returns whose function answers the request to the address `called`: that of the tool that its
-/// body names. `None`: the address names the function itself.
+/// Returns the tool that the body names, if `called` is an address that all tools share. `None`:
+/// the function is the one in the address.
 pub(crate) async fn tool(called: &str, request: &Incoming) -> Result<Option<String>, ApiError> {
     match (called.trim_end_matches('/'), request.method()) {
         (QUOTE | JOBS, "POST") => tool_of_body(request).await.map(Some),
         (QUOTE, _) => Err(not_allowed("POST")),
-        // The function `jobs` lists them.
+        // The function `jobs` answers the list of jobs.
         (JOBS, "GET") => Ok(None),
         (JOBS, _) => Err(not_allowed("GET, POST")),
         _ => Ok(None),
@@ -38,7 +38,7 @@ async fn tool_of_body(request: &Incoming) -> Result<String, ApiError> {
     };
     let named = read.and_then(|text| body::typed::<NamedTool>(&body::parse(&text)?));
     match named {
-        // It is no tool, and it would take the order for a call of its own.
+        // `jobs` is no tool. It would take the order for one of its own calls.
         Ok(named) if named.tool == JOBS => Err(ApiError::not_found()),
         Ok(named) => Ok(named.tool),
         Err(refusal) => {

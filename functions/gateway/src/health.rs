@@ -21,7 +21,8 @@ use crate::watch;
 const SWEEP_LATE_S: i32 = 120;
 /// How long an answer is cached.
 const CACHED_MS: u64 = 5_000;
-/// After this time a query counts as dead: its request went away. Another request then queries.
+/// After this time a query counts as lost, because its request has ended. Another request then
+/// queries.
 const QUERY_MS_MAX: u64 = 22_000;
 /// How often a request polls for the answer of another request's query.
 const POLL_MS: u32 = 25;
@@ -47,7 +48,8 @@ pub(crate) async fn health(call: &Call, _: NoInput) -> Result<Reply, ApiError> {
         let now_ms = transport.now_ms();
         match CACHED.with_borrow_mut(|cached| cached.look_up(now_ms)) {
             CacheLookup::Use(answer) => return answer,
-            // A request must not wait on another request's promise, which ends with that request.
+            // A request must not await a promise of another request, because it ends with that
+            // request.
             CacheLookup::Wait => transport.sleep(POLL_MS).await,
             CacheLookup::Query => {
                 let answer = query(call).await;
@@ -66,9 +68,9 @@ struct Health {
     last_sweep_seconds: Option<i32>,
     stuck: Option<i32>,
     violations: Option<i32>,
-    /// The age of each healer's last sign in seconds; null where there was none.
+    /// The seconds since each healer's last sign of life; null if there was none.
     healers: Healers,
-    /// What is bad, in words, though the service is well as a whole.
+    /// What is degraded, in words. The service as a whole still works.
     degraded: Value,
     wrong_deployment: bool,
 }
@@ -80,13 +82,14 @@ struct Healers {
     queues: Option<i32>,
 }
 
-/// Queries the database and sends the alerts that are owed: so a monitor that queries health gets
-/// them sent even if every cron has stopped.
+/// Queries the database and sends the owed alerts. So a monitor that queries `health` has them
+/// sent, even if every cron has stopped.
 async fn query(call: &Call) -> Result<Reply, ApiError> {
     let stored = call.cx().db().health_v2().await?;
     let functions = watch::due(call);
     call.background(async move |cx| {
-        // The alerts first: many functions that do not answer take longer than this may last.
+        // The alerts go first: if many functions do not answer, the comparison may not finish in
+        // time.
         alert::send_owed(&cx).await;
         if !functions.is_empty() {
             compare::settings(&cx, &functions).await;
@@ -107,7 +110,7 @@ async fn query(call: &Call) -> Result<Reply, ApiError> {
     )
 }
 
-/// The cached answer with its time, and the start of the query that is under way.
+/// The cached answer with its time, and the start of the present query.
 struct CachedAnswer<A> {
     answer: Option<(u64, A)>,
     queried_since: Option<u64>,

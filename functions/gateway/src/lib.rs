@@ -25,7 +25,7 @@ use worker::{Context, Env, event};
 
 const FUNCTIONS: &str = "/functions/v1/";
 
-/// What every function tells of itself, and nothing else.
+/// The operations of the gateway itself: only those that every function has, as `__settings`.
 static GATEWAY: Spec = Spec {
     name: "gateway",
     ops: &[],
@@ -88,7 +88,7 @@ async fn answered(request: Incoming, env: Env, context: Context) -> Response {
         Ok(response) => format!("status {} from the platform", response.status()),
         Err(error) => error,
     };
-    // The caller gets an answer of the contract even if the function failed without one.
+    // The caller gets an answer of the contract, even if the function failed without one.
     let request_id = request_id(&request, &env);
     edge::log_failure("gateway", name.unwrap_or_default(), &request_id, &detail);
     edge::answer(Err(ApiError::internal(detail)), &request_id)

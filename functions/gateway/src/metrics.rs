@@ -1,5 +1,5 @@
-//! `metrics`: what the sweeps have counted and what is so now, as Prometheus reads it. Whoever
-//! reads it names `METRICS_TOKEN`; without that setting there is no such address.
+//! `metrics`: the counts of the sweeps and the present state, in Prometheus's format. A reader
+//! sends `METRICS_TOKEN`; without that setting the address does not exist.
 
 use shared::app::prometheus;
 use shared::core::body::NoInput;
@@ -19,7 +19,7 @@ pub(crate) static METRICS: Spec = Spec {
     after_schedule: None,
 };
 
-/// Whether anybody may read them.
+/// Whether `METRICS_TOKEN` is set.
 pub(crate) fn are_read(env: &Env) -> bool {
     edge::config(env, METRICS.requires).is_ok_and(|config| config.metrics_token.is_some())
 }

@@ -1,7 +1,6 @@
-//! Serves the pages with their security headers, the public settings that they need, and the
-//! contract.
+//! Serves the pages with their security headers, the pages' settings, and the contract.
 //!
-//! Nothing here is secret: every browser holds the key of the settings.
+//! Nothing here is secret: the key in the settings is the project's public one.
 
 use serde::Serialize;
 use shared::core::body::NoInput;
@@ -45,13 +44,13 @@ pub(crate) static SETTINGS: Spec = Spec {
 pub(crate) struct PageSettings {
     supabase_url: String,
     supabase_key: String,
-    /// A page that replaces our checkout.
+    /// The page that replaces our checkout.
     buy_url: Option<String>,
-    /// Where the logs of the job `{jobId}` are read.
+    /// The URL of a job's logs, with `{jobId}` in it.
     logs_url: Option<String>,
 }
 
-/// Replies the project's URL and its public key, where credits are bought and where logs are read.
+/// Replies the project's URL and its public key, and the URLs of the shop and of the logs.
 pub(crate) async fn settings(call: &Call, _: NoInput) -> Result<PageSettings, ApiError> {
     let config = &call.cx.config;
     Ok(PageSettings {
@@ -62,20 +61,20 @@ pub(crate) async fn settings(call: &Call, _: NoInput) -> Result<PageSettings, Ap
     })
 }
 
-/// Whether the path is an address in the admin page. The page's own files have an extension.
+/// Whether the path is an address within the admin page. Files of the page have an extension.
 pub(crate) fn is_in_admin_page(path: &str) -> bool {
     path.strip_prefix(ADMIN_PAGE)
         .and_then(|rest| rest.strip_prefix('/'))
         .is_some_and(|rest| !rest.contains('.'))
 }
 
-/// Passes the request on to the file of another path.
+/// Requests the file at another path.
 pub(crate) fn file(env: &Env, request: &Incoming, path: &str) -> Result<Option<Promise>, JsValue> {
     pass::file(env, BINDING, &request.raw, path)
 }
 
-/// Adds CORS and security headers to the platform's answer for the file of a path. Turns its 404
-/// and 405 into errors of the contract.
+/// Adds CORS and security headers to the platform's answer for a file. Turns its 404 and 405 into
+/// errors of the contract.
 pub(crate) fn page(response: &Response, path: &str, env: &Env, request_id: &str) -> Response {
     let refusal = match response.status() {
         404 => ApiError::not_found(),
@@ -104,17 +103,18 @@ fn confine(headers: &Headers, path: &str, env: &Env) {
         ("cross-origin-opener-policy", "same-origin"),
         ("permissions-policy", "camera=(), microphone=(), geolocation=()"),
     ] {
-        // The platform accepts these constants and a URL that the configuration has parsed.
+        // Setting them cannot fail: they are constants, or contain a URL that the configuration has
+        // parsed.
         let _ = headers.set(name, value);
     }
 }
 
-/// A page may load from and call only this origin and the project, no other page may frame it, it
-/// may frame none but the preview, and no script may make markup from text.
+/// The policy of a page: it may load from and call only this origin and the project, no other page
+/// may frame it, it may frame only the preview, and no script may make markup from text.
 fn page_policy(env: &Env) -> String {
     let project = env.var("SUPABASE_URL").map(|url| url.to_string()).unwrap_or_default();
     let project = project.trim_end_matches('/');
-    // Realtime: `https:` does not stand for its sockets.
+    // The sockets of Realtime: `https:` does not include `wss:`.
     let sockets = project.replacen("http", "ws", 1);
     format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; \

@@ -1,4 +1,4 @@
-//! Passes requests on and answers back as the platform's own objects, which are never opened.
+//! Passes on requests and answers as the platform's own objects, without reading them.
 
 use worker::js_sys::Promise;
 use worker::wasm_bindgen::prelude::wasm_bindgen;
@@ -30,7 +30,7 @@ extern "C" {
     pub(crate) fn changeable(answer: &Response) -> Response;
 }
 
-/// Waits for the answer. Fails with the message of what the platform throws.
+/// Awaits the answer. An error is the message of what the platform throws.
 pub(crate) async fn answer(promise: Promise) -> Result<Response, String> {
     let answer = JsFuture::from(promise).await.map_err(|error| message(&error))?;
     answer.dyn_into().map_err(|_| "not a response".to_owned())

@@ -1,12 +1,12 @@
 //! Passes requests on to the Supabase project, so that an app reaches the functions, auth, the
-//! tables, the files and Realtime by one address.
+//! tables, the files and Realtime at one address.
 //!
-//! Bodies stream both ways and a WebSocket stays one. Method, status, headers and credentials stay
-//! the caller's and the project's own: nothing of ours is added, CORS is the project's, and a
-//! redirect is the caller's to follow. Three things change: headers that speak of one hop are left
-//! out; an address of the project in `Location` becomes ours, because a resumable upload goes on
-//! there (the JSON of storage names no host); and a file that a browser would run is confined,
-//! because the pages have their sessions on this origin.
+//! Bodies are streamed in both directions, and a WebSocket stays one. Method, status, headers and
+//! credentials are passed on unchanged: we add nothing, CORS is the project's, and the caller
+//! follows redirects itself. Three things change. Headers about a single hop are dropped. An
+//! address of the project in `Location` becomes ours, because a resumable upload continues there
+//! (the JSON of storage names no host). A file that a browser would execute is confined, because
+//! the pages have their sessions on this origin.
 
 use shared::core::error::{ApiError, ErrorCode};
 use shared::core::origin::split_origin;
@@ -18,13 +18,14 @@ use worker::{Env, js_sys};
 use crate::health::HEALTH;
 use crate::pass;
 
-/// What belongs to the project below one address.
+/// The paths of the project's services.
 const SERVICES: [&str; 4] = ["/auth/v1", "/rest/v1", "/storage/v1", "/realtime/v1"];
 const STORAGE: &str = "/storage/v1/";
-/// The platform refuses a body over 100 MB in words of its own, and without CORS headers.
+/// The platform refuses a body over 100 MB with a message of its own and without CORS headers.
 const BODY_BYTES_MAX: u64 = 95 * 1024 * 1024;
-/// What speaks of the hop between the caller and us (RFC 9110, 7.6.1). Those from `forwarded` on
-/// would have storage name a host of the caller's in `Location`. The platform needs `upgrade`.
+/// The headers about the hop between the caller and us (RFC 9110, 7.6.1). From `forwarded` on, they
+/// would make storage put a host that the caller chose into `Location`. `upgrade` stays, because
+/// the platform needs it.
 const HOP_HEADERS: [&str; 10] = [
     "connection",
     "keep-alive",
@@ -45,8 +46,8 @@ pub(crate) fn owns(path: &str) -> bool {
     })
 }
 
-/// Answers as the project does. Fails with 404 where the setting forbids it, 413 where the platform
-/// would refuse the body, 503 where the project does not answer.
+/// Answers with the project's answer. Fails with 404 if the setting forbids it, with 413 if the
+/// platform would refuse the body, and with 503 if the project does not answer.
 pub(crate) async fn pass(request: &Incoming, env: &Env) -> Result<Response, ApiError> {
     let config = edge::config(env, HEALTH.requires)?;
     if !config.project_pass_through {
@@ -60,7 +61,7 @@ pub(crate) async fn pass(request: &Incoming, env: &Env) -> Result<Response, ApiE
     let (own, rest) = split_origin(request.url());
     let project = config.supabase_url()?;
     if project == own {
-        // It would call itself until the platform ends it.
+        // The gateway would call itself until the platform ends it.
         return Err(ApiError::misconfigured("SUPABASE_URL"));
     }
     let copy = copied(&request.raw, &format!("{project}{rest}"));
@@ -83,10 +84,10 @@ fn refuse_large(request: &Incoming) -> Result<(), ApiError> {
     }
 }
 
-/// The same request to another address, its body not read.
+/// The same request to another address. Its body is not read.
 fn copied(request: &Request, url: &str) -> Result<Request, JsValue> {
-    // The platform takes a request for the options of a new one, and a request that it hands to a
-    // Worker follows no redirect.
+    // The platform accepts a request as the options of a new one. A request that a Worker received
+    // follows no redirect.
     let options: &web_sys::RequestInit = request.unchecked_ref();
     let copy = Request::new_with_str_and_init(url, options)?;
     let headers = copy.headers();
@@ -101,13 +102,13 @@ fn copied(request: &Request, url: &str) -> Result<Request, JsValue> {
     Ok(copy)
 }
 
-/// Whether `Connection` may name the header as one of its hop.
+/// Whether a header that `Connection` names may be dropped.
 fn is_droppable(name: &str) -> bool {
     let is_token = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     !name.is_empty() && name.bytes().all(is_token) && !name.eq_ignore_ascii_case("upgrade")
 }
 
-/// The answer with the two changes that an address shared with the pages asks for.
+/// Makes the two changes to an answer that an origin shared with the pages needs.
 fn at_home(answer: Response, project: &str, own: &str, is_storage: bool) -> Response {
     let header = |name| answer.headers().get(name).ok().flatten();
     let location = header("location");
@@ -129,13 +130,14 @@ fn at_home(answer: Response, project: &str, own: &str, is_storage: bool) -> Resp
     answer
 }
 
-/// Whether a browser that opens the answer would run what is in it.
+/// Whether a browser that opens the answer would execute its content.
 fn is_active(content_type: &str) -> bool {
     let kind = content_type.to_ascii_lowercase();
     ["html", "xml", "multipart/"].iter().any(|active| kind.contains(active))
 }
 
-/// The address here of a location at the project. Storage may name itself by another origin.
+/// The address on this origin for a `Location` at the project. Storage may name itself by another
+/// origin.
 fn address_here(location: &str, project: &str, own: &str, is_storage: bool) -> Option<String> {
     let (origin, rest) = split_origin(location);
     let is_theirs = origin == project && owns(path_of(rest));

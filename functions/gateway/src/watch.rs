@@ -1,4 +1,5 @@
-//! What the gateway watches because it alone reaches every function.
+//! Finds out when to compare the functions' settings. The gateway does it, because only it reaches
+//! every function.
 
 use std::cell::Cell;
 
@@ -7,14 +8,14 @@ use shared::edge::Call;
 
 use crate::pages;
 
-/// How often an isolate compares the settings of the functions.
+/// An isolate compares the settings of the functions at this interval.
 const EVERY_MS: u64 = 10 * 60 * 1_000;
 
 thread_local! {
     static COMPARED_AT: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
-/// The functions to compare, or none where this was done of late.
+/// The functions to compare; none if the last comparison is recent.
 pub(crate) fn due(call: &Call) -> Vec<String> {
     let now = call.cx.fetch.now_ms();
     let is_due = COMPARED_AT.get().is_none_or(|at| now.saturating_sub(at) >= EVERY_MS);

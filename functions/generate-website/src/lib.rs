@@ -1,6 +1,6 @@
 //! `generate-website`: orders, retries and shows static websites made from a prompt. Its queue
-//! consumer and its cron have the websites of all kinds made, because slots belong to the model and
-//! not to a tool.
+//! consumer and its cron start the making of websites of all kinds, because slots belong to the
+//! model and not to a tool.
 
 use serde_json::{Value, json};
 use shared::app::website;
@@ -27,12 +27,12 @@ shared::function! {
     queue: by_queue,
 }
 
-/// How long a run claims new websites. The last one ends within the 15 minutes that the platform
-/// grants; cron starts the next run in a minute.
+/// A run claims new websites for so long. The last of them ends within the 15 minutes that the
+/// platform grants; cron starts the next run after a minute.
 const BY_CRON_MS: u64 = 50_000;
 const BY_QUEUE_MS: u64 = 3 * 60 * 1000;
 
-/// The platform starts no second consumer while a long batch runs, so cron starts more runs.
+/// The platform starts no second consumer during a long batch, so cron starts more runs.
 async fn by_cron(cx: OwnedCx) -> Result<(), ApiError> {
     make_waiting(&cx, BY_CRON_MS).await
 }

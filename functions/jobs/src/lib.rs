@@ -1,5 +1,5 @@
-//! `jobs`: shows, lists and cancels the jobs of every tool in one vocabulary. The function of the
-//! tool takes the orders: the gateway passes them on to it.
+//! `jobs`: shows, lists and cancels the jobs of every tool in one vocabulary. The gateway passes
+//! orders on to the function of the tool.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -23,10 +23,10 @@ shared::function! {
 const LIMIT: u32 = 20;
 const LIMIT_MAX: u32 = 100;
 
-/// The words for a status that all tools have in common.
+/// The words for a job's status, the same for all tools.
 const STATUSES: [&str; 5] = ["queued", "running", "completed", "failed", "cancelled"];
 
-/// The query of a list. What is empty is left out.
+/// The query of a list. An empty field counts as absent.
 #[derive(Deserialize)]
 struct ListQuery {
     #[serde(default)]
@@ -74,14 +74,14 @@ async fn show(call: &Call, _: NoInput) -> Result<Map<String, Value>, ApiError> {
     Ok(call.cx().db().job_show_v1(call.user()?, job).await?)
 }
 
-/// What users may cancel waits and holds no slot, as a rule; where a tool allows more, the next
+/// A job that users may cancel usually waits and holds no slot. If a tool allows more, the next
 /// sweep tells the provider and fills the slot.
 async fn cancel(call: &Call, _: NoInput) -> Result<Map<String, Value>, ApiError> {
     let job = named(call)?;
     finalise::cancel_of_any_tool(&call.cx(), call.user()?, job).await
 }
 
-/// The job that the path names. Answers 404 for what is no id.
+/// The job in the path. Answers 404 if it is no id.
 fn named(call: &Call) -> Result<JobId, ApiError> {
     let job = call.path.first().and_then(|id| JobId::parse(id)).ok_or_else(ApiError::not_found)?;
     call.log_job(job);

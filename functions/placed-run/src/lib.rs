@@ -1,9 +1,9 @@
 //! `placed-run`: makes the waiting cards and websites at providers that refuse calls from some
 //! places.
 //!
-//! The platform runs a cron or a queue's consumer wherever it has room, and only a fetch handler
-//! where `placement` says. So those call this function, by a binding and with the service key, and
-//! wait for it. The gateway is not bound to it.
+//! The platform runs crons and queue consumers wherever it has room; only a fetch handler runs
+//! where `placement` says. So crons and consumers call this function by a binding, with the service
+//! key, and wait for it. The gateway has no binding to it.
 
 use shared::core::error::ApiError;
 use shared::core::provider::{gemini, llm};
@@ -21,8 +21,8 @@ shared::function! {
     },
 }
 
-/// Calls of one run. The platform allows six open connections: the caller's own, these, and one for
-/// heartbeats.
+/// The concurrent calls of one run. The platform allows six open connections: the caller's own,
+/// these, and one for heartbeats.
 const LANES: usize = 4;
 
 async fn make_cards(call: &Call, run: ClaimTime) -> Result<PoolReport, ApiError> {

@@ -20,9 +20,10 @@ shared::function! {
     queue: by_queue,
 }
 
-/// How long an invocation claims new cards. Cron starts the next one in a minute, and a queue's
-/// consumer may take 15 minutes. An HTTP caller may leave at any moment: this invocation then lives
-/// for 30 s, and the run for 30 s more, which is enough for a card that was claimed last.
+/// An invocation claims new cards for so long. Cron starts the next one after a minute, and a
+/// queue's consumer may take 15 minutes. An HTTP caller may leave at any moment: this invocation
+/// then lives for 30 s, and the run for 30 s more, which is enough for the card that was claimed
+/// last.
 const BY_HTTP_MS: u64 = 10_000;
 const BY_CRON_MS: u64 = 50_000;
 const BY_QUEUE_MS: u64 = 4 * 60 * 1000;

@@ -28,7 +28,7 @@ shared::function! {
 #[derive(Serialize)]
 struct WebhookStored {
     ok: bool,
-    /// Where the address of no job was called: who answers there.
+    /// The deployment, in the answer to a test call whose address names no job.
     #[serde(skip_serializing_if = "Option::is_none")]
     deployment: Option<String>,
 }
@@ -51,7 +51,8 @@ async fn receive(call: &Call, _: NoInput) -> Result<WebhookStored, ApiError> {
 }
 
 async fn settle(message: Value, cx: OwnedCx) -> Result<(), ApiError> {
-    // Drops a malformed message: it never becomes readable, and the sweep does without it.
+    // A malformed message is dropped: a retry cannot read it either, and the sweep needs no
+    // message.
     let Ok(hint) = serde_json::from_value::<WebhookHint>(message) else { return Ok(()) };
     let cx = cx.cx();
     consume(&cx, &hint, &starter(&cx, &hint.provider)).await

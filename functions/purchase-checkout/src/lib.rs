@@ -1,5 +1,5 @@
-//! `purchase-checkout`: opens a Stripe Checkout session for a pack and replies the address of its
-//! page. It grants nothing: `purchase-webhook` does, once the payment has arrived.
+//! `purchase-checkout`: opens a Stripe Checkout session for a pack and replies the URL of its page.
+//! It grants nothing: `purchase-webhook` does that when the payment has arrived.
 
 use serde::{Deserialize, Serialize};
 use shared::core::error::ApiError;

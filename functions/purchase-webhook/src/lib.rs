@@ -1,6 +1,6 @@
 //! `purchase-webhook`: receives sellers' events at `<seller>`, verifies the signature over the raw
-//! body before it reads it, and records what the event tells of a payment. The database grants and
-//! takes back.
+//! body before it reads it, and records the event's facts about a payment. The database grants
+//! credits and takes them back.
 
 use serde::Serialize;
 use shared::core::body::NoInput;

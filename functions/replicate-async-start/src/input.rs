@@ -11,7 +11,7 @@ use shared::flow::order::input::at_most;
 /// The unchecked body; unknown fields are ignored.
 #[derive(Deserialize)]
 pub(crate) struct TryOnBody {
-    /// Every other order takes these three under their other names.
+    /// In other tools' orders, the JSON names of these three fields are in camel case.
     #[serde(alias = "jobId")]
     pub(crate) job_id: Option<JobId>,
     #[serde(alias = "sessionId")]
@@ -62,7 +62,8 @@ const HINT_MAX: usize = 2_000;
 const SESSION_MAX: usize = 200;
 
 impl TryOnInput {
-    /// Checks the limits, files apart. Answers 400 naming the field at fault.
+    /// Checks the limits of the fields. The files are checked elsewhere. An error answers 400 and
+    /// names the field.
     pub(crate) fn check(body: &TryOnBody) -> Result<Self, ApiError> {
         if !(1..=GARMENTS_MAX).contains(&body.garments.len()) {
             return Err(ApiError::bad_field("garments", "must have 1 to 5 entries"));
@@ -101,7 +102,7 @@ impl TryOnInput {
         std::iter::once(("person_image".to_owned(), &*self.person_image)).chain(garments).collect()
     }
 
-    /// How many steps the order has: one for each garment.
+    /// The number of steps of the order, one for each garment.
     pub(crate) fn steps(&self) -> usize {
         self.garments.len()
     }

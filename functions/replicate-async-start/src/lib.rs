@@ -1,6 +1,6 @@
 //! `replicate-async-start`: orders a try-on of one to five garments. Each step puts one garment on
-//! the picture of the step before. The function charges and enqueues the steps, answers, and then
-//! submits the first one. It waits for no prediction.
+//! the picture that the step before made. The function charges and enqueues the steps, answers, and
+//! then submits the first step. It does not wait for the result.
 
 mod input;
 
@@ -18,7 +18,7 @@ use shared::flow::order::quote::{self, QuoteBody, QuoteReply};
 use shared::flow::submit::round;
 
 const NAME: &str = "replicate-async-start";
-/// The usual time of a step with the delivery of its result.
+/// The usual time of a step, including the delivery of its result.
 const STEP_SECONDS: usize = 30;
 
 shared::function! {

@@ -7,7 +7,7 @@ use shared::core::id::JobId;
 use shared::edge::Call;
 use shared::flow::invocation::Invocation;
 
-/// The tool of the jobs that it shows.
+/// The tool whose jobs this function shows.
 const TOOL: &str = "replicate-async-start";
 
 shared::function! {

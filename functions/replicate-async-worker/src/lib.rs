@@ -20,13 +20,14 @@ shared::function! {
     cron: by_cron,
 }
 
-/// The caller waits for the answer, so an HTTP call submits only this long; the next call goes on.
+/// An HTTP caller waits for the answer, so a call submits steps only for so long. The next call
+/// continues.
 const BUDGET_MS: u64 = 1_500;
 
 #[derive(Serialize)]
 #[serde(untagged)]
 enum SubmitReply {
-    /// Shows the last step that was started.
+    /// The last step that was submitted.
     Started {
         task_id: JobId,
         prediction_id: String,

@@ -1,5 +1,5 @@
-//! `replicate-prediction-checker`: queries Replicate about every open prediction and settles its
-//! step. It suffices without webhooks.
+//! `replicate-prediction-checker`: queries Replicate about every open task and settles its step. It
+//! needs no webhooks.
 //!
 //! Cron runs two passes 30 s apart, HTTP one. Missed, doubled and overlapping runs are harmless.
 

@@ -19,7 +19,7 @@ use shared::flow::submit::wake;
 /// The largest number of jobs that one call may name.
 const IDS_MAX: usize = 100;
 
-/// How long a page that leaves may take to come back, where it does not say.
+/// The grace period of a page that is left, if it names none.
 const GRACE_SECONDS: u32 = 30;
 const GRACE_SECONDS_MAX: u32 = 300;
 

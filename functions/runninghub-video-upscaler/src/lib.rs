@@ -13,7 +13,7 @@ use shared::core::measure::Measured;
 use shared::core::media::MediaKind;
 use shared::core::provider::runninghub::apps::{self, Field, ToolInput as _};
 
-/// The input of `run`. The page knows size and duration of the video; they are optional.
+/// The input of `run`. The page may send the size and duration of the video.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct VideoInput {

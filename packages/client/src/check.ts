@@ -1,20 +1,21 @@
-// Refuses a file that cannot be used before anything of it is sent: an empty one, one that is too
-// large, one of another kind than the tool takes. Its first bytes tell the kind; its name may lie.
+// Refuses a file that cannot be used before it is uploaded: an empty one, one that is too large,
+// one of another kind than the tool takes. The kind is read from the first bytes, because a file's
+// name may be wrong.
 
 import { JobError } from "./errors.js";
 
 export type FileKind = "image" | "video";
 
-/** How many bytes tell the kind. */
+/** So many first bytes are enough to tell the kind. */
 const HEAD_BYTES = 16;
 
-/** What a field takes, by its name; of any other field nothing is known. */
+/** The kind that a field takes, by the field's name; null if the name does not tell. */
 export function wantedKind(field: string): FileKind | null {
   if (/video/i.test(field)) return "video";
   return /image|^url$/i.test(field) ? "image" : null;
 }
 
-/** The type of a file that begins with these bytes; null where they are of no picture or video. */
+/** The type of a file that begins with these bytes; null if it is no picture or video. */
 export function typeOfHead(bytes: Uint8Array): string | null {
   const text = String.fromCharCode(...bytes.subarray(0, HEAD_BYTES));
   if (text.startsWith("\x89PNG")) return "image/png";
@@ -39,7 +40,7 @@ const ADVICE: Record<FileKind, string> = {
 
 export const inMegabytes = (bytes: number) => `${Math.round(bytes / 1024 / 1024)} MB`;
 
-/** Throws where the file cannot be what the field takes. */
+/** Throws a JobError if the field cannot take the file. */
 export async function refuseUnfit(file: Blob, field: string, limit: number): Promise<void> {
   // Some browsers lose a file's content between the choice and the upload.
   if (file.size === 0) throw new JobError("empty_file", "The file is empty; choose it anew");

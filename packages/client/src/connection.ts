@@ -18,15 +18,15 @@ export class Connection {
   readonly bucketName: string;
   readonly projectUrl: string;
   readonly projectKey: string;
-  /** Of the user, once somebody was seen to be signed in. */
+  /** The user's token, once a session was read. */
   token: string | undefined;
   user: string | undefined;
-  /** The token that `#renew` obtained last: if it is refused too, it is not renewed. */
+  /** The token that `#renew` obtained last. If it is refused too, it is not renewed. */
   #renewed: string | undefined;
   readonly #base: string;
-  /** The family of each tool, once it was read. */
+  /** The family of each tool, once the table `tools` was read. */
   #families: Map<string, string> | undefined;
-  /** Done once a gateway was seen to answer at the functions' address. */
+  /** Resolves when a gateway has answered at the functions' address. */
   #gateway: Promise<void> | undefined;
 
   constructor(supabase: SupabaseClient, options: Options) {
@@ -43,31 +43,31 @@ export class Connection {
     return this.supabase.storage.from(this.bucketName);
   }
 
-  /** Refuses an address where something else answers than a gateway. */
+  /** Throws if something other than a gateway answers at the functions' address. */
   async #findGateway(): Promise<void> {
     let response;
     try {
       response = await fetch(`${this.#base}/health`);
     } catch {
-      // One that does not answer now may answer the call.
+      // Without an answer now, the call may still get one.
     }
     const answer = await response?.json().catch(() => null);
     if (typeof answer?.ok === "boolean" || typeof answer?.request_id === "string") return;
-    // Whatever is in its way may pass, so that the next call asks anew.
+    // The obstacle may be temporary, so the next call looks for a gateway again.
     this.#gateway = undefined;
     if (!response || response.status >= 500) return;
-    // A page in place of JSON is what a proxy says that wants a pause or a person.
+    // An HTML page with one of these statuses comes from a proxy that wants a pause or a captcha.
     if (!answer && [403, 429].includes(response.status)) return;
     const example = "https://<your gateway>/functions/v1";
     const advice = `set functionsUrl to your gateway's address: "${example}"`;
     throw new JobError("misconfigured", `No gateway answers at ${this.#base}; ${advice}`);
   }
 
-  /** The session, or null where nobody is signed in. */
+  /** The session, or null if nobody is signed in. */
   async visit(): Promise<Session | null> {
     await (this.#gateway ??= this.#findGateway());
     const { data, error } = await this.supabase.auth.getSession();
-    // The token has expired and cannot be renewed now: the auth server was not reached.
+    // The token has expired and cannot be renewed, because the auth server was not reached.
     if (error?.name === "AuthRetryableFetchError") throw new JobError("network", error.message);
     this.#take(data.session);
     return data.session;
@@ -100,13 +100,13 @@ export class Connection {
     return endpoints(tool, await this.family(tool));
   }
 
-  /** The input with the tool's own name for its file in place of `file`. */
+  /** The input with `file` renamed to the tool's own field for its file. */
   async named(tool: string, given: Record<string, any>): Promise<Record<string, any>> {
     const { file, ...rest } = given;
     return file ? { ...rest, [(await this.endpoints(tool)).fileField]: file } : rest;
   }
 
-  /** The rows of a query, which is sent anew where its token was just over. */
+  /** The rows of a query. If the token had just expired, the query is sent a second time. */
   async rows(query: PromiseLike<RowsAnswer>): Promise<any[]> {
     const used = this.token;
     let { data, error, status } = await query;
@@ -134,13 +134,13 @@ export class Connection {
     return this.answer(path, body);
   }
 
-  /** The body of a good answer; throws a JobError for every other one. */
+  /** The body of a successful answer; throws a JobError for any other answer. */
   async answer(path: string, body?: object): Promise<any> {
     const response = await this.response(path, body);
     return response.json().catch(() => ({}));
   }
 
-  /** A good answer. A call whose token was refused is repeated once with a new one. */
+  /** A successful answer. If the token was refused, the call is repeated once with a new one. */
   async response(path: string, body?: object): Promise<Response> {
     const used = this.token;
     let response = await this.#sent(path, body);
@@ -161,7 +161,9 @@ export class Connection {
     }
   }
 
-  /** Gets another token of the same user than the one that was refused, if there is one. */
+  /**
+   * Gets another token of the same user in place of the refused one. Returns whether there is one.
+   */
   async #renew(refused: string | undefined): Promise<boolean> {
     const { user } = this;
     if (!refused || refused === this.#renewed) return false;

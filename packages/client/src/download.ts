@@ -1,10 +1,10 @@
-// Brings the result of a job home as a file.
+// Downloads the result of a job as a file.
 
 import type { Connection } from "./connection.js";
 import { JobError } from "./errors.js";
 import type { Download, JobSummary, Output } from "./types.js";
 
-/** One piece of the result; without an index the only one, or all of them as an archive. */
+/** One output of the job. Without an index, the only output, or all of them as an archive. */
 export async function downloadOf(
   connection: Connection,
   id: string,

@@ -1,21 +1,21 @@
-// How the functions of one tool are called.
+// The endpoints of a tool's functions.
 
 export interface Endpoints {
-  /** The path that takes the order. */
+  /** The path of the endpoint that takes orders. */
   order: string;
-  /** The path that tells the state of a job, up to the job's id. */
+  /** The path of the endpoint that reports a job's state, to which the job's id is appended. */
   status: string;
-  /** The field of the order that holds the job's id. */
+  /** The field of the order that takes the job's id. */
   idField: string;
-  /** The field of the order that names the page. */
+  /** The field of the order that takes the page's session id. */
   sessionField: string;
-  /** The field of the order that `file` stands for. */
+  /** The field of the order for which an input's `file` stands. */
   fileField: string;
 }
 
 /**
- * What is special about the tools of a family. A family is the table that older pages know its jobs
- * by: `tools.table_name`.
+ * The endpoints of a family of tools that differ from the usual ones. A family is named by the
+ * table in which older pages look for its jobs: `tools.table_name`.
  */
 const FAMILIES: Record<string, (tool: string) => Partial<Endpoints>> = {
   video_upscaler_jobs: () => ({ fileField: "videoUrl" }),

@@ -1,8 +1,8 @@
-// What can go wrong, in one class.
+// All errors, in one class.
 
 import type { ErrorCode, JobErrorCode } from "./contract.js";
 
-/** What the client finds out by itself. docs/integrating.md says what each means. */
+/** The codes of errors that the client itself detects. docs/integrating.md explains each. */
 export type ClientErrorCode =
   | "network"
   | "upload_failed"
@@ -13,20 +13,20 @@ export type ClientErrorCode =
   | "signed_out"
   | "disposed"
   | "misconfigured"
-  // A job that ended without saying why.
+  // The job failed without a reason.
   | "FAILED";
 
-/** Why a call was refused, why a job ended without a result, or what the client found out. */
+/** The code of a refused call, of a job that ended without a result, or of the client itself. */
 export type JobErrorName = ErrorCode | JobErrorCode | ClientErrorCode;
 
-/** What went wrong: its `code`, and every field of the answer that told it. */
+/** An error: its `code`, and in `details` every field of the answer that reported it. */
 export class JobError extends Error {
   override readonly name = "JobError";
   readonly code: JobErrorName;
-  /** Of the answer; 0 where there was none. */
+  /** The HTTP status of the answer; 0 if there was none. */
   readonly status: number;
   readonly details: Record<string, any>;
-  /** What may be at most, in bytes: of a file that is `too_large`. */
+  /** The largest size of a file in bytes, if the code is `too_large`. */
   readonly limit: number | null;
 
   constructor(code: JobErrorName, message: string, status = 0, details: Record<string, any> = {}) {
@@ -38,7 +38,7 @@ export class JobError extends Error {
   }
 }
 
-/** Codes of errors that a retry may get past. */
+/** The codes of errors after which a retry may succeed. */
 const PASSING: JobErrorName[] = ["network", "upstream_unavailable", "internal"];
 
 export function isPassing(error: unknown): boolean {

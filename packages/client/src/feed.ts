@@ -1,19 +1,19 @@
-// Is told by Realtime which of the user's jobs changed. Where it is not told, nothing is lost: a
-// job is queried from time to time in any case.
+// Listens by Realtime to changes of the user's jobs. It only makes updates faster: each job is also
+// queried at intervals.
 
 import type { RealtimeChannel } from "@supabase/supabase-js";
 import type { Connection } from "./connection.js";
 import { uuid } from "./uuid.js";
 
 export class Feed {
-  /** Whether changes are told now. */
+  /** Whether Realtime reports changes at present. */
   isJoined = false;
   readonly #connection: Connection;
   readonly #onChange: (job: string) => void;
   readonly #onTurn: () => void;
   #channel: RealtimeChannel | undefined;
 
-  /** `onChange` is called with the id of a job, `onTurn` when it joins or is cut off. */
+  /** `onChange` is called with the id of a changed job, `onTurn` when `isJoined` changes. */
   constructor(connection: Connection, onChange: (job: string) => void, onTurn: () => void) {
     this.#connection = connection;
     this.#onChange = onChange;
@@ -29,7 +29,8 @@ export class Feed {
       .on("postgres_changes", wanted, ({ new: row }) => {
         if ("id" in row) this.#onChange(row.id);
       })
-      // Joined alone does not mean that the table is told of.
+      // To be joined to the channel is not enough: this message says whether the table's changes
+      // are sent.
       .on("system", {}, ({ extension, status }) => {
         if (extension === "postgres_changes") this.#turn(channel, status === "ok");
       })

@@ -1,8 +1,8 @@
-// Looks through an input for its files.
+// Finds and replaces the files in an input.
 
 import { isPlain } from "./same.js";
 
-/** Types by ending, for files of which the system knows no type. */
+/** Types by file extension, for files whose type the system does not know. */
 const TYPES: Record<string, string> = {
   png: "image/png",
   jpg: "image/jpeg",
@@ -15,13 +15,13 @@ const TYPES: Record<string, string> = {
   mov: "video/quicktime",
 };
 
-/** Whether there is something to upload. */
+/** Whether the value contains a file. */
 export function hasFiles(value: unknown): boolean {
   if (value instanceof Blob) return true;
   return isPlain(value) && Object.values(value).some(hasFiles);
 }
 
-/** An input without its files, with as many parts as before. */
+/** The input without its files. A list keeps its length. */
 export function withoutFiles(value: any): any {
   if (Array.isArray(value)) return value.map(withoutFiles);
   if (!isPlain(value)) return value;
@@ -29,7 +29,9 @@ export function withoutFiles(value: any): any {
   return Object.fromEntries(fields.map(([name, part]) => [name, withoutFiles(part)]));
 }
 
-/** The input with what `replace` makes of each file; `field` is the name that the file has. */
+/**
+ * The input with each file replaced by the result of `replace`; `field` is the file's field name.
+ */
 export async function replaced(
   value: any,
   replace: (file: Blob, field: string) => Promise<unknown>,
@@ -45,7 +47,9 @@ export async function replaced(
   return Object.fromEntries(await Promise.all(fields));
 }
 
-/** The ending of a file's name, with its point. */
+/**
+ * The extension of a file's name, with its dot; without a name, it is made from the file's type.
+ */
 export function extension(file: Blob & { name?: string }): string {
   const named = file.name?.match(/\.[a-z0-9]{1,5}$/i)?.[0];
   const text = named ?? `.${file.type.split("/")[1] ?? "bin"}`;

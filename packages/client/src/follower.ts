@@ -6,9 +6,9 @@ import { changeBy, elapsed, firstUpdate, isFinal } from "./state.js";
 import { QUEUE } from "./place.js";
 import type { Job, Update } from "./types.js";
 
-/** How often a job is queried whose order had no answer. */
+/** The number of queries for a job whose order had no answer. */
 const LOST_LOOKS = 5;
-/** How much more seldom a running job is queried while its changes are told. */
+/** While Realtime reports its changes, a running job is queried so many times less often. */
 const TOLD_FACTOR = 5;
 
 type Listener = (update: Update) => void;
@@ -18,33 +18,33 @@ export class Follower {
   readonly page: Page;
   readonly id: string;
   readonly tool: string;
-  /** Whose job it is, once that is known. */
+  /** The id of the job's user, once it is known. */
   user: string | undefined;
-  /** By this the newest comes first. */
+  /** When the job was ordered, by which lists are sorted; in milliseconds. */
   readonly since: number;
   update: Update;
   /** Whether this page ordered the job. Leaving the page cancels no other job. */
   own = false;
   /** Whether the order may have been sent. */
   ordered = false;
-  /** What the page gave for the order. */
+  /** The input that the page gave, with its files. */
   given: Record<string, any> = {};
-  /** The error of an order that had no answer yet. */
+  /** The error of an order that has not been answered yet. */
   lost: unknown = null;
-  /** Ends uploads, and every wait. */
+  /** Aborted to end uploads and retries. */
   readonly abort = new AbortController();
   readonly job: Job;
   readonly #listeners = new Set<Listener>();
   #resolve!: (update: Update) => void;
   #reject!: (error: unknown) => void;
   #isStopped = false;
-  /** Whether something happened that the next query should not wait for. */
+  /** Whether something happened for which the next query should not wait. */
   #isStirred = false;
   isFollowed = false;
   #hasLooked = false;
   #firstLook: Promise<void> | undefined;
   #stir = () => {};
-  /** When this page saw the job begin to run. */
+  /** When this page saw the job begin to run, in milliseconds. */
   #seenRunning: number | null = null;
 
   constructor(page: Page, id: string, tool: string, known: Partial<Update>) {
@@ -57,7 +57,8 @@ export class Follower {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    // A page that only subscribes does not handle this rejection; it is no error of the page.
+    // A page that only subscribes does not handle this rejection, and should see no error of its
+    // own.
     result.catch(() => {});
     this.job = this.#handle(result);
   }
@@ -89,7 +90,7 @@ export class Follower {
     });
   }
 
-  /** Ends everything here, whatever becomes of the job. */
+  /** Stops following the job, which itself goes on. `isTold` reports the error to the listeners. */
   stop(error: JobError, isTold: boolean): void {
     if (isTold) this.set({ state: "failed", error });
     this.#isStopped = true;
@@ -99,7 +100,7 @@ export class Follower {
     this.#reject(error);
   }
 
-  /** Lets the next query come at once. */
+  /** Makes the next query start at once. */
   wake(): void {
     this.#isStirred = true;
     this.#stir();
@@ -117,13 +118,13 @@ export class Follower {
     this.#isStirred = false;
   }
 
-  /** Resolves once everything is known of a job that was found. */
+  /** Resolves when the state of a job that was found in the database has been queried. */
   ready(): Promise<void> {
     const isOrder = this.own && !this.update.createdAt;
     return (this.#firstLook ??= isOrder || this.isFollowed ? Promise.resolve() : this.look());
   }
 
-  /** Asks the job's function how it goes. */
+  /** Queries the job's state from its function. */
   async look(): Promise<void> {
     const { connection } = this.page;
     const { status } = await connection.endpoints(this.tool);
@@ -135,7 +136,7 @@ export class Follower {
     this.set({ ...change, ...facts });
   }
 
-  /** What only `jobs` tells; nothing where it does not answer. */
+  /** The fields that only the function `jobs` reports; null if it does not answer. */
   async #facts(): Promise<Facts | null> {
     const found = await this.page.connection.call(`jobs/${this.id}`).catch(() => null);
     if (!found) return null;
@@ -143,12 +144,12 @@ export class Follower {
     return { createdAt, startedAt, completedAt, outputs };
   }
 
-  /** Takes over what a function answered about the order. */
+  /** Applies a function's answer to an order. */
   apply(answer: Record<string, any>): void {
     this.set(changeBy(answer, this.update));
   }
 
-  /** Queries the job until it has ended: soon after a change, then less and less often. */
+  /** Queries the job until it ends: soon after a change, then at growing intervals. */
   async follow(): Promise<void> {
     if (this.isFollowed) return;
     this.isFollowed = true;
@@ -169,15 +170,15 @@ export class Follower {
     }
   }
 
-  /** Whether a query failed in a way that no further one gets past. */
+  /** Whether a query failed so that no further one can succeed. */
   #hasFailed(error: unknown, looks: number): boolean {
     const { status } = asJobError(error);
-    // A lost order may still be on its way. If it stays unknown, the page may order it anew under
-    // the same id, or find that it did arrive.
+    // The order may still arrive. After `LOST_LOOKS` queries it is given up. A second order of the
+    // same input then uses the same id, or `jobs.resume` finds that the first one did arrive.
     if (this.lost) {
       if (looks < LOST_LOOKS) return false;
       this.page.lost.add(this);
-      // Only the server knows that what was cancelled here never arrived.
+      // Only a 404 proves that a cancelled order never arrived.
       this.fail(this.abort.signal.aborted && status === 404 ? cancelled() : this.lost);
     } else if ([400, 403, 404].includes(status)) this.fail(error);
     return !this.isLive;
@@ -198,8 +199,8 @@ export class Follower {
     const { connection } = this.page;
     if (this.update.state === "uploading") {
       this.abort.abort();
-      // Names the job, so that an order already on its way is refused when it arrives; and this
-      // job alone, whatever else of this page waits.
+      // The server refuses an order for this id that arrives later. The session of this call is the
+      // job's id, so that no other waiting job of the page is cancelled.
       const body = { sessionId: this.id, jobIds: [this.id] };
       const { cancelledCount } = await connection.call(`${QUEUE}/cancel-session`, body);
       if (cancelledCount || !this.ordered) this.set({ state: "cancelled", error: cancelled() });
@@ -229,10 +230,10 @@ export class Follower {
   }
 }
 
-/** What a row of the database's table `jobs` says. */
+/** The update that a row of the database's table `jobs` allows. */
 export function knownBy(row: Record<string, any>): Partial<Update> {
   return {
-    // A final job is taken to run until its function has told everything about it.
+    // A job that has ended counts as running until its function has reported its end.
     state: row.status === "queued" ? "waiting" : "running",
     input: row.input,
     creditsCharged: row.credits_charged,

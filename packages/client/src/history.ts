@@ -1,12 +1,17 @@
-// The user's jobs of every page and device.
+// The user's jobs, ordered on any page or device.
 
 import type { Connection } from "./connection.js";
 import type { HistoryPage, HistoryQuery, JobSummary } from "./types.js";
 
-/** How many pages are searched for jobs of one tool before the result is returned as it is. */
+/**
+ * The number of pages that are searched for jobs of one tool before the result is returned as it
+ * is.
+ */
 const PAGES_MAX = 10;
 
-/** A page of jobs. The function knows no tool, so those of another one are left out here. */
+/**
+ * A page of jobs. The function `jobs` cannot filter by tool, so other tools' jobs are dropped here.
+ */
 export async function historyOf(
   connection: Connection,
   { cursor = null, limit = 20, status, tool }: HistoryQuery = {},

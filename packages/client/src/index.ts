@@ -1,12 +1,12 @@
-// Runs jobs from a page: uploads the files, orders the job, follows it to its end, and gives up
-// what waits when the page is left for good.
+// Runs jobs from a page: uploads the files, orders the job, follows it to its end, and cancels
+// waiting jobs when the page is left for good.
 //
 //   const jobs = createJobs(supabase);
 //   const job = jobs.run("runninghub-upscaler", { file, resolution: 2048 });
 //   job.subscribe(({ state, progress, position, etaSeconds }) => …);
 //   const { outputUrl } = await job.result;
 //
-// It also tells what an order would cost, what the user has, and where to buy more. It never
+// It also tells the price of an order, the user's balance, and where to buy credits. It never
 // charges, counts or decides anything: the functions do.
 
 import { Connection } from "./connection.js";
@@ -24,7 +24,7 @@ export { JobError, type ClientErrorCode, type JobErrorName } from "./errors.js";
 export { mayBePaid } from "./payable.js";
 export type * from "./types.js";
 
-/** The columns of a job that is found. */
+/** The columns that are read of a job. */
 const COLUMNS = [
   "id, user_id, tool, status, session_id, input, credits_charged, total_steps",
   "created_at, started_at",
@@ -35,14 +35,14 @@ export function createJobs(supabase: SupabaseClient, options: Options = {}): Job
   const page = new Page(connection, options);
   const { place } = page;
 
-  /** The follower of a job that the database has: the one there is, or a new one. */
+  /** The follower of a job in the database: the existing one, or a new one. */
   function found(row: Record<string, any>): Follower {
     const known = page.followers.get(row.id);
-    // One whose order had no answer has ended by this page's word alone: its job did arrive.
+    // Only this page has given up the job, because its order had no answer. The order did arrive.
     if (known && !page.lost.delete(known)) return known;
     const job = new Follower(page, row.id, row.tool, knownBy(row));
     job.user = row.user_id;
-    // Of the page before in this tab.
+    // The job was ordered by this page, or by the one before it in this tab.
     job.own = row.session_id === place.sessionId;
     page.add(job);
     return job;
@@ -84,7 +84,7 @@ export function createJobs(supabase: SupabaseClient, options: Options = {}): Job
     run(tool, input, { maxCredits = null } = {}) {
       const given = input as Record<string, any>;
       const lost = [...page.lost].find(
-        // The server takes no order under the id of one that was cancelled.
+        // The server refuses an order under the id of a cancelled one.
         (job) => !job.abort.signal.aborted && job.tool === tool && isSame(job.given, given),
       );
       if (lost) page.lost.delete(lost);

@@ -1,5 +1,4 @@
-// Places the order of a job: checks its files, uploads them, and sends the order until somebody
-// answers.
+// Orders a job: checks its files, uploads them, and sends the order until it is answered.
 
 import { refuseUnfit } from "./check.js";
 import { isPassing } from "./errors.js";
@@ -11,8 +10,8 @@ import { uuid } from "./uuid.js";
 import { retried } from "./wait.js";
 
 /**
- * Orders the job and follows it. `uploaded` is the input of an earlier order with this id: the
- * server takes the same order once, however often it arrives.
+ * Orders the job and follows it. `uploaded` is the input of an earlier order with the same id.
+ * However often the same order arrives, the server accepts it once.
  */
 export async function order(
   job: Follower,
@@ -43,7 +42,7 @@ export async function order(
   const limit = maxCredits !== null && { maxCredits };
   const { idField, sessionField } = endpoints;
   const names = { [idField]: job.id, [sessionField]: page.place.sessionId };
-  // The same id makes a retry harmless, so that a lost answer costs nothing.
+  // The order has the job's id, so a retry after a lost answer does not charge a second time.
   const ordered = patiently(() =>
     connection.call(endpoints.order, { ...input, ...limit, ...names }).catch((error) => {
       if (isPassing(error)) job.lost = error;
@@ -51,7 +50,8 @@ export async function order(
     }),
   );
   const answer = await ordered.catch((error) => {
-    // A try without an answer may have arrived: then the job runs and costs, cancelled here or not.
+    // An order without an answer may have arrived. Then the job exists, even if it was cancelled
+    // here.
     if (!isPassing(error) && !(job.lost && signal.aborted)) throw error;
   });
   if (answer) {
@@ -62,12 +62,12 @@ export async function order(
 }
 
 /**
- * Uploads every file of the input, under a path that holds the job's id; returns the input with
- * URLs in place of files.
+ * Uploads every file of the input to a path that contains the job's id. Returns the input with URLs
+ * in place of the files.
  */
 async function uploadAll(job: Follower, input: Record<string, any>): Promise<Record<string, any>> {
   const { connection, pollMs: pauseMs } = job.page;
-  /** Bytes that have arrived, by file. */
+  /** The number of bytes that have arrived, for each file. */
   const arrived = new Map<Blob, number>();
   return replaced(input, (file) => {
     arrived.set(file, 0);
@@ -80,7 +80,7 @@ async function uploadAll(job: Follower, input: Record<string, any>): Promise<Rec
   });
 }
 
-/** Which share of all bytes has arrived, 0 to 1. */
+/** The share of all bytes that has arrived, 0 to 1. */
 function share(arrived: Map<Blob, number>): number {
   let [bytes, total] = [0, 0];
   for (const [file, part] of arrived) [bytes, total] = [bytes + part, total + file.size];

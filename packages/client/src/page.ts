@@ -1,4 +1,4 @@
-// The jobs that one page knows, and what they share.
+// The jobs that one page follows, and what they share.
 
 import type { Connection } from "./connection.js";
 import { JobError } from "./errors.js";
@@ -8,7 +8,7 @@ import { Place } from "./place.js";
 import type { Job, Options } from "./types.js";
 import { Wallet } from "./wallet.js";
 
-/** What a project on the free plan takes, and the bucket that the migrations make. */
+/** The limit of a project on the free plan, and of the bucket that the migrations make. */
 const UPLOAD_BYTES_MAX = 50 * 1024 * 1024;
 
 export class Page {
@@ -19,15 +19,15 @@ export class Page {
   readonly feed: Feed;
   readonly place: Place;
   readonly wallet: Wallet;
-  /** By id: whoever asks for a job gets the same one. */
+  /** The followers by job id, so that every caller gets the same one. */
   readonly followers = new Map<string, Follower>();
   /** Orders of which nobody knows whether they arrived. */
   readonly lost = new Set<Follower>();
   readonly #isTold: boolean;
   readonly #listeners = new Set<() => void>();
-  /** Null where something has changed since. */
+  /** The sorted list of jobs; null if it must be made anew. */
   #listed: Job[] | null = [];
-  /** What stops what was begun by `open`. */
+  /** Ends the listeners that `open` has added. */
   #closing: AbortController | null = null;
   #user: string | null | undefined;
 
@@ -50,7 +50,7 @@ export class Page {
     return [...this.followers.values()].filter((job) => job.isLive);
   }
 
-  /** Begins to listen to the browser and to who is signed in. After `dispose` it begins anew. */
+  /** Starts to listen to the browser and to sign-ins. After `dispose` it can be called again. */
   open(): void {
     if (this.#closing) return;
     this.#closing = new AbortController();
@@ -70,7 +70,7 @@ export class Page {
     signal.addEventListener("abort", () => data.subscription.unsubscribe());
   }
 
-  /** Lets every job be queried at once. */
+  /** Makes every live job be queried at once. */
   #wake(): void {
     for (const job of this.live()) job.wake();
   }
@@ -94,7 +94,8 @@ export class Page {
     }
     this.wallet.forget();
     this.#refresh();
-    // Not inside the callback: it holds the lock for which every reader of the session waits.
+    // The callback holds the lock for which every reader of the session waits, so the wallet is
+    // read after it.
     if (user) setTimeout(() => this.wallet.refresh());
   }
 

@@ -1,5 +1,5 @@
-// Keeps the place in the queue of what this page waits for, and gives it up when the page is left:
-// after a grace, in which a page that was only reloaded comes back.
+// Keeps the queue positions of the page's waiting jobs. When the page is left, it gives them up
+// after a grace period, in which a reloaded page comes back.
 
 import type { Connection } from "./connection.js";
 import { asJobError } from "./errors.js";
@@ -9,54 +9,59 @@ import { uuid } from "./uuid.js";
 
 export const QUEUE = "runninghub-queue-manager";
 const GRACE_S = 30;
-/** The longest grace there is, for a user who is at the checkout. */
+/** The longest grace period that the server accepts, for a user who is at the checkout. */
 const CHECKOUT_GRACE_S = 300;
 const STAY_MS = 60_000;
-/** The goodbye of the page before may arrive after our first word. */
+/**
+ * The second `stay` follows soon, because the `leave-session` of the page before may arrive after
+ * the first.
+ */
 const SECOND_STAY_MS = 10_000;
 /**
- * Where a page that is left leaves its session for the next page of its tab, and after a space
- * something if the functions are old.
+ * The key under which a page leaves its session id for the next page of its tab. A second word
+ * after it says that the functions are old.
  */
 const KEY = "unstuck.session";
 
 let left: string[] | undefined;
 
-/** What the page before has left, in the same tab. A copy of a tab finds nothing. */
+/**
+ * What the page before left in this tab. It is read once, so that a copied tab does not find it.
+ */
 function leftSession(): string[] {
   if (left) return left;
   try {
     left = sessionStorage.getItem(KEY)?.split(" ");
     sessionStorage.removeItem(KEY);
   } catch {
-    // No browser, or one that keeps nothing.
+    // There is no browser, or it forbids storage.
   }
   return (left ??= []);
 }
 
-/** Leaves something for the next page, or takes that back. */
+/** Leaves a text for the next page, or removes it. */
 function leaveSession(text: string | null): void {
   try {
     if (text) sessionStorage.setItem(KEY, text);
     else sessionStorage.removeItem(KEY);
   } catch {
-    // The next page begins anew.
+    // The next page starts a new session.
   }
 }
 
 export class Place {
   readonly sessionId = leftSession()[0] ?? uuid();
-  /** Whether the page is left for the checkout, from where its user comes back. */
+  /** Whether the user has gone to the checkout and is expected back. */
   isShopping = false;
   readonly #connection: Connection;
   readonly #own: () => Follower[];
   readonly #keeps: boolean;
   readonly #graceSeconds: number;
-  /** Whether the functions are known to be older ones, which know of no grace. */
+  /** Whether the functions are older ones, which know no grace period. */
   #isOld = leftSession().length > 1;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** `own` gives the live jobs that this page ordered. */
+  /** `own` returns the live jobs that this page ordered. */
   constructor(connection: Connection, options: Options, own: () => Follower[]) {
     this.#connection = connection;
     this.#own = own;
@@ -69,7 +74,7 @@ export class Place {
     return jobs.map((job) => job.id);
   }
 
-  /** Says that the page is there, as long as something waits. */
+  /** Tells the server that the page is there, as long as a job waits. */
   update(): void {
     const waits = !this.#keeps && this.#ids("waiting").length > 0;
     if (!waits) this.stop();
@@ -93,7 +98,7 @@ export class Place {
     this.#timer = undefined;
   }
 
-  /** The page is hidden, for a moment or for good. */
+  /** Called when the page is hidden, for a moment or for good. */
   hide(): void {
     leaveSession(this.sessionId + (this.#isOld ? " old" : ""));
     this.stop();
@@ -110,7 +115,7 @@ export class Place {
     }
   }
 
-  /** The page is there again, from the memory of the browser. */
+  /** Called when the browser shows the page again from its memory. */
   show(): void {
     leaveSession(null);
     this.isShopping = false;
@@ -122,7 +127,7 @@ export class Place {
       this.#send("leave-session", this.sessionId, { graceSeconds });
   }
 
-  /** Cancels what uploads or waits. */
+  /** Cancels the uploading and the waiting jobs of this page. */
   leave(): void {
     const jobIds = [...this.#ids("uploading"), ...this.#ids("waiting")];
     if (jobIds.length > 0) this.#send("cancel-session", this.sessionId, { jobIds });
@@ -131,7 +136,7 @@ export class Place {
   #send(op: string, sessionId: string, rest: object): void {
     if (!this.#connection.token) return;
     const body = { sessionId, ...rest };
-    // `keepalive`: the browser finishes the request after the page is gone.
+    // With `keepalive` the browser finishes the request after the page is gone.
     const sent = this.#connection.request(`${QUEUE}/${op}`, body, { keepalive: true });
     sent.catch(() => {});
   }

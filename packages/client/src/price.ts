@@ -1,4 +1,4 @@
-// What an order would cost, and whether the user can pay it.
+// The price of an order, and whether the user can pay it.
 
 import type { Connection } from "./connection.js";
 import { isPassing, JobError } from "./errors.js";
@@ -6,7 +6,7 @@ import { withoutFiles } from "./files.js";
 import { mayBePaid } from "./payable.js";
 import type { Balance, Price } from "./types.js";
 
-/** How long a browser may take to read the head of a video. */
+/** The time that a browser gets to read a video's metadata. */
 const METADATA_MS = 3000;
 
 export async function priceOf(
@@ -25,8 +25,8 @@ export async function priceOf(
 }
 
 /**
- * Refuses an order that cannot be paid or costs more than was agreed, at the least that it may
- * cost; beyond that the order itself will tell.
+ * Refuses an order that cannot be paid or costs more than the user agreed to. It compares the
+ * lowest possible price; the order itself checks the final one.
  */
 export async function refuseUnpaid(
   connection: Connection,
@@ -53,7 +53,9 @@ export async function refuseUnpaid(
 
 const isVideo = (value: unknown) => value instanceof Blob && value.type.startsWith("video/");
 
-/** The length of a video, where this is a browser that can read it. */
+/**
+ * The length of a video in seconds; null outside of a browser, or if the browser cannot read it.
+ */
 async function secondsOf(video: Blob | undefined): Promise<number | null> {
   if (!video?.size || !globalThis.document) return null;
   const element = document.createElement("video");

@@ -1,4 +1,4 @@
-/** An object or a list, and no file, date or the like. */
+/** Whether the value is an object or a list, and no file. */
 export const isPlain = (value: unknown): value is object =>
   value !== null && typeof value === "object" && !(value instanceof Blob);
 

@@ -1,8 +1,8 @@
-// Sends bytes. A browser does it by XMLHttpRequest: `fetch` cannot tell how much has been sent.
+// Sends bytes. A browser uses XMLHttpRequest, because `fetch` does not report progress.
 
 import { JobError } from "./errors.js";
 
-/** Without any progress for that long a transfer is taken to be dead. */
+/** A transfer without progress for that long counts as stalled. */
 const STALL_MS = 30_000;
 
 export interface Sending {

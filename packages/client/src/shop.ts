@@ -1,4 +1,4 @@
-// What is on sale, and what was bought and spent.
+// Reads the tools and packs on sale, and the user's ledger.
 
 import type { Connection } from "./connection.js";
 import type { Entry, LedgerPage, LedgerQuery, Pack, Tool } from "./types.js";
@@ -44,7 +44,7 @@ export function packsOf(connection: Connection): Promise<Pack[]> {
   );
 }
 
-/** The address where a pack is paid. */
+/** The URL of the page where a pack is paid. */
 export async function checkoutOf(
   connection: Connection,
   buyUrl: string | null | undefined,
@@ -52,13 +52,13 @@ export async function checkoutOf(
 ): Promise<string> {
   const { user } = await connection.session();
   if (!buyUrl) return (await connection.call("purchase-checkout", wanted)).url;
-  // The app's own shop, which is told who buys as a payment link is.
+  // The app's own shop gets the user's id by the same parameter as a payment link.
   const url = new URL(buyUrl);
   url.searchParams.set("client_reference_id", user.id);
   return url.href;
 }
 
-/** A page of the user's entries, newest first. */
+/** A page of the user's ledger entries, newest first. */
 export async function ledgerOf(
   connection: Connection,
   { cursor = null, limit = 20 }: LedgerQuery = {},
@@ -69,7 +69,7 @@ export async function ledgerOf(
     .select("id, created_at, kind, amount, balance_after, reason, job_id")
     .eq("user_id", user.id);
   if (cursor !== null) query = query.lt("id", cursor);
-  // One more than fits tells whether there is a next page.
+  // One entry more than a page shows whether there is a next page.
   const found = await connection.rows(query.order("id", { ascending: false }).limit(limit + 1));
   const page = found.slice(0, limit);
   const ids = [...new Set(page.flatMap(({ job_id: id }) => id ?? []))];

@@ -1,9 +1,9 @@
-// What a function's answer says of a job, in the words of an update.
+// Turns a function's answer about a job into fields of an update.
 
 import { JobError } from "./errors.js";
 import type { State, Update } from "./types.js";
 
-/** The state for each status that a function or the database tells. */
+/** The state for each status of functions and database. */
 const STATES: Record<string, State> = {
   pending: "waiting",
   queued: "waiting",
@@ -46,7 +46,7 @@ export function firstUpdate(id: string, tool: string, known: Partial<Update>): U
   };
 }
 
-/** What changes by the answer of a tool's own function. */
+/** The fields that change by an answer of the tool's function. */
 export function changeBy(answer: Record<string, any>, known: Update): Partial<Update> {
   const state = stateOf(answer.status) ?? known.state;
   return {
@@ -67,7 +67,7 @@ export function changeBy(answer: Record<string, any>, known: Update): Partial<Up
   };
 }
 
-/** Why a job failed or was cancelled, by what its function answered. */
+/** The error of a failed or cancelled job, from its function's answer. */
 function endedBecause(answer: Record<string, any>, state: State): JobError {
   const message: string = answer.errorMessage ?? answer.error_message ?? "";
   const [, code, text] = message.match(/^([A-Z_]+): ?(.*)$/s) ?? [null, null, message];
@@ -75,11 +75,14 @@ function endedBecause(answer: Record<string, any>, state: State): JobError {
   return new JobError(name, text || state, 200, answer);
 }
 
-/** How long the provider has worked; `seenMs` is how long this page has seen it work. */
+/**
+ * How long the provider has worked, in milliseconds. `seenMs` is how long this page has seen it
+ * work.
+ */
 export function elapsed(update: Update, seenMs: number | null): number | null {
   const { startedAt, completedAt } = update;
   if (startedAt && completedAt) return Date.parse(completedAt) - Date.parse(startedAt);
-  // The two clocks need not agree, so what this page saw itself counts first.
+  // The clocks of server and browser may differ, so what this page has seen takes precedence.
   if (seenMs !== null) return seenMs;
   return startedAt ? Math.max(0, Date.now() - Date.parse(startedAt)) : null;
 }

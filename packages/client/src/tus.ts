@@ -1,5 +1,5 @@
-// Uploads a large file in chunks, by TUS 1.0. What has arrived stays: after a break the upload
-// goes on where it stopped. Loaded when the first large file comes.
+// Uploads a large file in chunks, by TUS 1.0. After an interruption the upload continues where it
+// stopped. This module is loaded for the first large file.
 
 import { JobError } from "./errors.js";
 import { typeOf } from "./files.js";
@@ -23,7 +23,7 @@ export async function sendInChunks(upload: Upload): Promise<void> {
   while (offset < file.size) {
     let isFirst = true;
     offset = await patiently(async () => {
-      // Of a chunk that broke off some may have arrived.
+      // A part of an interrupted chunk may have arrived.
       if (!isFirst) offset = await arrived(upload, url, headers);
       isFirst = false;
       return offset < file.size ? sendChunk(upload, url, headers, offset) : offset;
@@ -32,7 +32,7 @@ export async function sendInChunks(upload: Upload): Promise<void> {
   }
 }
 
-/** The address of the upload; null where the file is there already. */
+/** The URL of the upload; null if the file is already there. */
 async function begin(upload: Upload, headers: Record<string, string>): Promise<string | null> {
   const { connection, file, path, signal } = upload;
   const fields = {
@@ -84,7 +84,8 @@ async function sendChunk(
     onProgress: (bytes) => onProgress(Math.min(offset + bytes, file.size)),
     signal,
   });
-  // Another offset than storage has, or the chunk that broke off still holds the file.
+  // Storage expects another offset, or the interrupted chunk still locks the file. A retry asks for
+  // the offset.
   if (sent.status === 409 || sent.status === 423)
     throw new JobError("upload_failed", sent.text.trim());
   accepted(upload, sent);

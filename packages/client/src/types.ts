@@ -1,102 +1,104 @@
-// What an app sees of the client.
+// The public types of the client.
 
 import type { SupabaseClient as AnyClient } from "@supabase/supabase-js";
 import type { InputUrl, ToolAnswers, ToolInputs, ToolName } from "./contract.js";
 import type { JobError, JobErrorName } from "./errors.js";
 
-/** The app's own client, whatever its database looks like. */
+/** The app's own Supabase client, whatever types its database has. */
 export type SupabaseClient = AnyClient<any, any, any>;
 
 export type State = "uploading" | "waiting" | "running" | "done" | "failed" | "cancelled";
 
-/** The names of an input's fields that hold one file. */
+/** The names of the input's fields that take one file. */
 type FileField<I> = { [K in keyof I]-?: InputUrl extends I[K] ? K : never }[keyof I];
 
-/** The one of these names; never where there are several. */
+/** The only one of these names; `never` if there are several. */
 type Only<K, All = K> = K extends unknown ? ([All] extends [K] ? K : never) : never;
 
-/** An input whose only file is called `file`. */
+/** The input with its only file under the name `file`. */
 type WithFile<I, K extends keyof I> = [K] extends [never]
   ? never
   : Omit<I, K> & { file: InputUrl } & { [name in K]?: never };
 
-/** What is ordered of a tool. */
+/** The input of an order. */
 export type JobInput<T extends ToolName> =
   ToolInputs[T] | WithFile<ToolInputs[T], Only<FileField<ToolInputs[T]>>>;
 
-/** One piece of the result. */
+/** One output of a job. */
 export interface Output {
-  /** Which piece of what was ordered, from 0. */
+  /** The number of the output within the order, from 0. */
   index: number;
-  /** Opens in a browser; null where this piece failed. */
+  /** A URL that a browser can open; null if this output failed. */
   url: string | null;
-  /** `files`: a website, which `download` brings as an archive. */
+  /** `files` is a website, which `download` returns as an archive. */
   kind: "image" | "video" | "files";
   error: { code: JobErrorName; message: string } | null;
 }
 
-/** What is known of a job. */
+/** The state of a job. */
 export interface Update<T extends ToolName = ToolName> {
   id: string;
   tool: T;
   state: State;
-  /** Share of the upload that has arrived, 0 to 1. */
+  /** The share of the upload that has arrived, 0 to 1. */
   progress: number;
-  /** Position in the queue while it waits. */
+  /** The position in the queue while the job waits. */
   position: number | null;
-  /** Estimated wait. */
+  /** The estimated wait in seconds. */
   etaSeconds: number | null;
-  /** Number of the running step, of a job with several. */
+  /** The number of the running step, if the job has several. */
   step: number | null;
   totalSteps: number | null;
-  /** The result, where it is one file. */
+  /** The URL of the result, if it is one file. */
   outputUrl: string | null;
-  /** Every piece of the result. */
+  /** All outputs. */
   outputs: Output[];
-  /** The order; after the upload with URLs in place of files. */
+  /** The order's input; after the upload, it has URLs in place of files. */
   input: Record<string, any>;
-  /** The function's last answer, with what only one tool has. */
+  /** The function's last answer, with the fields that only this tool has. */
   answer: Partial<ToolAnswers[T]>;
   creditsCharged: number | null;
   creditsRefunded: number;
-  /** By the server's clock, as is each time of these three. */
+  /** When the job was ordered. This and the next two times are by the server's clock. */
   createdAt: string | null;
-  /** When the provider took it. */
+  /** When the provider accepted the job. */
   startedAt: string | null;
-  /** When it ended, however it ended. */
+  /** When the job ended. */
   completedAt: string | null;
-  /** How long the provider had worked on it when this update was made. */
+  /** How long the provider had worked on the job when this update was made, in milliseconds. */
   elapsedMs: number | null;
-  /** Why it failed or was cancelled. */
+  /** Why the job failed or was cancelled. */
   error: JobError | null;
 }
 
 export interface Job<T extends ToolName = ToolName> {
   readonly id: string;
   readonly tool: T;
-  /** The newest. It is the same object until something changes. */
+  /** The latest update. It is the same object until something changes. */
   readonly update: Update<T>;
-  /** Resolves when the job is done, rejects with a JobError when it failed or was cancelled. */
+  /** Resolves when the job is done. Rejects with a JobError if it fails or is cancelled. */
   readonly result: Promise<Update<T>>;
-  /** Calls the listener at once and at every change; returns the function that stops this. */
+  /** Calls the listener at once and at every change. Returns the function that ends this. */
   subscribe(listener: (update: Update<T>) => void): () => void;
-  /** Cancels a job that uploads or waits; one that runs only where its tool allows it. */
+  /**
+   * Cancels a job that uploads or waits. A running job can be cancelled only if its tool allows it.
+   */
   cancel(): Promise<void>;
 }
 
 export interface Limits {
-  /** An order that costs more is refused: `price_changed`. */
+  /** An order that costs more is refused with `price_changed`. */
   maxCredits?: number | null | undefined;
 }
 
-/** What an order would cost now. */
+/** The price of an order at present. */
 export interface Price {
   credits: number;
-  /** What the user may spend; null where nobody is signed in. */
+  /** The credits that the user can spend; null if nobody is signed in. */
   balance: number | null;
-  /** Whether that pays for it; null where nobody is signed in. */
+  /** Whether the balance pays for the order; null if nobody is signed in. */
   enough: boolean | null;
-  /** Estimated wait until the job starts. */
+  /** The estimated wait in seconds until the job starts. */
   etaSeconds: number | null;
   /**
    * The unit (`second` or `megapixel`) of a price that depends on files which nobody can measure
@@ -107,16 +109,16 @@ export interface Price {
   lowest: number;
 }
 
-/** One rule of a tool's price: it holds for the inputs that meet every condition of `matches`. */
+/** One rule of a tool's price. It applies to inputs that meet every condition of `matches`. */
 export interface PriceRule {
   matches: Record<string, any>;
   credits: number;
   pricedPer: "job" | "step" | "second" | "megapixel";
-  /** The least that such an order costs, by second or megapixel. */
+  /** The lowest price of such an order, if it is priced by second or megapixel. */
   creditsMin: number | null;
 }
 
-/** A tool that is on sale. The first rule that holds gives the price, else `credits` do. */
+/** A tool on sale. The first rule that applies gives the price; without one it is `credits`. */
 export interface Tool {
   tool: ToolName;
   credits: number;
@@ -124,26 +126,26 @@ export interface Tool {
   rules: PriceRule[];
 }
 
-/** Credits that are sold together. */
+/** A pack of credits. */
 export interface Pack {
   pack: string;
   credits: number;
-  /** Whether it is a subscription. */
+  /** Whether the pack is a subscription. */
   recurring: boolean;
-  /** By language. */
+  /** Name and price by language. */
   words: Record<string, { name?: string; price?: string }>;
 }
 
 export interface Balance {
   balance: number;
-  /** What the user owes from payments that were returned. */
+  /** The credits that the user owes since a payment was returned. */
   debt: number;
 }
 
-/** How credits are given. */
+/** The ways in which credits are given. */
 export type GiftKind = "grant" | "purchase" | "bonus" | "goodwill";
 
-/** What changed the balance. */
+/** An entry of the ledger: one change of the balance. */
 export interface Entry {
   id: number;
   at: string;
@@ -152,23 +154,23 @@ export interface Entry {
   balanceAfter: number;
   reason: string | null;
   jobId: string | null;
-  /** Of the job. */
+  /** The tool of the entry's job. */
   tool: ToolName | null;
 }
 
 export interface LedgerQuery {
-  /** The `next` of the page before. */
+  /** The `next` of the previous page. */
   cursor?: number | null | undefined;
   limit?: number | undefined;
 }
 
 export interface LedgerPage {
   entries: Entry[];
-  /** The cursor of the next page, if there is one. */
+  /** The cursor of the next page; null if there is none. */
   next: number | null;
 }
 
-/** A job as the history has it. */
+/** A job in the history. */
 export interface JobSummary {
   id: string;
   tool: ToolName;
@@ -185,7 +187,7 @@ export interface JobSummary {
 }
 
 export interface HistoryQuery {
-  /** The `next` of the page before. */
+  /** The `next` of the previous page. */
   cursor?: string | null | undefined;
   limit?: number | undefined;
   status?: JobSummary["status"] | undefined;
@@ -194,11 +196,11 @@ export interface HistoryQuery {
 
 export interface HistoryPage {
   jobs: JobSummary[];
-  /** The cursor of the next page, if there is one. */
+  /** The cursor of the next page; null if there is none. */
   next: string | null;
 }
 
-/** A file to be saved. */
+/** A file to save. */
 export interface Download {
   blob: Blob;
   name: string;
@@ -206,7 +208,7 @@ export interface Download {
 
 export interface Options {
   /**
-   * Address of the functions, where the client's own address is not the gateway's:
+   * The URL of the functions, unless it is below the Supabase client's own URL:
    * "https://<your gateway>/functions/v1".
    */
   functionsUrl?: string | undefined;
@@ -215,67 +217,78 @@ export interface Options {
    * `client_reference_id`, as a payment link does.
    */
   buyUrl?: string | null | undefined;
-  /** The bucket that inputs are uploaded to. */
+  /** The bucket for uploads. Default: `uploads`. */
   bucket?: string | undefined;
-  /** The largest file that the bucket takes, in bytes. 50 MB, as a project on the free plan. */
+  /**
+   * The largest file that the bucket takes, in bytes. Default: 50 MB, as for a project on the free
+   * plan.
+   */
   maxUploadBytes?: number | undefined;
   /**
-   * What becomes of a job that waits when its page is left: it is given up after `graceSeconds`
-   * unless the page comes back, or it is kept.
+   * What happens to a waiting job when its page is left: it is cancelled after `graceSeconds`
+   * unless the page comes back (the default), or it is kept.
    */
   onLeave?: "cancel" | "keep" | undefined;
-  /** 30. */
+  /** How long a waiting job outlives its page, in seconds. Default: 30. */
   graceSeconds?: number | undefined;
-  /** Whether to be told of changes; a job is queried from time to time in any case. */
+  /**
+   * Whether to listen to changes by Realtime. Each job is also queried at intervals. Default: true.
+   */
   realtime?: boolean | undefined;
-  /** Shortest time between two queries of a job, in milliseconds. */
+  /** The shortest time between two queries of a job, in milliseconds. Default: 700. */
   pollMs?: number | undefined;
-  /** Longest. */
+  /** The longest time between two queries of a job, in milliseconds. Default: 3000. */
   pollMaxMs?: number | undefined;
 }
 
 export interface Jobs {
-  /** Names this page; the functions cancel what waits by it. */
+  /** The id of the page's session, under which the functions cancel its waiting jobs. */
   readonly sessionId: string;
   /**
-   * Orders a job. Uploads every Blob in `input` first, unless the order cannot be paid; `file`
+   * Orders a job. Uploads every Blob in `input` first, unless the order cannot be paid. `file`
    * stands for a tool's only file.
    */
   run<T extends ToolName>(tool: T, input: JobInput<T>, limits?: Limits): Job<T>;
-  /** The user's live jobs, newest first: what a page shows after a reload. */
+  /** The user's live jobs, newest first, for example after a reload. The client follows them. */
   resume(): Promise<Job[]>;
-  /** Any job of the user, live or final. */
+  /** Any job of the user, live or ended. */
   job(id: string): Promise<Job>;
   /** The jobs known on this page, newest first. It is the same list until something changes. */
   list(): Job[];
-  /** Calls the listener when the list or one of its jobs changes; returns what stops this. */
+  /**
+   * Calls the listener when the list or one of its jobs changes. Returns the function that ends
+   * this.
+   */
   subscribe(listener: () => void): () => void;
-  /** Cancels what this page uploads or waits for, at once. */
+  /** Cancels the uploading and waiting jobs of this page at once. */
   leave(): void;
   /**
-   * What the order would cost; nobody needs to be signed in, and files may be missing. A browser
-   * tells the length of a video that is not uploaded yet; the order is charged by what arrives.
+   * The price of an order. Nobody needs to be signed in, and files may be missing. The length of a
+   * video is measured in the browser; the order is charged by the uploaded file.
    */
   price<T extends ToolName>(tool: T, input: Partial<JobInput<T>>): Promise<Price>;
-  /** What the user has, and owes from payments that were returned. */
+  /** The user's balance, and the debt from returned payments. */
   balance(): Promise<Balance>;
-  /** Tells the balance now and whenever it changes; returns the function that stops this. */
+  /**
+   * Calls the listener with the balance now and at every change. Returns the function that ends
+   * this.
+   */
   onBalance(listener: (balance: Balance) => void): () => void;
-  /** What is on sale; nobody needs to be signed in. */
+  /** The tools on sale; nobody needs to be signed in. */
   tools(): Promise<Tool[]>;
-  /** The credits on sale; nobody needs to be signed in. */
+  /** The packs on sale; nobody needs to be signed in. */
   packs(): Promise<Pack[]>;
   /**
-   * Goes to the page where the pack is paid, and resolves to its address. What waits goes on
-   * waiting. The checkout comes back with `?purchase=paid` or `cancelled`.
+   * Goes to the page where the pack is paid, and resolves to its URL. Waiting jobs keep their
+   * positions. The checkout returns with `?purchase=paid` or `cancelled`.
    */
   buy(pack: string, options?: { returnUrl?: string | undefined }): Promise<string>;
-  /** The user's entries, newest first. */
+  /** The user's ledger entries, newest first. */
   ledger(page?: LedgerQuery): Promise<LedgerPage>;
   /** The user's jobs of every page and device, newest first. */
   history(page?: HistoryQuery): Promise<HistoryPage>;
-  /** One piece of a job's result; all of them, or a website, as an archive. */
+  /** One output of a job; all outputs, or a website, as an archive. */
   download(job: Job | string, options?: { index?: number | undefined }): Promise<Download>;
-  /** Stops everything that this object does by itself. */
+  /** Stops everything that the client does by itself. The jobs go on. */
   dispose(): void;
 }

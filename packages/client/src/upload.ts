@@ -1,4 +1,4 @@
-// Uploads a file to the app's storage: whole by a signed address, a large one in chunks.
+// Uploads a file to the app's storage: as a whole with a signed URL, or a large one in chunks.
 
 import { inMegabytes } from "./check.js";
 import type { Connection } from "./connection.js";
@@ -7,7 +7,7 @@ import { typeOf } from "./files.js";
 import { send } from "./send.js";
 import { retried } from "./wait.js";
 
-/** From this size on a file is sent in chunks, each of this size: what Supabase asks for. */
+/** Larger files are sent in chunks of this size, which Supabase requires. */
 export const CHUNK_BYTES = 6 * 1024 * 1024;
 
 export interface Upload {
@@ -48,22 +48,22 @@ async function sendWhole(given: Upload): Promise<void> {
   if (status >= 300) refuse(given, status, text);
 }
 
-/** The right to upload this file; null where it is there already. */
+/** A signed URL for the upload of this file; null if the file is already there. */
 export async function sign(given: Upload) {
   const { data, error } = await given.connection.bucket.createSignedUploadUrl(given.path);
   if (!error) return data;
-  // Older versions say less of an error than newer ones.
+  // Older versions of supabase-js give fewer fields of an error.
   const { status = 0, statusCode, message } = error as unknown as Record<string, any>;
   refuse(given, status, JSON.stringify({ statusCode, message }));
   return null;
 }
 
-/** Throws a JobError for a refusal by storage; a 409 means that the file has already arrived. */
+/** Throws a JobError for a refusal by storage. A 409 means that the file has already arrived. */
 export function refuse({ file }: Upload, status: number, text: string): void {
   const said = parsed(text);
-  // Storage answers 400 to almost everything and says in the body what is meant.
+  // Storage answers 400 to most errors, with the real status in the body.
   const meant = Number(said.statusCode) || status;
-  // Nobody else knows the path: it is this file, and an answer was lost.
+  // Nobody else knows the path, so the file is this one: an earlier answer was lost.
   if (meant === 409) return;
   if (meant === 413) {
     const message = `Storage takes no file of ${inMegabytes(file.size)}`;
@@ -81,7 +81,7 @@ function parsed(text: string): Record<string, any> {
   }
 }
 
-/** Whether a retry may help: nothing was answered, or that storage is not well. */
+/** Whether a retry may help: there was no answer, or storage had a temporary fault. */
 export function isPassingUpload(error: unknown): boolean {
   if (!(error instanceof JobError)) return false;
   if (error.code === "upload_stalled") return true;

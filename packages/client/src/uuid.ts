@@ -1,4 +1,4 @@
-// Ids. `crypto.randomUUID` is missing where a page is not secure: plain http in a LAN.
+// Makes ids. `crypto.randomUUID` is missing on an insecure page, such as plain http in a LAN.
 
 export function uuid(): string {
   if (crypto.randomUUID) return crypto.randomUUID();

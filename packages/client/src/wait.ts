@@ -19,8 +19,8 @@ export async function online(signal: AbortSignal): Promise<boolean> {
 }
 
 /**
- * Repeats work that failed for a reason that may pass; a try that had to wait for the network is
- * not counted.
+ * Repeats work that failed for a temporary reason, up to `TRIES` times. After a wait for the
+ * network the count starts anew.
  */
 export async function retried<T>(
   work: () => Promise<T>,
@@ -36,7 +36,7 @@ export async function retried<T>(
       if (await online(signal)) tries = 0;
       else if (tries === TRIES) throw error;
       await pause(pauseMs * 2 ** tries);
-      // Given up in the meantime: another user may be signed in by now.
+      // The work was given up in the meantime: another user may be signed in by now.
       signal.throwIfAborted();
     }
   }

@@ -1,4 +1,4 @@
-// What the user has and owes, and who wants to know.
+// The user's balance and debt, and the listeners to them.
 
 import type { Connection } from "./connection.js";
 import { QUEUE } from "./place.js";
@@ -10,7 +10,7 @@ export class Wallet {
   readonly #connection: Connection;
   readonly #listeners = new Set<Listener>();
   #told: Balance | undefined;
-  /** Counts what was asked, so that a late answer is told apart. */
+  /** Counts the reads, so that the answer to an older read is ignored. */
   #turn = 0;
 
   constructor(connection: Connection) {
@@ -45,12 +45,12 @@ export class Wallet {
     for (const listener of this.#listeners) listener(balance);
   }
 
-  /** Something may have changed it. */
+  /** Reads the balance after something that may have changed it. */
   refresh(): void {
     if (this.#listeners.size > 0) this.read().catch(() => {});
   }
 
-  /** It is another user's now, or nobody's. */
+  /** Forgets the balance when the user has changed. */
   forget(): void {
     this.#told = undefined;
     this.#turn += 1;
@@ -59,7 +59,7 @@ export class Wallet {
   subscribe(listener: Listener): () => void {
     this.#listeners.add(listener);
     if (this.#told) listener(this.#told);
-    // What was told may be older than the last charge: nobody listened.
+    // The balance may have changed while there was no listener.
     this.refresh();
     return () => this.#listeners.delete(listener);
   }

@@ -1,4 +1,4 @@
-// Puts files into one archive, as they are: pictures would not become smaller.
+// Puts files into one archive without compression: pictures would not become smaller.
 
 interface ZipEntry {
   name: string;
@@ -8,9 +8,9 @@ interface ZipEntry {
 const LOCAL = 0x04034b50;
 const CENTRAL = 0x02014b50;
 const END = 0x06054b50;
-/** Names are UTF-8. */
+/** The flag for names in UTF-8. */
 const FLAGS = 0x0800;
-/** The version that reads it, and 1980-01-01, the first day there is. */
+/** The version that can read the archive, and 1980-01-01, the first day that the format knows. */
 const [VERSION, DAY] = [20, 0x21];
 
 const TABLE = Uint32Array.from({ length: 256 }, (_, value) => {
@@ -74,7 +74,7 @@ export function zip(entries: ZipEntry[]): Blob {
   return new Blob([...parts, ...central, fields(end)], { type: "application/zip" });
 }
 
-/** Numbers of so many bytes each, the lowest byte first. */
+/** Encodes numbers, each given as its width in bytes and its value, with the lowest byte first. */
 function fields(values: number[][]): Uint8Array<ArrayBuffer> {
   const bytes = values.flatMap(([width = 0, value = 0]) =>
     Array.from({ length: width }, (_, at) => (value >>> (8 * at)) & 0xff),

@@ -1,4 +1,4 @@
-// The page's jobs, and one of them.
+// Hooks for the page's jobs and for one job.
 
 import { useCallback, useEffect, useState, useSyncExternalStore } from "react";
 import type { Job, JobError, ToolName, Update } from "@unstuck/client";
@@ -11,13 +11,13 @@ const nothing = () => null;
 const stopNothing = () => {};
 
 /**
- * The jobs known on this page, newest first: those ordered here and, soon after the first look, the
- * user's other live ones. It changes with each of them.
+ * The jobs known on this page, newest first: those ordered here and, once `resume` has found them,
+ * the user's other live ones. The component is drawn at every change of one of them.
  */
 export function useJobList(): Job[] {
   const jobs = useJobs();
   useEffect(() => {
-    // Without a network or a user the list is what this page ordered.
+    // Without a network or a user, the list has only what this page ordered.
     jobs.resume().catch(stopNothing);
   }, [jobs]);
   const subscribe = useCallback((listener: () => void) => jobs.subscribe(listener), [jobs]);
@@ -25,24 +25,24 @@ export function useJobList(): Job[] {
   return useSyncExternalStore(subscribe, read, noJobs);
 }
 
-/** A job while it is looked for, followed, or not to be had. */
+/** A job that is being searched for, is followed, or was not found. */
 export interface FollowedJob<T extends ToolName = ToolName> {
-  /** Null until it is found. */
+  /** Null until the job is found. */
   job: Job<T> | null;
-  /** The newest of it. Where it failed, `update.error` says why. */
+  /** The job's latest update. If the job failed, `update.error` says why. */
   update: Update<T> | null;
-  /** Why it was not found. */
+  /** Why the job was not found. */
   error: JobError | null;
 }
 
-/** What came of looking for a job by its id. */
+/** The result of a search for a job by its id. */
 interface Search {
   id: string;
   job: Job | null;
   error: JobError | null;
 }
 
-/** The job that has that id, once it is found. */
+/** Searches for the job with that id. */
 function useSearch(id: string | null): Search | null {
   const jobs = useJobs();
   const [search, setSearch] = useState<Search | null>(null);
@@ -63,8 +63,8 @@ function useSearch(id: string | null): Search | null {
 }
 
 /**
- * Follows a job: one that `run` gave, or any of the user's by its id, live or long over. However
- * many components follow a job, it is asked for once. Null follows none.
+ * Follows a job that `run` returned, or any job of the user by its id, live or ended. However many
+ * components follow a job, it is queried once. Null follows none.
  */
 export function useJob<T extends ToolName = ToolName>(
   named: Job<T> | string | null,

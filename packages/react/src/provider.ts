@@ -1,10 +1,10 @@
-// Gives the app's one client to all below.
+// Gives the app's client to all components below.
 
 import { createContext, createElement, useContext, useMemo, type ReactNode } from "react";
 import type { Balance, Jobs, Tool } from "@unstuck/client";
 import { SharedValue } from "./shared_value.js";
 
-/** What the hooks read: the client, and what several components show of it. */
+/** What the hooks read: the client, and the values that several components show. */
 interface JobsStores {
   jobs: Jobs;
   balance: SharedValue<Balance>;
@@ -15,8 +15,8 @@ const JobsContext = createContext<JobsStores | null>(null);
 
 export interface JobsProviderProps {
   /**
-   * The client. Make it once, outside of every component: `createJobs(supabase)`. It stays the
-   * app's, so nothing here disposes of it.
+   * The client. Make it once, outside of every component: `createJobs(supabase)`. The app owns it;
+   * the provider never disposes of it.
    */
   jobs: Jobs;
   children?: ReactNode;
@@ -43,7 +43,7 @@ export function useStores(): JobsStores {
   return stores;
 }
 
-/** The client: what orders, prices, lists and downloads. */
+/** The client, with which a component orders, prices, lists and downloads. */
 export function useJobs(): Jobs {
   return useStores().jobs;
 }

@@ -1,4 +1,4 @@
-// What belongs to the user and the shop, not to one job.
+// Hooks for values of the user and the shop.
 
 import { useSyncExternalStore } from "react";
 import type { Balance, Tool } from "@unstuck/client";
@@ -11,12 +11,15 @@ function useShared<T>({ subscribe, read, readOnServer }: SharedValue<T>): Loaded
   return useSyncExternalStore(subscribe, read, readOnServer);
 }
 
-/** What the user has and owes, now and after every order, end and purchase; null until then. */
+/**
+ * The user's balance and debt, updated after every order, end and purchase; null until they are
+ * read.
+ */
 export function useBalance(): Balance | null {
   return useShared(useStores().balance).value;
 }
 
-/** What is on sale, with its prices; nobody needs to be signed in. */
+/** The tools on sale with their prices; nobody needs to be signed in. */
 export function useTools(): Loaded<Tool[]> {
   return useShared(useStores().tools);
 }

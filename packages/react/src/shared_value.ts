@@ -1,30 +1,30 @@
-// A value from outside that any number of components show and that is asked for once.
+// A value that is read once and shown by any number of components.
 
 import { JobError } from "@unstuck/client";
 
-/** A value that is on its way, there, or not to be had. */
+/** A value that is being read, is there, or could not be read. */
 export interface Loaded<T> {
-  /** Null until it is there. */
+  /** Null until the value is there. */
   value: T | null;
-  /** Why it is not. The next component that asks tries once more. */
+  /** Why the last read failed. The next component that subscribes retries it. */
   error: JobError | null;
 }
 
-/** Begins to tell; returns the function that stops it. */
+/** Starts to read the value and reports it; returns the function that stops this. */
 type Source<T> = (tell: (value: T) => void, fail: (error: unknown) => void) => () => void;
 
-/** The same object for every server and for the first picture in a browser. */
+/** The same object on every server and at the first rendering in a browser. */
 const NOTHING: Loaded<never> = { value: null, error: null };
 
-/** What went wrong, whoever threw it. */
+/** Turns anything thrown into a JobError. */
 export function asJobError(error: unknown): JobError {
   if (error instanceof JobError) return error;
   return new JobError("internal", error instanceof Error ? error.message : String(error));
 }
 
 /**
- * Runs its source while there are listeners. StrictMode unmounts and remounts a component within
- * one turn of the event loop, so the source is stopped only after a turn without listeners.
+ * Runs its source while there are listeners. StrictMode unmounts and at once remounts a component,
+ * so the source is stopped in a microtask, and only if there is no listener by then.
  */
 export class SharedValue<T> {
   private loaded: Loaded<T> = NOTHING;

@@ -1,5 +1,5 @@
-//! Acts on all jobs that a filter names, in parts: the page repeats the call until nothing is left,
-//! or until the admin stops.
+//! Cancels or retries all jobs that a filter names, in parts: the page repeats the call until no
+//! job is left, or until the admin stops.
 
 use serde::de::{IntoDeserializer, value};
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ use crate::flow::order::input::admin_text;
 
 const JOBS_MAX: u32 = 1_000;
 
-/// Which jobs. What is not said limits nothing.
+/// The jobs to act on. An absent field limits nothing.
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct JobFilter {
@@ -46,7 +46,7 @@ pub struct BulkOrder {
     reason: Option<String>,
 }
 
-/// What became of them.
+/// The jobs that were done and refused.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BulkDone {
@@ -62,14 +62,14 @@ struct CheckedBulk {
     reason: String,
 }
 
-/// Cancels and refunds them.
+/// Cancels and refunds the jobs.
 pub async fn cancel(call: &impl Invocation, body: BulkOrder) -> Result<BulkDone, ApiError> {
     let CheckedBulk { filter, limit, reason } = body.checked()?;
     let many = finalise::cancel_many(&call.cx(), call.user()?, &filter, limit, &reason).await?;
     Ok(done(call, many))
 }
 
-/// Retries them free of charge.
+/// Retries the jobs free of charge.
 pub async fn retry(call: &impl Invocation, body: BulkOrder) -> Result<BulkDone, ApiError> {
     let CheckedBulk { filter, limit, reason } = body.checked()?;
     let many = call.cx().db().jobs_requeue_many_v1(call.user()?, &filter, limit, &reason).await?;
@@ -114,7 +114,7 @@ impl BulkOrder {
     }
 }
 
-/// Whether a job can have this status; only a step is ever blocked.
+/// Whether a job can have this status. Only a step can be blocked.
 fn is_of_a_job(status: &str) -> bool {
     let state: Result<State, value::Error> = State::deserialize(status.into_deserializer());
     state.is_ok_and(|state| state != State::Blocked)

@@ -12,7 +12,7 @@ use crate::db::alert::Sample;
 /// The content type of the format.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// What is measured: name, type, help.
+/// The families of metrics: name, type, help.
 pub const FAMILIES: &[(&str, &str, &str)] = &[
     ("unstuck_jobs_ended_total", "counter", "Jobs that ended, by tool, end and error code."),
     ("unstuck_credits_charged_total", "counter", "Credits charged for jobs that ended."),
@@ -37,7 +37,7 @@ pub const FAMILIES: &[(&str, &str, &str)] = &[
     ("unstuck_counters_age_seconds", "gauge", "How old the counters are."),
 ];
 
-/// The samples as text, family by family. A sample of no family is left out.
+/// Writes the samples as text, family by family. A sample of no known family is left out.
 pub fn text(samples: &[Sample]) -> String {
     let mut text = String::new();
     for (family, kind, help) in FAMILIES {
@@ -50,7 +50,7 @@ pub fn text(samples: &[Sample]) -> String {
             continue;
         }
         lines.sort_by(|(a, _), (b, _)| a.cmp(b));
-        // Writing to a text cannot fail.
+        // Writing into a `String` cannot fail.
         let _ = writeln!(text, "# HELP {family} {help}\n# TYPE {family} {kind}");
         for (head, value) in lines {
             let _ = writeln!(text, "{head} {}", number_text(value));
@@ -67,7 +67,7 @@ fn belongs(name: &str, family: &str, kind: &str) -> bool {
     }
 }
 
-/// `name{label="value"}`; the bound of a bucket comes last.
+/// `name{label="value"}`; the label `le`, a bucket's bound, comes last.
 fn head(sample: &Sample) -> String {
     let mut labels: Vec<(&String, &Value)> = sample.labels.iter().collect();
     labels.sort_by_key(|(name, _)| (name.as_str() == "le", name.as_str()));

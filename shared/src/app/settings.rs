@@ -1,4 +1,4 @@
-//! What is sold, at what price and within which limits, as an admin sees and changes it.
+//! An admin reads and changes what is sold, its prices and its limits.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ const COST_MAX: f64 = 1e9;
 const BALANCE_MAX: f64 = 999_999_999.0;
 const SECONDS_MAX: u32 = 7 * 24 * 60 * 60;
 
-/// What changes of a tool; what is not named stays.
+/// The changes of a tool. An absent field does not change.
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ToolChange {
@@ -29,13 +29,13 @@ pub struct ToolChange {
     attempt_max: Option<u32>,
     user_cancel_running: Option<bool>,
     close_circuit: Option<bool>,
-    /// What an attempt costs us, in credits.
+    /// The cost of an attempt to us, in credits.
     provider_cost: Option<f64>,
     #[serde(skip_serializing)]
     reason: Option<String>,
 }
 
-/// What changes of a provider.
+/// The changes of a provider. An absent field does not change.
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProviderChange {
@@ -43,13 +43,13 @@ pub struct ProviderChange {
     enabled: Option<bool>,
     max_concurrent: Option<u32>,
     close_circuit: Option<bool>,
-    /// What shall be left on our account, an amount by unit; empty: whatever is left.
+    /// The balance of our account below which an alert is sent, by unit. An empty map: none.
     balance_least: Option<BTreeMap<String, Number>>,
     #[serde(skip_serializing)]
     reason: Option<String>,
 }
 
-/// What changes of a rule.
+/// The changes of a price rule. An absent field does not change.
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PriceChange {
@@ -67,16 +67,16 @@ pub struct PriceChange {
     reason: Option<String>,
 }
 
-/// Which rows of the log.
+/// The filter of the log.
 #[derive(Deserialize)]
 pub struct LogQuery {
-    /// Rows before this id: a number, or the text of a query.
+    /// Only rows before this id, a number, or a text if it comes from a query.
     before: Option<Value>,
     subject: Option<String>,
     act: Option<String>,
 }
 
-/// All tools as they are.
+/// Shows all tools.
 pub async fn tools(call: &impl Invocation) -> Result<Value, ApiError> {
     let rows = call.cx().db().tools_change_v1(call.user()?, None, None).await?;
     Ok(json!({"tools": settings(rows)}))
@@ -96,7 +96,7 @@ pub async fn change_tool(call: &impl Invocation, body: ToolChange) -> Result<Val
     Ok(json!({"tools": settings(rows)}))
 }
 
-/// All providers as they are.
+/// Shows all providers.
 pub async fn providers(call: &impl Invocation) -> Result<Value, ApiError> {
     let rows = call.cx().db().providers_change_v1(call.user()?, None, None).await?;
     Ok(json!({"providers": settings(rows)}))
@@ -117,13 +117,13 @@ pub async fn change_provider(
     Ok(json!({"providers": settings(rows)}))
 }
 
-/// All rules of prices as they are.
+/// Shows all price rules.
 pub async fn prices(call: &impl Invocation) -> Result<Value, ApiError> {
     let rows = call.cx().db().prices_change_v1(call.user()?, None, None).await?;
     Ok(json!({"prices": rules(rows)}))
 }
 
-/// Changes, adds or removes one rule of a tool's prices.
+/// Changes, adds or removes one price rule of a tool.
 pub async fn change_price(call: &impl Invocation, body: PriceChange) -> Result<Value, ApiError> {
     within("position", Some(body.position), 0, 1_000_000)?;
     within("credits", body.credits, 0, CREDITS_MAX)?;
@@ -134,7 +134,7 @@ pub async fn change_price(call: &impl Invocation, body: PriceChange) -> Result<V
     Ok(json!({"prices": rules(rows)}))
 }
 
-/// What admins did, the newest first.
+/// Shows what admins did, newest first.
 pub async fn log(call: &impl Invocation, body: LogQuery) -> Result<Value, ApiError> {
     let LogQuery { before, subject, act } = body;
     let before = match before {

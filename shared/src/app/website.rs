@@ -110,7 +110,7 @@ pub async fn order(
     Reply::with_status(status, WebsiteAccepted::of(view))
 }
 
-/// Prices an order of a website of `kind` that is not made yet.
+/// Prices an order of a website of `kind` before it is made.
 pub async fn quote(
     call: &impl Invocation,
     body: QuoteBody,
@@ -207,7 +207,7 @@ pub async fn show(
     let ShowWebsite { id, format } = shown;
     call.log_job(id);
     if format == WebsiteFormat::Zip {
-        // Packing 5 MB costs more than a read, so it counts against another limit too.
+        // Packing 5 MB costs more than a read, so the call also counts against another limit.
         call.count_against(Quota::Other).await?;
     }
     let row = call.cx().db().generation_get_v1(call.user()?, kind.tool(), id).await?;

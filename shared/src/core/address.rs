@@ -12,7 +12,7 @@ use url::{Host, Url};
 mod tests;
 
 pub(super) const LENGTH_MAX: usize = 2_048;
-/// The problem of a URL whose host no setting names.
+/// The problem of a URL whose host is in no setting.
 pub const NOT_ALLOWED: &str = "is not on an allowed host";
 /// The storage bucket for users' inputs.
 pub const UPLOADS: &str = "uploads";
@@ -23,7 +23,7 @@ pub enum InputUrl {
     /// An object of the caller in our own storage. `object` is `<bucket>/<path>`, percent-encoded
     /// as in a URL.
     Own { object: String, url: String },
-    /// A URL on another host that `ALLOWED_INPUT_HOSTS` names.
+    /// A URL on another host in `ALLOWED_INPUT_HOSTS`.
     Other { url: String },
 }
 

@@ -1,4 +1,4 @@
-//! Which addresses are ours, and which may be read.
+//! Tests which URLs are our own, and which may be read.
 
 use super::{InputUrl, input, output};
 use crate::core::config::Config;

@@ -1,20 +1,20 @@
-//! The form in which an alert reaches its receiver, which the receiver's address tells.
+//! Builds the request that sends an alert, in the form of the receiver, which its URL tells.
 
 use serde_json::{Map, Value, json};
 
 use super::transport::HttpRequest;
 
 const TIMEOUT_MS: u32 = 8_000;
-/// Discord takes 2,000 characters, the others more.
+/// Discord accepts 2,000 characters, the other receivers more.
 const CHARS_MAX: usize = 1_900;
 
-/// Who reads the alerts.
+/// The service that receives the alerts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AlertReceiver {
     Slack,
     Discord,
     Telegram,
-    /// Anything that takes JSON.
+    /// Any receiver of JSON.
     Plain,
 }
 
@@ -33,8 +33,8 @@ impl AlertReceiver {
     }
 }
 
-/// The request that carries a message with this id to the receiver at `url`. The id is also the
-/// header `webhook-id`, so that a receiver of plain JSON knows a repeated message.
+/// Builds the request that sends a message with this id to the receiver at `url`. The id is also in
+/// the header `webhook-id`, so that a receiver of plain JSON can recognise a repeated message.
 ///
 /// Sources: docs.slack.dev, "Sending messages using incoming webhooks"; docs.discord.com, "Execute
 /// Webhook"; core.telegram.org/bots/api, "sendMessage".
@@ -73,7 +73,7 @@ pub fn request(url: &str, id: &str, message: &Map<String, Value>) -> HttpRequest
     }
 }
 
-/// `[bad] The sweep of the Workers was last seen 4 minutes ago.`
+/// A sentence such as `[bad] The sweep of the Workers was last seen 4 minutes ago.`
 fn sentence(message: &Map<String, Value>) -> String {
     let field = |name: &str| message.get(name).and_then(Value::as_str).unwrap_or_default();
     let sign = match field("state") {
@@ -84,7 +84,7 @@ fn sentence(message: &Map<String, Value>) -> String {
     format!("[{sign}] {}", field("message")).chars().take(CHARS_MAX).collect()
 }
 
-/// Slack's three control characters.
+/// Escapes Slack's three control characters.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

@@ -18,7 +18,7 @@ use crate::core::error::ApiError;
 /// reading each of them costs time.
 pub const FIELDS_MAX: usize = 100;
 
-/// Up to here, 2^53, a number with a fraction part is exact.
+/// Up to 2^53, a number with a fraction part is exact.
 const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// Parses a JSON object; blank text counts as an empty one. Answers 400 if the text is anything
@@ -45,7 +45,7 @@ pub fn parse(text: &str) -> Result<Value, ApiError> {
 /// Builds a JSON value and stops at the first thing that no body may hold.
 #[derive(Clone, Copy)]
 struct Bounded<'r> {
-    /// The reason why it stopped, as a message for the caller.
+    /// The reason for stopping, as a message for the caller.
     refused: &'r Cell<Option<&'static str>>,
 }
 
@@ -158,12 +158,13 @@ pub fn add_query(body: &mut Value, query: impl IntoIterator<Item = (String, Stri
 }
 
 /// Deserialises the body as `T`. Answers 400 naming the field at fault, if it is one.
-// Inlined, it would stand in a function once for each operation.
+// If it were inlined, each function would contain it once for each operation.
 #[inline(never)]
 pub fn typed<T: DeserializeOwned>(body: &Value) -> Result<T, ApiError> {
     let none = Map::new();
     let fields = body.as_object().unwrap_or(&none);
-    // The field that is being read: the one at fault if reading stops. `None` after the last.
+    // The field that is being read, which is at fault if reading stops. `None` after the last
+    // field.
     let reading = Cell::new(None);
     let ends = std::iter::from_fn(|| {
         reading.set(None);
@@ -194,7 +195,7 @@ fn refused(error: &serde_json::Error, reading: Option<&str>) -> ApiError {
     }
 }
 
-/// What is wanted, in the words of JSON and not in those of our types.
+/// The expected type, in the words of JSON and not of our types.
 fn in_words(problem: &str) -> String {
     if problem.starts_with("duplicate field ") {
         return "it is given twice".to_owned();
@@ -206,7 +207,7 @@ fn in_words(problem: &str) -> String {
         "i32" | "i64" => "a whole number",
         "f32" | "f64" => "a number",
         "a string" | "a borrowed string" => "a text",
-        // Where one of several words is wanted.
+        // serde says this if one of several words is expected.
         "string or map" | "map with a single key" | "unit" => "a text",
         "a boolean" => "true or false",
         "a sequence" => "a list",

@@ -144,8 +144,8 @@ impl ApiError {
         self
     }
 
-    /// Returns the JSON body of the error. The four fixed fields win over extra fields of the same
-    /// name.
+    /// Returns the JSON body of the error. The four fixed fields take precedence over extra fields
+    /// of the same name.
     pub fn to_body(&self, request_id: &str) -> Value {
         let mut body = self.fields.clone();
         body.insert("error".to_owned(), Value::from(self.message.as_str()));

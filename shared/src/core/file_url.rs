@@ -1,9 +1,9 @@
-//! The URL of a file as a body names it. No I/O.
+//! The URL of a file in a body. No I/O.
 
 use serde::{Deserialize, Serialize};
 
-/// The URL of a file in the body of an order, not checked yet. It is empty where the body names no
-/// file, which an order refuses and a quote does not mind.
+/// The unchecked URL of a file in the body of an order. It is empty if the body names no file: an
+/// order then refuses it, and a quote accepts it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Option<String>")]
 pub struct FileUrl(String);

@@ -1,17 +1,17 @@
-//! Reads JSON that is not strict. Providers and models split texts inside a surrogate pair, and
-//! write line breaks into strings; a strict parser would reject the whole answer for it.
+//! Reads JSON that is not strict. Providers and models split texts inside a surrogate pair and
+//! write line breaks into strings, for which a strict parser would reject the whole answer.
 
 use serde_json::Value;
 
 /// Replaces a lone surrogate.
 const REPLACEMENT: &str = "\\ufffd";
-/// A lone surrogate is kept as one of 2,048 private characters: the first stands for U+D800.
+/// The private characters that stand for the 2,048 surrogates; the first stands for U+D800.
 const KEPT: u32 = 0x10_0000;
 const HALVES: u32 = 0x800;
 const SECOND_HALVES: u32 = 0x400;
 
-/// A number as text, a whole one without a fraction: `0.35`, `2`. The number's own `Display` would
-/// bring 13 KB of tables into a function.
+/// A number as text, without a fraction if it is whole: `0.35`, `2`. The number's own `Display`
+/// would add 13 KB of tables to a function.
 pub fn number_text(number: f64) -> String {
     let mut text = Value::from(number).to_string();
     if text.ends_with(".0") {
@@ -20,22 +20,22 @@ pub fn number_text(number: f64) -> String {
     text
 }
 
-/// Reads JSON. Replaces lone halves of characters by U+FFFD and escapes line breaks and tabs inside
-/// strings, where strict JSON fails. `None`: no JSON at all.
+/// Reads JSON. If strict parsing fails, lone surrogates become U+FFFD, and line breaks and tabs
+/// inside strings are escaped. `None` if it still is no JSON.
 pub fn lenient(text: &str) -> Option<Value> {
     serde_json::from_str(text)
         .or_else(|_| serde_json::from_str(&mended(text, |_| REPLACEMENT.to_owned())))
         .ok()
 }
 
-/// Does the same for one event of a stream: keeps lone halves, so that [`joined`] can put them
-/// together after the last event.
+/// Does the same for one event of a stream, but keeps lone surrogates, so that [`joined`] can
+/// combine them after the last event.
 pub fn lenient_part(text: &str) -> Option<Value> {
     serde_json::from_str(text).or_else(|_| serde_json::from_str(&mended(text, kept))).ok()
 }
 
-/// Puts the halves together that [`lenient_part`] kept in neighbouring texts; a half that stays
-/// alone becomes U+FFFD.
+/// Combines the surrogates that [`lenient_part`] kept in neighbouring texts. One that stays alone
+/// becomes U+FFFD.
 pub fn joined(text: &str) -> String {
     let half = |c: char| u32::from(c).checked_sub(KEPT).filter(|half| *half < HALVES);
     let mut whole = String::with_capacity(text.len());
@@ -58,14 +58,14 @@ pub fn joined(text: &str) -> String {
     whole
 }
 
-/// The JSON escape of the private character that keeps the half `unit`.
+/// The JSON escape of the private character for the surrogate `unit`.
 fn kept(unit: u16) -> String {
     let offset = u32::from(unit) - 0xD800;
     format!("\\u{:04x}\\u{:04x}", 0xDBC0 + (offset >> 10), 0xDC00 + (offset & 0x3FF))
 }
 
-/// Copies `text`, with `half` in place of every escape of a lone half, and with line breaks and
-/// tabs inside strings escaped.
+/// Copies `text`. `half` replaces every escape of a lone surrogate, and line breaks and tabs inside
+/// strings are escaped.
 fn mended(text: &str, half: impl Fn(u16) -> String) -> String {
     let mut whole = String::with_capacity(text.len());
     let mut is_string = false;
@@ -92,7 +92,7 @@ fn mended(text: &str, half: impl Fn(u16) -> String) -> String {
                         rest = rest.get(6..).unwrap_or_default();
                         continue;
                     }
-                    // The escaped character, whichever it is.
+                    // Takes the escaped character, whichever it is.
                     _ => taken += rest.chars().nth(1).map_or(0, char::len_utf8),
                 }
             }

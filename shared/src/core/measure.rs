@@ -1,8 +1,8 @@
 //! Measures a file by its header: the pixels of a picture, the seconds of a video. No I/O: the
-//! caller hands over windows of the file and is told where the next one begins.
+//! caller passes windows of the file and is told where the next one begins.
 //!
-//! The bytes are a user's. Whatever they are, a reading ends after a few windows; what says nothing
-//! of its size, or nothing that can be true, is not measured.
+//! The bytes come from a user. Whatever they are, a reading ends after a few windows. A file whose
+//! size is missing or impossible is not measured.
 
 mod boxes;
 mod image;
@@ -14,14 +14,15 @@ use serde::{Deserialize, Serialize};
 pub use window::{FileSize, Reading};
 use window::{Found, Window};
 
-/// The bytes of one window. Every header but that of an odd file fits into the first one.
+/// The bytes of one window. The header of almost every file fits into the first one.
 pub const WINDOW_BYTES: usize = 128 * 1024;
-/// How many windows a reading may ask for: a megabyte of metadata before a picture's size.
+/// The number of windows that a reading may ask for. They cover a megabyte of metadata before the
+/// size.
 const WINDOWS_MAX: u32 = 8;
-/// A longer video does not exist.
+/// A longer duration cannot be true.
 const SECONDS_MAX: f64 = 1e7;
 
-/// What an order may be priced by.
+/// The unit by which an order may be priced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PriceUnit {
@@ -29,7 +30,7 @@ pub enum PriceUnit {
     Megapixel,
 }
 
-/// What the files of an order hold together. `None`: it could not be measured.
+/// The sum over the files of an order. `None`: it could not be measured.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Measured {
     pub seconds: Option<f64>,
@@ -74,16 +75,17 @@ enum Format {
     Webm,
 }
 
-/// The reading of one file's header.
+/// Reads the header of one file, window by window.
 #[derive(Default)]
 pub struct HeaderReader {
-    /// Known once the first window was read.
+    /// Known after the first window.
     format: Option<Format>,
     windows: u32,
 }
 
 impl HeaderReader {
-    /// Reads the window that begins at `start`: at 0 at first, then where it said.
+    /// Reads the window that begins at `start`: at first 0, then the position that the last reading
+    /// returned.
     pub fn read(&mut self, start: u64, bytes: &[u8]) -> Reading {
         self.windows += 1;
         let window = Window::new(start, bytes);

@@ -1,13 +1,13 @@
-//! What kind of file a result is, and which file of a finished task is the result. No I/O.
+//! Finds out the type of a result, and which file of a finished task is the result. No I/O.
 //!
-//! Object stores name types carelessly (`application/octet-stream`, `image/jpg`, none at all), so
-//! the first bytes decide where they are known, else the announced type, else the ending. Only
-//! what is plainly something else is refused: a page, JSON, or the other kind of file.
+//! Object stores name types carelessly (`application/octet-stream`, `image/jpg`, none at all). So
+//! the first bytes decide if they are known, else the announced type, else the extension. Only a
+//! file that is clearly something else is refused: a page, JSON, or the other kind of file.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// How many of a file's first bytes [`type_of`] looks at.
+/// The number of first bytes of a file that [`type_of`] reads.
 pub const HEAD_BYTES: usize = 64;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +23,7 @@ pub struct MediaType {
     pub content_type: &'static str,
     pub extension: &'static str,
     pub kind: MediaKind,
-    /// Other words for it: content types and endings.
+    /// Other names of the type: content types and extensions.
     words: &'static [&'static str],
 }
 
@@ -36,7 +36,7 @@ const fn row(
     MediaType { content_type, extension, kind, words }
 }
 
-/// The first type of a kind stands for a file of which nothing else is known.
+/// The first type of a kind is used for a file whose type is not known.
 static TYPES: [MediaType; 8] = [
     row("image/png", "png", MediaKind::Image, &["image/x-png"]),
     row("image/jpeg", "jpg", MediaKind::Image, &["jpeg", "image/jpg", "image/pjpeg"]),
@@ -49,7 +49,7 @@ static TYPES: [MediaType; 8] = [
 ];
 
 impl MediaType {
-    /// Finds a type by a content type without parameters or by an ending, in any case.
+    /// Finds a type by a content type without parameters or by an extension, in any case.
     pub fn named(word: &str) -> Option<&'static Self> {
         let word = word.trim().to_ascii_lowercase();
         TYPES.iter().find(|known| {
@@ -76,7 +76,7 @@ impl MediaType {
 }
 
 /// Returns the type under which to store a file. `announced` is the source's content type, `hint`
-/// what else names the type. The error reads as a sentence after "the result".
+/// another guess. The error reads as a sentence after "the result".
 pub fn type_of(
     head: &[u8],
     announced: &str,
@@ -102,7 +102,7 @@ pub fn type_of(
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Output {
     pub url: String,
-    /// The provider's word for its type, often a file extension; may be empty.
+    /// The provider's name of the file's type, often an extension; may be empty.
     pub kind: String,
     /// The node of the provider's app that wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -110,7 +110,7 @@ pub struct Output {
 }
 
 impl Output {
-    /// The type by the provider's word, else by the ending of the URL's path.
+    /// The type by the provider's name, else by the extension in the URL's path.
     pub fn media_type(&self) -> Option<&'static MediaType> {
         let path = self.url.split(['?', '#']).next().unwrap_or_default();
         let name = path.rsplit('/').next().unwrap_or_default();
@@ -119,7 +119,7 @@ impl Output {
     }
 }
 
-/// Which of several files to take.
+/// The file to take if there are several.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pick {
@@ -129,7 +129,7 @@ pub enum Pick {
     Last,
 }
 
-/// Which file of a finished task is the result; a step's stored request holds it.
+/// The rule by which a file of a finished task is the result; a step's stored request holds it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResultChoice {
     /// `None`: any kind.
@@ -143,13 +143,15 @@ pub struct ResultChoice {
 }
 
 impl ResultChoice {
-    /// Reads a stored choice. One that cannot be read is any file, so that it stops nobody.
+    /// Reads a stored choice. If it cannot be read, any file is accepted, so that no result is
+    /// lost.
     pub fn stored(choice: Option<&Value>) -> Self {
         choice.and_then(|choice| Self::deserialize(choice).ok()).unwrap_or_default()
     }
 
-    /// Returns the result among `outputs`: of the named node, else of the tool's kind. A file of an
-    /// unknown type counts only where no type is known. `None`: none of them can be the result.
+    /// Returns the result among `outputs`: a file of the named node, else a file of the tool's
+    /// kind. A file of an unknown type counts only if no file is of the tool's kind. `None`: none
+    /// of them can be the result.
     pub fn of<'o>(&self, outputs: &'o [Output]) -> Option<&'o Output> {
         let is_kind = |output: &&&Output| match output.media_type() {
             Some(found) => self.kind.is_none_or(|kind| kind == found.kind),

@@ -1,4 +1,4 @@
-//! What can be decided from values in hand: no clock, environment, randomness or I/O, and no await.
+//! Decisions from values in hand: no clock, environment, randomness or I/O, and no await.
 
 pub mod address;
 pub mod alert;

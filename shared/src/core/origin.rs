@@ -1,18 +1,18 @@
-//! The origins of URLs, and the project's files as an app names them that knows one address.
+//! Splits URLs into origin and rest, and translates an app's URLs of the project's files.
 
 use std::borrow::Cow;
 
 use crate::core::config::Config;
 
-/// An absolute URL's origin and the rest; everything is the rest where there is no origin.
+/// Splits an absolute URL into its origin and the rest. Without an origin, everything is the rest.
 pub fn split_origin(url: &str) -> (&str, &str) {
     let Some((_, after)) = url.split_once("://") else { return ("", url) };
     let rest = after.find(['/', '?', '#']).and_then(|at| after.get(at..)).unwrap_or_default();
     url.split_at_checked(url.len() - rest.len()).unwrap_or((url, ""))
 }
 
-/// Returns the project's own address of a file whose URL begins with `origin`, the address at which
-/// the app reached us; the gateway passes such URLs on to the project's storage.
+/// Returns the project's own URL of a file whose URL begins with `origin`, the address at which the
+/// app has reached us. The gateway passes such URLs on to the project's storage.
 pub fn at_project<'a>(text: &'a str, origin: &str, config: &Config) -> Cow<'a, str> {
     let (named, rest) = split_origin(text);
     let is_here = !named.is_empty() && named == origin && rest.starts_with("/storage/v1/object/");

@@ -1,4 +1,4 @@
-//! The message that tells the app's back end how a job ended, and to which addresses it may go.
+//! Signs the messages that tell the app's back end how a job ended, and checks their receiver.
 
 use serde_json::{Map, Value};
 use url::{Host, Url};
@@ -10,7 +10,7 @@ use super::transport::HttpRequest;
 
 const TIMEOUT_MS: u32 = 10_000;
 
-/// Who is told, and by which secrets it knows us.
+/// The receiver of the messages, and the secrets that sign them.
 #[derive(Debug)]
 pub struct EndReceiver<'c> {
     url: &'c str,
@@ -18,8 +18,8 @@ pub struct EndReceiver<'c> {
 }
 
 impl<'c> EndReceiver<'c> {
-    /// The receiver of the settings, if there is one. Answers the setting at fault: nothing is sent
-    /// unsigned, or to an address inside of a network.
+    /// The receiver in the settings, if there is one. An error names the setting at fault: no
+    /// message is sent unsigned, or to an address inside of a network.
     pub fn of(config: &'c Config) -> Result<Option<Self>, ApiError> {
         let Some(url) = config.outgoing_webhook_url.as_deref() else { return Ok(None) };
         let is_local = config.supabase_url.as_deref().is_some_and(|own| own.starts_with("http:"));
@@ -34,7 +34,7 @@ impl<'c> EndReceiver<'c> {
         Ok(Some(Self { url, secrets }))
     }
 
-    /// The request that carries a message, signed now by every secret.
+    /// Builds the request that sends a message, signed now with every secret.
     pub fn request(&self, id: &str, message: &Map<String, Value>, now_s: u64) -> HttpRequest {
         let body = Value::Object(message.clone()).to_string();
         let timestamp = now_s.to_string();
@@ -57,8 +57,8 @@ impl<'c> EndReceiver<'c> {
     }
 }
 
-/// Whether it is an address of the internet, by its text: `https`, and no host that only a network
-/// of ours knows. In local development also one of this machine.
+/// Whether the text is an internet address: `https`, and no host that only a private network knows.
+/// In local development, an address of this machine is allowed too.
 fn is_receiver(text: &str, is_local: bool) -> bool {
     let Ok(url) = Url::parse(text) else { return false };
     if !url.username().is_empty() || url.password().is_some() {

@@ -59,7 +59,8 @@ impl<T: Serialize> IntoReply for T {
     }
 }
 
-/// Serialises as `true`. The older part of the contract has `success: true` in every good answer.
+/// Serialises as `true`. The older part of the contract has `success: true` in every successful
+/// answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Success;
 

@@ -1,9 +1,9 @@
-//! Decides to which pages a user may be sent back, such as after a checkout.
+//! Checks the pages to which a user may be sent back, for example after a checkout.
 
 use super::address::{LENGTH_MAX, NOT_ALLOWED, allowed, parse};
 use url::Url;
 
-/// Checks the address of a page: one of `own`'s origin, or on one of `hosts`. The error reads as a
+/// Checks the URL of a page: it must have `own`'s origin or one of `hosts`. The error reads as a
 /// sentence after the name of the field.
 pub fn check(text: &str, own: &Url, hosts: &[String]) -> Result<Url, &'static str> {
     let is_own = |url: &Url| {

@@ -1,5 +1,5 @@
-//! The signature of a webhook by the Standard Webhooks scheme, which Svix and with it Replicate
-//! use. It proves who sent a webhook, never what the webhook means.
+//! Signatures by the Standard Webhooks scheme, which Svix and therefore Replicate use. A signature
+//! proves who sent a webhook, not that its content is true.
 //!
 //! Source: the specification of github.com/standard-webhooks/standard-webhooks.
 
@@ -18,7 +18,7 @@ const TOLERANCE_S: u64 = 300;
 /// `None`: the secret is malformed. The run time does not depend on which signature or letter
 /// differs.
 ///
-/// A secret is base64, with or without `whsec_` before it; any other text is the key itself.
+/// A secret is base64, with or without the prefix `whsec_`; any other text is the key itself.
 pub fn verify(secret: &str, signature: &Signature, raw: &str, now_s: u64) -> Option<bool> {
     let Signature { id, timestamp, entries, .. } = signature;
     let expected = sign(secret, id, timestamp, raw)?;
@@ -29,8 +29,8 @@ pub fn verify(secret: &str, signature: &Signature, raw: &str, now_s: u64) -> Opt
     Some(bool::from(good) && is_fresh(timestamp, now_s) && !id.is_empty())
 }
 
-/// Signs a message of this id, time in seconds and body, without the version before it. `None`: the
-/// secret is malformed.
+/// Signs a message with this id, time in seconds and body. The result lacks the version prefix.
+/// `None`: the secret is malformed.
 pub fn sign(secret: &str, id: &str, timestamp: &str, raw: &str) -> Option<String> {
     let decoded = |text: &str| STANDARD.decode(text).ok();
     let key = match secret.strip_prefix("whsec_") {
@@ -45,7 +45,7 @@ pub fn sign(secret: &str, id: &str, timestamp: &str, raw: &str) -> Option<String
     Some(STANDARD.encode(mac.finalize().into_bytes()))
 }
 
-/// Whether a signature of that time, in seconds since 1970, is neither too old nor too early.
+/// Whether a signature's time, in seconds since 1970, is neither too old nor too early.
 pub(crate) fn is_fresh(timestamp: &str, now_s: u64) -> bool {
     timestamp.parse::<u64>().is_ok_and(|sent_s| sent_s.abs_diff(now_s) <= TOLERANCE_S)
 }
@@ -54,7 +54,7 @@ pub(crate) fn is_fresh(timestamp: &str, now_s: u64) -> bool {
 mod tests {
     use super::*;
 
-    // The published vector of the scheme.
+    // The scheme's published test vector.
     const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     const SENT_S: u64 = 1_614_265_330;
     const BODY: &str = r#"{"test": 2432232314}"#;

@@ -1,11 +1,11 @@
-//! What the answers of Supabase Storage mean.
+//! The meaning of the answers of Supabase Storage.
 //!
-//! Source: supabase/storage, src/internal/errors: most errors are sent as HTTP 400 with the true
+//! Source: supabase/storage, src/internal/errors: most errors are sent as HTTP 400, with the true
 //! status as text in the body's `statusCode`.
 
 use serde_json::{Value, json};
 
-/// The status that storage means.
+/// The true status of an answer.
 pub fn status(http: u16, body: &str) -> u16 {
     if http != 400 {
         return http;
@@ -24,7 +24,7 @@ pub fn status(http: u16, body: &str) -> u16 {
 pub struct ListedPage {
     /// `{name, created_at}` of each file.
     pub files: Value,
-    /// Storage's own cursor to the page behind this one. `None`: this is the last.
+    /// Storage's own cursor to the next page. `None`: this is the last one.
     pub next: Option<String>,
 }
 
@@ -40,17 +40,17 @@ impl ListedPage {
     }
 }
 
-/// What it means that files were not deleted together.
+/// The reason why several files could not be deleted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeleteRefusal {
-    /// One of the files may be at fault: a trigger or a foreign key of the app, a lock. Storage
-    /// deletes the rows of all in one transaction, and sends a trigger's exception as a 500.
+    /// One of the files may be the cause: a trigger or a foreign key of the app, or a lock. Storage
+    /// deletes all rows in one transaction, and sends a trigger's exception as a 500.
     OneOfThem,
-    /// Storage is out of reach, or overloaded.
+    /// Storage is unreachable or overloaded.
     Outage,
 }
 
-/// Classifies an answer to a DELETE of several files that is no success.
+/// Classifies an unsuccessful answer to a DELETE of several files.
 ///
 /// Source: supabase/storage, src/storage/object.ts, `deleteObjects`, and
 /// src/storage/database/errors.ts.
@@ -61,19 +61,19 @@ pub fn delete_refusal(http: u16, body: &str) -> DeleteRefusal {
     }
 }
 
-/// What a refused upload means.
+/// The meaning of a refused upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UploadRefusal {
     /// The object exists.
     Duplicate,
-    /// Storage will never take this file.
+    /// Storage will never accept this file.
     Rejected,
-    /// The bucket, its policy or our key is at fault.
+    /// The bucket, its policy or our key is wrong.
     Misconfigured,
     Transient,
 }
 
-/// Classifies an answer to an upload that is no success.
+/// Classifies an unsuccessful answer to an upload.
 pub fn upload_refusal(http: u16, body: &str) -> UploadRefusal {
     match status(http, body) {
         409 if http == 409 || body.contains("uplicate") => UploadRefusal::Duplicate,

@@ -1,6 +1,6 @@
-//! The seam between `flow` and the outside world: calls, copies, time and randomness.
+//! The interface between `flow` and the outside world: calls, copies, time and randomness.
 //!
-//! This module does no I/O. `edge` implements the traits over the platform's fetch, tests over
+//! This module does no I/O. `edge` implements the traits with the platform's fetch, tests with
 //! scripts.
 
 use super::json;
@@ -37,19 +37,20 @@ impl HttpResponse {
         (200..=299).contains(&self.status)
     }
 
-    /// The body as JSON; null where it is none.
+    /// The body as JSON; null if it is none.
     pub fn json(&self) -> Value {
         json::lenient(&self.body).unwrap_or(Value::Null)
     }
 
-    /// Whether the body is a text that is not JSON: the page of a firewall or a proxy, and not what
-    /// an API itself says about the request.
+    /// Whether the body is a text that is not JSON: a page of a firewall or a proxy, and not the
+    /// API's own answer.
     pub fn is_page(&self) -> bool {
         !self.body.trim().is_empty() && json::lenient(&self.body).is_none()
     }
 
     /// The delay that the server asks for: `retry-after-ms`, else `retry-after` in seconds, also
-    /// with a fraction. The date form reads as no delay: none of our providers is known to send it.
+    /// with a fraction. A date counts as no delay, because none of our providers is known to send
+    /// one.
     pub fn retry_after_ms(&self) -> Option<u32> {
         let number = |name: &str| decimal(self.header(name)?);
         let seconds = number("retry-after-ms").map(|ms| ms / 1_000.0);
@@ -57,7 +58,7 @@ impl HttpResponse {
     }
 }
 
-/// Reads a number as JSON writes it. `str::parse` would bring 15 KB of tables into every function.
+/// Reads a number as JSON writes it. `str::parse` would add 15 KB of tables to every function.
 pub fn decimal(text: &str) -> Option<f64> {
     serde_json::from_str(text.trim()).ok()
 }
@@ -74,7 +75,7 @@ pub fn delay_ms(seconds: f64) -> Option<u32> {
     (seconds >= 0.0 && seconds.is_finite()).then_some(ms)
 }
 
-/// What became of a request.
+/// The outcome of a request.
 pub type HttpResult = Result<HttpResponse, TransportError>;
 
 /// The reason why there is no answer.
@@ -104,11 +105,11 @@ pub struct FileCopy {
     /// its headers the content type. `timeout_ms` covers the whole copy.
     pub to: HttpRequest,
     pub bytes_max: u64,
-    /// The type by the provider's word or the URL.
+    /// The type by the provider's name or by the URL.
     pub hint: Option<&'static MediaType>,
-    /// The kind that was sold. `None`: any.
+    /// The kind of file that was sold. `None`: any.
     pub kind: Option<MediaKind>,
-    /// The longest silence of the source.
+    /// The longest pause of the source.
     pub stall_ms: u32,
 }
 
@@ -119,7 +120,7 @@ pub enum CopyError {
     Rejected(String),
     /// A retry may help.
     Transient(String),
-    /// A retry may help once the operator has mended the cause.
+    /// A retry may help after the operator has corrected the cause.
     Misconfigured(String),
 }
 
@@ -157,18 +158,18 @@ pub trait Transport {
         bytes_max: u64,
         timeout_ms: u32,
     ) -> Result<FileInMemory, CopyError>;
-    /// Sends a JSON text to the queue of that binding, to arrive after `delay_s` seconds.
+    /// Sends a JSON text to the queue of that binding. It arrives after `delay_s` seconds.
     async fn notify(&self, queue: &str, message: &str, delay_s: u32) -> Result<(), TransportError>;
     /// Writes one line of the structured log.
     fn log(&self, line: &Value);
-    /// The origin of the address at which the caller reached us, such as `https://app.example`;
-    /// empty for what no request began.
+    /// The origin at which the caller has reached us, such as `https://app.example`. It is empty if
+    /// no request is being handled.
     fn origin(&self) -> &str {
         ""
     }
 }
 
-/// A transport that can read an answer while it arrives.
+/// A transport that can read an answer piece by piece.
 #[expect(async_fn_in_trait, reason = "one isolate is one thread; no caller needs Send futures")]
 pub trait Streams: Transport {
     /// Sends a request and passes each piece of a 2xx body to `take` until that returns false; the

@@ -12,10 +12,10 @@ use crate::core::id::{JobId, Run, Step};
 /// The length of a token: 32 hexadecimal digits, 128 bits.
 const TOKEN_LENGTH: usize = 32;
 
-/// Stands for a provider in the address that proves that webhooks arrive.
+/// The name in place of a provider in the address with which `doctor` tests webhooks.
 pub const NO_PROVIDER: &str = "doctor";
 
-/// The run that a webhook URL names.
+/// The run in a webhook's URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WebhookAddress<'a> {
     pub provider: &'a str,
@@ -25,7 +25,7 @@ pub struct WebhookAddress<'a> {
 }
 
 impl WebhookAddress<'static> {
-    /// The address of no job. Whoever calls it learns that webhooks arrive, and changes nothing.
+    /// An address without a job. A call to it shows that webhooks arrive, and changes nothing.
     pub fn of_nothing() -> Self {
         Self { provider: NO_PROVIDER, job: JobId::from_random(0), step: Step(0), run: Run(0) }
     }

@@ -1,10 +1,10 @@
-//! What admins do: find users, give credits, change settings, act on many jobs.
+//! The calls of admins: find users, grant credits, change settings, act on many jobs.
 
 use crate::core::id::UserId;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// A job that was named and not acted on.
+/// A job that was named but not changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RefusedJob {
@@ -12,19 +12,19 @@ pub struct RefusedJob {
     pub code: String,
 }
 
-/// What became of the jobs that a filter names.
+/// The outcome for the jobs that a filter names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManyJobs {
-    /// All that the filter names, whatever the limit.
+    /// The number of all jobs that the filter names, whatever the limit is.
     pub matched: i32,
     pub done: i32,
     pub refused: Vec<RefusedJob>,
     pub refunded_credits: i64,
-    /// The providers whose queues move.
+    /// The providers whose queues move up.
     pub providers: Vec<String>,
 }
 
-/// Users and jobs that a text names.
+/// The users and jobs that match a text.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FoundUsers {
     pub users: Value,
@@ -48,7 +48,7 @@ pub struct GivenCredits {
     pub replayed: bool,
 }
 
-/// How many rows an erased user had.
+/// The number of rows that an erased user had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct ErasedUser {
     pub jobs: i64,

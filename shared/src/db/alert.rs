@@ -1,8 +1,8 @@
-//! Messages that are owed to a receiver outside, and what the counters tell.
+//! Messages that are owed to an external receiver, and the metrics.
 
 use serde_json::{Map, Value};
 
-/// A message that is due. The caller has it for a minute.
+/// A message that is due. It is reserved for the caller for a minute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwedMessage {
     pub id: String,
@@ -23,17 +23,17 @@ row! {
 }
 
 rpc! {
-    /// The hours are of UTC.
+    /// The hours are in UTC.
     rows alerts_due_v1(
         quiet_from: Option<u32> as ?,
         quiet_to: Option<u32> as ?,
         repeat_minutes: Option<u32> as ?,
     ) -> Vec<OwedMessage>;
-    /// The ends of jobs that the app's back end is owed.
+    /// The owed messages to the app's back end about ended jobs.
     rows ends_due_v1(limit: u32) -> Vec<OwedMessage>;
     void message_sent_v1(id: &str, is_taken: bool, delay_ms: Option<u32> as ?);
     rows metrics_v1() -> Vec<Sample>;
-    /// An amount by unit.
+    /// `amounts` are the amounts by unit.
     void provider_balance_v1(provider: &str, amounts: &Map<String, Value>);
     void settings_compared_v1(differing: &[&str]);
 }

@@ -1,8 +1,8 @@
-//! One database call: an RPC, its time limit, its answer checked.
+//! One database call: the RPC, its time limit, and the check of its answer.
 //!
-//! The `postgrest` crate builds the request and nothing more: its own `execute` has no time limit,
-//! calls a 500 a success and panics on odd header bytes, so the headers and the sending are ours.
-//! This module retries a call only if nothing can have been done.
+//! The `postgrest` crate only builds the request. Its own `execute` has no time limit, takes a 500
+//! for a success and panics on unusual header bytes, so headers and sending are ours. This module
+//! retries a call only if nothing can have been done.
 
 use std::pin::Pin;
 
@@ -19,21 +19,21 @@ use crate::core::transport::{HttpRequest, HttpResponse, Transport, TransportErro
 const TIMEOUT_MS: u32 = 10_000;
 /// The schema of our RPCs; the project's PostgREST must expose it.
 const SCHEMA: &str = "unstuck";
-/// Records that our deployment was refused; it refuses nobody.
+/// The RPC that records that our deployment was refused. It works for every deployment.
 const ALARM: &str = "deployment_alarm_v1";
 /// The shortest wait before the one retry.
 const RETRY_MS: u32 = 150;
 
-/// `Retry-After` of a rate limit for which the SQL function names no time.
+/// The `Retry-After` of a rate limit if the SQL function names no time.
 const RATE_LIMITED_S: u32 = 60;
 
 /// Calls SQL functions as the service role.
 pub struct Db<'a, T: Transport> {
     pub transport: &'a T,
     pub config: &'a Config,
-    /// An order keeps it, so that the job is found by the id of a log line.
+    /// The request's id, which an order stores, so that the job can be found by a line of the log.
     pub request_id: &'a str,
-    /// The word that tells the database who calls, where it matters there.
+    /// The caller, for those SQL functions that distinguish callers.
     pub caller: Option<&'static str>,
 }
 
@@ -44,9 +44,9 @@ pub enum DbError {
     Refused { code: ErrorCode, fields: Map<String, Value> },
     /// No answer: the transaction may have committed.
     Unknown(String),
-    /// The database did nothing and said so.
+    /// The database has done nothing, and its answer says so.
     Unavailable(String),
-    /// An answer that only a bug of ours explains.
+    /// An answer that can only come from a bug of ours.
     Bug(String),
     /// A setting that the call needs is missing.
     Config(ApiError),
@@ -78,13 +78,14 @@ impl From<DbError> for ApiError {
     }
 }
 
-/// Boxed, and of few types: inlined into each caller, a call would be most of the wasm.
+/// The type is boxed and has few parameters: if it were inlined into each caller, calls would be
+/// most of the wasm.
 type Pending<'c, A> = Pin<Box<dyn Future<Output = Result<A, DbError>> + 'c>>;
 
 impl<T: Transport> Db<'_, T> {
-    /// All rows of a set-returning function, which may be rows of several users. A row that cannot
-    /// be read is logged and left out, so that the others are not lost with it; what the database
-    /// reserved with it is free for others once its lease or its deadline is over.
+    /// All rows of a set-returning function. They may belong to several users, so a row that cannot
+    /// be read is logged and left out, and the others are kept. What the database reserved with
+    /// that row becomes free when its lease or its deadline is over.
     pub(super) async fn rows<R: DeserializeOwned>(
         &self,
         function: &str,
@@ -145,7 +146,7 @@ impl<T: Transport> Db<'_, T> {
             "detail": detail}));
     }
 
-    /// Calls a function whose result means nothing to us.
+    /// Calls a function whose result is not used.
     pub(super) async fn void(&self, function: &str, args: Args) -> Result<(), DbError> {
         self.call(function, args).await.map(|_| ())
     }
@@ -161,7 +162,7 @@ impl<T: Transport> Db<'_, T> {
         })
     }
 
-    /// Tells the operator that the database refused us. Whether that succeeds changes no answer.
+    /// Tells the operator that the database refused us. If that fails, the answer is the same.
     async fn alarm_wrong_deployment(&self, function: &str) {
         self.log_alarm(&format!(
             "{function}: the database does not belong to the deployment {:?} (DEPLOYMENT_ID)",
@@ -175,8 +176,8 @@ impl<T: Transport> Db<'_, T> {
             "provider": "supabase", "cause": cause}));
     }
 
-    /// Sends the call, and once more where the first answer proves that nothing was done. A key or
-    /// an address that the database's gateway refuses is told to the operator.
+    /// Sends the call, and retries it once if the first answer proves that nothing was done. If the
+    /// database's gateway refuses the key or the address, the operator gets an alarm.
     async fn call_with_retry(&self, function: &str, args: Args) -> Result<String, DbError> {
         let args = args.into_json().map_err(|error| bug(function, error))?;
         let request = self.request(function, args)?;
@@ -208,7 +209,7 @@ impl<T: Transport> Db<'_, T> {
         }
     }
 
-    /// The `postgrest` crate's request with our headers.
+    /// Builds the request with the `postgrest` crate and our headers.
     fn request(&self, function: &str, args: String) -> Result<HttpRequest, DbError> {
         let url = self.config.supabase_url().map_err(DbError::Config)?;
         let built = Postgrest::new(format!("{url}/rest/v1"))
@@ -264,7 +265,7 @@ fn read<R: DeserializeOwned>(function: &str, json: Value) -> Result<R, DbError> 
     serde_json::from_value(json).map_err(|error| bug(function, error))
 }
 
-/// Why a call failed, and whether the answer proves that nothing was done.
+/// The error of a failed call, and whether the answer proves that nothing was done.
 struct FailedCall {
     error: DbError,
     nothing_done: bool,
@@ -283,7 +284,7 @@ struct PostgrestError {
     details: Option<Value>,
 }
 
-/// Classifies by code first, by status second: a 404 may be a missing function as well as a
+/// Classifies by the code first, then by the status, because a 404 may be a missing function or a
 /// missing row.
 fn classify(function: &str, response: HttpResponse) -> Result<String, FailedCall> {
     if response.is_success() {
@@ -295,29 +296,29 @@ fn classify(function: &str, response: HttpResponse) -> Result<String, FailedCall
     let detail = format!("{function}: {} {code} {message}", response.status);
     match code.as_str() {
         _ if code.starts_with("PT") => Err(refused(&message, refusal.details, detail).into()),
-        // Before any statement: no connection, no schema cache, no free connection, or a function
-        // that the schema cache does not know yet.
+        // These come before any statement: no connection, no schema cache, no free connection, or a
+        // function that the schema cache does not know yet.
         "PGRST000" | "PGRST002" | "PGRST003" | "PGRST202" => {
             Err(FailedCall { error: DbError::Unavailable(detail), nothing_done: true })
         }
-        // The connection broke while a statement ran: it may have been committed. Source:
-        // PostgREST, src/library/PostgREST/Error.hs, ClientError.
+        // The connection broke while a statement ran, which may be committed. Source: PostgREST,
+        // src/library/PostgREST/Error.hs, ClientError.
         "PGRST001" => Err(DbError::Unknown(detail).into()),
         "PGRST301" | "PGRST302" | "PGRST303" => {
             let error = ApiError::misconfigured("SUPABASE_SERVICE_ROLE_KEY").with_internal(detail);
             Err(DbError::Config(error).into())
         }
         "PGRST106" => Err(DbError::Config(not_exposed(detail)).into()),
-        // Serialization failure, deadlock, lock and statement time-outs, a database that only reads
-        // (a full disk, a failover), a function that a migration replaced under the call: rolled
-        // back.
+        // Serialization failure, deadlock, lock and statement time-outs, a read-only database (a
+        // full disk, a failover), a function that a migration replaced during the call: all are
+        // rolled back.
         "40001" | "40P01" | "55P03" | "57014" | "25006" | "42883" => {
             Err(DbError::Unavailable(detail).into())
         }
         _ if code.starts_with("53") => Err(DbError::Unavailable(detail).into()),
         // 540: the project is paused.
         "" if matches!(response.status, 429 | 540) => Err(DbError::Unavailable(detail).into()),
-        // Supabase's gateway names no code; its words are JSON, a firewall's page is not.
+        // Supabase's gateway sends a JSON message without a code; a firewall's page is not JSON.
         "" if !message.is_empty() && matches!(response.status, 401 | 403 | 404) => {
             let setting = match response.status {
                 404 => "SUPABASE_URL",
@@ -326,7 +327,7 @@ fn classify(function: &str, response: HttpResponse) -> Result<String, FailedCall
             let error = ApiError::misconfigured(setting).with_internal(detail);
             Err(DbError::Config(error).into())
         }
-        // A proxy between us and the database answered, or the connection broke at any point.
+        // A proxy before the database answered, or the connection broke at an unknown point.
         "" => Err(DbError::Unknown(detail).into()),
         _ if code.starts_with("08") || code.starts_with("57P") => {
             Err(DbError::Unknown(detail).into())
@@ -372,7 +373,8 @@ fn stripped(value: Value) -> Value {
         Value::String(text) => Value::String(text.replace('\0', "")),
         Value::Array(items) => items.into_iter().map(stripped).collect(),
         Value::Object(fields) => {
-            // Inserted one by one: a collected map would bring a sort of its own.
+            // The entries are inserted one by one, because a collected map would add another sort
+            // function to the wasm.
             let mut kept = Map::new();
             for (name, value) in fields {
                 kept.insert(name.replace('\0', ""), stripped(value));

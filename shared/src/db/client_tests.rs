@@ -1,4 +1,4 @@
-//! What is sent for an RPC, and what becomes of every kind of answer.
+//! Tests the request of an RPC, and the handling of every kind of answer.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -15,7 +15,7 @@ use crate::testing::unused_calls;
 
 type RpcAnswer = Result<HttpResponse, TransportError>;
 
-/// Answers in order and keeps what was asked.
+/// Gives these answers in order, and records the requests.
 struct RpcScript {
     answers: RefCell<VecDeque<RpcAnswer>>,
     sent: RefCell<Vec<HttpRequest>>,
@@ -224,7 +224,7 @@ fn other_answers_are_told_apart_by_what_may_have_happened() {
     assert!(matches!(outcome(200, "not json"), DbError::Bug(_)));
 }
 
-/// The words of Supabase's own gateway: nuxt-modules/supabase#195, supadart#185.
+/// Messages of Supabase's own gateway: nuxt-modules/supabase#195, supadart#185.
 #[test]
 fn r13_the_gateways_401_without_a_code_names_the_key_in_an_alarm_and_is_not_repeated() {
     const KEY: &str = "SUPABASE_SERVICE_ROLE_KEY";

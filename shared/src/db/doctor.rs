@@ -1,6 +1,6 @@
-//! The notes that show what of a deployment is at work.
+//! Notes that show which parts of a deployment are running.
 
 rpc! {
-    /// Notes that an event of the platform, a cron or a queue's message, reached a function.
+    /// Notes that an event of the platform, a cron or a queue's message, has reached a function.
     void event_seen_v1(function: &str, event: &str);
 }

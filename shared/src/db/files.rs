@@ -1,36 +1,36 @@
-//! Which files are kept no longer, and what became of them.
+//! The files whose retention has ended, and the outcome of their deletion.
 
 use crate::core::id::UserId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Why files are deleted.
+/// The reason for deleting files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FileKind {
-    /// What users uploaded, once it is old enough.
+    /// Users' uploads, when they are old enough.
     Uploads,
-    /// Results, where they are not kept for ever.
+    /// Results, if they are not kept for ever.
     Results,
-    /// Everything of a user who was erased.
+    /// All files of a user who was erased.
     Erased,
 }
 
-/// Where a pass looks for files.
+/// The place where a pass searches for files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DueFiles {
     pub kind: FileKind,
     pub user_id: Option<UserId>,
-    /// Where the last pass stopped; only storage can read it.
+    /// Storage's cursor at which the last pass stopped.
     pub cursor: Option<String>,
 }
 
-/// What of a page of files is to be deleted.
+/// The files of a page to delete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChosenFiles {
-    /// As many as one pass deletes.
+    /// At most as many as one pass deletes.
     pub names: Vec<String>,
-    /// How many there are on the page in all.
+    /// The number of all files on the page that are due.
     pub due: u32,
 }
 
@@ -41,14 +41,14 @@ row! {
 
 rpc! {
     rows files_due_v1() -> Vec<DueFiles>;
-    /// `objects`: a list of `{name, created_at}`.
+    /// `objects` is a list of `{name, created_at}`.
     row files_choose_v1(
         kind: FileKind,
         bucket: &str,
         user_id: Option<UserId> as ?,
         objects: &Value,
     ) -> ChosenFiles;
-    /// `error`: what storage answered; then nothing is known of what is left.
+    /// `error` is storage's answer; then it is unknown what is left.
     void files_deleted_v1(
         kind: FileKind,
         deleted: u32,

@@ -1,4 +1,4 @@
-//! Whole jobs: enqueue, read, cancel.
+//! Calls about whole jobs: enqueue, read, cancel.
 
 use crate::core::id::{JobId, UserId};
 use crate::core::job::State;
@@ -7,7 +7,7 @@ use crate::db::step::ClaimedStep;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// An order of a user. The price is not in it: the database has it.
+/// An order of a user. It has no price, because the database knows it.
 #[derive(Debug, Clone, Serialize)]
 pub struct Enqueue {
     #[serde(rename = "p_user_id")]
@@ -25,52 +25,52 @@ pub struct Enqueue {
     /// One complete provider request per step.
     #[serde(rename = "p_steps")]
     pub steps: Vec<Value>,
-    /// Claims the first step at once if a slot is free and nobody waits for it.
+    /// Whether to claim the first step at once, if a slot is free and nobody waits for it.
     #[serde(rename = "p_claim")]
     pub claim: bool,
 }
 
-/// What an order may cost.
+/// The limits of an order's price.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct OrderTerms {
-    /// The most that the user agreed to.
+    /// The highest price to which the user agreed.
     pub max_credits: Option<i64>,
-    /// What its files hold, once it was measured.
+    /// The sizes of the order's files, if they were measured.
     pub measured: Option<Measured>,
-    /// The caller measures the files where the price needs it, and repeats the order.
+    /// Whether the caller can measure the files if the price depends on them, and repeat the order.
     pub can_measure: bool,
 }
 
-/// An order as the database took it.
+/// The database's answer to an order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EnqueuedJob {
     pub view: JobView,
-    /// Nothing was written: the price is by this unit of the files.
+    /// The price depends on this unit of the files; nothing was written.
     pub unmeasured: Option<PriceUnit>,
     /// The first step, if it was claimed with the order: the caller submits it.
     pub claimed: Option<ClaimedStep>,
 }
 
 impl EnqueuedJob {
-    /// Whether the caller shall submit: its own step, or whatever waits.
+    /// Whether the caller should submit: its own step, or waiting ones.
     pub fn is_to_submit(&self) -> bool {
         self.claimed.is_some() || self.view.status == State::Queued
     }
 }
 
-/// What an order would cost, and when its job would start.
+/// The price of an order, and when its job would start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuotedOrder {
     pub credits: i64,
-    /// Null for nobody, as `enough` is.
+    /// Null if nobody is signed in, as is `enough`.
     pub balance: Option<i64>,
     pub enough: Option<bool>,
     pub eta_seconds: i32,
-    /// The price is the largest, because this unit of the files was not measured.
+    /// The price is the highest possible one, because this unit of the files was not measured.
     pub unmeasured: Option<PriceUnit>,
-    /// The price with the smallest files; `credits`, where nothing is unmeasured.
+    /// The lowest possible price. It equals `credits` if nothing is unmeasured.
     pub lowest: i64,
-    /// Credits wait for the user, which a heal gives.
+    /// Whether credits wait for the user, which a heal would grant.
     pub waits: bool,
 }
 
@@ -98,15 +98,15 @@ pub struct JobRow {
     pub table_name: String,
     pub total_steps: i32,
     pub current_step: i32,
-    /// Its steps, where they run in parallel.
+    /// The steps of the job, if they run in parallel.
     pub tasks: Option<Vec<TaskView>>,
 }
 
-/// A page of a user's jobs, the newest first.
+/// A page of a user's jobs, newest first.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct JobPage {
     pub jobs: Value,
-    /// What asks for the page after it; `None` on the last one.
+    /// The cursor of the next page; `None` on the last one.
     pub next: Option<String>,
 }
 
@@ -124,10 +124,10 @@ pub struct CancelledInSession {
     pub refunded_credits: i64,
 }
 
-/// What a session's page said of itself.
+/// The answer to a page that stays or leaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionCancelTime {
-    /// When its waiting jobs are cancelled, unless the page says that it stays.
+    /// When its waiting jobs will be cancelled, unless the page reports that it stays.
     pub cancel_at: String,
 }
 
@@ -137,16 +137,16 @@ pub struct TaskView {
     /// The card's number in its job.
     pub card: Option<Value>,
     pub status: State,
-    /// It waits for its next attempt.
+    /// Whether the step waits for its next attempt.
     pub retrying: bool,
     pub output_url: Option<String>,
     pub error_message: Option<String>,
 }
 
-/// What an admin's requeue made of a job.
+/// The outcome of a requeue by an admin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequeuedJob {
-    /// The job itself, or the new one.
+    /// The id of the job itself, or of the new job.
     pub job_id: JobId,
     pub retry_of: Option<JobId>,
     /// The provider whose queue it joined.
@@ -183,14 +183,14 @@ rpc! {
         user_id: Option<UserId> as ?,
         measured: Option<Measured> as ?,
     ) -> QuotedOrder;
-    /// Only that user's job, a job of that tool, or a job in that table, where they are given.
+    /// Only that user's job, a job of that tool, or a job in that table, if they are given.
     row job_get_v1(
         user_id: Option<UserId> as ?,
         tool: Option<&str> as ?,
         table: Option<&str> as ?,
         job_id: JobId,
     ) -> JobRow;
-    /// The job of any tool in the vocabulary of all tools.
+    /// A job of any tool, in the vocabulary of all tools.
     value job_show_v1(user_id: UserId, job_id: JobId) -> Map<String, Value>;
     row jobs_list_v1(
         user_id: UserId,
@@ -198,7 +198,7 @@ rpc! {
         status: Option<&str> as ?,
         limit: u32,
     ) -> JobPage;
-    /// Returns what `job_show_v1` does.
+    /// Returns the same as `job_show_v1`.
     value job_cancel_v3(user_id: UserId, job_id: JobId) -> Map<String, Value>;
     row job_cancel_v1(user_id: UserId, table: &str, job_id: JobId) -> CancelledJob;
     row job_cancel_admin_v1(

@@ -1,16 +1,16 @@
-//! What sellers tell of payments, and the packs that a user can buy.
+//! The sellers' facts about payments, and the packs that a user can buy.
 
 use crate::core::id::UserId;
 use crate::core::seller::PurchaseFact;
 
-/// What a fact changed.
+/// The changes made by a fact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedPurchase {
     pub granted: i64,
     pub taken: i64,
-    /// The fact told nothing new.
+    /// Whether the fact told nothing new.
     pub replayed: bool,
-    /// Why a paid payment grants nothing.
+    /// The reason why a payment that was made grants nothing.
     pub reason: Option<String>,
 }
 
@@ -22,7 +22,7 @@ pub struct PackForSale {
     /// `None`: no seller has a price for it.
     pub price_id: Option<String>,
     pub recurring: bool,
-    /// The user's own address, to fill in.
+    /// The user's own e-mail address, to be filled in.
     pub email: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! The queue of a provider and what one user has in it.
+//! The queue of a provider, and the user's job in it.
 
 use crate::core::id::{JobId, UserId};
 use crate::core::job::State;
@@ -11,7 +11,7 @@ pub struct QueueState {
     pub running: i32,
     pub slots_available: i32,
     pub total_queued: i32,
-    /// An object of counts by tool.
+    /// An object with the number of queued jobs by tool.
     pub queued_by_tool: Value,
     pub oldest_queued_seconds: Option<i32>,
     pub last_sweep_at: Option<String>,
@@ -39,7 +39,7 @@ row! {
 rpc! {
     row queue_check_v1(provider: &str) -> QueueState;
     row user_active_v1(user_id: UserId) -> ActiveJob;
-    /// `about`: the subject of the refusal, if a step of the tool was refused. Then the alarm
+    /// `about` is the subject of the refusal, if a step of the tool was refused. The alarm then
     /// counts towards a circuit.
     void provider_alarm_v1(
         provider: &str,
@@ -48,6 +48,6 @@ rpc! {
         code: &str,
         detail: JobId,
     );
-    /// Closes this user's own jobs that are past a deadline.
+    /// Ends the user's own jobs that are past a deadline.
     void user_heal_v1(user_id: UserId);
 }

@@ -9,9 +9,9 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-/// What is read from the columns of a row.
+/// A type that is read from the columns of a row.
 pub(super) trait Row: Sized {
-    /// Takes what it holds out of the columns.
+    /// Takes its own columns out of the map.
     fn take_from(columns: &mut Map<String, Value>) -> serde_json::Result<Self>;
 }
 
@@ -45,7 +45,7 @@ macro_rules! row {
     };
 }
 
-/// Declares by which words the database names the variants of these types.
+/// Declares the words with which the database names the variants of these types.
 macro_rules! words {
     ($($name:ident { $($variant:ident $word:literal),* $(,)? })*) => {
         $(
@@ -61,7 +61,7 @@ macro_rules! words {
     };
 }
 
-/// Takes one column; a missing one reads as null. An error names it.
+/// Takes one column; a missing column reads as null. An error names the column.
 #[inline(never)]
 pub(super) fn take<T: DeserializeOwned>(
     columns: &mut Map<String, Value>,

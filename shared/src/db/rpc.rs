@@ -41,7 +41,7 @@ macro_rules! rpc {
     (@add $args:ident $arg:ident $parameter:literal) => { $args.with($parameter, &$arg) };
 }
 
-/// The arguments of one call, or why one of them is no JSON.
+/// The arguments of one call, or the error of an argument that cannot be serialised.
 pub(super) struct Args(serde_json::Result<String>);
 
 impl Default for Args {
@@ -59,7 +59,7 @@ impl Args {
         self.joined(value.map(|value| format!("\"{name}\":{value}")))
     }
 
-    /// Leaves the argument out without a value, so that the function takes its default.
+    /// Omits the argument if it has no value, so that the function uses its default.
     pub(super) fn with_optional(self, name: &str, value: Option<&impl Serialize>) -> Self {
         match value {
             Some(value) => self.with(name, value),
@@ -67,7 +67,7 @@ impl Args {
         }
     }
 
-    /// `value` serialises to an object.
+    /// `value` must serialise to an object.
     pub(super) fn with_fields_of(self, value: &impl Serialize) -> Self {
         self.joined(serde_json::to_string(value).map(|mut object| {
             object.pop();

@@ -1,4 +1,4 @@
-//! What workers may do to a step: the typed calls of the `step_*` functions.
+//! The typed calls of the `step_*` functions, by which workers change steps.
 //!
 //! Only `flow::finalise` calls the functions that end a step.
 
@@ -34,14 +34,14 @@ pub struct ClaimedStep {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SentStep {
-    /// `false`: the run is no longer this step's.
+    /// `false`: the step no longer belongs to this run.
     pub applied: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartedOutcome {
     Running,
-    /// The step was closed meanwhile: the provider must be told to cancel the task.
+    /// The step was closed in the meantime: the provider must be told to cancel the task.
     CancelDue,
     Stale,
 }
@@ -49,7 +49,7 @@ pub enum StartedOutcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StartedStep {
     pub outcome: StartedOutcome,
-    /// The webhook came before the task was recorded: the task can be settled now.
+    /// The webhook came before the task was recorded, so the task can be settled now.
     pub webhook_waiting: bool,
 }
 
@@ -66,12 +66,12 @@ pub struct RequeuedStep {
     pub refunded: i64,
 }
 
-/// What a heartbeat did to the lease.
+/// The effect of a heartbeat on the lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Heartbeat {
-    /// `false`: the lease is lost.
+    /// `false`: the lease was lost.
     pub applied: bool,
-    /// How much of the lease is left.
+    /// The time that is left of the lease.
     pub lease_ms: u32,
 }
 
@@ -87,9 +87,9 @@ pub struct DoneStep {
     pub outcome: DoneOutcome,
     /// The run that now holds the lease to copy and complete.
     pub run: Run,
-    /// Which file is the result, as the step's stored request says: a `ResultChoice`.
+    /// The `ResultChoice` of the step's stored request: which file is the result.
     pub result: Option<Value>,
-    /// How many waiting steps a claim would take now.
+    /// The number of waiting steps that a claim would take now.
     pub may_start: u32,
 }
 
@@ -103,9 +103,9 @@ pub enum CompleteOutcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CompletedStep {
     pub outcome: CompleteOutcome,
-    /// The job's state now; `completed` when this was its last step.
+    /// The job's state now; `completed` if this was its last step.
     pub job_status: State,
-    /// How many waiting steps a claim would take now.
+    /// The number of waiting steps that a claim would take now.
     pub may_start: u32,
 }
 
@@ -121,7 +121,7 @@ pub struct FailedStep {
     pub refunded: i64,
 }
 
-/// What the provider answered about a step that has not ended.
+/// The provider's answer about a step that has not ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckAnswer {
@@ -151,7 +151,7 @@ pub struct StepRow {
     pub user_id: UserId,
     pub status: State,
     pub task_id: Option<String>,
-    /// The provider finished; the result may not be in our storage yet.
+    /// The provider has finished; the result may not be in our storage yet.
     pub done: bool,
     pub sent: bool,
 }
@@ -159,9 +159,9 @@ pub struct StepRow {
 /// The queued steps of a provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WaitingSteps {
-    /// All queued steps, also those whose retry is not due yet.
+    /// The number of queued steps, including those whose retry is not due yet.
     pub waiting: u32,
-    /// How many of them a claim would take now.
+    /// The number of them that a claim would take now.
     pub may_start: u32,
 }
 
@@ -215,9 +215,9 @@ rpc! {
         error_message: &str,
     ) -> FailedStep;
     row step_checked_v1(attempt: Attempt as .., answer: CheckAnswer) -> CheckedStep;
-    /// Strikes the cancel debt for this task.
+    /// Clears the cancel debt of this task.
     void step_cancelled_v1(job_id: JobId, step: Step, task_id: &str);
-    /// `None`: there is no such step.
+    /// `None`: the step does not exist.
     maybe_row step_get_v1(job_id: JobId, step: Step) -> Option<StepRow>;
     rows steps_get_v1(job_id: JobId) -> Vec<StepRow>;
 }

@@ -1,4 +1,4 @@
-//! One sweep: begin it, close what SQL can close, list the steps to settle, end it.
+//! The calls of one sweep: begin it, end what SQL can end, list the steps to settle, finish it.
 
 use super::step::Attempt;
 use crate::core::id::UserId;
@@ -18,7 +18,7 @@ pub struct BegunSweep {
     pub sweep_id: i64,
 }
 
-/// What a sweep closed in one table.
+/// The jobs that a sweep ended in one table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TableCount {
     pub table_name: String,
@@ -26,7 +26,7 @@ pub struct TableCount {
     pub refunded_credits: i64,
 }
 
-/// What SQL alone closed.
+/// The jobs and steps that SQL alone closed or requeued.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Swept {
     pub cleaned: i32,
@@ -38,22 +38,22 @@ pub struct Swept {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EndedSweep {
-    /// How many jobs and steps a further sweep would find.
+    /// The number of jobs and steps that a further sweep would find.
     pub remaining: i32,
-    /// No probe has come through the queues for a while: the caller sends one to test them.
+    /// Whether no probe has come through the queues for a while. The caller then sends one.
     pub ping_queues: bool,
-    /// The balances of our accounts have not been queried for a while: the caller queries them.
+    /// Whether our accounts' balances were not queried for a while. The caller then queries them.
     pub ask_balances: bool,
 }
 
-/// What a step needs from the edge.
+/// The work that a step needs from the edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Due {
     /// Query the provider.
     Query,
-    /// Copy the result: the provider finished and the result is not yet in our storage.
+    /// Copy the result: the provider has finished, and the result is not in our storage yet.
     Copy,
-    /// Query the task that a webhook named: the submit had no answer.
+    /// Query the task that a webhook named, because the submit had no answer.
     Inbox,
     /// Pay the cancel debt.
     Cancel,
@@ -70,19 +70,19 @@ pub struct DueStep {
     pub output: Option<Value>,
     /// The step's stored request.
     pub input: Option<Value>,
-    /// How long ago the provider was done.
+    /// The seconds since the provider finished.
     pub done_seconds: Option<i32>,
-    /// The earliest time at which the provider may have created the task; the database's clock, as
-    /// RFC 3339 text.
+    /// The earliest time at which the provider may have created the task, as RFC 3339 text by the
+    /// database's clock.
     pub sent_since: Option<String>,
-    /// How long ago the request was sent.
+    /// The seconds since the request was sent.
     pub sent_seconds: Option<i32>,
-    /// How many steps run at the provider in all.
+    /// The number of all steps that run at the provider.
     pub open: i32,
 }
 
-/// What the last finished sweep stored; `None` where there was none or it could not count. The ages
-/// are those of each healer's last sign.
+/// What the last finished sweep stored; `None` if there was none, or if it could not count. The
+/// ages are those of each healer's last sign of life.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredHealth {
     pub last_sweep_seconds: Option<i32>,
@@ -91,9 +91,10 @@ pub struct StoredHealth {
     pub edge_seconds: Option<i32>,
     pub sql_seconds: Option<i32>,
     pub queues_seconds: Option<i32>,
-    /// What is bad: `[{code, subject, message}]`.
+    /// What is degraded: `[{code, subject, message}]`.
     pub degraded: Value,
-    /// We, or Workers that were refused of late, belong to another deployment than the database.
+    /// Whether the database belongs to another deployment than we, or than Workers that were
+    /// recently refused.
     pub wrong_deployment: bool,
 }
 
@@ -119,8 +120,8 @@ row! {
 rpc! {
     row sweep_begin_v1(source: SweepSource) -> BegunSweep;
     row jobs_sweep_v1(sweep_id: i64, limit: u32) -> Swept;
-    /// Reserves the steps that it returns, so that two sweeps never act on one step. With `all`,
-    /// every running step is due, not only those that were not heard of for a while.
+    /// Reserves the returned steps, so that two sweeps never act on one step. With `all`, every
+    /// running step is due, not only those without news for a while.
     rows steps_due_v1(provider: &str, limit: u32, all: bool) -> Vec<DueStep>;
     row sweep_end_v1(
         sweep_id: i64,
@@ -129,6 +130,6 @@ rpc! {
         refunded_credits: i64,
     ) -> EndedSweep;
     row health_v2() -> StoredHealth;
-    /// Records that our deployment was refused: the refusal itself rolled everything back.
+    /// Records that our deployment was refused. The refusal itself has rolled everything back.
     void deployment_alarm_v1();
 }

@@ -4,7 +4,7 @@ use super::step::Attempt;
 use serde::Serialize;
 use serde_json::Value;
 
-/// One webhook as the inbox keeps it.
+/// A webhook to store in the inbox.
 #[derive(Debug, Clone, Serialize)]
 pub struct ReceivedWebhook<'a> {
     #[serde(rename = "p_provider")]
@@ -23,7 +23,7 @@ pub struct ReceivedWebhook<'a> {
 pub struct RecordedWebhook {
     /// The row of the first webhook with this `dedup_key`.
     pub inbox_id: i64,
-    /// The step as it is now, a `StepRow`; `None`: there is no such step.
+    /// The step as it is now, a `StepRow`; `None`: the step does not exist.
     pub step: Option<Value>,
 }
 

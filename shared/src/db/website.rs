@@ -1,4 +1,4 @@
-//! Websites: what the owner sees of one, and the retries of those whose attempt stopped.
+//! Websites: the owner's view of one, and the retries of those whose attempt stopped.
 //!
 //! Only `flow::finalise` calls the functions that may end a job.
 
@@ -13,14 +13,14 @@ pub struct WebsiteView {
     pub error_message: Option<String>,
     pub retries: i32,
     pub credits_refunded: i64,
-    /// Where its files lie, once there are any.
+    /// The URL of the stored files, when there are any.
     pub output_url: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WebsiteRetryOutcome {
     Retried,
-    /// No attempt was left: failed and refunded instead.
+    /// There was no attempt left: the website failed and was refunded.
     Closed,
 }
 
@@ -36,7 +36,7 @@ pub struct WebsiteRetry {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StaleAction {
-    /// Reserved for the caller, who calls the website's function.
+    /// The website is reserved for the caller, who calls the website's function.
     Retry,
     Failed,
 }
@@ -50,7 +50,7 @@ pub struct StaleWebsite {
     pub retries: i32,
     pub action: StaleAction,
     pub refunded: i64,
-    /// How many more stale websites there are.
+    /// The number of further stale websites.
     pub remaining: i32,
 }
 
@@ -74,6 +74,6 @@ rpc! {
         user_id: Option<UserId> as ?,
     ) -> WebsiteRetry;
     rows generations_stale_v1(limit: u32) -> Vec<StaleWebsite>;
-    /// Gives a reservation of `generations_stale_v1` back.
+    /// Returns a reservation that `generations_stale_v1` made.
     void generation_put_back_v1(job_id: JobId, run: Run);
 }

@@ -1,9 +1,9 @@
-// What every request asks of the platform, each in one call: a crossing between wasm and JavaScript
-// costs more than most of what it asks for. Texts that cross together are lines, because no method,
-// URL or header holds a line break.
+// The platform's part of every request, each step in one call: a crossing between wasm and
+// JavaScript costs more than most of the work behind it. Texts that cross together are lines,
+// because no method, URL or header contains a line break.
 
-// Rust asks for a microtask at each await, several in a request. This way each costs a fraction of
-// what the platform's own `queueMicrotask` does: `docs/performance.md` has the figures.
+// Rust queues a microtask at each await, several in a request. This way costs a fraction of the
+// platform's own `queueMicrotask`: `docs/performance.md` has the figures.
 globalThis.queueMicrotask = (task) => void Promise.resolve().then(task);
 
 /** The headers that `serve` reads; `bridge.rs` names them in this order. */
@@ -23,7 +23,10 @@ const REQUEST_HEADERS = [
 /** The headers that callers read from an answer; `bridge.rs` names them in this order. */
 const ANSWER_HEADERS = ["content-type", "retry-after", "ratelimit-reset", "proxy-status"];
 
-/** On every answer, errors included: without them a browser hides the reason. */
+/**
+ * The headers on every answer, errors included: without them a browser hides the reason of an
+ * error.
+ */
 const CORS = {
   "access-control-allow-origin": "*",
   "access-control-allow-methods": "GET, POST, PUT, PATCH, DELETE, OPTIONS",
@@ -37,7 +40,9 @@ const CORS = {
 /** The number of bytes of an unwanted body that are read before the connection may break. */
 const DISCARD_MAX = 4 * 1024 * 1024;
 
-/** Method, URL, whether there is a body, and a line for each header: `=` and its value, if any. */
+/**
+ * Method, URL, whether there is a body, and a line for each header: `=` and its value, or nothing.
+ */
 export function head(request) {
   const { headers, method, url } = request;
   let lines = `${method}\n${url}\n${request.body ? "=" : ""}`;
@@ -48,7 +53,7 @@ export function head(request) {
   return lines;
 }
 
-/** The whole body, where its length is declared: the platform then enforces it. */
+/** The whole body of a declared length, which the platform enforces. */
 export function text(message) {
   return message.text();
 }
@@ -83,11 +88,11 @@ export async function discard(request) {
   try {
     for await (const chunk of request.body) if ((seen += chunk.length) > DISCARD_MAX) return;
   } catch {
-    // The caller is gone.
+    // The caller has left.
   }
 }
 
-/** An answer with CORS headers; `lines` are further headers, a name and a value in turn. */
+/** Makes an answer with CORS headers. `lines` are further headers, a name and a value in turn. */
 export function answer(status, lines, body) {
   return new Response(body, { status, headers: withLines({ ...CORS }, lines) });
 }
@@ -98,7 +103,7 @@ export function cors(headers, requestId) {
   headers.set("x-request-id", requestId);
 }
 
-/** What `fetch` is told of a request, which follows no redirect. */
+/** The options of `fetch` for a request that follows no redirect. */
 function options(method, lines, body, signal) {
   return { method, headers: withLines({}, lines), body, signal, redirect: "manual" };
 }
@@ -109,10 +114,10 @@ export function build(method, url, lines, body, signal) {
 }
 
 /**
- * Sends a request and reads the whole answer. A long one is `stopped` by its caller.
+ * Sends a request and reads the whole answer. The caller can abort a long one with `stopped`.
  *
- * @returns lines: the status, a line for each header, the body. A text that begins with `!` tells
- *   why the request was not sent.
+ * @returns lines: the status, a line for each header, the body. A text that begins with `!` is the
+ * reason why the request was not sent.
  */
 export async function send(method, url, lines, body, timeoutMs, stopped) {
   const timeout = AbortSignal.timeout(timeoutMs);
@@ -121,7 +126,7 @@ export async function send(method, url, lines, body, timeoutMs, stopped) {
   let response;
   try {
     const answering = fetch(url, sent);
-    // A body of some MB exists once while the answer is awaited, as the platform's own copy.
+    // While the answer is awaited, a large body exists only once, as the platform's own copy.
     body = sent.body = undefined;
     response = await answering;
   } catch (error) {
@@ -136,7 +141,7 @@ export async function send(method, url, lines, body, timeoutMs, stopped) {
   return `${head}\n${isRedirect ? "" : await response.text()}`;
 }
 
-/** What is wrong with a request that can never be sent, for example with its URL. */
+/** The fault of a request that can never be sent, for example of its URL. */
 function whyNotSent(url, sent) {
   try {
     new Request(url, { ...sent, signal: undefined });
@@ -145,19 +150,19 @@ function whyNotSent(url, sent) {
   }
 }
 
-/** Whether a rate limit admits one more call; undefined where it is not declared. */
+/** Whether a rate limit admits one more call; undefined if it is not declared. */
 export async function limit(env, binding, key) {
   const limiter = env[binding];
   if (!limiter) return undefined;
   try {
     return (await limiter.limit({ key })).success;
   } catch {
-    // The database holds the hard limits.
+    // The database enforces the hard limits.
     return true;
   }
 }
 
-/** Adds the headers of these lines, whose names are in lower case. */
+/** Adds the headers in these lines, whose names are in lower case. */
 function withLines(headers, lines) {
   const parts = lines ? lines.split("\n") : [];
   for (let i = 0; i < parts.length; i += 2) headers[parts[i]] = parts[i + 1];

@@ -1,4 +1,4 @@
-//! Requests and answers as `bridge.js` reads and makes them, each in one call.
+//! Requests and answers, which `bridge.js` reads and makes in one call each.
 
 use worker::js_sys::Promise;
 use worker::wasm_bindgen::prelude::wasm_bindgen;
@@ -63,7 +63,7 @@ pub enum ReadHeader {
 pub(super) const ANSWER_HEADERS: [&str; 4] =
     ["content-type", "retry-after", "ratelimit-reset", "proxy-status"];
 
-/// A request of the platform, and its head in lines.
+/// A request of the platform, with its head as lines.
 pub struct Incoming {
     pub raw: Request,
     head: String,
@@ -102,7 +102,7 @@ impl Incoming {
         rest.split(['?', '#']).next().unwrap_or_default()
     }
 
-    /// What follows the path's question mark, still encoded.
+    /// The text after the path's question mark, still encoded.
     pub fn query(&self) -> &str {
         let rest = self.url().split('#').next().unwrap_or_default();
         rest.split_once('?').map_or("", |(_, query)| query)

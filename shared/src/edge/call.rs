@@ -23,7 +23,7 @@ pub struct OwnedCx {
     pub fetch: Fetch,
     pub config: Rc<Config>,
     pub request_id: Rc<str>,
-    /// The service calls on behalf of a user.
+    /// Whether the service calls on behalf of a user.
     pub is_on_behalf: bool,
 }
 
@@ -55,7 +55,7 @@ pub struct Call {
     /// The path segments after the operation.
     pub path: Vec<String>,
     pub idempotency_key: Option<String>,
-    /// The job that the log line names.
+    /// The job in the log line of this request.
     pub job_id: Rc<std::cell::RefCell<Option<String>>>,
     pub cx: OwnedCx,
     pub(crate) context: Rc<worker::Context>,
@@ -93,7 +93,7 @@ impl Invocation for Call {
     }
 }
 
-/// Deserialises the body and calls `handler`. Answers 400 naming the field at fault.
+/// Deserialises the body and calls `handler`. Answers 400 and names the field at fault.
 pub async fn handle<B: DeserializeOwned, R: IntoReply>(
     call: Call,
     handler: impl AsyncFnOnce(&Call, B) -> Result<R, ApiError>,

@@ -1,4 +1,4 @@
-//! Reads the environment once per isolate: its variables stay the same while the isolate lives, and
+//! Reads the environment once per isolate. Its variables do not change while the isolate lives, and
 //! every read crosses into JavaScript.
 
 use std::cell::RefCell;
@@ -13,8 +13,8 @@ thread_local! {
     static PARSED: RefCell<Option<Rc<Config>>> = const { RefCell::new(None) };
 }
 
-/// Returns the configuration, or a 500 naming the setting that is missing or not valid. A failure
-/// is not cached.
+/// Returns the configuration, or a 500 that names the missing or invalid setting. A failure is not
+/// cached.
 pub fn config(env: &Env, required: RequiredGroups) -> Result<Rc<Config>, ApiError> {
     if let Some(known) = PARSED.with_borrow(Clone::clone) {
         return Ok(known);

@@ -1,15 +1,14 @@
-// Moves a body from one request into another and counts its bytes. JavaScript does this and not
-// Rust, because chunks that cross into wasm cost time and memory, and not the platform's own pipe,
-// because that can neither limit the bytes nor tell whether all arrived. This module makes no
-// request.
+// Moves a body from one request into another and counts its bytes. Rust does not do this, because
+// chunks that cross into wasm cost time and memory. The platform's own pipe does not do it, because
+// it can neither limit the bytes nor tell whether all have arrived. This module makes no request.
 
 const CHUNK_BYTES = 256 * 1024;
 
 /**
- * Reads the beginning of `source`: at least `headBytes`, or all of a shorter body. A silence of
+ * Reads the beginning of `source`: at least `headBytes`, or all of a shorter body. A pause of
  * `stallMs` aborts `stop`.
  *
- * @returns a promise of `head`, its first bytes, and of what `move` goes on with.
+ * @returns a promise of `head`, the first bytes, and of what `move` needs to continue.
  */
 export async function open(source, headBytes, stallMs, stop) {
   const reader = source.getReader({ mode: "byob" });
@@ -18,10 +17,10 @@ export async function open(source, headBytes, stallMs, stop) {
 }
 
 /**
- * Begins to move what `open` has opened. `length` is the source's declared length, or undefined. A
- * silence of `stallMs` once the receiver has begun to read, more than `bytesMax` bytes or an early
- * end abort `stop`: an upload without a length that merely ended would look complete to its
- * receiver.
+ * Begins to move what `open` has opened. `length` is the declared length of the source, or
+ * undefined. `stop` is aborted by a pause of `stallMs` after the receiver has begun to read, by
+ * more than `bytesMax` bytes, and by an early end: if the upload merely ended, it would look
+ * complete to a receiver that knows no length.
  *
  * @returns `body`, the stream to send, and `state`. When the upload is answered, "whole" means that
  * all of the source was sent; the other states are "moving", "cut", "empty" and "too large".
@@ -55,9 +54,9 @@ async function pump({ reader, first }, writer, bytesMax, stallMs, transfer, stop
       const { byteLength } = read.value;
       bytes += byteLength;
       if (bytes > bytesMax) end("too large");
-      // The write ends when the receiver has taken the chunk: then the buffer may be filled anew.
-      // The platform may hold the upload back until a connection is free, so that only the copy's
-      // own limit counts before the first chunk is taken.
+      // The write ends when the receiver has taken the chunk, and the buffer can be reused. The
+      // platform may hold back the upload until a connection is free, so before the first chunk is
+      // taken only the limit of the whole copy applies.
       if (read !== first) stalled = setTimeout(() => stop.abort(), stallMs);
       if (byteLength) await writer.write(read.value);
       clearTimeout(stalled);

@@ -1,7 +1,7 @@
 //! Copies a file from one host to another as a native stream: its bytes never enter wasm.
 //!
-//! A copy counts only if it is whole. The receiver cannot check that, because an upload without a
-//! length that breaks off may look complete to it. So `copy.js` counts the bytes on the way.
+//! A copy counts only if it is complete. The receiver cannot check that, because an interrupted
+//! upload without a length may look complete to it. So `copy.js` counts the bytes on the way.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -53,11 +53,11 @@ extern "C" {
     fn state(transfer: &Transfer) -> String;
 }
 
-/// The limit of the head of the source's answer. Longer than a stall: the platform may hold the
-/// request back until a connection is free.
+/// The limit for the head of the source's answer. It is longer than a stall, because the platform
+/// may hold back the request until a connection is free.
 const HEAD_MS: u32 = 60_000;
 
-/// Aborts both requests when the copy ends or is dropped.
+/// Aborts both requests when it is dropped, at the end of the copy or before it.
 struct Stop(AbortController);
 
 impl Drop for Stop {
@@ -128,8 +128,8 @@ pub(super) async fn download(
 }
 
 /// Requests the source and returns the head of its answer. Fails if it does not arrive within
-/// [`HEAD_MS`]. A refusal is final only where the file is gone: a new file may be missing or locked
-/// for some minutes.
+/// [`HEAD_MS`]. A refusal is final only if the file is gone, because a new file may be missing or
+/// locked for some minutes.
 async fn request(from: &str, signal: &AbortSignal) -> Result<Response, CopyError> {
     let url = from.to_owned();
     let get =
@@ -158,14 +158,14 @@ fn media_type(source: &Response) -> String {
     full.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-/// Returns the declared length of the source. The length of a compressed body does not count: the
-/// platform inflates it. Fails for an empty or too large source.
+/// Returns the declared length of the source. That of a compressed body does not count, because the
+/// platform decompresses it. Fails for an empty or too large source.
 fn length(source: &Response, bytes_max: u64) -> Result<Option<f64>, CopyError> {
     if header(source, "content-encoding").is_some() {
         return Ok(None);
     }
     match header(source, "content-length").and_then(|length| length.parse().ok()) {
-        // An upload of no bytes is complete before `copy.js` could stop it.
+        // An empty upload is complete before `copy.js` could stop it.
         Some(0) => Err(empty()),
         Some(bytes) if bytes > bytes_max => Err(too_large()),
         length => Ok(length.map(as_f64)),

@@ -32,7 +32,7 @@ where
         Ok(config) => {
             let cx = OwnedCx::of(fetch.clone(), config, Rc::clone(&request_id));
             let seen = report::seen(&cx, spec.name, report::CRON);
-            // The work runs even if this note fails.
+            // The work runs even if `seen` fails.
             let (_, outcome) = join(seen, handle(cx.clone())).await;
             if let Some(work) = spec.after_schedule {
                 work(cx).await;

@@ -1,7 +1,7 @@
-//! Implements the transport over the platform's own `fetch`.
+//! Implements the transport with the platform's own `fetch`.
 //!
-//! Every call has a time limit that covers head and body. Redirects are never followed: `flow`
-//! checks the host before a call, and a redirect would leave it.
+//! Every call has a time limit that covers head and body. Redirects are never followed, because
+//! `flow` has checked only the host of the URL.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -22,11 +22,11 @@ use crate::core::transport::{
 };
 use crate::flow::permits::Permits;
 
-/// A caller may drop a call with a longer time limit than this. Such a call aborts when it is
+/// A caller may drop a call with a longer time limit than this. Such a call is aborted when it is
 /// dropped.
 const LONG_MS: u32 = 30_000;
-/// Copies at once: an upload holds one of the six connections of an event until it is finished, and
-/// heartbeats must not wait for it.
+/// The number of simultaneous copies: an upload holds one of an event's six connections until it is
+/// finished, and heartbeats must not wait for it.
 const COPIES: usize = 3;
 /// The longest delay that the platform's queues accept.
 const NOTIFY_DELAY_S_MAX: u32 = 43_200;
@@ -40,12 +40,12 @@ pub struct Fetch {
 }
 
 impl Fetch {
-    /// The transport of one event.
+    /// Makes the transport of one event.
     pub fn new(env: Env) -> Fetch {
         Fetch { env, copies: Permits::new(COPIES, u64::MAX), origin: Rc::default() }
     }
 
-    /// The same for a request to that URL.
+    /// The same transport for a request to that URL.
     pub(super) fn reached_at(self, url: &str) -> Fetch {
         Fetch { origin: split_origin(url).0.into(), ..self }
     }
@@ -55,7 +55,7 @@ impl Fetch {
         &self.env
     }
 
-    /// The names of what the function is bound to by a service binding.
+    /// The names of the function's service bindings.
     pub fn bound(&self) -> Vec<String> {
         let env: &js_sys::Object = self.env.unchecked_ref();
         js_sys::Object::keys(env)
@@ -69,7 +69,7 @@ impl Fetch {
 
 impl Transport for Fetch {
     async fn send(&self, mut request: HttpRequest) -> Result<HttpResponse, TransportError> {
-        // A body of some MB exists once while the answer is awaited, as the platform's own copy.
+        // While the answer is awaited, a large body exists only once, as the platform's own copy.
         let body = text_body(request.body.take().as_deref());
         exchanged(request, body).await
     }
@@ -115,7 +115,7 @@ impl Transport for Fetch {
         let mut bytes = [0_u8; 16];
         if getrandom::getrandom(&mut bytes).is_err() {
             // The platform's generator does not fail. If it did, these ids would still be distinct,
-            // though guessable.
+            // but guessable.
             for byte in &mut bytes {
                 #[expect(
                     clippy::cast_possible_truncation,
@@ -175,7 +175,7 @@ async fn exchanged(request: HttpRequest, body: JsValue) -> Result<HttpResponse, 
     parsed(answer.as_string().unwrap_or_default())
 }
 
-/// Reads what `bridge.js` tells of an answer.
+/// Parses an answer in the lines of `bridge.js`.
 fn parsed(mut answer: String) -> Result<HttpResponse, TransportError> {
     if let Some(why) = answer.strip_prefix('!') {
         return Err(TransportError::NotSent(short(why)));
@@ -188,7 +188,7 @@ fn parsed(mut answer: String) -> Result<HttpResponse, TransportError> {
     let headers = ANSWER_HEADERS.iter().zip(&mut lines).filter(|(_, value)| !value.is_empty());
     let headers = headers.map(|(name, value)| ((*name).to_owned(), value.to_owned())).collect();
     let body_bytes = lines.next().unwrap_or_default().len();
-    // What is left is the body: it may be large, so it is not copied.
+    // The rest is the body. It may be large, so it is not copied.
     answer.drain(..answer.len() - body_bytes);
     Ok(HttpResponse { status, headers, body: answer })
 }

@@ -32,8 +32,8 @@ pub(super) fn built(
         .map_err(|error| TransportError::NotSent(describe(&error)))
 }
 
-/// The headers as `bridge.js` takes them. Fails where one holds a line break, which would begin
-/// another.
+/// The headers in the lines of `bridge.js`. Fails if one contains a line break, which would begin
+/// another header.
 pub(super) fn lines(headers: &[(String, String)]) -> Result<String, TransportError> {
     let mut lines = String::new();
     for text in headers.iter().flat_map(|(name, value)| [name, value]) {
@@ -48,7 +48,7 @@ pub(super) fn lines(headers: &[(String, String)]) -> Result<String, TransportErr
     Ok(lines)
 }
 
-/// The body of a request as JavaScript takes it.
+/// The body of a request as a JavaScript value.
 pub(super) fn text_body(body: Option<&str>) -> JsValue {
     body.map_or(JsValue::UNDEFINED, JsValue::from_str)
 }

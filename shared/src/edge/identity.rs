@@ -1,8 +1,8 @@
 //! Turns credentials into an identity, with the key set and the clock that this needs.
 //!
-//! Keys and verified tokens live as long as the isolate. A request waits for another's fetch of the
-//! keys by polling, never by its promise: a promise belongs to the request that made it and ends
-//! with it.
+//! Keys and verified tokens live as long as the isolate. A request waits for another request's
+//! fetch of the keys by polling and never by its promise, because a promise belongs to the request
+//! that made it and ends with it.
 
 use std::cell::RefCell;
 
@@ -21,7 +21,7 @@ use crate::edge::call::OwnedCx;
 
 /// How often a request polls for the end of another request's fetch.
 const POLL_MS: u32 = 25;
-/// This many polls (7 s) outlast any fetch of the key set; then the request answers 503.
+/// So many polls (7 s) outlast any fetch of the key set. After them the request answers 503.
 const POLLS_MAX: u32 = 280;
 
 /// The key set and the verified tokens of this isolate.
@@ -35,8 +35,8 @@ thread_local! {
     static MEMORY: RefCell<AuthMemory> = RefCell::default();
 }
 
-/// Returns the identity that the presented credentials prove. Fails only if the keys to judge them
-/// are not available: 503 if a fetch failed, 500 if the configured set is malformed.
+/// Returns the identity that the presented credentials prove. Fails only if the keys are not
+/// available: 503 if a fetch failed, 500 if the configured set is malformed.
 pub(crate) async fn identify(
     authorization: Option<&str>,
     apikey: Option<&str>,
@@ -61,7 +61,7 @@ async fn by_token(token: &str, cx: &OwnedCx) -> Result<Identity, ApiError> {
     Ok(verified.identity)
 }
 
-/// Chooses our key for a token. The token's header names the key; the algorithm is the key's own.
+/// Chooses our key for a token. The token's header names the key; the algorithm is that of the key.
 async fn key_for(token: &str, cx: &OwnedCx) -> Result<Option<Key>, ApiError> {
     let Some(header) = jwt::header(token) else { return Ok(None) };
     if header.alg == jsonwebtoken::Algorithm::HS256 {

@@ -1,7 +1,7 @@
-//! The code that touches the platform; `edge` is the only layer that names `worker`.
+//! The code that calls the platform. `edge` is the only layer that names `worker`.
 //!
-//! A function declares a [`Spec`]. [`serve`] does what all functions have in common; it turns every
-//! outcome into an answer of the contract.
+//! A function declares a [`Spec`]. [`serve`] does what all functions have in common, and turns
+//! every outcome into an answer of the contract.
 
 mod body;
 mod bridge;

@@ -31,7 +31,7 @@ impl Op {
         }
     }
 
-    /// Returns whether a GET may call it. Its input may then be in the query.
+    /// Returns whether the operation answers a GET. Its input may then be in the query.
     pub fn reads_query(&self) -> bool {
         self.methods.contains(&"GET")
     }

@@ -57,7 +57,7 @@ where
             }
         }
         (Err(error), _) => Err(error),
-        // A malformed message never becomes readable, and it is only a hint: drop it.
+        // A malformed message is dropped: a retry cannot read it either, and it is only a hint.
         (Ok(_), None) => Ok(()),
     };
     match &outcome {

@@ -1,6 +1,6 @@
-//! Applies the platform's rate limits per user, and per address where a caller without a credential
-//! is admitted. `serve` counts every call; a handler counts only
-//! work beyond its operation.
+//! Applies the platform's rate limits for each user, and for each address if callers without a
+//! credential are admitted. `serve` counts every call; a handler counts only work beyond its
+//! operation.
 
 use worker::Env;
 use worker::wasm_bindgen_futures::JsFuture;
@@ -13,8 +13,8 @@ use crate::edge::bridge;
 /// The period of every limiter. The platform does not tell how long to wait.
 const PERIOD_S: u32 = 60;
 
-/// Answers 429 to a user over the limit, and to an address from which callers without a credential
-/// are. Service calls are exempt: they retry an order whose user was already counted.
+/// Answers 429 to a user over the limit, and to an address over the limit if the caller has no
+/// credential. The service is exempt: it retries orders whose user was already counted.
 pub(super) async fn admitted(
     env: &Env,
     quota: Quota,

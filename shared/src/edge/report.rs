@@ -1,7 +1,8 @@
-//! What every function tells of itself to the service, so that a deployment can be checked from
-//! outside: `GET __settings` and `POST __hint`. It shows no value of a setting.
+//! The operations by which every function reports its settings to the service, so that a deployment
+//! can be checked from outside: `GET __settings` and `POST __hint`. They show no value of a
+//! setting.
 //!
-//! A function that the gateway is not bound to is asked by one that calls it.
+//! A function without a binding at the gateway is asked by a function that calls it.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -38,21 +39,22 @@ pub(super) fn is_of_all(path: &str) -> bool {
 #[serde(rename_all = "camelCase")]
 struct SettingsReport {
     deployment: String,
-    /// Every setting by name; null where this function has no value.
+    /// The fingerprint of every setting by its name; null if this function has no value.
     settings: Map<String, Value>,
-    /// Which public keys `SUPABASE_JWKS` holds; null where the keys are fetched.
+    /// The ids of the public keys in `SUPABASE_JWKS`; null if the keys are fetched.
     key_ids: Option<Vec<String>>,
-    /// Whether `SUPABASE_JWT_SECRET` signed the service key; null if one of them is missing, or the
-    /// key is of the new kind, which is not signed.
+    /// Whether `SUPABASE_JWT_SECRET` has signed the service key. Null if one of them is missing, or
+    /// if the key is of the new kind, which is not signed.
     secret_fits: Option<bool>,
-    /// A webhook's address of no job, as this function gives addresses to providers.
+    /// A webhook's address without a job, made as this function makes the addresses for providers.
     webhook: Option<String>,
 }
 
 async fn settings(call: &Call, _: NoInput) -> Result<SettingsReport, ApiError> {
     let OwnedCx { fetch, config, .. } = &call.cx;
     let key = config.service_key()?;
-    // Inserted one by one: a collected map would bring a sort of its own.
+    // The entries are inserted one by one, because a collected map would add another sort function
+    // to the wasm.
     let mut settings = Map::new();
     for setting in GROUPS.iter().flat_map(|group| group.settings) {
         let value = fetch.env().var(setting.name).map(|value| value.to_string());
@@ -89,7 +91,7 @@ struct ProbedQueue {
     queue: String,
 }
 
-/// Sends a probe to a queue; its consumer notes that it came.
+/// Sends a probe to a queue. The queue's consumer notes its arrival.
 async fn hint(call: &Call, ProbedQueue { queue }: ProbedQueue) -> Result<Value, ApiError> {
     let sent = call.cx.fetch.notify(&queue, PROBE, 0).await;
     sent.map_err(|error| ApiError::misconfigured(&queue).with_internal(error.to_string()))?;
@@ -100,7 +102,7 @@ pub(super) fn is_probe(message: &Value) -> bool {
     message.get("probe").is_some()
 }
 
-/// Notes that an event reached this function.
+/// Notes that an event has reached this function.
 pub(super) async fn seen(cx: &OwnedCx, function: &str, event: &str) -> Result<(), ApiError> {
     Ok(cx.cx().db().event_seen_v1(function, event).await?)
 }

@@ -1,4 +1,4 @@
-//! Serves the requests of every function around the function's own handler.
+//! Serves every function's requests: does all work before and after the function's own handler.
 //!
 //! It never fails and never shows a handler a raw header.
 
@@ -28,7 +28,7 @@ use crate::edge::op::Op;
 use crate::edge::spec::{Spec, route};
 use crate::edge::{body, config, identity, rate};
 
-/// What is known of a request before its handler runs.
+/// The facts about a request before its handler runs, for the log line.
 struct RequestTrace {
     function: &'static str,
     op: &'static str,
@@ -87,8 +87,8 @@ pub async fn serve(spec: &'static Spec, request: Incoming, env: Env, context: Co
     answer(outcome, &request_id)
 }
 
-/// Runs the handler to its end even if the caller leaves: then the platform stops at once whatever
-/// is not under `wait_until`, and the rest after 30 s.
+/// Runs the handler to its end even if the caller leaves. In that case the platform stops all work
+/// at once that is not under `wait_until`, and the rest after 30 s.
 async fn finished(
     spec: &'static Spec,
     op: &'static Op,
@@ -102,7 +102,7 @@ async fn finished(
         let after = after.map(|work| (work, call.cx.clone()));
         let outcome = (op.handler)(call).await;
         trace.log(&outcome);
-        // Fails if the caller has left, and then nobody needs the outcome.
+        // Sending fails if the caller has left; then the outcome is not needed.
         let _ = tell.send(outcome);
         if let Some((work, cx)) = after {
             work(cx).await;
@@ -160,7 +160,7 @@ async fn prepare(
     Ok((route.op, call))
 }
 
-/// Admits the caller of a webhook URL that we made. Answers 401 if its token is not valid.
+/// Admits the caller of a webhook URL made by us. Answers 401 if its token is not valid.
 fn admit_webhook(tail: &[String], cx: &OwnedCx) -> Result<Caller, ApiError> {
     let secrets = cx.config.webhook_secrets()?;
     match webhook::WebhookAddress::of_path(tail) {
@@ -169,8 +169,8 @@ fn admit_webhook(tail: &[String], cx: &OwnedCx) -> Result<Caller, ApiError> {
     }
 }
 
-/// Returns the caller whom the policy admits. Asks the database whether a user is an admin only
-/// after the rate limit, so that it is not asked more often than the operation may be called.
+/// Returns the caller whom the policy admits. The rate limit comes before the question to the
+/// database whether a user is an admin, so that the limit also covers that question.
 async fn admitted(
     op: &Op,
     request: &Incoming,
@@ -198,8 +198,8 @@ async fn admitted(
     }
 }
 
-/// Returns the service as the caller on behalf of a user: the user's own limits hold, and those of
-/// an anonymous one.
+/// Returns the service as the caller on behalf of a user. The user's own limits apply, and those of
+/// an anonymous user.
 async fn on_behalf(op: &Op, user: UserId, cx: &OwnedCx) -> Result<Caller, ApiError> {
     rate::count(cx.fetch.env(), op.quota, user).await?;
     let anonymous = identity::is_anonymous(user, cx).await?;

@@ -14,22 +14,23 @@ use crate::flow::{alert, outgoing};
 pub struct Spec {
     pub name: &'static str,
     pub ops: &'static [Op],
-    /// What prices an order of the function's tool. The gateway passes [`QUOTE`] on to it.
+    /// The operation that prices an order of the function's tool. The gateway passes [`QUOTE`] on
+    /// to it.
     pub quote: Option<Op>,
-    /// What takes an order of the function's tool by way of `jobs`. The gateway passes a POST to
-    /// [`JOBS`] on to it.
+    /// The operation that accepts an order of the function's tool through `jobs`. The gateway
+    /// passes a POST to [`JOBS`] on to it.
     pub order: Option<Op>,
     /// The settings that every call needs. `serve` answers 500 without them.
     pub requires: RequiredGroups,
-    /// What follows a call of a scheduled operation, as it follows the cron event.
+    /// The work after a call of a scheduled operation, as after a cron event.
     pub after_schedule: Option<AfterSchedule>,
 }
 
 /// Work after the answer of a scheduled operation.
 pub type AfterSchedule = fn(OwnedCx) -> LocalBoxFuture<'static, ()>;
 
-/// Sends what is owed to the operator and to the app's back end. Only functions with a cron name
-/// it, so that no other one carries its code.
+/// Sends the owed messages to the operator and to the app's back end. Only functions with a cron
+/// name it, so that no other function contains its code.
 pub fn send_owed(cx: OwnedCx) -> LocalBoxFuture<'static, ()> {
     Box::pin(async move {
         let cx = cx.cx();
@@ -37,17 +38,17 @@ pub fn send_owed(cx: OwnedCx) -> LocalBoxFuture<'static, ()> {
     })
 }
 
-/// The path under which every tool's function answers quotes, whatever its own name.
+/// The path at which the function of every tool answers quotes.
 pub const QUOTE: &str = "quote";
 
-/// The path under which every tool's function takes orders in the vocabulary of all tools.
+/// The path at which the function of every tool accepts orders in the vocabulary of all tools.
 pub const JOBS: &str = "jobs";
 
 /// The operation that a request calls.
 #[derive(Debug)]
 pub struct Route {
     pub op: &'static Op,
-    /// The path segments that `{…}` in the operation's path stand for, and those after it.
+    /// The path segments in place of `{…}` in the operation's path, and those after it.
     pub path: Vec<String>,
 }
 
@@ -81,7 +82,8 @@ pub fn route(spec: &'static Spec, method: &str, path: &str) -> Result<Route, Api
     Ok(Route { op, path: path.iter().map(|segment| (*segment).to_owned()).collect() })
 }
 
-/// Finds the operation that the segments name. Of several the first one with this method wins.
+/// Finds the operation that the segments name. If there are several, the first one with this method
+/// is chosen.
 fn find<'s>(
     ops: &'static [Op],
     method: &str,
@@ -91,7 +93,7 @@ fn find<'s>(
     named().find(|(op, _)| op.methods.contains(&method)).or_else(|| named().next())
 }
 
-/// Returns the segments that the operation's path leaves open, or `None` if it is another's.
+/// Returns the segments that the operation's path leaves open, or `None` if the path is another's.
 fn matched<'s>(op: &Op, segments: &[&'s str]) -> Option<Vec<&'s str>> {
     let mut open = Vec::new();
     let mut segments = segments.iter();
@@ -103,7 +105,7 @@ fn matched<'s>(op: &Op, segments: &[&'s str]) -> Option<Vec<&'s str>> {
         }
     }
     open.extend(segments);
-    // What follows the operation's path is left open where it may.
+    // Some operations also accept segments after their path.
     let named = op.path.matches('{').count();
     (op.takes_path() || open.len() == named).then_some(open)
 }
@@ -135,12 +137,12 @@ macro_rules! op {
 }
 
 /// Declares a function: its operations and its handlers of the platform's events. The settings that
-/// it requires are those of the `function.toml` beside its `Cargo.toml`.
+/// it requires are those in the `function.toml` beside its `Cargo.toml`.
 ///
 /// `cron` takes an `async fn(OwnedCx) -> Result<(), ApiError>`. `queue` takes an `async fn(Value,
 /// OwnedCx) -> Result<(), ApiError>` and calls it once for each message. `quote` is the handler
-/// that prices an order of the function's tool, `order` the one that takes it; `jobs` takes orders
-/// by it too.
+/// that prices an order of the function's tool, `order` the handler that accepts it, also for
+/// `jobs`.
 #[macro_export]
 macro_rules! function {
     (

@@ -1,6 +1,6 @@
 //! Reads answers while they arrive.
 //!
-//! A reader that stops or is dropped aborts the exchange, so that the provider stops writing.
+//! A reader that stops or is dropped aborts the exchange, so that the provider stops sending.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -80,7 +80,7 @@ pub(super) fn short(error: &worker::Error) -> String {
 }
 
 /// Passes each piece of the body to `take` until it returns false. Fails with `Unknown` after a
-/// silence of `silence_ms`. One timer serves all pieces: when it fires, it measures the time since
+/// pause of `silence_ms`. One timer serves all pieces: when it fires, it measures the time since
 /// the last piece.
 async fn read(
     response: Response,

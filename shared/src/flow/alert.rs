@@ -1,4 +1,4 @@
-//! Tells the operator what turned bad and what is good again.
+//! Sends the operator alerts about what turned bad and what is good again.
 
 use super::Cx;
 use crate::core::alert;
@@ -6,9 +6,9 @@ use crate::core::transport::Transport;
 use crate::db::alert::OwedMessage;
 use serde_json::json;
 
-/// Sends the messages that are due, where a receiver is set. A fault is logged and fails nothing:
-/// what is not taken stays owed, and the next caller sends it. No log line names the address, which
-/// is a secret.
+/// Sends the due messages, if a receiver is set. A fault is logged and fails nothing: an
+/// undelivered message stays owed, and a later call sends it. No log line shows the receiver's URL,
+/// which is a secret.
 pub async fn send_owed<T: Transport>(cx: &Cx<'_, T>) {
     let Some(url) = &cx.config.alert_webhook_url else { return };
     let (from, to) = match cx.config.alert_quiet_hours {
@@ -20,7 +20,7 @@ pub async fn send_owed<T: Transport>(cx: &Cx<'_, T>) {
         Ok(due) => {
             let mut taken = 0;
             for message in &due {
-                // A receiver that is away, or wants no more for now, gets the others later.
+                // The receiver is unreachable or overloaded, and gets the other messages later.
                 if !send(cx, url, message).await {
                     break;
                 }
@@ -32,7 +32,7 @@ pub async fn send_owed<T: Transport>(cx: &Cx<'_, T>) {
     }
 }
 
-/// Returns whether the receiver took it.
+/// Returns whether the receiver accepted the message.
 async fn send<T: Transport>(
     cx: &Cx<'_, T>,
     url: &str,
@@ -46,7 +46,8 @@ async fn send<T: Transport>(
         cx.log("alert_refused", json!({"level": "error", "message": id, "status": status}));
     }
     if let Err(error) = cx.db().message_sent_v1(id, is_taken, delay_ms).await {
-        // It is due once more in a minute, and its receiver knows it by its id.
+        // The message becomes due again in a minute. The receiver recognises a repetition by its
+        // id.
         cx.log_error("alert_error", &error.into(), json!({"part": "sent", "message": id}));
     }
     is_taken

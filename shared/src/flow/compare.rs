@@ -1,6 +1,6 @@
 //! Compares the settings of our functions, so that health reports a setting whose value differs in
-//! one of them. Such a difference breaks nothing: it only makes the product slower, and nobody
-//! would know why.
+//! one of them. Such a difference breaks nothing but makes the product slower, and nobody would
+//! find the cause.
 
 use super::{Cx, service_call};
 use crate::core::error::ApiError;
@@ -9,14 +9,14 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 const TIMEOUT_MS: u32 = 5_000;
-/// The functions are queried with this key; a function that has another one answers 401.
+/// The functions are queried with this key; a function with another key answers 401.
 const KEY: &str = "SUPABASE_SERVICE_ROLE_KEY";
 const UNAUTHORIZED: u16 = 401;
-/// Each function names the apps of its own tool.
+/// Each function has a value of its own: the apps of its tool.
 const OF_ITS_OWN: &str = "RUNNINGHUB_APPS";
 
-/// Asks each function for the fingerprints of its settings, and keeps the names of those that
-/// differ. A function that gives no answer is not compared.
+/// Asks each function for the fingerprints of its settings, and stores the names of those that
+/// differ. A function without an answer is not compared.
 pub async fn settings<T: FunctionCalls>(cx: &Cx<'_, T>, functions: &[String]) {
     if let Err(error) = asked(cx, functions).await {
         cx.log_error("compare_error", &error, json!({}));
@@ -45,8 +45,8 @@ async fn asked<T: FunctionCalls>(cx: &Cx<'_, T>, functions: &[String]) -> Result
     Ok(())
 }
 
-/// The settings that are not the same in all functions. `None` where nobody answered: then what
-/// was found before still holds.
+/// The settings that differ between functions. `None` if no function answered: the earlier result
+/// then stays valid.
 fn compared(reports: &[Map<String, Value>], is_refused: bool) -> Option<Vec<&str>> {
     if reports.is_empty() && !is_refused {
         return None;
@@ -58,7 +58,8 @@ fn compared(reports: &[Map<String, Value>], is_refused: bool) -> Option<Vec<&str
     Some(names)
 }
 
-/// The settings with more than one value. A function that has none of a setting needs none.
+/// The settings with more than one value. A function without a value for a setting does not need
+/// it.
 fn differing(reports: &[Map<String, Value>]) -> Vec<&str> {
     let mut seen: BTreeMap<&str, &Value> = BTreeMap::new();
     let mut names = Vec::new();

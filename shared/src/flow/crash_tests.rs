@@ -1,5 +1,5 @@
-//! A worker may die at any call. The tests drop its future at each call in turn, before and after
-//! the call's effect: sweeps alone settle the step, and no step is submitted twice.
+//! Tests that a worker may die at any call. Its future is dropped at each call in turn, before and
+//! after the call's effect: sweeps alone settle the step, and no step is submitted twice.
 
 use super::Cx;
 use super::heal::sweep::pass;
@@ -68,7 +68,7 @@ fn at_every_call(
 fn submit_once(world: &SingleStepWorld) {
     let config = SingleStepWorld::config();
     let cx = Cx { transport: world, config: &config, request_id: "run", caller: None };
-    // Dropping the future at the cut is the crash.
+    // To drop the future at the cut is the crash.
     let _ = submit_waiting(&cx, NAME).now_or_never();
 }
 
@@ -106,7 +106,7 @@ fn a_submit_dropped_at_any_call_is_never_repeated() {
 
 #[test]
 fn a_settle_dropped_at_any_call_still_delivers_once() {
-    // Without webhooks only this consumer and the sweeps learn of the end.
+    // Without webhooks, only this consumer and the sweeps find out that the task has ended.
     at_every_call(false, submit_once, |world| consume_once(world, &hint()));
     at_every_call(false, submit_once, |world| {
         let _ = settle_after_answer(world).now_or_never();
@@ -115,8 +115,8 @@ fn a_settle_dropped_at_any_call_still_delivers_once() {
 
 #[test]
 fn a_copy_that_outlasts_the_background_or_fails_is_left_to_the_consumer() {
-    // The query's time, the copy and the kind; whether the slot is filled at once, when the message
-    // leaves, and its delay.
+    // The time of the query, the faults of the copy and the kind of result; then whether the slot
+    // is filled at once, when the message is sent, and its delay.
     for (query_ms, copy_hangs, copy_fails, kind, fills, left_ms, delay_s) in [
         (0, true, false, "image", true, 25_000, 0),
         (5_000, false, false, "image", false, 5_000, 0),

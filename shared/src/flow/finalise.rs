@@ -19,7 +19,7 @@ use crate::db::sweep::Swept;
 use crate::db::website::{StaleWebsite, WebsiteRetry};
 use serde_json::{Map, Value};
 
-/// Records that the provider finished: frees the slot and takes the lease to copy the result.
+/// Records that the provider has finished: frees the slot and takes the lease for the copy.
 pub async fn done<T: Transport>(
     cx: &Cx<'_, T>,
     attempt: Attempt,
@@ -39,7 +39,7 @@ pub async fn complete<T: Transport>(
     once_if_lost(async || cx.db().step_complete_v2(attempt, output, url).await).await
 }
 
-/// Fails the step; its credits go back by the job's rule.
+/// Fails the step and refunds its credits by the job's rule.
 pub async fn fail<T: Transport>(
     cx: &Cx<'_, T>,
     attempt: Attempt,
@@ -50,7 +50,7 @@ pub async fn fail<T: Transport>(
     once_if_lost(async || cx.db().step_fail_v1(attempt, code, &sentence).await).await
 }
 
-/// Requeues the step; fails it if no attempt or no time is left.
+/// Requeues the step. Fails it if no attempt or no time is left.
 pub async fn requeue<T: Transport>(
     cx: &Cx<'_, T>,
     attempt: Attempt,
@@ -104,8 +104,8 @@ pub async fn cancel_by_admin<T: Transport>(
     Ok(cx.db().job_cancel_admin_v1(actor, table, job, reason).await?)
 }
 
-/// Cancels up to `limit` of the jobs that an admin's filter names. Not repeated after a lost
-/// answer: a replay would not count those that the first call cancelled.
+/// Cancels up to `limit` of the jobs that an admin's filter names. It is not repeated after a lost
+/// answer, because a replay would not count the jobs that the first call cancelled.
 pub async fn cancel_many<T: Transport>(
     cx: &Cx<'_, T>,
     actor: UserId,
@@ -116,8 +116,8 @@ pub async fn cancel_many<T: Transport>(
     Ok(cx.db().jobs_cancel_many_v1(actor, filter, limit, reason).await?)
 }
 
-/// Cancels a session's waiting jobs. Not repeated after a lost answer: a replay returns no rows, so
-/// the answer would name none of the jobs that the first call cancelled.
+/// Cancels a session's waiting jobs. It is not repeated after a lost answer, because a replay
+/// returns no rows: the answer would name none of the jobs that the first call cancelled.
 pub async fn cancel_session<T: Transport>(
     cx: &Cx<'_, T>,
     user: UserId,
@@ -127,7 +127,7 @@ pub async fn cancel_session<T: Transport>(
     Ok(cx.db().session_cancel_v1(user, session, jobs).await?)
 }
 
-/// Closes whatever SQL can close without querying a provider.
+/// Closes all jobs and steps that SQL can close without querying a provider.
 pub async fn sweep<T: Transport>(
     cx: &Cx<'_, T>,
     sweep_id: i64,
@@ -136,13 +136,13 @@ pub async fn sweep<T: Transport>(
     Ok(cx.db().jobs_sweep_v1(sweep_id, limit).await?)
 }
 
-/// Does the same for one user's own jobs, and gives the user the credits that wait.
+/// Does the same for one user's own jobs, and grants the user the pending credits.
 pub async fn heal<T: Transport>(cx: &Cx<'_, T>, user: UserId) -> Result<(), ApiError> {
     Ok(cx.db().user_heal_v1(user).await?)
 }
 
-/// Starts a new attempt of a website whose attempt stopped; fails the job when no attempt is left.
-/// Not repeated after a lost answer: the first call may already have consumed the attempt.
+/// Starts a new attempt of a website whose attempt stopped. Fails the job if no attempt is left. It
+/// is not repeated after a lost answer, because the first call may already have used the attempt.
 pub async fn retry_website<T: Transport>(
     cx: &Cx<'_, T>,
     job: JobId,

@@ -1,4 +1,4 @@
-//! One request, as a use case sees it.
+//! One request as a use case sees it.
 
 use super::Cx;
 use crate::core::auth::{Caller, Quota};
@@ -6,7 +6,7 @@ use crate::core::error::ApiError;
 use crate::core::id::{JobId, UserId};
 use crate::core::transport::Streams;
 
-/// What the platform gives to a handler beside its typed body.
+/// The data and the services that the platform gives to a handler in addition to its typed body.
 #[expect(async_fn_in_trait, reason = "one thread: futures here are never sent")]
 pub trait Invocation {
     type Transport: Streams + 'static;
@@ -15,7 +15,7 @@ pub trait Invocation {
 
     fn caller(&self) -> &Caller;
 
-    /// The user whom this call works for. Never fails where the operation admits users only.
+    /// The user for whom this call works. Never fails if the operation admits only users.
     fn user(&self) -> Result<UserId, ApiError> {
         self.caller().user_id().ok_or_else(ApiError::forbidden)
     }
@@ -29,6 +29,6 @@ pub trait Invocation {
     /// Runs `work` after the answer. The platform ends it after 30 s.
     fn background(&self, work: impl AsyncFnOnce(Cx<'_, Self::Transport>) + 'static);
 
-    /// Counts this call against one more limit, for work beyond what its operation promises.
+    /// Counts this call against one more limit, for work beyond that of its operation.
     async fn count_against(&self, quota: Quota) -> Result<(), ApiError>;
 }

@@ -1,4 +1,4 @@
-//! Waits for several futures at once.
+//! Awaits several futures at once.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -6,8 +6,9 @@ use std::task::Poll;
 
 use futures_util::future::{MaybeDone, maybe_done};
 
-/// Returns the results in the order of the futures. Polls all that are open whenever one may go on:
-/// they are few, and the bookkeeping of the crate's own `join_all` for many is 3 KB of a function.
+/// Returns the results in the order of the futures. It polls all open futures whenever one may
+/// continue: they are few, and the bookkeeping of the crate's own `join_all` adds 3 KB to a
+/// function.
 pub async fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
     let mut all: Vec<Pin<Box<MaybeDone<F>>>> =
         futures.into_iter().map(|future| Box::pin(maybe_done(future))).collect();

@@ -1,4 +1,4 @@
-//! Keeps a step's lease while slow work runs: a call that takes minutes, a large copy.
+//! Keeps a step's lease during slow work: a call that takes minutes, or a large copy.
 //!
 //! A worker that loses the lease drops its work, because another worker may have taken the step.
 
@@ -8,15 +8,16 @@ use crate::db::step::Attempt;
 use futures_util::future::{Either, select};
 use std::pin::pin;
 
-/// The length of a lease that was just taken; three heartbeats fit into it.
+/// The length of a new lease; three heartbeats fit into it.
 const LEASE_MS: u64 = 90_000;
 const HEARTBEAT_MS: u64 = 30_000;
 /// The pause after a heartbeat without an answer.
 const RETRY_MS: u64 = 5_000;
-/// With less than this left, the lease counts as lost: the last calls of the work may come late.
+/// If less than this time is left, the lease counts as lost, because the last calls of the work may
+/// be late.
 const MARGIN_MS: u64 = 20_000;
 
-/// Runs `work` under a lease that was taken after `since_ms`. `None`: the lease was lost, and the
+/// Runs `work` under a lease that was taken after `since_ms`. `None`: the lease was lost and the
 /// work was dropped.
 pub async fn hold<T: Transport, R>(
     cx: &Cx<'_, T>,
@@ -40,7 +41,7 @@ async fn beat_until_lost<T: Transport>(cx: &Cx<'_, T>, attempt: Attempt, since_m
         }
         sleep(cx, pause.min(left)).await;
         let asked = cx.transport.now_ms();
-        // A heartbeat that is not answered in time renewed nothing.
+        // A heartbeat that is not answered in time has renewed nothing.
         let beat = pin!(async { cx.db().step_heartbeat_v1(attempt).await });
         pause = match select(beat, pin!(sleep(cx, safe_until.saturating_sub(asked)))).await {
             Either::Left((Ok(beat), _)) if beat.applied => {
@@ -70,8 +71,8 @@ mod tests {
     use std::cell::{Cell, RefCell};
     use std::task::Poll;
 
-    /// A clock that only `sleep` moves, and the answers to heartbeats: the ms left of the lease, 0
-    /// for a lost lease, `None` for no answer.
+    /// A clock that only `sleep` moves, and the answers to heartbeats: the milliseconds left of the
+    /// lease, 0 for a lost lease, `None` for no answer.
     struct HeartbeatClock {
         now: Cell<u64>,
         beats: RefCell<Vec<Option<u32>>>,
@@ -102,13 +103,13 @@ mod tests {
         }
     }
 
-    /// Holds a lease that was just taken for work of that many seconds. Returns whether the work
-    /// ended, and the second at which `hold` returned.
+    /// Holds a new lease for work of that many seconds. Returns whether the work ended, and the
+    /// second at which `hold` returned.
     fn hold_for(work_s: u64, beats: Vec<Option<u32>>) -> (bool, u64) {
         hold_from(0, work_s, beats)
     }
 
-    /// Does the same for a lease that was taken `age_s` before, at second 0.
+    /// Does the same with a lease that is already `age_s` old.
     fn hold_from(age_s: u64, work_s: u64, mut beats: Vec<Option<u32>>) -> (bool, u64) {
         beats.reverse();
         let clock = HeartbeatClock { now: Cell::new(age_s * 1000), beats: RefCell::new(beats) };
@@ -144,7 +145,7 @@ mod tests {
     #[test]
     fn a_heartbeat_without_an_answer_is_retried_until_the_lease_counts_as_lost() {
         assert_eq!(hold_for(100, vec![None, None, Some(90_000), Some(90_000)]), (true, 100));
-        // Heartbeats at 30 s, then every 5 s; the lease counts as lost 20 s before it ends.
+        // Heartbeats come at 30 s, then every 5 s. The lease counts as lost 20 s before its end.
         assert_eq!(hold_for(300, vec![None; 9]), (false, 70));
     }
 

@@ -1,4 +1,4 @@
-//! What the life of a picture costs in calls of the database, from its order to its result.
+//! Tests the number of database calls in the life of a picture, from its order to its result.
 
 use super::Cx;
 use super::order::enqueue::{enqueue, order};

@@ -36,17 +36,19 @@ use crate::db::Db;
 use crate::flow::join::join_all;
 use serde_json::{Value, json};
 
-/// A healer does not wait for locks of others: the next pass handles what is locked now.
+/// The caller for which SQL functions do not wait for locks: the next pass handles what is locked
+/// now.
 const HEALER: &str = "healer";
-/// The history of a user's jobs shows which acts the service did on the user's behalf.
+/// The caller for acts of the service on a user's behalf, which the history of the user's jobs
+/// shows.
 pub const SERVICE: &str = "service";
 
-/// The world, the settings and the request of a use case.
+/// The transport, the settings and the request of a use case.
 pub struct Cx<'a, T: Transport> {
     pub transport: &'a T,
     pub config: &'a Config,
     pub request_id: &'a str,
-    /// Who calls the database, where it matters there: [`HEALER`] or [`SERVICE`].
+    /// The caller for the database, if it matters there: [`HEALER`] or [`SERVICE`].
     pub caller: Option<&'static str>,
 }
 
@@ -56,12 +58,12 @@ impl<'a, T: Transport> Cx<'a, T> {
         Db { transport, config, request_id, caller }
     }
 
-    /// The same for a healer's part.
+    /// The same context for the work of a healer.
     pub fn of_healer(&self) -> Self {
         Self { caller: Some(HEALER), ..*self }
     }
 
-    /// Writes one log line beside the request's own. `event` names it; `detail` is an object.
+    /// Writes a log line in addition to the request's own. `event` names it; `detail` is an object.
     pub fn log(&self, event: &str, detail: Value) {
         let mut line = json!({"event": event, "request_id": self.request_id});
         if let (Some(line), Value::Object(detail)) = (line.as_object_mut(), detail) {
@@ -70,7 +72,7 @@ impl<'a, T: Transport> Cx<'a, T> {
         self.transport.log(&line);
     }
 
-    /// Logs what became of the owed messages of a kind that this run has claimed, if any.
+    /// Logs how many of the owed messages of a kind this run has claimed and sent, if any.
     pub fn log_sent(&self, kind: &str, claimed: usize, taken: usize) {
         if claimed > 0 {
             let detail = json!({"kind": kind, "claimed": claimed, "taken": taken});
@@ -88,9 +90,9 @@ impl<'a, T: Transport> Cx<'a, T> {
         self.log(event, detail);
     }
 
-    /// Tells the operator about an alarm that `job` met: a log line, and a row. `refused` names the
-    /// tool whose step was refused; then the alarm counts towards a circuit. An alarm that cannot
-    /// be written is logged, and fails nothing.
+    /// Reports an alarm about `job` to the operator: a log line, and a row. `refused` names the
+    /// tool whose step was refused; the alarm then counts towards a circuit. If the alarm cannot be
+    /// written, that is logged and fails nothing.
     pub async fn alarm(
         &self,
         provider: &str,
@@ -114,8 +116,7 @@ impl<'a, T: Transport> Cx<'a, T> {
 }
 
 /// Runs `work` `count` times. The runs begin `interval_ms` apart by the clock and overlap: slow
-/// work, such as the copy of a large result, delays none of the others, and a fault stops none of
-/// them.
+/// work, such as the copy of a large result, delays no other run, and a fault stops none.
 pub(crate) async fn at_intervals<T: Transport>(
     cx: &Cx<'_, T>,
     count: u32,

@@ -1,4 +1,4 @@
-//! Tells the app's back end how jobs ended.
+//! Sends the app's back end messages about how jobs ended.
 
 use super::Cx;
 use crate::core::outgoing::EndReceiver;
@@ -7,16 +7,16 @@ use crate::db::alert::OwedMessage;
 use crate::flow::join::join_all;
 use serde_json::json;
 
-/// Messages of one answer of the database, and those that are on their way at once.
+/// The number of messages in one answer of the database, and of those that are sent at once.
 const BATCH: u32 = 16;
 const AT_ONCE: usize = 4;
-/// What one run sends at most.
+/// The limits of one run.
 const BATCHES: u32 = 10;
 const FOR_MS: u64 = 15_000;
 
-/// Sends the messages that are due, where a receiver is set. A fault is logged and fails nothing:
-/// what is not taken stays owed. The address is a setting of the Workers, which the database never
-/// sees and no log line names.
+/// Sends the due messages, if a receiver is set. A fault is logged and fails nothing: an
+/// undelivered message stays owed. The receiver's URL is a setting of the Workers, which the
+/// database never sees and no log line shows.
 pub async fn send_owed<T: Transport>(cx: &Cx<'_, T>) {
     let receiver = match EndReceiver::of(cx.config) {
         Ok(Some(receiver)) => receiver,
@@ -39,7 +39,7 @@ pub async fn send_owed<T: Transport>(cx: &Cx<'_, T>) {
     }
 }
 
-/// Returns how many of them were taken, and whether the run goes on.
+/// Returns the number of messages that were accepted, and whether the run continues.
 async fn send_batch<T: Transport>(
     cx: &Cx<'_, T>,
     receiver: &EndReceiver<'_>,
@@ -51,7 +51,7 @@ async fn send_batch<T: Transport>(
         let answers = join_all(some.iter().map(|message| send(cx, receiver, message))).await;
         let taken_now = answers.iter().filter(|is_taken| **is_taken).count();
         taken += taken_now;
-        // A receiver that is away gets the others later.
+        // The receiver is unreachable and gets the other messages later.
         if taken_now == 0 || cx.transport.now_ms() > until_ms {
             return (taken, false);
         }
@@ -59,7 +59,8 @@ async fn send_batch<T: Transport>(
     (taken, true)
 }
 
-/// Returns whether the receiver took it. A redirect is not followed, so it takes nothing.
+/// Returns whether the receiver accepted the message. A redirect is not followed and counts as a
+/// refusal.
 async fn send<T: Transport>(
     cx: &Cx<'_, T>,
     receiver: &EndReceiver<'_>,
@@ -74,7 +75,8 @@ async fn send<T: Transport>(
         cx.log("outgoing_refused", json!({"level": "error", "message": id, "status": status}));
     }
     if let Err(error) = cx.db().message_sent_v1(id, is_taken, delay_ms).await {
-        // It is due once more in a minute, and its receiver knows it by its id.
+        // The message becomes due again in a minute. The receiver recognises a repetition by its
+        // id.
         cx.log_error("outgoing_error", &error.into(), json!({"part": "sent", "message": id}));
     }
     is_taken

@@ -1,4 +1,4 @@
-//! What one run sends, whatever the receiver answers, and what it reports.
+//! Tests what one run sends and reports, whatever the receiver answers.
 
 use super::send_owed;
 use crate::core::config::Config;
@@ -13,7 +13,7 @@ use std::cell::{Cell, RefCell};
 /// The app's back end, and a database that owes it messages.
 struct ReceiverScript {
     owed: Cell<usize>,
-    /// What it answers; 0 is silence until the time limit.
+    /// The status of its answers; 0 is silence until the time limit.
     status: u16,
     now: Cell<u64>,
     posts: RefCell<Vec<HttpRequest>>,

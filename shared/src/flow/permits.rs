@@ -1,7 +1,7 @@
-//! Limits how much work of one kind goes on at once.
+//! Limits how much work of one kind runs at once.
 //!
-//! Who waits polls: the platform ties what wakes a request to that request, so one request must not
-//! be woken by another.
+//! A waiting request polls: the platform binds a wake-up to its request, so one request must not be
+//! woken by another.
 
 use crate::core::transport::Transport;
 use std::cell::RefCell;
@@ -14,11 +14,11 @@ const POLL_MS: u32 = 100;
 pub struct Permits {
     most: usize,
     longest_ms: u64,
-    /// When each permit was taken.
+    /// The times at which the permits were taken.
     taken: RefCell<Vec<u64>>,
 }
 
-/// The right to do the work. Dropping it gives it back.
+/// The right to do the work. Dropping it releases the permit.
 #[derive(Debug)]
 pub struct Permit {
     permits: Rc<Permits>,
@@ -26,8 +26,8 @@ pub struct Permit {
 }
 
 impl Permits {
-    /// At most `most` permits at once. A permit older than `longest_ms` no longer counts: the
-    /// platform may end a request without dropping what it holds.
+    /// Allows at most `most` permits at once. A permit older than `longest_ms` no longer counts,
+    /// because the platform may end a request without dropping what it holds.
     pub fn new(most: usize, longest_ms: u64) -> Rc<Self> {
         Rc::new(Self { most, longest_ms, taken: RefCell::default() })
     }

@@ -1,5 +1,5 @@
-//! Tells a provider to cancel the tasks of a job that has ended here. Best effort: a cancel that
-//! fails stays a debt in the database, and a sweep pays it.
+//! Tells a provider to cancel the tasks of a job that has ended here. If a cancel fails, it stays a
+//! debt in the database, which a sweep pays.
 
 use super::Cx;
 use crate::core::error::ApiError;
@@ -10,7 +10,7 @@ use crate::core::transport::Transport;
 use crate::db::DbError;
 use serde_json::json;
 
-/// Cancels one task and strikes its cancel debt.
+/// Cancels one task and clears its cancel debt.
 pub async fn cancel_task<T: Transport>(
     cx: &Cx<'_, T>,
     provider: &dyn Asynchronous,
@@ -36,7 +36,7 @@ pub async fn cancel_task<T: Transport>(
     }
 }
 
-/// Whether the provider says of a queried task that it has ended.
+/// Whether the task has ended, by a query to the provider.
 async fn has_ended<T: Transport>(
     cx: &Cx<'_, T>,
     provider: &dyn Asynchronous,

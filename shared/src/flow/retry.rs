@@ -1,10 +1,10 @@
-//! Repeats one call that failed for a reason that may pass.
+//! Retries one call that failed for a temporary reason.
 
 use super::Cx;
 use crate::core::transport::Transport;
 use crate::db::DbError;
 
-/// How often to call, and how long to wait between two calls.
+/// The number of calls, and the pause between two calls.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tries {
     pub most: u32,
@@ -31,8 +31,8 @@ pub(super) async fn with_retries<T: Transport, R, E>(
     }
 }
 
-/// Repeats a call once if its answer was lost. Only for a call that has no second effect: one that
-/// is fenced by its run, or that names the row it makes.
+/// Repeats a call once if its answer was lost. Only for a call without a second effect: one that is
+/// fenced by its run, or that names the row it makes.
 pub(super) async fn once_if_lost<R>(
     op: impl AsyncFn() -> Result<R, DbError>,
 ) -> Result<R, DbError> {

@@ -1,11 +1,11 @@
-//! Requests to our own functions, which prove the service role.
+//! Requests to our own functions with the service key.
 
 use super::Cx;
 use crate::core::error::ApiError;
 use crate::core::transport::{HttpRequest, Transport};
 use serde_json::Value;
 
-/// A POST to `path`, the function's name and its operation.
+/// A POST to `path`, which is the function's name and its operation.
 pub(super) fn request<T: Transport>(
     cx: &Cx<'_, T>,
     path: &str,

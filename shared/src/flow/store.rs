@@ -1,6 +1,6 @@
-//! Puts results into our own storage: as a stream from the provider, or from memory.
+//! Stores results: as a stream from the provider, or from memory.
 //!
-//! The object's path names owner, job, step and run and ends in random bits: an older run can never
+//! An object's path names user, job, step and run, and ends in random bits: an older run can never
 //! overwrite a newer run's result. The database decides whether a result counts.
 
 use super::Cx;
@@ -17,8 +17,8 @@ use std::cell::Cell;
 use url::Url;
 
 const BYTES_MAX: u64 = 512 * 1024 * 1024;
-/// The limit of one try: 200 MB at 600 KB/s. Two tries end within the 15 minutes of a consumer or a
-/// cron.
+/// The time limit of one try: 200 MB at 600 KB/s. Two tries fit into the 15 minutes of a consumer
+/// or a cron.
 const COPY_MS: u32 = 360_000;
 const STALL_MS: u32 = 20_000;
 const COPY_TRIES: Tries = Tries { most: 2, pause_ms: 1_000 };
@@ -42,7 +42,7 @@ pub async fn copy<T: Transport>(
         let host = Url::parse(&output.url).ok();
         let host = host.as_ref().and_then(Url::host_str).unwrap_or_default();
         let text = format!("the result's address {problem}: {host}");
-        // The host may be new at the provider: the operator can add it before the deadline.
+        // The provider may have a new host, which the operator can add before the deadline.
         match problem {
             address::NOT_ALLOWED => CopyError::Misconfigured(text),
             _ => CopyError::Rejected(text),
@@ -50,7 +50,7 @@ pub async fn copy<T: Transport>(
     })?;
     let is_transient = |error: &CopyError| matches!(error, CopyError::Transient(_));
     let copy = async || {
-        // A new path for each try: no try overwrites what an earlier one may have written.
+        // Each try gets a new path, so that none overwrites what an earlier one may have written.
         let to = ResultObject::new(cx, user, attempt).map_err(away)?;
         let stored = cx.transport.copy(to.copy(&from, hint, choice.kind)).await?;
         Ok(format!("{}.{}", to.public_url, stored.extension))
@@ -127,7 +127,7 @@ pub async fn put<T: Transport>(
         let is_retry = is_retry.replace(true);
         match cx.transport.upload(request, bytes.clone()).await {
             Ok(response) if response.is_success() => Ok(()),
-            // Nobody else uses this path: an earlier try arrived and only its answer was lost.
+            // Nobody else uses this path, so an earlier try arrived and only its answer was lost.
             Ok(response)
                 if is_retry
                     && upload_refusal(response.status, &response.body)
@@ -171,7 +171,7 @@ pub async fn find_earlier<T: Transport>(
         cx.transport.send(request).await.ok().filter(|response| response.status == 200)?;
     let listed: Value = serde_json::from_str(&response.body).ok()?;
     let names = listed.as_array()?.iter().filter_map(|object| object.get("name")?.as_str());
-    // The search may match more than a prefix, so only a name of our own form is used.
+    // The search may match more than a prefix, so only a name in our own form is used.
     let ours = |name: &&str| {
         name.starts_with(&begins)
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte))

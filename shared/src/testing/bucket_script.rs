@@ -1,5 +1,5 @@
-//! Both buckets behind a [`Transport`], with faults by script, and a database that calls every
-//! listed file due.
+//! Both buckets behind a [`Transport`], with scripted faults, and a database that reports every
+//! listed file as due.
 //!
 //! Storage's part follows supabase/storage: a DELETE removes all of its files or none.
 
@@ -11,25 +11,25 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) const USER: &str = "00000000-0000-4000-8000-000000000001";
-/// Names that the database chooses at most.
+/// The database chooses at most so many names.
 const CHOSEN: usize = 100;
 
 #[derive(Debug, Default)]
 pub(crate) struct BucketScriptState {
     pub now: u64,
-    /// How long each call takes.
+    /// The duration of each call.
     pub call_ms: u64,
-    /// `<bucket>/<name>`.
+    /// The files as `<bucket>/<name>`.
     pub files: BTreeSet<String>,
     /// Files that storage refuses to delete.
     pub stuck: BTreeSet<String>,
-    /// Files that a trigger of the app keeps without a word.
+    /// Files that a trigger of the app keeps without an error.
     pub kept: BTreeSet<String>,
-    /// A live job holds all files.
+    /// Whether a live job needs all files.
     pub is_held: bool,
-    /// Answers of storage in place of its own, by `<method> <path>`; status 0 is no answer.
+    /// The status of storage's answers to `<method> <path>`, in place of its own; 0 is no answer.
     pub faults: BTreeMap<&'static str, u16>,
-    /// What `files_due_v1` answers.
+    /// The answer of `files_due_v1`.
     pub due: Value,
     /// `<method> <path>` of each call.
     pub calls: Vec<String>,
@@ -40,7 +40,7 @@ pub(crate) struct BucketScriptState {
 pub(crate) struct BucketScript(pub RefCell<BucketScriptState>);
 
 impl BucketScript {
-    /// `due` are pairs of kind and cursor.
+    /// `due` has pairs of kind and cursor.
     pub(crate) fn new(due: &[(&str, Option<&str>)]) -> Self {
         let row = |(kind, cursor): &(&str, Option<&str>)| {
             let user = (*kind == "erased").then_some(USER);
@@ -50,7 +50,7 @@ impl BucketScript {
         Self(RefCell::new(BucketScriptState { call_ms: 5, due, ..BucketScriptState::default() }))
     }
 
-    /// Adds so many files of the user to a bucket; their names are in order.
+    /// Adds that many files of the user to a bucket; their names are in order.
     pub(crate) fn fill(&self, bucket: &str, count: usize) {
         let name = |number| format!("{bucket}/{USER}/{number:05}.png");
         self.0.borrow_mut().files.extend((0..count).map(name));
@@ -60,7 +60,7 @@ impl BucketScript {
         SingleStepWorld::config()
     }
 
-    /// How many calls there were whose `<method> <path>` begins like that.
+    /// The number of calls whose `<method> <path>` begins with `start`.
     pub(crate) fn count(&self, start: &str) -> usize {
         self.0.borrow().calls.iter().filter(|call| call.starts_with(start)).count()
     }
@@ -84,7 +84,7 @@ impl BucketScriptState {
         }
     }
 
-    /// The cursor is the last name.
+    /// Lists a page. The cursor is the last name.
     fn list(&self, bucket: &str, listing: &Value) -> Value {
         let below = |name: &String| name.strip_prefix(&format!("{bucket}/")).map(str::to_owned);
         let (prefix, after) = (listing["prefix"].as_str(), listing["cursor"].as_str());

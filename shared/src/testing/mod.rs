@@ -1,4 +1,4 @@
-//! Doubles of the outside world for host tests.
+//! Test doubles of the outside world.
 
 /// Implements methods of `Transport` that a test must not call; `notify` and `log` do nothing.
 macro_rules! unused_calls {

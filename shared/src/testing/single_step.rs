@@ -1,8 +1,8 @@
 //! One job with one step, with its database, provider and storage behind a [`Transport`].
 //!
-//! The database part follows the SQL functions only as far as fencing and clocks go; the SQL itself
-//! is tested against Postgres. Any call can be cut: the future waits there for ever, and the test
-//! drops it, as if the worker was killed.
+//! The database part follows the SQL functions only for fencing and clocks; the SQL itself is
+//! tested against Postgres. Any call can be cut: its future waits for ever, and the test drops it,
+//! as if the worker had been killed.
 
 use crate::core::config::Config;
 use crate::core::media::MediaType;
@@ -20,7 +20,8 @@ const LEASE_MS: u64 = 25_000;
 const RUN_MS: u64 = 600_000;
 const COPY_MS: u64 = 90_000;
 
-/// Where a worker is cut: before a call has any effect, or after it, with the answer lost.
+/// The point at which a worker is cut: before a call has any effect, or after it, with its answer
+/// lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cut {
     Before(usize),
@@ -32,7 +33,7 @@ pub(crate) struct SingleStepState {
     pub now: u64,
     pub calls: usize,
     pub cut: Option<Cut>,
-    /// The worker was cut: its parallel calls stop too.
+    /// Whether the worker was cut: its parallel calls stop too.
     pub dead: bool,
     pub status: &'static str,
     pub run: i64,
@@ -55,17 +56,17 @@ pub(crate) struct SingleStepState {
     pub called: Vec<String>,
     /// The last message that was sent to a queue, and its delay in seconds.
     pub hint: Option<(String, u32)>,
-    /// How many steps may start in the slot that the step gives back.
+    /// The number of steps that may start in the slot that the step frees.
     pub may_start: i32,
-    /// How long the provider takes to answer a query.
+    /// The duration of a query to the provider.
     pub query_ms: u64,
-    /// Which file is the result: a `ResultChoice`.
+    /// The `ResultChoice`, which tells which file is the result.
     pub result: Value,
-    /// A copy never ends, so that time passes while it is awaited.
+    /// Whether a copy never ends, so that time passes while it is awaited.
     pub copy_hangs: bool,
-    /// The result is not to be had yet.
+    /// Whether the result cannot be fetched yet.
     pub copy_fails: bool,
-    /// When each sleep beside a copy that hangs ends.
+    /// The times at which the sleeps beside a hanging copy end.
     timers: Vec<u64>,
     random: u128,
 }
@@ -98,7 +99,7 @@ impl SingleStepWorld {
         }
     }
 
-    /// Where this call is cut. `None`: it is not.
+    /// The cut at this call. `None`: the call is not cut.
     fn next_call(&self) -> Option<Cut> {
         let mut state = self.0.borrow_mut();
         let number = state.calls;
@@ -126,12 +127,12 @@ impl SingleStepWorld {
 }
 
 impl SingleStepState {
-    /// Begins a new worker, which is not cut.
+    /// Starts a new worker, which is not cut.
     pub(crate) fn revive(&mut self) {
         (self.cut, self.dead) = (None, false);
     }
 
-    /// Lets time pass until the next sleep ends.
+    /// Moves the clock to the end of the next sleep.
     pub(crate) fn pass_time(&mut self) {
         self.timers.retain(|until| *until > self.now);
         self.now = self.timers.iter().copied().min().unwrap_or(self.now);

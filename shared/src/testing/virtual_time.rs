@@ -1,8 +1,8 @@
 //! One job with parallel steps at a synchronous provider. Time passes only while every future
 //! waits.
 //!
-//! The database part follows the SQL functions only as far as fencing, clocks and slots go; the SQL
-//! itself is tested against Postgres. Any call can be cut: the worker is dropped there, as if
+//! The database part follows the SQL functions only for fencing, clocks and slots; the SQL itself
+//! is tested against Postgres. Any call can be cut: the worker is dropped there, as if it had been
 //! killed.
 
 mod transport;
@@ -34,9 +34,9 @@ pub(crate) struct StepState {
     pub url: Option<String>,
     pub error: Option<String>,
     pub refunds: usize,
-    /// How many calls work on the step at this moment.
+    /// The number of calls that work on the step at present.
     pub workers: usize,
-    /// The call that works on it holds the product images.
+    /// Whether the call that works on the step holds the product images.
     pub is_inlined: bool,
 }
 
@@ -60,14 +60,14 @@ pub(crate) struct VirtualState {
     /// The key of each call to the provider.
     pub keys: Vec<String>,
     pub hints: Vec<u32>,
-    /// What each alarm is about, as the database is told.
+    /// The subject of each alarm, as the database receives it.
     pub alarms: Vec<Value>,
-    /// The database writes no alarm.
+    /// Whether the database refuses to write an alarm.
     pub refuses_alarms: bool,
     pub beats: usize,
-    /// The most calls at once that held product images.
+    /// The maximal number of simultaneous calls that held product images.
     pub inlined_most: usize,
-    /// The database answers no heartbeat.
+    /// Whether the database does not answer heartbeats.
     pub ignores_heartbeats: bool,
     random: u128,
 }
@@ -109,7 +109,7 @@ impl VirtualTime {
         }
     }
 
-    /// Runs `work` until the clock shows `until`, and leaves it there.
+    /// Runs `work` until the clock shows `until`, and leaves it unfinished.
     pub(crate) fn drive_until<R>(
         &self,
         mut work: Pin<&mut impl Future<Output = R>>,
@@ -149,7 +149,7 @@ impl VirtualTime {
         state.timers.clear();
     }
 
-    /// One sweep: requeues steps whose lease has expired, or fails them if no attempt is left.
+    /// Runs one sweep: requeues steps whose lease has expired, or fails them if no attempt is left.
     pub(crate) fn sweep(&self) {
         let mut state = self.0.borrow_mut();
         let now = state.now;
@@ -193,7 +193,7 @@ impl VirtualTime {
         std::future::pending::<()>().await;
     }
 
-    /// Makes a card: takes `work_ms`, and counts as work until it is dropped.
+    /// Makes a card. It takes `work_ms`, and counts as work until it is dropped.
     async fn generate(&self, request: &HttpRequest) -> HttpResponse {
         let body = request.body.as_deref().unwrap_or_default();
         let steps = self.0.borrow().steps.len();
@@ -218,7 +218,7 @@ impl VirtualTime {
     }
 }
 
-/// The smallest answer with an image in it.
+/// The smallest answer with an image.
 pub(crate) const IMAGE_ANSWER: &str = r#"{"candidates":[{"finishReason":"STOP",
     "content":{"parts":[{"inlineData":{"mimeType":"image/png","data":"iVBORw0KGgo="}}]}}]}"#;
 

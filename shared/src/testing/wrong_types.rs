@@ -1,5 +1,5 @@
-//! Whether the answer to a body of wrong types speaks of JSON and of the body's fields, and never
-//! of our own types. The functions' tests take this file in by its path.
+//! Checks that the answer to a body with wrong types uses the words of JSON and the body's fields,
+//! and never our own types. The functions' tests include this file by its path.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ const OURS: [&str; 19] = [
     "f64",
 ];
 
-/// Every place of a value, as a JSON pointer.
+/// Every position in a value, as a JSON pointer.
 fn places(value: &Value, at: &str, found: &mut Vec<String>) {
     let parts: Vec<(String, &Value)> = match value {
         Value::Object(fields) => fields.iter().map(|(name, part)| (name.clone(), part)).collect(),
@@ -44,7 +44,7 @@ fn places(value: &Value, at: &str, found: &mut Vec<String>) {
     }
 }
 
-/// Reads as `T` a body that names every field, with each kind of JSON at each of its places.
+/// Reads as `T` a body that has every field, with each kind of JSON at each of its positions.
 pub(crate) fn try_each<T: DeserializeOwned>(body: &Value) {
     let read = |body: &Value| typed::<T>(body).map(drop).map_err(|error| error.message);
     let good = read(body);

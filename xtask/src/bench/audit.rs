@@ -1,4 +1,4 @@
-//! Measures the audit of a sweep, the admin's list of violations and a user's page beside 500,000
+//! Measures the audit of a sweep, the admin's list of violations and a user's page, with 500,000
 //! jobs and a ledger of 600,000 entries.
 
 use anyhow::{Result, ensure};
@@ -8,7 +8,8 @@ use super::Bench;
 use super::figures::Timings;
 use crate::postgres;
 
-/// Written with the triggers off: the rows agree, and none of them waits for an audit.
+/// Writes the rows with the triggers off. The rows agree with each other, and none waits for an
+/// audit.
 const TOWN: &str = "
 set session_replication_role = replica;
 insert into credit_entries (user_id, kind, amount, balance_after, created_at)
@@ -49,7 +50,7 @@ set credits_charged = credits_charged - 1
 where id in (select md5('job ' || n)::uuid from generate_series(1, 100) n);
 ";
 
-/// The measured user waits for 150 sets of seven cards.
+/// The measured user has 150 waiting sets of seven cards.
 const CARDS: &str = "
 insert into jobs (tool, user_id, status, total_steps, deadline_at, expires_at, request_hash)
 select 'create-generation-job-banana', md5('user 1')::uuid, 'queued', 7,
@@ -95,7 +96,7 @@ pub(super) async fn run(bench: &Bench) -> Result<()> {
         let name = format!("a pass's report, {jobs} jobs changed since the last");
         timed(&client, &name, END, &touched(jobs)).await?;
     }
-    // Audits until nothing is listed.
+    // Runs audits until the list is empty.
     client.batch_execute("select unstuck_private.audit('1 minute')").await?;
     client.batch_execute(VIOLATIONS).await?;
     client.batch_execute(END).await?;
@@ -121,7 +122,7 @@ pub(super) async fn run(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// Changes that many jobs all over the table and changes them back.
+/// Changes that many jobs all over the table, then changes them back.
 fn touched(jobs: i32) -> String {
     format!(
         "update jobs set credits_refunded = 1 - credits_refunded, credits_charged = 60

@@ -1,5 +1,5 @@
-//! Runs 100 jobs of 5 cards through the whole local stack, without crons, and compares the time
-//! with the ideal: cards × the provider's time ÷ its limit.
+//! Runs 100 jobs of 5 cards through the whole local stack, without crons. Compares the time with
+//! the ideal one: cards × the provider's time ÷ its limit.
 
 use std::time::{Duration, Instant};
 

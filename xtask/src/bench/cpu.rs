@@ -1,23 +1,23 @@
-//! The CPU time of this process and of all that it started, by program, from Linux's `/proc`.
+//! Reads the CPU time of this process and of all its descendants, by program, from Linux's `/proc`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// `/proc` counts in hundredths of a second, whatever the kernel's own clock.
+/// `/proc` counts in hundredths of a second, whatever the kernel's own clock is.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// CPU seconds by program.
+/// Program → CPU seconds.
 pub type CpuSeconds = BTreeMap<String, f64>;
 
-/// One process of `/proc`.
+/// One process in `/proc`.
 struct ProcessTime {
     parent: u32,
     program: String,
-    /// Its own time, and that of its children that have ended.
+    /// The CPU time of the process, and of its children that have ended.
     seconds: f64,
 }
 
-/// The CPU time until now; empty where there is no `/proc`.
+/// The CPU time until now; empty if there is no `/proc`.
 pub fn by_program() -> CpuSeconds {
     let all = processes();
     let own = std::process::id();
@@ -30,7 +30,7 @@ pub fn by_program() -> CpuSeconds {
     found
 }
 
-/// What each program used between two readings.
+/// The CPU time that each program used between two readings.
 pub fn used(before: &CpuSeconds, after: &CpuSeconds) -> CpuSeconds {
     let old = |program: &String| before.get(program).copied().unwrap_or_default();
     after.iter().map(|(program, seconds)| (program.clone(), seconds - old(program))).collect()
@@ -42,12 +42,12 @@ fn processes() -> BTreeMap<u32, ProcessTime> {
     ids.filter_map(|id| Some((id, process(id)?))).collect()
 }
 
-/// None where the process has ended meanwhile.
+/// None if the process has ended in the meantime.
 fn process(id: u32) -> Option<ProcessTime> {
     let folder = Path::new("/proc").join(id.to_string());
     let stat = std::fs::read_to_string(folder.join("stat")).ok()?;
     let program = std::fs::read_link(folder.join("exe")).ok()?;
-    // The name in parentheses may have spaces and parentheses of its own.
+    // The name in parentheses may itself contain spaces and parentheses.
     let (_, after_name) = stat.rsplit_once(')')?;
     let fields: Vec<&str> = after_name.split_whitespace().collect();
     let times = fields.get(11..15)?.iter().filter_map(|ticks| ticks.parse::<f64>().ok());

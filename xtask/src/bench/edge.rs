@@ -1,7 +1,7 @@
-//! Measures what a request costs at the edge, and what a first one costs.
+//! Measures the cost of a request at the edge, and of the first request.
 //!
-//! `edge` sets the list of `jobs` beside its twin in TypeScript, and the gateway beside a bare hop
-//! in JavaScript, in one workerd. `cold` starts each function in a process of its own. Both count
+//! `edge` compares the list of `jobs` with its twin in TypeScript, and the gateway with a bare hop
+//! in JavaScript, in one workerd. `cold` starts each function in a process of its own. Both read
 //! the CPU time of that process.
 
 use std::collections::BTreeMap;
@@ -18,13 +18,13 @@ use crate::keys::{self, LocalKeys};
 use crate::workers::{self, Local};
 use crate::{build, stack, tools};
 
-/// Calls of one round, rounds in turn, and jobs in each list.
+/// The calls of one round, the number of rounds, and the jobs in each list.
 const CALLS: u32 = 1_500;
 const ROUNDS: u32 = 10;
 const JOBS: u32 = 5;
 const COLD_ROUNDS: u32 = 5;
 
-/// CPU microseconds of a call, one figure a round.
+/// CPU microseconds per call, one figure for each round.
 #[derive(Deserialize)]
 struct EdgeFigures {
     jobs: Vec<f64>,
@@ -36,7 +36,7 @@ struct EdgeFigures {
 #[derive(Deserialize)]
 struct ColdFigures {
     name: String,
-    /// CPU milliseconds, and those that passed.
+    /// CPU milliseconds, and elapsed milliseconds.
     cpu: Vec<f64>,
     ms: Vec<f64>,
 }
@@ -88,7 +88,7 @@ pub(super) fn cold() -> Result<()> {
     Ok(())
 }
 
-/// What the script runs.
+/// The inputs of the measuring script.
 struct Measure {
     keys: LocalKeys,
     config: Value,

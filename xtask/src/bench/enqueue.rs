@@ -1,5 +1,5 @@
-//! Measures paid jobs per second through `job_enqueue_v2` with 1, 10 and 50 callers, beside plain
-//! single-row inserts by as many.
+//! Measures paid jobs per second through `job_enqueue_v2` with 1, 10 and 50 callers. Compares them
+//! with plain single-row inserts by as many callers.
 
 use std::time::{Duration, Instant};
 
@@ -11,12 +11,12 @@ use crate::postgres;
 
 const FOR: Duration = Duration::from_secs(3);
 
-/// Lets a user have several live jobs of a tool, and makes the table of the plain inserts.
+/// Allows a user several live jobs of a tool, and makes the table for the plain inserts.
 const PREPARE: &str = "
 update tools set exclusive_group = null;
 create table plain
   (id uuid primary key, user_id uuid, input jsonb, created_at timestamptz default now())";
-/// An order of the user $1.
+/// An order by the user $1.
 pub(super) const ENQUEUE: &str = "
 select status
 from job_enqueue_v2(

@@ -1,4 +1,4 @@
-//! Times that a bench took, and how they are shown: medians and 95th percentiles in a table.
+//! The times that a bench has measured, and tables of their medians and 95th percentiles.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 pub(super) struct Timings(Vec<f64>);
 
 impl Timings {
-    /// Waits for `work` and keeps how long that took.
+    /// Awaits `work` and records how long it took.
     pub(super) async fn take<T>(&mut self, work: impl Future<Output = T>) -> T {
         let began = Instant::now();
         let result = work.await;
@@ -31,7 +31,7 @@ impl Timings {
         self.percentile(95)
     }
 
-    /// The least time that at least `percent` of the others do not exceed; 0 of none.
+    /// The time that `percent` of the times do not exceed; 0 if there are none.
     fn percentile(&self, percent: usize) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
@@ -40,12 +40,12 @@ impl Timings {
     }
 }
 
-/// Median and 95th percentile in one cell of a table.
+/// The median and the 95th percentile as a cell of a table.
 pub(super) fn cell(times: &Timings) -> String {
     format!("{:.1} ({:.1})", times.median(), times.p95())
 }
 
-/// Prints a line of a table: its name, then its cells under each other.
+/// Prints a line of a table: its name, then its cells in columns.
 pub(super) fn line(name: &str, cells: &[String]) {
     let cells: String = cells.iter().map(|cell| format!(" {cell:>16}")).collect();
     println!("{name:<42}{cells}");

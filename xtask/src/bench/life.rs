@@ -1,5 +1,5 @@
-//! Measures the life of one picture through the RPCs that the Workers call for it: how many there
-//! are, how long each takes where nothing else runs, and what a life leaves in the database.
+//! Measures the life of one picture through the RPCs that the Workers call for it: the number of
+//! calls, the time of each on an idle server, and the rows that a life leaves in the database.
 
 use std::time::Instant;
 
@@ -17,11 +17,11 @@ use crate::postgres;
 
 const LIVES: i32 = 1_000;
 const USERS: i32 = 40;
-/// As many as one claim takes, so that nobody's job is left waiting by the claim of another.
+/// The number of callers. One claim takes as many steps, so that it leaves no caller's job waiting.
 const CALLERS: i32 = 4;
 
-/// The calls of one life, in order. `{job}`, `{user}` and `{task}` are its own. A call begins with
-/// the name of its RPC.
+/// The calls of one life, in order. `{job}`, `{user}` and `{task}` are those of the life. A call
+/// begins with the name of its RPC.
 pub(super) const LIFE: [&str; 6] = [
     "job_enqueue_v2({user}, {job}, 'runninghub-upscaler', 'page',
       '{\"imageUrl\": \"https://files.invalid/uploads/in.png\", \"resolution\": 2048}',
@@ -40,10 +40,11 @@ pub(super) const LIFE: [&str; 6] = [
       'https://files.invalid/results/0123456789abcdef.png')",
 ];
 
-/// Claims what waits, this job among it.
+/// Claims the waiting steps, including that of this job.
 const CLAIM_LEFT: &str = "select job_id from step_claim_v1('runninghub', 4)";
 
-/// The writes of [`LIFE`] by functions that know no rule; `$1`, `$2` and `$3` are as in [`NAMES`].
+/// The same writes as in [`LIFE`] by functions without any rule. `$1`, `$2` and `$3` are as in
+/// [`NAMES`].
 const PLAIN: &str = include_str!("../../bench/plain.sql");
 const PLAIN_CALLS: [&str; 6] = [
     "plain_order($2, $1, $3)",
@@ -54,10 +55,10 @@ const PLAIN_CALLS: [&str; 6] = [
     "plain_complete($2, $1, $3)",
 ];
 
-/// What a call may name in braces.
+/// The names in braces that a call may contain.
 const NAMES: [&str; 3] = ["job", "user", "task"];
 
-/// Makes the [`USERS`], with credits enough.
+/// Grants all [`USERS`] enough credits.
 pub(super) const GRANTS: &str = "
 select credit_grant_v1(md5('buyer ' || n)::uuid, 100000000, 'bench', 'buyer ' || n)
 from generate_series(0, 39) n";
@@ -65,7 +66,8 @@ from generate_series(0, 39) n";
 pub(super) async fn run(bench: &Bench) -> Result<()> {
     let client = postgres::connect(&bench.database("bench_life").await?).await?;
     client.batch_execute(GRANTS).await?;
-    // The tables know their first rows, and a page is written whole to the log only once.
+    // The planner gets statistics of the first rows. After the checkpoint each page is written to
+    // the log as a whole only once.
     live(&client, 0..USERS).await?;
     client.batch_execute("analyze").await?;
     client.batch_execute("checkpoint").await?;
@@ -100,7 +102,7 @@ pub(super) async fn run(bench: &Bench) -> Result<()> {
     side_by_side(bench).await
 }
 
-/// The times of the rows of an order, and of a whole life, where no rule is kept.
+/// The times of the plain writes of an order, and of a whole life.
 async fn plain_lives(client: &Client) -> Result<(Timings, Timings)> {
     client.batch_execute(PLAIN).await?;
     client.batch_execute("set session_replication_role = replica").await?;
@@ -127,7 +129,7 @@ async fn plain_lives(client: &Client) -> Result<(Timings, Timings)> {
     Ok((orders, lives))
 }
 
-/// Prints how many lives a second one caller and several have room for.
+/// Prints the lives per second of one caller and of several.
 async fn side_by_side(bench: &Bench) -> Result<()> {
     for callers in [1, CALLERS] {
         let url = bench.database("bench_life").await?;
@@ -140,7 +142,7 @@ async fn side_by_side(bench: &Bench) -> Result<()> {
         let mut lives = JoinSet::new();
         for caller in 0..callers {
             let client = postgres::connect(&url).await?;
-            // The users of one caller are no other's.
+            // Each caller has users of its own.
             let own = (USERS + caller..USERS + LIVES).step_by(usize::try_from(callers)?);
             lives.spawn(async move { live(&client, own).await });
         }
@@ -153,7 +155,8 @@ async fn side_by_side(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// Lives these lives one after the other; the times of each call of [`LIFE`], and of the whole.
+/// Runs these lives one after the other. Returns the times of each call of [`LIFE`], and of whole
+/// lives.
 async fn live(
     client: &Client,
     lives: impl Iterator<Item = i32>,
@@ -182,7 +185,8 @@ async fn live(
             let rows = times.take(client.query(statement, &values)).await?;
             let is_order = names.contains(&"user");
             if is_order && rows.iter().all(|row| row.get::<_, Option<Value>>("claimed").is_none()) {
-                // Where another order had the provider, the worker claims in a call of its own.
+                // If another order held the provider's lock, a worker claims the step in a call of
+                // its own.
                 times.take(client.query(CLAIM_LEFT, &[])).await?;
             }
         }
@@ -194,11 +198,11 @@ async fn live(
     Ok((calls, whole))
 }
 
-/// A call of [`LIFE`] as a driver takes it.
+/// A call of [`LIFE`] with the names replaced by `$1`, `$2` and so on.
 #[derive(Serialize)]
 pub(super) struct BoundCall {
     text: String,
-    /// The names of `$1`, `$2` and so on.
+    /// The names that `$1`, `$2` and so on stand for.
     values: Vec<&'static str>,
 }
 
@@ -218,7 +222,7 @@ fn name(call: &str) -> &str {
     call.split('(').next().unwrap_or_default()
 }
 
-/// The times of a statement that is no call of ours.
+/// The times of a statement that is none of our RPCs.
 async fn repeated(client: &Client, sql: &str) -> Result<Timings> {
     let statement = client.prepare(sql).await?;
     let mut times = Timings::default();
@@ -233,7 +237,7 @@ async fn log_position(client: &Client) -> Result<i64> {
     Ok(client.query_one(position, &[]).await?.get(0))
 }
 
-/// Prints the rows and bytes that a life left in each table, once an audit has seen it.
+/// Prints the rows and bytes that a life left in each table, after an audit.
 async fn left_behind(client: &Client, before: &[sizes::TableSize]) -> Result<()> {
     let audit = "
         select (
@@ -251,7 +255,7 @@ async fn left_behind(client: &Client, before: &[sizes::TableSize]) -> Result<()>
     for after in sizes::tables(client).await? {
         let Some(old) = before.iter().find(|old| old.name == after.name) else { continue };
         let (rows, bytes) = (after.rows - old.rows, after.bytes - old.bytes);
-        // What grows with the work, not a pass's own row.
+        // Only tables that grow with the lives are shown, not the sweeps' own rows.
         if rows >= i64::from(LIVES) / 2 {
             whole = (whole.0 + rows, whole.1 + bytes);
             show_left(&after.name, (rows, bytes), lives);

@@ -1,8 +1,8 @@
-//! Lets many users order pictures through the public origin of the whole local stack, and measures
-//! how long they wait, how busy the provider's slots are and what that costs.
+//! Lets many users order pictures through the public origin of the whole local stack. Measures how
+//! long they wait, how busy the provider's slots are and how much CPU time it costs.
 //!
-//! No cron fires but the sweep, every 20 s. One load has its workers killed several times: every
-//! job must end delivered or refunded all the same.
+//! No cron fires except the sweep, every 20 s. In one plan the workers are killed several times:
+//! every job must end delivered or refunded all the same.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -20,23 +20,23 @@ use crate::tools;
 
 const USERS: usize = 60;
 const PICTURES: usize = 3;
-/// What the provider takes at the same time.
+/// The number of tasks that the provider accepts at the same time.
 const SLOTS: u32 = 3;
-/// A limit that is much too high: the provider refuses what is more than its slots.
+/// A limit that is much too high: the provider refuses the tasks beyond its slots.
 const LIMIT_TOO_HIGH: u32 = 50;
 const WORK_MS: u64 = 300;
 const PATIENCE: Duration = Duration::from_secs(900);
 const SWEEP_EVERY: Duration = Duration::from_secs(20);
-/// The plan that the others are compared with.
+/// The name of the plan with which the others are compared.
 const RIGHT: &str = "right limit";
 
-/// What differs between the measurements.
+/// The parameters of one measurement.
 struct LoadPlan {
     name: &'static str,
     limit: u32,
-    /// Otherwise each task fails when its work is done, so that there is nothing to copy.
+    /// If false, each task fails at its end, so that there is nothing to copy.
     with_results: bool,
-    /// The seconds after which workerd is killed.
+    /// The moments at which workerd is killed, in seconds.
     kills: &'static [u64],
 }
 
@@ -47,14 +47,14 @@ const PLANS: [LoadPlan; 4] = [
     LoadPlan { name: "kills", limit: SLOTS, with_results: true, kills: &[4, 10, 16, 22] },
 ];
 
-/// What was measured.
+/// The figures of one measurement.
 struct LoadFigures {
     plan: &'static LoadPlan,
-    /// From the first claim until the last slot was given back.
+    /// The time from the first claim until the last slot was freed.
     took: Duration,
     jobs: JobEnds,
     violations: i32,
-    /// Requests that had no answer and were repeated.
+    /// The number of requests that had no answer and were repeated.
     repeated: usize,
     slot: SlotTimes,
     answers: Timings,
@@ -62,15 +62,15 @@ struct LoadFigures {
     cpu: CpuSeconds,
 }
 
-/// How the jobs ended.
+/// The number of jobs by how they ended.
 struct JobEnds {
     delivered: usize,
     refunded: usize,
-    /// Neither delivered nor refunded in full.
+    /// Jobs that were neither delivered nor refunded in full.
     lost: usize,
 }
 
-/// What a slot waits for in the life of a job, in ms on average.
+/// The average times of a slot in the life of a job, in ms.
 struct SlotTimes {
     claimed_to_sent: f64,
     sent_to_accepted: f64,
@@ -78,7 +78,7 @@ struct SlotTimes {
 }
 
 impl LoadFigures {
-    /// Those that ended as they should; where workers were killed, a refund is good too.
+    /// The jobs that ended as they should. In a plan with kills, a refund counts too.
     fn good(&self) -> usize {
         let JobEnds { delivered, refunded, .. } = self.jobs;
         match (self.plan.kills, self.plan.with_results) {
@@ -92,19 +92,19 @@ impl LoadFigures {
         count(self.good()) / self.took.as_secs_f64()
     }
 
-    /// The time of all slots that passes for each job, in ms.
+    /// The time of all slots for each job, in ms.
     fn slot_ms(&self) -> f64 {
         f64::from(SLOTS) * self.took.as_secs_f64() * 1000.0 / count(self.good())
     }
 
-    /// Of the time of all slots, the part in which the provider worked.
+    /// The share of the slots' time in which the provider worked.
     fn busy(&self) -> f64 {
         Duration::from_millis(WORK_MS).as_secs_f64() * 1000.0 / self.slot_ms()
     }
 
-    /// What a slot's time consists of for each job, in ms: it is free, its step is claimed but not
-    /// sent, not accepted, not ended. With a limit too high more steps than slots are live, and the
-    /// first part may be negative.
+    /// The parts of a slot's time for each job, in ms: it is free, its step is claimed but not
+    /// sent, sent but not accepted, accepted but not freed. If the limit is too high, more steps
+    /// than slots are live, and the first part may be negative.
     fn slot_parts(&self) -> [f64; 4] {
         let SlotTimes { claimed_to_sent, sent_to_accepted, accepted_to_freed } = self.slot;
         let free = self.slot_ms() - claimed_to_sent - sent_to_accepted - accepted_to_freed;
@@ -126,7 +126,7 @@ pub(super) async fn run() -> Result<()> {
     for plan in &PLANS {
         match measure(plan).await {
             Ok(found) => measured.push(found),
-            // What was measured before is shown all the same.
+            // The measurements before it are shown all the same.
             Err(error) => println!("{}: {error:#}", plan.name),
         }
     }
@@ -179,7 +179,7 @@ async fn measure(plan: &'static LoadPlan) -> Result<LoadFigures> {
     let http = Client::builder().timeout(Duration::from_secs(60)).build()?;
     let db = stack.db().await?;
     prepare(plan, &stack, &db, &http).await?;
-    // The first picture starts the functions' isolates, and is not measured.
+    // The first picture starts the functions' isolates, so it is not measured.
     Shopper::new(&stack, &db, &http).await?.shop(&http, &stack.info().functions_url, 1).await?;
     let mut shoppers = Vec::new();
     for _ in 0..USERS {
@@ -234,13 +234,12 @@ async fn prepare(plan: &LoadPlan, stack: &Stack, db: &Database, http: &Client) -
     scripted.send().await?.error_for_status()?;
     let limit = "update unstuck.providers set max_concurrent = $1 where provider = 'runninghub'";
     db.execute(limit, &[&i32::try_from(plan.limit)?]).await?;
-    // Nothing is refused or given up for its time in the queue. A task that nobody hears of ends at
-    // its deadline, which is near.
+    // No job expires in the queue. A task whose end is lost ends at its deadline, which is short.
     let times = "update unstuck.tools set queue_ttl = '1 hour', run_timeout = '1 minute'";
     Ok(db.batch_execute(times).await?)
 }
 
-/// How the jobs of these orders ended, and how long after its order each did.
+/// How the jobs of these orders ended, and how long after the order.
 async fn ended(db: &Database, orders: &[PlacedOrder], ends: &mut Timings) -> Result<JobEnds> {
     let sql = "
         select status = 'completed',
@@ -258,7 +257,7 @@ async fn ended(db: &Database, orders: &[PlacedOrder], ends: &mut Timings) -> Res
             _ => found.lost += 1,
         }
         if let Some(seconds) = row.and_then(|row| row.get::<_, Option<f64>>(2)) {
-            // By the clock that this process reads too.
+            // The database and this process read the same clock.
             let end = SystemTime::UNIX_EPOCH + Duration::from_secs_f64(seconds);
             ends.add(end.duration_since(order.sent_at).unwrap_or_default());
         }
@@ -266,7 +265,7 @@ async fn ended(db: &Database, orders: &[PlacedOrder], ends: &mut Timings) -> Res
     Ok(found)
 }
 
-/// What the slots waited for since then, and how long there was work for them.
+/// The average times of the slots since then, and for how long there was work for them.
 async fn slot_times(db: &Database, since: SystemTime) -> Result<(SlotTimes, Duration)> {
     let sql = "
         select coalesce(avg(extract(epoch from sent_at - claimed_at)), 0)::float8 * 1000,
@@ -285,7 +284,7 @@ async fn slot_times(db: &Database, since: SystemTime) -> Result<(SlotTimes, Dura
     Ok((times, Duration::try_from_secs_f64(row.get(3))?))
 }
 
-/// What a last sweep finds.
+/// The number of violations that a last sweep finds.
 async fn violations(stack: &Stack, db: &Database) -> Result<i32> {
     stack.sweep().await?;
     let last = "
@@ -308,11 +307,11 @@ async fn kills(stack: &Stack, moments: &[u64]) -> Result<()> {
     std::future::pending().await
 }
 
-/// What the cron of `cleanup-stale-jobs` does.
+/// Sweeps at intervals, in place of the cron of `cleanup-stale-jobs`.
 async fn sweeps(stack: &Stack) {
     loop {
         tokio::time::sleep(SWEEP_EVERY).await;
-        // The next one comes soon.
+        // The next sweep comes soon.
         let _ = stack.sweep().await;
     }
 }

@@ -1,11 +1,12 @@
-//! `cargo xtask bench <name>` measures on a Postgres of its own. It sets each figure beside another
-//! of the same run: hardware is shared, so only ratios hold. It never asserts a time.
+//! `cargo xtask bench <name>` measures on a Postgres of its own. It compares each figure with
+//! another one of the same run: hardware is shared, so only ratios are meaningful. It never asserts
+//! a time.
 //!
 //! * one part: [`enqueue`], [`sweep`], [`audit`], [`queue`], [`life`], [`year`]
 //! * the functions alone: [`edge`] (also `cold`)
 //! * the whole local stack: [`cards`], [`load`]
-//! * another queue beside ours: [`peers`]
-//! * what they share: [`figures`], [`sizes`], [`cpu`], [`waiting`], [`shopper`]
+//! * another queue for comparison: [`peers`]
+//! * shared by the measurements: [`figures`], [`sizes`], [`cpu`], [`waiting`], [`shopper`]
 
 mod audit;
 mod cards;
@@ -33,7 +34,7 @@ const NAMES: &str = "audit, cards, cold, edge, enqueue, life, load, peers, queue
 
 pub async fn run(name: &str) -> Result<()> {
     match name {
-        // These start workers.
+        // These measurements start workers.
         "cards" => return cards::run().await,
         "load" => return load::run().await,
         "edge" => return edge::edge(),
@@ -72,8 +73,8 @@ struct Bench {
 }
 
 impl Bench {
-    /// Makes a fresh database with our schema; its URL. Ends the connections to the template, which
-    /// must have none while it is copied.
+    /// Makes a fresh database with our schema and returns its URL. Ends the connections to the
+    /// template, because a template must have none while it is copied.
     async fn database(&self, name: &str) -> Result<String> {
         let end = "
             select pg_terminate_backend(pid)

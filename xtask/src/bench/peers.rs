@@ -1,5 +1,5 @@
-//! Measures pg-boss beside Unstuck: orders, whole lives and the end of stale jobs, on the same
-//! server in the same run. pg-boss moves no money, keeps no history and knows no provider.
+//! Compares pg-boss with Unstuck: orders, whole lives and the end of stale jobs, on the same server
+//! in the same run. pg-boss moves no money, keeps no history and knows no provider.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,13 +16,14 @@ use super::{Bench, sweep};
 use crate::command::run_quiet;
 use crate::{paths, postgres, tools};
 
-/// Short rounds in turn, so that both have the same neighbours on the machine.
+/// The rounds are short and take turns, so that both sides meet the same load of the machine.
 const SECONDS: f64 = 0.5;
 const ROUNDS: u32 = 20;
 const STALE: i32 = 10_000;
 const SCRIPT: &str = "peers.mjs";
 
-/// Users with credits, more than there are orders: each orders once, as an exclusive group has it.
+/// Users with credits, more than there are orders: each orders once, because of the exclusive
+/// group.
 const BUYERS: &str = "
 insert into credit_accounts (user_id, balance)
 select md5('buyer ' || n)::uuid, 1000
@@ -31,7 +32,7 @@ insert into credit_entries (user_id, kind, amount, balance_after)
 select user_id, 'grant', balance, balance
 from credit_accounts";
 
-/// One round's figures, per second.
+/// The figures of one round, per second.
 #[derive(Deserialize)]
 struct PeerRound {
     ours: f64,
@@ -68,7 +69,8 @@ pub(super) async fn run(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// Orders into new databases, where all that is ordered waits; before them whole lives, if wanted.
+/// Measures orders in new databases, where every job waits; before them whole lives, if
+/// `with_lives`.
 async fn rates(bench: &Bench, peers: &Path, with_lives: bool) -> Result<PeerRates> {
     let ours = bench.database("bench_peers").await?;
     let client = postgres::connect(&ours).await?;
@@ -91,8 +93,8 @@ fn show(name: &str, rounds: &[PeerRound], wanted: &str) {
     figures::line(name, &[format!("{ours:.0}"), format!("{theirs:.0}"), ratio, wanted.to_owned()]);
 }
 
-/// Prints how long either side takes to end 10,000 stale jobs: with refunds to our wallet and to an
-/// app's, and by one supervise.
+/// Prints how long each side takes to end 10,000 stale jobs: ours with refunds to our wallet and to
+/// an app's wallet, pg-boss by one call of `supervise`.
 async fn sweeps(bench: &Bench, peers: &Path) -> Result<()> {
     let (mut ours, mut of_app) = (Timings::default(), Timings::default());
     let mut theirs = Timings::default();
@@ -122,13 +124,13 @@ pub(super) fn source(file: &str) -> PathBuf {
     paths::root().join("xtask/bench").join(file)
 }
 
-/// The version that is asked for.
+/// The version of pg-boss in package.json.
 fn version() -> Result<String> {
     let manifest: Value = serde_json::from_str(&std::fs::read_to_string(source("package.json"))?)?;
     Ok(manifest["dependencies"]["pg-boss"].as_str().context("no pg-boss")?.to_owned())
 }
 
-/// Installs what is compared, in a folder of its own; that folder.
+/// Installs pg-boss in a folder of its own, and returns that folder.
 pub(super) fn install() -> Result<PathBuf> {
     let dir = paths::local().join("bench/peers");
     std::fs::create_dir_all(&dir)?;
@@ -140,7 +142,7 @@ pub(super) fn install() -> Result<PathBuf> {
     Ok(dir)
 }
 
-/// Runs a script with a request; its answer.
+/// Runs a script with a request, and returns its answer.
 pub(super) fn ask<T: DeserializeOwned>(dir: &Path, script: &str, request: &Value) -> Result<T> {
     let mut node = Command::new(paths::node_bin("node"));
     node.current_dir(dir).arg(script).arg(request.to_string());

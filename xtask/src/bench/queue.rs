@@ -1,5 +1,5 @@
-//! Measures what a queue of 100, 10,000 and 100,000 waiting steps costs those who look at it, join
-//! it or claim from it, and what a user with 1,000 waiting jobs reads through an old name.
+//! Measures the calls that read, join or claim from a queue of 100, 10,000 and 100,000 waiting
+//! steps, and the reading of a user's 1,000 waiting jobs through an old name.
 
 use std::time::{Duration, Instant};
 
@@ -13,8 +13,8 @@ use super::{Bench, enqueue, waiting};
 use crate::postgres;
 
 const LINES: [i32; 3] = [100, 10_000, 100_000];
-/// Rounds for each length of the queue: up to `ROUNDS`, but after `ROUNDS_MIN` only until `FOR` is
-/// over.
+/// The rounds for each length of the queue: at least `ROUNDS_MIN`, and at most `ROUNDS` as long as
+/// `FOR` is not over.
 const ROUNDS: usize = 40;
 const ROUNDS_MIN: usize = 5;
 const FOR: Duration = Duration::from_secs(60);
@@ -46,8 +46,8 @@ select *
 from upscaler_jobs
 where user_id = md5('waiting own')::uuid";
 
-/// A measured call: its name, and the most milliseconds that its median may take where 10,000 wait.
-/// Where 100,000 wait it is 15 ms for each.
+/// A measured call: its name, and the limit of its median in milliseconds with 10,000 waiting
+/// steps. With 100,000 steps the limit is 15 ms for each call.
 const CALLS: [(&str, &str); 5] = [
     ("status of the job in the middle", "2"),
     ("status of the last job", "2"),
@@ -81,14 +81,14 @@ pub(super) async fn run(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// The times of each of [`CALLS`] beside that many waiting jobs.
+/// The times of each of [`CALLS`] with that many waiting jobs.
 async fn line(bench: &Bench, jobs: i32) -> Result<[Timings; 5]> {
     let client = postgres::connect(&bench.database("bench_queue").await?).await?;
     waiting::fill(&client, jobs, 0).await?;
     let client = Prepared::new(&client).await?;
     let mut times: [Timings; 5] = Default::default();
     let [middle, last, active, claim, enqueue] = &mut times;
-    // The jobs that have the slots.
+    // One of the jobs that have a slot.
     let slot = "select job_id, step, run from job_steps where status = 'running' limit 1";
     let mut held = client.client.query_one(slot, &[]).await?;
     let began = Instant::now();
@@ -105,7 +105,7 @@ async fn line(bench: &Bench, jobs: i32) -> Result<[Timings; 5]> {
         let user = Uuid::new_v4();
         client.client.query(GRANT, &[&user]).await?;
         enqueue.take(client.one(&client.enqueue, &[&user])).await?;
-        // As many join as leave.
+        // One slot is freed and claimed for each order, so that the queue keeps its length.
         let (job, step, run): (Uuid, i32, i64) = (held.get(0), held.get(1), held.get(2));
         client.one(&client.free, &[&job, &step, &run]).await?;
         held = claim.take(client.one(&client.claim, &[])).await?;
@@ -113,7 +113,7 @@ async fn line(bench: &Bench, jobs: i32) -> Result<[Timings; 5]> {
     Ok(times)
 }
 
-/// The calls, prepared once as PostgREST does.
+/// The calls as prepared statements, as PostgREST prepares them.
 struct Prepared<'a> {
     client: &'a Client,
     status: Statement,
@@ -135,13 +135,13 @@ impl<'a> Prepared<'a> {
         })
     }
 
-    /// Its one row; none, or several, is an error.
+    /// Returns the one row; no row, or several, is an error.
     async fn one(&self, call: &Statement, values: &[&(dyn ToSql + Sync)]) -> Result<Row> {
         Ok(self.client.query_one(call, values).await?)
     }
 }
 
-/// The times of reading 1,000 waiting jobs of one user by an old name, as that user.
+/// The times of reading 1,000 waiting jobs of one user through an old name, as that user.
 async fn own_rows(bench: &Bench) -> Result<Timings> {
     let client = postgres::connect(&bench.database("bench_queue").await?).await?;
     client.batch_execute("update tools set exclusive_group = null").await?;

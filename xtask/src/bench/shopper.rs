@@ -1,5 +1,5 @@
 //! A user of a local stack who has credits and an uploaded picture, orders pictures one after the
-//! other, and looks at them as `web/client.js` does.
+//! other, and queries the jobs as `web/client.js` does.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -14,14 +14,14 @@ use crate::stack::Stack;
 /// A picture of 40×30 pixels.
 const PICTURE: &[u8] = include_bytes!("product.png");
 
-/// The shortest and the longest pause between two looks at a job.
+/// The shortest and the longest pause between two queries of a job.
 const LOOK_MS: u64 = 700;
 const LOOK_MS_MAX: u64 = 3_000;
-/// For how long, and how often, a request is repeated that has no answer of a function.
+/// A request without an answer of a function is repeated for so long, at this interval.
 const REPEAT_FOR: Duration = Duration::from_secs(60);
 const REPEAT_EVERY: Duration = Duration::from_millis(500);
 
-/// One of many who order at the same moment.
+/// One of many users who order at the same time.
 #[derive(Clone, Debug)]
 pub(super) struct Shopper {
     pub(super) token: String,
@@ -33,12 +33,12 @@ pub(super) struct PlacedOrder {
     pub(super) job: Uuid,
     pub(super) sent_at: SystemTime,
     pub(super) answered: Duration,
-    /// How many requests about it had no answer.
+    /// The number of requests for this order that had no answer.
     pub(super) repeated: usize,
 }
 
 impl Shopper {
-    /// A new user with a token of the project, 100,000 credits and a picture in the bucket.
+    /// Makes a user with a token of the project, 100,000 credits and a picture in the bucket.
     pub(super) async fn new(
         stack: &Stack,
         db: &tokio_postgres::Client,
@@ -83,7 +83,7 @@ impl Shopper {
         Ok(orders)
     }
 
-    /// Looks at a job soon after a change, then less and less often.
+    /// Queries a job until it ends: soon after a change, then at growing intervals.
     async fn until_ended(&self, look: &RequestBuilder, repeated: &mut usize) -> Result<()> {
         let mut before = (Value::Null, Value::Null);
         let mut wait_ms = LOOK_MS;
@@ -101,8 +101,8 @@ impl Shopper {
         }
     }
 
-    /// The answer to a request, which is repeated while its connection breaks or a gateway answers
-    /// that nobody is there.
+    /// The answer to a request. The request is repeated while its connection breaks, or while a
+    /// gateway answers that no function is there.
     async fn answer(&self, request: RequestBuilder, repeated: &mut usize) -> Result<Value> {
         let request = request.bearer_auth(&self.token);
         let began = Instant::now();

@@ -1,4 +1,4 @@
-//! How large each table is, with its indexes.
+//! The size of each table with its indexes.
 
 use anyhow::Result;
 use tokio_postgres::Client;
@@ -19,7 +19,7 @@ where n.nspname in ('unstuck', 'unstuck_private')
   and c.relkind = 'r'
 order by 1";
 
-/// A table of ours.
+/// One of our tables.
 #[derive(Clone, Debug)]
 pub(super) struct TableSize {
     pub(super) name: String,

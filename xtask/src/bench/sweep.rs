@@ -1,6 +1,6 @@
-//! Measures one sweep of 1,000, 10,000 and 100,000 stale jobs with refunds beside one plain
-//! transaction that writes the same rows to the same tables, triggers included, and beside a sweep
-//! whose refunds go one by one to the wallet of an app.
+//! Measures one sweep of 1,000, 10,000 and 100,000 stale jobs with refunds. Compares it with one
+//! plain transaction that writes the same rows to the same tables, triggers included, and with a
+//! sweep whose refunds go one by one to an app's wallet.
 
 use anyhow::{Result, ensure};
 use tokio_postgres::Client;
@@ -56,8 +56,8 @@ set status = 'failed', error_code = 'TIMEOUT', credits_refunded = 60, completed_
 commit;
 ";
 
-/// The app's table that `supabase/hosts/template` stands for, and what is in it. An adapter takes
-/// the place of an empty wallet only.
+/// The app's table, as in `supabase/hosts/template`, and its rows. An adapter can replace only an
+/// empty wallet.
 const BALANCES: &str = "
 create table public.balances (user_id uuid primary key, balance bigint);
 update credit_accounts
@@ -69,7 +69,7 @@ from credit_accounts;
 update credit_accounts
 set balance = 0";
 
-/// Who holds the balances.
+/// The holder of the balances.
 #[derive(Clone, Copy)]
 pub(super) enum Holder {
     BuiltIn,
@@ -110,7 +110,7 @@ pub(super) async fn run(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// A fresh database with that many jobs that ran out of time, paid from that wallet.
+/// A fresh database with that many jobs past their deadline, paid from that wallet.
 pub(super) async fn stale(bench: &Bench, jobs: i32, holder: Holder) -> Result<Client> {
     let client = postgres::connect(&bench.database("bench_sweep").await?).await?;
     if let Holder::App = holder {
@@ -122,13 +122,13 @@ pub(super) async fn stale(bench: &Bench, jobs: i32, holder: Holder) -> Result<Cl
     if let Holder::App = holder {
         client.batch_execute(MOVED).await?;
     }
-    // One batch is one transaction, and a vacuum refuses to run in one.
+    // A batch is one transaction, in which a vacuum cannot run.
     client.batch_execute("vacuum analyze").await?;
     client.batch_execute("checkpoint").await?;
     Ok(client)
 }
 
-/// Calls `jobs_sweep_v1` until it has cleaned all `jobs`.
+/// Calls `jobs_sweep_v1` until all `jobs` have ended.
 pub(super) async fn sweep(client: &Client, jobs: i32) -> Result<()> {
     let id: i64 =
         client.query_one("select sweep_id from sweep_begin_v1('bench')", &[]).await?.get(0);

@@ -1,12 +1,12 @@
-//! Writes a queue as it is on a busy day: a provider at its limit, and many jobs that wait there,
-//! each of another user.
+//! Fills a queue as on a busy day: the provider is at its limit, and many jobs of different users
+//! wait for it.
 
 use anyhow::Result;
 use tokio_postgres::Client;
 
-/// The waiting job `n` belongs to the user `waiting n`; `$OWN` further ones to `waiting own`.
-/// Before them, 200 jobs are completed, so that durations are known, and each slot has its job. The
-/// time to live in the queue is long enough for all of them.
+/// The waiting job `n` belongs to the user `waiting n`; `$OWN` further ones belong to the user
+/// `waiting own`. 200 jobs are completed, so that durations are known, and each slot has a job. The
+/// time to live in the queue is long enough for all jobs.
 const ROWS: &str = "
 update tools set queue_ttl = '100 days' where provider = 'runninghub';
 create temp table ordered as
@@ -52,13 +52,13 @@ from ordered
 order by n;
 drop table ordered";
 
-/// Fills a fresh database with `jobs` waiting jobs of as many users, and `own` of one user more.
-/// The tables are vacuumed and analyzed, as autovacuum does soon after so many inserts: an index
-/// is read alone only where its pages are known to be visible.
+/// Fills a fresh database with `jobs` waiting jobs of as many users, and `own` jobs of one more
+/// user. The tables are vacuumed and analyzed, as autovacuum does soon after so many inserts: an
+/// index-only scan needs pages that are known to be visible.
 pub(super) async fn fill(client: &Client, jobs: i32, own: i32) -> Result<()> {
     let rows = ROWS.replace("$JOBS", &jobs.to_string()).replace("$OWN", &own.to_string());
     client.batch_execute(&rows).await?;
-    // One batch is one transaction, and a vacuum refuses to run in one.
+    // A batch is one transaction, in which a vacuum cannot run.
     client.batch_execute("vacuum analyze").await?;
     Ok(())
 }

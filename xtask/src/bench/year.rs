@@ -1,6 +1,6 @@
-//! Measures how large each table is after a year of traffic and of the passes that prune it. Each
-//! day's rows are written with that day's dates and with the triggers off; then passes run until
-//! nothing is left to prune.
+//! Measures the size of each table after a year of traffic and of the passes that prune it. The
+//! rows of each day are written with that day's dates and with the triggers off; then passes run
+//! until nothing is left to prune.
 
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ const JOBS_PER_DAY: i32 = 200;
 const DAYS: i32 = 365;
 const SHOWN: [i32; 5] = [30, 95, 185, 275, 365];
 
-/// The traffic of day `$DAY` of the year with `$JOBS` orders.
+/// The traffic of day `$DAY` of the year, with `$JOBS` orders.
 const TRAFFIC: &str = "
 set session_replication_role = replica;
 create temp table today as
@@ -126,7 +126,7 @@ pub(super) async fn run(bench: &Bench) -> Result<()> {
                 break;
             }
         }
-        // As autovacuum does.
+        // Autovacuum would do this.
         if day % 10 == 9 {
             client.batch_execute("vacuum analyze").await?;
         }

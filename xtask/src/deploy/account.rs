@@ -1,5 +1,6 @@
-//! What the account has of a deployment beside the settings of its functions, which those tell
-//! themselves: as `doctor` asks for it, and what no function of the checkout stands behind.
+//! Reads what the Cloudflare account has of a deployment, for `doctor`, and finds Workers that
+//! belong to no function of the checkout. The settings are not read here: the functions report
+//! those.
 
 use std::collections::BTreeMap;
 
@@ -13,23 +14,23 @@ use super::plan::current;
 use super::triggers::Triggers;
 use crate::function::Function;
 
-/// A deployment with the account that it is looked for in.
+/// A deployment, and the account in which it is examined.
 #[derive(Clone)]
 pub struct DeploymentAccount {
     pub cloud: Cloudflare,
     pub deployment: Deployment,
 }
 
-/// What was seen there.
+/// What the account has of the deployment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AccountState {
-    /// Workers whose version in force was made by somebody else.
+    /// The Workers whose version in force was made by somebody else.
     pub changed: Vec<String>,
-    /// Worker → what starts it otherwise than its version says.
+    /// Worker → the triggers that differ from those in its version's message.
     pub lacking: BTreeMap<String, Vec<&'static str>>,
-    /// Workers of the deployment that are of no function of the checkout.
+    /// The Workers of the deployment that belong to no function of the checkout.
     pub strays: Vec<String>,
-    /// Whether a rollback is the last thing that happened.
+    /// Whether the last release was a rollback.
     pub rolled_back: bool,
 }
 
@@ -80,7 +81,7 @@ impl DeploymentAccount {
     }
 }
 
-/// The Workers that this deployment made and that are of no function of the checkout.
+/// The Workers that this deployment made and that belong to no function of the checkout.
 pub(super) async fn strays(
     cloud: &Cloudflare,
     deployment: &Deployment,
@@ -100,7 +101,7 @@ pub(super) async fn strays(
     Ok(strays)
 }
 
-/// How a Worker that no function stands behind is removed.
+/// The command that removes such a Worker.
 pub fn removal(stray: &str) -> String {
     format!("npx wrangler delete --name {stray}")
 }

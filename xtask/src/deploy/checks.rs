@@ -1,5 +1,5 @@
-//! The faults of a deployment's settings: missing, of a wrong form, a placeholder, a contradiction.
-//! No fault shows a secret's value.
+//! Finds the faults of a deployment's settings: missing ones, wrong forms, placeholders,
+//! contradictions. No fault shows the value of a secret.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -14,11 +14,11 @@ use super::files::{LACK, OwnFile, Secrets, SettingFault};
 use super::values::{claim, find, placeholder, project_of, project_of_database, wrong};
 use crate::function::Function;
 
-/// Cloudflare's longest name of a Worker that has an address on workers.dev, and of a queue.
+/// Cloudflare's limit for the name of a Worker with an address on workers.dev, and of a queue.
 const NAME_LENGTH: usize = 63;
-/// What stands above [settings].
+/// The names that stand above [settings].
 const HEAD: [&str; 3] = ["prefix", ACCOUNT_ID, "admin_email"];
-/// Secrets that are not the same one.
+/// Pairs of secrets that must differ.
 const TWO_SECRETS: [(&str, &str); 4] = [
     ("WEBHOOK_SECRET_PREVIOUS", "WEBHOOK_SECRET"),
     ("CRON_SECRET", "WEBHOOK_SECRET"),
@@ -31,7 +31,7 @@ pub(super) fn is_plain(letter: char) -> bool {
     letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-'
 }
 
-/// Every fault of the two files, but that a value is missing which is `to_come`.
+/// Every fault of the two files. A missing value is no fault if it is in `to_come`.
 pub(super) fn file(
     file: &OwnFile,
     secrets: &Secrets,
@@ -58,8 +58,8 @@ pub(super) fn file(
     faults.into_iter().map(found).collect()
 }
 
-/// Another deployment in the same account with the same prefix has the same Workers. An account
-/// that is not written may be any.
+/// Another deployment with the same prefix in the same account would have the same Workers. An
+/// account that is not given may be the same one.
 pub(super) fn siblings(dir: &Path, name: &str, file: &OwnFile) -> Vec<SettingFault> {
     let Ok(entries) = dir.read_dir() else {
         return Vec::new();
@@ -134,7 +134,7 @@ fn is_email(text: &str) -> bool {
         && labels.into_iter().all(is_label)
 }
 
-/// Names that mean nothing, and settings in the wrong file.
+/// Unknown names, and settings in the wrong file.
 fn unknown(file: &OwnFile, secrets: &Secrets) -> Vec<SettingFault> {
     let above = |name: &String| match find(name) {
         Some(_) => SettingFault::of(name, "a setting of a function stands below [settings]"),
@@ -179,7 +179,7 @@ fn is_of_deploying(name: &str) -> bool {
     [CLOUDFLARE_TOKEN, DATABASE_URL, SUPABASE_TOKEN].contains(&name)
 }
 
-/// The name that differs by the fewest letters.
+/// The known name that differs from this one by the fewest letters.
 fn near(name: &str) -> String {
     const MOST: usize = 3;
     let settings = GROUPS.iter().flat_map(|group| group.settings).map(|setting| setting.name);
@@ -191,7 +191,7 @@ fn near(name: &str) -> String {
     }
 }
 
-/// How many letters must be put, removed or replaced to make one text of the other.
+/// The number of letters to insert, remove or replace to turn one text into the other.
 fn distance(one: &str, other: &str) -> usize {
     let mut row: Vec<usize> = (0..=other.chars().count()).collect();
     for (at, letter) in one.chars().enumerate() {
@@ -207,7 +207,7 @@ fn distance(one: &str, other: &str) -> usize {
     row.last().copied().unwrap_or_default()
 }
 
-/// The needed values that nobody wrote.
+/// The needed values that are not given.
 pub(super) fn lacking(
     file: &OwnFile,
     secrets: &Secrets,

@@ -1,4 +1,4 @@
-//! Asks and tells Cloudflare's API what `wrangler` has no command for, or only one a Worker.
+//! Calls Cloudflare's API for what `wrangler` has no command for, or only one for each Worker.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,42 +14,42 @@ use super::deployment::{CLOUDFLARE_TOKEN, Deployment, FUNCTIONS_URL, GATEWAY};
 use crate::command::say;
 use crate::function::Consumer;
 
-/// Cloudflare's own address; `wrangler` reads the same variable.
+/// The variable for another address of Cloudflare's API; `wrangler` reads it too.
 pub const API_VARIABLE: &str = "CLOUDFLARE_API_BASE_URL";
 pub(super) const API: &str = "https://api.cloudflare.com/client/v4";
-/// What the API says of a Worker that does not exist, and of an account without an address.
+/// The error code for a Worker that does not exist, and for an account without a subdomain.
 const NOT_FOUND: u64 = 10007;
-/// Queues on one page.
+/// The number of queues on one page.
 const PAGE: usize = 100;
-/// How often one call is made.
+/// The number of tries for one call.
 const TRIES: u32 = 5;
-/// Who called too often waits for five minutes.
+/// Cloudflare asks for at most five minutes of waiting after too many calls.
 const LONGEST_WAIT: Duration = Duration::from_secs(310);
-/// A wait of which nothing is said.
+/// A wait of up to this length is not reported.
 const SILENT_WAIT: Duration = Duration::from_secs(5);
 
-/// How one call ended.
+/// The outcome of one call.
 enum CallEnd {
     Answered(Option<Value>),
     Refused(anyhow::Error),
-    /// Cloudflare failed, and may have done what it was asked for.
+    /// Cloudflare failed. It may have done what was asked for.
     Broken(anyhow::Error),
-    /// Nothing was done, because there were too many calls; how long to wait.
+    /// Nothing was done, because there were too many calls; with the time to wait.
     TooMany(anyhow::Error, Option<Duration>),
 }
 
-/// One account, by one token.
+/// One account, with the token that accesses it.
 #[derive(Clone)]
 pub struct Cloudflare {
     http: reqwest::Client,
     pub(super) base: String,
     account: String,
     token: String,
-    /// Whether it was said that Cloudflare lets us wait: many calls wait side by side.
+    /// Whether a long wait was reported already: many calls may wait at the same time.
     told: Arc<AtomicBool>,
 }
 
-/// What was put in force at once, newest first in a list.
+/// The versions that were put in force together. In a list, the newest release comes first.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Release {
     pub(super) versions: Vec<Share>,
@@ -57,7 +57,7 @@ pub(super) struct Release {
     pub(super) annotations: Annotations,
 }
 
-/// How much of the traffic a version has.
+/// A version's share of the traffic.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Share {
     pub(super) version_id: String,
@@ -72,7 +72,7 @@ pub(super) struct Version {
     pub(super) annotations: Annotations,
 }
 
-/// What we wrote beside a version or a release.
+/// Our notes on a version or a release.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct Annotations {
     #[serde(rename = "workers/message", default)]
@@ -81,7 +81,7 @@ pub(super) struct Annotations {
     pub(super) tag: String,
 }
 
-/// A queue with the Workers that consume it.
+/// A queue, with the Workers that consume it.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct CloudQueue {
     #[serde(rename = "queue_id")]
@@ -103,7 +103,8 @@ pub(super) struct CloudConsumer {
 }
 
 impl CloudConsumer {
-    /// The Worker, which the API names in one of three ways; a consumer from outside is none.
+    /// The consuming Worker, which the API names in one of three ways. An external consumer is no
+    /// Worker.
     pub(super) fn worker(&self) -> Option<&str> {
         self.script.as_deref().or(self.script_name.as_deref()).or(self.service.as_deref())
     }
@@ -138,7 +139,7 @@ pub(super) struct Exposure {
 }
 
 impl Cloudflare {
-    /// The deployment's account, at Cloudflare or at the address that the variable names.
+    /// The deployment's account, at Cloudflare or at `base`.
     fn of(deployment: &Deployment, base: Option<String>) -> Self {
         let base = base.unwrap_or_else(|| API.to_owned());
         Self {
@@ -150,12 +151,12 @@ impl Cloudflare {
         }
     }
 
-    /// The account, and the deployment's address there where none is given.
+    /// Connects to the account. Sets the deployment's address from it, if none is given.
     pub async fn connect_for(deployment: &mut Deployment) -> Result<Self> {
         Self::connect(deployment, std::env::var(API_VARIABLE).ok()).await
     }
 
-    /// The same with an API elsewhere.
+    /// The same with the API at another address.
     pub async fn connect(deployment: &mut Deployment, base: Option<String>) -> Result<Self> {
         let cloud = Self::of(deployment, base);
         let address = cloud.address().await?;
@@ -174,8 +175,8 @@ impl Cloudflare {
         Ok(cloud)
     }
 
-    /// Sends one call, and once more where Cloudflare is busy or down. `None` is a Worker, or a
-    /// version, that does not exist.
+    /// Sends a call, up to `TRIES` times if Cloudflare is busy or down. Returns `None` for a Worker
+    /// or a version that does not exist.
     async fn call(
         &self,
         method: Method,
@@ -187,7 +188,7 @@ impl Cloudflare {
             let (why, wait) = match self.attempt(&method, path, body).await {
                 CallEnd::Answered(answer) => return Ok(answer),
                 CallEnd::Refused(why) => return Err(why),
-                // It may have been done, and not every call may be done twice.
+                // The call may have succeeded, and only a GET or PUT may safely be sent twice.
                 CallEnd::Broken(why) if method != Method::GET && method != Method::PUT => {
                     return Err(why);
                 }
@@ -261,7 +262,7 @@ impl Cloudflare {
         known.map(drop).with_context(|| format!("Cloudflare: {method} {path}: there is none"))
     }
 
-    /// The account's part of `<worker>.<part>.workers.dev`.
+    /// The account's subdomain in `<worker>.<subdomain>.workers.dev`.
     pub(super) async fn address(&self) -> Result<Option<String>> {
         #[derive(Deserialize)]
         struct Address {
@@ -327,7 +328,7 @@ impl Cloudflare {
         found.with_context(|| format!("there is no Worker {worker}"))
     }
 
-    /// The account's queues; the API gives them page by page.
+    /// All queues of the account; the API returns them page by page.
     pub(super) async fn queues(&self) -> Result<Vec<CloudQueue>> {
         let mut queues = Vec::new();
         for page in 1.. {
@@ -346,7 +347,7 @@ impl Cloudflare {
         self.tell(Method::POST, "queues", &json!({ "queue_name": name })).await
     }
 
-    /// Puts one version in force for everybody, also where secrets changed since.
+    /// Gives all traffic to one version, even if secrets have changed since.
     pub(super) async fn release(&self, worker: &str, version: &str, message: &str) -> Result<()> {
         let body = json!({
             "strategy": "percentage",

@@ -1,5 +1,5 @@
-//! Reads the two settings files of a deployment, `deploy/<name>.toml` and `deploy/<name>.secrets`,
-//! and names every fault in them at once.
+//! Reads the two settings files of a deployment, `deploy/<name>.toml` and `deploy/<name>.secrets`.
+//! An error names all their faults.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -11,61 +11,61 @@ use super::{checks, values};
 use crate::function::{self, Function};
 use crate::keys;
 
-/// What `deploy` makes and writes into the secrets where it is absent.
+/// The secrets that `deploy` makes and writes into the file if they are missing.
 pub const MADE_SECRETS: [&str; 2] = ["WEBHOOK_SECRET", "CRON_SECRET"];
-/// Variables whose value follows from the account's address, and from the deployment's name.
+/// The variables that are derived from the account's address and from the deployment's name.
 pub(crate) const DERIVED: [&str; 2] = [FUNCTIONS_URL, DEPLOYMENT_ID];
-/// What deploying itself needs; no function is given it.
+/// The settings that only the deploy itself needs; no function receives them.
 pub(super) const CLOUDFLARE_TOKEN: &str = "CLOUDFLARE_API_TOKEN";
 pub(super) const DATABASE_URL: &str = "DATABASE_URL";
 pub(super) const SUPABASE_TOKEN: &str = "SUPABASE_ACCESS_TOKEN";
-/// Where the functions are reached; derived from the account's address where it is not given.
+/// The URL of the functions. If it is not given, it is derived from the account's address.
 pub(super) const FUNCTIONS_URL: &str = "FUNCTIONS_URL";
 /// The operator's value in place of a placed function's region; no function reads it.
 pub(super) const PLACEMENT_REGION: &str = "PLACEMENT_REGION";
 pub(super) const DEPLOYMENT_ID: &str = "DEPLOYMENT_ID";
-/// What a service knows, where nobody wrote it.
+/// The settings that a service can tell if they are not given.
 pub(super) const ACCOUNT_ID: &str = "account_id";
 pub(super) const SUPABASE_URL: &str = "SUPABASE_URL";
 pub(super) const ANON_KEY: &str = "SUPABASE_ANON_KEY";
 pub(super) const SERVICE_KEY: &str = "SUPABASE_SERVICE_ROLE_KEY";
 pub(super) const JWT_SECRET: &str = "SUPABASE_JWT_SECRET";
 pub(super) const REPLICATE_SECRET: &str = "REPLICATE_WEBHOOK_SECRET";
-/// The settings among them.
+/// Those of them that functions read.
 pub(crate) const FETCHED: [&str; 5] =
     [SUPABASE_URL, ANON_KEY, SERVICE_KEY, JWT_SECRET, REPLICATE_SECRET];
-/// The function that has the deployment's address.
+/// The function at the deployment's public address.
 pub(super) const GATEWAY: &str = "gateway";
 
-/// One deployment: everything that is written about it, each value once.
+/// One deployment: all its settings, each value once.
 #[derive(Clone, Default)]
 pub struct Deployment {
     pub name: String,
-    /// Stands before the name of every Worker and queue.
+    /// The prefix of the name of every Worker and queue.
     pub prefix: String,
-    /// Cloudflare's account.
+    /// The id of the Cloudflare account.
     pub account_id: String,
-    /// Whom `deploy` makes the first admin.
+    /// The e-mail address of the user whom `deploy` makes the first admin.
     pub admin_email: Option<String>,
-    /// Every variable with its value, defaults included. `FUNCTIONS_URL` is absent until
-    /// Cloudflare was asked, unless it is given.
+    /// Every variable with its value, defaults included. `FUNCTIONS_URL` is absent until Cloudflare
+    /// was asked, unless it is given.
     pub vars: BTreeMap<String, String>,
     /// Every secret setting that is given.
     pub secrets: BTreeMap<String, String>,
     pub access: Access,
-    /// What stands in neither file and was found elsewhere.
+    /// The settings that stand in neither file and were fetched.
     pub fetched: Vec<FetchedSetting>,
 }
 
-/// The name of a value that nobody wrote.
+/// The name of a fetched setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FetchedSetting {
     pub name: &'static str,
-    /// In words, where the value is from.
+    /// The source of the value, in words.
     pub from: &'static str,
 }
 
-/// What deploying itself needs.
+/// The credentials that only the deploy itself needs.
 #[derive(Clone, Default)]
 pub struct Access {
     pub cloudflare_token: String,
@@ -73,14 +73,14 @@ pub struct Access {
     pub supabase_token: Option<String>,
 }
 
-/// The two files as they are read; some values may be absent that a service knows.
+/// The two files as read. Values that a service can tell may still be missing.
 pub(super) struct Draft {
     pub(super) name: String,
     pub(super) file: OwnFile,
     pub(super) secrets: Secrets,
     pub(super) fetched: Vec<FetchedSetting>,
     functions: Vec<Function>,
-    /// What is wrong with the form of the files, and with them beside others.
+    /// Faults of the files' form, and conflicts with other deployments' files.
     form: Vec<SettingFault>,
 }
 
@@ -103,7 +103,7 @@ impl Draft {
         Ok(draft)
     }
 
-    /// Whether a needed value, or the account, is written nowhere.
+    /// Whether a needed value, or the account, is not given.
     pub(super) fn lacks(&self, name: &str) -> bool {
         match name {
             ACCOUNT_ID => self.file.account_id.is_empty(),
@@ -111,13 +111,13 @@ impl Draft {
         }
     }
 
-    /// The value of a variable, its default included.
+    /// The value of a variable, or its default.
     pub(super) fn var(&self, name: &str) -> Option<String> {
         let given = self.file.settings.get(name).filter(|value| !value.is_empty()).cloned();
         given.or_else(|| default_vars(&self.functions).remove(name))
     }
 
-    /// Puts a value that was not written.
+    /// Sets a value that was fetched.
     pub(super) fn give(&mut self, name: &'static str, value: String, from: &'static str) {
         let values = match name {
             ACCOUNT_ID => {
@@ -131,10 +131,10 @@ impl Draft {
         self.fetched.push(FetchedSetting { name, from });
     }
 
-    /// Fails for every fault, but for the lack of what is `to_come`.
+    /// Fails if there is any fault. A missing value is no fault if it is in `to_come`.
     pub(super) fn check(&self, to_come: &BTreeSet<&str>) -> Result<()> {
         let mut faults = checks::file(&self.file, &self.secrets, &self.functions, to_come);
-        // A value of a wrong form has no second fault.
+        // If the form of a value is wrong, its other faults are not reported.
         faults.retain(|fault| !self.form.iter().any(|other| fault.name() == other.name()));
         faults.extend(self.form.iter().cloned());
         if faults.is_empty() {
@@ -150,7 +150,8 @@ impl Draft {
         self.check(&BTreeSet::new())?;
         let Self { name, file, secrets, fetched, functions, .. } = self;
         let mut vars = default_vars(&functions);
-        // The example is no address, and an empty name is none.
+        // The default is only an example of an address, and the deployment's name replaces the
+        // empty id.
         vars.remove(FUNCTIONS_URL);
         vars.insert(DEPLOYMENT_ID.to_owned(), name.clone());
         vars.extend(file.settings);
@@ -173,7 +174,7 @@ impl Draft {
 }
 
 impl Deployment {
-    /// Reads and checks both files in `dir`, in which every needed value stands. The error lists
+    /// Reads and checks both files in `dir`, which must give all needed values. The error lists
     /// every fault.
     pub fn read(dir: &Path, name: &str) -> Result<Self> {
         Draft::read(dir, name)?.deployment()
@@ -198,8 +199,8 @@ impl Deployment {
         Ok(format!("{}/", url.strip_suffix("/functions/v1").unwrap_or(url)))
     }
 
-    /// What a function reads, by variable. A value that nobody changed is the function's own, as
-    /// that of `PROVIDER_OUTPUT_HOSTS`, which names the hosts of its own providers only.
+    /// The variables of a function. A variable that nobody changed keeps the function's own value:
+    /// `PROVIDER_OUTPUT_HOSTS` for example lists only the hosts of the function's own providers.
     pub fn vars_of(&self, function: &Function, functions: &[Function]) -> BTreeMap<String, String> {
         let defaults = default_vars(functions);
         let value = |(name, own): (&String, &String)| {
@@ -210,7 +211,7 @@ impl Deployment {
         function.vars.iter().map(value).collect()
     }
 
-    /// Makes the secrets that are ours to make where they are absent, and returns their names.
+    /// Makes the missing ones of `MADE_SECRETS`, and returns their names.
     pub fn make_secrets(&mut self) -> Result<Vec<&'static str>> {
         let absent = |name: &&'static str| !self.secrets.contains_key(*name);
         let made: Vec<&str> = MADE_SECRETS.into_iter().filter(absent).collect();
@@ -220,7 +221,7 @@ impl Deployment {
         Ok(made)
     }
 
-    /// Writes secrets that were made into the file, before anything is signed with them.
+    /// Writes the made secrets into the file, before anything is signed with them.
     pub fn keep_secrets(&self, dir: &Path, made: &[&str]) -> Result<()> {
         let values =
             made.iter().filter_map(|name| Some((*name, self.secrets.get(*name)?.as_str())));
@@ -234,8 +235,8 @@ impl Deployment {
     }
 }
 
-/// Every variable with the value that the functions start with: objects of several functions are
-/// merged, lists of several are joined.
+/// Every variable with the functions' starting values. If several functions have different values,
+/// objects are merged and lists are joined.
 pub(super) fn default_vars(functions: &[Function]) -> BTreeMap<String, String> {
     let mut vars = BTreeMap::<String, String>::new();
     for (name, value) in functions.iter().flat_map(|function| &function.vars) {

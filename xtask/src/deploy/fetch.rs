@@ -1,7 +1,7 @@
-//! Asks the services for settings that nobody wrote and that they know: Cloudflare for the account
-//! of its token, Supabase's Management API for the project's keys, Replicate for the secret that
-//! signs its webhooks. A written value wins. What is found is kept nowhere, so that a deploy always
-//! has what is valid now.
+//! Fetches settings that are not given from the services that know them: the account of the token
+//! from Cloudflare, the project's keys from Supabase's Management API, the secret that signs
+//! webhooks from Replicate. A given value takes precedence. Fetched values are not stored, so that
+//! each deploy uses the current ones.
 //!
 //! Sources: Cloudflare's API reference, "List Accounts"; the Management API's OpenAPI document,
 //! `/v1/projects/{ref}/api-keys` and `/config/auth/signing-keys`; Replicate's HTTP API,
@@ -26,15 +26,15 @@ use crate::command::say;
 const REPLICATE_TOKEN: &str = "REPLICATE_API_TOKEN";
 const REPLICATE_URL: &str = "REPLICATE_BASE_URL";
 const OF_MANAGEMENT: &str = "fetched from Supabase's Management API";
-/// Accounts on the one page that is asked for.
+/// The number of accounts on the one page that is read.
 const ACCOUNTS: usize = 50;
 
-/// Where the services answer.
+/// The addresses of the services.
 #[derive(Clone, Debug)]
 pub struct ServiceAddresses {
     pub cloudflare: String,
     pub supabase: String,
-    /// Where it is not that of the settings.
+    /// Replicate's address, if it is not that of the settings.
     pub replicate: Option<String>,
 }
 
@@ -49,7 +49,7 @@ impl Default for ServiceAddresses {
 }
 
 impl Deployment {
-    /// Reads and checks both files in `dir`, and asks the services for what is absent.
+    /// Reads and checks both files in `dir`, and fetches what is missing.
     pub async fn complete(dir: &Path, name: &str, services: &ServiceAddresses) -> Result<Self> {
         let mut draft = Draft::read(dir, name)?;
         let to_come = draft.to_come();
@@ -70,7 +70,7 @@ impl Deployment {
 }
 
 impl Draft {
-    /// What is absent, and asked for.
+    /// The missing settings that will be fetched.
     fn to_come(&self) -> BTreeSet<&'static str> {
         let has = |name: &str| self.secrets.values.contains_key(name);
         // If the database's address is a placeholder, only that is reported, and not also the
@@ -90,7 +90,7 @@ impl Draft {
         .collect()
     }
 
-    /// The Supabase project that the addresses name.
+    /// The Supabase project in the given addresses.
     fn project(&self) -> Option<String> {
         let of_url = self.var(SUPABASE_URL).and_then(|url| values::project_of(&url));
         of_url.or_else(|| values::project_of_database(self.secrets.values.get(DATABASE_URL)?))
@@ -140,7 +140,7 @@ impl Draft {
         Ok(())
     }
 
-    /// The project's keys, and the secret that signs its tokens where it still has one.
+    /// Fetches the project's keys, and the secret that signs its tokens if it still has one.
     async fn fetch_from_project(
         &mut self,
         address: &str,
@@ -174,7 +174,7 @@ impl Draft {
         match management.legacy_secret().await {
             Ok(Some(secret)) => self.give(JWT_SECRET, secret, OF_MANAGEMENT),
             Ok(None) => {}
-            // Most projects need none, and `doctor` sees whether this one does.
+            // Most projects do not need the secret, and `doctor` finds out whether this one does.
             Err(error) => say(format_args!(
                 "{JWT_SECRET}: not fetched: {error:#}; where the project still signs by it, write \
                  it (Project Settings, JWT Keys, Legacy JWT Secret)"
@@ -184,7 +184,7 @@ impl Draft {
     }
 }
 
-/// One of `GET /v1/projects/<ref>/api-keys`.
+/// One key in the answer of `GET /v1/projects/<ref>/api-keys`.
 #[derive(Clone, Deserialize)]
 pub(super) struct ProjectKey {
     name: String,
@@ -193,8 +193,8 @@ pub(super) struct ProjectKey {
     api_key: Option<String>,
 }
 
-/// The project's key of the new kind, of several the one called `default`; else the legacy one of
-/// the role.
+/// The project's key of the new kind; of several, the one named `default`. Without one, the legacy
+/// key of the role.
 fn chosen(keys: &[ProjectKey], kind: &'static str, role: &str) -> Result<String> {
     let of_kind = |wanted: &'static str| {
         keys.iter().filter(move |key| key.kind.as_deref().unwrap_or("legacy") == wanted)

@@ -1,4 +1,4 @@
-//! The texts of a deployment's two files, with the faults of their form.
+//! Reads a deployment's two files, and finds the faults of their form.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,10 +10,10 @@ use toml::de::{DeTable, DeValue};
 
 use super::deployment::{CLOUDFLARE_TOKEN, DATABASE_URL, SUPABASE_TOKEN};
 
-/// How a fault begins that names a value which nobody wrote.
+/// The beginning of the fault of a value that is not given.
 pub(super) const LACK: &str = "missing.";
 
-/// What is wrong with a value. No fault shows a secret's.
+/// A fault of a setting. It never shows the value of a secret.
 #[derive(Clone, Debug)]
 pub(super) struct SettingFault {
     name: String,
@@ -30,7 +30,7 @@ impl SettingFault {
         &self.name
     }
 
-    /// Whether it says that nobody wrote the value of that name.
+    /// Whether this fault says that the value of that name is not given.
     pub(super) fn is_lack_of(&self, name: &str) -> bool {
         self.name == name && self.words.starts_with(LACK)
     }
@@ -40,8 +40,8 @@ impl SettingFault {
         self
     }
 
-    /// With the file and the line where the name stands, first of all in the first; without a line
-    /// where it stands in neither.
+    /// Adds the file and the line of the name, from the first of the two files that has it. A name
+    /// in neither file gets no line.
     pub(super) fn found_in(self, places: [&Places; 2]) -> Self {
         if self.place.is_some() {
             return self;
@@ -77,14 +77,14 @@ impl Places {
     }
 }
 
-/// `<name>.toml`, which holds what anybody may read.
+/// `<name>.toml`, which holds no secrets.
 #[derive(Clone, Debug, Default)]
 pub(super) struct OwnFile {
     pub(super) prefix: String,
     pub(super) account_id: String,
     pub(super) admin_email: Option<String>,
     pub(super) settings: BTreeMap<String, String>,
-    /// Names above [settings] that mean nothing there.
+    /// Names above [settings] that are unknown there.
     pub(super) unknown: Vec<String>,
     pub(super) places: Places,
 }
@@ -94,7 +94,7 @@ impl OwnFile {
         dir.join(format!("{name}.toml"))
     }
 
-    /// The file with the faults of its form. Fails where it cannot be read at all.
+    /// Reads the file, and the faults of its form. Fails if it cannot be read or parsed at all.
     pub(super) fn read(dir: &Path, name: &str) -> Result<(Self, Vec<SettingFault>)> {
         let path = Self::path(dir, name);
         let text = text(&path, "example.toml")?;
@@ -142,7 +142,7 @@ impl OwnFile {
     }
 }
 
-/// The text of a file of ours, without the mark that some editors put before it.
+/// The text of one of our files, without the byte order mark that some editors write.
 fn text(path: &Path, example: &str) -> Result<String> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("no file {}; start from deploy/{example}", path.display()))?;
@@ -154,7 +154,8 @@ fn line_of<T>(text: &str, spanned: &Spanned<T>) -> usize {
     before.matches('\n').count() + 1
 }
 
-/// The text of a setting; a number or a flag may be written bare. An empty one is not set.
+/// The value of a setting as text; a number or a boolean may stand without quotes. Empty means not
+/// set.
 fn setting(value: &DeValue<'_>) -> Option<String> {
     match value {
         DeValue::String(text) => Some(text.trim().to_owned()),
@@ -164,7 +165,7 @@ fn setting(value: &DeValue<'_>) -> Option<String> {
     }
 }
 
-/// `<name>.secrets`: lines `NAME=value`, and comments after `#`.
+/// `<name>.secrets`, which has lines `NAME=value`, and comments after `#`.
 #[derive(Clone, Default)]
 pub(super) struct Secrets {
     pub(super) values: BTreeMap<String, String>,
@@ -176,7 +177,7 @@ impl Secrets {
         dir.join(format!("{name}.secrets"))
     }
 
-    /// The secrets with the faults of the file's form.
+    /// Reads the secrets, and the faults of the file's form.
     pub(super) fn read(dir: &Path, name: &str) -> Result<(Self, Vec<SettingFault>)> {
         let text = text(&Self::path(dir, name), "example.secrets")?;
         let (mut secrets, mut faults) = (Self::default(), Vec::new());
@@ -221,14 +222,14 @@ impl Secrets {
         for (variable, value) in values {
             text.push_str(&format!("{variable}={value}\n"));
         }
-        // The copy has the rights of the file that it replaces.
+        // The copy has the permissions of the file that it replaces.
         let part = path.with_extension("secrets.part");
         std::fs::copy(&path, &part)?;
         std::fs::write(&part, text)?;
         std::fs::rename(&part, &path).with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// Those that functions read.
+    /// Only the secrets that functions read.
     pub(super) fn of_functions(mut self) -> BTreeMap<String, String> {
         for own in [CLOUDFLARE_TOKEN, DATABASE_URL, SUPABASE_TOKEN] {
             self.values.remove(own);
@@ -241,7 +242,7 @@ fn is_of_name(letter: char) -> bool {
     letter.is_ascii_alphanumeric() || letter == '_'
 }
 
-/// The value without quotes around it, and what is wrong with how it is written.
+/// The value without the quotes around it, and the fault of its quotes, if any.
 fn unquoted(value: &str) -> (&str, Option<&'static str>) {
     for quote in ['"', '\''] {
         let inside = value.strip_prefix(quote);

@@ -1,21 +1,21 @@
-//! What is written beside Cloudflare's versions and releases, where a fresh clone finds it too: of
-//! each version whose it is, the fingerprints of its code and settings, and its triggers; of the
-//! gateway's releases, which versions of all Workers were found good together.
+//! The notes on Cloudflare's versions and releases, where a fresh clone finds them too. A version
+//! notes its deployment, the fingerprints of its code and settings, and its triggers. A release of
+//! the gateway notes which versions of all Workers were found good together.
 
 use anyhow::{Context, Result};
 
 use super::cloudflare::{Release, Version};
 use super::triggers::Triggers;
 
-/// Begins each tag of ours.
+/// The beginning of each of our tags.
 const OWNER: &str = "unstuck";
 const GOOD: &str = "found good: ";
 const BACK: &str = "rolled back to: ";
-/// Digits that tell the versions of one Worker apart. Cloudflare cuts a message at 1,000 bytes, and
-/// a list must hold every Worker.
+/// The number of digits that distinguish the versions of one Worker. Cloudflare cuts a message at
+/// 1,000 bytes, which must hold every Worker's version.
 const SHORT: usize = 8;
 
-/// A version's tag.
+/// The tag of a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct VersionTag {
     pub(super) deployment: String,
@@ -30,7 +30,7 @@ impl std::fmt::Display for VersionTag {
 }
 
 impl VersionTag {
-    /// The tag of a version that `deploy` made; of another one, nothing.
+    /// The tag of a version that `deploy` made; `None` for any other version.
     pub(super) fn of(version: &Version) -> Option<Self> {
         let mut parts = version.annotations.tag.split(':').map(str::to_owned);
         if parts.next()? != OWNER {
@@ -50,7 +50,7 @@ pub(super) fn triggers(version: &Version) -> Result<Triggers> {
         .with_context(|| format!("the version {} does not say its triggers", version.id))
 }
 
-/// Versions of all Workers that were in force together, by the beginnings of their ids.
+/// The versions of all Workers that were in force together, by the first digits of their ids.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct VersionSet(Vec<String>);
 
@@ -61,7 +61,7 @@ impl VersionSet {
         Self(ids)
     }
 
-    /// Whether every version is in force, whatever else is.
+    /// Whether all these versions are in force; others may be too.
     pub(super) fn is_within(&self, live: &Self) -> bool {
         self.0.iter().all(|id| live.0.contains(id))
     }
@@ -88,7 +88,7 @@ impl VersionSet {
     }
 }
 
-/// The sets that were found good, newest first, each once.
+/// The sets of versions that were found good, newest first, each once.
 pub(super) fn found_good(releases: &[Release]) -> Vec<VersionSet> {
     let mut sets = Vec::new();
     for set in releases.iter().filter_map(|release| VersionSet::noted(release, GOOD)) {
@@ -99,12 +99,12 @@ pub(super) fn found_good(releases: &[Release]) -> Vec<VersionSet> {
     sets
 }
 
-/// A rollback that is the last thing that happened to the gateway.
+/// The set of a rollback, if it is the gateway's last release.
 pub(super) fn begun(releases: &[Release]) -> Option<VersionSet> {
     releases.first().and_then(|release| VersionSet::noted(release, BACK))
 }
 
-/// The set to go back to: the last good one, or, where that one is in force, the one before.
+/// The set to go back to: the last good one, or, if that one is in force, the one before it.
 pub(super) fn before(releases: &[Release], live: &VersionSet) -> Option<VersionSet> {
     let mut good = found_good(releases).into_iter();
     let newest = good.next()?;

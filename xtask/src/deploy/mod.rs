@@ -1,14 +1,13 @@
-//! `cargo xtask deploy <name>` brings a deployment up, or changes what differs, and `--rollback`
-//! goes back.
+//! `cargo xtask deploy <name>` brings a deployment up or changes what differs; `--rollback` goes
+//! back.
 //!
-//! * account: [`account`] is what it has of the deployment, for `doctor`
-//! * settings: [`deployment`] reads the two files, [`checks`] finds their faults
-//!   (of one value: [`values`]), [`fetch`] asks the
-//!   services for what is absent
+//! * account: [`account`] reads what it has of the deployment, for `doctor`
+//! * settings: [`deployment`] reads the two files, [`checks`] finds their faults (those of one
+//!   value: [`values`]), [`fetch`] fetches missing values from the services
 //! * database: [`project`] brings it up
-//! * Workers: [`plan`] compares and acts, [`wrangler`] deploys one function, [`triggers`] is what
-//!   starts it, [`cloudflare`] is the API
-//! * history: [`journal`] is what is noted beside versions, [`rollback`] goes back by it
+//! * Workers: [`plan`] compares and acts, [`wrangler`] deploys one function, [`triggers`] sets what
+//!   starts it, [`cloudflare`] calls the API
+//! * history: [`journal`] keeps notes on versions, [`rollback`] goes back by them
 
 pub mod account;
 mod checks;
@@ -38,21 +37,21 @@ use fetch::ServiceAddresses;
 use plan::CloudPlan;
 use project::{BringUp, ProjectAct, bring_up};
 
-/// Something that was done, and the command that takes it back.
+/// Something that was done, and the command that undoes it.
 #[derive(Clone, Debug)]
 pub struct Deed {
     pub what: String,
     pub undo: String,
 }
 
-/// What is asked of `deploy`.
+/// What `deploy` should do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeployWish {
-    /// Do what differs.
+    /// Change what differs.
     BringUp,
-    /// The same in a database that says that it belongs to another deployment.
+    /// Change what differs, in a database that names another deployment as its owner.
     TakeOver,
-    /// Say what differs.
+    /// Only report what differs.
     Plan,
     /// Go back to the last deployment that was found good.
     RollBack,
@@ -83,7 +82,7 @@ pub async fn task(name: &str, wish: DeployWish) -> Result<()> {
     let made = deployment.make_secrets()?;
     let plan = CloudPlan::make(&cloud, &deployment, &functions).await?;
     let how = BringUp { take_over: wish == DeployWish::TakeOver, ..BringUp::default() };
-    // What the database refuses is told before anything is changed.
+    // A refusal by the database is reported before anything is changed.
     let lacking = bring_up(&deployment, BringUp { plan_only: true, ..how.clone() }).await?;
     if wish == DeployWish::Plan {
         made.iter().for_each(|name| say(format_args!("{name}: make it")));
@@ -94,7 +93,8 @@ pub async fn task(name: &str, wish: DeployWish) -> Result<()> {
         return Ok(());
     }
     deployment.keep_secrets(&folder(), &made)?;
-    // Older functions run on a newer database; newer ones do not run on an older.
+    // Old functions run on a newer database, but new functions do not run on an older one, so the
+    // database is first.
     tell_project("done", &bring_up(&deployment, how).await?);
     let (unchanged, strays) = (plan.unchanged, plan.words_of_strays());
     let done = plan.carry_out(&cloud, &deployment).await?;
@@ -106,15 +106,15 @@ pub async fn task(name: &str, wish: DeployWish) -> Result<()> {
     rollback::note_good(&cloud, &deployment, &functions).await
 }
 
-/// Ends with `doctor`. A new version needs some seconds to be everywhere; what a Worker does by
-/// itself, such as a cron, needs minutes.
+/// Runs `doctor` at the end. A new version takes some seconds to reach all places; what a Worker
+/// does by itself, such as a cron, takes minutes.
 async fn be_examined(deployment: &Deployment, rolled_back: bool) -> Result<()> {
     const UNTIL_EVERYWHERE: Duration = Duration::from_secs(40);
     const PATIENCE: Duration = Duration::from_secs(180);
     const PAUSE: Duration = Duration::from_secs(10);
     let target = DoctorTarget { rolled_back, ..DoctorTarget::of_deployment(deployment)? };
     let begin = Instant::now();
-    // Whatever the first look was too early for, a second one is not.
+    // Any lack at the first look may be due to the new version not being everywhere yet.
     let mut is_first = true;
     loop {
         let found = doctor::check(&target).await?;
@@ -133,7 +133,7 @@ async fn be_examined(deployment: &Deployment, rolled_back: bool) -> Result<()> {
     }
 }
 
-/// Says what was done in the database, or is to be done, how to undo it, and what is left to a
+/// Prints what was done in the database or would be done, how to undo it, and what is left to a
 /// person.
 fn tell_project(done: &str, acts: &[ProjectAct]) {
     for act in acts {
@@ -146,7 +146,7 @@ fn tell_project(done: &str, acts: &[ProjectAct]) {
     }
 }
 
-/// Says what was done and how to undo it.
+/// Prints what was done and how to undo it.
 fn tell(done: &[Deed]) {
     if done.is_empty() {
         say("nothing differed, nothing was changed");

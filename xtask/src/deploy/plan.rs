@@ -1,6 +1,5 @@
-//! What differs between a deployment's settings and what Cloudflare has, and the acts that remove
-//! the difference. What is in force is asked of Cloudflare each time, so that a deploy which was
-//! killed goes on where it stopped.
+//! Compares a deployment's settings with what Cloudflare has, and removes the differences. Each run
+//! asks Cloudflare what is in force, so that a deploy which was killed continues where it stopped.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -17,7 +16,7 @@ use super::wrangler::Upload;
 use crate::command::say;
 use crate::function::Function;
 
-/// One act, of those that follow each other.
+/// One change at Cloudflare.
 enum CloudAct {
     MakeQueue(String),
     Upload { upload: Upload, why: &'static str },
@@ -36,19 +35,20 @@ impl fmt::Display for CloudAct {
     }
 }
 
-/// The acts in their order; none where nothing differs.
+/// The changes in their order; empty if nothing differs.
 pub struct CloudPlan {
     acts: Vec<CloudAct>,
-    /// How many Workers are already so.
+    /// The number of Workers without a difference.
     pub unchanged: usize,
-    /// Workers of this deployment that are of no function of the checkout. They are left alone.
+    /// The Workers of this deployment that belong to no function of the checkout. They are left
+    /// alone.
     pub strays: Vec<String>,
 }
 
-/// What is in force of one Worker.
+/// What is in force for one Worker.
 struct InForce {
     tag: Option<VersionTag>,
-    /// Whether any version of it was made by this deployment.
+    /// Whether any of its versions was made by this deployment.
     ours: bool,
     /// Whether one version has all traffic.
     whole: bool,
@@ -56,7 +56,7 @@ struct InForce {
 }
 
 impl CloudPlan {
-    /// Compares. Fails, and names all of them, where another owner has a name of ours.
+    /// Compares. Fails if others own Workers or queues under our names, and names all of them.
     pub async fn make(
         cloud: &Cloudflare,
         deployment: &Deployment,
@@ -95,12 +95,12 @@ impl CloudPlan {
         self.acts.is_empty()
     }
 
-    /// The acts in words.
+    /// The changes in words.
     pub fn words(&self) -> Vec<String> {
         self.acts.iter().map(ToString::to_string).collect()
     }
 
-    /// What is told of the Workers that are left alone.
+    /// Lines about the Workers that are left alone.
     pub fn words_of_strays(&self) -> Vec<String> {
         let words = |name: &String| {
             format!(
@@ -112,7 +112,7 @@ impl CloudPlan {
         self.strays.iter().map(words).collect()
     }
 
-    /// Does all of it and returns what was done. Progress is said as it is made.
+    /// Makes all changes and returns them. Prints its progress.
     pub async fn carry_out(self, cloud: &Cloudflare, deployment: &Deployment) -> Result<Vec<Deed>> {
         let (mut done, count) = (Vec::new(), self.acts.len());
         for (number, act) in self.acts.into_iter().enumerate() {
@@ -162,7 +162,7 @@ fn difference(upload: Upload, known: Option<InForce>) -> Option<CloudAct> {
     }
 }
 
-/// Asks what is in force of each Worker that exists.
+/// Asks what is in force for each existing Worker.
 async fn survey(
     cloud: &Cloudflare,
     queues: &[CloudQueue],
@@ -203,14 +203,14 @@ async fn survey(
     Ok(in_force)
 }
 
-/// The version that has most of a Worker's traffic.
+/// The version with the largest share of a Worker's traffic.
 pub(super) fn current(releases: &[Release]) -> Option<&str> {
     let versions = releases.first()?.versions.iter();
     let most = versions.max_by(|one, other| one.percentage.total_cmp(&other.percentage));
     most.map(|share| share.version_id.as_str())
 }
 
-/// Workers and queues of our names that are not ours.
+/// The Workers and queues that have our names but are not ours.
 fn foreign(
     uploads: &[Upload],
     in_force: &BTreeMap<String, InForce>,
@@ -251,7 +251,7 @@ fn queue_names(deployment: &Deployment, functions: &[Function]) -> BTreeSet<Stri
     names.map(|name| deployment.queue(name)).collect()
 }
 
-/// The functions, each after those that it is bound to.
+/// The functions, each after those to which it is bound.
 pub(super) fn in_order(functions: &[Function]) -> Result<Vec<&Function>> {
     let mut left: Vec<&Function> = functions.iter().collect();
     let (mut placed, mut order) = (BTreeSet::new(), Vec::new());

@@ -1,5 +1,5 @@
-//! Goes back to versions that were found good together, and notes which are. A version holds code,
-//! settings and secrets; its message says its triggers.
+//! Notes which versions were found good together, and goes back to them. A version holds code,
+//! settings and secrets; its message names its triggers.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use super::triggers::Triggers;
 use crate::command::say;
 use crate::function::Function;
 
-/// Every Worker of the deployment that exists, by name, in the order of their bindings.
+/// The existing Workers of the deployment by name, in the order of their bindings.
 struct Workers {
     names: Vec<String>,
     releases: BTreeMap<String, Vec<Release>>,
@@ -47,7 +47,7 @@ impl Workers {
     }
 }
 
-/// Notes that what is in force now was found good.
+/// Notes that the versions in force now were found good.
 pub async fn note_good(
     cloud: &Cloudflare,
     deployment: &Deployment,
@@ -63,8 +63,8 @@ pub async fn note_good(
     cloud.release(&workers.gateway, version, &live.good()).await
 }
 
-/// Goes back to the last versions that were found good, all Workers together, with their triggers.
-/// Where those are in force, to the ones before.
+/// Goes back to the last versions that were found good, for all Workers and with their triggers. If
+/// these are in force, it goes to the ones before.
 pub async fn roll_back(
     cloud: &Cloudflare,
     deployment: &Deployment,
@@ -76,7 +76,8 @@ pub async fn roll_back(
     if let Some(begun) = journal::begun(gateway) {
         let goals = goals(&begun, &workers, &versions)?;
         let done = go(cloud, deployment, &workers, &begun, goals).await?;
-        // It had been broken off; otherwise it was done and there is nothing of it to do.
+        // The rollback had been interrupted and is finished now. If there was nothing to do, it was
+        // complete.
         if !done.is_empty() {
             return Ok(done);
         }
@@ -100,8 +101,8 @@ async fn all_versions(
     Ok(versions)
 }
 
-/// What one Worker becomes: a version with its triggers; a Worker that was not there then keeps its
-/// version and nothing starts it.
+/// The goal for one Worker: a version with its triggers. A Worker that did not exist at that time
+/// keeps its version and loses its triggers.
 struct Goal {
     worker: String,
     version: Option<String>,
@@ -134,7 +135,8 @@ fn goals(
     Ok(goals)
 }
 
-/// The gateway goes first: its release says where everything goes, for the case that we are killed.
+/// The gateway goes first: its release names all versions, so that a killed rollback can be
+/// finished.
 async fn go(
     cloud: &Cloudflare,
     deployment: &Deployment,

@@ -1,5 +1,5 @@
-//! What starts a Worker beside its callers: crons, the queue that it consumes, its own address.
-//! None of it belongs to a version, so each version's message says it.
+//! The triggers of a Worker: its crons, the queue that it consumes, and its own address. They
+//! belong to no version, so the message of each version notes them.
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ pub(super) struct Triggers {
     pub(super) address: bool,
 }
 
-/// The queue that a Worker consumes, and how.
+/// The queue that a Worker consumes, and how it does so.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Consumed {
     pub(super) queue: String,
@@ -38,7 +38,7 @@ impl Triggers {
         }
     }
 
-    /// What of these a Worker lacks, in words; nothing if all is so.
+    /// The triggers that a Worker lacks, in words; empty if there are none.
     pub(super) async fn lacking(
         &self,
         cloud: &Cloudflare,
@@ -64,7 +64,7 @@ impl Triggers {
         Ok(lacking)
     }
 
-    /// Whether a Worker consumes a queue as it should, or does not as it should not.
+    /// Whether a Worker's consumption of the queue, or the lack of it, is as wanted.
     fn consumes_rightly(&self, queue: &CloudQueue, worker: &str) -> bool {
         let ours = queue.consumers.iter().find(|known| known.worker() == Some(worker));
         let wanted = self.consumes.as_ref().filter(|wanted| wanted.queue == queue.name);
@@ -75,7 +75,7 @@ impl Triggers {
         }
     }
 
-    /// Sets what a Worker lacks of them, and no more. The queue must exist.
+    /// Sets the triggers that a Worker lacks, and no others. The queue must exist.
     pub(super) async fn set(
         &self,
         cloud: &Cloudflare,

@@ -1,4 +1,5 @@
-//! The fault of one value: a placeholder, a wrong spelling, a wrong form. No fault shows the value.
+//! Finds the fault of one value: a placeholder, a wrong spelling, a wrong form. No fault shows the
+//! value.
 
 use std::ops::RangeInclusive;
 
@@ -11,11 +12,11 @@ use super::deployment::{
 };
 use crate::address::DatabaseAddress;
 
-/// Cloudflare's longest value of a variable.
+/// Cloudflare's limit for the length of a variable's value.
 const VALUE_LENGTH: usize = 5 * 1024;
 const SECRET_LENGTH: usize = 24;
-/// The numbers with which a function still works. A plan of Cloudflare allows 50 to 10,000
-/// subrequests, and a consumer of a queue runs for 15 minutes.
+/// The numbers with which a function works. A plan of Cloudflare allows 50 to 10,000 subrequests,
+/// and a queue's consumer runs for at most 15 minutes.
 const BOUNDS: [(&str, RangeInclusive<u32>); 3] = [
     ("SUBREQUEST_BUDGET", 50..=10_000),
     ("LLM_STALL_MS", 1_000..=900_000),
@@ -29,7 +30,7 @@ pub(super) fn find(name: &str) -> Option<&'static Setting> {
     GROUPS.iter().flat_map(|group| group.settings).find(|setting| setting.name == name)
 }
 
-/// What of a text was never replaced.
+/// The fault of a text in which a placeholder was not replaced.
 pub(crate) fn placeholder(value: &str) -> Option<String> {
     let app = value
         .match_indices("19000000000000000")
@@ -62,7 +63,7 @@ pub(super) fn wrong(name: &str, value: &str) -> Option<String> {
         _ if MADE_SECRETS.contains(&name) && value.len() < SECRET_LENGTH => Some(format!(
             "is shorter than {SECRET_LENGTH} letters; remove the line to have one made"
         )),
-        // It stands in the tag of each version, between colons.
+        // The id stands in the tag of each version, between colons.
         DEPLOYMENT_ID if value.len() > 64 || !value.chars().all(is_id) => {
             Some("has up to 64 letters, digits, `.`, `_` and `-`".to_owned())
         }
@@ -79,7 +80,7 @@ pub(super) fn wrong(name: &str, value: &str) -> Option<String> {
     }
 }
 
-/// Letters that no value of that form has.
+/// The fault of characters that no value of this form contains.
 fn spelling(name: &str, value: &str) -> Option<String> {
     let form = find(name).map_or("text", |setting| setting.form);
     let is_json = form.starts_with("JSON");
@@ -106,7 +107,7 @@ fn starts(value: &str, with: &[&str]) -> Option<String> {
     (!fits).then(|| format!("does not start with {}", with.join(" or ")))
 }
 
-/// What a function would say of the value.
+/// The fault that a function would find in the value.
 fn malformed(name: &str, value: &str) -> Option<String> {
     let setting = find(name)?;
     let lookup = |asked: &str| (asked == name).then(|| value.to_owned());
@@ -154,7 +155,7 @@ fn functions_url(value: &str) -> Option<String> {
         .then(|| "does not end in /functions/v1".to_owned())
 }
 
-/// A key's fault, of either kind that a project has.
+/// The fault of a key, of either kind that a project has.
 fn key(value: &str, role: &str, start: &str) -> Option<String> {
     if value.starts_with("sb_") {
         return (!value.starts_with(start)).then(|| format!("does not start with {start}"));
@@ -166,7 +167,7 @@ fn key(value: &str, role: &str, start: &str) -> Option<String> {
     }
 }
 
-/// A claim of a token, unverified.
+/// A claim of a token, which is not verified.
 pub(super) fn claim(token: &str, name: &str) -> Option<String> {
     let payload = token.split('.').nth(1)?;
     let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).ok()?;
@@ -174,7 +175,7 @@ pub(super) fn claim(token: &str, name: &str) -> Option<String> {
     claims.get(name)?.as_str().map(str::to_owned)
 }
 
-/// The project of `https://<project>.supabase.co`.
+/// The project in `https://<project>.supabase.co`.
 pub(super) fn project_of(url: &str) -> Option<String> {
     let url = reqwest::Url::parse(url).ok()?;
     let project =
@@ -183,7 +184,7 @@ pub(super) fn project_of(url: &str) -> Option<String> {
     plain.then(|| project.to_owned())
 }
 
-/// The project that a connection string names.
+/// The project in a connection string.
 pub(super) fn project_of_database(url: &str) -> Option<String> {
     DatabaseAddress::parse(url).ok()?.project()
 }

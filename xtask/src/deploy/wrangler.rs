@@ -1,5 +1,5 @@
-//! The configuration that `wrangler` deploys one function by, and its run. Both files lie in a
-//! folder that git ignores; the one with secrets is gone when the run ends.
+//! Writes the configuration with which `wrangler` deploys one function, and runs it. Both files lie
+//! in a folder that git ignores; the one with secrets is deleted when the run ends.
 
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -20,15 +20,16 @@ use crate::function::wrangler::COMPATIBILITY_DATE;
 use crate::function::{Function, Ratelimit};
 use crate::paths;
 
-/// How long to wait where Cloudflare has too many calls: for a moment, then for its five minutes.
+/// The pauses after a failure: a moment, half a minute, then Cloudflare's five minutes for too many
+/// calls.
 const PAUSES: [Duration; 3] =
     [Duration::from_secs(2), Duration::from_secs(30), Duration::from_secs(300)];
-/// What wrangler says then.
+/// What wrangler prints after too many calls.
 const TOO_MANY: [&str; 2] = ["throttling your request speed", "429 Too Many Requests"];
-/// What it says of a cron, queue or address that was refused, without the reason.
+/// What wrangler prints if a cron, queue or address was refused; it gives no reason.
 const WITHOUT_REASON: &str = "Some triggers failed to deploy";
 
-/// Everything that one Worker is made of.
+/// Everything that makes up one Worker.
 pub(super) struct Upload {
     pub(super) function: String,
     pub(super) worker: String,
@@ -60,7 +61,7 @@ impl Upload {
         })
     }
 
-    /// Runs `wrangler deploy`, and once more where Cloudflare may be busy.
+    /// Runs `wrangler deploy`, and retries it if Cloudflare may be busy.
     pub(super) async fn run(&self, deployment: &Deployment, base: &str) -> Result<()> {
         for wait in PAUSES {
             match self.run_once(deployment, base).await {
@@ -75,7 +76,7 @@ impl Upload {
         self.run_once(deployment, base).await
     }
 
-    /// Code, settings and secrets become one version, then the triggers.
+    /// Code, settings and secrets become one version; then the triggers are set.
     async fn run_once(&self, deployment: &Deployment, base: &str) -> Result<()> {
         let folder = made(deployment);
         std::fs::create_dir_all(&folder)
@@ -87,7 +88,8 @@ impl Upload {
         let mut command = tokio::process::Command::new(paths::node_bin("node"));
         command
             .arg("--no-warnings")
-            // Its launcher would stay behind as a child of a child when we are killed.
+            // wrangler's launcher would start a child process, which would survive if we are
+            // killed.
             .arg(node_modules.join("wrangler/wrangler-dist/cli.js"))
             .arg("deploy")
             .arg("--config")
@@ -114,18 +116,19 @@ impl Upload {
     }
 }
 
-/// Whether what wrangler says is worth this wait. A reason that is not told is worth the first one.
+/// Whether it makes sense to retry after this pause. A refusal without a reason gets only the first
+/// retry.
 fn may_pass(said: &str, wait: Duration) -> bool {
     TOO_MANY.iter().any(|words| said.contains(words))
         || wait == PAUSES[0] && said.contains(WITHOUT_REASON)
 }
 
-/// Where the generated files lie.
+/// The folder of the generated files.
 fn made(deployment: &Deployment) -> PathBuf {
     paths::local().join("deploy").join(&deployment.name)
 }
 
-/// The secrets of one run, readable by us alone.
+/// The file with the secrets of one run, which only we can read.
 struct SecretFile {
     path: PathBuf,
 }
@@ -162,7 +165,7 @@ fn config(function: &Function, deployment: &Deployment, functions: &[Function]) 
             "max_retries": consumer.max_retries,
         })
     });
-    // Paths are those from the file itself, so that every clone writes the same text.
+    // The paths are relative to the file, so that every clone writes the same text.
     let up = "../../..";
     let mut config = json!({
         "name": deployment.worker(&function.name),
@@ -182,7 +185,7 @@ fn config(function: &Function, deployment: &Deployment, functions: &[Function]) 
         },
         "vars": deployment.vars_of(function, functions),
         "secrets": { "required": function.secrets_required },
-        // A secret that is no longer given goes: wrangler would keep it.
+        // Without this, wrangler would keep a secret that is no longer given.
         "unsafe": { "metadata": { "keep_bindings": [] } },
     });
     if let Some(cpu_ms) = function.cpu_ms {
@@ -202,7 +205,8 @@ fn config(function: &Function, deployment: &Deployment, functions: &[Function]) 
     config
 }
 
-/// The limiters; those of another prefix in the same account count apart.
+/// The limiters, with other namespaces for each prefix, so that two deployments in one account
+/// count apart.
 fn ratelimits(limits: &[Ratelimit], prefix: &str) -> Vec<Value> {
     let digest = Sha256::digest(prefix);
     let digits = u32::from_be_bytes([0, 0, digest[0], digest[1]]);
@@ -217,7 +221,7 @@ fn ratelimits(limits: &[Ratelimit], prefix: &str) -> Vec<Value> {
     limits.iter().map(limit).collect()
 }
 
-/// A fingerprint that nobody can try secrets against who has not the service's key.
+/// A fingerprint against which only a holder of the service key can test guesses.
 fn keyed(deployment: &Deployment, text: &str) -> Result<String> {
     let key = deployment.secrets.get("SUPABASE_SERVICE_ROLE_KEY").cloned().unwrap_or_default();
     let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes())
@@ -226,7 +230,7 @@ fn keyed(deployment: &Deployment, text: &str) -> Result<String> {
     Ok(short(&mac.finalize().into_bytes()))
 }
 
-/// Of the wasm with its JavaScript, and of the pages.
+/// The fingerprint of the function's wasm, its JavaScript and its pages.
 fn code_fingerprint(function: &Function) -> Result<String> {
     let mut hash = Sha256::new();
     for file in ["index.js", "index_bg.wasm"] {
@@ -242,7 +246,7 @@ fn code_fingerprint(function: &Function) -> Result<String> {
     Ok(short(&hash.finalize()))
 }
 
-/// Every file below, by name.
+/// Hashes every file below the folder, by name.
 fn pages(folder: &Path, hash: &mut Sha256) -> Result<()> {
     let mut entries: Vec<PathBuf> = folder
         .read_dir()

@@ -1,4 +1,4 @@
-//! Judges what Cloudflare has of a deployment.
+//! Judges the Workers of a deployment as Cloudflare's API shows them.
 
 use super::Finding;
 use super::findings::{good, lack};

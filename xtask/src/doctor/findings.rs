@@ -1,4 +1,5 @@
-//! Judges what was seen of a deployment. A pure function: every fault is a value in a test.
+//! Judges what the doctor observed of a deployment. Nothing here does I/O, so that a test can put
+//! each fault into a value.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,12 +11,13 @@ use crate::function::Function;
 
 /// Two periods of a cron, and the time that a run takes.
 const CRON_LATE_S: f64 = 180.0;
-/// The code of PostgREST for a schema that it does not serve.
+/// PostgREST's error code for a schema that it does not expose.
 const NOT_EXPOSED: &str = "PGRST106";
-/// The same for a function that is not there.
+/// PostgREST's error code for a function that does not exist.
 const NO_FUNCTION: &str = "PGRST202";
 
-/// Everything that was checked, in the order in which it is best mended.
+/// Returns a finding for everything that was checked. A fault that causes others stands before
+/// them.
 pub fn findings(observed: &Observed, expected: &Expected) -> Vec<Finding> {
     let mut found = Vec::new();
     found.extend(database(observed, expected));
@@ -56,7 +58,7 @@ pub(super) fn lack(
     Finding { subject, ok: false, words, cure: Some(cure.into()), may_pass: false }
 }
 
-/// A lack that may be well by itself soon.
+/// A lack that may disappear by itself soon.
 fn passing(
     subject: impl Into<String>,
     words: impl Into<String>,
@@ -66,7 +68,7 @@ fn passing(
 }
 
 impl Expected {
-    /// The command that brings the functions up to what the files say.
+    /// The command that deploys the functions with the settings of the deployment's files.
     pub(super) fn deploy(&self) -> String {
         format!("cargo xtask deploy {}", self.name.as_deref().unwrap_or("<name>"))
     }
@@ -76,7 +78,8 @@ impl Expected {
     }
 }
 
-/// Whether the database answers our calls: the schema is exposed, and the service key is its own.
+/// Checks whether the database answers our calls: its schema must be exposed, and the service key
+/// must belong to the project.
 fn database(observed: &Observed, expected: &Expected) -> Vec<Finding> {
     let refusal = match &observed.database {
         Ok(_) => return vec![good("database", "answers the service; `unstuck` is exposed")],
@@ -131,7 +134,7 @@ fn admins(state: &DatabaseState) -> Finding {
     }
 }
 
-/// Whether each function answers, and as the same service.
+/// Checks whether each function answers and accepts our service key.
 fn functions(observed: &Observed, expected: &Expected) -> Vec<Finding> {
     let mut found = Vec::new();
     for (name, report) in &observed.reports {
@@ -159,13 +162,14 @@ fn functions(observed: &Observed, expected: &Expected) -> Vec<Finding> {
     found
 }
 
-/// One setting of the functions that told of it.
+/// One setting, with its values in all functions that reported it.
 struct SettingEverywhere<'a> {
     name: &'static str,
     presence: Presence,
-    /// Function → fingerprint.
+    /// Function → fingerprint of its value; `None` where the setting is missing.
     values: BTreeMap<&'a str, Option<&'a str>>,
-    /// The functions start with different values, as with the apps of their own tools.
+    /// Whether the functions' examples of this setting differ, as `RUNNINGHUB_APPS` does. Such
+    /// values are not compared.
     differs: bool,
 }
 
@@ -190,7 +194,8 @@ fn told<'a>(observed: &'a Observed, expected: &'a Expected) -> Vec<SettingEveryw
     told.filter(|told| !told.values.is_empty()).collect()
 }
 
-/// Whether each setting is there, is the same everywhere, and is that of the files.
+/// Checks whether each setting is present, has the same value in all functions, and has the value
+/// of the deployment's files.
 fn settings(observed: &Observed, expected: &Expected) -> Vec<Finding> {
     let told = told(observed, expected);
     let rolled_back = observed.rolled_back;
@@ -206,7 +211,8 @@ fn settings(observed: &Observed, expected: &Expected) -> Vec<Finding> {
     found
 }
 
-/// What a rollback took back: the files still hold it.
+/// Names the settings whose values in the files are newer than those of the functions after a
+/// rollback.
 fn since_rollback(told: &[SettingEverywhere<'_>], expected: &Expected) -> Finding {
     let newer = told.iter().filter(|told| {
         let own = own_digits(told.name, expected);
@@ -230,7 +236,7 @@ fn since_rollback(told: &[SettingEverywhere<'_>], expected: &Expected) -> Findin
     good("rollback", words)
 }
 
-/// The digits that the files' value would have.
+/// The fingerprint of the setting's value in the deployment's files.
 fn own_digits(name: &str, expected: &Expected) -> Option<String> {
     let key = expected.known(SERVICE_KEY).unwrap_or_default();
     expected.known(name).and_then(|value| fingerprint(key, name, value))
@@ -251,7 +257,8 @@ fn setting(
         return None;
     }
     let own = own_digits(name, expected);
-    // Digits can be compared with a value only where the function has the same key.
+    // A fingerprint is keyed by the service key, so the files' value can only be compared with that
+    // of a function that has the same service key.
     let ours = expected.known.contains_key(*name) && *name != SERVICE_KEY && !rolled_back;
     let usual = if ours { own.as_deref() } else { most_common(values) };
     let other: Vec<&str> = values
@@ -274,7 +281,8 @@ fn functions_with<'a>(
     values.iter().filter(|(_, found)| **found == digits).map(|(function, _)| *function).collect()
 }
 
-/// What most functions have; of equally many, that of the first function.
+/// The fingerprint that most functions report. If two are equally frequent, the first function
+/// decides.
 fn most_common<'a>(values: &BTreeMap<&'a str, Option<&'a str>>) -> Option<&'a str> {
     let count = |digits: Option<&str>| values.values().filter(|found| **found == digits).count();
     let mut best = None;
@@ -286,7 +294,7 @@ fn most_common<'a>(values: &BTreeMap<&'a str, Option<&'a str>>) -> Option<&'a st
     best.and_then(|(_, digits)| digits)
 }
 
-/// Whether all functions, the database and the files name one deployment.
+/// Checks whether all functions, the database and the files name the same deployment.
 fn deployments(observed: &Observed, expected: &Expected) -> Finding {
     let readers = readers(&expected.functions, "DEPLOYMENT_ID");
     let named = readers.iter().filter_map(|function| {
@@ -309,7 +317,8 @@ fn deployments(observed: &Observed, expected: &Expected) -> Finding {
     lack("DEPLOYMENT_ID", words, expected.deploy())
 }
 
-/// Whether the keys are the project's own, and which kind each is.
+/// Checks whether the public key and the service key belong to the project, and tells the kind of
+/// each.
 fn keys(observed: &Observed, expected: &Expected) -> Vec<Finding> {
     let mut found = vec![public_key(observed, expected)];
     let live = match &observed.key_ids {
@@ -349,7 +358,7 @@ fn public_key(observed: &Observed, expected: &Expected) -> Finding {
             "it is no key of the project: nobody can sign in",
             format!("copy the project's public key into it, then {}", expected.deploy()),
         ),
-        // The finding about the database says why.
+        // The finding about the database gives the reason.
         (Ok(_), Err(refusal)) => lack(
             "SUPABASE_ANON_KEY",
             format!("it reads no table: {}", refusal.words()),
@@ -361,7 +370,7 @@ fn public_key(observed: &Observed, expected: &Expected) -> Finding {
     }
 }
 
-/// Why a function would refuse the tokens that the project gives out.
+/// Returns the reason for which a function would refuse the project's tokens.
 fn key_fault(name: &str, report: &ToldSettings, live: &[String]) -> Option<Finding> {
     if report.secret_fits == Some(false) {
         return Some(lack(
@@ -371,7 +380,8 @@ fn key_fault(name: &str, report: &ToldSettings, live: &[String]) -> Option<Findi
         ));
     }
     let has_secret = report.settings.get("SUPABASE_JWT_SECRET").is_some_and(Option::is_some);
-    // A retired key may stay, if the project's own are there too.
+    // The function may still know a retired key, as long as it also knows the project's present
+    // ones.
     let unknown = |ids: &&Vec<String>| {
         live.iter().any(|id| !ids.contains(id)) || !ids.iter().any(|id| live.contains(id))
     };
@@ -391,7 +401,7 @@ fn key_fault(name: &str, report: &ToldSettings, live: &[String]) -> Option<Findi
     })
 }
 
-/// By what the functions verify a user's token.
+/// Describes by which keys or secrets the functions verify users' tokens.
 fn ways(reports: &[(&str, &ToldSettings)], live: &[String]) -> String {
     let count = |is: &dyn Fn(&ToldSettings) -> bool| {
         reports.iter().filter(|(_, report)| is(report)).count()
@@ -409,7 +419,8 @@ fn ways(reports: &[(&str, &ToldSettings)], live: &[String]) -> String {
     )
 }
 
-/// Whether a provider's call would arrive, at each address that the functions give out.
+/// Checks whether a provider's webhook would arrive at each address that the functions give to
+/// providers.
 fn webhooks(observed: &Observed, expected: &Expected) -> Vec<Finding> {
     let reported = observed.reports.iter().filter_map(|(name, report)| {
         Some((report.as_ref().ok()?.webhook.as_deref()?, name.as_str()))
@@ -477,7 +488,7 @@ fn queues(observed: &Observed, state: &DatabaseState, expected: &Expected) -> Ve
     let mut found = Vec::new();
     for ((function, binding), sent) in &observed.probes {
         if let Err(refusal) = sent {
-            // A function that does not answer at all is told of above.
+            // `functions` already reports a function that does not answer at all.
             if observed.reports.get(function).is_some_and(Result::is_ok) {
                 let words = format!("{function} cannot send to {binding}: {}", refusal.words());
                 found.push(lack("queues", words, expected.deploy()));
@@ -529,9 +540,9 @@ fn circuits(state: &DatabaseState) -> Vec<Finding> {
     state.circuits.iter().map(finding).collect()
 }
 
-/// Whether the packs that are offered can be bought.
+/// Checks whether the packs that are on offer can be bought.
 fn sellers(observed: &Observed, state: &DatabaseState) -> Option<Finding> {
-    // A function that does not answer is told of above.
+    // `functions` already reports a function that does not answer.
     let answers = |function| observed.reports.get(function).is_some_and(Result::is_ok);
     if state.packs == 0 || !answers("purchase-webhook") || !answers("purchase-checkout") {
         return None;
@@ -553,7 +564,8 @@ fn sellers(observed: &Observed, state: &DatabaseState) -> Option<Finding> {
     Some(lack("purchases", words, format!("set {setting}, or disable the packs")))
 }
 
-/// Whether an app reaches the project by the gateway's address, unless that is switched off.
+/// Checks whether an app reaches the project through the gateway's address, unless a setting
+/// switches that off.
 fn pass_through(observed: &Observed, expected: &Expected) -> Option<Finding> {
     let subject = "PROJECT_PASS_THROUGH";
     let is_off = |refusal: &NoAnswer| {

@@ -1,4 +1,5 @@
-//! A healthy deployment has no lack; each fault that is put into it is told, alone, with its cure.
+//! A healthy deployment has no lack. Each fault that a test puts into it is reported, with its
+//! cure.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +27,7 @@ fn digits(name: &str, value: &str) -> Option<String> {
     fingerprint(KEY, name, value)
 }
 
-/// What was seen and what should be seen of a deployment that lacks nothing.
+/// The observed and the expected state of a deployment that lacks nothing.
 fn healthy() -> (Observed, Expected) {
     let functions = function::all().unwrap();
     let names: Vec<String> =
@@ -155,7 +156,7 @@ impl Observed {
     }
 }
 
-/// A fault, what names it, and a part of its words and of its cure.
+/// Puts one fault into `Observed`; then the finding's subject, a part of its words and of its cure.
 type PutFault = (fn(&mut Observed), &'static str, &'static str, &'static str);
 
 #[rustfmt::skip]
@@ -273,7 +274,8 @@ fn every_fault_is_told_with_its_cure() {
                 && finding.cure.as_deref().is_some_and(|found| found.contains(cure))
         });
         assert!(found, "fault {number}, {subject}: {told:#?}");
-        // A fault shows at the settings that it is made of, and at what they are for.
+        // A fault may also be reported by the settings that cause it and by the features that need
+        // them.
         assert!(told.len() <= 3, "fault {number}, {subject}: {told:#?}");
     }
 }
@@ -336,7 +338,7 @@ fn after_a_rollback_newer_values_in_the_files_are_told_and_are_no_lack() {
     let found = findings(&observed, &expected);
     let told = found.iter().find(|finding| finding.subject == "rollback").unwrap();
     assert!(told.words.contains("other ones of BUY_URL, and cargo xtask deploy live"), "{told:?}");
-    // One function that differs from the others is a lack nevertheless.
+    // A function whose value differs from the others' is a lack after a rollback too.
     observed.set("replicate-async-worker", "WEBHOOK_SECRET", Some("another"));
     let told = lacks(&observed, &expected);
     assert!(told.len() == 1 && told[0].subject == "WEBHOOK_SECRET", "{told:#?}");

@@ -1,4 +1,4 @@
-//! Looks at a deployment over HTTP, with the service key.
+//! Observes a deployment over HTTP, with the service key.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -14,16 +14,17 @@ use crate::function::Function;
 
 /// The schema of our tables and RPCs.
 const SCHEMA: &str = "unstuck";
-/// Who asks the function that the gateway is not bound to.
+/// The function that calls the placed one, to which the gateway has no binding.
 const CALLER_OF_PLACED: &str = "generate-website";
 const TIMEOUT: Duration = Duration::from_secs(20);
-/// How long a queue may take to bring a probe.
+/// How long the doctor waits for the probes to arrive.
 const PROBE_WAIT: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_millis(250);
-/// What tells a probe that came from an earlier one, beside rounding and a slow answer.
+/// Added to the time since the first probe, for rounding and a slow answer. An arrival that is
+/// older than both belongs to an earlier probe.
 const PROBE_SLACK_S: f64 = 0.5;
 
-/// A look at one deployment.
+/// The HTTP client and the service key for one deployment.
 pub(super) struct Doctor<'a> {
     pub(super) http: Client,
     pub(super) target: &'a DoctorTarget,
@@ -39,17 +40,18 @@ impl<'a> Doctor<'a> {
         Ok(Self { http, target, key: target.service_key()? })
     }
 
-    /// The address of an operation of ours.
+    /// The URL of one of our operations.
     pub(super) fn function(&self, path: &str) -> String {
         format!("{}{}/{path}", self.target.gateway, super::FUNCTIONS_PATH)
     }
 
-    /// The credential of a new key stands in `apikey` alone.
+    /// Adds the service key. A key of the new kind (`sb_…`) is sent in `apikey` only, not as a
+    /// bearer token.
     pub(super) fn as_service(&self, request: RequestBuilder) -> RequestBuilder {
         with_key(request, self.key)
     }
 
-    /// Calls an RPC of ours at the project.
+    /// Calls one of our RPCs at the project.
     pub(super) async fn rpc<T: DeserializeOwned>(
         &self,
         project: &str,
@@ -67,7 +69,7 @@ fn with_key(request: RequestBuilder, key: &str) -> RequestBuilder {
     if key.starts_with("sb_") { request } else { request.bearer_auth(key) }
 }
 
-/// The JSON of a good answer.
+/// The JSON of a successful answer.
 pub(super) async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, NoAnswer> {
     let silent = |error: reqwest::Error| NoAnswer {
         message: format!("{:#}", anyhow::Error::new(error.without_url())),
@@ -132,8 +134,8 @@ pub(super) async fn look(target: &DoctorTarget, expected: &Expected) -> Result<O
     })
 }
 
-/// What a function tells of itself; one that the gateway is not bound to is asked by one that calls
-/// it.
+/// Asks a function for its settings. The gateway has no binding to a placed function, so a function
+/// that calls it is asked for them.
 async fn report(doctor: &Doctor<'_>, function: &Function) -> Result<ToldSettings, NoAnswer> {
     let name = &function.name;
     let path = match function.placement_region {
@@ -149,7 +151,7 @@ async fn probes(
     functions: &[Function],
 ) -> BTreeMap<(String, String), Result<(), NoAnswer>> {
     let mut probes = BTreeMap::new();
-    // The gateway reaches no other function.
+    // The gateway has no binding to a placed function.
     for function in functions.iter().filter(|function| function.placement_region.is_none()) {
         for producer in &function.producers {
             let url = doctor.function(&format!("{}/__hint", function.name));
@@ -161,8 +163,8 @@ async fn probes(
     probes
 }
 
-/// What the database tells once every queue has brought a probe, or should have, and how long after
-/// the first one was sent.
+/// Calls `doctor_v1` until every queue has delivered a probe or `PROBE_WAIT` is over. Also returns
+/// the seconds since the first probe was sent.
 async fn database(
     doctor: &Doctor<'_>,
     project: &str,
@@ -186,7 +188,7 @@ async fn database(
 }
 
 impl DatabaseState {
-    /// Whether a function had an event within that many seconds.
+    /// Whether a function recorded an event within the last `seconds`.
     pub fn has_seen(&self, function: &str, event: &str, seconds: f64) -> bool {
         self.events
             .iter()
@@ -194,7 +196,7 @@ impl DatabaseState {
     }
 }
 
-/// Calls the address of no job from outside, and returns which deployment answered.
+/// Sends a webhook for a job that does not exist, and returns the deployment that answered.
 async fn webhook(doctor: &Doctor<'_>, address: &str) -> Result<String, NoAnswer> {
     let body: Value = answer(doctor.http.post(address).json(&json!({}))).await?;
     body["deployment"].as_str().map(str::to_owned).ok_or_else(|| NoAnswer {
@@ -204,7 +206,7 @@ async fn webhook(doctor: &Doctor<'_>, address: &str) -> Result<String, NoAnswer>
     })
 }
 
-/// Reads a table that everybody may read, with the key that the pages have.
+/// Reads a table that everybody may read, with the public key of the pages.
 async fn public_key(
     doctor: &Doctor<'_>,
     project: &str,
@@ -224,7 +226,8 @@ async fn key_ids(doctor: &Doctor<'_>, project: &str) -> Result<Vec<String>, NoAn
     Ok(keys.filter_map(|key| key["kid"].as_str().map(str::to_owned)).collect())
 }
 
-/// Asks the gateway for a path of the project: its own 404 says that it passes nothing on.
+/// Asks the gateway for a path of the project. If the pass-through is off, the gateway itself
+/// answers 404.
 async fn pass_through(doctor: &Doctor<'_>) -> Result<(), NoAnswer> {
     let url = format!("{}/auth/v1/.well-known/jwks.json", doctor.target.gateway);
     answer::<Value>(doctor.http.get(url)).await.map(drop)

@@ -1,11 +1,11 @@
-//! `cargo xtask doctor`: what a deployment lacks, each with the command that mends it.
+//! `cargo xtask doctor` reports what a deployment lacks, each with the command that mends it.
 //!
-//! * [`observed`]: what can be seen of a deployment from outside
-//! * [`look`]: sees it, over HTTP with the service key; no value of a setting comes back
-//! * [`providers`]: free calls of the providers whose keys are known here
-//! * [`findings`], [`account_findings`], [`storage_findings`]: judge what was seen, as pure
-//!   functions
-//! * [`trial`]: one real order, its price given back
+//! * [`observed`]: the types of what can be observed of a deployment from outside
+//! * [`look`]: observes it over HTTP with the service key; no value of a setting is returned
+//! * [`providers`]: free calls to the providers whose keys are known here
+//! * [`findings`], [`account_findings`], [`storage_findings`]: pure functions that judge the
+//!   observations
+//! * [`trial`]: places one real order and gives its price back
 
 mod account_findings;
 mod findings;
@@ -46,23 +46,23 @@ pub struct Finding {
     pub words: String,
     /// The command or the act that mends it.
     pub cure: Option<String>,
-    /// Whether it may be well by itself soon, as a cron that has not fired yet.
+    /// Whether the lack may disappear by itself soon, as that of a cron that has not fired yet.
     #[serde(skip)]
     pub may_pass: bool,
 }
 
-/// Which deployment is looked at, and what is known of it here.
+/// The deployment that the doctor examines, and the settings of it that are known here.
 #[derive(Clone, Default)]
 pub struct DoctorTarget {
-    /// The name of its files; none where only an address was given.
+    /// The name of the deployment's files; none if only an address was given.
     pub name: Option<String>,
     /// The gateway's address, without a slash at its end.
     pub gateway: String,
     /// The settings whose values are known here, by name; the service key is one of them.
     pub known: BTreeMap<String, String>,
-    /// Where it is looked for at Cloudflare too.
+    /// The deployment's Cloudflare account, which is examined too.
     pub account: Option<DeploymentAccount>,
-    /// Whether the functions are older than the files.
+    /// Whether a rollback made the functions older than the files.
     pub rolled_back: bool,
     pub order: Option<TrialOrder>,
 }
@@ -76,7 +76,7 @@ pub struct TrialOrder {
 }
 
 impl TrialOrder {
-    /// Orders as the user of `DOCTOR_EMAIL` and `DOCTOR_PASSWORD`.
+    /// The user is that of `DOCTOR_EMAIL` and `DOCTOR_PASSWORD`.
     fn of(tool: String) -> Result<Self> {
         let given = |name: &str| {
             std::env::var(name).with_context(|| format!("set {name}: a user of the app orders"))
@@ -86,8 +86,8 @@ impl TrialOrder {
 }
 
 impl DoctorTarget {
-    /// The deployment of two files, or the one at an address, whose settings are then read from the
-    /// environment, as far as they stand there.
+    /// Finds the deployment by the name of its two files or by its address. For an address, the
+    /// settings are read from the environment, as far as they are set there.
     pub async fn of(name_or_url: &str) -> Result<Self> {
         if name_or_url.starts_with("http://") || name_or_url.starts_with("https://") {
             return Self::at(name_or_url);
@@ -95,7 +95,7 @@ impl DoctorTarget {
         let services = ServiceAddresses::default();
         let mut deployment =
             Deployment::complete(&deploy::folder(), name_or_url, &services).await?;
-        // It knows the address of a gateway that has no domain of its own.
+        // Cloudflare knows the address of a gateway that has no domain of its own.
         let cloud = Cloudflare::connect_for(&mut deployment).await?;
         let target = Self::of_deployment(&deployment)?;
         Ok(Self { account: Some(DeploymentAccount { cloud, deployment }), ..target })
@@ -131,13 +131,13 @@ impl DoctorTarget {
     }
 }
 
-/// An address without the functions' path and without a slash at its end.
+/// Removes the functions' path and the slash at the end of an address.
 fn origin(url: &str) -> String {
     let url = url.trim_end_matches('/');
     url.strip_suffix(FUNCTIONS_PATH).unwrap_or(url).trim_end_matches('/').to_owned()
 }
 
-/// Looks at a deployment and judges it. Fails only where nothing can be looked at.
+/// Observes a deployment and judges it. Fails only if the examination itself cannot start.
 pub async fn check(target: &DoctorTarget) -> Result<Vec<Finding>> {
     let functions = function::all()?;
     let expected = Expected::of(target, functions)?;
@@ -149,7 +149,7 @@ pub async fn check(target: &DoctorTarget) -> Result<Vec<Finding>> {
     Ok(found)
 }
 
-/// The task: prints what was found, and fails where something is lacking.
+/// The task: prints the findings and fails if something is lacking.
 pub async fn task(name_or_url: &str, as_json: bool, order: Option<String>) -> Result<()> {
     let order = order.map(TrialOrder::of).transpose()?;
     let target = DoctorTarget { order, ..DoctorTarget::of(name_or_url).await? };
@@ -166,7 +166,7 @@ pub async fn task(name_or_url: &str, as_json: bool, order: Option<String>) -> Re
     refuse_lacks(&found)
 }
 
-/// Fails where something is lacking.
+/// Fails if a finding is a lack.
 pub fn refuse_lacks(found: &[Finding]) -> Result<()> {
     let lacking = found.iter().filter(|finding| !finding.ok).count();
     match lacking {
@@ -176,7 +176,7 @@ pub fn refuse_lacks(found: &[Finding]) -> Result<()> {
     }
 }
 
-/// Says what was found.
+/// Prints the findings.
 pub fn report(found: &[Finding]) {
     for Finding { subject, ok, words, cure, .. } in found {
         let mark = if *ok { "ok" } else { "LACKING" };

@@ -1,4 +1,4 @@
-//! What can be seen of a deployment, and what should be seen.
+//! The types of what can be observed of a deployment, and of what is expected of it.
 
 use std::collections::BTreeMap;
 
@@ -10,14 +10,14 @@ use crate::deploy::account::AccountState;
 use crate::function::Function;
 use crate::paths;
 
-/// Why there is no answer that can be used.
+/// Why a request has no usable answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NoAnswer {
-    /// Of HTTP; none where nothing answered.
+    /// The HTTP status; none if there was no answer.
     pub status: Option<u16>,
-    /// `code` of the answer.
+    /// The answer's `code`.
     pub code: String,
-    /// `message` of the answer, or why there was none.
+    /// The answer's `message`, or the reason why there was no answer.
     pub message: String,
 }
 
@@ -30,7 +30,7 @@ impl NoAnswer {
     }
 }
 
-/// What a function tells of itself at `__settings`.
+/// What a function reports of its settings at `__settings`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ToldSettings {
@@ -42,7 +42,7 @@ pub struct ToldSettings {
     pub webhook: Option<String>,
 }
 
-/// What the pages are told at `/config.json`.
+/// The part of `/config.json` that the doctor reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PageState {
@@ -86,7 +86,7 @@ pub struct StoredCounts {
     pub violations: Option<i64>,
 }
 
-/// For whom the database was brought up.
+/// The row that says to which deployment the database belongs.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct DeploymentRow {
     pub id: String,
@@ -94,7 +94,7 @@ pub struct DeploymentRow {
     pub results_bucket: Option<String>,
 }
 
-/// What `doctor_v1` tells.
+/// The answer of `doctor_v1`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub struct DatabaseState {
     pub identity: Option<DeploymentRow>,
@@ -109,35 +109,35 @@ pub struct DatabaseState {
     pub packs: i64,
 }
 
-/// Everything that was seen.
+/// Everything that the doctor observed.
 #[derive(Clone, Debug)]
 pub struct Observed {
     pub page: Result<PageState, NoAnswer>,
-    /// Function → what it tells.
+    /// Function → the settings that it reports.
     pub reports: BTreeMap<String, Result<ToldSettings, NoAnswer>>,
-    /// After the probes came, or should have come.
+    /// The database's state after the probes had time to arrive.
     pub database: Result<DatabaseState, NoAnswer>,
-    /// A read of a table with the public key.
+    /// The result of reading a table with the public key.
     pub public_key: Result<(), NoAnswer>,
     /// The ids of the project's public keys.
     pub key_ids: Result<Vec<String>, NoAnswer>,
     /// The gateway's answer for a path of the project.
     pub pass_through: Result<(), NoAnswer>,
-    /// Address of no job → the deployment that answered there.
+    /// The address of a job that does not exist → the deployment that answered there.
     pub webhooks: BTreeMap<String, Result<String, NoAnswer>>,
     /// Function and binding → whether it could send a probe.
     pub probes: BTreeMap<(String, String), Result<(), NoAnswer>>,
-    /// How long ago the first probe was sent.
+    /// Seconds since the first probe was sent, with some slack.
     pub probed_seconds: f64,
-    /// What Cloudflare has of it; none where nobody asked.
+    /// The Workers as Cloudflare shows them; none if Cloudflare was not asked.
     pub account: Option<Result<AccountState, String>>,
-    /// Whether the functions are older than the files.
+    /// Whether a rollback made the functions older than the files.
     pub rolled_back: bool,
-    /// Provider or app → what a free call of it said.
+    /// Provider or app → the result of a free call to it.
     pub providers: BTreeMap<String, Result<(), String>>,
 }
 
-/// What the checkout and the deployment's files say.
+/// What the checkout and the deployment's files expect.
 #[derive(Clone, Debug)]
 pub struct Expected {
     pub name: Option<String>,
@@ -154,7 +154,7 @@ impl Expected {
     }
 }
 
-/// The names that `unstuck_private.migrations` has of the files here.
+/// The names of the migrations in this checkout, as `unstuck_private.migrations` would have them.
 fn migrations() -> Result<Vec<String>> {
     let folder = paths::root().join("supabase/migrations");
     let entries = folder.read_dir().with_context(|| format!("no folder {}", folder.display()))?;

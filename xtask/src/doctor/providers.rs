@@ -1,5 +1,5 @@
-//! Free calls of the providers whose keys are known here: whether the key is good, the model is
-//! there, and the apps have the nodes that the tools send to.
+//! Free calls to the providers whose keys are known here. They show whether the key is valid, the
+//! model exists, and the apps have the nodes that the tools write to.
 
 use std::collections::BTreeMap;
 
@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 use crate::paths;
 
 type KnownSettings = BTreeMap<String, String>;
-/// What an app's call shows of its node list.
+/// The example call of a RunningHub app has its node list under this name.
 const NODE_LIST: &str = "nodeInfoList";
 const ANTHROPIC_VERSION: (&str, &str) = ("anthropic-version", "2023-06-01");
 
-/// The setting to mend where a call of that subject fails.
+/// The setting to correct if the call for this subject fails.
 pub(super) fn setting_of(subject: &str) -> &'static str {
     match subject.split(' ').next().unwrap_or_default() {
         "runninghub" => "RUNNINGHUB_API_KEY",
@@ -24,7 +24,7 @@ pub(super) fn setting_of(subject: &str) -> &'static str {
     }
 }
 
-/// Provider or app → what its free call said.
+/// Provider or app → the result of its free call.
 pub(super) async fn ask(
     http: &Client,
     known: &KnownSettings,
@@ -81,7 +81,7 @@ fn llm(http: &Client, known: &KnownSettings) -> Option<RequestBuilder> {
     })
 }
 
-/// The JSON of a good answer. RunningHub answers 200 to everything and says the rest in `code`.
+/// The JSON of a successful answer. RunningHub always answers 200 and gives the error in `code`.
 async fn good_answer(request: RequestBuilder) -> Result<Value, String> {
     let silent = |error: reqwest::Error| format!("no answer: {}", error.without_url());
     let response = request.send().await.map_err(silent)?;
@@ -101,7 +101,7 @@ async fn good_answer(request: RequestBuilder) -> Result<Value, String> {
     Err(format!("{} {text}", if status.is_success() { code } else { status.to_string() }))
 }
 
-/// Asks for each app's node list, and compares it with the nodes that the tool sends to.
+/// Asks for each app's node list, and compares it with the nodes that the tool writes to.
 async fn apps(
     http: &Client,
     known: &KnownSettings,
@@ -146,7 +146,7 @@ fn nodes(tool: &str, app: &Value, answer: &Value) -> Result<(), String> {
     Err(format!("the app has no node {}", missing.join(", ")))
 }
 
-/// The node list inside of a command, whose quotes a shell may want escaped.
+/// The node list within the example command. Its quotes may be escaped for a shell.
 fn listed(command: &str) -> Option<Vec<Value>> {
     [command.to_owned(), command.replace("\\\"", "\"")].iter().find_map(|text| {
         let (_, rest) = text.split_once(NODE_LIST)?;
@@ -155,8 +155,8 @@ fn listed(command: &str) -> Option<Vec<Value>> {
     })
 }
 
-/// Node and field of everything that the tool sends: what the setting names, else what stands in
-/// the tool's code.
+/// Node and field of each input of the tool: those of the setting, and those of the tool's code for
+/// the inputs that the setting does not name.
 fn sent_nodes(tool: &str, app: &Value) -> Vec<(String, String)> {
     let named = app.get("nodes").and_then(Value::as_object);
     let mut nodes: Vec<(String, String)> = named
@@ -170,7 +170,8 @@ fn sent_nodes(tool: &str, app: &Value) -> Vec<(String, String)> {
     nodes
 }
 
-/// Field, node and name as the tool's code has them: `Field::file("imageUrl", …, ("1", "image"))`.
+/// Input, node and field as the tool's code names them:
+/// `Field::file("imageUrl", …, ("1", "image"))`.
 fn own_nodes(tool: &str) -> Vec<(String, String, String)> {
     let folder = paths::root().join("functions").join(tool).join("src");
     let files = folder.read_dir().into_iter().flatten().flatten();
@@ -181,7 +182,7 @@ fn own_nodes(tool: &str) -> Vec<(String, String, String)> {
 fn nodes_in(source: &str) -> Vec<(String, String, String)> {
     let field = |part: &str| {
         let quoted: Vec<&str> = part.split('"').collect();
-        // The field's name, then the node's and its field's behind a bracket.
+        // The input's name, then the node and its field behind a bracket.
         let [name, before, node, comma, field] = *quoted.get(1..6)? else { return None };
         let is_node = before.ends_with('(') && comma == ", ";
         is_node.then(|| (name.to_owned(), node.to_owned(), field.to_owned()))

@@ -1,13 +1,13 @@
-//! Judges the buckets and the policy of uploads.
+//! Judges the buckets and the policy for uploads.
 
 use super::Finding;
 use super::findings::{good, lack};
 use super::observed::{DatabaseState, Expected, SeenBucket, StorageState};
 
-/// What the migration makes the buckets for: the largest upload, the largest result.
+/// The migration makes the buckets for files of at most these sizes: an upload, and a result.
 const UPLOAD_BYTES: i64 = 50 * 1024 * 1024;
 const RESULT_BYTES: i64 = 512 * 1024 * 1024;
-/// A website is one object of this type.
+/// A website is stored as one object of this type.
 const WEBSITE: &str = "application/json";
 const POLICY: &str = "storage policy";
 

@@ -1,7 +1,7 @@
-//! One real order, from the upload to the result, whose price is given back.
+//! Places one real order, from the upload to the result, and gives its price back.
 //!
-//! Whoever orders is an ordinary user of the app, with credits. What the order took comes back as a
-//! grant, once, and the balance after it is compared with the one before.
+//! The order is placed by an ordinary user of the app who has credits. One grant returns its price.
+//! Then the balance is compared with the balance before the order.
 
 use std::time::{Duration, Instant};
 
@@ -12,15 +12,15 @@ use super::look::{Doctor, answer};
 use super::observed::{NoAnswer, Observed, PageState};
 use super::{DoctorTarget, Finding, TrialOrder};
 
-/// How long an order may take: a video takes up to a quarter of an hour, and may wait before.
+/// The deadline of an order: a video takes up to a quarter of an hour, and may wait in the queue.
 const PATIENCE: Duration = Duration::from_secs(1200);
 const POLL: Duration = Duration::from_secs(2);
 /// A picture that every tool takes: 512 by 512 pixels.
 const PICTURE: &[u8] = include_bytes!("trial.png");
-/// A second of 64 by 64 pixels.
+/// A video of one second, 64 by 64 pixels.
 const VIDEO: &[u8] = include_bytes!("trial.mp4");
 
-/// Orders the tool once. Every failure is a finding, and whatever was charged is given back.
+/// Orders the tool once. Every failure becomes a finding, and a charge is always given back.
 pub(super) async fn place(
     target: &DoctorTarget,
     observed: &Observed,
@@ -53,7 +53,7 @@ struct Trial<'a> {
     balance: i64,
 }
 
-/// What went wrong, in words.
+/// The error is a sentence for the finding.
 type TrialResult<T> = Result<T, String>;
 
 fn failed(what: &str) -> impl Fn(NoAnswer) -> String + '_ {
@@ -81,7 +81,7 @@ impl<'a> Trial<'a> {
     }
 
     async fn balance_now(&self) -> TrialResult<i64> {
-        // Whoever holds the balance: us, or the app's own wallet.
+        // `my_balance` shows the balance of our ledger, or that of the app's own wallet.
         let rows = self.row("rest/v1/my_balance?select=balance", "balance").await?;
         rows[0]["balance"]
             .as_i64()
@@ -96,8 +96,8 @@ impl<'a> Trial<'a> {
         request.header("apikey", &self.page.supabase_key).bearer_auth(&self.token)
     }
 
-    /// Uploads, orders, and waits for the end. `taken` becomes the job as soon as it may be
-    /// charged.
+    /// Uploads, orders, and waits for the job's end. Sets `taken` to the job before the order can
+    /// be charged.
     async fn run(&self, taken: &mut Option<String>) -> TrialResult<String> {
         let job = uuid::Uuid::new_v4().to_string();
         let (path, body) = self.order(&job).await?;
@@ -124,8 +124,8 @@ impl<'a> Trial<'a> {
         }
     }
 
-    /// The operation that takes orders of the tool, and the smallest order. Every tool of a
-    /// provider is ordered in one way.
+    /// The operation that takes orders for the tool, and the smallest possible order. All tools of
+    /// one provider take the same input.
     async fn order(&self, job: &str) -> TrialResult<(String, Value)> {
         let tool = self.tool;
         let of = format!("rest/v1/tools?tool=eq.{tool}&select=provider");
@@ -163,7 +163,7 @@ impl<'a> Trial<'a> {
         }
     }
 
-    /// Rows of ours, as the user may read them.
+    /// Reads our rows with the user's rights.
     async fn row(&self, path: &str, what: &str) -> TrialResult<Value> {
         let request = self.doctor.http.get(self.project(path)).header("accept-profile", "unstuck");
         answer(self.as_user(request)).await.map_err(failed(what))
@@ -183,10 +183,11 @@ impl<'a> Trial<'a> {
         Ok(self.project(&format!("storage/v1/object/public/{path}")))
     }
 
-    /// Opens every result.
+    /// Opens every result of the job.
     async fn completed(&self, job: &str, began: Instant) -> TrialResult<String> {
         let seconds = began.elapsed().as_secs();
-        // What a user reads of its results differs from tool to tool.
+        // Users read the results of each tool from another table, so the steps are read with the
+        // service key.
         let url = self.project(&format!("rest/v1/job_steps?job_id=eq.{job}&select=output_url"));
         let request = self.doctor.http.get(url).header("accept-profile", "unstuck");
         let steps: Value =
@@ -210,7 +211,8 @@ impl<'a> Trial<'a> {
         Ok(format!("completed in {seconds} s"))
     }
 
-    /// Gives back what the job still holds of the balance, and compares it with the one before.
+    /// Returns the part of the price that was not refunded, and checks that the balance is as
+    /// before.
     async fn give_back(&self, job: Option<&str>) -> TrialResult<String> {
         let Some(job) = job else { return Ok("nothing was charged".to_owned()) };
         let url = self

@@ -9,7 +9,7 @@ use crate::deploy::deployment::{DERIVED, FETCHED, MADE_SECRETS};
 use crate::deploy::values::placeholder;
 use crate::function::Function;
 
-/// The table: function, who may call it, what it is for.
+/// The rows of the table: function, callers, purpose.
 pub fn function_table(functions: &[Function]) -> String {
     let mut table = "| function | who | what |\n|---|---|---|\n".to_owned();
     for Function { name, callers, summary, .. } in functions {
@@ -19,7 +19,8 @@ pub fn function_table(functions: &[Function]) -> String {
     table
 }
 
-/// What must be given, then one list for each group of settings, with the functions that read it.
+/// The settings that a deployment needs, then a list for each group, with the functions that read
+/// it.
 pub fn setting_lists(functions: &[Function]) -> String {
     let mut text = needed(functions);
     for group in GROUPS {
@@ -47,7 +48,7 @@ pub fn setting_lists(functions: &[Function]) -> String {
     text
 }
 
-/// The settings without which there is no deploy, and all secrets.
+/// The settings without which a deploy fails, and all secrets.
 fn needed(functions: &[Function]) -> String {
     let vars = functions.iter().flat_map(|function| &function.vars);
     let open = vars.filter(|(_, value)| placeholder(value).is_some());
@@ -77,18 +78,19 @@ fn needed(functions: &[Function]) -> String {
     text
 }
 
-/// What a deploy makes, or derives from the account's address and the deployment's name.
+/// The settings that a deploy makes, or derives from the account's address and the deployment's
+/// name.
 fn made() -> impl Iterator<Item = &'static str> {
     MADE_SECRETS.into_iter().chain(DERIVED)
 }
 
-/// The names in order, but for what a deploy makes.
+/// The names in alphabetical order, without those that a deploy makes.
 fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let names: BTreeSet<&str> = names.filter(|name| !made().any(|other| other == *name)).collect();
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
-/// What happens without the setting.
+/// What applies if the setting is missing.
 fn missing(setting: &Setting) -> String {
     match (setting.presence, setting.example.unwrap_or_default()) {
         (Presence::Required, _) => "required".to_owned(),
@@ -98,7 +100,7 @@ fn missing(setting: &Setting) -> String {
     }
 }
 
-/// The text in lines of at most 98 columns, so that a list may indent them.
+/// The text in lines of at most 98 columns, so that a list may indent them by two.
 fn wrapped(text: &str) -> String {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {

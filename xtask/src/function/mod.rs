@@ -1,8 +1,8 @@
-//! Assembles a [`Function`] from its `function.toml`, the operations in its `shared::function!`
-//! and the settings of `shared::core::config`.
+//! Assembles a [`Function`] from its `function.toml`, the operations in its `shared::function!` and
+//! the settings of `shared::core::config`.
 //!
 //! wrangler.toml, the gateway's bindings, the README's table, docs/configuration.md and the local
-//! stack are made from it.
+//! stack are made from the functions.
 
 pub mod docs;
 pub mod ops;
@@ -18,29 +18,29 @@ use shared::core::config::{GROUPS, Presence, Setting, SettingGroup};
 use crate::paths;
 use ops::DeclaredOps;
 
-/// The variable whose starting value is the list of hosts of a function's providers.
+/// The variable whose starting value lists the hosts of the function's providers.
 const OUTPUT_HOSTS: &str = "PROVIDER_OUTPUT_HOSTS";
-/// Limiters that all functions share: quota, binding, namespace, calls a minute of one user.
+/// The limiters that all functions share: quota, binding, namespace, calls per minute of one user.
 const SHARED_LIMITERS: [(&str, &str, u32, u32); 2] =
     [("Read", "READ_LIMIT", 1101, 600), ("Other", "OTHER_LIMIT", 1102, 240)];
-/// The limiter of orders: quota, binding, calls a minute of one user.
+/// The limiter of orders: quota, binding, calls per minute of one user.
 pub(crate) const ORDER_LIMITER: (&str, &str, u32) = ("Order", "RATE_LIMIT", 60);
 
-/// One function with everything that follows from its declaration.
+/// A function with everything that follows from its declaration.
 #[derive(Clone, Debug)]
 pub struct Function {
     pub name: String,
     /// The crate's folder.
     pub dir: PathBuf,
-    /// One sentence for the README.
+    /// The purpose in one sentence, for the README.
     pub summary: String,
-    /// Who may call, for the README; empty for the gateway.
+    /// The callers, for the README; empty for the gateway.
     pub callers: String,
-    /// The groups of settings that it reads.
+    /// The groups of settings that the function reads.
     pub groups: Vec<&'static SettingGroup>,
-    /// Variable → the value that wrangler.toml starts with.
+    /// Variable → its value in wrangler.toml.
     pub vars: BTreeMap<String, String>,
-    /// A deploy fails without them.
+    /// The secrets without which a deploy fails.
     pub secrets_required: Vec<String>,
     pub secrets_optional: Vec<String>,
     /// Binding → function.
@@ -49,24 +49,24 @@ pub struct Function {
     pub consumer: Option<Consumer>,
     pub crons: Vec<String>,
     pub ratelimits: Vec<Ratelimit>,
-    /// The pages; the gateway has them.
+    /// The static pages; only the gateway has them.
     pub assets: Option<Assets>,
-    /// In milliseconds, in place of the platform's limit.
+    /// The limit of CPU time in milliseconds, in place of the platform's.
     pub cpu_ms: Option<u32>,
-    /// The cloud region near which it runs. The gateway is not bound to such a function.
+    /// The cloud region near which a placed function runs. The gateway has no binding to it.
     pub placement_region: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Assets {
-    /// Below the checkout.
+    /// The path below the checkout.
     pub directory: String,
     pub binding: String,
     pub run_worker_first: bool,
 }
 
-/// A queue that a function sends hints to.
+/// A queue to which a function sends hints.
 #[derive(Clone, Debug)]
 pub struct Producer {
     pub binding: String,
@@ -77,7 +77,7 @@ pub struct Producer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Consumer {
     pub max_batch_size: u32,
-    /// Seconds to wait for a batch to fill.
+    /// The seconds to wait for a full batch.
     pub max_batch_timeout: u32,
     pub max_retries: u32,
 }
@@ -85,40 +85,41 @@ pub struct Consumer {
 #[derive(Clone, Debug)]
 pub struct Ratelimit {
     pub binding: &'static str,
-    /// Limiters of one namespace are one limiter.
+    /// Limiters with the same namespace are one limiter.
     pub namespace: u32,
-    /// Calls a minute of one user.
+    /// The calls per minute of one user.
     pub limit: u32,
 }
 
-/// `function.toml`, which holds what does not follow from the function's code.
+/// `function.toml`, which holds what the function's code does not tell.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Declaration {
     summary: String,
-    /// Groups without whose required settings every call fails.
+    /// The groups of settings that every call needs.
     settings: Vec<String>,
-    /// Groups without whose required settings only some calls fail.
+    /// The groups of settings that only some calls need.
     #[serde(default)]
     settings_of_some_calls: Vec<String>,
     #[serde(default)]
     crons: Vec<String>,
     queue: Option<Queue>,
-    /// Functions to whose queues it sends hints.
+    /// The functions to whose queues this function sends hints.
     #[serde(default)]
     wakes: Vec<String>,
-    /// Functions that it calls.
+    /// The functions that this function calls.
     #[serde(default)]
     calls: Vec<String>,
-    /// The namespace in which its orders are counted.
+    /// The namespace of the limiter for its orders.
     order_limiter: Option<u32>,
-    /// Quotas that its code counts calls against, beside those of its operations.
+    /// Quotas that the function's code counts calls against, in addition to those of its
+    /// operations.
     #[serde(default)]
     counts_as: BTreeSet<String>,
     cpu_ms: Option<u32>,
     placement_region: Option<String>,
     assets: Option<Assets>,
-    /// Starting values in place of the settings' own.
+    /// Starting values that replace those of the settings.
     #[serde(default)]
     vars: BTreeMap<String, String>,
 }
@@ -130,7 +131,7 @@ struct Queue {
     max_batch_size: u32,
 }
 
-/// The names of all functions, and of those that the gateway is bound to.
+/// The names of all functions, and of those to which the gateway is bound.
 #[derive(Default)]
 struct FunctionNames<'a> {
     all: Vec<&'a str>,
@@ -231,7 +232,7 @@ fn assemble(
     })
 }
 
-/// The groups that a function lists and those that its operations imply, in the order of `GROUPS`.
+/// The groups that the function lists and those that its operations need, in the order of `GROUPS`.
 fn groups(declaration: &Declaration, ops: &DeclaredOps) -> Result<Vec<&'static SettingGroup>> {
     let mut names: BTreeSet<&str> = declaration
         .settings
@@ -275,8 +276,8 @@ fn vars(
     Ok(vars)
 }
 
-/// Binds the gateway to the functions that the public may call, and another function to those that
-/// it calls.
+/// Binds the gateway to every other function except the placed ones, and any other function to
+/// those that it calls.
 fn services(
     name: &str,
     declaration: &Declaration,
@@ -292,7 +293,7 @@ fn services(
     Ok(called.into_iter().map(|other| (binding(other), other.to_owned())).collect())
 }
 
-/// The queues of the functions that it wakes.
+/// The queues of the functions to which this function sends hints.
 fn producers(declaration: &Declaration, queues: &BTreeMap<&str, &Queue>) -> Result<Vec<Producer>> {
     let woken = declaration.wakes.iter().map(String::as_str);
     woken
@@ -327,13 +328,13 @@ fn ratelimits(declaration: &Declaration, ops: &DeclaredOps) -> Result<Vec<Rateli
 }
 
 impl Function {
-    /// Every variable that the function may read.
+    /// The names of all settings that the function may read.
     pub fn variables(&self) -> impl Iterator<Item = &String> {
         self.vars.keys().chain(&self.secrets_required).chain(&self.secrets_optional)
     }
 }
 
-/// The name under which the gateway, or a caller, is bound to a function.
+/// The name of a binding to a function.
 pub fn binding(function: &str) -> String {
     function.to_ascii_uppercase().replace('-', "_")
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-/// Whom each policy lets in, in the words of the README.
+/// The callers that each policy admits, in the words of the README.
 const CALLERS: [(&str, &[&str]); 10] = [
     ("User", &["user"]),
     ("UserOrService", &["user", "service"]),
@@ -19,11 +19,11 @@ const CALLERS: [(&str, &[&str]); 10] = [
     ("Public", &["anybody"]),
 ];
 
-/// What `shared::function!` says of one function.
+/// The operations and events in a function's `shared::function!`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct DeclaredOps {
     pub ops: Vec<DeclaredOp>,
-    /// The function prices the orders of its tool.
+    /// Whether the function prices the orders of its tool.
     pub has_quote: bool,
     pub has_cron: bool,
     pub has_queue: bool,
@@ -33,7 +33,7 @@ pub struct DeclaredOps {
 pub struct DeclaredOp {
     /// A variant of `Policy`.
     pub policy: String,
-    /// The variant of `Quota` that a user's call counts as.
+    /// The variant of `Quota` against which a user's call counts.
     pub quota: String,
 }
 
@@ -74,7 +74,7 @@ impl DeclaredOps {
         })
     }
 
-    /// Who may call, such as `user, service`; empty for a function without operations.
+    /// The callers, such as `user, service`; empty for a function without operations.
     pub fn callers(&self) -> String {
         let mut callers: Vec<&str> = if self.has_queue { vec!["queue"] } else { Vec::new() };
         for op in &self.ops {
@@ -88,7 +88,7 @@ impl DeclaredOps {
         callers.join(", ")
     }
 
-    /// Whether the function must tell who calls.
+    /// Whether the function must identify its callers.
     pub(super) fn checks_identity(&self) -> bool {
         self.ops.iter().any(|op| !["Provider", "Seller", "Public"].contains(&op.policy.as_str()))
     }
@@ -97,7 +97,7 @@ impl DeclaredOps {
         self.ops.iter().any(|op| op.policy == "Scheduled")
     }
 
-    /// The quotas that users' calls count against.
+    /// The quotas against which users' calls count.
     pub(super) fn quotas(&self) -> BTreeSet<&str> {
         let lets_users_in = |op: &&DeclaredOp| {
             ["User", "UserOrService", "UserOrBehalf", "Admin", "ServiceOrAdmin"]

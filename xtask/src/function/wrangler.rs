@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::function::Function;
 
-/// The newest date that the local workerd accepts.
+/// The newest compatibility date that the local workerd accepts.
 pub const COMPATIBILITY_DATE: &str = "2026-07-30";
 
 const HEAD: &str = "\
@@ -95,7 +95,7 @@ fn environment(text: &mut String, function: &Function) {
     settings(&mut line, function);
 }
 
-/// The variables with their examples, and the names of the secrets.
+/// Writes the variables with their examples, and the names of the secrets.
 fn settings(line: &mut impl FnMut(String), function: &Function) {
     let name = &function.name;
     line(format!("\n[env.{name}.vars]"));
@@ -111,7 +111,7 @@ fn settings(line: &mut impl FnMut(String), function: &Function) {
     }
 }
 
-/// A list with one entry a line; nothing if it has none.
+/// Writes a list with one entry per line; nothing if it is empty.
 fn line_list(
     line: &mut impl FnMut(String),
     name: &str,

@@ -1,6 +1,6 @@
 //! `cargo xtask migrate <url>` applies the migrations that a database's history lacks.
 //!
-//! The stack, the tests and the golden dump make their databases the same way.
+//! The stack, the tests and the golden dump make their databases in the same way.
 
 use anyhow::{Context, Result, bail};
 use tokio_postgres::Client;
@@ -24,7 +24,7 @@ pub async fn task(url: &str) -> Result<()> {
     Ok(())
 }
 
-/// Applies each pending migration as one query; returns how many.
+/// Applies each pending migration as one query. Returns their number.
 pub async fn migrate(client: &Client, project: &Project, applied: impl Fn(&str)) -> Result<usize> {
     project.frozen()?;
     let migrations = project.migrations()?;
@@ -37,11 +37,11 @@ pub async fn migrate(client: &Client, project: &Project, applied: impl Fn(&str))
     Ok(pending.len())
 }
 
-/// Applies one migration, and retries while others hold the locks that it needs.
+/// Applies one migration. Retries if other sessions hold the locks that it needs.
 async fn apply(client: &Client, file: &str, text: &str) -> Result<()> {
     for attempt in 1.. {
         let Err(error) = client.batch_execute(text).await else { break };
-        // The file's own `begin` is still open.
+        // The transaction of the file is still open.
         let _ = client.batch_execute("rollback").await;
         if attempt == TRIES || !error.code().is_some_and(|code| BUSY.contains(code)) {
             return Err(postgres::failed(file, text, &error));
@@ -74,7 +74,7 @@ pub async fn history(client: &Client) -> Result<Vec<Applied>> {
         .collect()
 }
 
-/// The migrations that follow the history. Fails if the history differs from the files.
+/// The migrations that are not in the history yet. Fails if the history differs from the files.
 pub fn pending<'a>(
     history: &[Applied],
     migrations: &'a [(Name, String)],

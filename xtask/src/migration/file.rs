@@ -1,11 +1,12 @@
-//! Composes a numbered migration as text, and reads one that was composed before.
+//! Composes the text of a numbered migration, and reads a composed one.
 
 use anyhow::{Context, Result, bail};
 
 use super::sha256;
 use super::source::Source;
 
-/// How the lines begin by which a composed file is read. No line of a source begins so.
+/// The beginning of the lines by which a composed file is read. No line of a source begins like
+/// this.
 pub const MARKER: &str = "--: ";
 const SOURCE: &str = "--: source ";
 const REMOVED: &str = "--: removed ";
@@ -13,9 +14,9 @@ const BY_HAND: &str = "by hand";
 const WRITTEN: &str = "\n-- written by hand\n";
 const HISTORY: &str = "--: history\n";
 
-/// Changes the schedule in a transaction of its own. pg_cron 1.4 overlooks a schedule among
-/// thousands of other changes: Postgres then drops all invalidations together, which pg_cron does
-/// not read as a change. It looks once a second.
+/// Changes the schedule in a transaction of its own. pg_cron 1.4 overlooks it among thousands of
+/// other changes: Postgres then merges all invalidations into one, which pg_cron does not recognise
+/// as a change. pg_cron looks once a second.
 const SCHEDULED: &str =
     "-- pg_cron overlooks a schedule among so many changes: change it once more, alone.
 do $scheduled$
@@ -35,13 +36,13 @@ exception when undefined_table or undefined_function or insufficient_privilege t
 end $scheduled$;
 ";
 
-/// Everybody else waits behind the lock that a migration waits for.
+/// A migration that waits for a lock blocks all sessions behind it.
 const PATIENCE: &str =
     "-- While this waits for a table, everybody else waits behind it: fail and retry instead.
 set local lock_timeout = '5s';
 ";
 
-/// `0001_unstuck.sql`
+/// A file name such as `0001_unstuck.sql`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name {
     pub number: u32,
@@ -80,12 +81,13 @@ impl Name {
     }
 }
 
-/// What a migration holds of a source.
+/// The part of a migration for one source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// The text, which is run.
+    /// The text of the source, which is executed.
     Whole(Source),
-    /// The hash alone: statements written by hand made the change, or the file only moved.
+    /// Only the hash: the change was made by statements written by hand, or the file was only
+    /// moved.
     Noted {
         path: String,
         hash: String,
@@ -98,9 +100,9 @@ pub enum Part {
 /// Everything between `begin` and the row of the history.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Body {
-    /// Statements written by hand, run first.
+    /// Statements written by hand, which run first.
     pub by_hand: String,
-    /// Statements that drop what is recreated.
+    /// Statements that drop objects before they are recreated.
     pub drops: Vec<String>,
     pub parts: Vec<Part>,
 }
@@ -135,7 +137,7 @@ pub fn compose(name: &Name, body: &Body) -> String {
     text
 }
 
-/// The statements written by hand in a migration's text.
+/// The statements written by hand in the text of a migration.
 pub fn by_hand(text: &str) -> Option<String> {
     let (_, after) = text.split_once(WRITTEN)?;
     Some(after.split("\n\n--: ").next()?.to_owned())
@@ -184,7 +186,7 @@ set local check_function_bodies = off;
     )
 }
 
-/// Refuses to apply a migration twice or before its turn.
+/// Refuses to apply a migration twice or out of order.
 fn guard(number: u32) -> String {
     let applied = format!("unstuck migration {number:04} is applied already");
     if number == 1 {
@@ -207,12 +209,12 @@ fn guard(number: u32) -> String {
     )
 }
 
-/// The hash for its row in the history, of the text above that row.
+/// The hash of the text above the history's row, which stands in that row.
 pub fn hash(text: &str) -> Option<String> {
     text.split_once(&format!("\n{HISTORY}")).map(|(above, _)| sha256(above))
 }
 
-/// What was read of a composed migration.
+/// A composed migration that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Made {
     pub name: Name,
@@ -220,7 +222,7 @@ pub struct Made {
 }
 
 impl Made {
-    /// Fails if a part's text does not have its hash.
+    /// Fails if the text of a part does not have the part's hash.
     pub fn read(name: Name, text: &str) -> Result<Self> {
         let file = name.file();
         let body = text.split_once(&format!("\n{HISTORY}")).map(|(body, _)| body);

@@ -1,8 +1,8 @@
 //! `cargo xtask migration <name>` makes the next numbered migration from the SQL that people edit.
 //!
-//! [`text`] knows quoting and words, [`source`] the files of supabase/schemas and their order,
-//! [`file`] the form of a migration, [`plan`] what goes into the next one. Those four work on text
-//! alone; this module reads and writes files, and [`apply`] brings a database up to date.
+//! [`text`] parses quoting and words, [`source`] reads the files of supabase/schemas and orders
+//! them, [`file`] composes a migration, and [`plan`] decides what goes into the next one. These
+//! four work on text alone. This module reads and writes files, and [`apply`] updates a database.
 
 pub mod apply;
 pub mod file;
@@ -21,7 +21,7 @@ use source::Source;
 
 use crate::command::say;
 
-/// The file of the released migrations' hashes, as `sha256sum` writes them.
+/// The file of the released migrations' hashes, in the format of `sha256sum`.
 const FROZEN: &str = "frozen.sha256";
 
 pub(crate) fn sha256(text: &str) -> String {
@@ -47,7 +47,7 @@ impl Project {
         self.supabase.join("migrations")
     }
 
-    /// Every source, in the order in which it can be created.
+    /// All sources, in the order in which they can be created.
     pub fn sources(&self) -> Result<Vec<Source>> {
         let dir = self.supabase.join("schemas");
         let mut sources = Vec::new();
@@ -58,7 +58,7 @@ impl Project {
         source::in_order(sources)
     }
 
-    /// Every migration's name and text, in order. Fails unless the numbers are 1, 2, 3 …
+    /// The name and text of each migration, in order. Fails unless the numbers are 1, 2, 3 …
     pub fn migrations(&self) -> Result<Vec<(Name, String)>> {
         let mut found = Vec::new();
         for path in sql_below(&self.migrations_dir())? {
@@ -77,7 +77,7 @@ impl Project {
         Ok(found)
     }
 
-    /// File → hash of each released migration. Fails if one is gone or was changed.
+    /// File → hash of each released migration. Fails if one is missing or was changed.
     pub fn frozen(&self) -> Result<BTreeMap<String, String>> {
         let path = self.migrations_dir().join(FROZEN);
         if !path.exists() {
@@ -103,8 +103,8 @@ impl Project {
         Ok(frozen)
     }
 
-    /// Writes the next migration, or rewrites the newest if it is not released; returns the file's
-    /// name.
+    /// Writes the next migration, or rewrites the newest one if it is not released. Returns the
+    /// name of the file.
     pub fn make(&self, name: &str, by_hand: Option<&Path>) -> Result<String> {
         let (name, text) = self.made(name, by_hand.map(read).transpose()?)?;
         let file = name.file();
@@ -114,15 +114,15 @@ impl Project {
         Ok(file)
     }
 
-    /// Rewrites the newest migration if it is not released, else writes the next one as `name`.
+    /// Rewrites the newest migration if it is not released, else writes the next one under `name`.
     pub fn make_next(&self, name: &str) -> Result<String> {
         let (frozen, migrations) = (self.frozen()?, self.migrations()?);
         let open = migrations.last().filter(|(newest, _)| !frozen.contains_key(&newest.file()));
         self.make(open.map_or(name, |(newest, _)| &newest.name), None)
     }
 
-    /// The migration that `make` would write. Without new statements written by hand it keeps those
-    /// of the migration that it rewrites.
+    /// The migration that `make` would write. Without new statements written by hand, a rewritten
+    /// migration keeps its own.
     pub fn made(&self, name: &str, mut by_hand: Option<String>) -> Result<(Name, String)> {
         let frozen = self.frozen()?;
         let mut earlier = self.migrations()?;
@@ -146,7 +146,7 @@ impl Project {
         Ok((next, text))
     }
 
-    /// Marks every migration as released; returns how many there are.
+    /// Marks every migration as released. Returns their number.
     pub fn freeze(&self) -> Result<usize> {
         self.frozen()?;
         let migrations = self.migrations()?;
@@ -173,7 +173,7 @@ fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// Every `.sql` file below `dir`; none if there is no such folder.
+/// Every `.sql` file below `dir`; none if the folder does not exist.
 fn sql_below(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     if dir.is_dir() {

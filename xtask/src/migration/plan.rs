@@ -1,8 +1,8 @@
-//! Decides what goes into the next migration: every source into the first, changed ones into a
-//! later one.
+//! Decides what goes into the next migration: all sources go into the first one, changed sources
+//! into a later one.
 //!
-//! Functions, views and policies are recreated with everything that depends on them. A person
-//! writes the statements that change what holds data or lies outside our schemas.
+//! Functions, views and policies are recreated with everything that depends on them. The statements
+//! that change tables, or objects outside of our schemas, are written by a person.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use super::file::{self, Body, Made, Name, Part};
 use super::source::{self, Kind, Source};
 use super::text;
 
-/// The text of the migration that follows `earlier` and brings a database to these sources.
+/// The text of the migration that follows `earlier` and updates a database to these sources.
 pub fn migration(
     name: &Name,
     earlier: &[(Name, String)],
@@ -39,10 +39,10 @@ fn last(earlier: &[(Name, String)]) -> String {
     earlier.last().map(|(name, _)| name.file()).unwrap_or_default()
 }
 
-/// A source as earlier migrations left it.
+/// A source as the earlier migrations left it.
 struct Known {
     hash: String,
-    /// As a migration last ran it; a table's may be older than `hash`.
+    /// The text that a migration last executed. That of a table may be older than `hash`.
     source: Source,
 }
 
@@ -56,7 +56,7 @@ fn known(earlier: &[(Name, String)]) -> Result<BTreeMap<String, Known>> {
                 }
                 Part::Noted { path, hash } => {
                     let before = known.get(&path).or_else(|| {
-                        // The file only moved.
+                        // The file was only moved.
                         known.values().find(|known| known.hash == hash)
                     });
                     let before = before.map(|known| known.source.clone());
@@ -77,12 +77,12 @@ fn known(earlier: &[(Name, String)]) -> Result<BTreeMap<String, Known>> {
 
 struct MigrationPlan<'a> {
     known: BTreeMap<String, Known>,
-    /// In the order in which they can be created.
+    /// The sources in the order in which they can be created.
     sources: &'a [Source],
     by_hand: Option<&'a str>,
-    /// Views and functions to drop, for good or to recreate.
+    /// The views and functions to drop, for good or before they are recreated.
     dropped: BTreeSet<String>,
-    /// Paths of unchanged sources to rerun.
+    /// The paths of unchanged sources that must run again because something under them is dropped.
     again: BTreeSet<String>,
 }
 
@@ -100,7 +100,7 @@ impl<'a> MigrationPlan<'a> {
         plan
     }
 
-    /// The source as it was before, under its old path if it moved.
+    /// The source as it was before, under its old path if the file was moved.
     fn before(&self, source: &Source) -> Option<&Known> {
         let moved = || {
             self.gone()
@@ -109,7 +109,7 @@ impl<'a> MigrationPlan<'a> {
         self.known.get(&source.path).or_else(moved)
     }
 
-    /// The known sources without a file at their path.
+    /// The known sources whose file no longer exists at its path.
     fn gone(&self) -> impl Iterator<Item = &Known> {
         let there = |path: &str| self.sources.iter().any(|source| source.path == path);
         self.known.values().filter(move |known| !there(&known.source.path))
@@ -134,7 +134,7 @@ impl<'a> MigrationPlan<'a> {
         })
     }
 
-    /// Whether the source as it is now brings the database to it.
+    /// Whether it is enough to run the source as it is now.
     fn may_rerun(&self, source: &Source) -> bool {
         let adds_rows = |known: &Known| only_adds_rows(&known.source.text, &source.text);
         is_replaceable(source.kind)
@@ -151,7 +151,8 @@ impl<'a> MigrationPlan<'a> {
         drops.flat_map(text::mentions).collect()
     }
 
-    /// Changed views, functions with changed arguments or results, and removed objects.
+    /// The objects that must be dropped before they are recreated, or for good: changed views,
+    /// functions with other arguments or results, and removed objects.
     fn dropped_first(&self) -> BTreeSet<String> {
         let mut dropped = BTreeSet::new();
         for source in self.sources.iter().filter(|source| self.is_changed(source)) {
@@ -172,7 +173,7 @@ impl<'a> MigrationPlan<'a> {
         dropped
     }
 
-    /// Adds what depends on something dropped; whether there was anything to add.
+    /// Adds the objects that depend on a dropped one. Returns whether there were any.
     fn hang_on_dropped(&mut self) -> bool {
         let size = self.dropped.len() + self.again.len();
         for source in self.sources {
@@ -190,7 +191,7 @@ impl<'a> MigrationPlan<'a> {
                         .filter(|(_, header)| self.hangs(&text::mentions(&header.join(" "))));
                     let hanging: Vec<String> = hanging.map(|(name, _)| name).collect();
                     self.dropped.extend(hanging);
-                    // The file may create a trigger of a dropped view beside its function.
+                    // The file may also create a trigger on a dropped view.
                     if self.hangs(&text::mentions(&before.text)) {
                         self.again.insert(source.path.clone());
                     }
@@ -211,12 +212,12 @@ impl<'a> MigrationPlan<'a> {
         !self.dropped.is_disjoint(names)
     }
 
-    /// Whether the front is a view over a dropped one.
+    /// Whether the front is a view that reads a dropped view or function.
     fn front_hangs(&self, front: &Source) -> bool {
         front_view(front).is_some() && self.hangs(&text::mentions_in_bodies(&front.text))
     }
 
-    /// Changed files for which a person must write statements.
+    /// The changed files for which a person must write statements.
     fn needs_a_hand(&self) -> Vec<String> {
         let removed = self.removed().filter(|known| !is_replaceable(known.source.kind));
         let removed = removed.map(|known| format!("{} (removed)", known.source.path));
@@ -252,7 +253,7 @@ impl<'a> MigrationPlan<'a> {
                 Some(_) if self.is_changed(source) && self.may_rerun(source) => {
                     parts.push(Part::Whole(source.clone()));
                 }
-                // Dropped by hand, or because its header changed.
+                // A person drops it, or it is dropped because its header changed.
                 Some(_) if source.creates.iter().any(|name| self.dropped.contains(name)) => {
                     parts.push(Part::Whole(source.clone()));
                 }
@@ -266,7 +267,7 @@ impl<'a> MigrationPlan<'a> {
         Ok(Body { by_hand: String::new(), drops: self.drops()?, parts })
     }
 
-    /// Drops fronts, then the rest in the reverse order of its creation.
+    /// The statements that drop fronts, then everything else in the reverse order of its creation.
     fn drops(&self) -> Result<Vec<String>> {
         let by_hand = self.dropped_by_hand();
         let before =
@@ -296,21 +297,22 @@ impl<'a> MigrationPlan<'a> {
         Ok(drops)
     }
 
-    /// Whether an old policy file changed, is gone, or depends on something dropped.
+    /// Whether an old policy must be recreated: its file changed, was removed, or depends on
+    /// something dropped.
     fn is_made_anew(&self, old: &Source) -> bool {
         let now = self.sources.iter().find(|source| source.path == old.path);
         now.is_none_or(|now| self.again.contains(&now.path) || self.is_changed(now))
     }
 }
 
-/// Whether an object may be dropped and recreated without loss.
+/// Whether an object can be dropped and recreated without losing data.
 fn is_replaceable(kind: Kind) -> bool {
     matches!(kind, Kind::Function | Kind::View | Kind::Policy)
 }
 
-/// Whether rows are inserted as before and more of them, and those that are there already stay.
+/// Whether the only change are additional rows. Existing rows stay, by `on conflict do nothing`.
 fn only_adds_rows(before: &str, now: &str) -> bool {
-    // A row that was the last one is followed by a comma now.
+    // The row that was the last one has a comma now.
     let lines = |text: &str| -> Vec<String> {
         text.lines().map(|line| line.trim().trim_end_matches(',').to_owned()).collect()
     };
@@ -320,14 +322,14 @@ fn only_adds_rows(before: &str, now: &str) -> bool {
         && before.iter().all(|line| left.any(|later| later == line))
 }
 
-/// The view in `public` that a front makes.
+/// The view in `public` that a front creates.
 fn front_view(front: &Source) -> Option<String> {
     let words = text::words(&text::blanked(&front.text, text::Blank::Comments));
     let at = words.windows(2).position(|pair| pair == ["create", "view"])?;
     words.get(at + 2).cloned()
 }
 
-/// Drops our own view only: another object may have the name by now.
+/// Drops the view only if it is our front: another object may have the name by now.
 fn drop_front(view: &str) -> String {
     format!(
         "do $front$

@@ -1,4 +1,4 @@
-//! Reads of a source file its kind, what it creates and what it needs, and orders sources.
+//! Reads from a source file its kind, what it creates and what it needs, and orders the sources.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use super::file::MARKER;
 use super::text::{self, Blank};
 
-/// Kinds in the order in which a migration creates them.
+/// The kinds in the order in which a migration creates them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     Schema,
@@ -17,7 +17,7 @@ pub enum Kind {
     View,
     Policy,
     Rows,
-    /// An old name in `public`.
+    /// A view or function under an old name in `public`.
     Front,
     /// Schedules and publications.
     Platform,
@@ -30,7 +30,7 @@ pub struct Source {
     pub path: String,
     pub text: String,
     pub kind: Kind,
-    /// Qualified names, in lower case.
+    /// The qualified names of the created objects, in lower case.
     pub creates: Vec<String>,
 }
 
@@ -45,7 +45,7 @@ impl Source {
         }
         let statements: Vec<Vec<String>> =
             text::statements(&text).into_iter().map(code_words).collect();
-        // The files of these folders are `do` blocks.
+        // The files of these folders are `do` blocks, which do not tell their kind.
         let by_folder = || match path.split('/').next() {
             Some("front") => Some(Kind::Front),
             Some("platform") => Some(Kind::Platform),
@@ -83,7 +83,7 @@ impl Source {
         functions.collect()
     }
 
-    /// Each policy as `<policy> on <table>`.
+    /// Each policy of the file as `<policy> on <table>`.
     pub fn policies(&self) -> Vec<String> {
         let statements = text::statements(&self.text).into_iter().map(code_words);
         let policies = statements.filter_map(|words| match words.as_slice() {
@@ -99,7 +99,7 @@ impl Source {
 
     fn needs(&self) -> BTreeSet<String> {
         match self.kind {
-            // These are created last, by path.
+            // These kinds are created last, by path.
             Kind::Rows | Kind::Front | Kind::Platform => BTreeSet::new(),
             _ => text::mentions(&self.text),
         }
@@ -147,7 +147,7 @@ fn created(words: &[String]) -> Option<(String, String)> {
     Some((what.into(), name.replace('"', "")))
 }
 
-/// The words before the first clause that says how the function runs.
+/// The words before the first clause about how the function runs.
 fn header(statement: &str) -> Vec<String> {
     const CLAUSES: [&str; 14] = [
         "language",
@@ -178,7 +178,7 @@ fn header(statement: &str) -> Vec<String> {
         .collect()
 }
 
-/// Orders sources by kind, then by path, but each after what it names.
+/// Orders the sources by kind, then by path, but each after the sources whose objects it names.
 pub fn in_order(mut sources: Vec<Source>) -> Result<Vec<Source>> {
     sources.sort_by(|one, other| (one.kind, &one.path).cmp(&(other.kind, &other.path)));
     let mut makers: BTreeMap<&str, usize> = BTreeMap::new();
@@ -210,12 +210,12 @@ pub fn in_order(mut sources: Vec<Source>) -> Result<Vec<Source>> {
     Ok(order.into_iter().map(|at| sources[at].clone()).collect())
 }
 
-/// `a → b → a`, of those that are left.
+/// A circle of dependencies among the sources that are left: `a → b → a`.
 fn circle(sources: &[Source], needs: &[BTreeSet<usize>], left: &BTreeSet<usize>) -> String {
     let mut walk: Vec<usize> = left.iter().copied().take(1).collect();
     loop {
         let last = walk.last().copied().unwrap_or_default();
-        // Each source that is left needs another one that is left.
+        // Each remaining source needs another remaining one, so the walk ends in a circle.
         let next = needs[last].iter().copied().find(|at| left.contains(at)).unwrap_or(last);
         if let Some(start) = walk.iter().position(|at| *at == next) {
             let names = walk[start..].iter().chain([&next]).map(|at| sources[*at].path.as_str());

@@ -1,5 +1,5 @@
-//! The next migration from sources and earlier ones, on text alone; that the result runs is tested
-//! on a database.
+//! Tests that the next migration follows from the sources and the earlier migrations, on text
+//! alone. Other tests run migrations on a database.
 
 use super::file::{Made, Name, Part};
 use super::source::{Kind, Source, in_order};
@@ -47,7 +47,7 @@ fn first() -> (Name, String) {
     (name, text)
 }
 
-/// The second migration, where `path`'s text is another.
+/// The second migration, after the source at `path` got another text.
 fn second(path: &str, text: &str, by_hand: Option<&str>) -> Result<String> {
     let files = ALL.map(|(of, is)| if of == path { (of, text) } else { (of, is) });
     next(&[first()], &files, by_hand)
@@ -62,7 +62,7 @@ fn next(
     plan::migration(&name, earlier, &sources(files), by_hand)
 }
 
-/// Markers and drops, in order.
+/// The markers and drops of a migration, in order.
 fn outline(text: &str) -> Vec<String> {
     let lines = text.lines().map(str::trim);
     let lines = lines.filter(|line| {
@@ -197,7 +197,7 @@ fn a_changed_table_needs_a_hand() {
     let by_hand = "alter table unstuck.jobs add column at timestamptz;";
     let text = second(TABLE.0, &changed, Some(by_hand)).unwrap();
     assert_eq!(outline(&text), [by_hand, "--: source a/jobs.sql by hand"]);
-    // It is known from then on.
+    // The next migration knows the change.
     let earlier = [first(), (Name::new(2, "next").unwrap(), text)];
     let files =
         ALL.map(|(path, is)| if path == TABLE.0 { (path, changed.as_str()) } else { (path, is) });
@@ -288,7 +288,7 @@ fn what_is_pending_follows_what_is_applied() {
     assert!(newer.contains("use a newer checkout"), "{newer}");
 }
 
-/// A checkout's `supabase`, with the sources in it.
+/// A temporary folder in place of `supabase`, with the sources in it.
 struct Checkout(PathBuf);
 
 impl Checkout {

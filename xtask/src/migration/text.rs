@@ -1,15 +1,15 @@
-//! Finds code, words, statements and names in SQL text, with no grammar beyond quoting.
+//! Finds code, words, statements and names in SQL text. It knows no grammar except quoting.
 
 use std::collections::BTreeSet;
 
-/// Schemas whose objects depend on each other by name.
+/// The schemas whose objects depend on each other by name.
 const OURS: [&str; 2] = ["unstuck", "unstuck_private"];
 
-/// What [`blanked`] turns into blanks.
+/// What [`blanked`] replaces by blanks.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Blank {
     Comments,
-    /// Comments, strings, and what stands between dollar quotes, with the quotes.
+    /// Comments, strings, and dollar-quoted texts with their quotes.
     AllButCode,
 }
 
@@ -20,7 +20,8 @@ enum Piece {
     Quoted,
 }
 
-/// The text with as many bytes and lines, and blanks in place of what `blank` names.
+/// The text with blanks in place of what `blank` names. The number of bytes and lines stays the
+/// same.
 pub fn blanked(sql: &str, blank: Blank) -> String {
     let mut out = String::with_capacity(sql.len());
     for (piece, text) in pieces(sql) {
@@ -51,7 +52,7 @@ pub fn code(sql: &str) -> Vec<&str> {
     code
 }
 
-/// The code as [`blanked`] keeps it, and the code of bodies: dollar quotes after `as` or `do`.
+/// Like [`blanked`] with `AllButCode`, but it keeps bodies: dollar-quoted texts after `as` or `do`.
 pub fn with_bodies(sql: &str) -> String {
     let mut code = blanked(sql, Blank::AllButCode);
     let mut at = 0;
@@ -96,7 +97,7 @@ fn pieces(sql: &str) -> Vec<(Piece, &str)> {
     pieces
 }
 
-/// A comment, a string or a dollar-quoted text that begins here, and its length.
+/// The comment, string or dollar-quoted text that begins here, and its length.
 fn quoted(rest: &str, before: Option<char>) -> Option<(Piece, usize)> {
     if rest.starts_with("--") {
         return Some((Piece::Comment, rest.find('\n').unwrap_or(rest.len())));
@@ -162,7 +163,7 @@ fn in_word(letter: char) -> bool {
     letter.is_alphanumeric() || letter == '_'
 }
 
-/// Words (qualified names as one) and signs, in lower case.
+/// The words and signs of the code in lower case; a qualified name is one word.
 pub fn words(code: &str) -> Vec<String> {
     let joins = |letter: char| in_word(letter) || letter == '.' || letter == '"';
     let mut words: Vec<String> = Vec::new();
@@ -195,13 +196,13 @@ pub fn statements(sql: &str) -> Vec<&str> {
     statements
 }
 
-/// The qualified names of our schemas in the code outside of comments, strings and bodies.
+/// The qualified names of our schemas, outside of comments, strings and bodies.
 pub fn mentions(sql: &str) -> BTreeSet<String> {
     let words = words(&blanked(sql, Blank::AllButCode));
     words.iter().filter_map(|word| ours(word)).collect()
 }
 
-/// The qualified names of our schemas, also those in bodies and strings.
+/// The qualified names of our schemas, including those in bodies and strings.
 pub fn mentions_in_bodies(sql: &str) -> BTreeSet<String> {
     words(&blanked(sql, Blank::Comments)).iter().filter_map(|word| ours(word)).collect()
 }

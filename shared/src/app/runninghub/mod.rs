@@ -23,7 +23,7 @@ use crate::flow::order::{enqueue, input};
 use crate::flow::submit::round;
 use reply::{RunReply, RunningHubStatus};
 
-/// The names that every order may carry beside its input.
+/// The fields of every order, in addition to its input.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct OrderNames {
@@ -39,7 +39,7 @@ pub struct NamedJob {
     pub job_id: JobId,
 }
 
-/// Charges the user, enqueues the job and submits its step. The body holds the fields of `I` beside
+/// Charges the user, enqueues the job and submits its step. The body holds the fields of `I` and
 /// those of [`OrderNames`]. Answers an error, without a charge, if the input is not valid.
 pub async fn run<I: ToolInput>(
     call: &impl Invocation,
@@ -69,7 +69,7 @@ pub async fn run<I: ToolInput>(
     RunReply::of(&view)
 }
 
-/// Prices an order of `I` that is not made yet.
+/// Prices an order of `I` before it is made.
 pub async fn quote<I: ToolInput>(
     call: &impl Invocation,
     body: QuoteBody,
@@ -86,8 +86,8 @@ fn files(fields: &[Field]) -> Vec<(String, &str)> {
     files.map(|field| (field.name.to_owned(), field.value.as_str())).collect()
 }
 
-/// Submits the job's claimed step, or else waiting steps, in background work that outlives a closed
-/// page, and waits until the outcome of this job is recorded.
+/// Submits the job's claimed step, or else waiting steps, in background work that goes on if the
+/// page is closed. Waits until the outcome of this job is recorded.
 async fn submit(call: &impl Invocation, order: &Enqueue, enqueued: EnqueuedJob) -> JobView {
     let EnqueuedJob { view, claimed, .. } = enqueued;
     let (outcome_tx, outcome_rx) = oneshot::channel();

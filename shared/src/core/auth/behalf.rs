@@ -1,5 +1,5 @@
-//! On whose behalf the service calls. Only the service may name a user; everybody else is who the
-//! credential says.
+//! Determines on whose behalf the service calls. Only the service may name a user; for all others
+//! the credential tells the user.
 
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ use crate::core::id::UserId;
 pub const FIELD: &str = "onBehalfOf";
 
 /// Returns the user on whose behalf the admitted `caller` calls; `None` for a call of its own. The
-/// service answers 403 where it names nobody, except in a retry of a website, which needs no user.
+/// service gets a 403 if it names nobody, except in a retry of a website, which needs no user.
 pub fn named(
     policy: Policy,
     quota: Quota,

@@ -57,7 +57,7 @@ pub fn prove<'a>(presented: Credential<'a>, config: &Config) -> Proof<'a> {
         Credential::Nothing => Proof::Settled(Identity::Nobody),
         Credential::Malformed => Proof::Settled(Identity::Invalid),
         Credential::Apikey(key) if is_service_key(key, config) => Proof::Settled(Identity::Service),
-        // The anon and publishable keys name the project, not the caller.
+        // The anon and publishable keys identify the project, not the caller.
         Credential::Apikey(_) => Proof::Settled(Identity::Nobody),
         Credential::Bearer(token) if is_service_key(token, config) => {
             Proof::Settled(Identity::Service)
@@ -68,7 +68,7 @@ pub fn prove<'a>(presented: Credential<'a>, config: &Config) -> Proof<'a> {
         Credential::Basic(encoded) if holds_cron_secret(encoded, config) => {
             Proof::Settled(Identity::Scheduler)
         }
-        // No key and no token is ever taken as a password.
+        // A key or token is never accepted as a password.
         Credential::Basic(_) => Proof::Settled(Identity::Invalid),
         Credential::Bearer(token) if equals_one_of(token, config.metrics_token.as_deref()) => {
             Proof::Settled(Identity::Scraper)

@@ -1,7 +1,7 @@
-//! Signature checks for `jsonwebtoken`: HS256, ES256 and RS256. This module signs nothing.
+//! Verifies signatures for `jsonwebtoken`: HS256, ES256 and RS256. This module signs nothing.
 //!
 //! The crate's ready-made provider links every algorithm with its signing half, which would cost a
-//! third of a function's size. All keys here but the HMAC secret are public, so only HMAC needs
+//! third of a function's size. All keys here except the HMAC secret are public, so only HMAC needs
 //! (and has) a constant-time comparison.
 
 use hmac::{Hmac, Mac};

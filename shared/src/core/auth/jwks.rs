@@ -15,7 +15,7 @@ const FRESH_MS: u64 = 600_000;
 const COOLDOWN_MS: u64 = 30_000;
 /// How long stale keys stay usable while the server does not answer.
 const GRACE_MS: u64 = 3_600_000;
-/// After this time a fetch counts as dead: its request ended before it did. It exceeds
+/// After this time a fetch counts as lost, because its request has ended. It exceeds
 /// [`FETCH_TIMEOUT_MS`].
 const FETCH_MS_MAX: u64 = 6_000;
 
@@ -41,7 +41,7 @@ pub struct Jwks {
     keys: Vec<(String, Key)>,
     fetched_at: Option<u64>,
     tried_at: Option<u64>,
-    /// The start of the fetch that is under way.
+    /// The start of the present fetch.
     fetching_since: Option<u64>,
 }
 

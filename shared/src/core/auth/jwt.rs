@@ -1,9 +1,9 @@
 //! Verifies a token with a known key.
 //!
-//! `jsonwebtoken` verifies the signature with the algorithm of *our* key. This module reads header
-//! and claims by types of its own, which hold what is used and nothing else (the crate's are 30 KB
-//! of each wasm file), and judges the claims by the caller's clock. It ignores `user_metadata`,
-//! because users write it.
+//! `jsonwebtoken` verifies the signature with the algorithm of *our* key. This module parses header
+//! and claims into types of its own, which hold only the fields in use (the crate's types are 30 KB
+//! of each wasm file), and checks the claims against the caller's clock. It ignores
+//! `user_metadata`, because users write it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -66,7 +66,7 @@ impl Audience {
     }
 }
 
-/// What a token says of its key.
+/// The fields of a token's header that choose its key.
 #[derive(Deserialize)]
 pub struct TokenHeader {
     pub alg: Algorithm,
@@ -79,7 +79,7 @@ pub struct TokenHeader {
 struct TokenParts<'a> {
     header: &'a str,
     claims: &'a str,
-    /// What is signed: both of them.
+    /// The signed text: header and claims.
     message: &'a str,
     signature: &'a str,
 }

@@ -21,7 +21,7 @@ pub use quota::Quota;
 
 use crate::core::id::UserId;
 
-/// Whom the presented credentials prove.
+/// The identity that the presented credentials prove.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Identity {
     /// The request has no credential, or one without a user: the anon key or a publishable key.
@@ -34,7 +34,7 @@ pub enum Identity {
     },
     Service,
     Scheduler,
-    /// Who reads the metrics.
+    /// The reader of the metrics.
     Scraper,
 }
 
@@ -63,7 +63,7 @@ pub enum Caller {
         admin: bool,
     },
     Service,
-    /// The service on behalf of this user, whom the project has.
+    /// The service on behalf of this user, who exists in the project.
     Behalf(UserId),
     Scheduler,
     Scraper,

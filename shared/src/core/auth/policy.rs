@@ -25,9 +25,9 @@ pub enum Policy {
     Admin,
     Service,
     ServiceOrAdmin,
-    /// The service and the outside scheduler may call.
+    /// The service and the external scheduler may call.
     Scheduled,
-    /// Who reads the metrics may call.
+    /// The reader of the metrics may call.
     Metrics,
 }
 
@@ -56,7 +56,7 @@ pub fn admit(
         Identity::Nobody | Identity::Invalid => Admission::Refused(ApiError::unauthorized()),
         Identity::Scheduler if policy == Policy::Scheduled => Admission::Granted(Caller::Scheduler),
         Identity::Scraper if policy == Policy::Metrics => Admission::Granted(Caller::Scraper),
-        // Elsewhere these secrets prove nothing.
+        // For other policies these secrets prove nothing.
         Identity::Scheduler | Identity::Scraper => Admission::Refused(ApiError::unauthorized()),
         Identity::Service => match policy {
             Policy::Scheduled

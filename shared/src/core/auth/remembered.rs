@@ -33,7 +33,7 @@ impl VerifiedTokens {
             self.entries.retain(|_, entry| entry.until_s > now_s);
         }
         if self.entries.len() >= ENTRIES_MAX {
-            // All entries are valid: dropping them all is simpler than an order of age.
+            // All entries are valid. To drop them all is simpler than to order them by age.
             self.entries.clear();
         }
         let until_s = verified.until_s.min(now_s.saturating_add(CACHED_S_MAX));

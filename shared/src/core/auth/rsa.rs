@@ -1,8 +1,8 @@
 //! Computes `signature ^ exponent mod modulus` for RSA signature checks.
 //!
 //! The arithmetic comes from `crypto-bigint`, which P-256 needs anyway. The crate `rsa` would link
-//! key generation, padding schemes and a second big-number library. Every key is computed with in
-//! one width: code for each of three widths would be larger, and a token is verified once.
+//! key generation, padding schemes and a second big-number library. All keys are computed in one
+//! width: code for each of three widths would be larger, and a token is verified only once.
 
 use crypto_bigint::modular::runtime_mod::{DynResidue, DynResidueParams};
 use crypto_bigint::{Encoding, U64, U4096};

@@ -1,8 +1,8 @@
-//! Which settings a function cannot work without, from the text of its function.toml.
+//! Finds the settings without which a function cannot work, in the text of its function.toml.
 
 use super::{GROUPS, Presence};
 
-/// What stands before the list in function.toml.
+/// The text before the list in function.toml.
 const KEY: &str = "\nsettings = [";
 
 /// The groups of settings that every call of a function needs.
@@ -50,7 +50,7 @@ impl RequiredGroups {
     }
 }
 
-/// `str::split_once`, which is not `const`.
+/// Like `str::split_once`, which is not `const`.
 #[expect(clippy::indexing_slicing, reason = "runs while compiling, where it fails the build")]
 const fn split_once<'a>(text: &'a str, pattern: &str) -> Option<(&'a str, &'a str)> {
     let (bytes, wanted) = (text.as_bytes(), pattern.as_bytes());

@@ -5,12 +5,12 @@ use sha2::Sha256;
 
 use crate::core::digest::hex;
 
-/// How many bytes of the HMAC are told. So few that many values have the same ones.
+/// The number of bytes of the HMAC that are shown: so few that many values share them.
 const BYTES: usize = 4;
 
-/// Returns 8 hexadecimal digits that are the same for the same value, or `None` for a missing one.
-/// Its key is the service key: whoever holds that reads everything anyway, nobody else can compare
-/// guesses, and two deployments tell different digits of the same value.
+/// Returns 8 hexadecimal digits that are equal for equal values, or `None` for an empty value. The
+/// HMAC's key is the service key: its holder can read everything anyway, nobody else can test
+/// guesses, and two deployments show different digits for the same value.
 pub fn fingerprint(service_key: &str, name: &str, value: &str) -> Option<String> {
     let value = value.trim();
     if value.is_empty() {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::core::error::ApiError;
 
-/// How the text of a variable becomes a value.
+/// A form of a variable's text, and its parsing.
 pub trait Form {
     type Value;
     /// The form as docs/configuration.md names it.
@@ -16,8 +16,8 @@ pub trait Form {
     fn parse(name: &str, text: String) -> Result<Self::Value, ApiError>;
 }
 
-/// Reads one variable after the other and keeps the first fault, so that no setting has code of its
-/// own for a fault: there are dozens of them in every function.
+/// Parses one variable after the other and keeps the first fault. So the code for a fault exists
+/// once, and not for each of the dozens of settings in every function.
 pub(super) struct Variables<'r> {
     pub(super) read: &'r dyn Fn(&str) -> Option<String>,
     pub(super) fault: Option<ApiError>,
@@ -35,7 +35,7 @@ impl Variables<'_> {
         }
     }
 
-    /// The same with the value that counts where the variable is not set.
+    /// Parses the variable into `field`, which becomes `default` if the variable is not set.
     pub(super) fn parse_or<F: Form>(
         &mut self,
         name: &str,
@@ -60,7 +60,7 @@ impl Form for Text {
     }
 }
 
-/// An address without a slash at its end, so that paths can be appended.
+/// A URL without a slash at its end, so that paths can be appended.
 pub struct BaseUrl;
 
 impl Form for BaseUrl {
@@ -72,7 +72,7 @@ impl Form for BaseUrl {
     }
 }
 
-/// Hours of the day, from one full hour to another: `22-7`.
+/// A range of hours of the day: `22-7`.
 pub struct HourRange;
 
 impl Form for HourRange {
@@ -87,7 +87,7 @@ impl Form for HourRange {
     }
 }
 
-/// Any JSON; whoever uses the value checks its structure.
+/// Any JSON. The reader of the value checks its structure.
 pub struct Json;
 
 impl Form for Json {
@@ -99,9 +99,9 @@ impl Form for Json {
     }
 }
 
-/// Host names separated by commas or spaces; each stands for itself and every host below it.
+/// Host names separated by commas or spaces. Each allows itself and every host below it.
 ///
-/// Refuses what cannot be a host (a URL, a pattern). Leaves out entries of dots alone, because as
+/// Refuses what cannot be a host (a URL, a pattern). Drops entries that consist of dots, because as
 /// a suffix they would allow every host.
 pub struct Hosts;
 
@@ -150,7 +150,7 @@ impl Form for Number {
     }
 }
 
-/// The API that a text model speaks.
+/// The kind of API of a text model.
 pub struct LlmKind;
 
 impl Form for LlmKind {
@@ -165,7 +165,7 @@ impl Form for LlmKind {
     }
 }
 
-/// Secrets of which each is tried. No secret holds a comma.
+/// Several secrets, each of which is accepted. No secret contains a comma.
 pub struct SecretList;
 
 impl Form for SecretList {
@@ -178,7 +178,7 @@ impl Form for SecretList {
     }
 }
 
-/// A JSON object of named keys; its value is the keys, the one named `default` first.
+/// A JSON object of named keys. The value is the list of keys, the one named `default` first.
 pub struct SecretKeys;
 
 impl Form for SecretKeys {

@@ -1,9 +1,9 @@
 //! Typed configuration: [`settings`] lists every setting, [`form`] parses their texts,
-//! [`declaration`] reads from a function's function.toml which of them it cannot work without,
-//! [`fingerprint`] tells two values apart without showing them.
+//! [`declaration`] finds the settings that a function needs in its function.toml, [`fingerprint`]
+//! compares two values without showing them.
 //!
-//! Nothing here reads the environment: `Config::parse` is given a way to look a variable up. An
-//! empty value is the same as a missing one, so that no empty secret can ever match anything.
+//! Nothing here reads the environment: `Config::parse` gets a function that looks up a variable. An
+//! empty value counts as a missing one, so that no empty secret can ever match anything.
 
 mod declaration;
 mod fingerprint;
@@ -18,7 +18,7 @@ pub use settings::{Config, GROUPS, Presence, Setting, SettingGroup};
 use crate::core::error::ApiError;
 use crate::core::origin::split_origin;
 
-/// Secret keys of the new kind are no tokens and go into `apikey` only.
+/// Secret keys of the new kind are no tokens, so they are sent in `apikey` only.
 const OPAQUE_KEY: &str = "sb_";
 
 impl Config {
@@ -60,7 +60,7 @@ impl Config {
         }
     }
 
-    /// Every name under which this deployment may have sold: what was sold before `DEPLOYMENT_ID`
+    /// Every name under which this deployment may have sold. What was sold before `DEPLOYMENT_ID`
     /// was set, such as a subscription, names the project's host.
     pub fn deployments(&self) -> Result<Vec<String>, ApiError> {
         let host = self.project_host()?;
@@ -74,7 +74,7 @@ impl Config {
         name.map(str::to_ascii_lowercase).ok_or_else(|| ApiError::misconfigured("SUPABASE_URL"))
     }
 
-    /// Both secrets that a webhook's address may have been signed with, the present one first.
+    /// Both secrets that may have signed a webhook's address, the present one first.
     pub fn webhook_secrets(&self) -> Result<Vec<&str>, ApiError> {
         let mut secrets = vec![self.webhook_secret()?.as_str()];
         secrets.extend(self.webhook_secret_previous.as_deref());

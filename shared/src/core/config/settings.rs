@@ -45,11 +45,11 @@ pub struct Setting {
 pub enum Presence {
     /// Every call of a function that needs the setting's group fails.
     Required,
-    /// A deploy fails; a call does without.
+    /// A deploy fails; a call works without it.
     Deployed,
     /// Nothing fails.
     Optional,
-    /// The value counts that wrangler.toml starts with, if any.
+    /// Without it, the value in wrangler.toml applies, if there is one.
     Default,
 }
 
@@ -113,8 +113,8 @@ macro_rules! settings {
             )+
         }
     )+) => {
-        /// Everything the functions can be told. A function sees only what its environment
-        /// declares, so a field may be `None`; its accessor says which variable is missing.
+        /// All settings of the functions. A function sees only those that its environment declares,
+        /// so a field may be `None`; its accessor then names the missing variable.
         #[derive(Clone, Default)]
         pub struct Config {
             $($(
@@ -124,7 +124,7 @@ macro_rules! settings {
         }
 
         impl Config {
-            /// Parses every variable that `read` finds; it is given trimmed text, never empty.
+            /// Parses every variable that `read` finds. Its texts are trimmed and never empty.
             pub(super) fn parse_all(
                 read: &dyn Fn(&str) -> Option<String>,
             ) -> Result<Config, ApiError> {

@@ -1,20 +1,20 @@
-//! How long a step waits before its next attempt. Randomness is an argument.
+//! The wait of a step before its next attempt. Randomness is an argument.
 
-/// The shortest wait, whatever the provider names.
+/// The shortest wait, even if the provider asks for a shorter one.
 const NAMED_MS_MIN: u32 = 1_000;
-/// The first and longest wait after a transient fault.
+/// The first and the longest wait after a transient fault.
 const TRANSIENT_MS: (u32, u32) = (2_000, 60_000);
 
-/// The wait in ms after a refusal for capacity: the delay that the provider names plus at most a
-/// quarter of it, so that the steps of a queue do not all retry at once. Without a named delay it
+/// The wait in ms after a refusal for capacity: the provider's delay plus at most a quarter of it,
+/// so that the steps of a queue do not all retry at once. If the provider names no delay, the wait
 /// is 0: `slot_limit_fall` lowers the provider's limit at once, and a freed slot or a probe starts
 /// the step.
 pub fn capacity(named_ms: Option<u32>, random: u128) -> u32 {
     named_ms.map_or(0, |named| named.max(NAMED_MS_MIN).saturating_add(below(random, named / 4 + 1)))
 }
 
-/// The wait in ms before attempt `attempts + 1` after a transient fault: doubles with each attempt;
-/// its upper half is jitter. A longer delay that the provider names counts instead.
+/// The wait in ms before attempt `attempts + 1` after a transient fault. It doubles with each
+/// attempt; its upper half is jitter. A longer delay that the provider names takes precedence.
 pub fn transient(attempts: u32, named_ms: Option<u32>, random: u128) -> u32 {
     let (first, ceiling) = TRANSIENT_MS;
     let doubled = first

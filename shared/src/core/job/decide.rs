@@ -1,5 +1,5 @@
-//! Decides what a provider's answer means for a step. Total, pure, and the only place that decides
-//! it.
+//! Decides what a provider's answer means for a step. The function is total and pure, and no other
+//! code decides this.
 //!
 //! It does not decide whether the step may still change: the database refuses a write of an older
 //! run.
@@ -26,7 +26,7 @@ pub enum Decision {
     Deliver(Vec<Output>),
     /// Fail the step and refund its credits.
     Fail(Failure),
-    /// Requeue the step; `capacity`: the provider takes no more, and that is no attempt.
+    /// Requeue the step. With `capacity`, the provider had none, and no attempt is counted.
     Requeue { capacity: bool, delay_ms: u32, failure: Failure },
     /// The step has not ended: only record whether the provider answered.
     Wait { answered: bool },

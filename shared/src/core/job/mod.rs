@@ -1,7 +1,7 @@
-//! States of jobs and steps, the words that callers see for them, and the failures of a job.
+//! The states of jobs and steps, the words that callers see for them, and the failures of a job.
 //!
-//! Pure: [`decide`] says what happens next, [`backoff`] how long to wait. Only SQL functions write
-//! a state.
+//! Pure: [`decide`] decides what happens next, [`backoff`] how long to wait. Only SQL functions
+//! write a state.
 
 pub mod backoff;
 pub mod decide;

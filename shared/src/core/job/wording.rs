@@ -1,12 +1,12 @@
 //! Makes a provider's words safe for the job's owner.
 //!
-//! A provider may quote the request that it refuses, and with it our webhook's address, whose token
+//! A provider may quote the request that it refuses, including our webhook's address, whose token
 //! is a secret. So every address is cut out, and every word that looks like a token.
 
-/// How many characters of a text are read, and how many are kept.
+/// The number of characters of a text that are read, and the number that are kept.
 const READ_CHARS_MAX: usize = 4_000;
 const CHARS_MAX: usize = 500;
-/// Replaces whatever was cut out.
+/// Replaces each cut-out part.
 const CUT: &str = "…";
 /// The shortest run of hex digits that counts as a token.
 const HEX_MIN: usize = 32;
@@ -20,7 +20,8 @@ pub(super) fn sentence(text: &str) -> String {
     format!("{}.", text.trim_end_matches(['.', ' ']))
 }
 
-/// Whether the character is neither a control character nor one that changes how others are shown.
+/// Whether the character is neither a control character nor one that changes how others are
+/// displayed.
 fn is_plain(c: char) -> bool {
     !c.is_control()
         && !matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')

@@ -1,5 +1,5 @@
-//! The size of a picture. Sources: the specifications of PNG (IHDR), GIF89a (logical screen), WebP
-//! (RFC 9649) and JPEG (ITU T.81, B.2).
+//! Reads the size of a picture. Sources: the specifications of PNG (IHDR), GIF89a (logical screen),
+//! WebP (RFC 9649) and JPEG (ITU T.81, B.2).
 
 use super::window::{Found, Window, big_endian, pixels};
 
@@ -37,14 +37,14 @@ pub(super) fn jpeg(window: Window<'_>, mut at: u64) -> Found {
     loop {
         let Some(marker) = window.get(at, 2) else { return window.beyond(at) };
         match marker {
-            // A fill byte.
+            // A fill byte before a marker.
             [0xff, 0xff] => at = at.checked_add(1)?,
             [0xff, 0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf] => {
                 let Some(frame) = window.get(at, 9) else { return window.beyond(at) };
                 let (height, width) = (frame.get(5..7)?, frame.get(7..9)?);
                 return pixels(big_endian(width), big_endian(height));
             }
-            // The picture's data, or its end: no frame was named before.
+            // The picture's data or its end follows without a frame header before it.
             [0xff, 0xd9 | 0xda] => return None,
             // Markers without a length.
             [0xff, 0x01 | 0xd0..=0xd8] => at = at.checked_add(2)?,

@@ -1,11 +1,11 @@
-//! Headers of every format, by hand and as the sample clips have them; and that no bytes at all
-//! break a reading.
+//! Tests headers of every format, made by hand and taken from the sample clips, and that no bytes
+//! can break a reading.
 
 use proptest::prelude::*;
 
 use super::{FileSize, HeaderReader, Measured, PriceUnit, Reading, WINDOW_BYTES};
 
-/// Reads a file by windows of that many bytes. Returns its size and how many windows that took.
+/// Reads a file in windows of that many bytes. Returns its size and the number of windows.
 fn read_by(file: &[u8], window_bytes: usize) -> (Option<FileSize>, u32) {
     let (mut reader, mut start, mut windows) = (HeaderReader::default(), 0, 0);
     loop {
@@ -77,7 +77,7 @@ fn a_jpeg_with_long_metadata_is_read_by_further_windows() {
     assert_eq!(read_by(&jpeg(0xc2, 60_000), WINDOW_BYTES), (pixels(1024, 768), 1));
     assert_eq!(read_by(&jpeg(0xc2, 150_000), WINDOW_BYTES), (pixels(1024, 768), 2));
     assert_eq!(read_by(&jpeg(0xc2, 2_000_000), WINDOW_BYTES), (None, 8), "the windows are few");
-    // A table of Huffman codes is no frame, and its thumbnail lies inside of its metadata.
+    // A table of Huffman codes is no frame, and a thumbnail in the metadata is not the picture.
     assert_eq!(size(&jpeg(0xc4, 0)), None);
 }
 
@@ -118,7 +118,7 @@ fn a_video_of_boxes_is_measured_wherever_its_head_lies() {
         let file: Vec<u8> = file.into_iter().flatten().copied().collect();
         assert_eq!(read_by(&file, WINDOW_BYTES), expected, "{:?}", &file[..32]);
     }
-    // Nobody knew the duration, or the scale, or it cannot be true.
+    // The duration or the scale is unknown, or the duration cannot be true.
     for unknown in [
         movie(0, 1, u32::MAX.into()),
         movie(1, 1, u64::MAX),
@@ -142,7 +142,7 @@ fn the_sample_clips_are_measured() {
     }
 }
 
-/// An element whose size takes 8 bytes; `None`: of unknown size.
+/// An element with a size of 8 bytes; `None`: of unknown size.
 fn element(id: &[u8], size: Option<usize>, content: &[u8]) -> Vec<u8> {
     let size = size.map_or(u64::MAX >> 7, |size| size as u64) | 1 << 56;
     [id, &size.to_be_bytes(), content].concat()
@@ -190,7 +190,7 @@ fn one_file_without_a_size_leaves_the_sum_unknown() {
     }
 }
 
-/// The beginnings of all formats, with bytes that say something behind them.
+/// The beginnings of all formats, followed by bytes with a meaning.
 fn beginnings() -> Vec<Vec<u8>> {
     let info = element(&[0x44, 0x89], Some(8), &1_f64.to_be_bytes());
     let kind = atom(b"ftyp", b"isom\0\0\0\0");

@@ -1,26 +1,26 @@
-//! The duration of a WebM or Matroska video: that of the segment in `Segment/Info`. Sources: RFC
-//! 8794 (EBML), RFC 9559 (Matroska).
+//! Reads the duration of a WebM or Matroska video from `Segment/Info`. Sources: RFC 8794 (EBML),
+//! RFC 9559 (Matroska).
 
 use super::window::{FileSize, Found, Reading, Window, as_f64, big_endian};
 
 const SEGMENT: u64 = 0x1853_8067;
 const INFO: u64 = 0x1549_a966;
-/// Frames: what stands behind them is not looked for.
+/// The frames. Nothing is searched for behind them.
 const CLUSTER: u64 = 0x1f43_b675;
 const SCALE: u64 = 0x2a_d7b1;
 const DURATION: u64 = 0x4489;
-/// Nanoseconds of one tick.
+/// The nanoseconds of one tick, if the file does not name them.
 const SCALE_DEFAULT: u64 = 1_000_000;
 
-/// The head of an element: what it is, and where its content begins and ends.
+/// The head of an element: its id, and where its content begins and ends.
 struct Element {
     id: u64,
     begin: u64,
-    /// `None`: it is not told, as in a live recording.
+    /// `None`: the size is unknown, as in a live recording.
     end: Option<u64>,
 }
 
-/// Follows the elements from `at`, into the segment, to its `Info`.
+/// Follows the elements from `at` into the segment and to its `Info`.
 pub(super) fn duration(window: Window<'_>, mut at: u64) -> Found {
     loop {
         let Some(element) = element(window, at) else { return window.beyond(at) };
@@ -62,7 +62,7 @@ fn float(bytes: &[u8]) -> Option<f64> {
 }
 
 fn element(window: Window<'_>, at: u64) -> Option<Element> {
-    // An id keeps its length's mark, a size does not.
+    // An id includes its length marker; a size does not.
     let (id, id_bytes) = variable(window, at, 4)?;
     let size_at = at.checked_add(id_bytes)?;
     let (marked, size_bytes) = variable(window, size_at, 8)?;
@@ -73,7 +73,7 @@ fn element(window: Window<'_>, at: u64) -> Option<Element> {
     Some(Element { id, begin, end })
 }
 
-/// A number whose first byte tells its length by its leading zeros, and its bytes.
+/// A number whose first byte gives its length by its leading zeros, and the number of its bytes.
 fn variable(window: Window<'_>, at: u64, bytes_max: u32) -> Option<(u64, u64)> {
     let [first, ..] = window.get(at, 1)? else { return None };
     let length = first.leading_zeros() + 1;

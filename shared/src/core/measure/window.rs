@@ -1,25 +1,25 @@
-//! Part of a file, and what a reading makes of it.
+//! Part of a file, and the results of reading it.
 
-/// How large one file is.
+/// The size of one file.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum FileSize {
     Pixels(u64),
     Seconds(f64),
 }
 
-/// What a reading makes of a window.
+/// The result of reading a window.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Reading {
     Of(FileSize),
-    /// It goes on with the window that begins at this byte.
+    /// The header continues in the window that begins at this byte.
     From(u64),
     Unmeasured,
 }
 
-/// The next piece of a header: what it says, where it goes on, or nothing that can be read.
+/// The result of a piece of the header: a size, where to continue, or `None` if it cannot be read.
 pub(super) type Found = Option<Reading>;
 
-/// Part of a file: its bytes from `start`.
+/// The bytes of a file from `start` on.
 #[derive(Clone, Copy)]
 pub(super) struct Window<'b> {
     start: u64,
@@ -48,7 +48,7 @@ impl<'b> Window<'b> {
     }
 }
 
-/// An unsigned number of up to 8 bytes, the highest first.
+/// An unsigned number of up to 8 bytes, the most significant first.
 pub(super) fn big_endian(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |number, byte| (number << 8) | u64::from(*byte))
 }

@@ -1,5 +1,5 @@
-//! Providers that work on their own after a submit: a step becomes a task there, and a webhook or a
-//! query says what became of it.
+//! Providers that work asynchronously after a submit: a step becomes a task there, and a webhook or
+//! a query reports its outcome.
 
 use crate::core::error::ApiError;
 use crate::core::job::{Failure, FailureCode};
@@ -9,14 +9,14 @@ use crate::core::transport::{HttpRequest, HttpResult, TransportError};
 use crate::core::webhook::Signature;
 use serde_json::{Map, Value};
 
-/// Our account at an asynchronous provider: pairs of `build_*` (our request) and `parse_*` (its
-/// answer).
+/// Our account at an asynchronous provider. Its methods are pairs of `build_*`, which makes a
+/// request, and `parse_*`, which reads the answer.
 pub trait Asynchronous {
     /// The provider's name in rows, URLs and logs.
     fn name(&self) -> &'static str;
 
-    /// Completes a stored request. `None`: the stored value is no request of ours, or the previous
-    /// step's output that it needs is missing.
+    /// Completes a stored request. `None`: the stored value is none of our requests, or the output
+    /// of the previous step is missing.
     fn build_submit(&self, stored: &Value, details: &SubmitDetails<'_>) -> Option<HttpRequest>;
     /// An answer that neither names a task nor proves a refusal is [`SubmitError::Unknown`].
     fn parse_submit(&self, answer: &HttpResult) -> Parsed<Result<Accepted, SubmitError>>;
@@ -27,26 +27,26 @@ pub trait Asynchronous {
     fn build_cancel(&self, task_id: &str) -> HttpRequest;
     fn parse_cancel(&self, answer: &HttpResult) -> CancelAnswer;
 
-    /// Asks what is left on our account. `None`: the provider has no such call.
+    /// Builds the request for our account's balance. `None`: the provider has no such call.
     fn build_balance(&self) -> Option<HttpRequest> {
         None
     }
-    /// An amount by unit; none where the answer tells none.
+    /// The amounts by unit; empty if the answer has none.
     fn parse_balance(&self, _answer: &HttpResult) -> Map<String, Value> {
         Map::new()
     }
 
-    /// Asks for the tasks that the provider created since that time (RFC 3339), newest first;
-    /// `cursor` continues an earlier page. `None`: the provider has no such list.
+    /// Builds the request for the tasks created since that time (RFC 3339), newest first. `cursor`
+    /// continues an earlier page. `None`: the provider has no such list.
     fn build_list(&self, _since: &str, _cursor: Option<&str>) -> Option<HttpRequest> {
         None
     }
-    /// The webhook address of a queried task, for a list that names none. `None`: no usable answer,
-    /// or the task has none.
+    /// The webhook address of a queried task, for a list without such addresses. `None`: there is
+    /// no usable answer, or the task has no webhook.
     fn parse_webhook_url(&self, _answer: &HttpResult) -> Option<String> {
         None
     }
-    /// `stored` is the request that is looked for. `None`: no usable answer.
+    /// `stored` is the request whose task is searched for. `None`: no usable answer.
     fn parse_list(
         &self,
         _answer: &HttpResult,
@@ -56,11 +56,11 @@ pub trait Asynchronous {
     }
 }
 
-/// How the same account reads the provider's webhooks. Apart from [`Asynchronous`], so that only
-/// the function that receives webhooks carries the code.
+/// Reads the provider's webhooks. The trait is separate from [`Asynchronous`], so that only the
+/// function that receives webhooks contains the code.
 pub trait WebhookReader {
-    /// Whether a webhook is the provider's own, beyond what the token in its address proves. Fails
-    /// if the configured secret is malformed.
+    /// Whether the provider itself sent the webhook. This adds to the proof of the token in the
+    /// address. Fails if the configured secret is malformed.
     fn is_authentic(&self, _: &Signature, _raw: &str, _now_s: u64) -> Result<bool, ApiError> {
         Ok(true)
     }
@@ -79,7 +79,7 @@ pub struct SubmitDetails<'a> {
     pub run_ms: u32,
 }
 
-/// The provider took the work.
+/// The provider accepted the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {
     pub task_id: String,
@@ -87,7 +87,7 @@ pub struct Accepted {
     pub early_failure: Option<Failure>,
 }
 
-/// The provider did not take the work, or its answer does not say.
+/// The provider did not accept the request, or its answer does not tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SubmitError {
     /// Final: the provider will never take this request.
@@ -95,7 +95,8 @@ pub enum SubmitError {
     /// The provider started nothing; a retry may succeed.
     Transient { retry_after_ms: Option<u32>, capacity: bool, message: String },
     /// The request was sent and has no usable answer: the task may run. Such a step is never
-    /// refunded, and never submitted a second time before the provider proved that it has no task.
+    /// refunded, and it is submitted a second time only after the provider has proved that it has
+    /// no task.
     Unknown,
 }
 
@@ -114,20 +115,21 @@ impl From<&TransportError> for SubmitError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TaskAnswer {
     Running,
-    /// The task ended well. Without an output its files are yet to be listed.
+    /// The task succeeded. Without an output, its files are not listed yet.
     Done(Vec<Output>),
     /// The task ended without a result, for good.
     Failed(Failure),
     /// The task ended without a result by a transient fault: a retry may succeed.
     Interrupted(Failure),
-    /// The provider knows no such task.
+    /// The provider does not know the task.
     NoSuchTask,
     /// No usable answer.
     NoAnswer,
 }
 
-/// Words of the HTTP clients that models and apps load our input files with. Sources: psf/requests,
-/// `Response.raise_for_status` and its adapters; CPython, urllib.error; replicate/cog, `URLPath`.
+/// Messages of the HTTP clients with which models and apps load our input files. Sources:
+/// psf/requests, `Response.raise_for_status` and its adapters; CPython, urllib.error;
+/// replicate/cog, `URLPath`.
 const INPUT_OUT_OF_REACH: &[&str] = &[
     "error: bad request for url",
     "error: forbidden for url",
@@ -145,8 +147,8 @@ const INPUT_OUT_OF_REACH: &[&str] = &[
 ];
 
 impl TaskAnswer {
-    /// A task that failed with the provider's own words. Every input was found when it was ordered,
-    /// so a provider that could not load one met a fault of the moment.
+    /// Classifies a task that failed with the provider's own words. Every input existed when it was
+    /// ordered, so if a provider could not load one, the fault was temporary.
     pub(super) fn failed(failure: Failure) -> Self {
         let text = failure.text.to_ascii_lowercase();
         let is_passing = failure.code == FailureCode::ProviderFailed
@@ -155,15 +157,15 @@ impl TaskAnswer {
     }
 }
 
-/// What a provider says to a cancel.
+/// The provider's answer to a cancel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CancelAnswer {
-    /// It was accepted, or nothing is left to cancel.
+    /// The provider accepted it, or there is nothing left to cancel.
     Accepted,
-    /// The provider does not know the task by its cancel, which proves nothing: RunningHub's knows
-    /// no task of an AI app. A query says whether the task has ended.
+    /// The cancel call does not know the task, which proves nothing: that of RunningHub knows no
+    /// task of an AI app. A query tells whether the task has ended.
     UnknownTask,
-    /// The cancel is to be sent once more later.
+    /// The cancel must be sent once more later.
     Refused,
 }
 
@@ -171,9 +173,9 @@ pub enum CancelAnswer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedTask {
     pub task_id: String,
-    /// Names our job, step and run; empty for a task that is certainly not the one looked for.
-    /// `None`: the list does not say, so the task must be queried. Replicate's documentation lists
-    /// no webhooks.
+    /// The address names our job, step and run. It is empty for a task that is certainly not the
+    /// one searched for. `None`: the list does not tell, so the task must be queried. Replicate's
+    /// documentation lists no webhooks.
     pub webhook_url: Option<String>,
 }
 

@@ -1,8 +1,8 @@
-//! What providers say, in one vocabulary: one folder per provider, and the registry of them all.
+//! The providers' answers in one vocabulary: one folder for each provider, and the registry of all.
 //!
 //! A new provider is one folder here, its `mod` line and its row in `asynchronous!` or
 //! [`SYNCHRONOUS`], and one row of the SQL table `providers`. No I/O and no clock. Nothing here
-//! changes a job: `job::decide` says what an answer means.
+//! changes a job: `job::decide` decides what an answer means.
 
 mod asynchronous;
 mod parsed;
@@ -27,20 +27,20 @@ use crate::core::error::ApiError;
 /// A provider that answers with the result while a worker waits.
 pub struct SynchronousProvider {
     pub name: &'static str,
-    /// The queue binding whose consumer claims and works on this provider's steps.
+    /// The binding of the queue whose consumer claims and works on this provider's steps.
     pub hint_queue: &'static str,
 }
 
-/// Makes the list of the asynchronous providers and, for each trait, the choice of our account by
-/// the provider's name. A choice is code, not a table: a function then carries only what it calls.
+/// Makes the list of the asynchronous providers and, for each trait, a function that returns our
+/// account by the provider's name. These are functions and not tables, so that a function's wasm
+/// contains only what it calls.
 macro_rules! asynchronous {
     ($($provider:ident::$Account:ident),+ $(,)?) => {
-        /// The names of the providers that work on their own after a submit, so that sweeps query
-        /// them.
+        /// The names of the providers that work asynchronously after a submit, which sweeps query.
         pub const ASYNCHRONOUS: &[&str] = &[$($provider::NAME),+];
 
-        /// Our account at the asynchronous provider of that name. Fails where a setting of it is
-        /// missing, so that nothing is claimed or charged without one.
+        /// Our account at the asynchronous provider of that name. Fails if one of its settings is
+        /// missing, so that nothing is claimed or charged without it.
         pub fn asynchronous<'a>(
             name: &str,
             config: &'a Config,

@@ -1,22 +1,22 @@
-//! What every provider's answers become.
+//! The parsed answers of all providers.
 
 use serde_json::Value;
 
-/// What a fault is about, by the provider's word or its network's. The table of each provider says
-/// it of each of its faults.
+/// The subject of a fault, by the words of the provider or of its network. The table of each
+/// provider names it for each fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum About {
-    /// Where the call came from: a region, a firewall.
+    /// The place from which the call came: a region, a firewall.
     Place,
-    /// How much the provider has to do, or how often it is asked.
+    /// The load of the provider, or the rate of our calls.
     Load,
-    /// A fault or a silence of the provider that passes with time.
+    /// A temporary fault of the provider, or a missing answer.
     Time,
     /// Our key, money, quota or address.
     Account,
     /// The app, workflow, node or model that a tool names.
     App,
-    /// What the user's words or pictures show.
+    /// The content of the user's words or pictures.
     Content,
     /// The request's parameters or files.
     Input,
@@ -39,9 +39,9 @@ impl About {
     }
 }
 
-/// A fault that only the operator can mend: a dead key, an empty account, a missing app. Three
-/// refusals in a row that are about place, account or app open a circuit; `provider_alarm_v1`
-/// counts them.
+/// A fault that only the operator can correct: an invalid key, an empty account, a missing app.
+/// Three refusals in a row about place, account or app open a circuit; `provider_alarm_v1` counts
+/// them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alarm {
     pub about: About,
@@ -62,7 +62,7 @@ impl std::fmt::Display for Alarm {
     }
 }
 
-/// A parsed answer, and the alarm if only the operator can mend what it says.
+/// A parsed answer, with an alarm if only the operator can correct the fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parsed<T> {
     pub value: T,
@@ -70,14 +70,14 @@ pub struct Parsed<T> {
 }
 
 impl<T> Parsed<T> {
-    /// An answer that concerns no operator.
+    /// An answer without an alarm.
     pub fn ok(value: T) -> Self {
         Self { value, alarm: None }
     }
 }
 
-/// A task's id as text, from text or from an integer. `None` for anything that could leave its
-/// place in a URL path.
+/// A task's id as text, from a text or an integer. `None` for anything that would change the path
+/// of a URL.
 pub(crate) fn task_id(id: &Value) -> Option<String> {
     let text = match id {
         Value::String(text) => text.trim().to_owned(),

@@ -6,16 +6,16 @@ use serde::Serialize;
 
 use crate::core::id::UserId;
 
-/// What one event tells about a payment. What it does not tell is left out.
+/// The facts of one event about a payment. Facts that the event does not contain are absent.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PurchaseFact {
-    /// Every name by which the event knows the payment. Facts that share a key are of one purchase.
+    /// All names of the payment in the event. Facts that share a key belong to one purchase.
     pub keys: Vec<String>,
-    /// The money has arrived.
+    /// Whether the money has arrived.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub paid: bool,
-    /// The event only ties keys and user together; another one tells what was paid.
+    /// Whether the event only connects keys and user, and another event tells what was paid.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub bound: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -27,18 +27,19 @@ pub struct PurchaseFact {
     /// The seller's prices that were paid, or the payment link that was used.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub price_ids: Vec<String>,
-    /// In all, whatever the quantity.
+    /// The credits of the whole payment, whatever the quantity.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credits: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quantity: Option<i64>,
-    /// How many were bought of each price, where these are not one number.
+    /// The quantity of each price, if they differ.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub quantities: BTreeMap<String, i64>,
-    /// The part of the pack that the payment is for; over 1 where it pays for a change too.
+    /// The share of the pack that the payment covers. It exceeds 1 if the payment also covers a
+    /// change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub share: Option<f64>,
-    /// Paid in all, in the smallest unit of the currency.
+    /// The total amount paid, in the smallest unit of the currency.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub amount: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,7 +54,7 @@ pub struct PurchaseFact {
     pub at: i64,
 }
 
-/// What was refunded of a charge, as of a moment.
+/// The refunded amount of a charge at a point in time.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RefundTotal {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,7 +63,7 @@ pub struct RefundTotal {
     pub at: i64,
 }
 
-/// A share from 0 to 1, as of a moment.
+/// A share from 0 to 1 at a point in time.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ShareAt {
     pub share: f64,
@@ -88,9 +89,9 @@ pub struct DisputeAt {
 }
 
 impl PurchaseFact {
-    /// Records the prices that were bought and their quantities, and multiplies `credits`, until
-    /// now those of one pack, by the quantity. If the quantities differ, nobody knows which of them
-    /// belongs to the pack that the metadata names, so the smallest counts.
+    /// Records the bought prices and their quantities, and multiplies `credits`, which so far are
+    /// those of one pack, by the quantity. If the quantities differ, it is unknown which of them
+    /// belongs to the pack in the metadata, so the smallest counts.
     pub(super) fn set_bought(&mut self, bought: impl IntoIterator<Item = (String, i64)>) {
         let mut quantities = BTreeMap::new();
         for (price, quantity) in bought {
@@ -110,7 +111,7 @@ impl PurchaseFact {
         self.quantity = smallest;
     }
 
-    /// Whether it tells what was bought. A payment for nothing known is not ours.
+    /// Whether the fact tells what was bought. A payment for an unknown thing is not ours.
     pub fn is_of_something(&self) -> bool {
         self.pack.is_some() || self.credits.is_some() || !self.price_ids.is_empty()
     }

@@ -1,6 +1,6 @@
-//! Any seller that signs by Standard Webhooks: `{type, timestamp?, data: {id, userId or email,
-//! credits or pack, refundedShare?}}`. The types are `purchase.paid`, `purchase.refunded`,
-//! `purchase.disputed` and `purchase.dispute_won`.
+//! Events of any seller that signs by Standard Webhooks:
+//! `{type, timestamp?, data: {id, userId or email, credits or pack, refundedShare?}}`. The types
+//! are `purchase.paid`, `purchase.refunded`, `purchase.disputed` and `purchase.dispute_won`.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use crate::core::body::typed;
 use crate::core::error::ApiError;
 use crate::core::id::UserId;
 
-/// The name in the address of its events and in rows.
+/// The seller's name in the URL for its events and in rows.
 pub const NAME: &str = "generic";
 
-/// A payment without amounts is a million parts, of which shares are disputed.
+/// A payment without an amount counts as a million parts, of which a share can be disputed.
 const WHOLE: i64 = 1_000_000;
 const TEXT_MAX: usize = 255;
 
@@ -30,7 +30,7 @@ struct PaymentData {
     refunded_share: Option<f64>,
 }
 
-/// Reads an authentic event that was sent at `sent_s`. Answers 400 naming the field at fault.
+/// Reads an authentic event that was sent at `sent_s`. Answers 400 and names the field at fault.
 pub fn read(event: &Value, sent_s: i64) -> Result<SellerEvent, ApiError> {
     let kind = event.get("type").and_then(Value::as_str).unwrap_or_default();
     let is_known = matches!(
@@ -43,7 +43,7 @@ pub fn read(event: &Value, sent_s: i64) -> Result<SellerEvent, ApiError> {
     let data: PaymentData = typed(event.get("data").unwrap_or(&Value::Null))?;
     let share = data.refunded_share;
     check(kind, &data)?;
-    // The time of the event, which its repeated deliveries share; they are signed anew.
+    // The event's own time is the same in repeated deliveries, while each delivery is signed anew.
     let at = event.get("timestamp").and_then(seconds).unwrap_or(sent_s);
     let mut fact = PurchaseFact {
         keys: vec![data.id.clone()],
@@ -100,7 +100,7 @@ fn parts(share: f64) -> i64 {
     (share * 1_000_000.0).round() as i64
 }
 
-/// The seconds since 1970 of a number, or of an RFC 3339 time such as `2026-11-29T02:28:40.5Z`.
+/// The seconds since 1970, from a number or from an RFC 3339 time such as `2026-11-29T02:28:40.5Z`.
 fn seconds(timestamp: &Value) -> Option<i64> {
     let Some(text) = timestamp.as_str() else { return timestamp.as_i64() };
     let part = |range: std::ops::Range<usize>| text.get(range)?.parse::<i64>().ok();
@@ -116,7 +116,7 @@ fn seconds(timestamp: &Value) -> Option<i64> {
         }
         _ => return None,
     };
-    // The days since 1970 of a date of the proleptic calendar; a year begins with March.
+    // The days from 1970 to a date of the proleptic calendar. Here a year begins with March.
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let days = 365 * year + year.div_euclid(4) - year.div_euclid(100)
         + year.div_euclid(400)

@@ -1,7 +1,8 @@
-//! What sellers tell about payments, as facts that the database joins.
+//! Turns sellers' events about payments into facts that the database joins.
 //!
-//! A codec verifies who sent an event and turns it into a [`PurchaseFact`], or into the reason why
-//! it grants nothing. It decides no amount: the database knows what was granted before.
+//! A codec verifies the sender of an event and turns the event into a [`PurchaseFact`], or into the
+//! reason why it grants nothing. It decides no amount, because only the database knows what was
+//! granted before.
 
 mod fact;
 pub mod generic;
@@ -9,21 +10,21 @@ pub mod stripe;
 
 pub use fact::{DisputeAt, PurchaseFact, RefundAt, RefundTotal, ShareAt};
 
-/// The reason why a payment that names nothing of ours, such as a pack or a price, grants nothing.
+/// The reason why a payment grants nothing if it names nothing of ours, such as a pack or a price.
 pub const NOT_KNOWN_AS_OURS: &str = "not_known_as_ours";
 
-/// What a seller's event means here.
+/// The meaning of a seller's event.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SellerEvent {
     Tells(Box<PurchaseFact>),
-    /// The same, but only the line items of this checkout session tell what was bought.
+    /// A fact that lacks what was bought: only the line items of this checkout session tell it.
     TellsWithItems {
         fact: Box<PurchaseFact>,
         session: String,
     },
-    /// It grants nothing, for a reason that stands in the log. It is no fault.
+    /// It grants nothing, for this reason, which is logged. It is no fault.
     Nothing(&'static str),
-    /// It was paid, but what it grants cannot be determined: an operator has to look.
+    /// It was paid, but it cannot be determined what it grants. An operator has to look.
     Lost(&'static str),
 }
 

@@ -1,6 +1,6 @@
 //! Packs a website into one ZIP archive without compression.
 //!
-//! This is two dozen lines, while the crate `zip` would take a tenth of a function's size. The
+//! The code is two dozen lines, while the crate `zip` would take a tenth of a function's size. The
 //! tests read the archives with that crate.
 
 use super::files::WebsiteFile;

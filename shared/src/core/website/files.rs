@@ -1,8 +1,8 @@
 //! Turns a model's answer into the checked files of a website, or into the reason why it is none.
 //!
-//! Models think aloud before the answer, put prose or a code fence around it, and begin paths with
-//! `/` or `./`: all of that is taken off. The files themselves are not repaired: another attempt is
-//! cheaper than the delivery of an incomplete website.
+//! Models write their thoughts before the answer, put prose or a code fence around it, and begin
+//! paths with `/` or `./`: all of that is removed. The files themselves are not repaired, because
+//! another attempt is cheaper than an incomplete website.
 
 use super::kind::WebsiteKind;
 use crate::core::json;
@@ -18,7 +18,7 @@ const PATH_BYTES_MAX: usize = 200;
 const MARK: &str = "<!-- FILE:";
 const MARK_END: &str = "-->";
 
-/// The most beginnings of an object that are tried in an answer with prose around it.
+/// The maximal number of `{` at which reading is tried in an answer with prose around it.
 const OBJECTS_MAX: usize = 20;
 /// The tags around a model's thoughts. Some servers cut off the first one.
 const THOUGHTS: [(&str, &str); 3] =
@@ -65,7 +65,7 @@ fn of_json(answer: &str) -> Result<Vec<WebsiteFile>, String> {
     }
     let begins = answer.match_indices('{').take(OBJECTS_MAX).map(|(at, _)| at);
     for rest in begins.filter_map(|at| answer.get(at..)) {
-        // Reads the object only: whatever follows it is prose.
+        // Reads only the object; the text after it is prose.
         let strict = serde_json::Deserializer::from_str(rest).into_iter::<WebsiteAnswer>().next();
         if let Some(Ok(read)) = strict {
             return Ok(read.files);
@@ -145,7 +145,7 @@ fn check(kind: WebsiteKind, mut files: Vec<WebsiteFile>) -> Result<Vec<WebsiteFi
         if file.content.contains('\0') {
             return Err("the answer holds a file that is not text".to_owned());
         }
-        // Some file systems ignore case: there one of the two files would be lost.
+        // On a file system that ignores case, one of the two files would be lost.
         if !seen.insert(file.path.to_lowercase()) {
             return Err("the answer holds two files of the same path".to_owned());
         }

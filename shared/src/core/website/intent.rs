@@ -1,8 +1,8 @@
 //! Tells whether a call of a website function orders a website or retries one.
 //!
 //! A retry reads only the record's id from the body: the record itself holds its owner and its
-//! order. A user may name only their own records, the service any. The database decides whether the
-//! record may be retried.
+//! order. A user may name only their own records, the service may name any. The database decides
+//! whether the record may be retried.
 
 use crate::core::auth::Caller;
 use crate::core::error::ApiError;
@@ -36,7 +36,7 @@ impl Intent {
             (Caller::User { id, .. }, Some(website)) => {
                 Ok(Self::Retry { website, owner: Some(*id) })
             }
-            // All that a retry needs is in the record, whomever the service names.
+            // The record holds all that a retry needs, whomever the service names.
             (Caller::Service | Caller::Behalf(_), Some(website)) => {
                 Ok(Self::Retry { website, owner: None })
             }

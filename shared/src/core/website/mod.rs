@@ -13,7 +13,7 @@ pub use kind::WebsiteKind;
 use files::WebsiteFile;
 use serde::Serialize;
 
-/// The manifest that a job's row keeps beside the storage URL of the files.
+/// The manifest that is stored in the job's row, together with the storage URL of the files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct WebsiteManifest {
     pub kind: WebsiteKind,

@@ -1,7 +1,7 @@
-//! A user's order of a website, and the prompt that it becomes for the language model.
+//! A user's order of a website, and the prompt made from it for the language model.
 //!
-//! Each attempt words the prompt anew, because API, model and wording belong to the attempt: a
-//! retry after a change of configuration uses the model of that day.
+//! Each attempt builds the prompt anew, because API, model and wording belong to the attempt: a
+//! retry after a change of the configuration uses the new model.
 
 use super::kind::WebsiteKind;
 use crate::core::error::ApiError;
@@ -24,13 +24,13 @@ pub struct WebsiteOrder {
     pub site_name: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
-    /// Who pays, where the app's wallet is a team's.
+    /// The team that pays, if the app's wallet belongs to teams.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub team_id: Option<String>,
 }
 
 impl WebsiteOrder {
-    /// Checks the lengths, counted in characters. Answers 400 naming the field at fault.
+    /// Checks the lengths, counted in characters. Answers 400 and names the field at fault.
     pub fn check(self) -> Result<Self, ApiError> {
         let within = |field: &str, text: &str, least: usize, most: usize| {
             let long = text.chars().count();
@@ -52,7 +52,7 @@ impl WebsiteOrder {
     /// Returns the user's part of the prompt.
     pub fn user_text(&self) -> String {
         let mut text = String::new();
-        // Writing into a String does not fail.
+        // Writing into a `String` cannot fail.
         if let Some(name) = &self.site_name {
             let _ = writeln!(text, "Name of the website: {name}");
         }

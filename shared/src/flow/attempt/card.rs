@@ -1,7 +1,7 @@
-//! Makes one card: calls Gemini and puts the image into our storage.
+//! Makes one card: calls Gemini and stores the image.
 //!
-//! It decides nothing about the step: it returns what was produced, or why not. The caller holds
-//! the lease.
+//! This module decides nothing about the step: it returns what was produced, or why nothing was.
+//! The caller holds the lease.
 
 use super::pool::Produced;
 use crate::core::address;
@@ -20,18 +20,18 @@ use std::rc::Rc;
 
 const DOWNLOAD_MS: u32 = 15_000;
 const FIRST_RUN: Run = Run(1);
-/// Calls of an isolate that hold product images at once: 30 MB each, of its 128 MB.
+/// The number of calls in an isolate that may hold product images: each takes 30 MB of its 128 MB.
 const INLINED_MAX: usize = 2;
-/// The longest that a card holds its images: the download of five, and a call with each key.
+/// The longest time that a card holds its images: the download of five, and a call with each key.
 const INLINED_MS: u64 = 330_000;
 
 thread_local! {
     static INLINED: Rc<Permits> = Permits::new(INLINED_MAX, INLINED_MS);
 }
 
-/// Makes the card of a claimed step. If an earlier run stored the card before it died, takes that
-/// one instead of paying for a second. The run decides, because it never restarts at 1; the count
-/// of attempts does when an admin requeues the job.
+/// Makes the card of a claimed step. If an earlier run has stored the card before it died, that one
+/// is used, so that no second one is paid for. The run tells this, because it never restarts at 1,
+/// while the count of attempts does when an admin requeues the job.
 pub async fn make<T: Transport>(
     cx: &Cx<'_, T>,
     account: &GeminiAccount<'_>,
@@ -48,7 +48,7 @@ pub async fn make<T: Transport>(
     let image = match with_either_key(cx, account, step, &body.to_string()).await {
         Err(fault) if fault.is_request_refused && !gemini::urls_in(body).is_empty() => {
             let _permit = INLINED.with(Rc::clone).take(cx.transport).await;
-            // Only the text is kept while the provider works.
+            // Only the text stays in memory while the provider works.
             let text = {
                 let images = product_images(cx, step, body).await?;
                 gemini::inlined(body, &images).to_string()
@@ -65,9 +65,9 @@ pub async fn make<T: Transport>(
 }
 
 /// Calls with the first key. If that key is full or overloaded, calls once with the other key
-/// before the step waits. If only the operator can mend the other account, the first key's
-/// transient fault counts: that key will take the card later. Only an alarm of the answer that
-/// counts refuses the step.
+/// before the step waits. If only the operator can correct the fault of the other account, the
+/// transient fault of the first key counts, because that key will accept the card later. Only the
+/// alarm of the answer that counts refuses the step.
 async fn with_either_key<T: Transport>(
     cx: &Cx<'_, T>,
     account: &GeminiAccount<'_>,
@@ -109,7 +109,7 @@ async fn call<T: Transport>(
     gemini::parse_call(&cx.transport.send(account.build_call(key, body)).await)
 }
 
-/// Downloads the product images, for a model that opens no URLs, within one limit for all of them.
+/// Downloads the product images for a model that opens no URLs. One size limit covers all of them.
 async fn product_images<T: Transport>(
     cx: &Cx<'_, T>,
     step: &ClaimedStep,

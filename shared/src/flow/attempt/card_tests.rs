@@ -1,6 +1,6 @@
-//! Cards in virtual time. A worker is dropped at each call in turn, before and after the call's
-//! effect; sweeps and later runs finish the rest. No step is worked on twice at once, no card is
-//! stored twice, no step stays live.
+//! Tests cards in virtual time. A worker is dropped at each call in turn, before and after the
+//! call's effect; sweeps and later runs finish the rest. No two workers work on a step at once, no
+//! card is stored twice, and no step stays live.
 
 use super::card;
 use super::pool::{Bounds, PoolReport, run_all};
@@ -26,7 +26,7 @@ fn account() -> GeminiAccount<'static> {
     GeminiAccount { base_url: "https://g.test", model: "m", key: "k", other_key: None }
 }
 
-/// Sweeps and runs once a minute, as cron does.
+/// Runs a sweep and an invocation once a minute, as cron does.
 fn recover(time: &VirtualTime) {
     {
         let mut state = time.0.borrow_mut();
@@ -47,8 +47,8 @@ fn finished(reason: &str) -> (u16, String) {
     (200, format!(r#"{{"candidates":[{{"finishReason":"{reason}"}}]}}"#))
 }
 
-/// Five cards: one succeeds, one gets 503 twice and then succeeds, one is refused, one never has an
-/// image, and for one Gemini does not open the product image's URL.
+/// The answers for five cards: one succeeds, one gets 503 twice and then succeeds, one is refused,
+/// one never has an image, and for one Gemini does not open the product image's URL.
 fn story() -> VirtualTime {
     let time = VirtualTime::new(STEPS);
     {
@@ -75,7 +75,7 @@ fn assert_settled(time: &VirtualTime, case: &str) {
             4 => ("failed", Some("PROVIDER_FAILED"), 1, 0),
             _ => ("completed", None, 0, 1),
         };
-        // After a crash the last error may be the lost attempt's TIMEOUT.
+        // After a crash, the last error may be the TIMEOUT of the lost attempt.
         let code =
             step.error.as_deref().filter(|code| number != 4 || *code != "TIMEOUT").or(expected.1);
         assert_eq!(
@@ -112,7 +112,7 @@ fn a_worker_dropped_at_any_call_leaves_no_step_stuck_or_doubled() {
             let mut state = time.0.borrow_mut();
             // A crash may cost each step one attempt, so no step may need all three.
             state.answers[1].remove(0);
-            // Long enough for heartbeats.
+            // The work is long enough for heartbeats.
             state.work_ms = 40_000;
         }
         time
@@ -175,7 +175,7 @@ fn an_alarm_of_the_other_account_fails_no_card() {
     }
 }
 
-/// Null: the alarm counts towards no circuit, because another answer decided.
+/// Null means that the alarm counts towards no circuit, because another answer decided.
 #[test]
 fn only_the_alarm_that_refuses_the_card_counts_towards_the_circuit() {
     let of_day = || {
@@ -244,7 +244,7 @@ fn a_card_that_a_dead_run_stored_is_taken_even_if_attempts_restarted() {
     {
         let mut state = time.0.borrow_mut();
         (state.cut, state.dead) = (None, false);
-        // An admin's requeue does this.
+        // This is the effect of an admin's requeue.
         (state.steps[0].status, state.steps[0].attempts) = ("queued", 0);
     }
     assert_eq!(run(&time, account()).unwrap().succeeded, 1);

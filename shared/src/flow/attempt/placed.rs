@@ -13,10 +13,10 @@ const FUNCTION: &str = "placed-run";
 /// A cron and a queue's consumer end after 15 minutes.
 const RUN_MS: u32 = 14 * 60 * 1_000;
 
-/// How long the placed function may take to tell of its settings.
+/// The time limit for the placed function's report of its settings.
 const SETTINGS_MS: u32 = 10_000;
 
-/// How long a run claims new work.
+/// The time during which a run claims new work.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClaimTime {
@@ -33,7 +33,8 @@ pub async fn run<T: FunctionCalls>(
     call(cx, operation, &body, RUN_MS).await
 }
 
-/// What the placed function tells of its settings: the gateway does not reach it.
+/// The report of the placed function about its settings, because the gateway does not reach that
+/// function.
 pub async fn settings<T: FunctionCalls>(cx: &Cx<'_, T>) -> Result<Value, ApiError> {
     call(cx, "__settings", &json!({}), SETTINGS_MS).await
 }

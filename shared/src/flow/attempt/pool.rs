@@ -19,10 +19,10 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// How often a worker with a free slot polls for newly queued steps.
+/// The interval at which a worker with a free slot polls for newly queued steps.
 const POLL_MS: u32 = 2_000;
 const RECORD_TRIES: Tries = Tries { most: 3, pause_ms: 1_000 };
-/// Subrequests of one attempt in the worst case.
+/// The subrequests of one attempt in the worst case.
 const CALLS_PER_STEP: u32 = 16;
 const SUBREQUESTS: u32 = 900;
 
@@ -33,7 +33,7 @@ pub struct Produced {
     pub url: String,
 }
 
-/// What became of an attempt.
+/// The outcome of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AttemptOutcome {
     Completed,
@@ -41,21 +41,21 @@ pub enum AttemptOutcome {
     Requeued {
         delay_ms: u32,
     },
-    /// Another worker closed or took the step, or the database did not answer: the step is no
-    /// longer ours.
+    /// Another worker closed or took the step, or the database did not answer: the step no longer
+    /// belongs to us.
     Superseded,
 }
 
-/// How much one call of [`run_all`] may do.
+/// The limits of one call of [`run_all`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// Calls in parallel.
+    /// The number of parallel calls.
     pub parallel: usize,
-    /// No step is claimed after this long.
+    /// No step is claimed after this time.
     pub claim_for_ms: u64,
 }
 
-/// What a call of [`run_all`] did.
+/// What one call of [`run_all`] did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PoolReport {
     pub processed: u32,
@@ -87,7 +87,7 @@ pub async fn run_all<T: Transport>(
                 claiming = false;
                 let claimed = tolerate_claim_error(cx, claimed, busy)?;
                 let queue_drained = claimed.len() < asked;
-                // A short claim emptied the queue, unless a slot became free since.
+                // A claim of fewer steps has emptied the queue, unless a slot was freed since.
                 may_claim = !queue_drained || freed;
                 busy += claimed.len();
                 left = left.saturating_sub(claimed.len());
@@ -127,7 +127,7 @@ pub async fn run_all<T: Transport>(
     Ok(report)
 }
 
-/// What [`run_all`] waits for.
+/// The events for which [`run_all`] waits.
 enum PoolEvent {
     Claimed { asked: usize, since_ms: u64, claimed: Result<Vec<ClaimedStep>, DbError> },
     Ended(AttemptOutcome),
@@ -135,7 +135,7 @@ enum PoolEvent {
 }
 
 async fn claim<T: Transport>(cx: &Cx<'_, T>, provider: &str, asked: usize) -> PoolEvent {
-    // Taken before the claim: the lease begins later, so it never ends before we expect.
+    // The time is read before the claim. The lease begins later, so it never ends before we expect.
     let since_ms = cx.transport.now_ms();
     let limit = u32::try_from(asked).unwrap_or(u32::MAX);
     PoolEvent::Claimed { asked, since_ms, claimed: cx.db().step_claim_v1(provider, limit).await }
@@ -153,8 +153,8 @@ fn tolerate_claim_error<T: Transport>(
     })
 }
 
-/// The number of waiting steps. Sends a hint if any of them may start: the bounds were reached
-/// first.
+/// The number of waiting steps. If one of them could start, the bounds were reached first, so a
+/// hint is sent.
 async fn remaining_work<T: Transport>(cx: &Cx<'_, T>, provider: &str) -> Result<u32, ApiError> {
     let waiting = cx.db().steps_waiting_v1(provider).await?;
     if waiting.may_start > 0 {
@@ -224,8 +224,8 @@ async fn end<T: Transport>(
     }
 }
 
-/// Completes a step whose result is stored. Tried a few times: without this record the result would
-/// be made, and paid for, a second time.
+/// Completes a step whose result is stored. Tries several times, because without this record the
+/// result would be made and paid for a second time.
 async fn complete<T: Transport>(
     cx: &Cx<'_, T>,
     attempt: Attempt,

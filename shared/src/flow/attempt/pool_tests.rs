@@ -1,5 +1,5 @@
-//! Attempts in virtual time: slots stay full, leases are kept while the call runs and given up in
-//! time, and a late result changes nothing.
+//! Tests attempts in virtual time: slots stay full, leases are renewed while the call runs and
+//! given up in time, and a late result changes nothing.
 
 use super::pool::{AttemptOutcome, Bounds, PoolReport, Produced, attempt, run_all};
 use crate::core::job::{Failure, FailureCode};

@@ -1,8 +1,8 @@
-//! Makes one website: asks the text model, reads its answer as it arrives, checks and stores the
+//! Makes one website: asks the text model, reads its answer while it arrives, checks and stores the
 //! files. `pool` claims the step and records the outcome.
 //!
-//! All files of a website are one object in storage, whose path is fenced like every result's: a
-//! website exists completely or not at all.
+//! All files of a website are one object in storage, whose path is fenced like that of every
+//! result: a website exists completely or not at all.
 
 use super::pool::Produced;
 use crate::core::error::ApiError;
@@ -67,7 +67,8 @@ async fn ask<T: Streams>(
                     break Parsed { value: Err(value), alarm };
                 }
             },
-            // An answer that the API called complete is complete, however the connection ended.
+            // If the API has marked the answer as complete, it does not matter how the connection
+            // ended.
             Err(error) => match reader.finish() {
                 Parsed { value: Ok(text), alarm } => break Parsed { value: Ok(text), alarm },
                 _ => break Parsed::ok(Err(llm::parse_lost(&error))),

@@ -1,4 +1,4 @@
-//! An admin's retry: a stuck job starts over, a final one becomes a new job.
+//! Retries by an admin: a stuck job is requeued, a final one becomes a new job.
 
 use crate::core::error::ApiError;
 use crate::core::id::{JobId, UserId};
@@ -9,8 +9,9 @@ use crate::flow::retry::once_if_lost;
 use crate::flow::submit::wake;
 use serde_json::json;
 
-/// Requeues the job in one transaction, which is repeated once after a lost answer: the same `new`
-/// id names the first call's job, and a job that the first call requeued is live and well.
+/// Requeues the job in one transaction, which is repeated once after a lost answer. The same `new`
+/// id then names the job that the first call made, and a job that the first call requeued is no
+/// longer stuck.
 pub async fn by_admin<T: Transport>(
     cx: &Cx<'_, T>,
     actor: UserId,
@@ -24,7 +25,7 @@ pub async fn by_admin<T: Transport>(
     Ok(once_if_lost(requeue).await?)
 }
 
-/// Starts waiting steps, after the answer.
+/// Starts waiting steps after the answer.
 pub async fn after_retry<T: Transport>(cx: &Cx<'_, T>, provider: &str) {
     if let Err(error) = wake::start_waiting(cx, provider).await {
         cx.log_error("after_retry_error", &error, json!({"provider": provider}));

@@ -1,5 +1,5 @@
-//! The checker: queries every running task of a provider, whatever webhooks said, and submits the
-//! next steps. The safety net under webhooks, and enough without them.
+//! The checker queries every running task of a provider, whatever webhooks reported, and submits
+//! the next steps. It is the safety net under webhooks, and suffices without them.
 
 use crate::core::error::ApiError;
 use crate::core::id::{JobId, Step};
@@ -14,13 +14,13 @@ use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeSet;
 
-/// Tasks queried in parallel; the platform allows six open connections.
+/// The number of tasks queried in parallel. The platform allows six open connections.
 const PARALLEL: usize = 5;
 const PAGE: u32 = 50;
-/// No query begins after this long, so that a pass ends in time whatever the provider does.
+/// No query begins after this time, so that a pass ends in time whatever the provider does.
 const QUERY_FOR_MS: u64 = 15_000;
-/// Subrequests of a query that settles nothing, of any other query in the worst case, and of the
-/// rest of a pass.
+/// The subrequests of a query that settles nothing, those of any other query in the worst case, and
+/// those of the rest of a pass.
 const CALLS_TO_WAIT: u32 = 2;
 const CALLS_TO_SETTLE: u32 = 8;
 const CALLS_OVERHEAD: u32 = 40;
@@ -29,19 +29,19 @@ const SUBREQUESTS: u32 = 900;
 /// What a pass did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct CheckReport {
-    /// Queried.
+    /// The tasks that were queried.
     pub checked: u32,
-    /// Try-ons whose next step may start.
+    /// The try-ons whose next step may start.
     pub advanced: u32,
     pub completed: u32,
     pub failed: u32,
-    /// Without a usable answer; the next pass queries them.
+    /// The tasks without a usable answer; the next pass queries them.
     pub skipped: u32,
-    /// Running when the pass began, and left to the next pass.
+    /// The tasks that ran when the pass began and are left to the next pass.
     pub remaining: u32,
 }
 
-/// One pass. `passes` share the budget of subrequests.
+/// Runs one pass. `passes` passes share the budget of subrequests.
 pub async fn pass<T: Transport>(
     cx: &Cx<'_, T>,
     provider: &str,
@@ -74,7 +74,7 @@ pub async fn pass<T: Transport>(
     Ok(pass.report())
 }
 
-/// `count` passes, `every_ms` from start to start.
+/// Runs `count` passes, which begin `every_ms` apart.
 pub async fn passes<T: Transport>(
     cx: &Cx<'_, T>,
     provider: &str,
@@ -95,16 +95,16 @@ struct CheckPass {
     report: CheckReport,
     /// The subrequests that are left.
     calls: u32,
-    /// The steps that this pass has listed. The database lists the longest unqueried first, so a
-    /// page of only known steps means that all were queried.
+    /// The steps that this pass has listed. The database lists the longest unqueried ones first, so
+    /// a page with only known steps means that all were queried.
     seen: BTreeSet<(JobId, Step)>,
-    /// How many tasks ran when the pass began, and how many of these it queried.
+    /// The number of tasks that ran when the pass began, and the number of them that it queried.
     open: Option<u32>,
     queried: u32,
 }
 
 impl CheckPass {
-    /// The size of the next page. `None`: the budget is used.
+    /// The size of the next page. `None`: the budget is used up.
     fn page(&self) -> Option<u32> {
         let steps = self.calls.saturating_sub(CALLS_OVERHEAD) / CALLS_TO_SETTLE;
         Some(steps.min(PAGE)).filter(|steps| *steps > 0)

@@ -1,5 +1,5 @@
-//! Repairs stale jobs: the sweep, the checker, and the retries. And deletes files that are kept no
-//! longer.
+//! Heals stale jobs: the sweep, the checker, and the retries. It also deletes files whose retention
+//! has ended.
 
 pub mod admin_retry;
 pub mod checker;

@@ -1,4 +1,4 @@
-//! Settles one job now, by querying its provider, instead of waiting for a webhook or a sweep.
+//! Settles one job at once by querying its provider, without waiting for a webhook or a sweep.
 
 use crate::core::error::ApiError;
 use crate::core::id::JobId;
@@ -20,7 +20,7 @@ pub struct ReconciledJob {
     pub reason: Option<&'static str>,
 }
 
-/// Settles every step of the job that the provider has.
+/// Settles every step of the job that has a task at the provider.
 pub async fn reconcile<T: Transport>(
     cx: &Cx<'_, T>,
     table: &str,

@@ -1,6 +1,6 @@
-//! One sweep over all stale jobs: closes what SQL can close, settles what only a provider can tell,
-//! then starts waiting steps. Each part runs even if an earlier one failed; a bad row stops
-//! nothing.
+//! One sweep over all stale jobs: closes what SQL can close, settles the steps about which only a
+//! provider can tell, then starts waiting steps. Each part runs even if an earlier one failed; a
+//! bad row stops nothing.
 
 use crate::core::error::ApiError;
 use crate::core::provider::{self, ASYNCHRONOUS, SYNCHRONOUS};
@@ -15,10 +15,10 @@ use crate::flow::{Cx, finalise};
 use serde::Serialize;
 use serde_json::json;
 
-/// Steps of one provider settled in parallel. The platform allows six open connections, and a
-/// provider that does not answer must not delay another.
+/// The number of one provider's steps that are settled in parallel. The platform allows six open
+/// connections, and a provider without answers must not delay another.
 const PARALLEL: usize = 3;
-/// No query begins after this long, so that the next pass is on time.
+/// No query begins after this time, so that the next pass starts on time.
 const QUERY_FOR_MS: u64 = 15_000;
 /// Subrequests of one step in the worst case: query, done, claim, source and upload twice,
 /// complete, table.
@@ -30,8 +30,8 @@ const SUBREQUESTS: u32 = 900;
 #[expect(clippy::cast_possible_truncation, reason = "a handful")]
 const PROVIDERS: u32 = ASYNCHRONOUS.len() as u32;
 const STEPS_MAX: u32 = 100;
-/// The largest number of jobs that SQL closes in one pass, and what a pass takes where nobody says
-/// less. The time that the database gives a pass bounds it too.
+/// The largest number of jobs that SQL closes in one pass, and the default. The database's time
+/// limit for a pass bounds it too.
 pub const JOBS_MAX: u32 = 10_000;
 
 /// What a pass did.
@@ -47,7 +47,8 @@ pub struct SweepReport {
     pub duration_ms: u64,
 }
 
-/// One pass. `passes` share the budget of subrequests; `limit` bounds the jobs that SQL closes.
+/// Runs one pass. `passes` passes share the budget of subrequests; `limit` bounds the jobs that SQL
+/// closes.
 pub async fn pass<T: Transport>(
     cx: &Cx<'_, T>,
     source: SweepSource,
@@ -98,7 +99,7 @@ pub async fn pass<T: Transport>(
 /// not answer is queried again by a later pass.
 async fn balances<T: Transport>(cx: &Cx<'_, T>) -> Result<(), ApiError> {
     for provider in ASYNCHRONOUS {
-        // A provider without settings is none of this deployment's.
+        // A provider without settings is not used by this deployment.
         let Ok(account) = provider::asynchronous(provider, cx.config) else { continue };
         let Some(request) = account.build_balance() else { continue };
         let amounts = account.parse_balance(&cx.transport.send(request).await);
@@ -109,7 +110,7 @@ async fn balances<T: Transport>(cx: &Cx<'_, T>) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// `count` passes, `every_ms` from start to start.
+/// Runs `count` passes, which begin `every_ms` apart.
 pub async fn passes<T: Transport>(
     cx: &Cx<'_, T>,
     source: SweepSource,
@@ -155,7 +156,7 @@ struct SettledSteps {
     delivered: i32,
     requeued: i32,
     skipped: i32,
-    /// Table and refund of each job that failed.
+    /// The table and the refund of each failed job.
     failed: Vec<(String, i64)>,
 }
 

@@ -1,7 +1,7 @@
 //! Retries of websites: the retry that a website's function accepts, and the cleanup that calls it.
 //!
-//! The database decides in one transaction whether a website may be retried, and whether a second
-//! time: the cleanup's reservation only saves calls, so a lost answer costs nothing.
+//! The database decides in one transaction whether a website may be retried, and prevents a second
+//! retry. The cleanup's reservation only saves calls, so a lost answer does no harm.
 
 use crate::core::error::{ApiError, ErrorCode};
 use crate::core::id::{JobId, UserId};
@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde_json::json;
 
 const CALL_MS: u32 = 20_000;
-/// Calls in parallel; the platform allows six open connections.
+/// The number of parallel calls. The platform allows six open connections.
 const PARALLEL: usize = 4;
 
 /// What a cleanup did.
@@ -30,10 +30,10 @@ pub struct CleanupReport {
     pub remaining: i32,
 }
 
-/// What became of one reserved website.
+/// The outcome for one reserved website.
 enum RetryCall {
     Retried,
-    /// Another call retried or ended it first.
+    /// Another call has retried or ended it first.
     Superseded,
     PutBack,
 }
@@ -52,7 +52,7 @@ pub async fn retry<T: Transport>(
         "retry": retry.retries,
         "outcome": status_word(retry.status)});
     cx.log("generation_retry", detail);
-    // The website is queued, or its slot became free.
+    // The website was queued, or its slot was freed.
     wake::send_hint(cx, llm::NAME, 0).await;
     if retry.outcome == WebsiteRetryOutcome::Closed {
         return Err(ApiError::of(ErrorCode::AlreadyFinal)
@@ -62,7 +62,7 @@ pub async fn retry<T: Transport>(
     Ok(retry)
 }
 
-/// Retries every website whose attempt stopped, and fails those without an attempt left.
+/// Retries every website whose attempt stopped, and fails those that have no attempt left.
 pub async fn clean_up<T: FunctionCalls>(
     cx: &Cx<'_, T>,
     limit: u32,

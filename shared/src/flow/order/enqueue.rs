@@ -1,7 +1,7 @@
-//! From a checked request to a paid, queued job.
+//! Turns a checked request into a paid, queued job.
 //!
 //! The database decides everything in one transaction. This module only repeats that call: once
-//! after a lost answer (the same job id, so nothing is charged twice), once after healing.
+//! after a lost answer (with the same job id, so nothing is charged twice), and once after healing.
 
 use super::{input, measure};
 use crate::core::digest::sha256_hex;
@@ -23,8 +23,9 @@ use std::cell::Cell;
 const READ_PAUSE_MS: u32 = 100;
 const READ_PAUSE_MS_MAX: u32 = 1_600;
 
-/// Debits and enqueues. Where the price is by the seconds or megapixels of `files` (`(field,
-/// URL)`), measures them first, which costs one more call of the database and a few of the storage.
+/// Debits and enqueues. If the price depends on the seconds or megapixels of `files`
+/// (`(field, URL)`), measures them first, which costs one more call of the database and some of the
+/// storage.
 pub async fn enqueue_measured<T: Streams>(
     cx: &Cx<'_, T>,
     order: &Enqueue,
@@ -46,7 +47,7 @@ pub fn terms(max_credits: Option<u64>) -> OrderTerms {
 }
 
 /// Debits and enqueues. If the user's own stale jobs may have caused a refusal, heals them and
-/// tries once more.
+/// retries once.
 pub async fn enqueue<T: Transport>(
     cx: &Cx<'_, T>,
     order: &Enqueue,
@@ -72,14 +73,14 @@ pub async fn enqueue<T: Transport>(
 }
 
 /// The hash of tool and input, without id and session: two requests are the same if it is equal.
-/// The input is a struct, so its fields always come in the same order.
+/// The input is a struct, so its fields always have the same order.
 pub fn request_hash(tool: &str, input: &impl Serialize) -> Result<String, ApiError> {
     let text = serde_json::to_string(&(tool, input))
         .map_err(|error| ApiError::internal(error.to_string()))?;
     Ok(sha256_hex(text.as_bytes()))
 }
 
-/// An order for the database; the caller adds its steps.
+/// Makes the order for the database; the caller adds its steps.
 pub fn order(
     user: UserId,
     job: JobId,
@@ -139,11 +140,11 @@ pub fn job_id(
     }
 }
 
-/// Whether an earlier request with this id was enqueued, so that this one is its replay or
-/// conflicts with it, whatever has become of its files since.
+/// Whether an earlier request with this id was enqueued. Then this one is its replay or conflicts
+/// with it, even if its files no longer exist.
 pub async fn was_taken<T: Transport>(cx: &Cx<'_, T>, order: &Enqueue) -> bool {
     match cx.db().job_get_v1(Some(order.user), Some(order.tool), None, order.job).await {
-        // Such a row of an older client was never paid; this request would adopt it.
+        // Such a row of an older client was never paid; this request adopts it.
         Ok(job) => {
             job.view.status != State::Pending && job.view.error_code.as_deref() != Some("ORPHANED")
         }
@@ -151,8 +152,8 @@ pub async fn was_taken<T: Transport>(cx: &Cx<'_, T>, order: &Enqueue) -> bool {
     }
 }
 
-/// Submits the claimed step, or else waiting steps, and sends the outcome of `job` as soon as it is
-/// recorded, so that the answer need not wait for the other steps. `None`: this round does not
+/// Submits the claimed step, or else waiting steps. Sends the outcome of `job` as soon as it is
+/// recorded, so that the answer does not wait for the other steps. `None`: this round does not
 /// submit the job.
 pub async fn submit_and_report<T: Transport>(
     cx: &Cx<'_, T>,
@@ -173,14 +174,14 @@ pub async fn submit_and_report<T: Transport>(
             Progress::Submitted(_) => return,
         };
         if let Some(outcome_tx) = outcome_tx.take() {
-            // The receiver is gone if the caller closed the page.
+            // There is no receiver any more if the caller has closed the page.
             let _ = outcome_tx.send(outcome);
         }
     };
     round::submit_waiting_logged(cx, provider, claimed, &report).await;
 }
 
-/// The job after its round: by the outcome, else as the database has it.
+/// The job after its round: by the outcome, or else as the database has it.
 pub async fn after_submit<T: Transport>(
     cx: &Cx<'_, T>,
     order: &Enqueue,
@@ -207,7 +208,7 @@ async fn as_recorded<T: Transport>(cx: &Cx<'_, T>, order: &Enqueue, view: JobVie
                 pause_ms *= 2;
             }
             Ok(job) => return JobView { replayed: view.replayed, ..job.view },
-            // The job is paid and queued, which `view` says.
+            // The job is paid and queued, as `view` shows it.
             Err(_) => return view,
         }
     }

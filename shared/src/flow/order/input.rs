@@ -23,7 +23,7 @@ pub fn at_most(field: &str, text: Option<&str>, chars: usize) -> Result<(), ApiE
     }
 }
 
-/// Refuses what an admin says of more than 500 characters.
+/// Refuses an admin's text of more than 500 characters.
 pub fn admin_text(field: &str, text: Option<&str>) -> Result<(), ApiError> {
     at_most(field, text, ADMIN_CHARS_MAX)
 }
@@ -31,7 +31,7 @@ pub fn admin_text(field: &str, text: Option<&str>) -> Result<(), ApiError> {
 const ADMIN_CHARS_MAX: usize = 500;
 const SESSION_CHARS_MAX: usize = 200;
 
-/// Refuses a session's name of more than 200 characters.
+/// Refuses a session id of more than 200 characters.
 pub fn session_id(field: &str, text: Option<&str>) -> Result<(), ApiError> {
     at_most(field, text, SESSION_CHARS_MAX)
 }
@@ -70,7 +70,7 @@ async fn exists<T: Transport>(cx: &Cx<'_, T>, field: &str, object: &str) -> Resu
     }
 }
 
-/// Refuses an object that storage does not have, and answers 503 where storage does not say.
+/// Refuses an object that storage does not have. Answers 503 if storage does not tell.
 pub(super) fn found(field: &str, response: &HttpResponse) -> Result<(), ApiError> {
     match input_lookup(response) {
         InputLookup::Found => Ok(()),
@@ -86,7 +86,7 @@ pub(super) fn found(field: &str, response: &HttpResponse) -> Result<(), ApiError
     }
 }
 
-/// What storage answers about an object.
+/// Storage's answer about an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum InputLookup {
     Found,

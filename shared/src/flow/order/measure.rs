@@ -13,7 +13,7 @@ use crate::flow::order::input;
 const WINDOW_MS: u32 = 5_000;
 
 /// Adds up one unit of the files (`(field, URL)`) of `caller`. A file on another host is never
-/// read. Answers 400 for a file that is gone and 503 while storage does not answer.
+/// read. Answers 400 for a file that no longer exists, and 503 while storage does not answer.
 pub(super) async fn files<T: Streams>(
     cx: &Cx<'_, T>,
     unit: PriceUnit,
@@ -49,7 +49,7 @@ async fn size<T: Streams>(
 }
 
 /// The window of an object that begins at `start`. `None`: the object ends before it, or storage
-/// does not read from there.
+/// cannot read from there.
 async fn window<T: Streams>(
     cx: &Cx<'_, T>,
     field: &str,
@@ -76,7 +76,7 @@ async fn window<T: Streams>(
     let answer = answer.map_err(|error| ApiError::upstream(format!("storage: {error}")))?;
     match storage::status(answer.status, &answer.body) {
         206 => Ok(Some(window)),
-        // The whole object, from its beginning.
+        // The answer is the whole object, from its beginning.
         200 => Ok(Some(window).filter(|_| start == 0)),
         416 => Ok(None),
         _ => input::found(field, &answer).map(|()| None),

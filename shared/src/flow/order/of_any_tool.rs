@@ -1,4 +1,4 @@
-//! An order of any tool in the vocabulary of all tools: the tool's own endpoint takes it, and the
+//! An order of any tool in the vocabulary of all tools: the tool's own handler accepts it, and the
 //! answer is the job.
 
 use super::enqueue;
@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-/// The fields of a tool's own body that are no input of the tool, in all their spellings.
+/// The fields of a tool's own body that do not belong to its input, in all their spellings.
 const NAMES: [&str; 8] = [
     "jobId",
     "job_id",
@@ -25,10 +25,10 @@ const NAMES: [&str; 8] = [
     "retryHistoryId",
 ];
 
-/// What the tool's own reply tells beside the job.
+/// The fields of the tool's own reply that are added to the job.
 const BESIDE: [&str; 2] = ["balance", "replayed"];
 
-/// The body of an order, beside its tool.
+/// The body of an order without its tool.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JobOrder {
@@ -39,7 +39,7 @@ pub struct JobOrder {
 }
 
 impl JobOrder {
-    /// The same order as a body of the tool's own endpoint.
+    /// The same order as the body of the tool's own operation.
     fn into_own(self, job: JobId) -> Value {
         let mut own = self.input;
         own.retain(|name, _| !NAMES.contains(&name.as_str()));
@@ -50,7 +50,7 @@ impl JobOrder {
     }
 }
 
-/// Takes an order by the tool's own handler. Replies 202 with the job, or 200 if it has ended.
+/// Lets the tool's own handler accept the order. Replies 202 with the job, or 200 if it has ended.
 pub async fn order<C: Invocation, B: DeserializeOwned, R: IntoReply>(
     call: &C,
     order: JobOrder,
@@ -63,12 +63,12 @@ pub async fn order<C: Invocation, B: DeserializeOwned, R: IntoReply>(
     shown(call, job, own).await
 }
 
-/// The reply to an order that was taken. The same for all tools, so it stands once in a function.
+/// The reply to an accepted order. It is the same for all tools, so a function contains it once.
 #[inline(never)]
 async fn shown<C: Invocation>(call: &C, job: JobId, own: Reply) -> Result<Reply, ApiError> {
     let (cx, user) = (call.cx(), call.user()?);
     let shown = once_if_lost(async || cx.db().job_show_v1(user, job).await).await;
-    // The order stands: by this id a client that chose none can ask for its job.
+    // The order stands. With this id, a client that chose none can ask for its job.
     let mut shown =
         shown.map_err(|error| ApiError::from(error).with_field("jobId", job.to_string()))?;
     if let ReplyBody::Json(own) = own.body {

@@ -14,14 +14,14 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// The body of a quote, beside its tool.
+/// The body of a quote without its tool.
 #[derive(Deserialize)]
 pub struct QuoteBody {
     input: Map<String, Value>,
 }
 
 impl QuoteBody {
-    /// The body of the order. Answers 400 naming its field at fault.
+    /// The body of the order. Answers 400 and names the field at fault.
     pub fn input<T: DeserializeOwned>(self) -> Result<T, ApiError> {
         body::typed(&Value::Object(self.input))
     }
@@ -36,18 +36,19 @@ pub struct QuoteReply {
     balance: Option<i64>,
     enough: Option<bool>,
     eta_seconds: i32,
-    /// The price is by this unit of files that are not measured yet: it is the largest.
+    /// The price depends on this unit of files that are not measured yet, and is the highest
+    /// possible one.
     unmeasured: Option<PriceUnit>,
-    /// The price with the smallest files.
+    /// The lowest possible price.
     lowest: i64,
 }
 
-/// The files of an order that is not made yet.
+/// The files of an order that is not placed yet.
 #[derive(Default)]
 pub struct QuotedFiles<'a> {
-    /// `(field, URL)`; the URL is empty where the file is not uploaded.
+    /// `(field, URL)`; the URL is empty if the file is not uploaded.
     pub urls: &'a [(String, &'a str)],
-    /// What the page says of files that are not uploaded.
+    /// The sizes of files that are not uploaded, as the page reports them.
     pub by_page: Measured,
 }
 
@@ -58,8 +59,8 @@ impl<'a> From<&'a [(String, &'a str)]> for QuotedFiles<'a> {
 }
 
 /// Prices a checked input with `steps` steps. If the price needs it, the caller's own files are
-/// measured. Before any file is uploaded, the quote believes the page, because the order measures
-/// the file anyway. A file that cannot be measured costs the largest price.
+/// measured. Before any file is uploaded, the quote trusts the page, because the order measures the
+/// file anyway. A file that cannot be measured costs the highest price.
 pub async fn quote(
     call: &impl Invocation,
     tool: &'static str,
@@ -87,7 +88,7 @@ pub async fn quote(
     Ok(QuoteReply { tool, credits, balance, enough, eta_seconds, unmeasured, lowest })
 }
 
-/// What is known of the files. Without a user no uploaded file is read.
+/// The known sizes of the files. Without a user no uploaded file is read.
 async fn measured<T: Streams>(
     cx: &Cx<'_, T>,
     unit: PriceUnit,
@@ -100,7 +101,7 @@ async fn measured<T: Streams>(
     let Some(user) = user else { return Ok(None) };
     match measure::files(cx, unit, files.urls, user).await {
         Ok(measured) => Ok(Some(measured)),
-        // A file that is not uploaded yet.
+        // The file is not uploaded yet.
         Err(error) if error.code == ErrorCode::BadRequest => Ok(None),
         Err(error) => Err(error),
     }

@@ -9,10 +9,10 @@ use crate::core::transport::{HttpRequest, HttpResult, Transport};
 use crate::flow::Cx;
 use url::Url;
 
-/// The time before a call that Stripe could not take is repeated, once.
+/// The pause before a call that may not have reached Stripe is repeated once.
 const REPEAT_MS: u32 = 300;
 
-/// Returns the address of the page where `pack` is paid. `attempt` names the try: the same user,
+/// Returns the URL of the page where `pack` is paid. `attempt` identifies the try: the same user,
 /// pack and attempt get the same page.
 pub async fn checkout<T: Transport>(
     cx: &Cx<'_, T>,
@@ -46,7 +46,7 @@ pub async fn checkout<T: Transport>(
     api::checkout_url(&answer)
 }
 
-/// Sends a call that carries an idempotency key, and once more where it may not have arrived.
+/// Sends a call with an idempotency key, and repeats it once if it may not have arrived.
 async fn sent<T: Transport>(cx: &Cx<'_, T>, request: HttpRequest) -> HttpResult {
     match cx.transport.send(request.clone()).await {
         Ok(answer) if !api::may_be_repeated(&answer) => Ok(answer),
@@ -57,8 +57,8 @@ async fn sent<T: Transport>(cx: &Cx<'_, T>, request: HttpRequest) -> HttpResult 
     }
 }
 
-/// The page to which the buyer returns: our own first page, unless the caller names another that
-/// the settings allow.
+/// The page to which the buyer returns: our own first page, unless the caller names another one
+/// that the settings allow.
 fn return_page(config: &Config, named: Option<&str>) -> Result<Url, ApiError> {
     let own = Url::parse(config.functions_url()?);
     let own = own.map_err(|_| ApiError::misconfigured("FUNCTIONS_URL"))?;
@@ -69,8 +69,7 @@ fn return_page(config: &Config, named: Option<&str>) -> Result<Url, ApiError> {
     }
 }
 
-/// The page's address, with what became of the purchase in its query, in place of what became of
-/// the one before.
+/// The page's URL with the outcome of the purchase in its query, in place of an earlier outcome.
 fn with_outcome(page: &Url, outcome: &str) -> String {
     const NAME: &str = "purchase";
     let kept: Vec<(String, String)> =

@@ -1,4 +1,4 @@
-//! How credits are bought: what a seller told of a payment, and where a pack is paid.
+//! Buying credits: a seller's events about payments, and the page where a pack is paid.
 
 pub mod checkout;
 pub mod receive;

@@ -1,6 +1,5 @@
-//! Records a seller's event. A seller delivers an event until the answer is 2xx, so whatever a
-//! repeated delivery may mend is answered 5xx, and whatever it cannot mend is logged and answered
-//! 200.
+//! Records a seller's event. A seller delivers an event until the answer is 2xx. So a fault that a
+//! repeated delivery may correct is answered 5xx; any other fault is logged and answered 200.
 
 use crate::core::config::Config;
 use crate::core::error::{ApiError, ErrorCode};
@@ -18,8 +17,8 @@ use serde_json::{Value, json};
 const NOTHING: RecordedPurchase =
     RecordedPurchase { granted: 0, taken: 0, replayed: false, reason: None };
 
-/// Verifies an event of `seller` and records what it tells. Refuses a bad signature with 401 before
-/// it reads the event, and an unknown seller with 404.
+/// Verifies an event of `seller` and records its facts. Refuses a bad signature with 401 before it
+/// reads the event, and an unknown seller with 404.
 pub async fn receive<T: Transport>(
     cx: &Cx<'_, T>,
     seller: &str,
@@ -72,14 +71,14 @@ fn is_authentic(
     Ok(is_good)
 }
 
-/// An event that tells no fact, with the reason.
+/// An event without a fact, with the reason.
 enum UngrantedEvent {
     Ignored(&'static str),
-    /// An operator has to look: it was paid.
+    /// It was paid, so an operator has to look.
     Lost(&'static str),
 }
 
-/// The fact that the event tells, or the reason why it grants nothing.
+/// The fact in the event, or the reason why the event grants nothing.
 async fn understood<T: Transport>(
     cx: &Cx<'_, T>,
     seller: &str,
@@ -106,8 +105,8 @@ async fn understood<T: Transport>(
     })
 }
 
-/// Asks Stripe what was bought, where we have a key. Without an answer the seller shall deliver the
-/// event once more.
+/// Asks Stripe for the session's line items, if we have a key. Without an answer, the seller must
+/// deliver the event once more.
 async fn add_items<T: Transport>(
     cx: &Cx<'_, T>,
     fact: &mut PurchaseFact,
@@ -138,8 +137,8 @@ async fn record<T: Transport>(
     let recorded = cx.db().purchase_record_v1(seller, fact).await;
     let lost = |error: &DbError| error.is(ErrorCode::BadRequest) || error.is(ErrorCode::NotFound);
     match recorded {
-        // No delivery of the same fact can do better. The seller shows the event for as long as it
-        // keeps it, and delivers it once more when it is told to.
+        // A further delivery of the same fact would fail in the same way. The seller shows the
+        // event as long as it keeps it, and can be told to deliver it once more.
         Err(error) if lost(&error) => {
             let detail = named(seller, event, json!({"keys": fact.keys}));
             cx.log_error("purchase_refused", &error.into(), detail);
@@ -150,7 +149,8 @@ async fn record<T: Transport>(
         }
         recorded => {
             let recorded = recorded?;
-            // A paid one that gives nothing yet: an operator tells a missing pack from a fault.
+            // It is paid but grants nothing yet. An operator must find out whether a pack is
+            // missing or there is a fault.
             if let Some(reason) = &recorded.reason {
                 let detail = json!({"reason": reason, "keys": fact.keys});
                 cx.log("purchase_ignored", named(seller, event, detail));
@@ -160,7 +160,7 @@ async fn record<T: Transport>(
     }
 }
 
-/// The detail of a log line, with what names the event at the seller.
+/// The detail of a log line, with the id and type of the event at the seller.
 fn named(seller: &str, event: &Value, mut detail: Value) -> Value {
     if let Some(detail) = detail.as_object_mut() {
         detail.insert("seller".to_owned(), seller.into());

@@ -13,8 +13,8 @@ use crate::flow::{Cx, provider_cancel};
 use futures_util::stream::{self, StreamExt};
 use serde_json::json;
 
-/// Settles `due` steps, `parallel` at once, until `is_late`: the steps that are left have no
-/// outcome. A fault is logged and stops none of the other steps.
+/// Settles `due` steps, `parallel` at once, until `is_late`; steps that are left then have no
+/// outcome. A fault is logged and stops no other step.
 pub async fn settle_all<'s, T: Transport>(
     cx: &Cx<'_, T>,
     account: &dyn Asynchronous,

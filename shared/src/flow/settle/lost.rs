@@ -1,4 +1,4 @@
-//! Finds the task of a submit that had no answer in the provider's own list, before anything is
+//! Searches the provider's own list for the task of a submit without an answer, before anything is
 //! submitted twice. If the provider has no such list, only a webhook or the deadline settles the
 //! step.
 
@@ -12,24 +12,25 @@ use crate::db::sweep::DueStep;
 use crate::flow::Cx;
 use serde_json::json;
 
-/// A longer list is not read to its end, and proves nothing.
+/// A longer list is not read to its end and proves nothing.
 const PAGES_MAX: u32 = 5;
-/// How many listed tasks with our input are queried because the list does not name their webhooks.
-/// With more of them the list proves nothing.
+/// The number of listed tasks with our input that are queried, because the list does not name their
+/// webhooks. If there are more, the list proves nothing.
 const QUERIES_MAX: u32 = 10;
-/// How long after the submit a list without the task proves that the request never arrived.
+/// From this time after the submit on, a list without the task proves that the request never
+/// arrived.
 const PROOF_AFTER_S: i32 = 60;
 
 enum Search {
     Found(String),
-    /// The complete list since the submit lacks the task.
+    /// The list is complete since the submit and does not have the task.
     ProvenAbsent,
-    /// The provider does not say.
+    /// The provider does not tell.
     Inconclusive,
 }
 
-/// Settles the task if the provider's list has it. Requeues the step if the provider provably never
-/// took the request.
+/// Settles the task if the provider's list has it. Requeues the step if the list proves that the
+/// provider never accepted the request.
 pub async fn find_and_settle<T: Transport>(
     cx: &Cx<'_, T>,
     account: &dyn Asynchronous,

@@ -1,4 +1,4 @@
-//! Finds out what became of a submitted step, and records it.
+//! Finds out the outcome of a submitted step, and records it.
 
 pub mod batch;
 pub mod lost;

@@ -1,9 +1,10 @@
 //! Settles a submitted step: queries its task with our own key and acts on the answer.
 //!
-//! A webhook's background, the queue's consumer, the sweep and reconcile use it. A webhook's body
-//! is never believed: the task that it names is queried, and only an end counts for this step,
-//! unless another step owns the task. A webhook alone never leads to a cancel at the provider: its
-//! address proves that the provider knows our step, not that the task it names is this step's.
+//! A webhook's background, the queue's consumer, the sweep and reconcile use this module. A
+//! webhook's body is never trusted: the task that it names is queried, and only an end counts for
+//! this step, unless another step owns the task. A webhook alone never causes a cancel at the
+//! provider: its address proves that the provider knows our step, but not that the named task
+//! belongs to this step.
 
 use crate::core::error::ApiError;
 use crate::core::id::UserId;
@@ -21,8 +22,9 @@ use crate::flow::{Cx, finalise, lease, provider_cancel, store};
 use futures_util::future::{LocalBoxFuture, join};
 use serde_json::{Value, json};
 
-/// How often, and for how long after its success, a task is queried for files that it does not list
-/// yet. RunningHub's and Replicate's own clients wait up to a minute.
+/// The number and the interval of further queries for the files of a successful task that lists
+/// none yet, and the time after its success during which they are made. RunningHub's and
+/// Replicate's own clients wait up to a minute.
 const LATE_FILES_TRIES: u32 = 4;
 const LATE_FILES_PAUSE_MS: u32 = 2_000;
 const LATE_FILES_S: i32 = 60;
@@ -35,14 +37,14 @@ pub struct SubmittedTask<'a> {
     pub user: UserId,
     pub task_id: &'a str,
     pub witness: Witness,
-    /// The run is the step's current one, and the step is live.
+    /// Whether the run is the step's current one and the step is live.
     pub is_current: bool,
 }
 
-/// Who says that the task belongs to this run.
+/// The source of the claim that the task belongs to this run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Witness {
-    /// The database: the submit was answered with this task.
+    /// The database: the provider answered the submit with this task.
     Recorded,
     /// The provider's list of our account's tasks.
     Listed,
@@ -50,12 +52,12 @@ pub enum Witness {
     Webhook,
 }
 
-/// What became of a task.
+/// The outcome of settling a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {
     /// The task has not ended.
     Waiting,
-    /// The provider gave no usable answer: a later sweep queries it.
+    /// The provider gave no usable answer, so a later sweep queries it.
     NoAnswer,
     /// Completed, with the result in our storage. `last`: the job is completed too. `may_start`: a
     /// waiting step may start now.
@@ -63,13 +65,13 @@ pub enum Settled {
         last: bool,
         may_start: bool,
     },
-    /// Failed: it ended without a result.
+    /// Failed, because the task ended without a result.
     Failed {
         refunded: i64,
     },
     Requeued,
-    /// Nothing is left to do for this step: another worker settled it, the task is not this step's,
-    /// or only a cancel was due.
+    /// Nothing is left to do for this step: another worker settled it, the task belongs to another
+    /// step, or only a cancel was due.
     Superseded,
 }
 
@@ -80,23 +82,23 @@ impl Settled {
     }
 }
 
-/// Starts waiting steps when a step gives its slot back. A trait object, so that a function carries
-/// the code of a settle once.
+/// Starts waiting steps when a step frees its slot. It is a trait object, so that a function
+/// contains the code of a settle once.
 pub type OnSlotFreed<'a> = dyn Fn() -> LocalBoxFuture<'a, Result<(), ApiError>> + 'a;
 
-/// What a query of a task led to.
+/// The result of querying a task.
 pub enum Queried {
     Settled(Settled),
-    /// The step has given its slot back, and its result is to be copied. `may_start`: a waiting
-    /// step may start now.
+    /// The step has freed its slot, and its result must be copied. `may_start`: a waiting step may
+    /// start now.
     Finished {
         task: FinishedTask,
         may_start: bool,
     },
 }
 
-/// Queries `task` and acts on the answer. Calls `on_slot_freed` when the step gives its slot back
-/// while its result is still being copied.
+/// Queries `task` and acts on the answer. Calls `on_slot_freed` when the step frees its slot while
+/// its result is still being copied.
 pub async fn settle<T: Transport>(
     cx: &Cx<'_, T>,
     account: &dyn Asynchronous,
@@ -107,7 +109,7 @@ pub async fn settle<T: Transport>(
     go_on(cx, account, queried, on_slot_freed).await
 }
 
-/// Does what is left after a query: copies the result, and meanwhile starts waiting steps.
+/// Does the rest after a query: copies the result, and meanwhile starts waiting steps.
 pub async fn go_on<T: Transport>(
     cx: &Cx<'_, T>,
     account: &dyn Asynchronous,
@@ -123,7 +125,7 @@ pub async fn go_on<T: Transport>(
     }
 }
 
-/// Starts waiting steps while a result is copied: an error is logged.
+/// Starts waiting steps while a result is copied. An error is logged.
 pub async fn start_if<T: Transport>(
     cx: &Cx<'_, T>,
     may_start: bool,
@@ -134,7 +136,7 @@ pub async fn start_if<T: Transport>(
     }
 }
 
-/// Queries `task` and does everything that follows from the answer, but for copying a result.
+/// Queries `task` and acts on the answer, but does not copy a result.
 pub async fn query<T: Transport>(
     cx: &Cx<'_, T>,
     account: &dyn Asynchronous,
@@ -164,7 +166,7 @@ pub async fn query<T: Transport>(
         Decision::Wait { answered } => {
             let settled = record_no_result(cx, task.attempt, answered).await?;
             if answered && matches!(settled, Settled::Failed { .. }) {
-                // The step is past its deadline, and the provider still works on the task.
+                // The step is past its deadline, and the provider is still working on the task.
                 let Attempt { job, step, .. } = task.attempt;
                 provider_cancel::cancel_task(cx, account, job, step, task.task_id).await;
             }
@@ -175,8 +177,8 @@ pub async fn query<T: Transport>(
     Ok(Queried::Settled(settled))
 }
 
-/// Records that the provider reported no end; fails the step if its deadline has passed.
-/// `answered`: the provider said that the task runs.
+/// Records that the provider reported no end. Fails the step if its deadline has passed.
+/// `answered`: the provider reported that the task runs.
 pub async fn record_no_result<T: Transport>(
     cx: &Cx<'_, T>,
     attempt: Attempt,
@@ -192,8 +194,8 @@ pub async fn record_no_result<T: Transport>(
     })
 }
 
-/// Records a task of another witness than the database as this step's, before anything is done in
-/// its name. `None`: act on the answer.
+/// Records a task whose source is not the database as this step's, before anything is done in its
+/// name. `None`: the caller acts on the answer.
 async fn adopt<T: Transport>(
     cx: &Cx<'_, T>,
     account: &dyn Asynchronous,
@@ -212,8 +214,8 @@ async fn adopt<T: Transport>(
         {
             return Ok(Some(Settled::Superseded));
         }
-        // Providers send webhooks at the end. A running task may be another step's, and would be
-        // cancelled with this step: it is not adopted, and a later sweep queries it.
+        // Providers send webhooks at the end. A running task may belong to another step and would
+        // be cancelled with this one, so it is not adopted, and a later sweep queries it.
         TaskAnswer::Running if from_webhook => {
             return record_no_result(cx, task.attempt, false).await.map(Some);
         }
@@ -225,7 +227,7 @@ async fn adopt<T: Transport>(
     let Attempt { job, step, .. } = task.attempt;
     match cx.db().step_started_v1(task.attempt, task.task_id).await?.outcome {
         StartedOutcome::Running => Ok(None),
-        // The step was closed a moment ago, and the task has ended: there is nothing to cancel.
+        // The step was just closed and the task has ended, so there is nothing to cancel.
         StartedOutcome::CancelDue if from_webhook => {
             cx.db().step_cancelled_v1(job, step, task.task_id).await?;
             Ok(Some(Settled::Superseded))
@@ -238,7 +240,7 @@ async fn adopt<T: Transport>(
     }
 }
 
-/// Records that the provider finished, which frees the slot and takes the lease of the copy.
+/// Records that the provider has finished, which frees the slot and takes the lease for the copy.
 async fn done<T: Transport>(
     cx: &Cx<'_, T>,
     task: &SubmittedTask<'_>,
@@ -266,7 +268,7 @@ async fn done<T: Transport>(
     Ok(Queried::Settled(Settled::Superseded))
 }
 
-/// A finished task whose result is not yet in our storage. The caller holds the lease.
+/// A finished task whose result is not in our storage yet. The caller holds the lease.
 pub struct FinishedTask {
     pub attempt: Attempt,
     pub user: UserId,
@@ -274,9 +276,9 @@ pub struct FinishedTask {
     /// The recorded output: `{"files": [Output]}`.
     pub output: Value,
     pub choice: ResultChoice,
-    /// How long ago the provider was done.
+    /// The seconds since the provider finished.
     pub done_seconds: i32,
-    /// When the lease was taken, at most a call's time later.
+    /// The time before the call that took the lease.
     pub lease_since_ms: u64,
 }
 
@@ -315,7 +317,7 @@ pub async fn copy<T: Transport>(
             };
             fail(cx, attempt, &Failure::new(code, text)).await
         }
-        // The lease expires and the next sweep copies again, until the job expires.
+        // The lease expires and the next sweep retries the copy, until the job expires.
         Err(error @ (CopyError::Transient(_) | CopyError::Misconfigured(_))) => {
             let (is_alarm, text) = match error {
                 CopyError::Misconfigured(text) => (true, text),
@@ -334,8 +336,8 @@ fn files_of(output: &Value) -> Vec<Output> {
     serde_json::from_value(files).unwrap_or_default()
 }
 
-/// Queries a task that ended well without naming its files: providers may list them some seconds
-/// later.
+/// Queries a task that succeeded without naming its files, because providers may list them some
+/// seconds later.
 async fn late_files<T: Transport>(
     cx: &Cx<'_, T>,
     account: &dyn Asynchronous,

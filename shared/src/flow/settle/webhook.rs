@@ -1,9 +1,10 @@
-//! Records a provider's webhook, and settles the step that it is about in the background of the
-//! same request: its slot is given back and filled at once, however many results are being copied.
+//! Records a provider's webhook, and settles its step in the background of the same request: the
+//! step's slot is freed and filled at once, however many results are being copied.
 //!
-//! Recording changes no job. The background must end soon, so what fails or takes long goes to the
-//! queue's consumer. A queue message is a hint that may be lost, doubled or late; the sweep finds
-//! the same work in the database, and so does the checker of a provider that signs its webhooks.
+//! Recording changes no job. The background must end soon, so work that fails or takes long goes to
+//! the queue's consumer. A queue message is a hint that may be lost, doubled or late. The sweep
+//! finds the same work in the database, and so does the checker of a provider that signs its
+//! webhooks.
 
 use super::task::{
     FinishedTask, OnSlotFreed, Queried, Settled, SubmittedTask, Witness, copy, go_on, query,
@@ -27,14 +28,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::pin::pin;
 
-/// The queue binding of the webhook consumer.
+/// The binding of the queue of the webhook consumer.
 const QUEUE: &str = "HINTS";
-/// No step is started in the background later than this after it began: rounds of submits begin
-/// for 6 s more, a submit may take 20 s, and the platform ends the background after 30 s.
+/// The background starts no step later than this: rounds of submits may begin for 6 s more, a
+/// submit may take 20 s, and the platform ends the background after 30 s.
 const START_MS: u64 = 2_000;
-/// A copy that is not done by then is left to the consumer.
+/// A copy that is not finished after this time is left to the consumer.
 const COPY_MS: u64 = 25_000;
-/// The delay before the consumer repeats what failed in the background, once.
+/// The delay before the consumer retries, once, what failed in the background.
 const REPEAT_S: u32 = 10;
 
 /// The queue message about a recorded webhook.
@@ -47,9 +48,10 @@ pub struct WebhookHint {
     pub step: Step,
     pub run: Run,
     pub task_id: Option<String>,
-    /// The step when the webhook was recorded, a [`StepRow`]. Its run fences every later write.
+    /// The step at the time when the webhook was recorded, a [`StepRow`]. Its run fences every
+    /// later write.
     pub row: Option<Value>,
-    /// The step has ended at the provider: what is left is to copy its result.
+    /// The step has ended at the provider, and only its result must be copied.
     pub copy: Option<UnfinishedCopy>,
 }
 
@@ -66,8 +68,7 @@ pub struct UnfinishedCopy {
     may_start: bool,
 }
 
-/// Records an authentic webhook. Refuses a webhook whose signature is wrong, even at a valid
-/// address.
+/// Records an authentic webhook. Refuses one with a wrong signature, even at a valid address.
 pub async fn record<T: Transport>(
     cx: &Cx<'_, T>,
     provider: &str,
@@ -82,8 +83,8 @@ pub async fn record<T: Transport>(
     let body = json::lenient(raw).unwrap_or(Value::Null);
     let task_id = reader.task_id(&body);
     let Attempt { job, step, run } = attempt;
-    // The key includes the address: the same body at another step's address is another webhook. A
-    // signed webhook keeps its id over all deliveries.
+    // The key includes the address, because the same body at another step's address is another
+    // webhook. A signed webhook keeps its id in all deliveries.
     let id = if signature.id.is_empty() { raw } else { &signature.id };
     let dedup_key = sha256_hex(format!("{job}/{step}/{run}/{id}").as_bytes());
     let received = ReceivedWebhook {
@@ -106,8 +107,8 @@ pub async fn record<T: Transport>(
     })
 }
 
-/// Settles the step after its webhook was answered, then starts waiting steps. Leaves to the
-/// consumer what fails, and what would outlast the background.
+/// Settles the step after its webhook was answered, then starts waiting steps. Leaves work to the
+/// consumer that fails or would outlast the background.
 pub async fn settle_in_background<T: Transport>(
     cx: &Cx<'_, T>,
     mut hint: WebhookHint,
@@ -122,7 +123,7 @@ pub async fn settle_in_background<T: Transport>(
     }
 }
 
-/// Leaves the rest to the queue's consumer.
+/// Leaves the remaining work to the queue's consumer.
 async fn leave<T: Transport>(cx: &Cx<'_, T>, hint: &WebhookHint, delay_s: u32) {
     let message = serde_json::to_string(hint).unwrap_or_default();
     if let Err(error) = cx.transport.notify(QUEUE, &message, delay_s).await {
@@ -130,7 +131,7 @@ async fn leave<T: Transport>(cx: &Cx<'_, T>, hint: &WebhookHint, delay_s: u32) {
     }
 }
 
-/// Returns the delay after which the consumer shall go on; `None`: nothing is left.
+/// Returns the delay after which the consumer must continue; `None`: nothing is left.
 async fn settle_soon<T: Transport>(
     cx: &Cx<'_, T>,
     hint: &mut WebhookHint,
@@ -163,8 +164,8 @@ async fn settle_soon<T: Transport>(
     Ok(None)
 }
 
-/// Copies a result. `None`: what takes longer or failed is left to the consumer, at once, so that
-/// no submit beside it delays the message.
+/// Copies a result. `None`: the copy failed or takes longer. It is then left to the consumer at
+/// once, so that no submit beside it delays the message.
 async fn copy_or_leave<T: Transport>(
     cx: &Cx<'_, T>,
     account: &dyn Asynchronous,
@@ -185,7 +186,7 @@ async fn copy_or_leave<T: Transport>(
     None
 }
 
-/// Copies a result within that time. `None`: it takes longer, as a video may.
+/// Copies a result within that time. `None`: it takes longer, as that of a video may.
 async fn copy_within<T: Transport>(
     cx: &Cx<'_, T>,
     account: &dyn Asynchronous,
@@ -233,8 +234,8 @@ async fn query_task<T: Transport>(
     }
 }
 
-/// Marks the webhook as applied, unless the step's completion has. Returns whether waiting steps
-/// may start.
+/// Marks the webhook as applied, unless the completion of the step has done so. Returns whether
+/// waiting steps may start.
 async fn conclude<T: Transport>(
     cx: &Cx<'_, T>,
     hint: &WebhookHint,
@@ -267,8 +268,8 @@ impl UnfinishedCopy {
         }
     }
 
-    /// A message may come twice, or after a copy whose answer was lost: a step that needs no copy
-    /// any more is left alone.
+    /// A message may come twice, or after a copy whose answer was lost, so a step that no longer
+    /// needs a copy is left alone.
     async fn queried<T: Transport>(
         &self,
         cx: &Cx<'_, T>,

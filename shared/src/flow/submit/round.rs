@@ -1,9 +1,9 @@
-//! Claims, submits and records: starts the waiting steps of an asynchronous provider, of every
-//! tool.
+//! Claims, submits and records: starts the waiting steps of an asynchronous provider, for all
+//! tools.
 //!
-//! `sent_at` is written before the request leaves. From then on only an answer that proves a
-//! refusal requeues the step; without an answer the step stays as it is and is never submitted
-//! again.
+//! `sent_at` is written before the request leaves. From then on, only an answer that proves a
+//! refusal requeues the step. Without an answer the step stays as it is and is never submitted a
+//! second time.
 
 use crate::core::error::ApiError;
 use crate::core::job::decide::{Decision, Event, decide};
@@ -20,14 +20,15 @@ use crate::flow::{Cx, finalise, provider_cancel};
 use futures_util::future::LocalBoxFuture;
 use serde_json::json;
 
-/// Steps per round, claimed and submitted in parallel; the platform allows six open connections.
+/// The steps of a round, which are claimed and submitted in parallel. The platform allows six open
+/// connections.
 const ROUND: u32 = 5;
-/// No round begins after this long. A submit may take 20 s and the platform ends background work
-/// after 30 s, so a later round could be ended while an answer is on its way.
+/// No round begins after this time. A submit may take 20 s, and the platform ends background work
+/// after 30 s, so a later round could be ended while it awaits an answer.
 const BUDGET_MS: u64 = 6_000;
 const RECORD_TRIES: Tries = Tries { most: 3, pause_ms: 300 };
 
-/// What became of a claimed step.
+/// The outcome of a claimed step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SubmitOutcome {
     Started {
@@ -38,8 +39,8 @@ pub enum SubmitOutcome {
     Failed,
     /// The request was sent and has no usable answer.
     Unknown,
-    /// Another worker closed or took the step, or the database did not answer: the step is no
-    /// longer ours.
+    /// Another worker closed or took the step, or the database did not answer: the step no longer
+    /// belongs to us.
     Superseded,
 }
 
@@ -71,11 +72,11 @@ pub struct SubmittedStep {
 pub enum Progress<'a> {
     /// A round begins with these steps.
     Claimed(&'a [ClaimedStep]),
-    /// The outcome of one of them is recorded.
+    /// The outcome of one of the steps is recorded.
     Submitted(&'a SubmittedStep),
 }
 
-/// Submits waiting steps until none may start or the budget is used.
+/// Submits waiting steps until none may start or the budget is used up.
 pub async fn submit_waiting<T: Transport>(
     cx: &Cx<'_, T>,
     provider: &str,
@@ -83,8 +84,8 @@ pub async fn submit_waiting<T: Transport>(
     submit_waiting_within(cx, provider, None, BUDGET_MS, &|_| {}).await
 }
 
-/// Submits the step that was claimed with its order, or else waiting steps, for a caller to whom an
-/// error means nothing: logs it.
+/// Submits the step that was claimed with its order, or else waiting steps. An error is logged,
+/// because the caller cannot act on it.
 pub async fn submit_waiting_logged<T: Transport>(
     cx: &Cx<'_, T>,
     provider: &str,
@@ -96,8 +97,8 @@ pub async fn submit_waiting_logged<T: Transport>(
     }
 }
 
-/// Returns what [`crate::flow::settle`] calls when a step gives its slot back: it submits the
-/// provider's waiting steps.
+/// Returns the callback of [`crate::flow::settle`] for a freed slot: it submits the provider's
+/// waiting steps.
 pub fn starter<'a, T: Transport>(
     cx: &'a Cx<'_, T>,
     provider: &'a str,
@@ -106,8 +107,8 @@ pub fn starter<'a, T: Transport>(
 }
 
 /// Does the same for a caller that must answer soon: no round begins after `budget_ms`. The first
-/// round submits `claimed`, if there is such a step. The `report` is a trait object, so that a
-/// function carries this code once.
+/// round submits `claimed`, if there is such a step. `report` is a trait object, so that a function
+/// contains this code once.
 pub async fn submit_waiting_within<T: Transport>(
     cx: &Cx<'_, T>,
     provider: &str,
@@ -131,7 +132,8 @@ pub async fn submit_waiting_within<T: Transport>(
         });
         let round = join_all(submits).await;
         let has_settled = settle_early(cx, &*context.account, &claimed, &round).await;
-        // A short round emptied the queue. Go on only if it freed a slot or advanced a try-on.
+        // A round of fewer steps has emptied the queue. Another one follows only if it freed a slot
+        // or advanced a try-on.
         let is_full = round.len() >= ROUND as usize;
         let may_go_on =
             is_full || has_settled || round.iter().any(|step| step.outcome.frees_a_slot());
@@ -142,7 +144,7 @@ pub async fn submit_waiting_within<T: Transport>(
     }
 }
 
-/// Whether an order may claim its step: a step that nobody here can submit waits unclaimed.
+/// Whether an order may claim its step. A step that this function cannot submit waits unclaimed.
 pub fn can_submit<T: Transport>(cx: &Cx<'_, T>, provider: &str) -> bool {
     SubmitContext::new(cx, provider).is_ok()
 }
@@ -205,7 +207,8 @@ async fn send<T: Transport>(
     match cx.db().step_sent_v1(step.attempt).await {
         Ok(SentStep { applied: true }) => {}
         Ok(SentStep { applied: false }) => return Ok(SubmitOutcome::Superseded),
-        // `sent_at` may be written although the request did not leave: requeue instead of waiting.
+        // `sent_at` may be written although the request did not leave, so the step is requeued at
+        // once.
         Err(error) => return not_sent(cx, step, error).await,
     }
     let parsed = context.account.parse_submit(&cx.transport.send(request).await);
@@ -237,8 +240,8 @@ async fn not_sent<T: Transport>(
     requeue(cx, step.attempt, false, 0, &failure).await
 }
 
-/// Records the task of an accepted step. Tried a few times: without the task's id the step would
-/// wait for its webhook or its deadline.
+/// Records the task of an accepted step. Tries several times, because without the task's id the
+/// step would wait for its webhook or its deadline.
 async fn record<T: Transport>(
     cx: &Cx<'_, T>,
     context: &SubmitContext<'_>,
@@ -288,7 +291,7 @@ async fn requeue<T: Transport>(
     })
 }
 
-/// Settles the tasks whose webhook came before they were recorded. Returns whether any was settled.
+/// Settles the tasks whose webhook came before they were recorded. Returns whether there was one.
 async fn settle_early<T: Transport>(
     cx: &Cx<'_, T>,
     account: &dyn Asynchronous,

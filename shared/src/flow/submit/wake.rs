@@ -1,7 +1,7 @@
-//! Starts a provider's waiting steps: submits those of an asynchronous provider here and now, and
-//! sends a hint to the queue of a synchronous provider's consumer.
+//! Starts a provider's waiting steps: submits those of an asynchronous provider at once, and sends
+//! a hint to the queue of a synchronous provider's consumer.
 //!
-//! A hint may be lost, doubled or late: the database is the truth, and cron finds the same work.
+//! A hint may be lost, doubled or late: cron finds the same work in the database.
 
 use super::round;
 use crate::core::error::ApiError;
@@ -11,7 +11,7 @@ use crate::core::transport::Transport;
 use crate::flow::{Cx, provider_cancel};
 use serde_json::json;
 
-/// A queue's message that asks for no work: its consumer notes that it came.
+/// A queue message that asks for no work. Its consumer notes its arrival.
 pub const PROBE: &str = r#"{"probe":true}"#;
 
 /// Sends a hint that arrives after `delay_ms`. Does nothing for an asynchronous provider.
@@ -33,7 +33,7 @@ async fn send<T: Transport>(cx: &Cx<'_, T>, provider: &str, message: &str, delay
     }
 }
 
-/// Starts the waiting steps of a provider, for instance after a slot became free.
+/// Starts the waiting steps of a provider, for example after a slot was freed.
 pub async fn start_waiting<T: Transport>(cx: &Cx<'_, T>, provider: &str) -> Result<(), ApiError> {
     if provider::hint_queue(provider).is_none() {
         return round::submit_waiting(cx, provider).await.map(drop);
@@ -44,10 +44,10 @@ pub async fn start_waiting<T: Transport>(cx: &Cx<'_, T>, provider: &str) -> Resu
     Ok(())
 }
 
-/// Does the rest of a cancel, after its answer: tells the provider about the `cancelled` job, and
+/// Does the rest of a cancel after its answer: tells the provider about the `cancelled` job, and
 /// starts waiting steps.
 pub async fn after_cancel<T: Transport>(cx: &Cx<'_, T>, provider: &str, cancelled: Option<JobId>) {
-    // A call to a synchronous provider ends at its worker's next heartbeat.
+    // At a synchronous provider, the call ends with the next heartbeat of its worker.
     let told = match cancelled.filter(|_| provider::is_asynchronous(provider)) {
         Some(job) => cancel_at_provider(cx, provider, job).await,
         None => Ok(()),

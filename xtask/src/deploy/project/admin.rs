@@ -1,4 +1,4 @@
-//! The first admin, by the e-mail address that the settings name.
+//! Makes the user with the e-mail address in the settings the first admin.
 
 use anyhow::Result;
 use uuid::Uuid;

@@ -1,8 +1,9 @@
-//! The schema `unstuck` in the list of schemas that PostgREST exposes, added to what is there.
+//! Adds the schema `unstuck` to the list of schemas that PostgREST exposes.
 //!
-//! PostgREST takes the list from the settings of its own role `authenticator`, in this database
-//! before those in all, and only where there is none from its configuration, which the project's
-//! owner changes in the dashboard. Source: PostgREST, src/library/PostgREST/Config/Database.hs.
+//! PostgREST takes the list from the settings of its role `authenticator`: first those for this
+//! database, then those for all databases. Without these it takes the list from its configuration,
+//! which the project's owner changes in the dashboard. Source: PostgREST,
+//! src/library/PostgREST/Config/Database.hs.
 
 use std::time::Duration;
 
@@ -14,11 +15,12 @@ use super::{HostedProject, ProjectAct, literal};
 
 const SCHEMA: &str = "unstuck";
 const RELOAD: &str = "notify pgrst, 'reload config';\nnotify pgrst, 'reload schema';";
-/// How PostgREST begins its list of exposed schemas: in the hint, before version 13 in the message.
+/// The text before PostgREST's list of exposed schemas: in the hint, before version 13 in the
+/// message.
 const LISTS: [&str; 2] =
     ["Only the following schemas are exposed:", "The schema must be one of the following:"];
 
-/// The list in the settings of PostgREST's role.
+/// The list of schemas in the settings of PostgREST's role.
 struct RoleList {
     schemas: String,
     /// `authenticator`, or `authenticator in database …`.
@@ -51,7 +53,7 @@ impl HostedProject<'_> {
         }
     }
 
-    /// A role's list with ours at its end.
+    /// Adds our schema to a role's list.
     async fn expose_beside(&self, schemas: &str, role: &str, undo: &str) -> Result<ProjectAct> {
         if names(schemas).any(|name| name == SCHEMA) {
             return Ok(exposed(schemas));
@@ -92,8 +94,8 @@ impl HostedProject<'_> {
         Ok(row.map(|row| RoleList { schemas: row.get(0), role: row.get(1) }))
     }
 
-    /// What the project's own API exposes now, wherever that is written: it names the list to who
-    /// asks for a schema that is not in it.
+    /// The list that the project's API has at present. PostgREST names it to a caller who asks for
+    /// a schema that is not in it.
     async fn exposed_by_api(&self) -> Option<String> {
         let settings = |name: &str| {
             let deployment = self.deployment;
@@ -137,7 +139,7 @@ fn with_ours(schemas: &str) -> String {
     }
 }
 
-/// The statements that give a role this list, or none.
+/// The statements that set or reset the list of a role.
 fn alter(role: &str, schemas: Option<&str>) -> String {
     let change = schemas.map_or_else(
         || "reset pgrst.db_schemas".to_owned(),

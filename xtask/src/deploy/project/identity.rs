@@ -1,14 +1,14 @@
-//! Whose database it is: the row of `unstuck_private.deployment`.
+//! The owner of the database: the row of `unstuck_private.deployment`.
 
 use anyhow::{Result, bail};
 use tokio_postgres::Client;
 
 use super::{HostedProject, ProjectAct, literal};
 
-/// The bucket of uploads, which pages name.
+/// The bucket for uploads, whose name the pages know.
 pub(super) const UPLOADS: &str = "uploads";
 
-/// To whom a database belongs, as its row says.
+/// The deployment to which a database belongs, by its row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Owner {
     id: String,
@@ -18,7 +18,7 @@ pub(super) struct Owner {
 }
 
 impl Owner {
-    /// As the database says; `None` where it says nothing.
+    /// Reads the owner; `None` if the database names none.
     pub(super) async fn of(client: &Client) -> Result<Option<Self>> {
         let exists = "select to_regclass('unstuck_private.deployment') is not null";
         if !client.query_one(exists, &[]).await?.get::<_, bool>(0) {
@@ -34,7 +34,7 @@ impl Owner {
         }))
     }
 
-    /// Every column but the id, to set it.
+    /// All columns except the id, for an update.
     fn assignments(&self) -> String {
         format!(
             "supabase_url = {}, uploads_bucket = {}, results_bucket = {}",
@@ -62,7 +62,7 @@ impl HostedProject<'_> {
         }
     }
 
-    /// Comes before every change: a copy of a database, and another deployment's own, look alike.
+    /// Runs before every change, because a copied database looks like another deployment's own.
     pub(super) fn refuse_other_owner(&self, owner: Option<&Owner>) -> Result<()> {
         let (Some(owner), new) = (owner, self.new_owner()) else { return Ok(()) };
         if self.how.take_over || owner.id == new.id && owner.supabase_url == new.supabase_url {
@@ -81,7 +81,7 @@ impl HostedProject<'_> {
         );
     }
 
-    /// Writes the row. The Workers of the owner before are refused from then on.
+    /// Writes the row. From then on the Workers of the previous owner are refused.
     pub(super) async fn own(&self, owner: Option<Owner>) -> Result<ProjectAct> {
         let new = self.new_owner();
         if new.id.is_empty() {
@@ -128,7 +128,8 @@ fn insert(new: &Owner) -> String {
     )
 }
 
-/// From the owner with this id: who came in between stays.
+/// Changes the row only if the owner is still `id`: another one may have taken the database in
+/// between.
 fn update(id: &str, new: &Owner) -> String {
     format!(
         "update unstuck_private.deployment set id = {}, {} where id = {};",

@@ -1,15 +1,17 @@
-//! Limits of the roles that our calls run as, which the project's owner may have lowered.
+//! Checks the limits of the roles under which our calls run. The project's owner may have lowered
+//! them.
 
 use anyhow::Result;
 
 use super::{HostedProject, ProjectAct};
 
-/// What the longest of our calls may take; its own limit of one statement is in the function.
+/// The time that the longest of our calls may take. The function sets that limit for its statement
+/// itself.
 const LONGEST: &str = "60s";
 
 impl HostedProject<'_> {
-    /// One act for each role that cuts our calls short. A limit for one statement is lifted by each
-    /// function's own; one for a transaction is not.
+    /// One act for each role whose limit would end our calls. A limit per statement is lifted by
+    /// each function's own; a limit per transaction is not.
     pub(super) async fn limits(&self) -> Result<Vec<ProjectAct>> {
         let query = "
             select r.rolname::text, c.setting

@@ -1,9 +1,9 @@
-//! Supabase's Management API, as far as it says which schemas a project exposes
-//! (`GET` and `PATCH /v1/projects/<ref>/postgrest`, whose `db_schema` is one comma-separated list)
-//! and knows the project's keys.
+//! Supabase's Management API, as far as we need it: the schemas that a project exposes (`GET` and
+//! `PATCH /v1/projects/<ref>/postgrest`, with the comma-separated list `db_schema`), and the
+//! project's keys.
 //!
-//! It takes 60 calls a minute, and after those none for a minute. Source: its introduction, "Rate
-//! limits".
+//! The API accepts 60 calls a minute; after more it refuses calls for a minute. Source: its
+//! introduction, "Rate limits".
 
 use std::time::Duration;
 
@@ -17,17 +17,17 @@ use crate::deploy::deployment::Deployment;
 use crate::deploy::fetch::ProjectKey;
 use crate::deploy::values;
 
-/// How often one call is made.
+/// The number of tries for one call.
 const TRIES: u32 = 3;
-/// How long nothing is taken after too many calls.
+/// The API refuses calls for so long after too many.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// The API's address; a variable may name another.
+/// The API's address, or that in the variable `SUPABASE_API_URL`.
 pub(in crate::deploy) fn address() -> String {
     std::env::var("SUPABASE_API_URL").unwrap_or_else(|_| "https://api.supabase.com".to_owned())
 }
 
-/// One project at the Management API.
+/// One project in the Management API.
 pub(in crate::deploy) struct Management {
     url: String,
     token: String,
@@ -38,7 +38,7 @@ impl Management {
         Self { url: format!("{}/v1/projects/{project}", address.trim_end_matches('/')), token }
     }
 
-    /// `None` without a token, or where the project is not Supabase's.
+    /// `None` without a token, or if the project is not one of Supabase's.
     pub(super) fn of(deployment: &Deployment, address: &str) -> Option<Self> {
         let token = deployment.access.supabase_token.clone()?;
         let project = of_url(deployment).or_else(|| of_database(deployment))?;
@@ -50,7 +50,7 @@ impl Management {
         self.list(&answer)
     }
 
-    /// Replaces the list.
+    /// Replaces the list of exposed schemas.
     pub(super) async fn expose(&self, schemas: &str) -> Result<()> {
         let body = json!({ "db_schema": schemas });
         let answer = self.ask(Method::PATCH, "postgrest", Some(&body)).await?;
@@ -61,20 +61,20 @@ impl Management {
         Ok(())
     }
 
-    /// The list in the answer.
+    /// The list of schemas in an answer.
     fn list(&self, answer: &Value) -> Result<String> {
         let list = answer["db_schema"].as_str().map(str::to_owned);
         list.with_context(|| format!("{}/postgrest: the answer has no db_schema", self.url))
     }
 
-    /// The project's keys of both kinds, whole.
+    /// The project's keys of both kinds, unmasked.
     pub(in crate::deploy) async fn keys(&self) -> Result<Vec<ProjectKey>> {
         let answer = self.ask(Method::GET, "api-keys?reveal=true", None).await?;
         let read = serde_json::from_value(answer);
         read.with_context(|| format!("{}/api-keys: an answer of another form", self.url))
     }
 
-    /// The HS256 secret, where the project still takes tokens that it signed.
+    /// The HS256 secret, if the project still accepts tokens signed with it.
     pub(in crate::deploy) async fn legacy_secret(&self) -> Result<Option<String>> {
         let answer = self.ask(Method::GET, "config/auth/signing-keys", None).await?;
         let keys = answer["keys"].as_array().cloned().unwrap_or_default();
@@ -82,7 +82,7 @@ impl Management {
             key["algorithm"] == "HS256"
                 && ["in_use", "previously_used"].iter().any(|status| key["status"] == **status)
         };
-        // A project that never moved to signing keys has none.
+        // A project that never moved to signing keys has an empty list.
         if !keys.is_empty() && !keys.iter().any(is_taken) {
             return Ok(None);
         }
@@ -90,7 +90,7 @@ impl Management {
         Ok(answer["jwt_secret"].as_str().filter(|secret| !secret.is_empty()).map(str::to_owned))
     }
 
-    /// Sends one call, and once more after the wait that is asked for where there were too many.
+    /// Sends a call. After too many calls it waits and retries, up to `TRIES` times.
     async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
         let url = format!("{}/{path}", self.url);
         let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build()?;
@@ -131,7 +131,7 @@ async fn read(url: &str, answer: Response) -> Result<Value> {
     Ok(json)
 }
 
-/// Fails where both addresses are Supabase's, and of two projects.
+/// Fails if both addresses are Supabase's and name different projects.
 pub(super) fn refuse_two_projects(deployment: &Deployment) -> Result<()> {
     match (of_url(deployment), of_database(deployment)) {
         (Some(one), Some(other)) if one != other => bail!(

@@ -1,9 +1,9 @@
-//! The database's side of a deployment: migrations, whose database it is, buckets and their policy,
-//! the exposed schema, the first admin.
+//! The database of a deployment: migrations, owner, buckets and their policy, the exposed schema,
+//! the first admin.
 //!
-//! Every act is one statement or one transaction, and first looks whether it is needed: repeated
-//! after a failure at any point it has the same result. Nothing of the app is overwritten; if our
-//! role lacks a right, the command prints the statement to send.
+//! Every act is one statement or one transaction, and first checks whether it is needed. Repeated
+//! after a failure at any point, it has the same result. Nothing of the app is overwritten. If our
+//! role lacks a right, the command prints the statement for a person to send.
 
 mod admin;
 mod exposure;
@@ -25,12 +25,12 @@ use identity::Owner;
 
 const REMOVE_ALL: &str = "psql \"$DATABASE_URL\" -f supabase/uninstall.sql";
 
-/// How a project is brought up.
+/// The options for bringing a project up.
 #[derive(Clone, Debug)]
 pub struct BringUp {
-    /// Changes nothing, and tells what it would change.
+    /// Whether to change nothing and only report.
     pub plan_only: bool,
-    /// Takes over a database that says that it belongs to another deployment.
+    /// Whether to take over a database that names another deployment as its owner.
     pub take_over: bool,
     /// The address of Supabase's Management API.
     pub management_url: String,
@@ -46,10 +46,10 @@ impl Default for BringUp {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProjectAct {
     pub what: String,
-    /// Whether it changed something; in a plan, whether it would. False where it was so already.
+    /// Whether it changed something, or in a plan, would. False if nothing was needed.
     pub done: bool,
     pub undo: Option<String>,
-    /// What a person must send or do, where we may not.
+    /// What a person must send or do, if we lack the right.
     pub by_hand: Option<String>,
 }
 
@@ -67,7 +67,8 @@ impl ProjectAct {
     }
 }
 
-/// Brings the project up to this checkout and these settings. An error tells what was done before.
+/// Brings the project up to this checkout and these settings. An error reports what was done before
+/// it.
 pub async fn bring_up(deployment: &Deployment, how: BringUp) -> Result<Vec<ProjectAct>> {
     management::refuse_two_projects(deployment)?;
     let project = HostedProject::connect(deployment, how).await?;
@@ -82,12 +83,12 @@ pub async fn bring_up(deployment: &Deployment, how: BringUp) -> Result<Vec<Proje
     }
 }
 
-/// The project that a deployment's settings name, with one session of the role that owns us.
+/// The project of a deployment, with one session of the role that owns our objects.
 struct HostedProject<'a> {
     deployment: &'a Deployment,
     how: BringUp,
     client: Client,
-    /// What the server warned of, with its hints.
+    /// The server's warnings, with their hints.
     warnings: Arc<Mutex<Vec<String>>>,
 }
 
@@ -102,7 +103,7 @@ impl<'a> HostedProject<'a> {
             }
         };
         let client = postgres::connect_with(url, hear).await.context("DATABASE_URL")?;
-        // An app's own sessions go first.
+        // The app's own sessions take precedence.
         client.batch_execute("set lock_timeout = '5s'").await?;
         Ok(Self { deployment, how, client, warnings })
     }
@@ -110,7 +111,7 @@ impl<'a> HostedProject<'a> {
     async fn perform(&self, acts: &mut Vec<ProjectAct>) -> Result<()> {
         let owner = Owner::of(&self.client).await?;
         self.refuse_other_owner(owner.as_ref())?;
-        // A migration makes them, too.
+        // The buckets are read first, because a migration makes them too.
         let files = self.file_place().await?;
         self.migrate(acts).await?;
         acts.push(self.own(owner).await?);
@@ -150,14 +151,15 @@ impl<'a> HostedProject<'a> {
         migrated.map(drop)
     }
 
-    /// Whether the database has ours: a plan for one without tells only what would come.
+    /// Whether we are installed. For a database without our objects, a plan only reports what would
+    /// be made.
     async fn is_installed(&self) -> Result<bool> {
         let query = "select to_regclass('unstuck_private.deployment') is not null";
         Ok(self.client.query_one(query, &[]).await?.get(0))
     }
 
-    /// Sends the statements as one transaction, unless this is a plan. Where our role may not, they
-    /// are left to a person.
+    /// Runs the statements as one transaction, unless this is a plan. If our role lacks a right,
+    /// they are left to a person.
     async fn change(&self, what: String, statements: &str, undo: &str) -> Result<ProjectAct> {
         if self.how.plan_only {
             return Ok(ProjectAct::done(what, undo));
@@ -177,7 +179,7 @@ impl<'a> HostedProject<'a> {
     }
 }
 
-/// A text as SQL.
+/// A text as an SQL literal.
 fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }

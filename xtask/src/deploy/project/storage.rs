@@ -1,5 +1,5 @@
-//! The two buckets and the policy for uploads. What is there keeps its settings; what does not fit
-//! is told.
+//! Makes the two buckets and the policy for uploads. Existing ones keep their settings; those that
+//! do not fit are reported.
 
 use anyhow::{Context, Result};
 use tokio_postgres::Row;
@@ -10,14 +10,14 @@ use crate::migration::Project;
 use crate::postgres;
 
 const MIB: i64 = 1024 * 1024;
-/// Largest files in bytes that the buckets must take, as platform/storage.sql makes them.
+/// The size in bytes of the largest files that the buckets must take, as in platform/storage.sql.
 const UPLOADS_LIMIT: i64 = 50 * MIB;
 const RESULTS_LIMIT: i64 = 512 * MIB;
 const POLICY: &str = "unstuck uploads insert";
-/// Types of which each tool takes or makes at least one.
+/// Every tool takes or makes at least one of these types.
 const TYPES: [&str; 3] = ["image/png", "image/jpeg", "video/mp4"];
 
-/// What the database has for files.
+/// The buckets and the policy in the database.
 #[derive(Default)]
 pub(super) struct FilePlace {
     buckets: Vec<FileBucket>,
@@ -27,14 +27,14 @@ pub(super) struct FilePlace {
 struct FileBucket {
     id: String,
     is_public: bool,
-    /// In bytes; `None`: the project's own limit.
+    /// In bytes; `None` means the project's own limit.
     limit: Option<i64>,
-    /// `None`: all.
+    /// `None` means all types.
     types: Option<Vec<String>>,
 }
 
 impl HostedProject<'_> {
-    /// Makes what is missing; `before` is what there was before the migrations.
+    /// Makes what is missing. `before` is what existed before the migrations.
     pub(super) async fn files(&self, before: Option<FilePlace>) -> Result<Vec<ProjectAct>> {
         let (Some(before), Some(now)) = (before, self.file_place().await?) else {
             let what = "there is no schema storage: no bucket was made";
@@ -51,7 +51,7 @@ impl HostedProject<'_> {
         Ok(self.told(&before, &after, &warnings))
     }
 
-    /// Runs the source that makes what is missing; returns what it warned of.
+    /// Runs the source that makes what is missing. Returns its warnings.
     async fn make_files(&self) -> Result<Vec<String>> {
         let sources = Project::here().sources()?;
         let path = "platform/storage.sql";
@@ -64,7 +64,7 @@ impl HostedProject<'_> {
         Ok(self.warnings.lock().map(|warnings| warnings.clone()).unwrap_or_default())
     }
 
-    /// `None` where the project has no Storage.
+    /// `None` if the project has no Storage.
     pub(super) async fn file_place(&self) -> Result<Option<FilePlace>> {
         let exists = "select to_regclass('storage.buckets') is not null
             and to_regclass('storage.objects') is not null";
@@ -81,7 +81,7 @@ impl HostedProject<'_> {
         Ok(Some(FilePlace { buckets: rows.iter().map(bucket).collect(), has_policy }))
     }
 
-    /// What a plan ends with.
+    /// The state that a plan would reach.
     fn whole(&self) -> FilePlace {
         let bucket =
             |id: &str| FileBucket { id: id.to_owned(), is_public: true, limit: None, types: None };
@@ -118,7 +118,7 @@ impl HostedProject<'_> {
     }
 }
 
-/// What a warning says is left to send.
+/// An act that is left to a person, with the statement in the matching warning.
 fn left(what: &str, about: &str, warnings: &[String]) -> ProjectAct {
     let warning = warnings.iter().find(|warning| warning.contains(about));
     let told = warning.map_or("cargo xtask doctor tells why", String::as_str);
@@ -129,7 +129,7 @@ fn bucket(row: &Row) -> FileBucket {
     FileBucket { id: row.get(0), is_public: row.get(1), limit: row.get(2), types: row.get(3) }
 }
 
-/// What a bucket that was there before us does not fit in.
+/// Reports the limits and types of an existing bucket that do not fit.
 fn lacks(bucket: &FileBucket, limit: i64) -> Vec<ProjectAct> {
     let id = &bucket.id;
     let set =
@@ -161,7 +161,7 @@ fn lacks(bucket: &FileBucket, limit: i64) -> Vec<ProjectAct> {
     acts
 }
 
-/// Whether an allowed type (`image/png`, `image/*`) takes this one.
+/// Whether an allowed type (`image/png`, `image/*`) includes the wanted one.
 fn takes(allowed: &str, wanted: &str) -> bool {
     allowed == wanted || allowed.strip_suffix('*').is_some_and(|kind| wanted.starts_with(kind))
 }

@@ -1,5 +1,5 @@
-//! Why a call to Gemini brought no image: whether to retry, when, how often, and whether the
-//! operator must act.
+//! Classifies a call to Gemini without an image: whether, when and how often to retry, and whether
+//! the operator must act.
 
 use crate::core::job::{Failure, FailureCode};
 use crate::core::provider::{About, Alarm, CallError};
@@ -10,7 +10,7 @@ use serde_json::Value;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GeminiFault {
     pub error: CallError,
-    /// This key is full or overloaded: the other key may work at once.
+    /// This key has used up its quota or is overloaded: the other key may work at once.
     pub try_other_key: bool,
     /// Gemini refused the request itself, perhaps because it names files by URL.
     pub is_request_refused: bool,
@@ -22,11 +22,12 @@ const FULL: &str = "the provider is full";
 const FAULT: &str = "the provider had a passing fault";
 const REFUSED: &str = "the content was refused by the provider";
 const NO_IMAGE: &str = "the provider made no picture";
-/// All attempts for a cause: an answer without an image, an answer cut short by length or time.
+/// The maximal number of attempts for a cause: an answer without an image, and an answer that was
+/// cut short by length or time.
 const WITHOUT_IMAGE_TRIES: u32 = 3;
 const CUT_SHORT_TRIES: u32 = 2;
 
-/// Finish reasons that a retry does not change.
+/// Finish reasons that a retry cannot change.
 const CONTENT: [&str; 8] = [
     "SAFETY",
     "PROHIBITED_CONTENT",
@@ -60,13 +61,13 @@ impl GeminiFault {
         })
     }
 
-    /// Final for the step, and an alarm for the operator.
+    /// A final fault of the step, with an alarm for the operator.
     fn alarming(about: About, status: u16, word: &str) -> Self {
         let alarm = Some(Alarm::new(about, format!("http {status} {word}").trim_end()));
         Self { alarm, ..Self::rejected(FailureCode::ProviderRejected, UNAVAILABLE) }
     }
 
-    /// Transient, and an alarm for the operator.
+    /// A transient fault, with an alarm for the operator.
     fn of_place(status: u16, word: &str) -> Self {
         let alarm = Some(Alarm::new(About::Place, format!("http {status} {word}")));
         Self { alarm, ..Self::transient(UNAVAILABLE) }
@@ -85,15 +86,15 @@ pub(super) fn without_image(body: &Value) -> GeminiFault {
             GeminiFault::rejected(FailureCode::ContentRefused, REFUSED)
         }
         (_, Some("MAX_TOKENS")) => GeminiFault::at_most(CUT_SHORT_TRIES, NO_IMAGE),
-        // Every unknown reason as well.
+        // Unknown reasons are treated in the same way.
         _ => GeminiFault::at_most(WITHOUT_IMAGE_TRIES, NO_IMAGE),
     }
 }
 
-/// The fault of an error: by its HTTP status, or by the code inside it if a proxy answered 200.
-/// What is about the account, the model (`App`) or the place is an alarm; the rest is about load
-/// (429, 503), time (408, other 5xx) or the input.
-/// Source: ai.google.dev/gemini-api/docs/troubleshooting, the table of status codes.
+/// Classifies an error by its HTTP status, or by the code inside it if a proxy answered 200. A
+/// fault of the account, the model (`App`) or the place is an alarm. The others are about load
+/// (429, 503), time (408, other 5xx) or the input. Source:
+/// ai.google.dev/gemini-api/docs/troubleshooting, the table of status codes.
 pub(super) fn refused(response: &HttpResponse, body: &Value) -> GeminiFault {
     let error = body.get("error").unwrap_or(&Value::Null);
     let inner = error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
@@ -103,18 +104,18 @@ pub(super) fn refused(response: &HttpResponse, body: &Value) -> GeminiFault {
         400 if has_reason(error, "API_KEY_INVALID") => {
             GeminiFault::alarming(About::Account, status, "API_KEY_INVALID")
         }
-        // A refusal of the place that the call came from; the next may leave from another one.
-        // Source: google-gemini/deprecated-generative-ai-js#151.
+        // Gemini refuses the place from which the call came; the next call may leave from another
+        // one. Source: google-gemini/deprecated-generative-ai-js#151.
         400 | 403 if is_about_place(error) => GeminiFault::of_place(status, "location"),
         // The account has no billing.
         400 if word == "FAILED_PRECONDITION" => GeminiFault::alarming(About::Account, status, word),
-        // A firewall's page is not the provider's word on this request.
+        // A firewall's page is not the provider's answer to this request.
         400..=499 if response.is_page() && !matches!(status, 408 | 429) => {
             GeminiFault::of_place(status, "without JSON")
         }
-        // An empty account, a key without permission.
+        // The account is empty, or the key has no permission.
         401..=403 => GeminiFault::alarming(About::Account, status, word),
-        // A model that was retired.
+        // The model was retired.
         404 => GeminiFault::alarming(About::App, status, word),
         408 => GeminiFault::transient(FAULT),
         429 => full(response, error),
@@ -128,8 +129,8 @@ pub(super) fn refused(response: &HttpResponse, body: &Value) -> GeminiFault {
     }
 }
 
-/// The fault of a 429: a daily quota does not recover in time, so it is final; any other is
-/// transient.
+/// Classifies a 429. A daily quota does not recover before the deadline, so it is final; any other
+/// 429 is transient.
 fn full(response: &HttpResponse, error: &Value) -> GeminiFault {
     if quota_ids(error).any(|id| id.to_ascii_lowercase().replace('_', "").contains("perday")) {
         return GeminiFault {
@@ -167,7 +168,7 @@ fn quota_ids(error: &Value) -> impl Iterator<Item = &str> {
     violations.filter_map(|violation| violation.get("quotaId")?.as_str())
 }
 
-/// The delay in `RetryInfo`, else in the message, else in the headers that a proxy may add.
+/// The delay in `RetryInfo`, else in the message, else in the headers that a proxy may have added.
 fn retry_after_ms(response: &HttpResponse, error: &Value) -> Option<u32> {
     let named =
         details(error).find_map(|detail| detail.get("retryDelay")?.as_str()?.strip_suffix('s'));
@@ -181,7 +182,7 @@ fn retry_after_ms(response: &HttpResponse, error: &Value) -> Option<u32> {
     }
 }
 
-/// The provider's words about a refused request.
+/// The provider's message about a refused request.
 fn refusal_text(error: &Value) -> String {
     match error
         .get("message")

@@ -1,7 +1,7 @@
 //! Gemini's image generation: one call that answers with the image.
 //!
-//! Gemini keeps no state, so a call may be retried; each success is billed. [`fault`] says what an
-//! answer without an image means. The operator chooses the model; this code names none.
+//! Gemini keeps no state, so a call may be retried; each success is billed. [`fault`] classifies an
+//! answer without an image. The operator chooses the model; this code names none.
 
 pub mod fault;
 
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 /// The provider's name in rows.
 pub const NAME: &str = "gemini";
 
-/// A card takes 10 to 40 s; no answer comes after this long.
+/// A card takes 10 to 40 s. After this time no answer is expected any more.
 const CALL_MS: u32 = 120_000;
 /// The limit for all product images inside one request: several calls hold theirs at once, as
 /// base64 and in several copies, in the 128 MB of an isolate.
@@ -61,10 +61,10 @@ impl<'a> GeminiAccount<'a> {
 /// The aspect ratios that each image model accepts.
 const RATIOS: [&str; 10] =
     ["1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9"];
-/// Those that one model adds.
+/// The aspect ratios that one model accepts in addition.
 const NARROW_RATIOS: [&str; 4] = ["1:4", "4:1", "1:8", "8:1"];
 
-/// The aspect ratios that the model accepts; another one it would refuse for good.
+/// The aspect ratios that the model accepts. It refuses all others for good.
 pub fn ratios(model: &str) -> impl Iterator<Item = &'static str> {
     let narrow = &NARROW_RATIOS[..];
     let added = if model.starts_with("gemini-3.1-flash-image") { narrow } else { &[] };
@@ -83,7 +83,7 @@ pub fn stored_request(image_urls: &[String], prompt: &str, aspect_ratio: &str) -
 }
 
 fn by_url(url: &str) -> Value {
-    // Only a hint: Gemini looks at the file itself.
+    // This is only a hint: Gemini reads the file itself.
     let path = url.split(['?', '#']).next().unwrap_or_default().to_ascii_lowercase();
     let mime_type = match path.rsplit_once('.').map(|(_, ending)| ending) {
         Some("jpg" | "jpeg") => "image/jpeg",
@@ -99,7 +99,7 @@ pub fn urls_in(body: &Value) -> Vec<String> {
     parts_of(body.pointer("/contents/0")).filter_map(uri).collect()
 }
 
-/// The request with its files inside, for a model that opens no URLs. `files` are in the order of
+/// The request with its files embedded, for a model that opens no URLs. `files` are in the order of
 /// [`urls_in`].
 pub fn inlined(body: &Value, files: &[FileInMemory]) -> Value {
     let (mut body, mut files) = (body.clone(), files.iter());

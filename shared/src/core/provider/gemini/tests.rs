@@ -1,4 +1,4 @@
-//! Gemini's answers as recorded, and what each means for a step.
+//! Tests recorded answers of Gemini, and what each means for a step.
 
 use super::fault::GeminiFault;
 use super::{CardImage, GeminiAccount, inlined, parse_call, stored_request, urls_in};
@@ -27,7 +27,7 @@ fn error(code: u16, status: &str, details: Value) -> Value {
     json!({"error": {"code": code, "message": "Words.", "status": status, "details": details}})
 }
 
-/// `refused`, `alarm`, or how long to wait and how many tries in all.
+/// `refused`, `alarm`, or the wait and the maximal number of attempts.
 fn class(status: u16, body: &Value) -> String {
     let fault = parse(status, body).unwrap_err();
     let keys = if fault.try_other_key { " other key" } else { "" };

@@ -1,5 +1,5 @@
-//! Puts a streamed answer together from its events. It also reads the answer of a server that does
-//! not stream: the same object in one piece.
+//! Assembles a streamed answer from its events. It also reads the answer of a server that does not
+//! stream, which is the same object in one piece.
 
 use super::sse::Events;
 use super::{LlmApi, faults};
@@ -7,7 +7,7 @@ use crate::core::json;
 use crate::core::provider::{CallError, Parsed};
 use serde_json::Value;
 
-/// More than the largest website that we accept, with every character escaped.
+/// This is more than the largest website that we accept, with every character escaped.
 const STREAM_BYTES_MAX: usize = 40 * 1024 * 1024;
 const TEXT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
@@ -17,7 +17,7 @@ const UNREADABLE: &str = "the answer could not be read";
 const TOO_LARGE: &str = "the answer was too large";
 const OTHER_END: &str = "the text model ended without an answer";
 
-/// What the model wrote, or why there is no text.
+/// The text that the model wrote, or the reason why there is none.
 pub type LlmAnswer = Parsed<Result<String, CallError>>;
 
 /// Why the model stopped.
@@ -30,13 +30,13 @@ enum StopReason {
     Other,
 }
 
-/// Reads one answer as it arrives.
+/// Reads one answer while it arrives.
 pub struct LlmReader {
     api: LlmApi,
     events: Events,
-    /// All bytes so far, while they look like one JSON object instead of events.
+    /// All bytes so far, as long as they look like one JSON object and not like events.
     object: Option<Vec<u8>>,
-    /// How many bytes at its beginning are known to be white space.
+    /// The number of bytes at the beginning of `object` that are known to be white space.
     blank: usize,
     taken: usize,
     read: ReadAnswer,
@@ -130,7 +130,7 @@ impl ReadAnswer {
         }
     }
 
-    /// An answer in one piece.
+    /// Reads an answer in one piece.
     fn object(&mut self, api: LlmApi, whole: &[u8]) {
         match json::lenient_part(&String::from_utf8_lossy(whole)) {
             Some(body) if is_error(&body) => {
@@ -168,7 +168,7 @@ impl ReadAnswer {
     }
 
     /// Servers that copy one API use words of the other, in any case. Some send an empty word with
-    /// every piece: it says nothing.
+    /// every piece, which has no meaning.
     fn stopped(&mut self, reason: Option<&Value>) {
         let Some(reason) = reason.and_then(Value::as_str) else { return };
         let end = match reason.to_ascii_lowercase().as_str() {
@@ -184,7 +184,8 @@ impl ReadAnswer {
         self.stop.get_or_insert(end);
     }
 
-    /// Adds a text, or the texts of content parts; a part without one holds the model's thinking.
+    /// Adds a text, or the texts of content parts. A part without a text holds the model's
+    /// thoughts.
     fn add(&mut self, content: Option<&Value>) {
         match content {
             Some(Value::String(text)) => self.text.push_str(text),

@@ -1,4 +1,4 @@
-//! The APIs that text models speak.
+//! The APIs of text models.
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LlmApi {

@@ -1,12 +1,12 @@
-//! What an error of a text model's API means for the attempt, whichever API or gateway worded it.
+//! Classifies an error of a text model's API for the attempt, whichever API or gateway sent it.
 //!
 //! A retry is safe: these APIs keep no state, so a lost answer is a transient fault.
 //!
-//! The lists below say what words are about: `USED_UP` and `ACCOUNT` (with 401 to 404) the account,
-//! `PLACE` (with any page) the place, `CONTENT` the content, `LENGTH` (with 413) the input,
-//! `SLOWER` (with 429) load, `TRANSIENT` (with 408 and 5xx) time. The model is the account's: one
-//! setting names it for all tools.
-//! Sources: platform.openai.com/docs/guides/error-codes, docs.claude.com/en/api/errors,
+//! The lists below sort words by their subject: `USED_UP` and `ACCOUNT` (with 401 to 404) are about
+//! the account, `PLACE` (with any page) about the place, `CONTENT` about the content, `LENGTH`
+//! (with 413) about the input, `SLOWER` (with 429) about load, `TRANSIENT` (with 408 and 5xx) about
+//! time. A fault of the model counts as the account's, because one setting names the model for all
+//! tools. Sources: platform.openai.com/docs/guides/error-codes, docs.claude.com/en/api/errors,
 //! openrouter.ai/docs/api-reference/errors.
 
 use crate::core::job::{Failure, FailureCode};
@@ -21,7 +21,7 @@ const REFUSED: &str = "the content was refused by the text model";
 const TOO_LONG: &str = "the prompt is too long for the text model";
 const NOT_TAKEN: &str = "the text model did not take the request";
 
-/// The delay when the API asks us to go slower and names no time.
+/// The delay if the API asks us to slow down and names no time.
 const SLOWER_MS: u32 = 20_000;
 
 /// Codes of an empty account, whatever status they come with.
@@ -38,7 +38,7 @@ const CONTENT: &[&str] =
 const LENGTH: &[&str] =
     &["context_length_exceeded", "string_above_max_length", "request_too_large"];
 const SLOWER: &[&str] = &["slow_down", "ramp_limit_exceeded"];
-/// Words for a fault of the key, the account or the model, whatever the request.
+/// Words for a fault of the key, the account or the model, which does not depend on the request.
 const ACCOUNT: &[&str] = &[
     "authentication_error",
     "invalid_api_key",
@@ -46,8 +46,9 @@ const ACCOUNT: &[&str] = &[
     "not_found_error",
     "model_not_found",
 ];
-/// A refusal of the place that the request came from; the next attempt may leave from another one.
-/// Sources: help.openai.com names the first, Anthropic answers `forbidden` from such a place.
+/// Words for a refusal of the place from which the request came; the next attempt may leave from
+/// another one. Sources: help.openai.com names the first, Anthropic answers `forbidden` from such a
+/// place.
 const PLACE: &[&str] =
     &["unsupported_country_region_territory", "unsupported_country", "forbidden"];
 /// Words for transient faults, for errors without a status.
@@ -62,14 +63,14 @@ const TRANSIENT: &[&str] = &[
     "conflict",
 ];
 
-/// The parts of an error that decide its class.
+/// The parts of an error by which it is classified.
 #[derive(Debug, Default)]
 pub(super) struct LlmFault {
     status: Option<u16>,
     /// All words that may name the fault: type, code, and the codes inside its details.
     words: Vec<String>,
     flagged: bool,
-    /// A page of a firewall or a proxy: it is not the provider's word on this request.
+    /// The answer is a page of a firewall or a proxy, and not the provider's.
     is_page: bool,
     delay_ms: Option<u32>,
     should_retry: Option<bool>,
@@ -85,7 +86,7 @@ pub(super) fn of_object(error: &Value) -> Parsed<CallError> {
     LlmFault::read(error).classify()
 }
 
-/// The error of a model that declined.
+/// The error if the model declined to answer.
 pub(super) fn refusal() -> CallError {
     CallError::Rejected(Failure::new(FailureCode::ContentRefused, REFUSED))
 }
@@ -108,8 +109,8 @@ impl LlmFault {
         fault
     }
 
-    /// Whether other words would be refused too: the content, the length, the account, the key, the
-    /// model, or a fault that passes.
+    /// Whether the request would be refused in any wording: because of its content, its length, the
+    /// account, the key or the model, or by a transient fault.
     pub(super) fn is_certain(&self) -> bool {
         let named = [CONTENT, LENGTH, USED_UP, ACCOUNT];
         named.iter().any(|list| self.is(list)) || self.flagged || self.is_transient()
@@ -130,7 +131,7 @@ impl LlmFault {
             .flatten()
             .filter_map(|word| word.as_str().map(str::to_ascii_lowercase))
             .collect();
-        // Some gateways put the HTTP status where others have a word.
+        // Some gateways put the HTTP status where others put a word.
         let status =
             error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
         let flagged = metadata.get("reasons").is_some() || metadata.get("flagged_input").is_some();
@@ -181,7 +182,8 @@ impl LlmFault {
         Parsed { value, alarm: Some(Alarm::new(self.about(), self.name())) }
     }
 
-    /// What a final fault is about. A request that is refused as such may be this user's alone.
+    /// The subject of a final fault. If the API refused the request itself, the cause may be this
+    /// user's input.
     fn about(&self) -> About {
         match self.status {
             _ if self.is(USED_UP) || self.is(ACCOUNT) => About::Account,
@@ -195,8 +197,8 @@ impl LlmFault {
         match (self.should_retry, self.status) {
             (Some(should), _) => should,
             (None, Some(408 | 409 | 425 | 429 | 500..)) => true,
-            // A budget for concurrent requests recovers and names a delay; an empty account does
-            // not.
+            // A budget for concurrent requests recovers, and the answer names a delay; an empty
+            // account does not recover.
             (None, Some(402)) => self.delay_ms.is_some(),
             (None, Some(_)) => false,
             (None, None) => {
@@ -207,7 +209,7 @@ impl LlmFault {
         }
     }
 
-    /// The fault in the API's own words, for the operator.
+    /// The words of the fault from the API, for the operator.
     fn name(&self) -> String {
         let status = self.status.map(|status| status.to_string());
         let page = self.is_page.then(|| "without JSON".to_owned());

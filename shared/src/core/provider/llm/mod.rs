@@ -1,7 +1,7 @@
-//! Text models: the OpenAI-compatible and the Anthropic API, streamed. `LLM_KIND` chooses.
+//! Text models: the OpenAI-compatible API and the Anthropic API, streamed. `LLM_KIND` chooses.
 //!
-//! We ask both for structured output. An answer is read as it arrives and counts only after the API
-//! said that it is complete; this module does not know what it must contain.
+//! We ask both for structured output. An answer is read while it arrives, and counts only after the
+//! API has marked it as complete. This module does not know what the answer must contain.
 
 mod answer;
 mod api;
@@ -36,13 +36,13 @@ pub struct LlmAccount<'a> {
     pub model: &'a str,
 }
 
-/// What we ask: the rules, the order, and the JSON schema of the answer.
+/// The question to the model: the rules, the order, and the JSON schema of the answer.
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'a> {
     pub system: &'a str,
     pub user: &'a str,
     pub form: &'a Value,
-    /// The schema's name; letters and underscores.
+    /// The name of the schema, in letters and underscores.
     pub form_name: &'a str,
 }
 
@@ -57,7 +57,7 @@ impl<'a> LlmAccount<'a> {
         })
     }
 
-    /// `timeout_ms` bounds the wait until the answer begins.
+    /// `timeout_ms` limits the wait until the answer begins.
     pub fn build(&self, question: &Question<'_>, wording: Wording, timeout_ms: u32) -> HttpRequest {
         let (path, body) = match self.api {
             LlmApi::OpenAi => ("chat/completions", self.chat(question, wording)),
@@ -103,7 +103,7 @@ impl<'a> LlmAccount<'a> {
         Value::Object(body)
     }
 
-    /// This API demands a limit.
+    /// This API requires a limit of tokens.
     fn message(&self, question: &Question<'_>, wording: Wording) -> Value {
         let body = json!({
             "model": self.model,
@@ -121,8 +121,8 @@ impl<'a> LlmAccount<'a> {
     }
 }
 
-/// The error of an answer that did not arrive, or not completely. The API keeps no state, so a
-/// retry is safe.
+/// The error of an answer that did not arrive, or arrived incompletely. The API keeps no state, so
+/// a retry is safe.
 pub fn parse_lost(error: &TransportError) -> CallError {
     useless(match error {
         TransportError::NotSent(_) => "the text model could not be reached",

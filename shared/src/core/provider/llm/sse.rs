@@ -1,6 +1,7 @@
-//! Reads server-sent events as they arrive: bytes may be split anywhere, also inside a character.
+//! Reads server-sent events while they arrive. Bytes may be split anywhere, even inside of a
+//! character.
 //!
-//! It keeps only the data of an event; the APIs read here give comments and other fields no
+//! It keeps only the data of an event, because the APIs read here give comments and other fields no
 //! meaning.
 
 /// The bytes that have arrived and do not complete an event yet.
@@ -8,7 +9,8 @@
 pub(super) struct Events {
     line: Vec<u8>,
     data: Option<String>,
-    /// The last byte was a carriage return: a line feed right after it ends no further line.
+    /// Whether the last byte was a carriage return: a line feed right after it does not end another
+    /// line.
     after_return: bool,
     begun: bool,
 }

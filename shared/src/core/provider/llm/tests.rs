@@ -1,4 +1,4 @@
-//! What each API may answer, whole and in pieces, and what it means for the attempt.
+//! Tests the possible answers of each API, whole and in pieces, and what they mean for the attempt.
 
 use super::{LlmAccount, LlmAnswer, LlmApi, LlmReader, Question, Wording, parse_refusal};
 use crate::core::provider::{About, Alarm, CallError, Parsed};
@@ -37,7 +37,7 @@ fn requests_are_worded_as_each_api_wants_them() {
     assert!(body["max_tokens"].as_u64().is_some());
 }
 
-/// Reads a stream at once and byte by byte; both must say the same.
+/// Reads a stream at once and byte by byte. Both must give the same result.
 fn read(api: LlmApi, stream: &str) -> LlmAnswer {
     let run = |chunks: Vec<&[u8]>| {
         let mut reader = LlmReader::new(api);
@@ -74,7 +74,7 @@ fn stopped(reason: &str) -> String {
         + &claude("message_stop", json!({}))
 }
 
-/// The class in a word, and the alarm.
+/// The class of the answer in a word, and the alarm.
 fn class(parsed: &Parsed<Result<String, CallError>>) -> String {
     let word = match &parsed.value {
         Ok(text) => format!("ok {text}"),
@@ -330,7 +330,8 @@ fn refusals_by_status_words_and_delay() {
 fn a_refusal_in_html_is_judged_by_its_status() {
     let response = HttpResponse { status: 502, headers: Vec::new(), body: "<html>".to_owned() };
     assert!(matches!(parse_refusal(&response).value, CallError::Transient { .. }));
-    // A firewall says nothing about this request: the attempts bound the retries.
+    // A firewall's page is not an answer to this request, so it is retried, and the attempts limit
+    // the retries.
     let Parsed { value, alarm } = parse_refusal(&HttpResponse { status: 403, ..response });
     assert!(matches!(value, CallError::Transient { .. }), "{value:?}");
     assert_eq!(alarm, Some(Alarm::new(About::Place, "403 without JSON")));

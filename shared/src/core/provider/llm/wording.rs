@@ -1,5 +1,5 @@
-//! How a question is worded: which optional parts a request has. Models differ in what they take,
-//! so a refused request is sent again in other words, never in the same.
+//! The wording of a question: which optional parts its request has. Models accept different parts,
+//! so a refused request is sent in another wording, and never in the same one a second time.
 //!
 //! Facts: OpenAI's reasoning models take only `max_completion_tokens`, many servers that copy the
 //! API only `max_tokens` (api-docs.deepseek.com, docs.mistral.ai, docs.vllm.ai); DeepSeek answers
@@ -10,9 +10,9 @@ use super::api::LlmApi;
 use super::faults::LlmFault;
 use crate::core::transport::HttpResponse;
 
-/// A limit below this cuts off every website.
+/// A lower limit would cut off every website.
 pub(super) const TOKENS_MIN: u32 = 4_000;
-/// Statuses that say "not like this"; OpenRouter answers 404 where no server takes a parameter.
+/// The statuses of a refused wording. OpenRouter answers 404 if no server accepts a parameter.
 const STATUSES: &[u16] = &[400, 404, 405, 415, 422, 501];
 
 const FORM_WORDS: &[&str] =
@@ -21,7 +21,7 @@ const TOKEN_WORDS: &[&str] = &["max_completion_tokens", "max_tokens", "max token
 const UNKNOWN_WORDS: &[&str] =
     &["unsupported", "not supported", "unrecognized", "unknown", "not permitted", "extra"];
 
-/// How the form of the answer is asked for.
+/// The way in which the form of the answer is requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AnswerForm {
     /// Only in the prompt.
@@ -39,7 +39,7 @@ pub struct Wording {
     pub form: AnswerForm,
     /// `None`: the model's own limit.
     pub tokens_max: Option<u32>,
-    /// Whether the limit is called `max_tokens`, as Anthropic calls it.
+    /// Whether the limit has the name `max_tokens`, as Anthropic's has.
     pub is_max_tokens: bool,
     pub streams: bool,
 }
@@ -55,8 +55,8 @@ impl Wording {
         }
     }
 
-    /// Other words for a request that was refused as it is. `None`: the refusal is about something
-    /// else, or nothing is left to leave out.
+    /// Another wording after the refusal of this one. `None`: the refusal has another reason, or
+    /// nothing is left to omit.
     pub fn after(self, refused: &HttpResponse) -> Option<Self> {
         if !STATUSES.contains(&refused.status) || LlmFault::of_response(refused).is_certain() {
             return None;
@@ -72,7 +72,7 @@ impl Wording {
         if text.contains("stream") && self.streams {
             return Some(Self { streams: false, ..self });
         }
-        // It names nothing of ours: leave out one part after the other.
+        // The refusal names none of our parts, so one part after the other is omitted.
         let plain = Self { form: AnswerForm::Prompt, ..self };
         if plain != self { Some(plain) } else { self.renamed() }
     }
@@ -86,7 +86,7 @@ impl Wording {
         Some(Self { form, ..self })
     }
 
-    /// With the limit by its other name, then without one. Anthropic demands one by its only name.
+    /// Gives the limit its other name, then omits it. Anthropic requires it under its only name.
     fn renamed(self) -> Option<Self> {
         match self.api {
             LlmApi::Anthropic => None,
@@ -135,7 +135,8 @@ mod tests {
         assert_eq!(plain.unwrap().form, AnswerForm::Prompt);
     }
 
-    /// Whatever the server says, each request differs from all before it, and there is a last one.
+    /// Whatever the server answers, each request differs from all before it, and their number is
+    /// limited.
     #[test]
     fn no_request_is_sent_twice_and_there_are_few() {
         for api in [LlmApi::OpenAi, LlmApi::Anthropic] {

@@ -1,5 +1,5 @@
-//! Replicate's refusals: what each HTTP status means for a create, whether it is an alarm for the
-//! operator, and how long to wait.
+//! Classifies Replicate's refusals: what each HTTP status means for a create, whether it is an
+//! alarm for the operator, and how long to wait.
 
 use super::super::{About, Accepted, Alarm, Parsed, SubmitError, TaskAnswer};
 use crate::core::job::{Failure, FailureCode};
@@ -7,10 +7,10 @@ use crate::core::transport::{HttpResponse, decimal, delay_ms};
 use serde_json::Value;
 
 const TEXT_MAX: usize = 300;
-/// The longest delay that we obey.
+/// Longer delays are cut to this one.
 const DELAY_MS_MAX: u32 = 3_600_000;
 
-/// Parses an answer to a create that is no success.
+/// Parses an unsuccessful answer to a create.
 pub(super) fn refusal(response: &HttpResponse) -> Parsed<Result<Accepted, SubmitError>> {
     let rejected =
         |text: &str| SubmitError::Rejected(Failure::new(FailureCode::ProviderRejected, text));
@@ -21,9 +21,9 @@ pub(super) fn refusal(response: &HttpResponse) -> Parsed<Result<Accepted, Submit
             capacity: true,
             message: "the provider limits how often it may be asked".to_owned(),
         },
-        // The prediction may have been created before the fault.
+        // The task may have been created before the fault.
         408 | 500.. => SubmitError::Unknown,
-        // A firewall's page is not the provider's word on this request.
+        // A firewall's page is not the provider's answer to this request.
         _ if response.is_page() => SubmitError::Transient {
             retry_after_ms: retry_after_ms(response),
             capacity: false,
@@ -46,22 +46,23 @@ fn no_such_version(response: &HttpResponse) -> Option<Alarm> {
     (response.status == 404 || invalid).then(|| Alarm::new(About::App, named(response)))
 }
 
-/// What each status is about, but for those of `no_such_version`. A create that is refused with any
-/// other status is about the input.
-/// Source: replicate.com/docs/reference/http, and what Replicate's own clients do with a status.
+/// The subject of each status, except for those of `no_such_version`. A create that is refused with
+/// any other status is about the input. Source: replicate.com/docs/reference/http, and the
+/// reactions of Replicate's own clients to a status.
 fn about(response: &HttpResponse) -> About {
     match response.status {
         429 => About::Load,
         408 | 425 | 500.. => About::Time,
-        // A firewall's page is not the provider's word on this request.
+        // A firewall's page is not the provider's answer to this request.
         400..=499 if response.is_page() => About::Place,
-        // Token, money, permission; the address in our setting is an old one.
+        // The token, money or permission; or the address in our setting is outdated.
         301..=308 | 401..=403 => About::Account,
         _ => About::Input,
     }
 }
 
-/// The alarm for a cause that only the operator can mend: place, address, token, money, permission.
+/// The alarm for a cause that only the operator can correct: place, address, token, money,
+/// permission.
 pub(super) fn alarm(response: &HttpResponse) -> Option<Alarm> {
     let about = about(response);
     matches!(about, About::Place | About::Account).then(|| Alarm::new(about, named(response)))
@@ -95,7 +96,7 @@ const INTERRUPTED: &[&str] = &[
     "e9828",
 ];
 
-/// What a failed prediction means, with the model's own words.
+/// Classifies a failed task by the model's own words.
 pub(super) fn ended(prediction: &Value) -> TaskAnswer {
     let failure = reason(prediction);
     let lower = failure.text.to_ascii_lowercase();
@@ -127,7 +128,7 @@ fn shortened(text: &str) -> String {
     text.chars().take(TEXT_MAX).collect()
 }
 
-/// The delay that the answer names: header `retry-after`, body field `retry_after`, header
+/// The delay in the answer: header `retry-after`, body field `retry_after`, header
 /// `ratelimit-reset`, or the words of `detail`, in this order.
 fn retry_after_ms(response: &HttpResponse) -> Option<u32> {
     let body = response.json();

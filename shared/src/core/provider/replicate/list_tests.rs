@@ -1,4 +1,4 @@
-//! Which items of Replicate's list must be queried, because they may be ours.
+//! Tests which items of Replicate's list must be queried, because they may be ours.
 
 use super::tests::{ACCOUNT, response};
 use crate::core::provider::Asynchronous as _;

@@ -1,9 +1,9 @@
-//! Replicate: create, get, cancel and list predictions.
+//! Replicate: create, get, cancel and list predictions, which are our tasks.
 //!
 //! A create has no idempotency key, so it is sent a second time only after an answer that proves a
-//! refusal. After any other fault the list of predictions decides. It names inputs but no webhooks,
-//! so a listed prediction with our input is queried: its webhook's address names our run. Answers
-//! are sparse, and unknown statuses count as running.
+//! refusal. After any other fault the list of predictions decides. The list has inputs but no
+//! webhooks, so a prediction with our input is queried: its webhook's address names our run. Fields
+//! are often missing in answers, and unknown statuses count as running.
 
 mod errors;
 pub mod try_on;
@@ -110,8 +110,8 @@ impl Asynchronous for ReplicateAccount<'_> {
     fn parse_query(&self, answer: &HttpResult) -> Parsed<TaskAnswer> {
         match answer {
             Ok(response) if response.is_success() => Parsed::ok(progress(&response.json())),
-            // A 404 as well: Replicate may not find a very new prediction yet. The deadline ends
-            // it.
+            // This includes 404: Replicate may not find a very new prediction yet. The deadline
+            // ends the step.
             Ok(response) => Parsed { value: TaskAnswer::NoAnswer, alarm: errors::alarm(response) },
             Err(_) => Parsed::ok(TaskAnswer::NoAnswer),
         }
@@ -155,7 +155,7 @@ impl Asynchronous for ReplicateAccount<'_> {
         };
         let task_of = |prediction: &Value| {
             let webhook_url = match prediction.get("webhook") {
-                // Null: the task has no webhook, so it is not ours.
+                // Null means that the task has no webhook, so it is not ours.
                 Some(webhook) => Some(webhook.as_str().unwrap_or_default().to_owned()),
                 None => stored.is_some_and(|ours| is_other(ours, prediction)).then(String::new),
             };
@@ -164,7 +164,8 @@ impl Asynchronous for ReplicateAccount<'_> {
         let tasks = results.iter().filter_map(task_of).collect();
         let next = match body.get("next").and_then(Value::as_str) {
             None => None,
-            // Without its cursor the next page cannot be read, so the list proves nothing.
+            // Without a readable cursor the next page cannot be requested, so the list proves
+            // nothing.
             Some(next) => match cursor_of(next) {
                 None => return Parsed::ok(None),
                 cursor => cursor,
@@ -193,7 +194,7 @@ fn progress(prediction: &Value) -> TaskAnswer {
         Some("failed") => errors::ended(prediction),
         Some("canceled") => failed("the prediction was cancelled at the provider"),
         Some("aborted") => failed("the provider stopped the prediction before it ran"),
-        // `starting`, `processing` or an unknown status: our own deadline bounds them.
+        // `starting`, `processing` or an unknown status: our own deadline limits them.
         Some(_) => TaskAnswer::Running,
         None => TaskAnswer::NoAnswer,
     }
@@ -223,7 +224,7 @@ fn result(prediction: &Value) -> TaskAnswer {
     TaskAnswer::Done(outputs)
 }
 
-/// Collects the URLs of a model's output: one URL, a list of them, or an object that holds some.
+/// Collects the URLs in a model's output: one URL, a list of them, or an object that contains some.
 fn collect(output: &Value, outputs: &mut Vec<Output>) {
     match output {
         Value::String(text) if text.starts_with("https://") || text.starts_with("http://") => {
@@ -235,20 +236,20 @@ fn collect(output: &Value, outputs: &mut Vec<Output>) {
     }
 }
 
-/// Whether a listed prediction has another input than the stored request. Only the addresses of
-/// files are compared: they are unique to an upload, and the provider adds no defaults to them.
+/// Whether a listed prediction has another input than the stored request. Only URLs of files are
+/// compared: they are unique to an upload, and the provider adds no defaults to them.
 fn is_other(stored: &Value, prediction: &Value) -> bool {
     let ours = stored.get("input").and_then(Value::as_object);
     let listed = prediction.get("input").and_then(Value::as_object);
     let (Some(ours), Some(listed)) = (ours, listed) else { return false };
     let is_url = |value: &Value| value.as_str().is_some_and(|text| text.starts_with("http"));
-    // Of an old prediction Replicate removes the input.
+    // Replicate removes the input of an old prediction.
     !listed.is_empty()
         && ours.iter().any(|(name, value)| is_url(value) && listed.get(name) != Some(value))
 }
 
-/// The cursor in the link to the next page. The link itself is not used: our token must not go to
-/// an address that an answer names.
+/// The cursor in the link to the next page. The link itself is not used, because our token must not
+/// be sent to an address from an answer.
 fn cursor_of(next: &str) -> Option<String> {
     let (_, query) = next.split_once('?')?;
     url::form_urlencoded::parse(query.as_bytes())

@@ -1,4 +1,4 @@
-//! Every shape of answer that Replicate is known to give, and what it means.
+//! Tests every known shape of Replicate's answers, and what it means.
 
 use super::*;
 use crate::core::job::FailureCode;
@@ -174,8 +174,8 @@ fn refusals_say_whom_they_concern() {
 
 type Headers<'a> = &'a [(&'a str, &'a str)];
 
-/// A firewall's page says nothing about this request: the attempts bound the retries, and the
-/// operator is told.
+/// A firewall's page is no answer to this request: it is retried, the attempts limit the retries,
+/// and the operator gets an alarm.
 #[test]
 fn a_page_in_place_of_an_answer_refuses_nothing() {
     for status in [400, 401, 403, 404, 405, 422] {
@@ -260,7 +260,7 @@ fn every_status_means_work_an_end_or_nothing() {
     assert_eq!(at("succeeded"), TaskAnswer::Done(Vec::new()));
     assert_eq!(queried(&json!({"id": "p"})), TaskAnswer::NoAnswer);
     assert_eq!(queried(&json!({"id": "p", "status": 7})), TaskAnswer::NoAnswer);
-    // Block mode fills the output early; the status decides all the same.
+    // In blocking mode the output may be filled early; the status decides all the same.
     assert_eq!(
         queried(&json!({"status": "processing", "output": "https://o/a.png"})),
         TaskAnswer::Running

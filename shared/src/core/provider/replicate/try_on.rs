@@ -1,13 +1,13 @@
-//! Virtual try-on: which version of which model puts on a garment of a category
-//! (`REPLICATE_VERSIONS`), and the requests of a try-on's steps.
+//! Virtual try-on: the model version for each category of garment (`REPLICATE_VERSIONS`), and the
+//! requests of a try-on's steps.
 //!
 //! The setting is JSON: `{"<category>": "<version>"}`, where the key `default` stands for every
 //! other category. A version is `owner/name:<id>`, the bare id, or an official model's
-//! `owner/name`. Without the setting, IDM-VTON does all categories.
+//! `owner/name`. Without the setting, IDM-VTON is used for all categories.
 
 use serde_json::{Value, json};
 
-/// IDM-VTON. Every configured version must take inputs of the same names.
+/// IDM-VTON. Every configured version must take inputs with the same names.
 pub const DEFAULT_VERSION: &str =
     "cuuupid/idm-vton:0513734a452173b8173e907e3a59d19a36266e55b48528559432bd21c7d7e985";
 
@@ -22,7 +22,7 @@ pub struct Garment<'a> {
     pub description: &'a str,
 }
 
-/// The version for a category. `None`: the setting has a value that is no version.
+/// The version for a category. `None`: the setting has an invalid version.
 pub fn version_of<'a>(versions: Option<&'a Value>, category: &str) -> Option<&'a str> {
     let named =
         versions.and_then(|versions| versions.get(category).or_else(|| versions.get("default")));

@@ -1,12 +1,12 @@
-//! What the RunningHub tools share: which app runs a tool, and which of its nodes takes which
-//! input.
+//! The parts that all RunningHub tools share: which app runs a tool, and which of its nodes takes
+//! which input.
 //!
 //! The setting `RUNNINGHUB_APPS` is JSON: `{"<tool>": {"<variant>": <app>}}`, where `<app>` is the
-//! app's id as text (its nodes are then the tool's documented ones), or
-//! `{"webappId": "…", "nodes": {"<field>": ["<nodeId>", "<fieldName>"] or null}}`, where `null`
-//! says that the app has no node for that field of the tool's request. Such an app may also name
-//! the node that writes its result (`"result": "<nodeId>"`), and take the first of several files
-//! (`"pick": "first"`) in place of the last.
+//! app's id as text (its nodes are then the tool's documented ones), or `{"webappId": "…", "nodes":
+//! {"<field>": ["<nodeId>", "<fieldName>"] or null}}`, where `null` means that the app has no node
+//! for that field of the tool's request. Such an app may also name the node that writes its result
+//! (`"result": "<nodeId>"`), and take the first of several files (`"pick": "first"`) in place of
+//! the last.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -19,8 +19,8 @@ use crate::core::media::{MediaKind, Pick, ResultChoice};
 /// The variant of a tool that has only one.
 pub const STANDARD: &str = "standard";
 
-/// The request of one tool: its limits, and the fields that its app gets. Two requests are the same
-/// if their JSON is; the job keeps that JSON.
+/// The request of one tool: its limits, and the fields for its app. Two requests are equal if their
+/// JSON is; the job keeps that JSON.
 pub trait ToolInput: DeserializeOwned + Serialize {
     const TOOL: &'static str;
     /// The kind of file that is sold.
@@ -31,12 +31,13 @@ pub trait ToolInput: DeserializeOwned + Serialize {
         Ok(self)
     }
 
-    /// Which of the tool's apps runs this request.
+    /// The variant of the tool whose app runs this request.
     fn variant(&self) -> &'static str {
         STANDARD
     }
 
-    /// What the page says of its files. It prices a quote before they are uploaded, never an order.
+    /// The sizes of the files as the page reports them. They price a quote before the upload, never
+    /// an order.
     fn measured_by_page(&self) -> Measured {
         Measured::default()
     }
@@ -47,15 +48,15 @@ pub trait ToolInput: DeserializeOwned + Serialize {
 /// `(nodeId, fieldName)`
 pub type AppNode = (&'static str, &'static str);
 
-/// A field of a request, and the node that takes it unless the setting names another one.
+/// A field of a request, and the node that takes it, unless the setting names another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Field {
     pub name: &'static str,
-    /// RunningHub takes every value as text.
+    /// The value as text, because RunningHub takes every value as text.
     pub value: String,
     /// `None`: the value is sent only if the setting names a node.
     pub node: Option<AppNode>,
-    /// The value is the URL of a file that the provider downloads.
+    /// Whether the value is the URL of a file that the provider downloads.
     pub is_file: bool,
 }
 

@@ -1,32 +1,33 @@
-//! RunningHub's error codes as data: what each means for the step, and the words its owner reads.
+//! RunningHub's error codes as data: what each means for the step, and the words that its owner
+//! reads.
 //!
-//! The table covers both generations of the API. A code that is missing in it is a final refusal:
-//! an answer with an error code proves that the provider started nothing. The ids of an app's nodes
-//! come from our setting, so a code about nodes is the operator's to mend.
+//! The table covers both generations of the API. A code that it lacks is a final refusal: an answer
+//! with an error code proves that the provider started nothing. The ids of an app's nodes come from
+//! our setting, so the operator must correct a fault about nodes.
 //!
 //! Sources: RunningHub's own lists of error codes, of the first API (301 to 901) and of the second
-//! (1000 to 1520). They do not say what 435, 436 and 1014 are about: read as the app's, they make
-//! the fewest orders wait. No code names a place: a firewall answers with a page.
+//! (1000 to 1520). They do not tell the subject of 435, 436 and 1014: as faults of the app they
+//! make the fewest orders wait. No code is about a place: a firewall answers with a page.
 
 use crate::core::job::FailureCode;
 use crate::core::provider::About::{self, Account, App, Content, Input, Load, Other, Time};
 
-/// What we do about a code.
+/// Our reaction to a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Act {
     /// The request is at fault.
     Reject,
-    /// The content was refused; its owner can change it.
+    /// The content was refused. The job's owner can change it.
     Refuse,
-    /// Our account, key or app is at fault: final for the job, and an alarm for the operator.
+    /// Our account, key or app is at fault. The job fails, and the operator gets an alarm.
     Alarm,
-    /// The provider is full: requeue the step; the attempt does not count.
+    /// The provider is full: requeue the step. The attempt does not count.
     Capacity,
     /// A transient fault: retry the step.
     Retry { after_ms: Option<u32> },
     /// No error: the task runs or is queued.
     Working,
-    /// The provider knows no such task.
+    /// The provider does not know the task.
     NoSuchTask,
 }
 
@@ -42,7 +43,7 @@ pub struct Code {
 }
 
 impl Code {
-    /// The failure code of a submit that was refused with this code.
+    /// The failure code of a submit that was refused with this error code.
     pub fn failure_code(&self) -> FailureCode {
         match self.act {
             Act::Refuse => FailureCode::ContentRefused,

@@ -1,7 +1,7 @@
 //! RunningHub: submit and query by its v2 API, cancel by the legacy path.
 //!
-//! Its webhooks are unsigned, so we never believe a webhook's body: it only names the task to
-//! query. Ids have 19 digits, more than a float holds: they are read exactly and kept as text.
+//! Its webhooks are unsigned, so a webhook's body is never trusted: it only names the task to
+//! query. Ids have 19 digits, more than a float can hold: they are read exactly and kept as text.
 
 pub mod apps;
 pub mod codes;
@@ -120,18 +120,19 @@ impl Asynchronous for RunningHubAccount<'_> {
         if is_accepted { CancelAnswer::Accepted } else { CancelAnswer::Refused }
     }
 
-    /// The one path that spells the key in lower case.
+    /// This is the only path that spells the key in lower case.
     fn build_balance(&self) -> Option<HttpRequest> {
         let body = json!({"apikey": self.api_key});
         Some(self.post("/uc/openapi/accountStatus", &body, QUERY_MS))
     }
 
-    /// The amounts are numbers or their text; an account of a kind has no money, or no coins.
+    /// The amounts are numbers or texts. Some kinds of account have no money, or no coins.
     fn parse_balance(&self, answer: &HttpResult) -> Map<String, Value> {
         let body = answer.as_ref().map(HttpResponse::json).unwrap_or_default();
         let data = body.get("data").unwrap_or(&Value::Null);
         let currency = data.get("currency").and_then(Value::as_str).unwrap_or("money");
-        // Inserted one by one: a collected map would bring a sort of its own.
+        // The entries are inserted one by one, because a collected map would add another sort
+        // function to the wasm.
         let mut balance = Map::new();
         for (unit, amount) in [("coins", "remainCoins"), (currency, "remainMoney")] {
             if let Some(amount) = amount_of(data, amount) {
@@ -143,7 +144,7 @@ impl Asynchronous for RunningHubAccount<'_> {
 }
 
 impl WebhookReader for RunningHubAccount<'_> {
-    /// `eventData` is an object, or the same as JSON text.
+    /// `eventData` is an object, or the object as JSON text.
     fn task_id(&self, body: &Value) -> Option<String> {
         let inner = match body.get("eventData") {
             Some(Value::String(text)) => json::lenient(text).unwrap_or(Value::Null),
@@ -156,7 +157,7 @@ impl WebhookReader for RunningHubAccount<'_> {
     }
 }
 
-/// A number, or a text that is one.
+/// A number, or a text with a number.
 fn amount_of(data: &Value, name: &str) -> Option<f64> {
     match data.get(name)? {
         Value::String(text) => decimal(text),
@@ -208,7 +209,7 @@ fn refusal(
         Act::Retry { after_ms } => {
             transient(response.retry_after_ms().or(after_ms), false, row.text)
         }
-        // The code says that a task works, but not which one.
+        // The code tells that a task runs, but not which one.
         Act::Working => SubmitError::Unknown,
         Act::Reject => {
             SubmitError::Rejected(Failure::new(row.failure_code(), with_detail(row.text, body)))
@@ -224,12 +225,12 @@ fn http_refusal(response: &HttpResponse) -> Parsed<Result<Accepted, SubmitError>
     let status = response.status;
     let error = match status {
         421 | 429 => transient(response.retry_after_ms(), true, "the provider is full"),
-        // A gateway gave up waiting: the provider may have taken the request.
+        // A proxy gave up waiting: the provider may have accepted the request.
         504 | 520..=524 => SubmitError::Unknown,
         408 | 425 | 500.. => {
             transient(response.retry_after_ms(), false, "the provider had a passing fault")
         }
-        // A firewall's page is not the provider's word on this request.
+        // A firewall's page is not the provider's answer to this request.
         _ if response.is_page() => transient(None, false, "the provider could not be reached"),
         _ => SubmitError::Rejected(Failure::new(
             FailureCode::ProviderRejected,
@@ -239,14 +240,14 @@ fn http_refusal(response: &HttpResponse) -> Parsed<Result<Accepted, SubmitError>
     Parsed { value: Err(error), alarm: http_alarm(response) }
 }
 
-/// The alarm for a status that only the operator can mend, or that did not come from the provider.
-/// A page comes from a firewall or a proxy, so it is about the place.
+/// The alarm for a status whose cause only the operator can correct, or that did not come from the
+/// provider. A page comes from a firewall or a proxy, so it is about the place.
 fn http_alarm(response: &HttpResponse) -> Option<Alarm> {
     let status = response.status;
     let about = match status {
         408 | 421 | 425 | 429 => return None,
         300..=499 if response.is_page() => About::Place,
-        // Its path names the app.
+        // The path names the app.
         404 => About::App,
         300..=399 | 401..=403 => About::Account,
         _ => return None,
@@ -259,7 +260,7 @@ fn transient(retry_after_ms: Option<u32>, capacity: bool, message: &str) -> Subm
     SubmitError::Transient { retry_after_ms, capacity, message: message.to_owned() }
 }
 
-/// A task that carries an error code has ended, whatever its status says.
+/// A task with an error code has ended, whatever its status is.
 fn ended(code: &str, task: &Value) -> TaskAnswer {
     let Some(row) = codes::find(code) else {
         return TaskAnswer::failed(Failure::new(FailureCode::ProviderFailed, reason(task)));
@@ -277,7 +278,7 @@ fn ended(code: &str, task: &Value) -> TaskAnswer {
     }
 }
 
-/// The error code is the query's own, not the task's: only "no such task" and "running" say
+/// The error code belongs to the query and not to the task: only "no such task" and "running" tell
 /// something about the task.
 fn query_refused(code: &str) -> Parsed<TaskAnswer> {
     let row = codes::find(code);
@@ -303,7 +304,7 @@ fn progress(body: &Value, task: &Value) -> TaskAnswer {
             FailureCode::ProviderFailed,
             "the task was cancelled at the provider",
         )),
-        // Unknown statuses count as running; our own deadline bounds them.
+        // Unknown statuses count as running; our own deadline limits them.
         Some(_) => TaskAnswer::Running,
         None => TaskAnswer::NoAnswer,
     }
@@ -347,7 +348,7 @@ fn error_code(body: &Value) -> Option<String> {
     })
 }
 
-/// The provider's words about a failed task, without its stack trace.
+/// The provider's message about a failed task, without its stack trace.
 fn reason(task: &Value) -> String {
     let failed = task.get("failedReason");
     ["exception_message", "exceptionMessage"]

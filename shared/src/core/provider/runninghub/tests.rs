@@ -1,4 +1,4 @@
-//! RunningHub's answers as recorded or documented, and what we read in them.
+//! Tests recorded and documented answers of RunningHub, and what they mean.
 
 use super::{RunningHubAccount, codes};
 use crate::core::job::{Failure, FailureCode};
@@ -141,7 +141,7 @@ fn every_code_has_its_class_in_every_shape() {
 #[test]
 fn http_statuses_without_a_code() {
     let cases = [
-        // A firewall's page is not the provider's word on this request.
+        // A firewall's page is not the provider's answer to this request.
         (400, "transient"),
         (401, "transient"),
         (404, "transient"),
@@ -255,7 +255,7 @@ fn results_in_both_shapes() {
         let body = format!(r#"{{"taskId":"5","status":"SUCCESS","results":{results}}}"#);
         assert_eq!(query(&body), TaskAnswer::Done(Vec::new()));
     }
-    // A text that was cut inside a character, as RunningHub sends it.
+    // A text that was cut inside of a character, as RunningHub sends it.
     let cut = r#"{"taskId":"5","status":"FAILED","errorCode":"805","errorMessage":"bad \ud83d"}"#;
     assert!(matches!(query(cut), TaskAnswer::Failed(_)));
 }

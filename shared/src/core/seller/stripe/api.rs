@@ -1,4 +1,4 @@
-//! The two calls of Stripe's API: a checkout session is made, and a session's line items are read.
+//! The two calls to Stripe's API: make a checkout session, and read a session's line items.
 
 use serde_json::Value;
 use url::form_urlencoded::Serializer;
@@ -12,13 +12,14 @@ use crate::core::id::UserId;
 use crate::core::seller::PurchaseFact;
 use crate::core::transport::{HttpRequest, HttpResponse};
 
-/// The version whose parameters and answers this module knows; an account's own may be older.
+/// The API version whose parameters and answers this module knows; the account's default may be
+/// older.
 const VERSION: &str = "2026-10-28.endive";
 const CHECKOUT_MS: u32 = 10_000;
-/// An event is to be answered within a second; what takes longer is asked with its next delivery.
+/// An event must be answered soon. If the call takes longer, it is repeated with the next delivery.
 const ITEMS_MS: u32 = 3_000;
 
-/// What a checkout session is made from.
+/// The inputs of a checkout session.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CheckoutOrder<'a> {
     pub user: UserId,
@@ -30,11 +31,11 @@ pub struct CheckoutOrder<'a> {
     pub deployment: &'a str,
     pub success_url: &'a str,
     pub cancel_url: &'a str,
-    /// Names the attempt of this user; equal attempts get the same session.
+    /// Identifies the attempt of this user; equal attempts get the same session.
     pub attempt: &'a str,
 }
 
-/// The request that makes a checkout session. Its metadata stands on the session, and on the
+/// Builds the request that makes a checkout session. Its metadata is put on the session and on the
 /// payment or the subscription, so that every later event names our user.
 pub fn checkout_request(
     config: &Config,
@@ -76,7 +77,7 @@ pub fn checkout_request(
     Ok(request)
 }
 
-/// The request for what was bought in a session.
+/// Builds the request for a session's line items.
 pub fn items_request(config: &Config, session: &str) -> Result<HttpRequest, ApiError> {
     let session: String = url::form_urlencoded::byte_serialize(session.as_bytes()).collect();
     let path = format!("/v1/checkout/sessions/{session}/line_items?limit=100");
@@ -103,7 +104,7 @@ fn request(
     })
 }
 
-/// The address of the page where the session is paid.
+/// The URL of the page where the session is paid.
 pub fn checkout_url(response: &HttpResponse) -> Result<String, ApiError> {
     match text(&response.json(), "/url") {
         Some(url) if response.is_success() => Ok(url),
@@ -111,7 +112,7 @@ pub fn checkout_url(response: &HttpResponse) -> Result<String, ApiError> {
     }
 }
 
-/// The list of what was bought in a session. `None`: Stripe does not show it to our key.
+/// The line items of a session. `None`: Stripe does not show them to our key.
 pub fn items(response: &HttpResponse) -> Result<Option<Value>, ApiError> {
     match response.status {
         200 => Ok(Some(response.json())),
@@ -120,20 +121,20 @@ pub fn items(response: &HttpResponse) -> Result<Option<Value>, ApiError> {
     }
 }
 
-/// Adds a session's line items: their prices, and how many were bought of each.
+/// Adds a session's line items to the fact: their prices, and the quantity of each.
 pub fn add_items(fact: &mut PurchaseFact, items: &Value) {
     let items = items.get("data").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let bought = |item: &Value| Some((id(item, "/price")?, number(item, "/quantity").unwrap_or(1)));
     fact.set_bought(items.iter().filter_map(bought));
 }
 
-/// Whether Stripe asks for the call to be repeated.
+/// Whether Stripe allows to repeat the call.
 pub fn may_be_repeated(response: &HttpResponse) -> bool {
     response.status >= 500 || matches!(response.status, 409 | 429)
 }
 
-/// Stripe's refusal as an error of ours. Its code and the parameter go to the log; its words may
-/// hold what a user wrote.
+/// Stripe's refusal as one of our errors. Its code and parameter go to the log; its message is left
+/// out, because it may contain a user's text.
 fn refusal(response: &HttpResponse) -> ApiError {
     let body = response.json();
     let part = |name: &str| text(&body, &format!("/error/{name}")).unwrap_or_default();
@@ -251,14 +252,14 @@ mod tests {
         let expected = [("price_1".to_owned(), 7), ("price_2".to_owned(), 2)];
         assert_eq!((fact.price_ids.len(), fact.quantity), (2, None));
         assert_eq!(fact.quantities, expected.into());
-        // What the metadata names is bought as often as the least of them, and so are its credits.
+        // The pack in the metadata, and its credits, count as often as the smallest quantity.
         let mut named = PurchaseFact { credits: Some(50), ..PurchaseFact::default() };
         add_items(&mut named, &list);
         assert_eq!(
             (named.credits, named.quantity, named.quantities.len()),
             (Some(100), Some(2), 0)
         );
-        // Two lines of one price are one number.
+        // The quantities of two lines with the same price are added.
         let lines = json!({"data": [list["data"][0], list["data"][2]]});
         let mut twice = PurchaseFact { pack: Some("small".to_owned()), ..PurchaseFact::default() };
         add_items(&mut twice, &lines);

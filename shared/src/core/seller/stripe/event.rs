@@ -1,4 +1,4 @@
-//! Which kinds of events tell something.
+//! Sorts events by their type, and reads those that matter.
 
 use serde_json::Value;
 

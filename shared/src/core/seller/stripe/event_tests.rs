@@ -1,4 +1,4 @@
-//! Events in the shapes of API 2025-02-24 and 2026-10-28 as facts.
+//! Tests the facts of events in the formats of API 2025-02-24 and 2026-10-28.
 
 use super::{Reader, read};
 use crate::core::seller::SellerEvent;
@@ -29,7 +29,7 @@ pub(super) fn fixture(age: &str, name: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-/// The event with other values at these pointers.
+/// The event with these values at these pointers.
 pub(super) fn with(mut event: Value, changes: &[(&str, Value)]) -> Value {
     for (pointer, value) in changes {
         let (parent, name) = pointer.rsplit_once('/').unwrap();

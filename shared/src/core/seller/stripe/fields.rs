@@ -1,4 +1,4 @@
-//! Reads fields of objects, in the forms that Stripe gives them.
+//! Reads fields of Stripe's objects in all their forms.
 
 use serde_json::Value;
 
@@ -11,12 +11,12 @@ pub(super) fn number(object: &Value, pointer: &str) -> Option<i64> {
     object.pointer(pointer)?.as_i64()
 }
 
-/// The id of an object that is named, or shown whole.
+/// The id of an object, which is either named or expanded.
 pub(super) fn id(object: &Value, pointer: &str) -> Option<String> {
     text(object, pointer).or_else(|| text(object, &format!("{pointer}/id")))
 }
 
-/// The ids that are there, each once.
+/// The present ids, each once.
 pub(super) fn keys(ids: impl IntoIterator<Item = Option<String>>) -> Vec<String> {
     let mut keys: Vec<String> = Vec::new();
     for id in ids.into_iter().flatten() {

@@ -1,4 +1,5 @@
-//! Invoices: the first one of a subscription, its renewals, and what a change in between costs.
+//! Reads invoices: the first one of a subscription, its renewals, and the charges for changes in
+//! between.
 
 use serde_json::Value;
 
@@ -50,7 +51,7 @@ pub(super) fn paid(event: &ReadEvent<'_>) -> SellerEvent {
     known(fact)
 }
 
-/// Ties an invoice to its payment: from API 2025-03-31 on no invoice names it.
+/// Connects an invoice to its payment: since API 2025-03-31 no invoice names it.
 pub(super) fn payment(event: &ReadEvent<'_>) -> SellerEvent {
     let mut fact = event.fact(&["/invoice", "/payment/payment_intent", "/payment/charge"]);
     if event.object.get("status").and_then(Value::as_str) != Some("paid") {
@@ -85,8 +86,8 @@ fn payments(invoice: &Value) -> impl Iterator<Item = Option<String>> {
         .flat_map(|paid| [id(paid, "/payment/payment_intent"), id(paid, "/payment/charge")])
 }
 
-/// `<subscription>:<start>` of the period that one of these lines is for. What a change in between
-/// costs is for no period.
+/// The key `<subscription>:<start>` of the period of one of these lines. A line for a change
+/// belongs to no period.
 fn period_key(invoice: &Value, lines: &[Line<'_>]) -> Option<String> {
     let subscription = id(invoice, "/parent/subscription_details/subscription")
         .or_else(|| id(invoice, "/subscription"))?;
@@ -103,7 +104,7 @@ impl Line<'_> {
         id(self.0, "/pricing/price_details/price").or_else(|| id(self.0, "/price"))
     }
 
-    /// What of its subscription it is for.
+    /// The subscription item of the line.
     fn item(self) -> Option<String> {
         id(self.0, "/parent/subscription_item_details/subscription_item")
             .or_else(|| id(self.0, "/subscription_item"))
@@ -126,8 +127,9 @@ impl Line<'_> {
         pointers.iter().any(|name| self.0.pointer(name).and_then(Value::as_bool) == Some(true))
     }
 
-    /// What it costs for a whole period; a prorated line is for a part of one. From API 2025-03-31
-    /// on such a line may tell the prorated price in place of the price: then it is unknown.
+    /// The cost of the line for a whole period; a prorated line covers part of one. Since API
+    /// 2025-03-31 such a line may give the prorated price in place of the price: then the cost is
+    /// unknown.
     fn whole_cost(self) -> Option<f64> {
         if !self.is_proration() {
             return Some(self.cost());
@@ -150,8 +152,8 @@ fn as_f64(number: i64) -> f64 {
     number as f64
 }
 
-/// What was bought: the lines of a period, or else what a change costs. The metadata chooses while
-/// the subscription has the price that it was made with.
+/// The lines that were bought: those of a period, or else those of a change. The metadata chooses
+/// among them as long as the subscription still has its first price.
 fn bought<'a>(lines: &[Line<'a>], ours: Option<OurMetadata<'_>>) -> Vec<Line<'a>> {
     let is_bought = |line: &&Line<'_>| line.amount() > 0 && line.price().is_some();
     let mut bought: Vec<Line<'_>> =
@@ -179,10 +181,10 @@ fn add_bought(fact: &mut PurchaseFact, bought: &[Line<'_>], ours: Option<OurMeta
     fact.set_bought(bought.iter().filter_map(|line| Some((line.price()?, line.quantity()))));
 }
 
-/// The cost of the bought lines, with the prorated changes that the same invoice bills or credits,
-/// as a share of what these lines cost for a whole period. It exceeds 1 if a dearer price began
-/// before the period. A change of an item that another line of the period bills does not count.
-/// `None` if a line's whole cost is unknown or a sum is not positive.
+/// The cost of the bought lines, including the prorated changes that the same invoice bills or
+/// credits, as a share of the cost of these lines for a whole period. It exceeds 1 if a higher
+/// price began before the period. A change of an item that another line of the period bills does
+/// not count. `None` if a line's whole cost is unknown or a sum is not positive.
 fn share(bought: &[Line<'_>], lines: &[Line<'_>]) -> Option<f64> {
     let whole: f64 = bought.iter().map(|line| line.whole_cost()).sum::<Option<f64>>()?;
     let is_bought = |line: &Line<'_>| bought.iter().any(|own| std::ptr::eq(own.0, line.0));
@@ -193,6 +195,6 @@ fn share(bought: &[Line<'_>], lines: &[Line<'_>]) -> Option<f64> {
         |line: &Line<'_>| line.item().is_some() && others.iter().any(|o| o.item() == line.item());
     let changes = changes.iter().filter(|line| !is_others(line));
     let cost: f64 = own.iter().chain(changes).map(|line| line.cost()).sum();
-    // Rounded up to a billionth, so that a third of 300 credits is not 99.
+    // Rounded up to a billionth, so that a third of 300 credits does not become 99.
     (whole > 0.0 && cost > 0.0).then(|| (cost / whole * 1e9).ceil() / 1e9)
 }

@@ -1,4 +1,4 @@
-//! Invoices in the shapes of API 2025-02-24 and 2026-10-28 as facts.
+//! Tests the facts of invoices in the formats of API 2025-02-24 and 2026-10-28.
 
 use super::event_tests::{AGES, USER, assert_tells, fixture, told, with};
 use super::{Reader, read};
@@ -37,7 +37,7 @@ fn the_credits_of_the_metadata_are_those_of_one() {
     assert_eq!((&told(&event)["credits"], &told(&event)["quantity"]), (&json!(600), &json!(2)));
 }
 
-/// Takes our metadata away from an invoice.
+/// An invoice without our metadata.
 fn without_metadata(age: &str) -> Value {
     let of_subscription = match age {
         "acacia" => "/data/object/subscription_details/metadata",
@@ -115,7 +115,8 @@ fn a_free_invoice_grants_nothing_unless_its_metadata_says_so() {
     }
 }
 
-/// Half a period of a price of 2000, less half a period of one of 900.
+/// A change in the middle of a period: half a period at a price of 2000, minus half a period at
+/// 900.
 fn change(age: &str, told_price: &str) -> Value {
     let event = fixture(age, "invoice");
     let mut lines = event["data"]["object"]["lines"]["data"].clone();
@@ -177,7 +178,7 @@ fn changes_that_the_next_invoice_collects_lessen_or_add_to_its_share() {
     }
 }
 
-/// An invoice of a period, before whose own line another one stands.
+/// An invoice of a period with another line before its own.
 fn with_line_before(age: &str, change: impl Fn(&mut Value)) -> Value {
     let mut event = fixture(age, "invoice");
     let lines = event.pointer_mut("/data/object/lines/data").unwrap().as_array_mut().unwrap();
@@ -223,7 +224,7 @@ fn a_change_of_something_else_that_the_subscription_sells_changes_no_share_of_ou
         of_item(&mut hats, "si_hats", false);
         lines.push(hats);
         assert_eq!(told(&event)["share"], json!(1.0), "{age}");
-        // Of our own item, or of one that is sold no more, it does.
+        // A change counts if it is of our own item, or of an item that is no longer sold.
         for item in ["si_1", "si_gone"] {
             of_item(&mut event["data"]["object"]["lines"]["data"][0], item, true);
             assert_eq!(told(&event)["share"], json!(1.777_777_778), "{age}: {item}");

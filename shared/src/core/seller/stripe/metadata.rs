@@ -1,5 +1,5 @@
-//! What our checkout writes into the metadata of a session, a payment and a subscription, and reads
-//! from their events.
+//! The metadata that our checkout writes on a session, a payment and a subscription, and reads from
+//! their events.
 
 use serde_json::Value;
 
@@ -11,17 +11,17 @@ pub(super) const USER: &str = "unstuck_user";
 pub(super) const PACK: &str = "unstuck_pack";
 pub(super) const CREDITS: &str = "unstuck_credits";
 pub(super) const DEPLOYMENT: &str = "unstuck_deployment";
-/// The price that was chosen: a subscription may change its price and keep its metadata.
+/// The chosen price. A subscription may change its price while it keeps its metadata.
 pub(super) const PRICE: &str = "unstuck_price";
-/// An operator may write `true`: invoices over nothing grant too.
+/// An operator may set this to `true`, so that invoices over nothing grant credits too.
 const FREE: &str = "unstuck_free";
 
-/// Whose metadata it is.
+/// The owner of the metadata.
 pub(super) enum Metadata<'a> {
     Ours(OurMetadata<'a>),
-    /// Another deployment's.
+    /// Metadata of another deployment.
     Others,
-    /// Nothing of ours stands in it.
+    /// None of our metadata.
     None,
 }
 
@@ -29,7 +29,7 @@ pub(super) enum Metadata<'a> {
 pub(super) struct OurMetadata<'a>(&'a Value);
 
 impl<'a> Metadata<'a> {
-    /// Reads the first of these objects that says anything of ours.
+    /// Reads the first of these objects that has our metadata.
     pub(super) fn first_of(
         objects: impl IntoIterator<Item = Option<&'a Value>>,
         deployments: &[String],
@@ -68,7 +68,7 @@ impl OurMetadata<'_> {
         self.0.get(FREE).and_then(Value::as_str) == Some("true")
     }
 
-    /// Writes user, pack and credits into the fact.
+    /// Writes user, pack and credits from the metadata into the fact.
     pub(super) fn add_to(self, fact: &mut PurchaseFact) {
         fact.user_id = self.user();
         fact.pack = text(self.0, &format!("/{PACK}"));

@@ -1,4 +1,4 @@
-//! Stripe: its signature, its events as facts, and the two calls that we make of its API.
+//! Stripe: its signature, its events as facts, and our two calls to its API.
 //!
 //! Sources: `stripe` 17.7.0 (API 2025-02-24, "acacia") and 23.1.0 (API 2026-10-28, "endive") of
 //! npm, their types of events, sessions, invoices, charges, refunds and disputes. With API
@@ -22,5 +22,5 @@ mod invoice_tests;
 pub use event::read;
 pub use object::Reader;
 
-/// The name in the address of its events and in rows.
+/// The seller's name in the URL for its events and in rows.
 pub const NAME: &str = "stripe";

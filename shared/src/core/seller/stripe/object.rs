@@ -1,4 +1,4 @@
-//! The object of an event, and what all kinds of objects share.
+//! The object of an event, and the parts that all kinds of objects share.
 
 use serde_json::Value;
 
@@ -6,12 +6,12 @@ use super::fields::{id, keys};
 use super::metadata::Metadata;
 use crate::core::seller::{NOT_KNOWN_AS_OURS, PurchaseFact, SellerEvent};
 
-/// For which deployment an event is read.
+/// The deployment for which an event is read.
 #[derive(Debug, Clone, Copy)]
 pub struct Reader<'a> {
-    /// Every name under which it may have sold.
+    /// Every name under which the deployment may have sold.
     pub deployments: &'a [String],
-    /// Events of Stripe's test mode grant nothing.
+    /// Whether to ignore events of Stripe's test mode.
     pub live_only: bool,
 }
 
@@ -27,7 +27,7 @@ pub(super) struct ReadEvent<'a> {
 }
 
 impl<'a> ReadEvent<'a> {
-    /// A fact of the object's payment, from whatever of these pointers names it.
+    /// A fact about the object's payment, with the ids at these pointers as its keys.
     pub(super) fn fact(&self, names: &[&str]) -> PurchaseFact {
         let keys = keys(names.iter().map(|name| id(self.object, name)));
         PurchaseFact { keys, at: self.at, ..PurchaseFact::default() }
@@ -38,7 +38,7 @@ impl<'a> ReadEvent<'a> {
     }
 }
 
-/// Ignores a payment that does not tell what was bought: it is not ours.
+/// Returns the fact. Ignores a payment that does not tell what was bought, because it is not ours.
 pub(super) fn known(fact: PurchaseFact) -> SellerEvent {
     if !fact.is_of_something() {
         return SellerEvent::Nothing(NOT_KNOWN_AS_OURS);

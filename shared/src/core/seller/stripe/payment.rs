@@ -1,4 +1,4 @@
-//! Checkout sessions, payments, charges, refunds and disputes as facts.
+//! Reads checkout sessions, payments, charges, refunds and disputes as facts.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +12,8 @@ use crate::core::seller::{
     DisputeAt, NOT_KNOWN_AS_OURS, PurchaseFact, RefundAt, RefundTotal, SellerEvent,
 };
 
-/// A completed checkout session. If the money arrives later, or by the invoice of a subscription,
-/// the fact ties the payment's keys to the user.
+/// Reads a completed checkout session. If the money arrives later, or by the invoice of a
+/// subscription, the fact connects the payment's keys to the user.
 pub(super) fn session(event: &ReadEvent<'_>) -> SellerEvent {
     let session = event.object;
     let mode = session.get("mode").and_then(Value::as_str);
@@ -34,7 +34,7 @@ pub(super) fn session(event: &ReadEvent<'_>) -> SellerEvent {
     fact.email =
         text(session, "/customer_details/email").or_else(|| text(session, "/customer_email"));
     match mode {
-        // Its invoice tells the same, but for a user whom only the session names.
+        // Its invoice tells the same, except for a user whom only the session names.
         Some("subscription") if fact.user_id.is_none() => SellerEvent::Nothing(NOT_KNOWN_AS_OURS),
         Some("subscription") => {
             fact.bound = true;
@@ -51,8 +51,8 @@ pub(super) fn session(event: &ReadEvent<'_>) -> SellerEvent {
     }
 }
 
-/// Adds what was bought. Only the metadata of our own checkout makes the line items superfluous:
-/// a payment link with metadata of ours may still sell several.
+/// Adds what was bought. The line items are needed unless our own checkout wrote the metadata: a
+/// payment link with our metadata may still sell several things.
 fn with_items(
     session: &Value,
     mut fact: PurchaseFact,
@@ -85,7 +85,8 @@ pub(super) fn charge(event: &ReadEvent<'_>) -> SellerEvent {
     with_metadata(event, fact)
 }
 
-/// Without our metadata a payment does not tell what it paid for: its session or its invoice does.
+/// Adds our metadata. Without it, the session or the invoice of the payment tells what was paid
+/// for.
 fn with_metadata(event: &ReadEvent<'_>, mut fact: PurchaseFact) -> SellerEvent {
     match event.metadata() {
         Metadata::Ours(ours) => ours.add_to(&mut fact),
@@ -95,7 +96,7 @@ fn with_metadata(event: &ReadEvent<'_>, mut fact: PurchaseFact) -> SellerEvent {
     SellerEvent::tells(fact)
 }
 
-/// An authorisation that nobody has captured is no payment.
+/// An authorisation without a capture is no payment.
 fn is_captured(charge: &Value) -> bool {
     let flag = |name: &str| charge.get(name).and_then(Value::as_bool) == Some(true);
     flag("paid") && flag("captured")
@@ -106,8 +107,8 @@ fn charged(charge: &Value) -> Option<i64> {
     captured.or_else(|| number(charge, "/amount"))
 }
 
-/// A charge's refunds in all. It may be the first that is heard of a payment, so it counts also
-/// without metadata; the payment's other names tell whose it is.
+/// Reads the total refunds of a charge. It may be the first event of a payment, so it counts even
+/// without metadata; the payment's other keys tell whose it is.
 pub(super) fn refunded_charge(event: &ReadEvent<'_>) -> SellerEvent {
     let mut fact = event.fact(&["/id", "/payment_intent", "/invoice"]);
     match event.metadata() {
@@ -160,7 +161,7 @@ pub(super) fn dispute(event: &ReadEvent<'_>) -> SellerEvent {
     let status = match event.object.get("status").and_then(Value::as_str).unwrap_or_default() {
         "lost" => "lost",
         "won" => "won",
-        // Inquiries and prevented disputes move no money; a refund, if any, is told by itself.
+        // Inquiries and prevented disputes move no money. A refund has an event of its own.
         "prevented" | "charge_refunded" => "warning",
         warning if warning.starts_with("warning") => "warning",
         _ if event.kind.ends_with("funds_reinstated") => "won",

@@ -1,7 +1,7 @@
-//! Stripe's signature over an event: `t=<seconds>,v1=<hex>[,v1=<hex>…]` signs `<t>.<body>`.
+//! Stripe's signature of an event: `t=<seconds>,v1=<hex>[,v1=<hex>…]` signs `<t>.<body>`.
 //!
-//! Source: `stripe` 23.1.0 of npm, esm/Webhooks.js. Its HMAC key is the secret as it is written,
-//! with `whsec_`.
+//! Source: `stripe` 23.1.0 of npm, esm/Webhooks.js. The HMAC key is the secret as it is written,
+//! including `whsec_`.
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;

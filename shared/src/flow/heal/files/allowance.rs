@@ -1,8 +1,8 @@
-//! How much a pass may still do.
+//! The calls and the time that a pass may still use.
 
-/// Subrequests of an invocation where no setting says how many.
+/// The subrequests of an invocation, if no setting names their number.
 const SUBREQUESTS: u32 = 900;
-/// A pass needs fewer, unless storage refuses many files.
+/// The maximum for a pass. It needs fewer, unless storage refuses many files.
 const CALLS_MAX: u32 = 200;
 
 /// The calls and the time that are left.
@@ -13,7 +13,7 @@ pub(super) struct Allowance {
 }
 
 impl Allowance {
-    /// Half of what an invocation may call: the other half is the websites'.
+    /// Half of an invocation's subrequests, because the websites use the other half.
     pub(super) fn of(budget: Option<u32>, until_ms: u64) -> Self {
         Self { calls: (budget.unwrap_or(SUBREQUESTS) / 2).min(CALLS_MAX), until_ms }
     }
@@ -26,7 +26,7 @@ impl Allowance {
         self.calls = self.calls.saturating_sub(calls);
     }
 
-    /// Takes one call. False where no call or no time is left.
+    /// Takes one call. Returns false if no call or no time is left.
     pub(super) fn take(&mut self, now_ms: u64) -> bool {
         let is_there = self.calls > 0 && now_ms < self.until_ms;
         self.spend(u32::from(is_there));
@@ -38,7 +38,7 @@ impl Allowance {
         u32::try_from(self.until_ms.saturating_sub(now_ms)).unwrap_or(most_ms).min(most_ms)
     }
 
-    /// One of `parts` equal parts.
+    /// One of `parts` equal parts of the allowance.
     pub(super) fn share(&self, parts: usize, now_ms: u64) -> Self {
         let parts = u32::try_from(parts).unwrap_or(u32::MAX).max(1);
         let ms = self.until_ms.saturating_sub(now_ms) / u64::from(parts);

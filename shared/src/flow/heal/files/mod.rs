@@ -1,8 +1,8 @@
-//! Deletes files that are kept no longer, and those of users who were erased, through the Storage
-//! API: SQL would leave the bytes behind.
+//! Deletes files whose retention has ended, and those of erased users, through the Storage API,
+//! because SQL would leave their bytes behind.
 //!
-//! The database decides which files go, [`walk`] how far a pass goes, [`allowance`] for how long,
-//! and [`requests`] asks storage.
+//! The database decides which files are deleted, [`walk`] how far a pass goes, [`allowance`] for
+//! how long, and [`requests`] sends the requests to storage.
 
 mod allowance;
 mod requests;
@@ -21,11 +21,11 @@ use requests::{BucketAccess, ListingFault};
 use serde_json::json;
 use walk::{BucketWalk, DeletedFiles};
 
-/// Pages that a pass looks at in one bucket until it finds files to delete.
+/// The number of pages of a bucket that a pass reads until it finds files to delete.
 const PAGES: u32 = 4;
 
-/// One pass until `until_ms`: at most 100 files of each kind, with at most half of the invocation's
-/// subrequests. A fault is logged, and delays nothing else.
+/// Runs one pass until `until_ms`: at most 100 files of each kind, with at most half of the
+/// invocation's subrequests. A fault is logged and delays nothing else.
 pub async fn clean_up<T: Transport>(cx: &Cx<'_, T>, until_ms: u64) {
     let allowance = Allowance::of(cx.config.subrequest_budget, until_ms);
     if let Err(error) = pass(cx, allowance).await {
@@ -33,7 +33,7 @@ pub async fn clean_up<T: Transport>(cx: &Cx<'_, T>, until_ms: u64) {
     }
 }
 
-/// Every kind has an equal share of what is left, so that none keeps the others waiting.
+/// Each kind gets an equal share of the allowance, so that none keeps the others waiting.
 async fn pass<T: Transport>(cx: &Cx<'_, T>, mut allowance: Allowance) -> Result<(), ApiError> {
     if !allowance.take(cx.transport.now_ms()) {
         return Ok(());
@@ -41,7 +41,7 @@ async fn pass<T: Transport>(cx: &Cx<'_, T>, mut allowance: Allowance) -> Result<
     let all = cx.db().files_due_v1().await?;
     for (number, due) in all.iter().enumerate() {
         let mut share = allowance.share(all.len() - number, cx.transport.now_ms());
-        // What became of it is written down in any case.
+        // This call reports the outcome. It is reserved first, so that it is made in any case.
         if !share.take(cx.transport.now_ms()) {
             return Ok(());
         }
@@ -81,7 +81,7 @@ async fn delete_kind<T: Transport>(
     done
 }
 
-/// Looks for files to delete in one bucket, and deletes the first that it finds.
+/// Searches for files to delete in one bucket, and deletes the first ones that it finds.
 async fn delete_in<T: Transport>(
     mut storage: BucketAccess<'_, '_, T>,
     due: &DueFiles,

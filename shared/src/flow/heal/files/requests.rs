@@ -1,4 +1,4 @@
-//! What a pass asks storage and the database about one bucket.
+//! The requests of a pass to storage and the database about one bucket.
 //!
 //! Source: supabase/storage, src/http/routes/object/listObjectsV2.ts and deleteObjects.ts.
 
@@ -11,21 +11,21 @@ use crate::db::files::{ChosenFiles, DueFiles};
 use crate::flow::Cx;
 use serde_json::{Value, json};
 
-/// Files on a page of a listing.
+/// The number of files on a page of a listing.
 const PAGE: u32 = 500;
 const TIMEOUT_MS: u32 = 10_000;
 
-/// One bucket, and what may still be asked about it.
+/// One bucket, with the allowance for requests about it.
 pub(super) struct BucketAccess<'a, 'c, T: Transport> {
     pub(super) cx: &'a Cx<'c, T>,
     pub(super) bucket: &'a str,
     pub(super) allowance: &'a mut Allowance,
 }
 
-/// Why there is no listing.
+/// The reason why there is no listing.
 pub(super) struct ListingFault {
     pub(super) error: ApiError,
-    /// Storage may know the cursor no longer.
+    /// Whether storage may no longer know the cursor.
     pub(super) is_of_cursor: bool,
 }
 
@@ -55,7 +55,7 @@ impl<T: Transport> BucketAccess<'_, '_, T> {
         Ok(Some(ListedPage::of(&answer.json())))
     }
 
-    /// Which of a page's files are to be deleted. `None`: the allowance is used up.
+    /// Chooses the files of a page to delete. `None`: the allowance is used up.
     pub(super) async fn choose(
         &mut self,
         due: &DueFiles,
@@ -109,7 +109,7 @@ impl<T: Transport> BucketAccess<'_, '_, T> {
         self.allowance.take(self.cx.transport.now_ms())
     }
 
-    /// Asks storage with our own key.
+    /// Sends a request to storage with our own key.
     async fn send(
         &self,
         method: &'static str,

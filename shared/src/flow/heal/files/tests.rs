@@ -1,4 +1,4 @@
-//! What a pass deletes, what it leaves, and where it goes on, whatever storage answers.
+//! Tests which files a pass deletes and leaves, and where it continues, whatever storage answers.
 
 use super::clean_up;
 use crate::core::config::Config;
@@ -14,7 +14,7 @@ fn pass_with(script: &BucketScript, config: &Config, until_ms: u64) {
     clean_up(&cx, until_ms).now_or_never().expect("nothing waits");
 }
 
-/// One pass, and what it reported.
+/// Runs one pass and returns its reports.
 fn pass(script: &BucketScript) -> Vec<Value> {
     pass_with(script, &BucketScript::config(), LONG);
     std::mem::take(&mut script.0.borrow_mut().reports)
@@ -152,7 +152,7 @@ fn of_an_erased_user_every_file_that_is_there_counts_as_left() {
     script.fill("uploads", 120);
     script.fill("results", 510);
     let report = pass(&script).remove(0);
-    // 20 uploads, 400 results of the first page, and the page that nobody looked at.
+    // 20 uploads, 400 results on the first page, and one for the page that was not listed.
     assert_eq!((&report["p_deleted"], &report["p_left"]), (&json!(200), &json!(421)));
 
     script.0.borrow_mut().is_held = true;

@@ -1,22 +1,22 @@
-//! How far a pass goes through a bucket. It does no I/O.
+//! Tracks how far a pass goes through a bucket. It does no I/O.
 
 use crate::core::error::ApiError;
 use crate::db::files::ChosenFiles;
 
-/// What a pass did for one kind.
+/// The result of a pass for one kind.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct DeletedFiles {
     pub(super) deleted: u32,
-    /// How many listed files are still to be deleted. All pages of a bucket that were not listed
-    /// count as one file together, except after an error.
+    /// The number of listed files that are still to be deleted. All unlisted pages of a bucket
+    /// together count as one file, except after an error.
     pub(super) left: u32,
-    /// Where the next pass begins.
+    /// The cursor at which the next pass begins.
     pub(super) cursor: Option<String>,
     pub(super) error: Option<String>,
 }
 
 impl DeletedFiles {
-    /// Adds what was done in one bucket.
+    /// Adds the result in one bucket.
     pub(super) fn add(&mut self, walk: BucketWalk) {
         self.deleted += walk.deleted;
         self.left += walk.left + u32::from(!walk.is_at_end && walk.error.is_none());
@@ -25,27 +25,27 @@ impl DeletedFiles {
     }
 }
 
-/// What became of the files that were to be deleted together.
+/// The outcome of deleting the chosen files of a page.
 #[derive(Debug, Default)]
 pub(super) struct Removal {
-    /// Storage was asked about at least one of them.
+    /// Whether a deletion of at least one file was requested.
     pub(super) is_tried: bool,
-    /// How many storage named as deleted.
+    /// The number of files that storage reported as deleted.
     pub(super) deleted: u32,
-    /// How many nobody asked storage about any more.
+    /// The number of files whose deletion was no longer requested.
     pub(super) untried: usize,
-    /// Storage did not answer, or is overloaded.
+    /// Whether storage did not answer or is overloaded.
     pub(super) is_outage: bool,
     /// The last refusal.
     pub(super) error: Option<ApiError>,
 }
 
-/// The way through one bucket.
+/// The progress through one bucket.
 #[derive(Debug)]
 pub(super) struct BucketWalk {
-    /// The page that comes next. `None`: the first.
+    /// The cursor of the next page. `None`: the first page.
     cursor: Option<String>,
-    /// No page is behind the last one that was listed.
+    /// Whether the last listed page is the end of the bucket.
     is_at_end: bool,
     deleted: u32,
     left: u32,
@@ -61,7 +61,7 @@ impl BucketWalk {
         self.cursor.as_deref()
     }
 
-    /// Storage knows the cursor no longer.
+    /// Starts from the first page, because storage no longer knows the cursor.
     pub(super) fn begins_anew(&mut self) {
         self.cursor = None;
     }
@@ -70,12 +70,13 @@ impl BucketWalk {
         self.error = Some(error.internal.clone().unwrap_or_else(|| error.message.clone()));
     }
 
-    /// Records what became of the page's files; `next` is the page behind it. Returns whether this
-    /// pass looks at that one too.
+    /// Records the outcome for the page's files; `next` is the cursor of the page after it. Returns
+    /// whether this pass also reads that page.
     ///
-    /// The walk goes on to the next page once storage was asked about all due files of this one, or
-    /// if none of them could be deleted, so that files that cannot be deleted do not block the
-    /// pages after them. In an outage, or once the allowance is used up, it stays on the page.
+    /// The walk goes on to the next page once the deletion of all due files of this page was
+    /// requested, or if none of them could be deleted, so that files that cannot be deleted do not
+    /// block the pages after them. In an outage, or when the allowance is used up, it stays on the
+    /// page.
     pub(super) fn goes_on(
         &mut self,
         chosen: &ChosenFiles,
@@ -99,7 +100,7 @@ impl BucketWalk {
     }
 }
 
-/// Both halves of a batch that storage refused; `None` for a single file, which is at fault itself.
+/// Both halves of a batch that storage refused; `None` for a single file, which is itself at fault.
 pub(super) fn halves(batch: &[String]) -> Option<(&[String], &[String])> {
     (batch.len() > 1).then(|| batch.split_at(batch.len() / 2))
 }
