@@ -131,4 +131,23 @@ pub const MUTATIONS: &[SqlMutation] = &[
     ),
     of("step/cancel_debt_without", "is distinct from", "is not distinct from"),
     of("step/cancel_debt_with", "when p_step.sent_at is not null", "when false"),
+    // An app's wallet.
+    of("wallet/refund_ask", "    if v_given < p_amount then\n", "    if v_given < 0 then\n"),
+    of(
+        "wallet/refund_ask",
+        "    v_given := 0;\n    v_error := sqlerrm;\n",
+        "    v_given := p_amount;\n",
+    ),
+    of(
+        "wallet/refunds_owed_pay",
+        "      delete from unstuck.refunds_owed o\n",
+        "      update unstuck.refunds_owed o set tries = o.tries\n",
+    ),
+    of(
+        "wallet/jobs_refund_each",
+        "    where o.job_id = any (p_ids);\n",
+        "    where o.job_id = any (p_ids) and o.step is null;\n",
+    ),
+    of("wallet/wallet_hold", "lock_not_available or deadlock_detected", "others"),
+    of("order/order_debit", "      v_debit.receipt);\n", "      null);\n"),
 ];

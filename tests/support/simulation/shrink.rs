@@ -61,12 +61,16 @@ pub fn shrink(
     }
     for at in (0..best.wallet.as_ref().map_or(0, |wallet| wallet.events.len())).rev() {
         let mut candidate = best.clone();
-        candidate.wallet.iter_mut().for_each(|wallet| drop(wallet.events.remove(at)));
+        if let Some(wallet) = &mut candidate.wallet {
+            wallet.events.remove(at);
+        }
         attempt(candidate, &mut best, &mut outcome)?;
     }
     for user in best.wallet.clone().into_iter().flat_map(|wallet| wallet.unlimited) {
         let mut candidate = best.clone();
-        candidate.wallet.iter_mut().for_each(|wallet| drop(wallet.unlimited.remove(&user)));
+        if let Some(wallet) = &mut candidate.wallet {
+            wallet.unlimited.remove(&user);
+        }
         attempt(candidate, &mut best, &mut outcome)?;
     }
     for life in 0..best.lives.len() {

@@ -6,7 +6,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::auditor::{BOUND_MS, text};
 use super::chance::Chance;
@@ -48,9 +48,8 @@ pub enum WalletAct {
     Away {
         ms: u64,
     },
-    /// A transaction of the app's own holds the user's row.
-    Holds {
-        user: u32,
+    /// A transaction of the app's own locks the rows of all users.
+    Locks {
         ms: u64,
     },
     /// The app gives credits, or takes them for something else.
@@ -100,7 +99,7 @@ impl WalletAct {
             0 | 1 => Self::RefusesRefunds { ms },
             2 | 3 => Self::GivesHalves { ms },
             4 => Self::Away { ms: chance.between(2_000, 90_000) },
-            5 => Self::Holds { user: user(chance), ms: chance.between(1_000, 20_000) },
+            5 => Self::Locks { ms: chance.between(1_000, 20_000) },
             _ => {
                 let credits = i64::try_from(chance.between(50, 300)).unwrap();
                 let sign = chance.pick(&[-1, 1]);
@@ -115,27 +114,27 @@ impl WalletAct {
             Self::RefusesRefunds { ms }
             | Self::GivesHalves { ms }
             | Self::Away { ms }
-            | Self::Holds { ms, .. } => ms,
+            | Self::Locks { ms } => ms,
             Self::Moves { .. } => 0,
         }
     }
 
     fn sql(self, seed: u64, now_ms: u64) -> String {
-        let id = |user: u32| format!("'{}'", user_of(seed, user));
-        let (what, profile) = match self {
-            Self::RefusesRefunds { .. } => ("refunds", "null".to_owned()),
-            Self::GivesHalves { .. } => ("parts", "null".to_owned()),
-            Self::Away { .. } => ("away", "null".to_owned()),
-            Self::Holds { user, .. } => ("held", id(user)),
+        let what = match self {
+            Self::RefusesRefunds { .. } => "refunds",
+            Self::GivesHalves { .. } => "parts",
+            Self::Away { .. } => "away",
+            Self::Locks { .. } => "locked",
             Self::Moves { user, credits } => {
-                return format!("select public.credits_move_by_hand({}, {credits})", id(user));
+                let id = user_of(seed, user);
+                return format!("select public.credits_move_by_hand('{id}', {credits})");
             }
         };
         let until_ms = BEGIN_MS + now_ms + self.ms();
         format!(
             "insert into public.outages values
-               ('{what}', {profile}, timestamptz 'epoch' + interval '{until_ms} milliseconds')
-             on conflict (what, profile_id) do update set until = excluded.until"
+               ('{what}', timestamptz 'epoch' + interval '{until_ms} milliseconds')
+             on conflict (what) do update set until = excluded.until"
         )
     }
 }
@@ -171,12 +170,12 @@ pub fn begin_wallet(world: &Rc<SimulatedWorld>, wallet: &AppWallet) {
 }
 
 /// A failure of a call that the app's wallet excuses, by the name of its fault: an order and a
-/// seller's event are refused while it is away, and any call waits for a row in vain.
+/// seller's event are refused while it is away, and any call waits in vain for rows that it locks.
 pub fn excuse(function: &str, error: &SqlError) -> Option<&'static str> {
     let moves_credits = matches!(function, "job_enqueue_v2" | "purchase_record_v1");
     match (error.state.as_str(), error.message.as_str()) {
         ("P0001", "the wallet is away") if moves_credits => Some("wallet away"),
-        ("55P03", "the wallet is held") => Some("wallet held"),
+        ("55P03", "the wallet is locked") => Some("wallet locked"),
         _ => None,
     }
 }

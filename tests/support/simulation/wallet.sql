@@ -1,7 +1,7 @@
 -- An app that keeps the credits of its users itself, with a history of every movement, and its
 -- adapter. The app is harsh: for some minutes it refuses refunds, gives half of them, is away, or
--- holds the row of a user in a transaction of its own; some users are unlimited; it gives and spends
--- credits by hand. The auditor reads its tables.
+-- locks the rows of all users in a transaction of its own; some users are unlimited; it gives and
+-- spends credits by hand. The auditor reads its tables.
 
 begin;
 
@@ -20,20 +20,15 @@ create table public.credit_history (
   amount bigint not null check (amount <> 0)
 );
 
--- What goes wrong until when; of one profile, or of all.
-create table public.outages (
-  what text not null,
-  profile_id uuid,
-  until timestamptz not null,
-  unique nulls not distinct (what, profile_id)
-);
+-- What goes wrong, and until when.
+create table public.outages (what text primary key, until timestamptz not null);
 
 create trigger zz_auditor after insert or update or delete on public.profiles
 for each row execute function auditor.note();
 create trigger zz_auditor after insert or update or delete on public.credit_history
 for each row execute function auditor.note();
 
-create function public.is_out(p_what text, p_profile uuid) returns boolean
+create function public.is_out(p_what text) returns boolean
 language sql
 stable
 set search_path = public
@@ -42,7 +37,6 @@ $$
   select exists (
     select from outages o
     where o.what = p_what
-      and coalesce(o.profile_id, p_profile) = p_profile
       and o.until > clock_timestamp()
   )
 $$;
@@ -94,17 +88,17 @@ begin
 end $$;
 
 -- Fails where the app cannot be asked now.
-create function public.wallet_reach(p_profile uuid) returns void
+create function public.wallet_reach() returns void
 language plpgsql
 set search_path = public
 as
 $$
 begin
-  if is_out('away', p_profile) then
+  if is_out('away') then
     raise exception 'the wallet is away';
   end if;
-  if is_out('held', p_profile) then
-    raise exception 'the wallet is held' using errcode = 'lock_not_available';
+  if is_out('locked') then
+    raise exception 'the wallet is locked' using errcode = 'lock_not_available';
   end if;
 end $$;
 
@@ -123,7 +117,7 @@ set search_path = public, extensions
 as
 $$
 begin
-  perform wallet_reach(p_user_id);
+  perform wallet_reach();
   return case p_tool when 'runninghub-video-upscaler' then 90 else p_price end;
 end $$;
 
@@ -138,7 +132,7 @@ set search_path = public, extensions
 as
 $$
 begin
-  if is_out('held', p_user_id) and not coalesce(p_wait, false) then
+  if is_out('locked') and not coalesce(p_wait, false) then
     return query
     select p.credits, p.unlimited
     from profiles p
@@ -146,7 +140,7 @@ begin
       and p_wait is null;
     return;
   end if;
-  perform wallet_reach(p_user_id);
+  perform wallet_reach();
   if p_wait is not null then
     perform from profiles p
     where p.id = p_user_id
@@ -175,7 +169,7 @@ declare
   v_settings jsonb := unstuck_private.host_enter();
   v_profile profiles;
 begin
-  perform wallet_reach(p_user_id);
+  perform wallet_reach();
   select *
   into v_profile
   from profiles p
@@ -208,7 +202,7 @@ $$
 declare
   v_settings jsonb := unstuck_private.host_enter();
 begin
-  perform wallet_reach(p_user_id);
+  perform wallet_reach();
   perform from credit_history h
   where h.id = (p_receipt ->> 'movement')::bigint
     and h.job_id = p_job_id
@@ -216,11 +210,11 @@ begin
   if not found then
     raise exception 'no movement of job % is %', p_job_id, p_receipt;
   end if;
-  given := case when is_out('parts', p_user_id) then p_amount / 2 else p_amount end;
+  given := case when is_out('parts') then p_amount / 2 else p_amount end;
   if given > 0 then
     perform credits_move(p_user_id, given, 'given back', p_job_id);
   end if;
-  if is_out('refunds', p_user_id) then
+  if is_out('refunds') then
     raise exception 'the app takes nothing back now';
   end if;
   perform unstuck_private.settings_swap(v_settings);
@@ -241,7 +235,7 @@ $$
 declare
   v_settings jsonb := unstuck_private.host_enter();
 begin
-  perform wallet_reach(p_user_id);
+  perform wallet_reach();
   receipt := jsonb_build_object(
     'movement', credits_move(p_user_id, p_amount, 'granted', null));
   select p.credits
@@ -267,7 +261,7 @@ $$
 declare
   v_settings jsonb := unstuck_private.host_enter();
 begin
-  perform wallet_reach(p_user_id);
+  perform wallet_reach();
   perform from credit_history h
   where h.id = (p_receipt ->> 'movement')::bigint
     and h.profile_id = p_user_id
