@@ -27,7 +27,7 @@ fn count(plans: u64) -> u64 {
 }
 
 /// What must have come in the fixed seeds, so that they prove something.
-const TO_COME: [&str; 9] = [
+const TO_COME: [&str; 13] = [
     "worker killed",
     "connection broken",
     "call late",
@@ -37,6 +37,10 @@ const TO_COME: [&str; 9] = [
     "copy slow",
     "seller's event taken",
     "cards stopped or made",
+    "wallet refused a refund",
+    "owed refund paid",
+    "wallet away",
+    "wallet locked",
 ];
 
 fn all_hold(first: u64, plans: u64) -> SimulationFigures {

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::plan::Life;
+use super::plan::{Life, Plan};
 use super::providers::TaskEnd;
 use super::server::BEGIN_MS;
+use super::wallet::WalletBook;
 use super::world::{ClientAnswer, SimulatedWorld, job_of, user_of};
 
 /// The longest that a live row outlasts its deadline: three minutes that SQL leaves to the edge,
@@ -25,6 +26,7 @@ pub struct Auditor {
     accounts: BTreeMap<String, i64>,
     limits: BTreeMap<String, i64>,
     stuck: BTreeSet<String>,
+    wallet: WalletBook,
     pub violations: Vec<String>,
     /// How long after its deadline each job was ended that had passed one, in milliseconds.
     pub rescues_ms: Vec<i64>,
@@ -39,7 +41,7 @@ struct Touched {
     claimed: BTreeSet<String>,
 }
 
-fn text(row: &Value, column: &str) -> String {
+pub fn text(row: &Value, column: &str) -> String {
     row[column].as_str().unwrap_or_default().to_owned()
 }
 
@@ -62,6 +64,10 @@ const READ: &str = "
   from auditor.changes where id > ";
 
 impl Auditor {
+    pub fn new(plan: &Plan) -> Self {
+        Self { wallet: WalletBook::new(plan.wallet.as_ref()), ..Self::default() }
+    }
+
     /// Reads the changes since the last reading, one transaction after the other.
     pub fn read(&mut self, world: &SimulatedWorld) {
         let rows = world.database.rows(&format!("{READ}{} order by id", self.seen));
@@ -74,11 +80,12 @@ impl Auditor {
                 self.check(&touched, row["at_ms"].as_i64().unwrap());
             }
         }
+        self.wallet.met.drain(..).for_each(|fault| world.met(fault));
     }
 
     fn apply(&mut self, row: &Value, touched: &mut Touched) {
         let (before, after) = (&row["before"], &row["after"]);
-        if after.is_null() {
+        if after.is_null() && row["relation"] != "refunds_owed" {
             self.violations.push(format!("a row of {} is deleted: {before}", row["relation"]));
             return;
         }
@@ -114,6 +121,17 @@ impl Auditor {
                 touched.users.insert(text(after, "user_id"));
                 self.accounts.insert(text(after, "user_id"), after["balance"].as_i64().unwrap());
             }
+            "profiles" => {
+                touched.users.insert(self.wallet.write_balance(after));
+            }
+            "credit_history" => {
+                let (user, job) = self.wallet.write_movement(after);
+                touched.users.insert(user);
+                touched.jobs.extend(job);
+            }
+            "refunds_owed" => {
+                touched.jobs.insert(self.wallet.write_owed(before, after));
+            }
             _ => {
                 let limit = after["max_concurrent"].as_i64().unwrap();
                 self.limits.insert(text(after, "provider"), limit);
@@ -126,8 +144,14 @@ impl Auditor {
         let (was, is) = (text(before, "status"), text(after, "status"));
         let job = text(after, "id");
         if is_final(&was) {
-            let money = ["credits_charged", "credits_refunded", "output_url", "completed_at"];
-            if was != is || money.iter().any(|column| before[*column] != after[*column]) {
+            let columns = ["credits_charged", "output_url", "completed_at"];
+            let (had, has) = (&before["credits_refunded"], &after["credits_refunded"]);
+            // What an app's wallet refused at the end comes later.
+            let is_paid_later = self.wallet.has_wallet() && had.as_i64() < has.as_i64();
+            if was != is
+                || columns.iter().any(|column| before[*column] != after[*column])
+                || (had != has && !is_paid_later)
+            {
                 self.violations.push(format!("1 {job} changes after its end: {before} {after}"));
             }
         } else if is_final(&is) {
@@ -164,13 +188,20 @@ impl Auditor {
 
     fn check(&mut self, touched: &Touched, at_ms: i64) {
         for job in &touched.jobs {
-            if let Err(what) = self.check_job(job) {
+            let entries = self.entries.get(job).map_or(&[][..], Vec::as_slice);
+            let told = self.wallet.check_job(job, entries, at_ms);
+            if let Err(what) = told.and_then(|()| self.check_job(job)) {
                 self.violations.push(format!("{what} at {}", at_ms - BEGIN_MS as i64));
             }
         }
         for user in &touched.users {
             let (sum, balance) = (self.sums.get(user), self.accounts.get(user));
-            if sum.unwrap_or(&0) != balance.unwrap_or(&0) || balance.is_some_and(|it| *it < 0) {
+            if self.wallet.has_wallet() {
+                let told = self.wallet.check_user(user, *sum.unwrap_or(&0));
+                self.violations.extend(told.err());
+            } else if sum.unwrap_or(&0) != balance.unwrap_or(&0)
+                || balance.is_some_and(|it| *it < 0)
+            {
                 self.violations.push(format!("4 {user}: {balance:?}, the entries say {sum:?}"));
             }
         }
@@ -200,7 +231,11 @@ impl Auditor {
         let (debits, refunded) = (of("debit"), of("refund").iter().sum::<i64>());
         let charged = -debits.iter().sum::<i64>();
         let (said, back) = (job["credits_charged"].as_i64(), job["credits_refunded"].as_i64());
-        if debits.len() > 1 || refunded > charged || said != Some(charged) || back != Some(refunded)
+        let back_or_owed = refunded + self.wallet.owed(id);
+        if debits.len() > 1
+            || back_or_owed > charged
+            || said != Some(charged)
+            || back != Some(refunded)
         {
             return Err(format!("3 {id} says {said:?} and {back:?}, entries {entries:?}"));
         }
@@ -220,9 +255,10 @@ impl Auditor {
             if is_partial && steps.values().any(|step| step["status"] == "completed") {
                 return Err(format!("3 {id} has delivered a step and is failed"));
             }
-            if due != refunded && charged > 0 {
+            if due != back_or_owed && charged > 0 {
                 return Err(format!(
-                    "3 {id} {status}: {refunded} came back of {charged}, {due} due"
+                    "3 {id} {status}: {refunded} came back of {charged}, {due} due, {} owed",
+                    self.wallet.owed(id)
                 ));
             }
         }
@@ -254,6 +290,7 @@ impl Auditor {
                 self.violations.push(format!("F3 stuck: {row}"));
             }
         }
+        self.violations.extend(self.wallet.look_for_owed(world.now_ms()));
     }
 
     /// What the end of everything must look like.
@@ -261,6 +298,7 @@ impl Auditor {
         self.read(world);
         let state = world.state.borrow();
         self.violations.extend(state.offences.iter().cloned());
+        self.violations.extend(self.wallet.conclude());
         let live = self.jobs.values().filter(|job| !is_final(&text(job, "status")));
         self.violations.extend(live.map(|job| format!("F3 never ends: {job}")));
         let known = "select invariant, subject, detail from unstuck.invariant_violations";
@@ -271,7 +309,7 @@ impl Auditor {
             let credits = |column: &str| self.jobs.get(&job)?[column].as_i64();
             let charged = credits("credits_charged");
             let spent = charged.zip(credits("credits_refunded")).map(|(all, back)| all - back);
-            let price = life.tool.price() * i64::from(life.steps);
+            let price = world.plan.price(life);
             if charged.is_some_and(|charged| charged != price) {
                 self.violations.push(format!("3 {job}: {charged:?} is charged of {price}"));
             }

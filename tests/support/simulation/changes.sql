@@ -37,6 +37,8 @@ create trigger zz_auditor after insert or update or delete on unstuck.credit_acc
 for each row execute function auditor.note();
 create trigger zz_auditor after insert or update or delete on unstuck.providers
 for each row execute function auditor.note();
+create trigger zz_auditor after insert or update or delete on unstuck.refunds_owed
+for each row execute function auditor.note();
 
 -- What our tables hold when a database is new: prices, limits, providers.
 create table auditor.first_rows (relation regclass primary key, held jsonb not null);
@@ -59,7 +61,7 @@ begin
 end $$;
 
 -- Makes a used database new, which costs less than a new database: its connection has every
--- function parsed.
+-- function parsed. The tables in public are those of an app that holds the credits.
 create function auditor.begin_anew() returns void
 language plpgsql
 set session_replication_role = replica
@@ -73,7 +75,7 @@ begin
   for v_table in
     select c.oid::regclass::text as name from pg_class c
     where c.relkind = 'r'
-      and c.relnamespace in ('unstuck'::regnamespace, 'unstuck_private'::regnamespace)
+      and c.relnamespace::regnamespace::text in ('unstuck', 'unstuck_private', 'public')
     order by 1
   loop
     execute format('select exists (select from %s)', v_table.name) into v_is_used;

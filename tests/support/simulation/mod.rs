@@ -3,8 +3,8 @@
 //!
 //! * [`plan`]: what is chosen beforehand
 //! * [`run`]: one plan, from its first order to its end
-//! * [`world`], [`providers`], [`seller`], [`transport`], [`functions`]: who acts, and what their
-//!   calls reach
+//! * [`world`], [`providers`], [`seller`], [`wallet`], [`transport`], [`functions`]: who acts, and
+//!   what their calls reach
 //! * [`scheduler`], [`server`], [`chance`]: one thread, one Postgres, one source of chance
 //! * [`auditor`]: what must hold
 //! * [`mutations`]: faults in the SQL that it must find
@@ -23,4 +23,5 @@ pub mod seller;
 pub mod server;
 pub mod shrink;
 pub mod transport;
+pub mod wallet;
 pub mod world;

@@ -96,7 +96,7 @@ pub const MUTATIONS: &[SqlMutation] = &[
         ">= least(v_provider.max_concurrent, v_provider.learned_limit)",
         "> least(v_provider.max_concurrent, v_provider.learned_limit)",
     ),
-    of("order/refuse_second_live_job", "if p_tool.exclusive_group is null then", "if true then"),
+    of("purchase/purchase_back", "where d.status in ('open', 'lost')", "where d.status = 'lost'"),
     of("step/step_complete_v2", "s.step = p_step + 1 and s.status = 'blocked'", "false"),
     // Clocks.
     of(
@@ -109,6 +109,7 @@ pub const MUTATIONS: &[SqlMutation] = &[
         "coalesce(s.lease_until, '-infinity') <= p_now\n",
         "coalesce(s.lease_until, '-infinity') <= p_now - interval '1 hour'\n",
     ),
+    of("step/steps_due_at_provider", "then interval '3 minutes'", "then interval '3 hours'"),
     of("sweep/jobs_due", "when j.deadline_at > p_now then false", "when true then false"),
     of("sweep/jobs_due", "when j.working = 0 then true", "when j.working = 0 then false"),
     of("sweep/steps_requeue", "    perform unstuck_private.job_sync_from_steps(v_jobs);\n", ""),
@@ -131,4 +132,23 @@ pub const MUTATIONS: &[SqlMutation] = &[
     ),
     of("step/cancel_debt_without", "is distinct from", "is not distinct from"),
     of("step/cancel_debt_with", "when p_step.sent_at is not null", "when false"),
+    // An app's wallet.
+    of("wallet/refund_ask", "    if v_given < p_amount then\n", "    if v_given < 0 then\n"),
+    of(
+        "wallet/refund_ask",
+        "    v_given := 0;\n    v_error := sqlerrm;\n",
+        "    v_given := p_amount;\n",
+    ),
+    of(
+        "wallet/refunds_owed_pay",
+        "      delete from unstuck.refunds_owed o\n",
+        "      update unstuck.refunds_owed o set tries = o.tries\n",
+    ),
+    of(
+        "wallet/jobs_refund_each",
+        "    where o.job_id = any (p_ids);\n",
+        "    where o.job_id = any (p_ids) and o.step is null;\n",
+    ),
+    of("wallet/wallet_hold", "lock_not_available or deadlock_detected", "others"),
+    of("order/order_debit", "      v_debit.receipt);\n", "      null);\n"),
 ];

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::chance::Chance;
 use super::seller::SoldCredits;
+use super::wallet::{self, AppWallet};
 
 pub const USERS: u32 = 24;
 const LIVES_PER_PAYMENT: u32 = 8;
@@ -18,6 +19,9 @@ pub struct Plan {
     pub events: Vec<PlannedEvent>,
     #[serde(default)]
     pub payments: Vec<SoldCredits>,
+    /// The app that holds the credits in place of our accounts, in some plans.
+    #[serde(default)]
+    pub wallet: Option<AppWallet>,
 }
 
 /// One order and what becomes of it.
@@ -258,16 +262,28 @@ impl Plan {
         let payments = (0..count)
             .map(|number| SoldCredits::new(&mut chance, number, minutes * 60_000))
             .collect();
-        Self { seed, lives, events, payments }
+        let wallet = AppWallet::new(&mut Chance::new(seed, "wallet"), minutes * 60_000);
+        Self { seed, lives, events, payments, wallet }
     }
 }
 
 impl Plan {
-    /// When the last order or event of a seller begins.
+    /// When the last order or event of a seller begins, or the app's wallet is well for good.
     pub fn last_ms(&self) -> u64 {
         let events = self.payments.iter().flat_map(|payment| &payment.events);
         let events = events.map(|event| event.at_ms);
-        self.lives.iter().map(|life| life.at_ms).chain(events).max().unwrap_or(0)
+        let wallet = self.wallet.iter().map(AppWallet::last_ms);
+        self.lives.iter().map(|life| life.at_ms).chain(events).chain(wallet).max().unwrap_or(0)
+    }
+
+    /// What an order of this life costs its user.
+    pub fn price(&self, life: &Life) -> i64 {
+        let price = match &self.wallet {
+            Some(wallet) if wallet.unlimited.contains(&life.user) => 0,
+            Some(_) if life.tool == LifeTool::Video => wallet::VIDEO_PRICE,
+            _ => life.tool.price(),
+        };
+        price * i64::from(life.steps)
     }
 }
 
@@ -377,6 +393,9 @@ pub fn clock(ms: u64) -> String {
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "seed {}", self.seed)?;
+        if let Some(wallet) = &self.wallet {
+            write!(f, "{wallet}")?;
+        }
         for event in &self.events {
             writeln!(f, "{}  {:?}", clock(event.at_ms), event.what)?;
         }

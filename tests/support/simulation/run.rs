@@ -16,6 +16,7 @@ use super::plan::{Life, LifeFault, Plan, Scene, USERS, WorldEvent};
 use super::seller::begin_payment;
 use super::server::{Ending, SimulationServer};
 use super::transport::within;
+use super::wallet::{self, begin_wallet};
 use super::world::{ClientAnswer, Outage, SimulatedWorld, job_of, user_of};
 
 const MINUTE_MS: u64 = 60_000;
@@ -51,12 +52,14 @@ impl PlanOutcome {
     }
 }
 
-/// Runs a plan on a new database with `changes` applied to it.
+/// Runs a plan on a new database with `changes` applied to it, after the plan's app came.
 pub fn run(server: &Rc<SimulationServer>, plan: &Plan, changes: &[String]) -> Result<PlanOutcome> {
-    let world = SimulatedWorld::new(plan.clone(), server.database(changes)?);
+    let app = plan.wallet.iter().map(|_| wallet::SQL.to_owned());
+    let changes: Vec<String> = app.chain(changes.iter().cloned()).collect();
+    let world = SimulatedWorld::new(plan.clone(), server.database(&changes)?);
     world.database.set_clock(world.database_clock_ms());
     begin(&world);
-    let auditor = RefCell::new(Auditor::default());
+    let auditor = RefCell::new(Auditor::new(plan));
     let last_ms = plan.last_ms();
     let mut quiet_since_ms = None;
     let mut audited_ms = 0;
@@ -100,6 +103,9 @@ fn crons_killed(plan: &Plan) -> BTreeMap<u64, (u32, bool)> {
 
 fn begin(world: &Rc<SimulatedWorld>) {
     let seed = world.plan.seed;
+    if let Some(wallet) = &world.plan.wallet {
+        begin_wallet(world, wallet);
+    }
     for user in 0..USERS {
         let args = json!({"p_user_id": user_of(seed, user), "p_amount": CREDITS,
             "p_reason": "bought", "p_idempotency_key": format!("grant {user}")});

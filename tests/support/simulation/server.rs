@@ -25,6 +25,7 @@ use crate::session::SqlError;
 /// When every simulation begins: 2030-01-01, in milliseconds since 1970.
 pub const BEGIN_MS: u64 = 1_893_456_000_000;
 const TEMPLATE: &str = "simulation";
+const USED_MAX: usize = 2;
 /// The tables of a plan are small, so planning a query costs more than running it: no function
 /// plans its queries anew at each call, as some do for the sake of large tables.
 const KEEP_PLANS: &str = "do $$
@@ -47,8 +48,8 @@ pub struct SimulationServer {
     base: String,
     clock: File,
     count: Cell<u32>,
-    /// The database of the plan before, for the next plan.
-    used: RefCell<Option<OpenDatabase>>,
+    /// The databases of plans before, for the next plan: without an app's wallet, and with one.
+    used: RefCell<Vec<OpenDatabase>>,
     home: PathBuf,
     _postgres: Postgres,
 }
@@ -72,14 +73,18 @@ impl SimulationServer {
         let (port, postgres) = runtime.block_on(embedded(env))?;
         let base = format!("postgres://postgres:postgres@127.0.0.1:{port}");
         runtime.block_on(make_template(&base))?;
-        let (count, used) = (Cell::new(0), RefCell::new(None));
+        let (count, used) = (Cell::new(0), RefCell::default());
         Ok(Self { runtime, base, clock, count, used, home, _postgres: postgres })
     }
 
     /// A database without jobs, with `changes` applied to it.
     pub fn database(self: &Rc<Self>, changes: &[String]) -> Result<SimulationDatabase> {
         self.set_clock(BEGIN_MS);
-        let used = self.used.take().filter(|used| used.changes == changes);
+        let used = {
+            let mut used = self.used.borrow_mut();
+            let at = used.iter().position(|used| used.changes == changes);
+            at.map(|at| used.remove(at))
+        };
         let open = self.runtime.block_on(async {
             match used {
                 Some(used) => {
@@ -224,7 +229,7 @@ impl OpenDatabase {
     }
 }
 
-/// The database of one plan. The next plan uses it, too.
+/// The database of one plan. The next plan of its kind uses it, too.
 pub struct SimulationDatabase {
     server: Rc<SimulationServer>,
     open: Option<OpenDatabase>,
@@ -286,6 +291,10 @@ impl SimulationDatabase {
 
 impl Drop for SimulationDatabase {
     fn drop(&mut self) {
-        self.server.used.replace(self.open.take());
+        let mut used = self.server.used.borrow_mut();
+        used.extend(self.open.take());
+        if used.len() > USED_MAX {
+            used.remove(0);
+        }
     }
 }

@@ -55,6 +55,24 @@ pub fn shrink(
         candidate.payments.remove(at);
         attempt(candidate, &mut best, &mut outcome)?;
     }
+    if best.wallet.is_some() {
+        let candidate = Plan { wallet: None, ..best.clone() };
+        attempt(candidate, &mut best, &mut outcome)?;
+    }
+    for at in (0..best.wallet.as_ref().map_or(0, |wallet| wallet.events.len())).rev() {
+        let mut candidate = best.clone();
+        if let Some(wallet) = &mut candidate.wallet {
+            wallet.events.remove(at);
+        }
+        attempt(candidate, &mut best, &mut outcome)?;
+    }
+    for user in best.wallet.clone().into_iter().flat_map(|wallet| wallet.unlimited) {
+        let mut candidate = best.clone();
+        if let Some(wallet) = &mut candidate.wallet {
+            wallet.unlimited.remove(&user);
+        }
+        attempt(candidate, &mut best, &mut outcome)?;
+    }
     for life in 0..best.lives.len() {
         for fault in (0..best.lives[life].faults.len()).rev() {
             let mut candidate = best.clone();

@@ -17,6 +17,7 @@ use super::functions;
 use super::plan::LifeFault;
 use super::scheduler::Actor;
 use super::server::Ending;
+use super::wallet;
 use super::world::{Outage, SimulatedWorld};
 use crate::session::SqlError;
 
@@ -132,7 +133,11 @@ impl Worker {
     fn refusal(&self, function: &str, error: &SqlError) -> HttpResponse {
         let status = error.state.strip_prefix("PT").and_then(|code| code.parse().ok());
         if status.is_none() {
-            self.world.offend(format!("{function} fails: {error}"));
+            let has_wallet = self.world.plan.wallet.is_some();
+            match wallet::excuse(function, error).filter(|_| has_wallet) {
+                Some(fault) => self.world.met(fault),
+                None => self.world.offend(format!("{function} fails: {error}")),
+            }
         }
         let body = json!({"code": error.state, "message": error.message, "details": error.detail});
         answer(status.unwrap_or(500), &body)
