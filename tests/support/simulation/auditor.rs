@@ -243,6 +243,14 @@ impl Auditor {
         if shares != charged {
             return Err(format!("3 {id}: its steps' shares are {shares} of {charged}"));
         }
+        let follows_done = |number: &i64| {
+            steps.get(&(number - 1)).is_some_and(|before| before["status"] == "completed")
+        };
+        let is_left_behind =
+            steps.iter().any(|(number, step)| step["status"] == "blocked" && follows_done(number));
+        if is_left_behind && !is_final(&status) {
+            return Err(format!("1 {id}: a step is blocked after a completed one: {steps:?}"));
+        }
         if is_final(&status) {
             let share = |done: bool| -> i64 {
                 let steps = steps.values();
@@ -324,9 +332,27 @@ impl Auditor {
             }
         }
         drop(state);
+        self.check_lives_without_faults(world);
         self.check_results(world);
         self.check_tasks(world);
         self.check_payments(world);
+    }
+
+    /// Where nothing goes wrong with an order, and nothing with the world, it is completed, unless
+    /// others were before it in the queue for too long.
+    fn check_lives_without_faults(&mut self, world: &SimulatedWorld) {
+        if !world.plan.events.is_empty() || world.plan.wallet.is_some() {
+            return;
+        }
+        for life in world.plan.lives.iter().filter(|life| life.faults.is_empty()) {
+            let job = job_of(world.plan.seed, life.number).to_string();
+            let Some(row) = self.jobs.get(&job).filter(|row| row["status"] != "completed") else {
+                continue;
+            };
+            if row["error_code"] != "QUEUE_TIMEOUT" {
+                self.violations.push(format!("{job} has no fault and is not completed: {row}"));
+            }
+        }
     }
 
     /// Each payment gave what is due of it, less what is still owed.
