@@ -76,11 +76,17 @@ fn no_life_of_a_new_seed_is_stuck_or_wrong() {
 
 #[test]
 fn a_seed_gives_the_same_ends_each_time() {
-    let (server, plan) = (server(), Plan::new(3, LIVES));
-    let [first, second] = [(); 2].map(|()| run(&server, &plan, &[]).expect("a simulation runs"));
-    assert_eq!(first.ends, second.ends);
-    assert_eq!(first.story, second.story);
-    assert!(!first.ends.is_empty());
+    let (server, of_ours, of_an_app) = (server(), Plan::new(3, LIVES), Plan::new(9, 40));
+    assert!(of_ours.wallet.is_none() && of_an_app.wallet.is_some());
+    let ends = |plan| run(&server, plan, &[]).expect("a simulation runs");
+    // Each plan is run on the database of the plan of its kind before.
+    let first = [&of_ours, &of_an_app].map(ends);
+    let second = [&of_ours, &of_an_app].map(ends);
+    for (first, second) in first.iter().zip(second) {
+        assert_eq!(first.ends, second.ends);
+        assert_eq!(first.story, second.story);
+        assert!(!first.ends.is_empty());
+    }
 }
 
 #[test]
