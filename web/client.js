@@ -40,6 +40,7 @@ function typeOfHead(bytes) {
   if (/^RIFF.{4}WEBP/s.test(text)) return "image/webp";
   if (/^RIFF.{4}AVI /s.test(text)) return "video/avi";
   if (text.startsWith("E\xDF\xA3")) return "video/webm";
+  if (/^.{4}(moov|mdat|wide|free|skip)/s.test(text)) return "video/quicktime";
   const brand = text.match(/^.{4}ftyp(.{4})/s)?.[1];
   if (!brand) return null;
   if (/^avi[fs]/.test(brand)) return "image/avif";
