@@ -54,6 +54,15 @@ const retry = {
   quarantined: hasRetry({ quarantined_at: past }),
 };
 
+const { emailOf } = await import(page("admin/users.js"));
+const unanswered = { ok: false, answer: { code: "connection_lost" } };
+const found = (...users) => ({ ok: true, answer: { users } });
+const answers = [unanswered, found({ userId: "a", email: "a@example.com" }), found()];
+let calls = 0;
+globalThis.answered = async () => answers[calls++];
+const emails = [];
+for (const user of ["a", "a", "a", "nobody", "nobody"]) emails.push([await emailOf(user), calls]);
+
 /** The minutes of each fixed interval, by its name. */
 const intervals = read("supabase/schemas/clock/intervals.sql");
 const names = [...intervals.matchAll(/^ {2}(\w+) interval,?$/gm)].map(([, name]) => name);
@@ -65,4 +74,4 @@ const inSql = of("sql_wait") + of("grace");
 const query = /deadline_at < now\(\) - interval '(\d+) minutes'/;
 const inDocs = Number(query.exec(read("docs/operations.md"))[1]);
 
-console.log(JSON.stringify({ stuck, minutes: { inSql, inDocs }, retry }));
+console.log(JSON.stringify({ stuck, minutes: { inSql, inDocs }, retry, emails }));

@@ -28,3 +28,12 @@ fn a_live_job_has_the_button_that_retries_it_only_where_job_retry_takes_it() {
         "retry": { "overdue": true, "inTime": false, "pending": false, "quarantined": false },
     });
 }
+
+#[test]
+fn a_user_is_looked_up_until_the_function_answers() {
+    let found = "a@example.com";
+    assert_has!(seen(), {
+        // The address, and how many calls were made for it so far.
+        "emails": [[null, 1], [found, 2], [found, 2], [null, 3], [null, 3]],
+    });
+}
