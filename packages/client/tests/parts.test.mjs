@@ -137,6 +137,39 @@ test("work is repeated while its error may pass, and no longer", async () => {
   assert.equal(tries, 1);
 });
 
+test("work that waited for the network has all its tries once that is back", async (context) => {
+  const page = new EventTarget();
+  const network = { onLine: true };
+  const own = ["navigator", "addEventListener"].map((name) => [
+    name,
+    Object.getOwnPropertyDescriptor(globalThis, name) ?? { value: undefined, configurable: true },
+  ]);
+  context.after(() => own.forEach(([name, was]) => Object.defineProperty(globalThis, name, was)));
+  const set = (name, value) =>
+    Object.defineProperty(globalThis, name, { value, configurable: true });
+  set("navigator", network);
+  set("addEventListener", page.addEventListener.bind(page));
+  const gone = new JobError("network", "gone");
+  let tries = 0;
+  const work = async () => {
+    tries += 1;
+    // The browser says at the fourth failure that the network is gone.
+    network.onLine = tries !== 4;
+    if (tries === 4)
+      setTimeout(() => {
+        network.onLine = true;
+        page.dispatchEvent(new Event("online"));
+      }, 5);
+    throw gone;
+  };
+  const { signal } = new AbortController();
+  await assert.rejects(
+    retried(work, () => true, 0, signal),
+    gone,
+  );
+  assert.equal(tries, 4 + 4, "four tries before the network is back, four after");
+});
+
 test("every function's words become the same update", () => {
   const known = firstUpdate("id", "tool", { creditsCharged: 60 });
   const change = (answer) => changeBy(answer, known);
