@@ -40,6 +40,7 @@ function typeOfHead(bytes) {
   if (/^RIFF.{4}WEBP/s.test(text)) return "image/webp";
   if (/^RIFF.{4}AVI /s.test(text)) return "video/avi";
   if (text.startsWith("E\xDF\xA3")) return "video/webm";
+  if (/^.{4}(moov|mdat|wide|free|skip)/s.test(text)) return "video/quicktime";
   const brand = text.match(/^.{4}ftyp(.{4})/s)?.[1];
   if (!brand) return null;
   if (/^avi[fs]/.test(brand)) return "image/avif";
@@ -71,16 +72,6 @@ async function refuseUnfit(file, field, limit) {
   throw new JobError("wrong_type", message, 0, { field, wanted, type });
 }
 
-// packages/client/src/same.ts
-var isPlain = (value) => value !== null && typeof value === "object" && !(value instanceof Blob);
-function isSame(a, b) {
-  if (!isPlain(a) || !isPlain(b)) return Object.is(a, b);
-  const [one, other] = [a, b];
-  const names = Object.keys(one);
-  if (names.length !== Object.keys(other).length) return false;
-  return names.every((name) => isSame(one[name], other[name]));
-}
-
 // packages/client/src/files.ts
 var TYPES = {
   png: "image/png",
@@ -93,20 +84,22 @@ var TYPES = {
   webm: "video/webm",
   mov: "video/quicktime",
 };
+var hasFields = (value) =>
+  value !== null && typeof value === "object" && !(value instanceof Blob) && !("toJSON" in value);
 function hasFiles(value) {
   if (value instanceof Blob) return true;
-  return isPlain(value) && Object.values(value).some(hasFiles);
+  return hasFields(value) && Object.values(value).some(hasFiles);
 }
 function withoutFiles(value) {
   if (Array.isArray(value)) return value.map(withoutFiles);
-  if (!isPlain(value)) return value;
+  if (!hasFields(value)) return value;
   const fields2 = Object.entries(value).filter(([, part]) => !(part instanceof Blob));
   return Object.fromEntries(fields2.map(([name, part]) => [name, withoutFiles(part)]));
 }
 async function replaced(value, replace, field = "") {
   if (value instanceof Blob) return replace(value, field);
   if (Array.isArray(value)) return Promise.all(value.map((part) => replaced(part, replace, field)));
-  if (!isPlain(value)) return value;
+  if (!hasFields(value)) return value;
   const fields2 = Object.entries(value).map(async ([name, part]) => [
     name,
     await replaced(part, replace, name),
@@ -1417,6 +1410,23 @@ var Page = class {
     this.place.stop();
   }
 };
+
+// packages/client/src/same.ts
+function isPlain(value) {
+  if (value === null || typeof value !== "object") return false;
+  const prototype = Object.getPrototypeOf(value);
+  return Array.isArray(value) || !prototype || !Object.getPrototypeOf(prototype);
+}
+function isSame(one, other) {
+  if (one instanceof Date && other instanceof Date) return Object.is(+one, +other);
+  if (!isPlain(one) || !isPlain(other)) return Object.is(one, other);
+  const names = Object.keys(one);
+  return (
+    Array.isArray(one) === Array.isArray(other) &&
+    names.length === Object.keys(other).length &&
+    names.every((name) => Object.hasOwn(other, name) && isSame(one[name], other[name]))
+  );
+}
 
 // packages/client/src/index.ts
 var COLUMNS = [

@@ -1,6 +1,7 @@
 //! The repository's own rules: what must agree agrees, and files are written as CONTRIBUTING.md
 //! says.
 
+mod admin_page;
 mod bridge;
 mod circles;
 mod client_package;

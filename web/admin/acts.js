@@ -13,9 +13,15 @@ const held = (job) => job.credits_charged - job.credits_refunded;
 
 export const isLive = ({ status }) => LIVE.includes(status);
 
-/** Whether a live job is past its deadline, so that a retry requeues it. */
-const isStuck = (job) =>
-  isLive(job) && job.status !== "pending" && Date.parse(job.deadline_at) < Date.now();
+/**
+ * Whether a live job is past its deadline and a retry requeues it: `job_retry` refuses one that is
+ * pending or quarantined.
+ */
+const isOverdue = (job) =>
+  isLive(job) &&
+  job.status !== "pending" &&
+  !job.quarantined_at &&
+  Date.parse(job.deadline_at) < Date.now();
 
 /** Makes the buttons of a job. `refresh` runs after every act. */
 export function createActs({ tools, refresh }) {
@@ -42,7 +48,7 @@ export function createActs({ tools, refresh }) {
     const headers = { "idempotency-key": crypto.randomUUID() };
     const carriedOut = await act({
       title: t("ask_retry"),
-      text: t(isLive(job) ? "ask_retry_stuck" : "ask_retry_final", { tool: toolName(job.tool) }),
+      text: t(isLive(job) ? "ask_retry_overdue" : "ask_retry_final", { tool: toolName(job.tool) }),
       fields: [...(isLive(job) ? [] : [chargeField(job)]), reasonField(false)],
       action: t("retry"),
       run: ({ charge, reason }) =>
@@ -75,11 +81,11 @@ export function createActs({ tools, refresh }) {
         "aria-label": label("cancel", job),
       }),
     /**
-     * A list offers a retry only for failed and stuck jobs. A job's own page offers it for
+     * A list offers a retry only for failed and overdue jobs. A job's own page offers it for
      * every final job; unless the job failed, a retry is a gift.
      */
     retryButton: (job, size = "small") =>
-      (isLive(job) ? isStuck(job) : size !== "small" || job.status === "failed") &&
+      (isLive(job) ? isOverdue(job) : size !== "small" || job.status === "failed") &&
       button(t("retry"), () => retry(job), size, {
         "data-retry": job.id,
         "aria-label": label("retry", job),

@@ -23,6 +23,11 @@ const ERRORS = [
 ];
 /** Ages in minutes; a negative one means "younger than". */
 const AGES = [-15, -60, -1440, -10_080, 2, 10, 60, 1440];
+/**
+ * How long a job is past its deadline when every healer should have ended it: `sql_wait` and
+ * `grace` of `unstuck_private.intervals()`.
+ */
+const STUCK_MINUTES = 5;
 const NAMES = ["status", "tool", "provider", "error", "age", "user"];
 /** An id as a person may paste it, with spaces around it and capital letters. */
 const PASTED = `\\s*${UUID.replaceAll("a-f", "a-fA-F")}\\s*`;
@@ -43,8 +48,7 @@ export const createMatching = (tools) => (chosen, columns, options) =>
 function narrowed(jobs, chosen, tools) {
   const { status, tool, provider, error, age, user } = chosen;
   if (status === "live") jobs = jobs.in("status", LIVE);
-  else if (status === "stuck")
-    jobs = jobs.in("status", LIVE).lt("deadline_at", new Date().toISOString());
+  else if (status === "stuck") jobs = stuckAmong(jobs);
   else if (status) jobs = jobs.eq("status", status);
   if (tool) jobs = jobs.eq("tool", tool);
   if (provider) jobs = jobs.in("tool", toolsOf(provider, tools));
@@ -54,6 +58,12 @@ function narrowed(jobs, chosen, tools) {
   if (before) jobs = jobs.lte("created_at", before);
   if (after) jobs = jobs.gte("created_at", after);
   return jobs;
+}
+
+/** What `count_stuck` counts, and so `health`. A quarantined job is a violation. */
+function stuckAmong(jobs) {
+  const bound = new Date(Date.now() - STUCK_MINUTES * 60_000).toISOString();
+  return jobs.in("status", LIVE).is("quarantined_at", null).lte("deadline_at", bound);
 }
 
 const toolsOf = (provider, tools) =>

@@ -2,6 +2,7 @@
 
 import { call } from "./ask.js";
 
+/** Users by their id; null where the function answered that there is none. */
 const known = new Map();
 
 /** The users and jobs that match a text; throws if they cannot be read. */
@@ -15,8 +16,8 @@ export async function find(query) {
 /** The e-mail address of a user, or null: a page is useful without it. */
 export async function emailOf(id) {
   if (!known.has(id)) {
-    const { users } = await find(id).catch(() => ({ users: [] }));
-    known.set(id, users.find(({ userId }) => userId === id) ?? null);
+    const found = await find(id).catch(() => null);
+    if (found && !known.has(id)) known.set(id, null);
   }
   return known.get(id)?.email ?? null;
 }

@@ -8,7 +8,7 @@ const BEGINNINGS = [
   ["image", "webp", /^RIFF[^]{4}WEBP/],
   ["image", "avif", /^[^]{4}ftyp(avif|avis)/],
   ["heic", "heic", /^[^]{4}ftyp(hei[cxms]|hev[cxms]|mif1|msf1)/],
-  ["video", "mp4", /^[^]{4}(ftyp|moov|mdat|wide|free)/],
+  ["video", "mp4", /^[^]{4}(ftyp|moov|mdat|wide|free|skip)/],
   ["video", "webm", /^\x1a\x45\xdf\xa3/],
 ];
 /** So many first bytes are enough to tell the format. */

@@ -24,6 +24,8 @@ export function typeOfHead(bytes: Uint8Array): string | null {
   if (/^RIFF.{4}WEBP/s.test(text)) return "image/webp";
   if (/^RIFF.{4}AVI /s.test(text)) return "video/avi";
   if (text.startsWith("\x1aE\xdf\xa3")) return "video/webm";
+  // An older QuickTime file does not name its type; shared/src/core/measure/boxes.rs takes it too.
+  if (/^.{4}(moov|mdat|wide|free|skip)/s.test(text)) return "video/quicktime";
   const brand = text.match(/^.{4}ftyp(.{4})/s)?.[1];
   if (!brand) return null;
   if (/^avi[fs]/.test(brand)) return "image/avif";

@@ -1,7 +1,5 @@
 // Finds and replaces the files in an input.
 
-import { isPlain } from "./same.js";
-
 /** Types by file extension, for files whose type the system does not know. */
 const TYPES: Record<string, string> = {
   png: "image/png",
@@ -15,16 +13,20 @@ const TYPES: Record<string, string> = {
   mov: "video/quicktime",
 };
 
+/** Whether the value is sent field by field, and not as text, as a date or a URL is. */
+const hasFields = (value: unknown): value is object =>
+  value !== null && typeof value === "object" && !(value instanceof Blob) && !("toJSON" in value);
+
 /** Whether the value contains a file. */
 export function hasFiles(value: unknown): boolean {
   if (value instanceof Blob) return true;
-  return isPlain(value) && Object.values(value).some(hasFiles);
+  return hasFields(value) && Object.values(value).some(hasFiles);
 }
 
 /** The input without its files. A list keeps its length. */
 export function withoutFiles(value: any): any {
   if (Array.isArray(value)) return value.map(withoutFiles);
-  if (!isPlain(value)) return value;
+  if (!hasFields(value)) return value;
   const fields = Object.entries(value).filter(([, part]) => !(part instanceof Blob));
   return Object.fromEntries(fields.map(([name, part]) => [name, withoutFiles(part)]));
 }
@@ -39,7 +41,7 @@ export async function replaced(
 ): Promise<any> {
   if (value instanceof Blob) return replace(value, field);
   if (Array.isArray(value)) return Promise.all(value.map((part) => replaced(part, replace, field)));
-  if (!isPlain(value)) return value;
+  if (!hasFields(value)) return value;
   const fields = Object.entries(value).map(async ([name, part]) => [
     name,
     await replaced(part, replace, name),

@@ -20,7 +20,8 @@ export async function online(signal: AbortSignal): Promise<boolean> {
 
 /**
  * Repeats work that failed for a temporary reason, up to `TRIES` times. After a wait for the
- * network the count starts anew.
+ * network the count starts anew: a browser is late to say that the network is gone, so the tries
+ * before may have failed for that reason.
  */
 export async function retried<T>(
   work: () => Promise<T>,

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { refusal } from "../../../web/studio/check.js";
 import { refuseUnfit, typeOfHead, wantedKind } from "../src/check.ts";
 
 const LIMIT = 50 * 1024 * 1024;
@@ -30,6 +31,17 @@ test("the first bytes tell the type", () => {
   for (const [type, head] of Object.entries(HEADS)) assert.equal(typeOfHead(bytes(head)), type);
   for (const other of ["", "hello", "%PDF-1.7", "<svg xmlns=", "PK\x03\x04"])
     assert.equal(typeOfHead(bytes(other)), null, other);
+});
+
+test("an older video begins with any box that the server measures", async () => {
+  // The same boxes as in shared/src/core/measure/boxes.rs.
+  for (const box of ["moov", "mdat", "wide", "free", "skip"]) {
+    const video = file(`\0\0\0\x08${box}\0\0\0\x08`, "clip.mov");
+    assert.equal(typeOfHead(new Uint8Array(await video.arrayBuffer())), "video/quicktime", box);
+    assert.equal(await refused(video, "videoUrl"), null, box);
+    assert.equal(await refusal(video, "video"), null, `the studio takes ${box}`);
+    assert.equal((await refused(video, "imageUrl"))?.[0], "wrong_type", box);
+  }
 });
 
 test("a field's name tells what it takes", () => {

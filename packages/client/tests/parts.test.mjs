@@ -40,6 +40,38 @@ test("the files of an input are found wherever they are", async () => {
   assert.ok(!isSame(input, { ...input, list: [{ url: new File(["a"], "b") }] }));
 });
 
+test("two inputs are the same if every value is", () => {
+  const url = (text) => new URL(text, "https://a");
+  const map = new Map();
+  for (const [one, other, expected] of [
+    [{ at: new Date(1) }, { at: new Date(1) }, true],
+    [{ at: new Date(1) }, { at: new Date(2) }, false],
+    [{ at: new Date(NaN) }, { at: new Date(NaN) }, true],
+    [{ at: new Date(1) }, { at: 1 }, false],
+    [{ at: url("b") }, { at: url("c") }, false],
+    [map, map, true],
+    [map, new Map(), false],
+    [Object.assign(Object.create(null), { a: 1 }), { a: 1 }, true],
+    [{ a: [1, { b: 2 }] }, { a: [1, { b: 2 }] }, true],
+    [[], {}, false],
+    [{ a: undefined }, { b: undefined }, false],
+    [{ a: NaN }, { a: NaN }, true],
+  ])
+    assert.equal(isSame(one, other), expected);
+});
+
+test("what is sent as text keeps its value where files are looked for", async () => {
+  const sent = { at: new Date(1), link: new URL("https://a/b") };
+  const read = (input) => JSON.parse(JSON.stringify(input));
+  assert.deepEqual(read(await replaced(sent, async () => "url")), read(sent));
+  assert.deepEqual(read(withoutFiles(sent)), read(sent));
+  class Order {
+    image = new File(["a"], "a.png");
+  }
+  assert.equal(hasFiles(new Order()), true);
+  assert.deepEqual(await replaced(new Order(), async () => "url"), { image: "url" });
+});
+
 test("work that is given up in the pause after a failure is not tried once more", async () => {
   const given = new AbortController();
   let tries = 0;
@@ -103,6 +135,39 @@ test("work is repeated while its error may pass, and no longer", async () => {
     passing,
   );
   assert.equal(tries, 1);
+});
+
+test("work that waited for the network has all its tries once that is back", async (context) => {
+  const page = new EventTarget();
+  const network = { onLine: true };
+  const own = ["navigator", "addEventListener"].map((name) => [
+    name,
+    Object.getOwnPropertyDescriptor(globalThis, name) ?? { value: undefined, configurable: true },
+  ]);
+  context.after(() => own.forEach(([name, was]) => Object.defineProperty(globalThis, name, was)));
+  const set = (name, value) =>
+    Object.defineProperty(globalThis, name, { value, configurable: true });
+  set("navigator", network);
+  set("addEventListener", page.addEventListener.bind(page));
+  const gone = new JobError("network", "gone");
+  let tries = 0;
+  const work = async () => {
+    tries += 1;
+    // The browser says at the fourth failure that the network is gone.
+    network.onLine = tries !== 4;
+    if (tries === 4)
+      setTimeout(() => {
+        network.onLine = true;
+        page.dispatchEvent(new Event("online"));
+      }, 5);
+    throw gone;
+  };
+  const { signal } = new AbortController();
+  await assert.rejects(
+    retried(work, () => true, 0, signal),
+    gone,
+  );
+  assert.equal(tries, 4 + 4, "four tries before the network is back, four after");
 });
 
 test("every function's words become the same update", () => {

@@ -149,9 +149,9 @@ impl ResultChoice {
         choice.and_then(|choice| Self::deserialize(choice).ok()).unwrap_or_default()
     }
 
-    /// Returns the result among `outputs`: a file of the named node, else a file of the tool's
-    /// kind. A file of an unknown type counts only if no file is of the tool's kind. `None`: none
-    /// of them can be the result.
+    /// Returns the result among `outputs`: of the named node, else of the tool's kind. A file of an
+    /// unknown type counts only where no file is of that kind: [`type_of`] looks at its bytes when
+    /// it is copied, and refuses the other kind. `None`: none of them can be the result.
     pub fn of<'o>(&self, outputs: &'o [Output]) -> Option<&'o Output> {
         let is_kind = |output: &&&Output| match output.media_type() {
             Some(found) => self.kind.is_none_or(|kind| kind == found.kind),
@@ -244,6 +244,8 @@ mod tests {
             (choice(Video, None, Pick::Last), vec![&video, &preview], Some(&video)),
             (choice(Video, None, Pick::Last), vec![&preview], None),
             (choice(Video, None, Pick::Last), vec![&preview, &nameless], Some(&nameless)),
+            (choice(Image, None, Pick::Last), vec![&nameless, &video], Some(&nameless)),
+            (choice(Image, None, Pick::Last), vec![&plain, &nameless], Some(&plain)),
             (choice(Image, None, Pick::Last), vec![&plain, &large], Some(&large)),
             (choice(Image, None, Pick::First), vec![&plain, &large], Some(&plain)),
             (choice(Image, Some("9"), Pick::Last), vec![&plain, &large], Some(&plain)),

@@ -36,10 +36,10 @@ export const words = {
   fresh_jobs: { one: "Show {n} new job", other: "Show {n} new jobs" },
   filter_provider: "Provider",
   filter_error: "Error",
-  status_stuck: "Past the deadline",
+  status_stuck: "Stuck",
   // Acts
   ask_retry: "Retry this job?",
-  ask_retry_stuck: "{tool}: it goes back to the queue; finished steps are kept.",
+  ask_retry_overdue: "{tool}: it goes back to the queue; finished steps are kept.",
   ask_retry_final: "{tool}: a new job is made for the same user from the same input.",
   retry_free: "Free of charge",
   retry_charged: { one: "The user pays {n} credit", other: "The user pays {n} credits" },

@@ -38,9 +38,9 @@ export const words = {
   },
   filter_provider: "Провайдер",
   filter_error: "Ошибка",
-  status_stuck: "Срок прошёл",
+  status_stuck: "Застряло",
   ask_retry: "Повторить это задание?",
-  ask_retry_stuck: "{tool}: вернётся в очередь; готовые шаги сохранятся.",
+  ask_retry_overdue: "{tool}: вернётся в очередь; готовые шаги сохранятся.",
   ask_retry_final:
     "{tool}: будет создано новое задание для того же пользователя с теми же данными.",
   retry_free: "Бесплатно",

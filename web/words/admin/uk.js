@@ -38,9 +38,9 @@ export const words = {
   },
   filter_provider: "Провайдер",
   filter_error: "Помилка",
-  status_stuck: "Термін минув",
+  status_stuck: "Застрягло",
   ask_retry: "Повторити це завдання?",
-  ask_retry_stuck: "{tool}: повернеться в чергу; готові кроки збережуться.",
+  ask_retry_overdue: "{tool}: повернеться в чергу; готові кроки збережуться.",
   ask_retry_final: "{tool}: буде створено нове завдання для того ж користувача з тими ж даними.",
   retry_free: "Безкоштовно",
   retry_charged: {

@@ -118,6 +118,12 @@ fn a_video_of_boxes_is_measured_wherever_its_head_lies() {
         let file: Vec<u8> = file.into_iter().flatten().copied().collect();
         assert_eq!(read_by(&file, WINDOW_BYTES), expected, "{:?}", &file[..32]);
     }
+    // An older QuickTime file does not name its type. The client and the studio take the same.
+    for first in [b"mdat", b"wide", b"free", b"skip"] {
+        let file = [atom(first, b"x"), movie(0, 1, 61)].concat();
+        assert_eq!(size(&file), seconds(61.0), "{first:?}");
+    }
+    assert_eq!(size(&movie(0, 1, 61)), seconds(61.0));
     // The duration or the scale is unknown, or the duration cannot be true.
     for unknown in [
         movie(0, 1, u32::MAX.into()),
