@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use unstuck_tests::simulation::command::{self, LIVES, SimulationFigures};
-use unstuck_tests::simulation::mutations::MUTATIONS;
+use unstuck_tests::simulation::mutations::{FOUND, MUTATIONS};
 use unstuck_tests::simulation::plan::Plan;
 use unstuck_tests::simulation::run::run;
 use unstuck_tests::simulation::server::SimulationServer;
@@ -90,18 +90,20 @@ fn a_seed_gives_the_same_ends_each_time() {
 }
 
 #[test]
-fn what_was_found_once_holds() {
+fn what_was_found_once_holds_and_fails_without_its_mend() {
     let folder = xtask::paths::root().join("tests/simulation/found");
+    let files = std::fs::read_dir(&folder).expect("the folder is there");
+    assert_eq!(files.count(), FOUND.len(), "each plan of the folder is listed in `FOUND`");
     let server = server();
-    for entry in std::fs::read_dir(folder).expect("the folder is there") {
-        let path = entry.expect("a file").path();
-        if path.extension().is_none_or(|ending| ending != "json") {
-            continue;
-        }
-        let text = std::fs::read_to_string(&path).expect("a plan");
+    for (name, undone) in FOUND {
+        let text = std::fs::read_to_string(folder.join(format!("{name}.json"))).expect("a plan");
         let plan: Plan = serde_json::from_str(&text).expect("a plan");
-        let outcome = run(&server, &plan, &[]).expect("a simulation runs");
-        assert!(outcome.violations.is_empty(), "{}: {outcome:#?}", path.display());
+        let violations = |changes: &[String]| {
+            run(&server, &plan, changes).expect("a simulation runs").violations
+        };
+        assert_eq!(violations(&[]), Vec::<String>::new(), "{name}");
+        let undone = undone.sql().expect("the place is there");
+        assert_ne!(violations(&[undone]), Vec::<String>::new(), "{name} fails without its mend");
     }
 }
 

@@ -54,6 +54,13 @@ const fn of(file: &'static str, from: &'static str, to: &'static str) -> SqlMuta
     SqlMutation { file, from, to }
 }
 
+const NEVER_QUERIED: SqlMutation =
+    of("step/steps_due_at_provider", "then interval '3 minutes'", "then interval '3 hours'");
+
+/// The plans of tests/simulation/found, each with what undoes the mend that it led to.
+pub const FOUND: &[(&str, SqlMutation)] =
+    &[("webhook_recorded_while_the_checker_is_off", NEVER_QUERIED)];
+
 pub const MUTATIONS: &[SqlMutation] = &[
     // Credits.
     of("credit/refunds_due", "n.status in ('failed', 'cancelled')", "n.status = 'failed'"),
@@ -109,7 +116,7 @@ pub const MUTATIONS: &[SqlMutation] = &[
         "coalesce(s.lease_until, '-infinity') <= p_now\n",
         "coalesce(s.lease_until, '-infinity') <= p_now - interval '1 hour'\n",
     ),
-    of("step/steps_due_at_provider", "then interval '3 minutes'", "then interval '3 hours'"),
+    NEVER_QUERIED,
     of("sweep/jobs_due", "when j.deadline_at > p_now then false", "when true then false"),
     of("sweep/jobs_due", "when j.working = 0 then true", "when j.working = 0 then false"),
     of("sweep/steps_requeue", "    perform unstuck_private.job_sync_from_steps(v_jobs);\n", ""),
