@@ -7226,13 +7226,10 @@ end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.jobs_due(p_now timestamp with time zone, p_ids uuid[])
  RETURNS TABLE(job_id uuid, user_id uuid, status text, code text, message text)
- LANGUAGE plpgsql
+ LANGUAGE sql
  STABLE
  SET search_path TO ''
 AS $function$
-#variable_conflict use_column
-begin
-  return query
   with judged as (
     select c.*, s.*, i.sql_wait,
       coalesce(c.started_at, c.created_at) <= p_now - s.lifetime
@@ -7300,8 +7297,8 @@ begin
     when j.leased or j.rescuable then false
     when j.retryable then j.working_deadline <= p_now - j.sql_wait
     else j.working_deadline <= p_now
-  end;
-end $function$
+  end
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.jobs_due_each(p_now timestamp with time zone, p_ids uuid[], OUT ids uuid[], OUT statuses text[], OUT codes text[], OUT messages text[])
  RETURNS record
@@ -12728,14 +12725,11 @@ end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.violations_now()
  RETURNS TABLE(invariant text, subject text, detail text)
- LANGUAGE plpgsql
+ LANGUAGE sql
  STABLE
  SET search_path TO ''
  SET jit TO 'off'
 AS $function$
-#variable_conflict use_column
-begin
-  return query
   with since as (
     select clock_timestamp() as now, clock_timestamp() - interval '4 minutes' as at
   ), provider as materialized (
@@ -12805,8 +12799,8 @@ begin
     )
   union all
   select *
-  from unstuck_private.violations_of_owed();
-end $function$
+  from unstuck_private.violations_of_owed()
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.violations_of(p_jobs uuid[], p_users uuid[], p_entries bigint[])
  RETURNS TABLE(invariant text, subject text, detail text, job_id uuid, user_id uuid, entry_id bigint)

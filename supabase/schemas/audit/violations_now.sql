@@ -2,15 +2,12 @@
 -- `slots_within_limit`, `work_waits_for_a_reason`, and those of `violations_of_owed`.
 create or replace function unstuck_private.violations_now()
 returns table (invariant text, subject text, detail text)
-language plpgsql
+language sql
 stable
 set search_path = ''
 set jit = off
 as
 $$
-#variable_conflict use_column
-begin
-  return query
   with since as (
     select clock_timestamp() as now, clock_timestamp() - interval '4 minutes' as at
   ), provider as materialized (
@@ -80,8 +77,8 @@ begin
     )
   union all
   select *
-  from unstuck_private.violations_of_owed();
-end $$;
+  from unstuck_private.violations_of_owed()
+$$;
 
 revoke all on function unstuck_private.violations_now
 from public, anon, authenticated, service_role;

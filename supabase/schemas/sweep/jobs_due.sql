@@ -5,14 +5,11 @@
 -- for that.
 create or replace function unstuck_private.jobs_due(p_now timestamptz, p_ids uuid[])
 returns table (job_id uuid, user_id uuid, status text, code text, message text)
-language plpgsql
+language sql
 stable
 set search_path = ''
 as
 $$
-#variable_conflict use_column
-begin
-  return query
   with judged as (
     select c.*, s.*, i.sql_wait,
       coalesce(c.started_at, c.created_at) <= p_now - s.lifetime
@@ -80,7 +77,7 @@ begin
     when j.leased or j.rescuable then false
     when j.retryable then j.working_deadline <= p_now - j.sql_wait
     else j.working_deadline <= p_now
-  end;
-end $$;
+  end
+$$;
 
 revoke all on function unstuck_private.jobs_due from public, anon, authenticated, service_role;
