@@ -94,7 +94,7 @@ async fn equal_alarms_of_an_hour_are_one_row_with_their_count() {
     assert_has!(rows[3], { "tool": null, "count": 1 });
     assert_eq!(rows[3]["code"].as_str().map(str::len), Some(200));
     assert_eq!(rows[3]["detail"].as_str().map(str::len), Some(500));
-    assert_has!(provider(&db).await, { "faults": 0, "open": false }, "these alarms are not about orders");
+    assert_has!(provider(&db).await, { "faults": 0, "open": false }, "no alarm is about an order");
     db.exec("update provider_alarms set at = at - interval '61 minutes'").await;
     alarm(&db, UPSCALER, None, KEY).await;
     assert_eq!(db.count("provider_alarms").await, 5, "another hour has another row");
@@ -214,7 +214,7 @@ async fn a_fault_of_one_app_makes_only_its_own_tool_wait() {
     assert!(db.claim(PROVIDER, 9).await.is_empty());
     let other = *claimed.iter().find(|attempt| later.contains(&attempt.job)).unwrap();
     accepts(&db, other).await;
-    assert_has!(tool(&db, UPSCALER).await, { "open": true }, "another tool's success does not close it");
+    assert_has!(tool(&db, UPSCALER).await, { "open": true }, "another tool closes no circuit");
     accepts(&db, trial).await;
     assert_has!(tool(&db, UPSCALER).await, { "faults": 0, "reason": null, "open": false });
     db.assert_healthy().await;

@@ -148,10 +148,11 @@ impl SimulationFigures {
 /// Returns whether everything held.
 pub fn main(args: impl Iterator<Item = String>) -> Result<bool> {
     let options = SimulateOptions::parse(args)?;
-    let (part, of) = options.part;
-    let file = options.record.as_ref().map(|folder| folder.join(format!("{part}-of-{of}.json")));
+    let SimulateOptions { seed, lives, part: (part, of), .. } = options;
+    let name = format!("{lives}-lives-from-{seed}-part-{part}-of-{of}.json");
+    let file = options.record.as_ref().map(|folder| folder.join(name));
     if file.as_ref().is_some_and(|file| file.exists()) {
-        eprintln!("part {part} of {of} is recorded");
+        eprintln!("part {part} of {of} is recorded already");
         return Ok(true);
     }
     let server = Rc::new(SimulationServer::start()?);
