@@ -6176,6 +6176,7 @@ CREATE OR REPLACE FUNCTION unstuck_private.is_left(p_job unstuck.jobs, p_now tim
  LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
+ SET plan_cache_mode TO 'force_generic_plan'
 AS $function$
 begin
   if p_job.status not in ('pending', 'queued')
