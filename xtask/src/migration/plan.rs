@@ -314,7 +314,9 @@ fn is_replaceable(kind: Kind) -> bool {
 fn only_adds_rows(before: &str, now: &str) -> bool {
     // The row that was the last one has a comma now.
     let lines = |text: &str| -> Vec<String> {
-        text.lines().map(|line| line.trim().trim_end_matches(',').to_owned()).collect()
+        let code = text::blanked(text, text::Blank::Comments);
+        let lines = code.lines().map(|line| line.trim().trim_end_matches(',').to_owned());
+        lines.filter(|line| !line.is_empty()).collect()
     };
     let (before, now) = (lines(before), lines(now));
     let mut left = now.iter();

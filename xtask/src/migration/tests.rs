@@ -212,7 +212,7 @@ fn a_changed_table_needs_a_hand() {
 fn added_rows_are_inserted_and_changed_ones_need_a_hand() {
     let rows =
         |rows: &str| format!("insert into unstuck.tools values\n{rows}\non conflict do nothing;");
-    let before = rows("  ('a', 1),\n  ('b', 2)");
+    let before = format!("-- Tools.\n{}", rows("  ('a', 1),\n  ('b', 2)"));
     let first = Name::new(1, "unstuck").unwrap();
     let with = |text: &str| {
         let files: Vec<(&str, &str)> =
