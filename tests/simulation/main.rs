@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use unstuck_tests::simulation::command::{self, LIVES, SimulationFigures};
 use unstuck_tests::simulation::mutations::{FOUND, MUTATIONS};
-use unstuck_tests::simulation::plan::Plan;
+use unstuck_tests::simulation::plan::{LifeTool, Plan};
 use unstuck_tests::simulation::run::run;
 use unstuck_tests::simulation::server::SimulationServer;
 
@@ -65,6 +65,8 @@ fn no_life_of_the_fixed_seeds_is_stuck_or_wrong() {
     let figures = all_hold(1, count(FIXED));
     let absent = TO_COME.iter().filter(|fault| !figures.faults.contains_key(**fault));
     assert_eq!(absent.collect::<Vec<_>>(), Vec::<&&str>::new());
+    let completed: Vec<LifeTool> = figures.completed.into_keys().collect();
+    assert_eq!(completed, [LifeTool::Upscale, LifeTool::Video, LifeTool::TryOn, LifeTool::Cards]);
 }
 
 #[test]

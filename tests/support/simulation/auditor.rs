@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::plan::{Life, Plan};
+use super::plan::{Life, LifeTool, Plan};
 use super::providers::TaskEnd;
 use super::server::BEGIN_MS;
 use super::wallet::WalletBook;
@@ -32,6 +32,8 @@ pub struct Auditor {
     pub rescues_ms: Vec<i64>,
     /// What each job became, with the time and the credits: the same for each run of a seed.
     pub ends: Vec<String>,
+    /// How many jobs of each tool were completed.
+    pub completed: BTreeMap<LifeTool, u64>,
 }
 
 #[derive(Default)]
@@ -315,6 +317,9 @@ impl Auditor {
         for life in &world.plan.lives {
             let job = job_of(world.plan.seed, life.number).to_string();
             let credits = |column: &str| self.jobs.get(&job)?[column].as_i64();
+            if self.jobs.get(&job).is_some_and(|job| job["status"] == "completed") {
+                *self.completed.entry(life.tool).or_default() += 1;
+            }
             let charged = credits("credits_charged");
             let spent = charged.zip(credits("credits_refunded")).map(|(all, back)| all - back);
             let price = world.plan.price(life);

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::auditor::BOUND_MS;
 use super::mutations::MUTATIONS;
-use super::plan::Plan;
+use super::plan::{LifeTool, Plan};
 use super::run::{PlanOutcome, run};
 use super::server::SimulationServer;
 use super::shrink::shrink;
@@ -88,6 +88,8 @@ pub struct SimulationFigures {
     pub seed: u64,
     pub lives: u64,
     pub ended: u64,
+    /// How many jobs of each tool were completed.
+    pub completed: BTreeMap<LifeTool, u64>,
     pub seconds: f64,
     pub faults: BTreeMap<String, u64>,
     /// Seconds after the deadline → how many jobs were ended within them that had passed theirs.
@@ -98,6 +100,9 @@ impl SimulationFigures {
     pub fn add(&mut self, plan: &Plan, outcome: &PlanOutcome) {
         self.lives += plan.lives.len() as u64;
         self.ended += outcome.ends.len() as u64;
+        for (tool, count) in &outcome.completed {
+            *self.completed.entry(*tool).or_default() += count;
+        }
         for (fault, count) in &outcome.faults {
             *self.faults.entry(fault.clone()).or_default() += count;
         }
@@ -112,6 +117,9 @@ impl SimulationFigures {
         self.lives += other.lives;
         self.ended += other.ended;
         self.seconds += other.seconds;
+        for (tool, count) in other.completed {
+            *self.completed.entry(tool).or_default() += count;
+        }
         for (fault, count) in other.faults {
             *self.faults.entry(fault).or_default() += count;
         }
@@ -133,9 +141,11 @@ impl SimulationFigures {
 
     fn print(&self) {
         println!(
-            "{} lives, {} jobs ended, {:.0} lives a second\n{:#?}\nended after a deadline:",
+            "{} lives, {} jobs ended, completed {:?}, {:.0} lives a second\n{:#?}\n\
+             ended after a deadline:",
             self.lives,
             self.ended,
+            self.completed,
             self.lives as f64 / self.seconds,
             self.faults,
         );

@@ -36,7 +36,7 @@ pub struct Life {
     pub faults: Vec<LifeFault>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LifeTool {
     Upscale,
@@ -278,12 +278,11 @@ impl Plan {
 
     /// What an order of this life costs its user.
     pub fn price(&self, life: &Life) -> i64 {
-        let price = match &self.wallet {
+        match &self.wallet {
             Some(wallet) if wallet.unlimited.contains(&life.user) => 0,
-            Some(_) if life.tool == LifeTool::Video => wallet::VIDEO_PRICE,
-            _ => life.tool.price(),
-        };
-        price * i64::from(life.steps)
+            Some(_) if life.tool == LifeTool::Video => wallet::video_price(life.price()),
+            _ => life.price(),
+        }
     }
 }
 
@@ -347,20 +346,23 @@ impl Life {
         }
     }
 
+    /// The length of the video that it orders with. Its price depends on it.
+    pub fn video_s(&self) -> u32 {
+        u32::try_from(self.work_ms / 500).unwrap()
+    }
+
+    /// The seeded price.
+    fn price(&self) -> i64 {
+        match self.tool {
+            LifeTool::Upscale => 60,
+            LifeTool::Video => i64::from(2 * self.video_s()).max(120),
+            LifeTool::TryOn => 40 * i64::from(self.steps),
+            LifeTool::Cards => 10 * i64::from(self.steps),
+        }
+    }
+
     pub fn has(&self, is_it: impl Fn(&LifeFault) -> bool) -> bool {
         self.faults.iter().any(is_it)
-    }
-}
-
-impl LifeTool {
-    /// The seeded price of one step.
-    pub fn price(self) -> i64 {
-        match self {
-            Self::Upscale => 60,
-            Self::Video => 120,
-            Self::TryOn => 40,
-            Self::Cards => 10,
-        }
     }
 }
 

@@ -12,7 +12,7 @@ use shared::core::id::JobId;
 
 use super::auditor::{Auditor, named};
 use super::functions::{self, Cron, UserCall};
-use super::plan::{Life, LifeFault, Plan, Scene, USERS, WorldEvent};
+use super::plan::{Life, LifeFault, LifeTool, Plan, Scene, USERS, WorldEvent};
 use super::seller::begin_payment;
 use super::server::{Ending, SimulationServer};
 use super::transport::within;
@@ -41,6 +41,7 @@ pub struct PlanOutcome {
     pub ends: Vec<String>,
     pub faults: BTreeMap<String, u64>,
     pub rescues_ms: Vec<i64>,
+    pub completed: BTreeMap<LifeTool, u64>,
 }
 
 impl PlanOutcome {
@@ -89,6 +90,7 @@ pub fn run(server: &Rc<SimulationServer>, plan: &Plan, changes: &[String]) -> Re
         ends: named(&world, &auditor.ends),
         faults: state.faults.clone(),
         rescues_ms: auditor.rescues_ms,
+        completed: auditor.completed,
     })
 }
 

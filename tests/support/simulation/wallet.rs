@@ -17,8 +17,6 @@ use crate::session::SqlError;
 
 /// The app's tables and functions, and its adapter.
 pub const SQL: &str = include_str!("wallet.sql");
-/// The app's own price of a video.
-pub const VIDEO_PRICE: i64 = 90;
 /// What each user has in the app before we come.
 const CREDITS: u32 = 100;
 
@@ -86,6 +84,11 @@ impl AppWallet {
         let begun = self.events.iter().filter(|event| event.at_ms <= before_ms);
         begun.map(|event| event.at_ms + event.what.ms()).max().unwrap_or(0)
     }
+}
+
+/// The app's own price of a video that costs `price` by ours.
+pub fn video_price(price: i64) -> i64 {
+    price * 3 / 4
 }
 
 fn user(chance: &mut Chance) -> u32 {

@@ -118,7 +118,7 @@ as
 $$
 begin
   perform wallet_reach();
-  return case p_tool when 'runninghub-video-upscaler' then 90 else p_price end;
+  return case p_tool when 'runninghub-video-upscaler' then p_price * 3 / 4 else p_price end;
 end $$;
 
 create or replace function unstuck_private.wallet_lock(
