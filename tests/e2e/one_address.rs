@@ -18,6 +18,8 @@ const SERVICES: [&str; 4] = ["auth/v1", "rest/v1", "storage/v1", "realtime/v1"];
 #[test]
 fn an_app_sees_by_the_gateways_address_alone_what_it_sees_at_the_project() {
     e2e::run(async |world| {
+        // Each order's task runs until its client finishes it.
+        world.script(json!({ "runninghub": { "all": true, "work": "until_finished" } })).await;
         let project =
             world.node("client/one_address.mjs", &json!({ "url": world.stack().info().url }));
         let expected = json!({
