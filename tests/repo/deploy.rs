@@ -31,24 +31,28 @@ fn said(output: &Output) -> String {
 
 #[test]
 fn every_function_passes_a_dry_run() {
-    for function in xtask::build::all().expect("wrangler.toml is readable") {
-        let function = function.file_name().expect("a folder").to_string_lossy().into_owned();
-        let out = std::env::temp_dir().join(format!("unstuck-dry-run-{function}"));
-        let output = wrangler(&[
-            "deploy",
-            "--dry-run",
-            "-e",
-            &function,
-            "--outdir",
-            &out.display().to_string(),
-        ]);
-        let bundled = std::fs::read_dir(&out).map(|files| {
-            files.flatten().any(|file| file.path().extension().is_some_and(|end| end == "wasm"))
-        });
-        let _ = std::fs::remove_dir_all(&out);
-        assert!(output.status.success(), "{function}: {}", said(&output));
-        assert!(bundled.unwrap_or(false), "{function}: no wasm in the bundle: {}", said(&output));
-    }
+    let folders = xtask::build::all().expect("wrangler.toml is readable");
+    let names = folders.iter().map(|folder| folder.file_name().expect("a folder"));
+    let functions: Vec<_> = names.map(|name| name.to_string_lossy().into_owned()).collect();
+    let cores = std::thread::available_parallelism().expect("a number of cores").get();
+    // One command takes seconds and one core.
+    std::thread::scope(|scope| {
+        for part in functions.chunks(functions.len().div_ceil(cores)) {
+            scope.spawn(|| part.iter().for_each(|function| passes_a_dry_run(function)));
+        }
+    });
+}
+
+fn passes_a_dry_run(function: &str) {
+    let out = std::env::temp_dir().join(format!("unstuck-dry-run-{function}"));
+    let folder = out.display().to_string();
+    let output = wrangler(&["deploy", "--dry-run", "-e", function, "--outdir", &folder]);
+    let bundled = std::fs::read_dir(&out).map(|files| {
+        files.flatten().any(|file| file.path().extension().is_some_and(|end| end == "wasm"))
+    });
+    let _ = std::fs::remove_dir_all(&out);
+    assert!(output.status.success(), "{function}: {}", said(&output));
+    assert!(bundled.unwrap_or(false), "{function}: no wasm in the bundle: {}", said(&output));
 }
 
 #[test]

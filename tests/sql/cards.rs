@@ -8,9 +8,9 @@ use uuid::Uuid;
 
 /// For each price, every subset of 1 to 7 cards fails: the shares add up, the refunds are the
 /// shares of the failed cards, and the balance agrees. It is one block, because it makes a thousand
-/// jobs. Its result is the first wrong case.
+/// jobs. It commits each of them: within one transaction no version of a row is removed, and each
+/// write reads all of them. It writes what is wrong into the table `wrong`.
 const EVERY_SUBSET: &str = "
-create temporary table wrong (what text);
 do $$
 declare
   v_price int; v_cards int; v_failing int; v_job uuid; v_user uuid; v_step record; v_shares int;
@@ -54,6 +54,7 @@ begin
           (format('%s credits, %s cards, %s failing: %s of %s shares lost, %s', v_price, v_cards,
           v_failing::bit(7), v_lost, v_shares, v_row));
         end if;
+        commit;
       end loop;
     end loop;
   end loop;
@@ -63,6 +64,7 @@ async fn every_subset(priced_per: &str) {
     let db = Database::fresh().await;
     db.set_slots("gemini", 7).await;
     db.set_tool(CARDS, &format!("priced_per = '{priced_per}'")).await;
+    db.exec("create temporary table wrong (what text)").await;
     db.exec(EVERY_SUBSET).await;
     assert_eq!(db.rows("select what from wrong limit 3").await, Vec::<Value>::new());
     assert_eq!(db.count("jobs").await, 4 * 254, "4 prices, 2 + 4 + … + 128 subsets");
