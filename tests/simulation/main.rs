@@ -1,6 +1,8 @@
 //! Job lives under a clock of their own: see tests/support/simulation. What the simulation found
 //! once stays in tests/simulation/found.
 
+use std::ops::Range;
+use std::panic::resume_unwind;
 use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -43,9 +45,25 @@ const TO_COME: [&str; 13] = [
     "wallet locked",
 ];
 
+/// Runs the plans in two halves at the same time, each on a server of its own.
 fn all_hold(first: u64, plans: u64) -> SimulationFigures {
+    let middle = first + plans / 2;
+    let halves = [first..middle, middle..first + plans];
+    let figures = std::thread::scope(|scope| {
+        let halves = halves.map(|seeds| scope.spawn(|| hold(seeds)));
+        halves.map(|half| half.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    });
+    let [mut sum, other] = figures;
+    sum.join(other);
+    let SimulationFigures { lives, ended, faults, .. } = &sum;
+    println!("{lives} lives, {ended} jobs ended, faults {faults:?}");
+    assert!(ended * 2 > *lives, "{ended} jobs of {lives} lives ended");
+    sum
+}
+
+fn hold(seeds: Range<u64>) -> SimulationFigures {
     let (server, mut figures) = (server(), SimulationFigures::default());
-    for seed in first..first + plans {
+    for seed in seeds {
         let plan = Plan::new(seed, LIVES);
         let outcome = run(&server, &plan, &[]).expect("a simulation runs");
         if !outcome.violations.is_empty() {
@@ -54,9 +72,6 @@ fn all_hold(first: u64, plans: u64) -> SimulationFigures {
         }
         figures.add(&plan, &outcome);
     }
-    let SimulationFigures { lives, ended, faults, .. } = &figures;
-    println!("{lives} lives, {ended} jobs ended, faults {faults:?}");
-    assert!(ended * 2 > *lives, "{ended} jobs of {lives} lives ended");
     figures
 }
 

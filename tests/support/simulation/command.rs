@@ -112,7 +112,7 @@ impl SimulationFigures {
         }
     }
 
-    fn join(&mut self, other: Self) {
+    pub fn join(&mut self, other: Self) {
         self.seed = if self.lives == 0 { other.seed } else { self.seed.min(other.seed) };
         self.lives += other.lives;
         self.ended += other.ended;
