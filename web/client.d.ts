@@ -361,9 +361,9 @@ export declare class JobError extends Error {
   readonly limit: number | null;
   constructor(code: JobErrorName, message: string, status?: number, details?: Record<string, any>);
 }
-export declare function isPassing(error: unknown): boolean;
-export declare function asJobError(error: unknown): JobError;
-export declare const cancelled: () => JobError;
+declare function isPassing(error: unknown): boolean;
+declare function asJobError(error: unknown): JobError;
+declare const cancelled: () => JobError;
 
 export interface Endpoints {
   /** The path of the endpoint that takes orders. */
@@ -680,3 +680,5 @@ export interface Jobs {
 }
 
 export declare function createJobs(supabase: SupabaseClient, options?: Options): Jobs;
+
+export {};

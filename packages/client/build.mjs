@@ -63,12 +63,17 @@ const atOnce = {
 
 async function oneScript() {
   const { format } = await import("prettier");
-  const made = await build({ ...common, write: false, plugins: [atOnce] });
-  return NOTE + (await format(made.outputFiles[0].text, { parser: "babel", printWidth: 100 }));
+  const made = await build({ ...common, write: false, metafile: true, plugins: [atOnce] });
+  const [{ exports }] = Object.values(made.metafile.outputs);
+  const script = await format(made.outputFiles[0].text, { parser: "babel", printWidth: 100 });
+  return { script: NOTE + script, exports };
 }
 
-/** The declarations of what `index.ts` exports, without what they say of each other's files. */
-async function oneDeclaration() {
+/**
+ * The declarations of all that `index.ts` exports, without what they say of each other's files.
+ * `exports` are the values that the script exports: no other value is declared as exported.
+ */
+async function oneDeclaration(exports) {
   const { format } = await import("prettier");
   const folder = mkdtempSync(join(tmpdir(), "unstuck-client-"));
   types(folder);
@@ -78,7 +83,14 @@ async function oneDeclaration() {
       .replace(/^export \{\};\n/gm, ""),
   );
   rmSync(folder, { recursive: true });
-  return format(NOTE + parts.join("\n"), { parser: "typescript", printWidth: 100 });
+  const text = parts
+    .join("\n")
+    .replace(/^export (declare (?:function|const|class) (\w+))/gm, (whole, rest, name) =>
+      exports.includes(name) ? whole : rest,
+    );
+  // Without it, what is declared without `export` would be exported all the same.
+  const declaration = `${NOTE}${text}\nexport {};\n`;
+  return format(declaration, { parser: "typescript", printWidth: 100 });
 }
 
 const { values: asked } = parseArgs({
@@ -88,8 +100,9 @@ const { values: asked } = parseArgs({
   },
 });
 if (asked["one-file"]) {
-  const files = { "client.js": await oneScript(), "client.d.ts": await oneDeclaration() };
-  process.stdout.write(JSON.stringify(files));
+  const { script, exports } = await oneScript();
+  const declaration = await oneDeclaration(exports);
+  process.stdout.write(JSON.stringify({ "client.js": script, "client.d.ts": declaration }));
 } else {
   await buildPackage(asked.out);
 }

@@ -64,3 +64,23 @@ fn the_page_for_next_compiles() {
     }
     assert_eq!((files, PACKED.type_check("next")), (3, Ok(())));
 }
+
+/// The types of a tool of one's own, as docs/integrating.md shows them, in an app that orders it.
+#[test]
+fn a_tool_of_ones_own_is_added_to_the_types() {
+    let page = sources::read("docs/integrating.md");
+    let block = page.split("```ts\n").nth(1).and_then(|rest| rest.split("```").next());
+    let block = block.expect("the page shows the types of a tool");
+    let order = "
+        import { createJobs } from \"@unstuck/client\";
+        declare const supabase: Parameters<typeof createJobs>[0];
+        createJobs(supabase).run(\"my-tool\", { imageUrl: \"https://a.b/c.png\", strength: 1 });";
+    let app = PACKED.folder().join("own_tool");
+    std::fs::create_dir_all(&app).expect("a folder");
+    let settings = sources::read("tests/packages/types/tsconfig.json");
+    std::fs::write(app.join("tsconfig.json"), settings).expect("a file");
+    std::fs::write(app.join("own.ts"), format!("{block}{order}")).expect("a file");
+    assert_eq!(PACKED.type_check("own_tool"), Ok(()));
+    std::fs::write(app.join("own.ts"), order).expect("a file");
+    assert!(PACKED.type_check("own_tool").is_err(), "the types of the page add nothing");
+}

@@ -32,6 +32,21 @@ fn its_types_are_right() {
 }
 
 #[test]
+fn the_one_files_types_declare_the_values_that_it_exports() {
+    let (script, types) = (sources::read("web/client.js"), sources::read("web/client.d.ts"));
+    let list = script.split("export {").nth(1).and_then(|rest| rest.split('}').next());
+    let exported: BTreeSet<&str> =
+        list.expect("a list of exports").split(',').map(str::trim).collect();
+    let declared = types.lines().filter_map(|line| {
+        let (kind, rest) = line.strip_prefix("export declare ")?.split_once(' ')?;
+        let is_value = ["function", "const", "class"].contains(&kind);
+        rest.split(|letter: char| !letter.is_alphanumeric()).next().filter(|_| is_value)
+    });
+    let declared: BTreeSet<&str> = declared.collect();
+    assert_eq!(declared, exported);
+}
+
+#[test]
 fn the_parts_that_need_no_server_do_what_they_should() {
     node("packages/client/test.mjs", &[]);
 }

@@ -1,8 +1,10 @@
 //! The deployment file as `wrangler` reads it: every function's environment passes a dry run, a
 //! bare deploy fails.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Output};
 
+use shared::flow::compare::OF_ITS_OWN;
 use unstuck_tests::sources;
 
 fn wrangler(args: &[&str]) -> Output {
@@ -53,6 +55,20 @@ fn passes_a_dry_run(function: &str) {
     let _ = std::fs::remove_dir_all(&out);
     assert!(output.status.success(), "{function}: {}", said(&output));
     assert!(bundled.unwrap_or(false), "{function}: no wasm in the bundle: {}", said(&output));
+}
+
+/// Otherwise every deployment that leaves such a setting alone would be called degraded.
+#[test]
+fn a_setting_that_differs_by_default_is_not_compared() {
+    let wrangler: toml::Table = sources::read("wrangler.toml").parse().expect("TOML");
+    let mut values = BTreeMap::<&str, BTreeSet<&str>>::new();
+    for function in wrangler["env"].as_table().expect("a table").values() {
+        for (name, value) in function["vars"].as_table().expect("a table") {
+            values.entry(name).or_default().insert(value.as_str().expect("a text"));
+        }
+    }
+    let differing = values.iter().filter(|(_, values)| values.len() > 1).map(|(name, _)| *name);
+    assert_eq!(differing.collect::<Vec<_>>(), OF_ITS_OWN);
 }
 
 #[test]

@@ -106,7 +106,8 @@ fn queries(text: &str) -> Vec<&str> {
 
 async fn found(db: &Session, query: &str) -> u64 {
     let query = query.trim_end_matches(';');
-    db.exec("begin").await;
+    // As in the SQL editor of Supabase, which knows no table of ours without its schema.
+    db.exec("begin; set local search_path = public, extensions").await;
     let rows = if query.starts_with("select") {
         db.rows(query).await.len() as u64
     } else {

@@ -1,6 +1,7 @@
 //! `admin-settings`: an admin reads and changes what is sold, its prices and its limits, and reads
-//! who changed them. A GET answers the rows. A POST changes the fields that it names, and answers
-//! the changed rows. Each change is one transaction, which checks the role and writes the log.
+//! who changed them. A GET answers all rows. A POST changes the fields that it names, and answers
+//! all rows as they are afterwards. Each change is one transaction, which checks the role and
+//! writes the log.
 
 use serde_json::Value;
 use shared::app::settings::{self, LogQuery, PriceChange, ProviderChange, ToolChange};

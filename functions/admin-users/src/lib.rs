@@ -1,5 +1,6 @@
-//! `admin-users`: an admin finds a user by an e-mail address or an id, sees the user's balance,
-//! grants credits, or erases the user. Each act is one transaction, which checks the role.
+//! `admin-users`: an admin finds users and jobs by an e-mail address, the id of a user, a job, a
+//! provider's task or a request, sees a user's balance, jobs, ledger, debts and purchases, grants
+//! credits, or erases the user. Each act is one transaction, which checks the role.
 
 use serde::Deserialize;
 use shared::core::error::ApiError;

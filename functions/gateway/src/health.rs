@@ -70,7 +70,8 @@ struct Health {
     violations: Option<i32>,
     /// The seconds since each healer's last sign of life; null if there was none.
     healers: Healers,
-    /// What is degraded, in words. The service as a whole still works.
+    /// Everything that is bad now, in words, also stuck jobs and violations. Nothing else in it
+    /// makes `ok` false by itself.
     degraded: Value,
     wrong_deployment: bool,
 }

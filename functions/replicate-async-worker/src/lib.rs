@@ -27,7 +27,7 @@ const BUDGET_MS: u64 = 1_500;
 #[derive(Serialize)]
 #[serde(untagged)]
 enum SubmitReply {
-    /// The last step that was submitted.
+    /// The last step for which the provider accepted a task.
     Started {
         task_id: JobId,
         prediction_id: String,

@@ -110,7 +110,8 @@ pub struct Output {
 }
 
 impl Output {
-    /// The type by the provider's name, else by the extension in the URL's path.
+    /// The type by the provider's name of the type (`kind`), else by the extension in the URL's
+    /// path.
     pub fn media_type(&self) -> Option<&'static MediaType> {
         let path = self.url.split(['?', '#']).next().unwrap_or_default();
         let name = path.rsplit('/').next().unwrap_or_default();

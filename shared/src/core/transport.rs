@@ -105,7 +105,7 @@ pub struct FileCopy {
     /// its headers the content type. `timeout_ms` covers the whole copy.
     pub to: HttpRequest,
     pub bytes_max: u64,
-    /// The type by the provider's name or by the URL.
+    /// The type by the provider's name of the file's type, or by the URL.
     pub hint: Option<&'static MediaType>,
     /// The kind of file that was sold. `None`: any.
     pub kind: Option<MediaKind>,

@@ -44,7 +44,7 @@ pub enum DbError {
     Refused { code: ErrorCode, fields: Map<String, Value> },
     /// No answer: the transaction may have committed.
     Unknown(String),
-    /// The database has done nothing, and its answer says so.
+    /// Nothing was done: the request was not sent, or the answer proves it.
     Unavailable(String),
     /// An answer that can only come from a bug of ours.
     Bug(String),

@@ -48,6 +48,7 @@ rpc! {
         code: &str,
         detail: JobId,
     );
-    /// Ends the user's own jobs that are past a deadline.
+    /// Grants the user the credits that wait, then heals the user's own jobs: ends those that are
+    /// out of time, and requeues steps whose worker stopped.
     void user_heal_v1(user_id: UserId);
 }

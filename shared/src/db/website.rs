@@ -20,7 +20,7 @@ pub struct WebsiteView {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WebsiteRetryOutcome {
     Retried,
-    /// There was no attempt left: the website failed and was refunded.
+    /// There was no attempt or no time left: the website failed and was refunded.
     Closed,
 }
 

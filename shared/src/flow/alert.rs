@@ -20,7 +20,7 @@ pub async fn send_owed<T: Transport>(cx: &Cx<'_, T>) {
         Ok(due) => {
             let mut taken = 0;
             for message in &due {
-                // The receiver is unreachable or overloaded, and gets the other messages later.
+                // The receiver did not accept this message, so the others wait for a later run.
                 if !send(cx, url, message).await {
                     break;
                 }

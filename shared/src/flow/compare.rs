@@ -12,8 +12,9 @@ const TIMEOUT_MS: u32 = 5_000;
 /// The functions are queried with this key; a function with another key answers 401.
 const KEY: &str = "SUPABASE_SERVICE_ROLE_KEY";
 const UNAUTHORIZED: u16 = 401;
-/// Each function has a value of its own: the apps of its tool.
-const OF_ITS_OWN: &str = "RUNNINGHUB_APPS";
+/// The settings of which a function may have a value of its own: the apps of its tool, and the
+/// hosts of its providers' results.
+pub const OF_ITS_OWN: [&str; 2] = ["PROVIDER_OUTPUT_HOSTS", "RUNNINGHUB_APPS"];
 
 /// Asks each function for the fingerprints of its settings, and stores the names of those that
 /// differ. A function without an answer is not compared.
@@ -65,7 +66,8 @@ fn differing(reports: &[Map<String, Value>]) -> Vec<&str> {
     let mut names = Vec::new();
     for (name, value) in reports.iter().flatten().filter(|(_, value)| !value.is_null()) {
         let differs = *seen.entry(name).or_insert(value) != value;
-        if differs && name != OF_ITS_OWN && !names.contains(&name.as_str()) {
+        let name = name.as_str();
+        if differs && !OF_ITS_OWN.contains(&name) && !names.contains(&name) {
             names.push(name);
         }
     }
@@ -80,8 +82,9 @@ mod tests {
     #[test]
     fn a_setting_differs_where_two_functions_have_a_value_and_not_the_same() {
         let report = |value: Value| -> Map<String, Value> { value.as_object().unwrap().clone() };
-        let one = report(json!({"A": "11", "B": "22", "C": null, OF_ITS_OWN: "1"}));
-        let other = report(json!({"A": "11", "B": "23", "C": "33", OF_ITS_OWN: "2"}));
+        let [hosts, apps] = OF_ITS_OWN;
+        let one = report(json!({"A": "11", "B": "22", "C": null, hosts: "1", apps: "1"}));
+        let other = report(json!({"A": "11", "B": "23", "C": "33", hosts: "2", apps: "2"}));
         let third = report(json!({"A": null, "B": "24", "C": "33"}));
         assert_eq!(differing(&[one.clone(), other, third]), ["B"]);
         assert!(differing(&[one]).is_empty() && differing(&[]).is_empty());

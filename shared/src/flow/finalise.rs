@@ -141,8 +141,9 @@ pub async fn heal<T: Transport>(cx: &Cx<'_, T>, user: UserId) -> Result<(), ApiE
     Ok(cx.db().user_heal_v1(user).await?)
 }
 
-/// Starts a new attempt of a website whose attempt stopped. Fails the job if no attempt is left. It
-/// is not repeated after a lost answer, because the first call may already have used the attempt.
+/// Starts a new attempt of a website whose attempt stopped. Fails the job if no attempt or no time
+/// is left. It is not repeated after a lost answer, because the first call may already have used
+/// the attempt.
 pub async fn retry_website<T: Transport>(
     cx: &Cx<'_, T>,
     job: JobId,

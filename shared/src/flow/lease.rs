@@ -17,8 +17,8 @@ const RETRY_MS: u64 = 5_000;
 /// be late.
 const MARGIN_MS: u64 = 20_000;
 
-/// Runs `work` under a lease that was taken after `since_ms`. `None`: the lease was lost and the
-/// work was dropped.
+/// Runs `work` under a lease that was taken at `since_ms`, give or take one call. `None`: the lease
+/// was lost and the work was dropped.
 pub async fn hold<T: Transport, R>(
     cx: &Cx<'_, T>,
     attempt: Attempt,

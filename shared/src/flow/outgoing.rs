@@ -51,7 +51,8 @@ async fn send_batch<T: Transport>(
         let answers = join_all(some.iter().map(|message| send(cx, receiver, message))).await;
         let taken_now = answers.iter().filter(|is_taken| **is_taken).count();
         taken += taken_now;
-        // The receiver is unreachable and gets the other messages later.
+        // The receiver has accepted none of these messages, or the time is over. The other messages
+        // stay owed.
         if taken_now == 0 || cx.transport.now_ms() > until_ms {
             return (taken, false);
         }

@@ -1,8 +1,8 @@
 -- Returns for each provider how many of its steps ended and how many of those failed in the last 15
 -- minutes, as the sweeps have counted them (`ended_by_minute`). `is_bad`: at least 20 steps ended,
 -- and more than half of them failed. `webhook_at`: when its last webhook came.
--- `is_webhook_overdue`: five steps of an asynchronous provider were completed in these 15 minutes,
--- and no webhook came.
+-- `is_webhook_overdue`: at least five steps of an asynchronous provider were completed in these 15
+-- minutes, and no webhook came.
 create or replace function unstuck_private.provider_failures(p_now timestamptz)
 returns table (
   provider text,

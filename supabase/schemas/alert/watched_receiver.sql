@@ -1,5 +1,5 @@
--- Watches the app's receiver of the ends of jobs while there is one: bad while it has not taken a
--- message for an hour, and for an hour after a message was given up. It counts up to 1,000
+-- Watches the app's receiver of the ends of jobs while there is one: bad while a message has waited
+-- for it for an hour or longer, and for an hour after a message was given up. It counts up to 1,000
 -- messages.
 create or replace function unstuck_private.watched_receiver(p_now timestamptz)
 returns table (subject text, code text, is_bad boolean, words text)

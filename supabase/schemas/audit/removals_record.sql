@@ -1,6 +1,6 @@
--- Called after jobs or ledger entries of these users were deleted: records for each user who has
--- lost all jobs or the whole ledger, and still has the other, when that was; forgets the users who
--- have neither.
+-- Called after jobs or ledger entries of these users were deleted. Records when a user lost all
+-- jobs and still has ledger entries of jobs, or lost the whole ledger and still has jobs. Forgets
+-- the users who have neither.
 create or replace function unstuck_private.removals_record(p_users uuid[]) returns void
 language plpgsql
 set search_path = ''

@@ -1,7 +1,7 @@
 -- Returns who gets what is due of a purchase; null while nobody is known. `p_told` is the user whom
--- the seller names, and gets it if there is such a user or our role cannot read `auth.users`.
--- Otherwise it is the user who was found by the e-mail address before, or whom `p_email` finds now.
--- The purchase of an erased user stays with `erased_user`.
+-- the seller names, and gets it if there is such a user or an account of that user, or if our role
+-- cannot read `auth.users`. Otherwise it is the user who was found by the e-mail address before, or
+-- whom `p_email` finds now. The purchase of an erased user stays with `erased_user`.
 create or replace function unstuck_private.purchase_owner(
   p_purchase unstuck.purchases,
   p_told uuid,

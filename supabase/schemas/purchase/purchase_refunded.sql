@@ -1,11 +1,11 @@
 -- Returns which part of a payment of `p_amount` (null: unknown) was refunded by these facts. It is
 -- more than 1 where they contradict each other.
 --
--- Facts tell single refunds, totals of a charge or of the payment, and a share. The latest fact
--- about each counts, except that a refund that failed once stays failed. A payment may have several
--- charges. Of each charge the larger of two sums counts: its single refunds, or its total less the
--- refunds that failed since. A total that names no charge is of the whole payment, and counts only
--- while no other total is later.
+-- Facts tell single refunds, totals of a charge or of the payment, and a share of the payment. The
+-- latest fact about each counts, except that a refund that failed once stays failed. The largest of
+-- these four is the result: the share; the sum of all single refunds; the sum over all charges; a
+-- total that names no charge, if it is later than every total of a charge. Of each charge the
+-- larger one counts: its single refunds, or its total less the refunds that failed since.
 create or replace function unstuck_private.purchase_refunded(p_facts jsonb, p_amount bigint)
 returns numeric
 language plpgsql

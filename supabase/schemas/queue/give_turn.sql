@@ -1,8 +1,8 @@
 -- Gives a user who has no usable turn in a provider's queue a turn from now on, behind those who
--- wait already. The user's first queued step gets it whose `not_before` has come and whose tool's
--- circuit is closed. If there is none and the user has no turn at all, the first queued step gets
--- it. Where another transaction has locked that step, the turn is owed (`turns_owed`), and the next
--- claim gives it.
+-- wait already. The turn goes to the user's first queued step without a turn that may be claimed:
+-- its `not_before` has come, and the circuit of its tool is closed. If there is none and the user
+-- has no turn at all, the first queued step gets it. Where another transaction has locked that
+-- step, the turn is owed (`turns_owed`), and the next claim gives it.
 create or replace function unstuck_private.give_turn(p_provider text, p_user_id uuid) returns void
 language plpgsql
 set search_path = ''

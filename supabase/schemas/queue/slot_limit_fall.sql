@@ -1,7 +1,8 @@
 -- Learns from a step that its provider refused for capacity. The learned limit falls at once to the
 -- largest number of our steps that the provider had since the step was sent, 0 where other clients
--- fill it, and never rises here. The next probe waits for `p_delay`, as the provider asked, but at
--- most half a minute. A step that was never sent teaches nothing.
+-- fill it, and never rises here. The next probe waits for `probe_pause`: 30 seconds where the
+-- refusal has confirmed the learned limit, else 5 seconds, or longer up to 30 seconds where the
+-- provider asked for that (`p_delay`). A step that was never sent teaches nothing.
 --
 -- Steps whose answer is awaited count, because they may be what fills the provider. Each of them
 -- that is refused too stops counting once that is recorded, so the last of several refusals finds

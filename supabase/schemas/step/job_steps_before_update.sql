@@ -2,8 +2,9 @@
 --
 -- A step that becomes queued joins its provider's queue (`take_turn`). A requeued step gets the
 -- turn that it had; the next step of a try-on is dated from the claim of the step before it. Where
--- the `not_before` of a queued step with a turn changes, its turn moves to that time if it is
--- later, or to now if the step waits no more.
+-- the `not_before` of a queued step with a turn changes, its turn moves to that time if that is
+-- later. If the step no longer has to wait, a turn in the future moves to now, and an earlier turn
+-- stays.
 --
 -- When the deadline of a step at work is made earlier by hand, its job's deadline follows, because
 -- the healers find a job by its own deadline.

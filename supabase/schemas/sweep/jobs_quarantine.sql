@@ -1,6 +1,6 @@
--- Closes jobs that cannot be healed to the healers, until an operator looks. A quarantined job
--- blocks neither its user nor other jobs: its steps fail and hold no slot, and their cancel debts
--- are written. The caller has locked the jobs.
+-- Keeps the healers away from jobs that they cannot heal, until an operator looks. A quarantined
+-- job blocks neither its user nor other jobs: its steps fail and hold no slot, and their cancel
+-- debts are written. The caller has locked the jobs.
 --
 -- This never fails. If it cannot be written for all, it is written for each half, and in the end
 -- for each part of the one job that refuses it (`job_quarantine_parts`).

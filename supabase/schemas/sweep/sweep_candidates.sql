@@ -4,9 +4,10 @@
 --   deadline  past their deadline, of all users,
 --   age       so old that their lifetime may be over, whatever their deadline says, of all users,
 --   user      both of these, of the user `p_user_id`,
---   left      waiting for a page that counts as left (`is_left`), of the user if one is given.
--- A page costs as much as it holds, however long the backlog is; `left` also looks at the page of
--- each waiting job.
+--   left      waiting for a browser page that counts as left (`is_left`), of the user if one is
+--             given.
+-- A page of the result costs as much as it holds, however long the backlog is; `left` also looks at
+-- the session of each waiting job.
 create or replace function unstuck_private.sweep_candidates(
   p_now timestamptz,
   p_by text,

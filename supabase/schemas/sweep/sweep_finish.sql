@@ -1,6 +1,7 @@
 -- Finishes a pass: counts stuck and due jobs, audits for half a second, adds what ended to the
--- counters, and stores in `sweeps` what health reads. A count that fails, is cancelled or takes too
--- long is null, which is not healthy; the pass is finished all the same, and what it healed stays.
+-- counters, and stores in `sweeps` what health reads. Where the count of stuck jobs or of
+-- violations fails, is cancelled or takes too long, it is null, which is not healthy; the count of
+-- due jobs, `remaining`, is then 0. The pass is finished all the same, and what it healed stays.
 -- Returns the counts and what the calling healer shall do next.
 create or replace function unstuck_private.sweep_finish(p_sweep_id bigint)
 returns table (

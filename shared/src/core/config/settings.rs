@@ -49,7 +49,8 @@ pub enum Presence {
     Deployed,
     /// Nothing fails.
     Optional,
-    /// Without it, the value in wrangler.toml applies, if there is one.
+    /// Without it, the default in `settings!` below applies. wrangler.toml begins with the same
+    /// value, unless the setting is a secret.
     Default,
 }
 

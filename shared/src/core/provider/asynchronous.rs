@@ -15,8 +15,8 @@ pub trait Asynchronous {
     /// The provider's name in rows, URLs and logs.
     fn name(&self) -> &'static str;
 
-    /// Completes a stored request. `None`: the stored value is none of our requests, or the output
-    /// of the previous step is missing.
+    /// Completes a stored request. `None`: the stored value is none of our requests, or it needs
+    /// the output of the previous step and that is missing.
     fn build_submit(&self, stored: &Value, details: &SubmitDetails<'_>) -> Option<HttpRequest>;
     /// An answer that neither names a task nor proves a refusal is [`SubmitError::Unknown`].
     fn parse_submit(&self, answer: &HttpResult) -> Parsed<Result<Accepted, SubmitError>>;

@@ -95,8 +95,9 @@ struct CheckPass {
     report: CheckReport,
     /// The subrequests that are left.
     calls: u32,
-    /// The steps that this pass has listed. The database lists the longest unqueried ones first, so
-    /// a page with only known steps means that all were queried.
+    /// The steps that this pass has listed. The database lists overdue steps first, then those that
+    /// were not queried for longest. A page with only known steps ends the pass: usually all were
+    /// queried, unless a full page of overdue steps became due once more.
     seen: BTreeSet<(JobId, Step)>,
     /// The number of tasks that ran when the pass began, and the number of them that it queried.
     open: Option<u32>,

@@ -62,7 +62,8 @@ pub async fn retry<T: Transport>(
     Ok(retry)
 }
 
-/// Retries every website whose attempt stopped, and fails those that have no attempt left.
+/// Retries every website whose attempt stopped, and fails those that have no attempt or no time
+/// left.
 pub async fn clean_up<T: FunctionCalls>(
     cx: &Cx<'_, T>,
     limit: u32,

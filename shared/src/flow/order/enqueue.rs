@@ -24,8 +24,8 @@ const READ_PAUSE_MS: u32 = 100;
 const READ_PAUSE_MS_MAX: u32 = 1_600;
 
 /// Debits and enqueues. If the price depends on the seconds or megapixels of `files`
-/// (`(field, URL)`), measures them first, which costs one more call of the database and some of the
-/// storage.
+/// (`(field, URL)`), measures them first, which costs one more call to the database and a few calls
+/// to the storage.
 pub async fn enqueue_measured<T: Streams>(
     cx: &Cx<'_, T>,
     order: &Enqueue,

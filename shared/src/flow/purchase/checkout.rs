@@ -9,7 +9,8 @@ use crate::core::transport::{HttpRequest, HttpResult, Transport};
 use crate::flow::Cx;
 use url::Url;
 
-/// The pause before a call that may not have reached Stripe is repeated once.
+/// The pause before a call to Stripe is repeated once: it got no answer, or one that allows a
+/// repetition (409, 429, 5xx).
 const REPEAT_MS: u32 = 300;
 
 /// Returns the URL of the page where `pack` is paid. `attempt` identifies the try: the same user,
@@ -46,7 +47,8 @@ pub async fn checkout<T: Transport>(
     api::checkout_url(&answer)
 }
 
-/// Sends a call with an idempotency key, and repeats it once if it may not have arrived.
+/// Sends a call with an idempotency key. Repeats it once if there was no answer, or if Stripe
+/// allows a repetition (`api::may_be_repeated`).
 async fn sent<T: Transport>(cx: &Cx<'_, T>, request: HttpRequest) -> HttpResult {
     match cx.transport.send(request.clone()).await {
         Ok(answer) if !api::may_be_repeated(&answer) => Ok(answer),

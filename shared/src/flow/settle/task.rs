@@ -194,8 +194,8 @@ pub async fn record_no_result<T: Transport>(
     })
 }
 
-/// Records a task whose source is not the database as this step's, before anything is done in its
-/// name. `None`: the caller acts on the answer.
+/// Records a task that a webhook or the provider's list names as the task of this step, before
+/// anything is done in the step's name. `None`: the caller acts on the answer.
 async fn adopt<T: Transport>(
     cx: &Cx<'_, T>,
     account: &dyn Asynchronous,
@@ -278,7 +278,8 @@ pub struct FinishedTask {
     pub choice: ResultChoice,
     /// The seconds since the provider finished.
     pub done_seconds: i32,
-    /// The time before the call that took the lease.
+    /// The clock when the lease was taken, give or take one call: it is read before `done` takes
+    /// the lease, and after `steps_due_v1` has taken it.
     pub lease_since_ms: u64,
 }
 

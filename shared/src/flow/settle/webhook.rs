@@ -30,8 +30,9 @@ use std::pin::pin;
 
 /// The binding of the queue of the webhook consumer.
 const QUEUE: &str = "HINTS";
-/// The background starts no step later than this: rounds of submits may begin for 6 s more, a
-/// submit may take 20 s, and the platform ends the background after 30 s.
+/// After this time the background does not begin to start waiting steps. Before it, a start may
+/// begin rounds of submits for 6 s more, a submit may take 20 s, and the platform ends the
+/// background after 30 s.
 const START_MS: u64 = 2_000;
 /// A copy that is not finished after this time is left to the consumer.
 const COPY_MS: u64 = 25_000;

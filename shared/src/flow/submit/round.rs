@@ -1,9 +1,10 @@
 //! Claims, submits and records: starts the waiting steps of an asynchronous provider, for all
 //! tools.
 //!
-//! `sent_at` is written before the request leaves. From then on, only an answer that proves a
-//! refusal requeues the step. Without an answer the step stays as it is and is never submitted a
-//! second time.
+//! `sent_at` is written before the request leaves. From then on, this module requeues the step only
+//! if the request was provably not sent, or if the answer proves a refusal. Without an answer it
+//! leaves the step as it is. `settle::lost` requeues such a step only if the provider's list proves
+//! that the request never arrived.
 
 use crate::core::error::ApiError;
 use crate::core::job::decide::{Decision, Event, decide};
@@ -291,7 +292,8 @@ async fn requeue<T: Transport>(
     })
 }
 
-/// Settles the tasks whose webhook came before they were recorded. Returns whether there was one.
+/// Settles the tasks whose webhook came before they were recorded. Returns whether at least one of
+/// their steps was settled, so that its slot may be free.
 async fn settle_early<T: Transport>(
     cx: &Cx<'_, T>,
     account: &dyn Asynchronous,

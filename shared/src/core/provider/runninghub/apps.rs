@@ -2,11 +2,11 @@
 //! which input.
 //!
 //! The setting `RUNNINGHUB_APPS` is JSON: `{"<tool>": {"<variant>": <app>}}`, where `<app>` is the
-//! app's id as text (its nodes are then the tool's documented ones), or `{"webappId": "…", "nodes":
-//! {"<field>": ["<nodeId>", "<fieldName>"] or null}}`, where `null` means that the app has no node
-//! for that field of the tool's request. Such an app may also name the node that writes its result
-//! (`"result": "<nodeId>"`), and take the first of several files (`"pick": "first"`) in place of
-//! the last.
+//! app's id as text (its nodes are then the tool's documented ones), or
+//! `{"webappId": "…", "nodes": {"<field>": ["<nodeId>", "<fieldName>"] or null}}`, where `null`
+//! means that the app has no node for that field of the tool's request. Such an app may also name
+//! the node that writes its result (`"result": "<nodeId>"`), and take the first of several files
+//! (`"pick": "first"`) in place of the last.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -152,8 +152,8 @@ fn as_f64(number: i64) -> f64 {
     number as f64
 }
 
-/// The lines that were bought: those of a period, or else those of a change. The metadata chooses
-/// among them as long as the subscription still has its first price.
+/// The lines that were bought: those of the period, or else the one line with the largest amount,
+/// which is a change. If one of them has the price in our metadata, only that line counts.
 fn bought<'a>(lines: &[Line<'a>], ours: Option<OurMetadata<'_>>) -> Vec<Line<'a>> {
     let is_bought = |line: &&Line<'_>| line.amount() > 0 && line.price().is_some();
     let mut bought: Vec<Line<'_>> =

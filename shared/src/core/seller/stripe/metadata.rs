@@ -13,7 +13,8 @@ pub(super) const CREDITS: &str = "unstuck_credits";
 pub(super) const DEPLOYMENT: &str = "unstuck_deployment";
 /// The chosen price. A subscription may change its price while it keeps its metadata.
 pub(super) const PRICE: &str = "unstuck_price";
-/// An operator may set this to `true`, so that invoices over nothing grant credits too.
+/// An operator may set this to `true`, so that an invoice with a total of 0 or less grants credits
+/// too.
 const FREE: &str = "unstuck_free";
 
 /// The owner of the metadata.

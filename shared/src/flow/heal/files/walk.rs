@@ -32,7 +32,7 @@ pub(super) struct Removal {
     pub(super) is_tried: bool,
     /// The number of files that storage reported as deleted.
     pub(super) deleted: u32,
-    /// The number of files whose deletion was no longer requested.
+    /// The number of files whose deletion was not requested, or whose request met the outage.
     pub(super) untried: usize,
     /// Whether storage did not answer or is overloaded.
     pub(super) is_outage: bool,
