@@ -49,8 +49,7 @@ pub enum Presence {
     Deployed,
     /// Nothing fails.
     Optional,
-    /// Without it, the default in `settings!` below applies. wrangler.toml begins with the same
-    /// value, unless the setting is a secret.
+    /// Without it, the default in `settings!` below applies; wrangler.toml begins with the same.
     Default,
 }
 
