@@ -89,10 +89,10 @@ end $$;
 
 revoke all on function unstuck_private.healer_mark from public, anon, authenticated, service_role;
 
---: source audit/removals_record.sql 784a6c51b290
--- Called after jobs or ledger entries of these users were deleted: records for each user who has
--- lost all jobs or the whole ledger, and still has the other, when that was; forgets the users who
--- have neither.
+--: source audit/removals_record.sql 96771076f473
+-- Called after jobs or ledger entries of these users were deleted. Records when a user lost all
+-- jobs and still has ledger entries of jobs, or lost the whole ledger and still has jobs. Forgets
+-- the users who have neither.
 create or replace function unstuck_private.removals_record(p_users uuid[]) returns void
 language plpgsql
 set search_path = ''
@@ -458,15 +458,15 @@ end $$;
 
 revoke all on function unstuck_private.purchase_back from public, anon, authenticated, service_role;
 
---: source purchase/purchase_refunded.sql 153328ba53c2
+--: source purchase/purchase_refunded.sql 5ae08594b401
 -- Returns which part of a payment of `p_amount` (null: unknown) was refunded by these facts. It is
 -- more than 1 where they contradict each other.
 --
--- Facts tell single refunds, totals of a charge or of the payment, and a share. The latest fact
--- about each counts, except that a refund that failed once stays failed. A payment may have several
--- charges. Of each charge the larger of two sums counts: its single refunds, or its total less the
--- refunds that failed since. A total that names no charge is of the whole payment, and counts only
--- while no other total is later.
+-- Facts tell single refunds, totals of a charge or of the payment, and a share of the payment. The
+-- latest fact about each counts, except that a refund that failed once stays failed. The largest of
+-- these four is the result: the share; the sum of all single refunds; the sum over all charges; a
+-- total that names no charge, if it is later than every total of a charge. Of each charge the
+-- larger one counts: its single refunds, or its total less the refunds that failed since.
 create or replace function unstuck_private.purchase_refunded(p_facts jsonb, p_amount bigint)
 returns numeric
 language plpgsql
@@ -775,7 +775,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   12,
   'planned_once',
-  '7f3882fd2d29a44cbc3fde4f937fbf0daa8c177ce2e4638680f4c015601f8e54'
+  '5e1dd89afb1780cc43a665486e54caa9ef9901fa41c1af1566b39a352f25e20d'
 );
 
 notify pgrst, 'reload schema';
