@@ -3,7 +3,8 @@
 //!
 //! The write of `sent_at` is the last thing that a worker does before a submit, and the write of
 //! `completed` is the first after a copy. A trigger makes that write wait for an advisory lock,
-//! which the owner's session holds.
+//! which the owner's session holds. It waits without a lock timeout, because the checker, which
+//! waits 20 ms for a lock, would give up before the test looks.
 
 use anyhow::{Result, ensure};
 use tokio_postgres::Client;
@@ -38,7 +39,7 @@ impl Hold {
     async fn set(owner: Client, point: &str) -> Result<Self> {
         let set_up = format!(
             "create or replace function unstuck_private.hold_a_worker() returns trigger
-                language plpgsql as
+                language plpgsql set lock_timeout = 0 as
              $$ begin perform pg_advisory_xact_lock_shared(54320); return new; end $$;
              create or replace trigger hold_a_worker before update on unstuck.job_steps
              for each row when ({point}) execute function unstuck_private.hold_a_worker();
