@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::plan::{Life, LifeTool, Plan};
 use super::providers::TaskEnd;
@@ -26,6 +26,10 @@ pub struct Auditor {
     accounts: BTreeMap<String, i64>,
     limits: BTreeMap<String, i64>,
     stuck: BTreeSet<String>,
+    /// The jobs that ended before their deadline.
+    in_time: BTreeSet<String>,
+    /// Since when each step owes cancels, in milliseconds since the beginning.
+    cancels_owed: BTreeMap<(String, i64), i64>,
     wallet: WalletBook,
     pub violations: Vec<String>,
     /// How long after its deadline each job was ended that had passed one, in milliseconds.
@@ -102,10 +106,16 @@ impl Auditor {
                 if holds_slot(after) && !holds_slot(before) {
                     touched.claimed.insert(text(after, "provider"));
                 }
-                let job = text(after, "job_id");
+                let (job, number) = (text(after, "job_id"), after["step"].as_i64().unwrap());
                 touched.jobs.insert(job.clone());
-                let steps = self.steps.entry(job).or_default();
-                steps.insert(after["step"].as_i64().unwrap(), after.clone());
+                let owed = (job.clone(), number);
+                if after["provider_cancel_due"] == json!([]) {
+                    self.cancels_owed.remove(&owed);
+                } else {
+                    let since_ms = row["at_ms"].as_i64().unwrap() - BEGIN_MS as i64;
+                    self.cancels_owed.entry(owed).or_insert(since_ms);
+                }
+                self.steps.entry(job).or_default().insert(number, after.clone());
             }
             "credit_entries" => {
                 if !before.is_null() {
@@ -160,6 +170,9 @@ impl Auditor {
             let past_ms = row["past_deadline_ms"].as_i64().unwrap_or(0);
             if past_ms > 0 {
                 self.rescues_ms.push(past_ms);
+            }
+            if past_ms < 0 {
+                self.in_time.insert(job.clone());
             }
             if past_ms > BOUND_MS || row["past_expiry_ms"].as_i64().unwrap_or(0) > BOUND_MS {
                 self.violations.push(format!("F3 {job} ends {past_ms} ms after its deadline"));
@@ -224,6 +237,15 @@ impl Auditor {
         let all_final = steps.values().all(|step| is_final(&text(step, "status")));
         if !steps.is_empty() && all_final != is_final(&status) {
             return Err(format!("1 {id} is {status} and its steps are {steps:?}"));
+        }
+        let one_is = |wanted: &str| steps.values().any(|step| step["status"] == wanted);
+        let due = match () {
+            () if one_is("running") || one_is("completed") || one_is("failed") => "running",
+            () if one_is("starting") => "starting",
+            () => "queued",
+        };
+        if !steps.is_empty() && !is_final(&status) && status != due {
+            return Err(format!("1 {id} is {status}, {due} by its steps: {steps:?}"));
         }
         let entries = self.entries.get(id).map_or(&[][..], Vec::as_slice);
         let of = |kind: &str| -> Vec<i64> {
@@ -405,13 +427,16 @@ impl Auditor {
     /// What a provider made and told us was delivered; what nobody wants was cancelled.
     fn check_tasks(&mut self, world: &SimulatedWorld) {
         let state = world.state.borrow();
+        let now_ms = world.now_ms() as i64;
+        let is_too_long =
+            |since_ms: i64| now_ms - since_ms - world.plan.edge_off_ms(since_ms, now_ms) > BOUND_MS;
         for (id, task) in &state.tasks {
             let Some(row) = self.jobs.get(&task.job.to_string()) else { continue };
             let status = text(row, "status");
             let is_excused = state.interfered.contains(&task.job);
             let ended = world.milliseconds(&text(row, "completed_at"));
             // A job that is past its deadline ends, whether or not its result could be fetched.
-            let is_overdue = ended >= world.milliseconds(&text(row, "deadline_at"));
+            let is_overdue = !self.in_time.contains(&task.job.to_string());
             let until =
                 if is_overdue { ended } else { world.milliseconds(&text(row, "expires_at")) };
             let needed = if is_overdue { 180_000 } else { 360_000 };
@@ -431,10 +456,23 @@ impl Auditor {
                     task.job
                 ));
             }
-            let is_known = step.is_some_and(|step| step["provider_task_id"] == id.as_str());
+            let is_given_up = task.recorded_at_ms.is_some()
+                && task.end == TaskEnd::Success
+                && !task.cancelled
+                && ended < task.ends_at_ms as i64
+                && step.is_some_and(|step| step["run"] == task.run);
+            if is_given_up && status == "failed" && !is_overdue && !is_excused {
+                self.violations.push(format!("{} fails while {id} works: {row}", task.job));
+            }
             let is_at_work = task.end == TaskEnd::Never && !task.cancelled;
-            if is_known && is_at_work && is_final(&status) {
+            let known_ms = task.recorded_at_ms.map(|known| (known as i64).max(ended));
+            if is_at_work && is_final(&status) && known_ms.is_some_and(is_too_long) {
                 self.violations.push(format!("{id} of {} is left at work", task.job));
+            }
+        }
+        for ((job, step), owed_ms) in &self.cancels_owed {
+            if is_too_long(*owed_ms) {
+                self.violations.push(format!("{job}/{step} owes a cancel since {owed_ms} ms"));
             }
         }
     }

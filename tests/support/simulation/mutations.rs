@@ -84,13 +84,9 @@ pub const MUTATIONS: &[SqlMutation] = &[
     // The fence.
     of("step/step_lock", "    and run = p_run\n", ""),
     of("queue/steps_claim", "run = s.run + 1,", "run = greatest(s.run, 1),"),
-    of("step/step_sent_v1", " or v_step.sent_at is not null", ""),
+    of("admin/job_restart", "    provider_cancel_due = unstuck_private.cancel_debt_with(s),\n", ""),
     of("sweep/can_requeue", "and p_step.sent_at is null\n", "\n"),
-    of(
-        "step/step_started_v1",
-        "and coalesce(v_step.provider_task_id, p_task_id) = p_task_id\n",
-        "\n",
-    ),
+    of("step/step_checked_v1", "if v_step.deadline_at > v_now\n", "if true\n"),
     of(
         "step/step_done_v2",
         "if unstuck_private.is_final(v_step.status) then",
@@ -130,7 +126,11 @@ pub const MUTATIONS: &[SqlMutation] = &[
     ),
     of("order/order_debit", "p_job_id, 'debit', -v_debit.taken,", "p_job_id, 'debit', -p_balance,"),
     of("webhook/webhook_record_v2", "  on conflict (provider, dedup_key) do nothing\n", ""),
-    of("admin/job_restart", "    run = s.run + 1,\n", ""),
+    of(
+        "purchase/purchase_settle",
+        "then v_due.granted - v_due.taken else",
+        "then v_due.granted else",
+    ),
     // The outside.
     of(
         "step/step_started_v1",

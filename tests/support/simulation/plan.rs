@@ -113,6 +113,10 @@ pub enum LifeFault {
         call: u32,
         ms: u64,
     },
+    /// The network holds back the call that records a provider's task, and its worker dies.
+    RecordedLate {
+        ms: u64,
+    },
     /// A copy of a result takes so long, or as long as it may.
     CopySlow {
         ms: u64,
@@ -213,6 +217,34 @@ const SYNCHRONOUS: &[fn(&mut Chance) -> LifeFault] = &[
     killed,
     broken,
 ];
+
+/// Faults of an asynchronous tool that do harm only when they meet.
+const TOGETHER: &[fn(&mut Chance) -> Vec<LifeFault>] = &[
+    // A task is recorded after its step has ended, and works until somebody cancels it.
+    |chance| {
+        let ms = chance.between(100_000, 400_000);
+        let after_ms = chance.between(10_000, 90_000);
+        let cancelled = LifeFault::CancelledByAdmin { after_ms };
+        vec![LifeFault::RecordedLate { ms }, cancelled, LifeFault::WorkSilent]
+    },
+    // Another step's webhook names a task that failed and that no step has recorded.
+    |_| vec![LifeFault::SubmitAnswerLost, LifeFault::WorkFails, LifeFault::WebhookMisrouted],
+    // A step ends while its worker records the task.
+    |chance| {
+        let after_ms = chance.between(100, 3_000);
+        let killed = LifeFault::Killed { scene: Scene::Order, call: call(chance), after: true };
+        vec![LifeFault::CancelledByUser { after_ms }, killed, LifeFault::WorkSilent]
+    },
+    // An admin's retry begins a step anew that is past its deadline, and whose task still works.
+    |chance| {
+        let after_ms = chance.pick(&[RUN_MS, VIDEO_RUN_MS]) + chance.between(0, 40_000);
+        vec![LifeFault::RestartedByAdmin { after_ms }, LifeFault::WorkSilent]
+    },
+];
+const ONE_IN_TOGETHER: u64 = 12;
+/// How long the seeded tools work on a step.
+const RUN_MS: u64 = 600_000;
+const VIDEO_RUN_MS: u64 = 900_000;
 
 fn scene(chance: &mut Chance) -> Scene {
     chance.pick(&[Scene::Order, Scene::Webhook, Scene::Message])
@@ -331,19 +363,29 @@ impl Life {
         };
         let count = [0, 1, 1, 2, 2, 3, 4][usize::try_from(chance.between(0, 6)).unwrap()];
         let own = if tool == Cards { SYNCHRONOUS } else { ASYNCHRONOUS };
-        let faults = (0..count).map(|_| {
-            let list = if chance.one_in(3) { ANY } else { own };
-            chance.pick(list)(chance)
-        });
+        let faults = if tool != Cards && chance.one_in(ONE_IN_TOGETHER) {
+            chance.pick(TOGETHER)(chance)
+        } else {
+            let drawn = (0..count).map(|_| {
+                let list = if chance.one_in(3) { ANY } else { own };
+                chance.pick(list)(chance)
+            });
+            drawn.collect()
+        };
         Self {
             number,
             tool,
             steps,
-            faults: faults.collect(),
+            faults,
             at_ms: chance.between(0, within_ms),
             user: u32::try_from(chance.between(0, u64::from(USERS) - 1)).unwrap(),
             work_ms: chance.between(2_000, 45_000),
         }
+    }
+
+    /// The step whose first try meets what goes wrong at the provider.
+    pub fn faulty_step(&self) -> u32 {
+        1 + self.number % self.steps.max(1)
     }
 
     /// The length of the video that it orders with. Its price depends on it.

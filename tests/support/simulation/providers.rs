@@ -38,6 +38,8 @@ pub struct ProviderTask {
     pub cancelled: bool,
     /// When we were told of its success and took the word.
     pub told_at_ms: Option<u64>,
+    /// When our database was told of it first, as the task of its step.
+    pub recorded_at_ms: Option<u64>,
     webhook: String,
     input: Value,
     created_ms: u64,
@@ -162,7 +164,7 @@ impl SimulatedWorld {
         };
         let (job, step, run) = (address.job, address.step.0, address.run.0);
         let life = self.life(job);
-        let faulty_step = life.map_or(1, |life| 1 + life.number % life.steps.max(1));
+        let faulty_step = life.map_or(1, Life::faulty_step);
         let is_faulty = i64::from(step) == i64::from(faulty_step);
         let order = ProviderOrder { provider, webhook, input, job, step, run, life, is_faulty };
         self.tell(format!("{provider} is asked for {job}/{step} run {run}"));
@@ -256,6 +258,7 @@ impl SimulatedWorld {
             end,
             cancelled: false,
             told_at_ms: None,
+            recorded_at_ms: None,
             webhook: order.webhook.to_owned(),
             input: order.input.clone(),
             created_ms: self.now_ms(),
@@ -285,7 +288,7 @@ impl SimulatedWorld {
                 .borrow()
                 .tasks
                 .values()
-                .find(|task| task.job != order.job)
+                .rfind(|task| task.job != order.job && task.provider == order.provider)
                 .map(|task| task.webhook.clone());
             if let Some(other) = other {
                 functions::webhook_later(self, ends_in_ms, &other, id);
@@ -430,9 +433,10 @@ impl SimulatedWorld {
             .and_then(|parts| parts.iter().find_map(|part| part["text"].as_str()));
         let (job, step) = text.and_then(|text| text.split_once('/')).unwrap_or_default();
         let life = JobId::parse(job).and_then(|job| self.life(job));
+        let faulty = life.filter(|life| step == life.faulty_step().to_string());
         let first = |name, wanted: LifeFault| {
-            let has = life.is_some_and(|life| life.faults.contains(&wanted));
-            let comes = has && self.comes(life.map_or(0, |life| life.number), name, 1);
+            let life = faulty.filter(|life| life.faults.contains(&wanted));
+            let comes = life.is_some_and(|life| self.comes(life.number, name, 1));
             if comes {
                 self.met(name);
             }
@@ -447,12 +451,12 @@ impl SimulatedWorld {
         if first("submit rejected", LifeFault::SubmitRejected) {
             return Ok(answer(200, &json!({"promptFeedback": {"blockReason": "SAFETY"}})));
         }
-        let slow = life.into_iter().flat_map(|life| &life.faults).find_map(|fault| match fault {
+        let slow = faulty.into_iter().flat_map(|life| &life.faults).find_map(|fault| match fault {
             LifeFault::SubmitSlow { ms } => Some(*ms),
             _ => None,
         });
-        let is_slow = slow.is_some() && self.comes(life.map_or(0, |life| life.number), "slow", 1);
-        let ms = slow.filter(|_| is_slow).or(life.map(|life| life.work_ms)).unwrap_or(5_000);
+        let slow = slow.filter(|_| faulty.is_some_and(|life| self.comes(life.number, "slow", 1)));
+        let ms = slow.or(life.map(|life| life.work_ms)).unwrap_or(5_000);
         self.scheduler.sleep(ms).await;
         if first("answer lost", LifeFault::SubmitAnswerLost) {
             return unknown("the answer was lost");

@@ -89,13 +89,19 @@ impl Worker {
             self.world.scheduler.sleep(GIVEN_UP_MS).await;
             return Err(no_answer("no answer"));
         }
+        if function == "step_started_v1"
+            && let Some(ms) = self.recorded_late(&args)
+        {
+            self.arrive_later(function, args, is_healer, ms);
+            self.die(self.actor.calls.get() - 1).await;
+            return Err(no_answer("its worker is dead"));
+        }
         let broken = self.actor.breaks_at.get().filter(|(at, _)| *at == number);
         let ending = match broken {
             Some((_, false)) => Ending::RollBack,
             _ => Ending::Commit,
         };
-        self.world.database.set_clock(self.world.database_clock_ms());
-        let called = self.world.database.call(function, &args, is_healer, ending);
+        let called = self.world.call_database(function, &args, is_healer, ending);
         if broken.is_some() {
             let what =
                 format!("{}: the connection breaks in {function}, {ending:?}", self.actor.name);
@@ -122,12 +128,21 @@ impl Worker {
                 return;
             }
             world.tell(format!("{}: {function} arrives late", stray.actor.name));
-            world.database.set_clock(world.database_clock_ms());
-            let called = world.database.call(&function, &args, is_healer, Ending::Commit);
+            let called = world.call_database(&function, &args, is_healer, Ending::Commit);
             if let Err(error) = called {
                 stray.refusal(&function, &error);
             }
         });
+    }
+
+    /// By how much the first record of a task of this job is late.
+    fn recorded_late(&self, args: &Value) -> Option<u64> {
+        let life = self.world.life(JobId::parse(args["p_job_id"].as_str()?)?)?;
+        let ms = life.faults.iter().find_map(|fault| match fault {
+            LifeFault::RecordedLate { ms } => Some(*ms),
+            _ => None,
+        })?;
+        self.world.comes(life.number, "recorded late", 1).then_some(ms)
     }
 
     fn refusal(&self, function: &str, error: &SqlError) -> HttpResponse {

@@ -13,8 +13,9 @@ use super::chance::Chance;
 use super::plan::{Life, LifeFault, Plan, Scene, clock};
 use super::providers::ProviderTask;
 use super::scheduler::{Actor, Scheduler};
-use super::server::{BEGIN_MS, SimulationDatabase};
+use super::server::{BEGIN_MS, Ending, SimulationDatabase};
 use crate::e2e::purchase::generic_secret;
+use crate::session::SqlError;
 
 /// Parts of the world that are away until a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -117,6 +118,25 @@ impl SimulatedWorld {
 
     pub fn database_clock_ms(&self) -> u64 {
         BEGIN_MS + self.now_ms()
+    }
+
+    /// Calls a function of ours at the present time, and notes which task it records.
+    pub fn call_database(
+        &self,
+        function: &str,
+        args: &Value,
+        is_healer: bool,
+        ending: Ending,
+    ) -> Result<Value, SqlError> {
+        self.database.set_clock(self.database_clock_ms());
+        let called = self.database.call(function, args, is_healer, ending);
+        if function == "step_started_v1" && called.is_ok() && ending == Ending::Commit {
+            let task = args["p_task_id"].as_str().unwrap_or_default();
+            if let Some(task) = self.state.borrow_mut().tasks.get_mut(task) {
+                task.recorded_at_ms.get_or_insert(self.now_ms());
+            }
+        }
+        called
     }
 
     pub fn is_away(&self, what: Outage) -> bool {
