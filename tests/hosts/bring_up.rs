@@ -4,11 +4,14 @@
 
 use serde_json::{Value, json};
 use stand_ins::management::HostedApi;
+use unstuck_tests::Session;
 use unstuck_tests::bare_project::{BareDatabase, BareProject};
+use unstuck_tests::pg_cron;
 use unstuck_tests::wire_cut::WireCut;
 use xtask::deploy::deployment::Deployment;
 use xtask::deploy::project::{BringUp, ProjectAct, bring_up};
 use xtask::migration::Project;
+use xtask::postgres;
 
 const EMAIL: &str = "owner@example.com";
 const TOKEN: &str = "sbp_0123456789abcdef";
@@ -17,9 +20,13 @@ const DEFAULT: &str = "public, graphql_public";
 
 /// The settings of a deployment whose API tells which schemas it exposes.
 fn settings(database: &BareDatabase<'_>, api: &HostedApi) -> Deployment {
+    settings_at(database.url(), api)
+}
+
+fn settings_at(database_url: String, api: &HostedApi) -> Deployment {
     let mut deployment = Deployment { name: "shop".to_owned(), ..Deployment::default() };
     deployment.admin_email = Some(EMAIL.to_owned());
-    deployment.access.database_url = database.url();
+    deployment.access.database_url = database_url;
     let secrets = [("SUPABASE_SERVICE_ROLE_KEY", "sb_secret_1")];
     deployment.secrets = secrets.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     let url = api.url();
@@ -127,6 +134,37 @@ async fn a_bare_project_is_brought_up_and_a_second_run_changes_nothing() {
     assert_eq!((changed(&again), left(&again)), (vec![], vec![]));
     assert_eq!(changed(&bring_up(&deployment, plan).await.unwrap()), [""; 0]);
     assert_eq!(self::end(&database).await, end);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pg_cron_that_is_turned_on_later_gets_our_job_with_the_next_deploy() {
+    let Some(server) = pg_cron::server("pg_cron turned on after the first deploy").await else {
+        return;
+    };
+    let (url, api) = (server.url("postgres"), api().await);
+    let platform = xtask::paths::root().join("supabase/local/platform.sql");
+    postgres::apply(&postgres::connect(&url).await.unwrap(), &[platform]).await.unwrap();
+    let (database, deployment) = (Session::connect(&url).await, settings_at(url, &api));
+    brought_up(&deployment).await;
+
+    database.exec("create extension pg_cron").await;
+    let ours = "select jsonb_agg(active) from cron.job where jobname = 'unstuck-cleanup'";
+    let plan = BringUp { plan_only: true, ..BringUp::default() };
+    let scheduled = ["the SQL healer each minute, in pg_cron"];
+    assert_eq!(changed(&bring_up(&deployment, plan).await.unwrap()), scheduled);
+    assert_eq!(database.value(ours).await, Value::Null);
+    let acts = brought_up(&deployment).await;
+    assert_eq!(changed(&acts), scheduled);
+    assert_eq!(database.value(ours).await, json!([true]));
+
+    // A job that somebody has paused stays paused.
+    database.exec("update cron.job set active = false where jobname = 'unstuck-cleanup'").await;
+    assert_eq!(changed(&brought_up(&deployment).await), [""; 0]);
+    assert_eq!(database.value(ours).await, json!([false]));
+
+    let undo = acts.iter().find(|act| act.done).and_then(|act| act.undo.as_deref());
+    database.exec(undo.expect("an undo")).await;
+    assert_eq!(database.value(ours).await, Value::Null);
 }
 
 #[tokio::test(flavor = "multi_thread")]

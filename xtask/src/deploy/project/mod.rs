@@ -1,5 +1,5 @@
-//! The database of a deployment: migrations, owner, buckets and their policy, the exposed schema,
-//! the first admin.
+//! The database of a deployment: migrations, the SQL healer's schedule, owner, buckets and their
+//! policy, the exposed schema, the first admin.
 //!
 //! Every act is one statement or one transaction, and first checks whether it is needed. Repeated
 //! after a failure at any point, it has the same result. Nothing of the app is overwritten. If our
@@ -10,6 +10,7 @@ mod exposure;
 mod identity;
 mod limits;
 pub(super) mod management;
+mod schedule;
 mod storage;
 
 use std::sync::{Arc, Mutex};
@@ -114,6 +115,7 @@ impl<'a> HostedProject<'a> {
         // The buckets are read first, because a migration makes them too.
         let files = self.file_place().await?;
         self.migrate(acts).await?;
+        acts.extend(self.schedule().await?);
         acts.push(self.own(owner).await?);
         acts.extend(self.files(files).await?);
         acts.push(self.expose().await?);
