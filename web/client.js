@@ -880,7 +880,7 @@ function elapsed(update, seenMs) {
 // packages/client/src/place.ts
 var QUEUE = "runninghub-queue-manager";
 var GRACE_S = 30;
-var CHECKOUT_GRACE_S = 300;
+var GRACE_MAX_S = 300;
 var STAY_MS = 6e4;
 var SECOND_STAY_MS = 1e4;
 var KEY = "unstuck.session";
@@ -899,6 +899,13 @@ function leaveSession(text) {
     else sessionStorage.removeItem(KEY);
   } catch {}
 }
+function graceSecondsOf({ graceSeconds = GRACE_S }) {
+  if (Number.isInteger(graceSeconds) && graceSeconds >= 0 && graceSeconds <= GRACE_MAX_S)
+    return graceSeconds;
+  throw new RangeError(
+    `graceSeconds must be a whole number from 0 to ${GRACE_MAX_S}: ${graceSeconds}`,
+  );
+}
 var Place = class {
   sessionId = leftSession()[0] ?? uuid();
   /** Whether the user has gone to the checkout and is expected back. */
@@ -915,7 +922,7 @@ var Place = class {
     this.#connection = connection;
     this.#own = own;
     this.#keeps = options.onLeave === "keep";
-    this.#graceSeconds = options.graceSeconds ?? GRACE_S;
+    this.#graceSeconds = graceSecondsOf(options);
   }
   #ids(state) {
     const jobs = this.#own().filter((job) => job.update.state === state);
@@ -948,7 +955,7 @@ var Place = class {
     this.stop();
     if (this.#keeps) return;
     if (this.isShopping) {
-      if (!this.#isOld) this.#sayGoodbye(CHECKOUT_GRACE_S);
+      if (!this.#isOld) this.#sayGoodbye(GRACE_MAX_S);
     } else if (this.#isOld) this.leave();
     else {
       const uploading = this.#ids("uploading");

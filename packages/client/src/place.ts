@@ -9,8 +9,8 @@ import { uuid } from "./uuid.js";
 
 export const QUEUE = "runninghub-queue-manager";
 const GRACE_S = 30;
-/** The longest grace period that the server accepts, for a user who is at the checkout. */
-const CHECKOUT_GRACE_S = 300;
+/** The longest grace period that the server accepts. A user who is at the checkout gets it. */
+const GRACE_MAX_S = 300;
 const STAY_MS = 60_000;
 /**
  * The second `stay` follows soon, because the `leave-session` of the page before may arrive after
@@ -49,6 +49,15 @@ function leaveSession(text: string | null): void {
   }
 }
 
+/** Throws a RangeError for a value with which the server would refuse every leaving page. */
+function graceSecondsOf({ graceSeconds = GRACE_S }: Options): number {
+  if (Number.isInteger(graceSeconds) && graceSeconds >= 0 && graceSeconds <= GRACE_MAX_S)
+    return graceSeconds;
+  throw new RangeError(
+    `graceSeconds must be a whole number from 0 to ${GRACE_MAX_S}: ${graceSeconds}`,
+  );
+}
+
 export class Place {
   readonly sessionId = leftSession()[0] ?? uuid();
   /** Whether the user has gone to the checkout and is expected back. */
@@ -66,7 +75,7 @@ export class Place {
     this.#connection = connection;
     this.#own = own;
     this.#keeps = options.onLeave === "keep";
-    this.#graceSeconds = options.graceSeconds ?? GRACE_S;
+    this.#graceSeconds = graceSecondsOf(options);
   }
 
   #ids(state: "uploading" | "waiting"): string[] {
@@ -104,7 +113,7 @@ export class Place {
     this.stop();
     if (this.#keeps) return;
     if (this.isShopping) {
-      if (!this.#isOld) this.#sayGoodbye(CHECKOUT_GRACE_S);
+      if (!this.#isOld) this.#sayGoodbye(GRACE_MAX_S);
     } else if (this.#isOld) this.leave();
     else {
       const uploading = this.#ids("uploading");

@@ -229,7 +229,7 @@ export interface Options {
    * unless the page comes back (the default), or it is kept.
    */
   onLeave?: "cancel" | "keep" | undefined;
-  /** How long a waiting job outlives its page, in seconds. Default: 30. */
+  /** How long a waiting job outlives its page, in seconds: from 0 to 300. Default: 30. */
   graceSeconds?: number | undefined;
   /**
    * Whether to listen to changes by Realtime. Each job is also queried at intervals. Default: true.

@@ -51,6 +51,14 @@ async function visit(stay, { isShopping = false, jobs = [WAITING], ...options } 
 
 const goodbye = (sessionId, graceSeconds = 30) => ["leave-session", { sessionId, graceSeconds }];
 
+test("a grace period that the functions would refuse is refused at once", async () => {
+  const { Place } = await import("../src/place.ts?grace");
+  for (const graceSeconds of [-1, 12.5, 301, NaN, "30"])
+    assert.throws(() => new Place({}, { graceSeconds }, () => []), RangeError);
+  for (const graceSeconds of [0, 300, undefined])
+    assert.doesNotThrow(() => new Place({}, { graceSeconds }, () => []));
+});
+
 /** The next tab. */
 test.beforeEach(() => (kept = null));
 
