@@ -62,6 +62,44 @@ $$;
 revoke all on function unstuck_private.provider_settings
 from public, anon, authenticated, service_role;
 
+--: source admin/refuse_wide_filter.sql 21c05d6cd700
+-- Refuses an act on many jobs with bad_request and the field: a filter without any known key or
+-- with a malformed time, a limit outside of 0 to 1,000, an empty reason. With `p_limit` 0 the call
+-- only counts the jobs and needs no reason.
+create or replace function unstuck_private.refuse_wide_filter(
+  p_filter jsonb,
+  p_limit int,
+  p_reason text
+)
+returns void
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  if jsonb_typeof(p_filter) is distinct from 'object'
+    or jsonb_strip_nulls(p_filter) - array[
+      'ids', 'tool', 'status', 'provider', 'userId', 'errorCode', 'createdAfter', 'createdBefore'
+    ] = jsonb_strip_nulls(p_filter)
+  then
+    perform unstuck_private.refuse(400, 'bad_request', '{"field": "filter"}');
+  end if;
+  begin
+    perform (p_filter ->> 'createdAfter')::timestamptz, (p_filter ->> 'createdBefore')::timestamptz;
+  exception when data_exception then
+    perform unstuck_private.refuse(400, 'bad_request', '{"field": "filter"}');
+  end;
+  if p_limit is null or p_limit not between 0 and 1000 then
+    perform unstuck_private.refuse(400, 'bad_request', '{"field": "limit"}');
+  end if;
+  if p_limit > 0 then
+    perform unstuck_private.refuse_without_reason(p_reason);
+  end if;
+end $$;
+
+revoke all on function unstuck_private.refuse_wide_filter
+from public, anon, authenticated, service_role;
+
 --: source alert/healer_mark.sql ea786be444c3
 -- Records that a healer was seen at `p_at`, and that it owes no answer to a probe. It does not wait
 -- for the row: a transaction that has locked it records the same.
@@ -588,6 +626,103 @@ end $$;
 revoke all on function unstuck_private.peak_at_provider
 from public, anon, authenticated, service_role;
 
+--: source queue/steps_claim.sql 1fae799c0b8f
+-- Claims these queued steps of a provider, which are locked. The caller has counted the slots under
+-- the provider's lock. Each step gets a new run, a lease and a deadline, its user's turn is passed
+-- on (`pass_turn`), and its job becomes starting or running. A step of a synchronous provider is
+-- running at once, and counts as an attempt from here on.
+--
+-- Returns the steps in the order of `p_turns`, with the result of the step before (null for the
+-- first one) and the milliseconds for which each may run.
+create or replace function unstuck_private.steps_claim(
+  p_provider unstuck.providers,
+  p_now timestamptz,
+  p_turns unstuck_private.turn[]
+)
+returns table (
+  job_id uuid,
+  step int,
+  run bigint,
+  tool text,
+  user_id uuid,
+  attempts int,
+  input jsonb,
+  previous_output_url text,
+  run_ms int
+)
+language plpgsql
+set search_path = ''
+-- Planning would cost more than the work.
+set plan_cache_mode = force_generic_plan
+as
+$$
+#variable_conflict use_column
+begin
+  return query
+  with claimed as (
+    update unstuck.job_steps s
+    set status = case when p_provider.synchronous then 'running' else 'starting' end,
+      run = s.run + 1,
+      claimed_at = p_now,
+      sent_at = null,
+      provider_task_id = null,
+      checked_at = null,
+      not_before = null,
+      -- That the provider is full is said only while the step waits.
+      error_code = nullif(s.error_code, 'PROVIDER_BUSY'),
+      error_message = case when s.error_code <> 'PROVIDER_BUSY' then s.error_message end,
+      attempts = greatest(s.attempts, 0) + p_provider.synchronous::int,
+      started_at = case when p_provider.synchronous then p_now end,
+      lease_until = p_now + case when p_provider.synchronous then i.lease else t.start_timeout end,
+      deadline_at = least(
+        p_now + case when p_provider.synchronous then t.run_timeout else t.start_timeout end,
+        j.expires_at)
+    from unnest(p_turns) with ordinality as p (job_id, step, user_id, nth, turn_at, "position")
+    cross join unstuck_private.intervals() i,
+      unstuck.jobs j,
+      unstuck.tools t
+    where s.job_id = p.job_id
+      and s.step = p.step
+      and j.id = s.job_id
+      and t.tool = j.tool
+    returning s.job_id, s.step, s.run, j.tool, j.user_id, s.attempts, s.input, s.deadline_at,
+      p."position", greatest(least(p_now + t.run_timeout, j.expires_at), p_now) - p_now as run_for
+  ), job as (
+    update unstuck.jobs j
+    set status = case
+        when p_provider.synchronous or j.status = 'running' then 'running'
+        else 'starting'
+      end,
+      started_at = case
+        when p_provider.synchronous then coalesce(j.started_at, p_now)
+        else j.started_at
+      end,
+      waited_in_queue = j.waited_in_queue
+        or coalesce(j.queued_at, j.created_at) < p_now - interval '2 seconds',
+      current_step = case when t.step_order = 'sequential' then c.step else j.current_step end,
+      deadline_at = c.deadline_at
+    from (
+      select c.job_id, max(c.step) as step, min(c.deadline_at) as deadline_at
+      from claimed c
+      group by c.job_id
+    ) c, unstuck.tools t
+    where j.id = c.job_id
+      and t.tool = j.tool
+  )
+  select c.job_id, c.step, c.run, c.tool, c.user_id, c.attempts, c.input,
+    (
+      select b.output_url
+      from unstuck.job_steps b
+      where b.job_id = c.job_id
+        and b.step = c.step - 1
+    ),
+    least(ceil(extract(epoch from c.run_for) * 1000), 2147483647)::int
+  from claimed c
+  order by c."position";
+end $$;
+
+revoke all on function unstuck_private.steps_claim from public, anon, authenticated, service_role;
+
 --: source queue/steps_waiting_v1.sql 4a9bbc157c6c
 create or replace function unstuck.steps_waiting_v1(p_provider text)
 returns table (waiting int, may_start int)
@@ -775,7 +910,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   12,
   'planned_once',
-  '5e1dd89afb1780cc43a665486e54caa9ef9901fa41c1af1566b39a352f25e20d'
+  'e85aa759b73ded9afe83111429064103d9a3e30568b4686bcb69c3770892530d'
 );
 
 notify pgrst, 'reload schema';

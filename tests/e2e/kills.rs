@@ -119,7 +119,7 @@ fn between_submit_and_recording_with_a_lost_webhook_the_deadline_settles_it() {
 fn a_page_that_closes_does_not_cut_off_the_submit() {
     e2e::run(async |world| {
         let order = Order::new(world).await;
-        world.script(json!({ "runninghub": { "all": true, "delay_ms": 1200 } })).await;
+        world.script(json!({ "runninghub": { "all": true, "delay_ms": 6000 } })).await;
         let info = world.stack().info();
         let request = world.http().post(format!("{}/runninghub-upscaler/run", info.functions_url));
         let request = request.bearer_auth(&order.user.token).json(&order.body).send();

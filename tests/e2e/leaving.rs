@@ -108,7 +108,7 @@ fn killed_after_its_request_the_job_goes_on_and_is_found() {
         for tool in TOOLS {
             let order = order(world, tool).await;
             world
-                .script(json!({ "reset": true, "runninghub": { "all": true, "delay_ms": 600,
+                .script(json!({ "reset": true, "runninghub": { "all": true, "delay_ms": 4000,
                         "work": "until_finished" } }))
                 .await;
             let request = world.http().post(format!(
@@ -303,10 +303,10 @@ fn closed_for_good_what_waits_of_every_tool_is_cancelled_after_the_grace_and_pai
         let (user, ids, spent) = order_of_every_tool(world).await;
         let stranger = order(world, TOOLS[0]).await;
         stranger.run(world).ok().await;
-        say(world, &user, "leave-session", json!({})).await;
-        pass(world, 25).await;
+        say(world, &user, "leave-session", json!({ "graceSeconds": 300 })).await;
+        pass(world, 200).await;
         assert_has!(world.sweep().await, { "cleaned": 0 });
-        pass(world, 6).await;
+        pass(world, 101).await;
         let swept = world.sweep().await;
         assert_has!(swept, { "cleaned": ids.len(), "refundedCredits": spent, "remaining": 0 });
         for id in ids {

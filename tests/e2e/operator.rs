@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
+use unstuck_tests::e2e::website::Website;
 use unstuck_tests::e2e::{self, TestUser, World};
 use uuid::Uuid;
 
@@ -55,6 +56,23 @@ fn a_job_is_followed_on_its_own_page_from_the_queue_to_the_result() {
         has(&seen, "ledger", &["Spent", "−60"]);
         assert_has!(seen, { "heading": "H1", "pictures": 2, "back": "?status=queued" });
         assert_has!(seen, { "filter": "queued" });
+    });
+}
+
+#[test]
+fn a_text_that_begins_like_a_url_is_shown_as_text() {
+    e2e::run(async |world| {
+        let texts = ["http://", "https://example.com make a similar site", "https://x.example/50%"];
+        let mut jobs = Vec::new();
+        for text in texts {
+            jobs.push(Website::order(world, text).await.id);
+        }
+        let seen = world.browser("job_texts.mjs", &json!({ "jobs": jobs }));
+        for (number, text) in texts.into_iter().enumerate() {
+            let input = seen["inputs"][number].as_str().expect("a text");
+            let shown = if text.ends_with('%') { "50%" } else { text };
+            assert!(input.contains(shown), "{text}: {input}");
+        }
     });
 }
 

@@ -276,9 +276,12 @@ fn a_fact_that_the_database_refuses_is_taken_and_logged() {
         let mut event = payment(&user, "pi_strange");
         event["data"]["object"]["amount_received"] = json!(-1);
         assert_has!(world.stripe_event(&event).await, { "ok": true, "granted": 0 });
-        let log = world.functions_log();
-        let line = log.lines().find(|line| line.contains("purchase_refused"));
-        assert!(line.is_some_and(|line| line.contains("evt_pi_strange")), "{line:?}");
+        let refused = async || {
+            let log = world.functions_log();
+            log.lines().find(|line| line.contains("purchase_refused")).map(str::to_owned)
+        };
+        let line = world.until("the refused one is logged", refused).await;
+        assert!(line.contains("evt_pi_strange"), "{line}");
     });
 }
 
@@ -333,6 +336,15 @@ fn another_seller_grants_and_takes_back_by_shares() {
         assert_eq!(world.balance(&user).await, 10);
         told("dispute_won", json!({ "id": "o-1" })).await;
         assert_eq!(world.balance(&user).await, 85);
+        told("refunded", json!({ "id": "o-1", "refundedShare": 1 })).await;
+        assert_eq!(world.balance(&user).await, 10);
+        // These events have no time of their own, and each delivery is signed anew.
+        for (kind, share) in [("refunded", 0.25), ("disputed", 1.0), ("paid", 0.0)] {
+            let data = json!({ "id": "o-1", "userId": user.id, "credits": 100,
+                "refundedShare": share });
+            assert_has!(told(kind, data).await, { "granted": 0, "taken": 0 });
+        }
+        assert_eq!(world.balance(&user).await, 10);
         let by_pack = json!({ "id": "o-2", "userId": user.id, "pack": "large" });
         assert_eq!(told("paid", by_pack).await["granted"], 500);
         let unknown = world.generic_event("ping", json!({})).await.expect(200);

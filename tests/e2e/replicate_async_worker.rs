@@ -79,7 +79,7 @@ fn killed_between_create_and_record_the_list_finds_the_prediction() {
     e2e::run(async |world| {
         let try_on = TryOn::waiting(world, 3).await;
         world
-            .script(json!({ "replicate": [{ "times": 1, "delay_ms": 5000, "webhook": "lost" },
+            .script(json!({ "replicate": [{ "times": 1, "delay_ms": 20_000, "webhook": "lost" },
                     { "all": true, "webhook": "lost" }] }))
             .await;
         killed_during(world, WORKER, async {

@@ -5,7 +5,7 @@ use serde_json::json;
 use unstuck_tests::assert_has;
 use unstuck_tests::e2e::{self, World};
 
-use unstuck_tests::e2e::try_on::{TryOn, at_provider, check, until_at_provider};
+use unstuck_tests::e2e::try_on::{TryOn, at_provider, check, sent_a_while_ago, until_at_provider};
 
 /// The statuses that the provider got for its webhooks about this try-on.
 async fn answers(world: &World, try_on: &TryOn) -> Vec<i64> {
@@ -113,6 +113,48 @@ fn one_sent_to_another_try_on_s_address_moves_neither_wrongly() {
             answers(world, &slow).await.iter().all(|status| *status == 200),
             "authentic, if misled"
         );
+    });
+}
+
+#[test]
+fn one_sent_to_the_address_of_a_lost_submit_gives_nobody_another_s_picture() {
+    e2e::run(async |world| {
+        let (misled, other) = (TryOn::new(world, 1).await, TryOn::new(world, 1).await);
+        let rule = |job, webhook| {
+            json!({ "match": job, "lost_answer": true, "work": "until_finished",
+                "webhook": webhook })
+        };
+        let rules = [rule(misled.job, "lost"), rule(other.job, "redirected")];
+        world.script(json!({ "replicate": rules })).await;
+        for try_on in [&misled, &other] {
+            try_on.start(world).ok().await;
+            let taken = async || (!try_on.creates(world).await.is_empty()).then_some(());
+            world.until("the provider has taken it", taken).await;
+        }
+        // No answer has named a task, so the redirected webhook names the only one that we know.
+        world.finish(other.job).await;
+        let applied =
+            format!("webhook_inbox where job_id = '{}' and applied_at is not null", misled.job);
+        let look = async || (world.count(&applied).await == 1).then_some(());
+        world.until("the redirected call is dealt with", look).await;
+        let step = misled.step(world, 1).await;
+        assert_has!(step, { "status": "starting", "provider_task_id": null, "output": null });
+
+        world.finish(misled.job).await;
+        for try_on in [&misled, &other] {
+            let look = async || {
+                sent_a_while_ago(world, try_on.job).await;
+                check(world).await;
+                (try_on.row(world).await["status"] == "completed").then_some(())
+            };
+            world.until("its own prediction is found in the list", look).await;
+            try_on.assert_completed(world).await;
+        }
+        let task = async |try_on: &TryOn| try_on.step(world, 1).await["provider_task_id"].clone();
+        for try_on in [&misled, &other] {
+            let given = world.submits_of(try_on.job).await[0]["task_id"].clone();
+            assert_eq!(task(try_on).await, given);
+        }
     });
 }
 

@@ -204,8 +204,10 @@ async fn each_healer_that_stopped_is_named_and_the_others_are_not() {
     assert_has!(db.ask("sweep_end_v1", end.clone()).await, { "ping_queues": true });
     assert_has!(db.ask("sweep_end_v1", end).await, { "ping_queues": false });
     let health = db.ask("health_v2", json!({})).await;
-    assert_has!(health, { "edge_seconds": 0, "sql_seconds": 0, "queues_seconds": null });
-    assert_has!(health, { "degraded": [], "stuck": 0, "violations": 0 });
+    for healer in ["edge_seconds", "sql_seconds"] {
+        assert!(health[healer].as_i64().is_some_and(|seconds| seconds < 60), "{health}");
+    }
+    assert_has!(health, { "queues_seconds": null, "degraded": [], "stuck": 0, "violations": 0 });
     db.exec(
         "update unstuck_private.healer_marks set asked_at = asked_at - interval '11 minutes',
          seen_at = case when healer = 'edge' then seen_at - interval '4 minutes' else seen_at end",

@@ -61,7 +61,7 @@ async fn heals_around_a_lock(healed: Healed) {
         let (_, other) = healed.job(&db).await;
         let id = if key == "job_id" { locked } else { user };
         holder.exec(&format!("begin; select from {table} where {key} = '{id}' for update")).await;
-        let pass = tokio::time::timeout(Duration::from_secs(5), healed.heal(&db));
+        let pass = tokio::time::timeout(Duration::from_secs(60), healed.heal(&db));
         pass.await.unwrap_or_else(|_| panic!("{healed:?} waits for a lock of {table}"));
         assert!(is_failed(&db, other).await, "{healed:?}, {table}: the other job is healed");
         assert!(!is_failed(&db, locked).await, "{healed:?}, {table}: the locked one is not");
@@ -101,7 +101,7 @@ async fn c26_a_locked_step_to_requeue_stops_no_healer() {
         db.age_all("91 seconds").await;
         let id = if key == "job_id" { locked } else { user };
         holder.exec(&format!("begin; select from {table} where {key} = '{id}' for update")).await;
-        let pass = tokio::time::timeout(Duration::from_secs(5), db.sweep());
+        let pass = tokio::time::timeout(Duration::from_secs(60), db.sweep());
         pass.await.unwrap_or_else(|_| panic!("the sweep waits for a lock of {table}"));
         assert_eq!(db.step(other, 1).await["status"], "queued", "{table}");
         assert_eq!(db.step(locked, 1).await["status"], "running", "{table}");

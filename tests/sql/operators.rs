@@ -372,6 +372,10 @@ async fn many_failed_jobs_are_retried_once_each_and_for_free() {
     assert_has!(rest, { "matched": 1, "done": 1 });
     let none = db.ask("jobs_requeue_many_v1", many(admin, filter, 9, "outage over")).await;
     assert_has!(none, { "matched": 0, "done": 0 });
+    for time in ["yesterday at two", "2026-01-01T00:00:00+99:00", "2026-01-01 Mars/Olympus", "x"] {
+        let args = many(admin, json!({ "createdBefore": time }), 9, "outage over");
+        assert_eq!(db.refusal("jobs_requeue_many_v1", args).await.state, "PT400", "{time}");
+    }
     assert_eq!(db.count("jobs where retry_of is not null and status = 'queued'").await, 3);
     for (user, _) in &failed {
         assert_eq!(db.balance(*user).await, 200, "free");

@@ -31,6 +31,15 @@ async fn a_claim_takes_no_more_than_the_limit_and_gives_a_new_run() {
 }
 
 #[tokio::test]
+async fn a_tool_whose_steps_may_run_for_weeks_keeps_nobody_waiting() {
+    let db = Database::fresh().await;
+    db.set_tool(UPSCALER, "run_timeout = '30 days'").await;
+    let (_, job) = db.upscale().await;
+    let rows = db.call("step_claim_v1", json!({ "p_provider": PROVIDER, "p_limit": 2 })).await;
+    assert_has!(rows[0], { "job_id": job, "run_ms": i32::MAX });
+}
+
+#[tokio::test]
 async fn no_step_is_claimed_at_a_disabled_provider_or_before_not_before() {
     let db = Database::fresh().await;
     let (_, job) = db.upscale().await;

@@ -27,12 +27,21 @@ function shown(value) {
   if (Array.isArray(value)) return h("div", { class: "media-list" }, value.map(shown));
   if (value && typeof value === "object") return values(value, "");
   const text = String(value);
-  return /^https?:\/\//.test(text)
+  // A user's text may begin like a URL.
+  return /^https?:\/\/\S+$/.test(text) && URL.canParse(text)
     ? medium(text)
     : h("span", { class: "text" }, t.maybe(`option_${text}`) ?? cut(text));
 }
 
 const cut = (text) => (text.length > TEXT_MAX ? `${text.slice(0, TEXT_MAX)}…` : text);
+
+function decoded(name) {
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name;
+  }
+}
 
 /**
  * Only files of our own storage are shown: the page's content security policy blocks all others.
@@ -41,7 +50,7 @@ export function medium(href) {
   const own = [location.origin, new URL(supabase.supabaseUrl).origin].includes(
     new URL(href).origin,
   );
-  const name = decodeURIComponent(new URL(href).pathname.split("/").at(-1));
+  const name = decoded(new URL(href).pathname.split("/").at(-1));
   if (own && PICTURE.test(href))
     return link(href, h("img", { src: href, alt: name, loading: "lazy" }), { class: "thumb" });
   if (own && VIDEO.test(href))

@@ -88,7 +88,7 @@ impl Postgres {
             owner,
         })?;
         let url = url(options.port, "postgres");
-        process.wait_ready(Duration::from_secs(60), || serves(&url, &data)).await?;
+        process.wait_ready(Duration::from_secs(300), || serves(&url, &data)).await?;
         Ok(Self { port: options.port, process })
     }
 

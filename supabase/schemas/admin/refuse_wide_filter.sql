@@ -21,7 +21,7 @@ begin
   end if;
   begin
     perform (p_filter ->> 'createdAfter')::timestamptz, (p_filter ->> 'createdBefore')::timestamptz;
-  exception when invalid_datetime_format or datetime_field_overflow then
+  exception when data_exception then
     perform unstuck_private.refuse(400, 'bad_request', '{"field": "filter"}');
   end;
   if p_limit is null or p_limit not between 0 and 1000 then

@@ -87,7 +87,7 @@ begin
       where b.job_id = c.job_id
         and b.step = c.step - 1
     ),
-    ceil(extract(epoch from c.run_for) * 1000)::int
+    least(ceil(extract(epoch from c.run_for) * 1000), 2147483647)::int
   from claimed c
   order by c."position";
 end $$;

@@ -179,10 +179,10 @@ fn with_sql_alone_within_4_minutes() {
                 runs every minute)",
         );
 
-        world.db().age(asked.job, "178 seconds").await;
+        world.db().age(asked.job, "120 seconds").await;
         assert_eq!(closed().await, 0, "an edge healer may still query the provider");
         assert_eq!(asked.row(world).await["status"], "running");
-        world.db().age(asked.job, "3 seconds").await;
+        world.db().age(asked.job, "61 seconds").await;
         assert_eq!(closed().await, 1);
         world.db().assert_closed(asked.job, "failed", Some("TIMEOUT"), PRICE).await;
         measured(

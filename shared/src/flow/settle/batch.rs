@@ -1,7 +1,7 @@
 //! Settles the steps that the database reports as due, several in parallel.
 
 use super::lost;
-use super::task::{self, FinishedTask, OnSlotFreed, Settled, SubmittedTask, Witness};
+use super::task::{self, FinishedTask, OnSlotFreed, Queried, Settled, SubmittedTask, Witness};
 use crate::core::error::ApiError;
 use crate::core::media::ResultChoice;
 use crate::core::provider::Asynchronous;
@@ -75,7 +75,12 @@ async fn settle<T: Transport>(
                 witness,
                 is_current: true,
             };
-            task::settle(cx, account, &task, on_slot_freed).await
+            match task::query(cx, account, &task).await? {
+                Queried::OfOtherRun => {
+                    lost::find_and_settle(cx, account, step, on_slot_freed).await
+                }
+                queried => task::go_on(cx, account, queried, on_slot_freed).await,
+            }
         }
         (Due::Query | Due::Inbox, None, _) => {
             lost::find_and_settle(cx, account, step, on_slot_freed).await

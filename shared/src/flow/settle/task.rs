@@ -2,9 +2,10 @@
 //!
 //! A webhook's background, the queue's consumer, the sweep and reconcile use this module. A
 //! webhook's body is never trusted: the task that it names is queried, and only an end counts for
-//! this step, unless another step owns the task. A webhook alone never causes a cancel at the
-//! provider: its address proves that the provider knows our step, but not that the named task
-//! belongs to this step.
+//! this step, unless another step owns the task, or the provider says that the task has the webhook
+//! of another run (Replicate does, RunningHub says nothing of it). A webhook alone never causes a
+//! cancel at the provider: its address proves that the provider knows our step, but not that the
+//! named task belongs to this step.
 
 use crate::core::error::ApiError;
 use crate::core::id::UserId;
@@ -12,7 +13,8 @@ use crate::core::job::decide::{Decision, Event, decide};
 use crate::core::job::{Failure, FailureCode, State};
 use crate::core::media::{Output, ResultChoice};
 use crate::core::provider::{About, Alarm, Asynchronous, TaskAnswer};
-use crate::core::transport::{CopyError, Transport};
+use crate::core::transport::{CopyError, HttpResult, Transport};
+use crate::core::webhook::{self, WebhookAddress};
 use crate::db::DbError;
 use crate::db::step::{
     Attempt, CheckAnswer, CheckedOutcome, CompleteOutcome, DoneOutcome, FailOutcome,
@@ -89,6 +91,8 @@ pub type OnSlotFreed<'a> = dyn Fn() -> LocalBoxFuture<'a, Result<(), ApiError>> 
 /// The result of querying a task.
 pub enum Queried {
     Settled(Settled),
+    /// A webhook named the task of another run. Nothing was changed.
+    OfOtherRun,
     /// The step has freed its slot, and its result must be copied. `may_start`: a waiting step may
     /// start now.
     Finished {
@@ -118,6 +122,7 @@ pub async fn go_on<T: Transport>(
 ) -> Result<Settled, DbError> {
     match queried {
         Queried::Settled(settled) => Ok(settled),
+        Queried::OfOtherRun => Ok(Settled::Superseded),
         Queried::Finished { task, may_start } => {
             let starting = start_if(cx, may_start, on_slot_freed);
             join(copy(cx, account, &task), starting).await.0
@@ -152,6 +157,10 @@ pub async fn query<T: Transport>(
             json!({"job_id": task.attempt.job, "provider": account.name(), "status": status}),
         );
     }
+    if task.witness == Witness::Webhook && is_of_other_run(account, task.attempt, &answer) {
+        cx.log("webhook_of_other_run", json!({"job_id": task.attempt.job}));
+        return Ok(Queried::OfOtherRun);
+    }
     if task.witness != Witness::Recorded
         && let Some(settled) = adopt(cx, account, task, &parsed.value).await?
     {
@@ -175,6 +184,13 @@ pub async fn query<T: Transport>(
         Decision::Record { .. } => Settled::Waiting,
     };
     Ok(Queried::Settled(settled))
+}
+
+/// Whether the provider says that the queried task has the webhook of another run.
+fn is_of_other_run(account: &dyn Asynchronous, attempt: Attempt, answer: &HttpResult) -> bool {
+    let Attempt { job, step, run } = attempt;
+    let ours = WebhookAddress { provider: account.name(), job, step, run };
+    account.parse_webhook_url(answer).is_some_and(|url| !webhook::names(&url, ours))
 }
 
 /// Records that the provider reported no end. Fails the step if its deadline has passed.

@@ -144,6 +144,7 @@ async fn settle_soon<T: Transport>(
     let settled = match query_task(cx, &*account, hint).await? {
         Queried::Settled(settled) if settled.is_open() => return Ok(Some(REPEAT_S)),
         Queried::Settled(settled) => settled,
+        Queried::OfOtherRun => Settled::Superseded,
         Queried::Finished { task, may_start } => {
             let (is_late, left_ms) = (age_ms() > START_MS, COPY_MS.saturating_sub(age_ms()));
             hint.copy = Some(UnfinishedCopy::of(&task, may_start && is_late));
