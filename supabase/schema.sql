@@ -10654,7 +10654,7 @@ begin
   end if;
   begin
     perform (p_filter ->> 'createdAfter')::timestamptz, (p_filter ->> 'createdBefore')::timestamptz;
-  exception when invalid_datetime_format or datetime_field_overflow then
+  exception when data_exception then
     perform unstuck_private.refuse(400, 'bad_request', '{"field": "filter"}');
   end;
   if p_limit is null or p_limit not between 0 and 1000 then
@@ -11467,7 +11467,7 @@ begin
       where b.job_id = c.job_id
         and b.step = c.step - 1
     ),
-    ceil(extract(epoch from c.run_for) * 1000)::int
+    least(ceil(extract(epoch from c.run_for) * 1000), 2147483647)::int
   from claimed c
   order by c."position";
 end $function$
