@@ -6,7 +6,7 @@ use crate::core::job::{Failure, FailureCode};
 use crate::core::media::Output;
 use crate::core::provider::Parsed;
 use crate::core::transport::{HttpRequest, HttpResult, TransportError};
-use crate::core::webhook::Signature;
+use crate::core::webhook::{self, Signature, WebhookAddress};
 use serde_json::{Map, Value};
 
 /// Our account at an asynchronous provider. Its methods are pairs of `build_*`, which makes a
@@ -45,6 +45,10 @@ pub trait Asynchronous {
     /// webhook, or the provider does not name it.
     fn parse_webhook_url(&self, _answer: &HttpResult) -> Option<String> {
         None
+    }
+    /// Whether the provider says that a queried task has the webhook of another run than `ours`.
+    fn is_of_other_run(&self, answer: &HttpResult, ours: WebhookAddress<'_>) -> bool {
+        self.parse_webhook_url(answer).is_some_and(|url| !webhook::names(&url, ours))
     }
     /// `stored` is the request whose task is searched for. `None`: no usable answer.
     fn parse_list(

@@ -13,8 +13,8 @@ use crate::core::job::decide::{Decision, Event, decide};
 use crate::core::job::{Failure, FailureCode, State};
 use crate::core::media::{Output, ResultChoice};
 use crate::core::provider::{About, Alarm, Asynchronous, TaskAnswer};
-use crate::core::transport::{CopyError, HttpResult, Transport};
-use crate::core::webhook::{self, WebhookAddress};
+use crate::core::transport::{CopyError, Transport};
+use crate::core::webhook::WebhookAddress;
 use crate::db::DbError;
 use crate::db::step::{
     Attempt, CheckAnswer, CheckedOutcome, CompleteOutcome, DoneOutcome, FailOutcome,
@@ -157,8 +157,10 @@ pub async fn query<T: Transport>(
             json!({"job_id": task.attempt.job, "provider": account.name(), "status": status}),
         );
     }
-    if task.witness == Witness::Webhook && is_of_other_run(account, task.attempt, &answer) {
-        cx.log("webhook_of_other_run", json!({"job_id": task.attempt.job}));
+    let Attempt { job, step, run } = task.attempt;
+    let ours = WebhookAddress { provider: account.name(), job, step, run };
+    if task.witness == Witness::Webhook && account.is_of_other_run(&answer, ours) {
+        cx.log("webhook_of_other_run", json!({"job_id": job}));
         return Ok(Queried::OfOtherRun);
     }
     if task.witness != Witness::Recorded
@@ -176,7 +178,6 @@ pub async fn query<T: Transport>(
             let settled = record_no_result(cx, task.attempt, answered).await?;
             if answered && matches!(settled, Settled::Failed { .. }) {
                 // The step is past its deadline, and the provider is still working on the task.
-                let Attempt { job, step, .. } = task.attempt;
                 provider_cancel::cancel_task(cx, account, job, step, task.task_id).await;
             }
             settled
@@ -184,13 +185,6 @@ pub async fn query<T: Transport>(
         Decision::Record { .. } => Settled::Waiting,
     };
     Ok(Queried::Settled(settled))
-}
-
-/// Whether the provider says that the queried task has the webhook of another run.
-fn is_of_other_run(account: &dyn Asynchronous, attempt: Attempt, answer: &HttpResult) -> bool {
-    let Attempt { job, step, run } = attempt;
-    let ours = WebhookAddress { provider: account.name(), job, step, run };
-    account.parse_webhook_url(answer).is_some_and(|url| !webhook::names(&url, ours))
 }
 
 /// Records that the provider reported no end. Fails the step if its deadline has passed.
