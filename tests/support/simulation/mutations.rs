@@ -57,9 +57,13 @@ const fn of(file: &'static str, from: &'static str, to: &'static str) -> SqlMuta
 const NEVER_QUERIED: SqlMutation =
     of("step/steps_due_at_provider", "then interval '3 minutes'", "then interval '3 hours'");
 
-/// The plans of tests/simulation/found, each with what undoes the mend that it led to.
-pub const FOUND: &[(&str, SqlMutation)] =
-    &[("webhook_recorded_while_the_checker_is_off", NEVER_QUERIED)];
+/// The plans of tests/simulation/found, each with what undoes the mend that it led to, where that
+/// is in SQL.
+pub const FOUND: &[(&str, Option<SqlMutation>)] = &[
+    ("webhook_recorded_while_the_checker_is_off", Some(NEVER_QUERIED)),
+    // Mended by `Asynchronous::is_of_other_run`.
+    ("webhook_of_another_try_on", None),
+];
 
 pub const MUTATIONS: &[SqlMutation] = &[
     // Credits.
