@@ -15,7 +15,11 @@ impl HostedProject<'_> {
     /// No act where pg_cron is not installed. A schedule that somebody has paused stays paused.
     pub(super) async fn schedule(&self) -> Result<Option<ProjectAct>> {
         let right = "
-            select has_schema_privilege('cron', 'usage')
+            select case
+              when has_schema_privilege('cron', 'usage')
+              then has_table_privilege('cron.job', 'select')
+              else false
+            end
             from pg_catalog.pg_extension
             where extname = 'pg_cron'";
         let Some(row) = self.client.query_opt(right, &[]).await? else { return Ok(None) };
@@ -23,7 +27,7 @@ impl HostedProject<'_> {
             return Ok(None);
         }
         if !row.get::<_, bool>(0) {
-            let what = format!("not looked for: {WHAT} (no right on the schema cron)");
+            let what = format!("not looked for: {WHAT} (no right to read cron.job)");
             return Ok(Some(ProjectAct::left(what, BY_HAND)));
         }
         let ours = "select exists (select from cron.job where jobname = 'unstuck-cleanup')";
