@@ -4832,7 +4832,9 @@ CREATE OR REPLACE FUNCTION unstuck_private.cancelled_requests_full_for(p_user_id
  STABLE
  SET search_path TO ''
 AS $function$
-  select greatest(ceil(extract(epoch from min(c.at) + r.keep - clock_timestamp())), 1)::int
+  select least(
+    greatest(ceil(extract(epoch from min(c.at) + r.keep - clock_timestamp())), 1),
+    2147483647)::int
   from unstuck.cancelled_requests c
   join unstuck.retention r on r.kind = 'cancelled_requests'
   where c.user_id = p_user_id
@@ -10768,7 +10770,7 @@ begin
     return 0;
   end if;
   return (
-    select p.eta_seconds - extract(epoch from p_tool.queue_ttl)::int
+    select p.eta_seconds - least(extract(epoch from p_tool.queue_ttl), 2147483647)::int
     from unstuck_private.job_position(p_job_id) p
   );
 end $function$
@@ -10926,7 +10928,9 @@ CREATE OR REPLACE FUNCTION unstuck_private.sessions_full_for(p_user_id uuid)
  STABLE
  SET search_path TO ''
 AS $function$
-  select greatest(ceil(extract(epoch from min(s.left_at) + r.keep - clock_timestamp())), 1)::int
+  select least(
+    greatest(ceil(extract(epoch from min(s.left_at) + r.keep - clock_timestamp())), 1),
+    2147483647)::int
   from unstuck.sessions s
   join unstuck.retention r on r.kind = 'sessions'
   where s.user_id = p_user_id
@@ -12234,9 +12238,9 @@ AS $function$
     'creditCost', p_tool.credit_cost,
     'pricedPer', p_tool.priced_per,
     'refundRule', p_tool.refund_rule,
-    'startTimeoutSeconds', extract(epoch from p_tool.start_timeout)::int,
-    'runTimeoutSeconds', extract(epoch from p_tool.run_timeout)::int,
-    'queueTtlSeconds', extract(epoch from p_tool.queue_ttl)::int,
+    'startTimeoutSeconds', extract(epoch from p_tool.start_timeout)::bigint,
+    'runTimeoutSeconds', extract(epoch from p_tool.run_timeout)::bigint,
+    'queueTtlSeconds', extract(epoch from p_tool.queue_ttl)::bigint,
     'attemptMax', p_tool.attempt_max,
     'userCancelRunning', p_tool.user_cancel_running,
     'circuitOpenUntil', p_tool.circuit_open_until,

@@ -100,6 +100,35 @@ end $$;
 revoke all on function unstuck_private.refuse_wide_filter
 from public, anon, authenticated, service_role;
 
+--: source admin/tool_settings.sql 534356628f0e
+-- A tool as the admin's page shows it.
+create or replace function unstuck_private.tool_settings(p_tool unstuck.tools) returns jsonb
+language sql
+stable
+set search_path = ''
+as
+$$
+  select jsonb_build_object(
+    'tool', p_tool.tool,
+    'table', p_tool.table_name,
+    'provider', p_tool.provider,
+    'enabled', p_tool.enabled,
+    'creditCost', p_tool.credit_cost,
+    'pricedPer', p_tool.priced_per,
+    'refundRule', p_tool.refund_rule,
+    'startTimeoutSeconds', extract(epoch from p_tool.start_timeout)::bigint,
+    'runTimeoutSeconds', extract(epoch from p_tool.run_timeout)::bigint,
+    'queueTtlSeconds', extract(epoch from p_tool.queue_ttl)::bigint,
+    'attemptMax', p_tool.attempt_max,
+    'userCancelRunning', p_tool.user_cancel_running,
+    'circuitOpenUntil', p_tool.circuit_open_until,
+    'circuitReason', p_tool.circuit_reason,
+    'providerCost', p_tool.provider_cost
+  )
+$$;
+
+revoke all on function unstuck_private.tool_settings from public, anon, authenticated, service_role;
+
 --: source alert/healer_mark.sql ea786be444c3
 -- Records that a healer was seen at `p_at`, and that it owes no answer to a probe. It does not wait
 -- for the row: a transaction that has locked it records the same.
@@ -207,6 +236,28 @@ end $$;
 revoke all on function unstuck_private.violations_of
 from public, anon, authenticated, service_role;
 
+--: source cancel/cancelled_requests_full_for.sql 5c95083f9fa7
+-- Returns in how many seconds, at least 1, the user's oldest row of `cancelled_requests` is kept no
+-- longer; null where there is no row.
+create or replace function unstuck_private.cancelled_requests_full_for(p_user_id uuid)
+returns int
+language sql
+stable
+set search_path = ''
+as
+$$
+  select least(
+    greatest(ceil(extract(epoch from min(c.at) + r.keep - clock_timestamp())), 1),
+    2147483647)::int
+  from unstuck.cancelled_requests c
+  join unstuck.retention r on r.kind = 'cancelled_requests'
+  where c.user_id = p_user_id
+  group by r.keep
+$$;
+
+revoke all on function unstuck_private.cancelled_requests_full_for
+from public, anon, authenticated, service_role;
+
 --: source cancel/is_left.sql 8c554a0c3831
 -- True for a pending or queued job whose page counts as left: it waits for nobody, and a healer
 -- cancels it.
@@ -254,6 +305,28 @@ begin
 end $$;
 
 revoke all on function unstuck_private.is_left from public, anon, authenticated, service_role;
+
+--: source cancel/sessions_full_for.sql b2a693f23033
+-- Returns in how many seconds, at least 1, the user's oldest row of `sessions` is kept no longer;
+-- null where there is no row.
+create or replace function unstuck_private.sessions_full_for(p_user_id uuid)
+returns int
+language sql
+stable
+set search_path = ''
+as
+$$
+  select least(
+    greatest(ceil(extract(epoch from min(s.left_at) + r.keep - clock_timestamp())), 1),
+    2147483647)::int
+  from unstuck.sessions s
+  join unstuck.retention r on r.kind = 'sessions'
+  where s.user_id = p_user_id
+  group by r.keep
+$$;
+
+revoke all on function unstuck_private.sessions_full_for
+from public, anon, authenticated, service_role;
 
 --: source metric/costs_fold.sql c4f6ae1161da
 -- Adds to `costs_by_day` the steps of the jobs that ended after `p_from` and up to `p_to`. A tool
@@ -434,6 +507,68 @@ begin
 end $$;
 
 revoke all on function unstuck_private.steps_ended from public, anon, authenticated, service_role;
+
+--: source order/seconds_over_queue_ttl.sql f0abecb1707e
+-- Returns how many seconds longer than the `queue_ttl` of its tool a new job would wait, less than
+-- 0 where it would wait shorter; 0 while a slot is free or no duration was measured yet. It counts
+-- from the job's own position, so that a user with many waiting jobs causes no refusal of other
+-- users.
+create or replace function unstuck_private.seconds_over_queue_ttl(
+  p_job_id uuid,
+  p_tool unstuck.tools
+)
+returns int
+language plpgsql
+stable
+set search_path = ''
+-- Planning would cost more than the work.
+set plan_cache_mode = force_generic_plan
+-- However few steps the statistics know, they are read by their indexes.
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as
+$$
+declare
+  v_free int;
+begin
+  select unstuck_private.slot_limit(p, clock_timestamp()) - (
+    select count(*)
+    from unstuck.job_steps s
+    where s.provider = p.provider
+      and unstuck_private.holds_slot(s)
+  )
+  into v_free
+  from unstuck.providers p
+  where p.provider = p_tool.provider;
+  if (
+    select count(*)
+    from (
+      select
+      from unstuck.job_steps s
+      where s.provider = p_tool.provider
+        and s.status = 'queued'
+        and s.job_id <> p_job_id
+      limit greatest(v_free, 0)
+    ) s
+  ) < v_free
+    or not exists (
+      select from unstuck.job_steps s
+      where s.provider = p_tool.provider
+        and s.status = 'completed'
+        and s.started_at is not null
+    )
+  then
+    return 0;
+  end if;
+  return (
+    select p.eta_seconds - least(extract(epoch from p_tool.queue_ttl), 2147483647)::int
+    from unstuck_private.job_position(p_job_id) p
+  );
+end $$;
+
+revoke all on function unstuck_private.seconds_over_queue_ttl
+from public, anon, authenticated, service_role;
 
 --: source projection/projections_mend.sql 53ad2299bc55
 -- Lists in `unprojected` the jobs whose rows are owed to the app's tables, so that `project`
@@ -910,7 +1045,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   12,
   'planned_once',
-  'e85aa759b73ded9afe83111429064103d9a3e30568b4686bcb69c3770892530d'
+  '1deb8f606d43c73dfb5423994a7272c4f9a71a4808f5a90aa28b51ce1ed195f9'
 );
 
 notify pgrst, 'reload schema';

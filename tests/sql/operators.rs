@@ -172,6 +172,12 @@ async fn a_tool_and_a_provider_are_changed_with_from_and_to() {
     let tools = db.call("tools_change_v1", args.clone()).await;
     let row = tools.iter().find(|row| row["tool"] == UPSCALER).unwrap();
     assert_has!(row["settings"], { "enabled": false, "creditCost": 60, "runTimeoutSeconds": 600 });
+    db.exec("begin; update tools set run_timeout = '10000 years', queue_ttl = '10000 years'").await;
+    let tools = db.call("tools_change_v1", args.clone()).await;
+    let row = tools.iter().find(|row| row["tool"] == UPSCALER).unwrap();
+    let seconds = row["settings"]["runTimeoutSeconds"].as_i64();
+    assert!(seconds > Some(i64::from(i32::MAX)), "one tool's time hides no other: {row}");
+    db.exec("rollback").await;
     db.call("tools_change_v1", args).await;
     assert_eq!(
         db.rows(LOG).await,

@@ -7,7 +7,9 @@ stable
 set search_path = ''
 as
 $$
-  select greatest(ceil(extract(epoch from min(c.at) + r.keep - clock_timestamp())), 1)::int
+  select least(
+    greatest(ceil(extract(epoch from min(c.at) + r.keep - clock_timestamp())), 1),
+    2147483647)::int
   from unstuck.cancelled_requests c
   join unstuck.retention r on r.kind = 'cancelled_requests'
   where c.user_id = p_user_id

@@ -7,7 +7,9 @@ stable
 set search_path = ''
 as
 $$
-  select greatest(ceil(extract(epoch from min(s.left_at) + r.keep - clock_timestamp())), 1)::int
+  select least(
+    greatest(ceil(extract(epoch from min(s.left_at) + r.keep - clock_timestamp())), 1),
+    2147483647)::int
   from unstuck.sessions s
   join unstuck.retention r on r.kind = 'sessions'
   where s.user_id = p_user_id

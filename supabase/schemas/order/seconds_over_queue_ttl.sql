@@ -51,7 +51,7 @@ begin
     return 0;
   end if;
   return (
-    select p.eta_seconds - extract(epoch from p_tool.queue_ttl)::int
+    select p.eta_seconds - least(extract(epoch from p_tool.queue_ttl), 2147483647)::int
     from unstuck_private.job_position(p_job_id) p
   );
 end $$;
