@@ -296,10 +296,10 @@ async fn a_user_cancels_at_most_a_thousand_requests_ahead() {
     assert_eq!(error.reason(), ("PT429", "rate_limited"));
     let after = error.detail["retry_after"].as_i64().unwrap();
     assert!((86_300..=86_400).contains(&after), "until the first of them goes: {after}");
-    let for_ages = "update retention set keep = '10000 years' where kind = 'cancelled_requests'";
+    let for_ages = "update retention set keep = '1000 years' where kind = 'cancelled_requests'";
     db.exec(&format!("begin; {for_ages}")).await;
     let error = db.refusal("session_cancel_v1", one_more).await;
-    assert_eq!(error.detail["retry_after"], i32::MAX);
+    assert_eq!(error.detail["retry_after"], i32::MAX, "{error:?}");
     db.exec("rollback").await;
     // An id that is kept already needs no further room. Waiting jobs are cancelled in spite of the
     // limit, and stay cancelled.
