@@ -27,8 +27,7 @@ function shown(value) {
   if (Array.isArray(value)) return h("div", { class: "media-list" }, value.map(shown));
   if (value && typeof value === "object") return values(value, "");
   const text = String(value);
-  // A user's text may begin like a URL.
-  return /^https?:\/\/\S+$/.test(text) && URL.canParse(text)
+  return /^https?:\/\/\S+$/.test(text)
     ? medium(text)
     : h("span", { class: "text" }, t.maybe(`option_${text}`) ?? cut(text));
 }
@@ -45,8 +44,10 @@ function decoded(name) {
 
 /**
  * Only files of our own storage are shown: the page's content security policy blocks all others.
+ * A user's text may begin like a URL, and a row may have been written by hand.
  */
 export function medium(href) {
+  if (!URL.canParse(href)) return h("span", { class: "text" }, cut(href));
   const own = [location.origin, new URL(supabase.supabaseUrl).origin].includes(
     new URL(href).origin,
   );
