@@ -205,6 +205,16 @@ mod tests {
     }
 
     #[test]
+    fn events_without_a_time_of_their_own_have_the_same() {
+        for timestamp in [json!(null), json!("yesterday, at two o'clock")] {
+            let event = json!({"type": "purchase.refunded", "timestamp": timestamp,
+                "data": {"id": "o-1"}});
+            let SellerEvent::Tells(fact) = read(&event).unwrap() else { panic!("{event}") };
+            assert_eq!((fact.at, fact.refunded_share.map(|share| share.at)), (0, Some(0)));
+        }
+    }
+
+    #[test]
     fn another_type_grants_nothing() {
         for event in [json!({}), json!({"type": "ping"}), json!({"type": 7, "data": {}})] {
             assert_eq!(read(&event).unwrap(), SellerEvent::Nothing("unknown_type"));
