@@ -18,6 +18,8 @@ export const arrival = new URLSearchParams(location.hash.slice(1));
 const settings = await settingsAtLast();
 /** The shop page that replaces our checkout, if there is one. */
 export const buyUrl = settings.buyUrl ?? null;
+/** The bucket of uploads. */
+export const bucket = settings.uploadsBucket;
 /** The URL of a job's logs, with `{jobId}` in it, if the operator has set one. */
 export const logsUrl = settings.logsUrl ?? null;
 export const supabase = createClient(settings.supabaseUrl, settings.supabaseKey, {

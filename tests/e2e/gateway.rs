@@ -684,6 +684,7 @@ fn pages_are_confined_to_this_origin_and_the_project() {
             json!({
                 "supabaseUrl": info.url,
                 "supabaseKey": info.anon_key,
+                "uploadsBucket": "uploads",
                 "buyUrl": null,
                 "logsUrl": null,
             }),

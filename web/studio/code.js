@@ -1,7 +1,7 @@
 // The form's order as code: with the client package, and with curl.
 
 import { button, h, icon, toast } from "../elements.js";
-import { functionsUrl, supabase } from "../project.js";
+import { bucket, functionsUrl, supabase } from "../project.js";
 import { t } from "../words.js";
 import { declared, order } from "./tools.js";
 
@@ -66,6 +66,8 @@ function clientCode(tool, values) {
   const given = files.map(
     ({ name, file }) => `// ${name}: a File${file.name ? `, ${file.name}` : ""}\n`,
   );
+  const isUsual = bucket === undefined || bucket === "uploads";
+  const ownBucket = isUsual ? "" : `\n  bucket: ${JSON.stringify(bucket)},`;
   return `import { createClient } from "@supabase/supabase-js";
 import { createJobs } from "@unstuck/client";
 
@@ -75,7 +77,7 @@ const supabase = createClient(
 );
 await supabase.auth.signInWithPassword({ email, password });
 const jobs = createJobs(supabase, {
-  functionsUrl: ${JSON.stringify(functionsUrl)},
+  functionsUrl: ${JSON.stringify(functionsUrl)},${ownBucket}
 });
 
 ${given.join("")}const job = jobs.run(${JSON.stringify(tool)}, ${script(value, "")});

@@ -44,18 +44,20 @@ pub(crate) static SETTINGS: Spec = Spec {
 pub(crate) struct PageSettings {
     supabase_url: String,
     supabase_key: String,
+    uploads_bucket: String,
     /// The page that replaces our checkout.
     buy_url: Option<String>,
     /// The URL of a job's logs, with `{jobId}` in it.
     logs_url: Option<String>,
 }
 
-/// Replies the project's URL and its public key, and the URLs of the shop and of the logs.
+/// Replies the project's URL, its public key and its bucket of uploads, and the URLs of the shop and of the logs.
 pub(crate) async fn settings(call: &Call, _: NoInput) -> Result<PageSettings, ApiError> {
     let config = &call.cx.config;
     Ok(PageSettings {
         supabase_url: config.supabase_url()?.to_owned(),
         supabase_key: config.supabase_anon_key()?.to_owned(),
+        uploads_bucket: config.uploads_bucket.clone(),
         buy_url: config.buy_url.clone(),
         logs_url: config.logs_url.clone(),
     })

@@ -14,8 +14,6 @@ mod tests;
 pub(super) const LENGTH_MAX: usize = 2_048;
 /// The problem of a URL whose host is in no setting.
 pub const NOT_ALLOWED: &str = "is not on an allowed host";
-/// The storage bucket for users' inputs.
-pub const UPLOADS: &str = "uploads";
 
 /// A checked input URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,8 +47,8 @@ pub fn input(text: &str, caller: UserId, config: &Config) -> Result<InputUrl, &'
     if (url.scheme(), url.port()) != (own.scheme(), own.port()) {
         return Err(NOT_ALLOWED);
     }
-    let object =
-        own_object(&url, caller, &config.results_bucket).ok_or("is not one of your own uploads")?;
+    let buckets = [config.uploads_bucket.as_str(), config.results_bucket.as_str()];
+    let object = own_object(&url, caller, buckets).ok_or("is not one of your own uploads")?;
     let url = format!("{}/storage/v1/object/public/{object}", own.as_str().trim_end_matches('/'));
     Ok(InputUrl::Own { object, url })
 }
@@ -125,7 +123,7 @@ pub(super) fn allowed(url: &Url, hosts: &[String]) -> bool {
 }
 
 /// Returns `<bucket>/<caller>/…` from the URL of an object that belongs to the caller.
-fn own_object(url: &Url, caller: UserId, results: &str) -> Option<String> {
+fn own_object(url: &Url, caller: UserId, buckets: [&str; 2]) -> Option<String> {
     let path = url.path().strip_prefix("/storage/v1/object/")?;
     let path = path.strip_prefix("public/").unwrap_or(path);
     let lower = path.to_ascii_lowercase();
@@ -138,8 +136,7 @@ fn own_object(url: &Url, caller: UserId, results: &str) -> Option<String> {
     }
     let (bucket, rest) = path.split_once('/')?;
     let (owner, name) = rest.split_once('/')?;
-    let own =
-        (bucket == UPLOADS || bucket == results) && owner == caller.to_string() && !name.is_empty();
+    let own = buckets.contains(&bucket) && owner == caller.to_string() && !name.is_empty();
     own.then(|| path.to_owned())
 }
 

@@ -12,6 +12,7 @@ fn config(base: &str, inputs: &[&str]) -> Config {
         supabase_url: Some(base.to_owned()),
         allowed_input_hosts: list(inputs),
         provider_output_hosts: list(&["cdn.example", "127.0.0.1:54323"]),
+        uploads_bucket: "uploads".to_owned(),
         results_bucket: "results".to_owned(),
         ..Config::default()
     }

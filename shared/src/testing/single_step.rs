@@ -89,6 +89,7 @@ impl SingleStepWorld {
             service_role_key: Some("service".to_owned()),
             functions_url: Some("https://f.test".to_owned()),
             webhook_secret: Some("secret".to_owned()),
+            uploads_bucket: "uploads".to_owned(),
             results_bucket: "results".to_owned(),
             provider_output_hosts: vec!["out.test".to_owned()],
             runninghub_base_url: Some("https://rh.test".to_owned()),

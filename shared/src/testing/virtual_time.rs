@@ -91,6 +91,7 @@ impl VirtualTime {
         Config {
             supabase_url: Some("https://p.test".to_owned()),
             service_role_key: Some("service".to_owned()),
+            uploads_bucket: "uploads".to_owned(),
             results_bucket: "results".to_owned(),
             ..Config::default()
         }

@@ -198,6 +198,7 @@ fn config() -> Config {
         service_role_key: text("service"),
         functions_url: text("https://f.test"),
         webhook_secret: text("secret"),
+        uploads_bucket: "uploads".to_owned(),
         results_bucket: "results".to_owned(),
         provider_output_hosts: vec!["out.test".to_owned()],
         runninghub_base_url: text("https://rh.test"),

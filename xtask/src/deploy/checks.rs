@@ -273,6 +273,15 @@ fn contradictions(file: &OwnFile, secrets: &Secrets) -> Vec<SettingFault> {
             faults.push(SettingFault::of(name, format!("is the same as {other}")));
         }
     }
+    // The files of a bucket of uploads are deleted after some days.
+    let bucket = |name: &str, default: &str| match setting(name) {
+        named if named.is_empty() => default.to_owned(),
+        named => named,
+    };
+    if bucket("UPLOADS_BUCKET", "uploads") == bucket("RESULTS_BUCKET", "results") {
+        let words = "is the same as RESULTS_BUCKET".to_owned();
+        faults.push(SettingFault::of("UPLOADS_BUCKET", words));
+    }
     let receiver = setting("OUTGOING_WEBHOOK_URL");
     if !receiver.is_empty() && secret("OUTGOING_WEBHOOK_SECRETS").is_empty() {
         let words = format!("{LACK} Nothing is sent unsigned to OUTGOING_WEBHOOK_URL.");

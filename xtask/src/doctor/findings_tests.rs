@@ -104,6 +104,7 @@ fn healthy() -> (Observed, Expected) {
     let page = PageState {
         supabase_url: "https://p.supabase.co".to_owned(),
         supabase_key: "sb_publishable_a".to_owned(),
+        uploads_bucket: Some("uploads".to_owned()),
     };
     let observed = Observed {
         account: Some(Ok(AccountState::default())),

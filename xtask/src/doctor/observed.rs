@@ -48,6 +48,8 @@ pub struct ToldSettings {
 pub struct PageState {
     pub supabase_url: String,
     pub supabase_key: String,
+    /// `None` for the gateway of an older version.
+    pub uploads_bucket: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

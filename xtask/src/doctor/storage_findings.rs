@@ -19,7 +19,7 @@ pub(super) fn storage(state: &DatabaseState, expected: &Expected) -> Vec<Finding
     let known = |name: &str| expected.known.get(name).filter(|value| !value.is_empty()).cloned();
     let row = state.identity.as_ref();
     let uploads = row.and_then(|row| row.uploads_bucket.clone());
-    let uploads = uploads.unwrap_or_else(|| "uploads".to_owned());
+    let uploads = uploads.or_else(|| known("UPLOADS_BUCKET")).unwrap_or("uploads".to_owned());
     let results = row.and_then(|row| row.results_bucket.clone());
     let results = results.or_else(|| known("RESULTS_BUCKET")).unwrap_or("results".to_owned());
     let mut found = Vec::new();

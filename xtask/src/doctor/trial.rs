@@ -176,7 +176,8 @@ impl<'a> Trial<'a> {
         kind: &str,
         bytes: &'static [u8],
     ) -> TrialResult<String> {
-        let path = format!("uploads/{}/{job}/{name}", self.user);
+        let bucket = self.page.uploads_bucket.as_deref().unwrap_or("uploads");
+        let path = format!("{bucket}/{}/{job}/{name}", self.user);
         let request = self.doctor.http.post(self.project(&format!("storage/v1/object/{path}")));
         let request = request.header("content-type", kind).body(bytes);
         let _: Value = answer(self.as_user(request)).await.map_err(failed("the upload"))?;

@@ -278,16 +278,17 @@ settings! {
         provider_output_hosts: Hosts = "PROVIDER_OUTPUT_HOSTS", var(""), default([]);
     }
 
-    /// Where results are kept.
+    /// Where files are kept.
     "results" {
+        /// The public storage bucket of what users upload.
+        uploads_bucket: Text = "UPLOADS_BUCKET", var("uploads"), default("uploads");
         /// The public storage bucket of results.
         results_bucket: Text = "RESULTS_BUCKET", var("results"), default("results");
     }
 
     /// Who may start a scheduled function from outside.
     "schedule" {
-        /// Lets an outside scheduler call scheduled functions, and nothing else: as a bearer token,
-        /// or as a password with any user name.
+        /// Starts scheduled functions from outside, as bearer token, or as password of any name.
         cron_secret: Text = "CRON_SECRET", secret, optional;
     }
 
@@ -313,8 +314,7 @@ settings! {
 
     /// Who reads the metrics.
     "metrics" {
-        /// The bearer token of whoever scrapes `/functions/v1/metrics`. Where it is not set, there
-        /// are no metrics.
+        /// The bearer token of whoever scrapes `/functions/v1/metrics`. Without it there are none.
         metrics_token: Text = "METRICS_TOKEN", secret, optional;
     }
 

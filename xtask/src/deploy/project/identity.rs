@@ -5,9 +5,6 @@ use tokio_postgres::Client;
 
 use super::{HostedProject, ProjectAct, literal};
 
-/// The bucket for uploads, whose name the pages know.
-pub(super) const UPLOADS: &str = "uploads";
-
 /// The deployment to which a database belongs, by its row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Owner {
@@ -50,16 +47,21 @@ impl HostedProject<'_> {
         Owner {
             id: self.setting("DEPLOYMENT_ID").to_owned(),
             supabase_url: self.setting("SUPABASE_URL").trim_end_matches('/').to_owned(),
-            uploads_bucket: UPLOADS.to_owned(),
+            uploads_bucket: self.uploads_bucket().to_owned(),
             results_bucket: self.results_bucket().to_owned(),
         }
     }
 
+    pub(super) fn uploads_bucket(&self) -> &str {
+        self.named_bucket("UPLOADS_BUCKET", "uploads")
+    }
+
     pub(super) fn results_bucket(&self) -> &str {
-        match self.setting("RESULTS_BUCKET") {
-            "" => "results",
-            bucket => bucket,
-        }
+        self.named_bucket("RESULTS_BUCKET", "results")
+    }
+
+    fn named_bucket<'b>(&'b self, setting: &str, default: &'b str) -> &'b str {
+        Some(self.setting(setting)).filter(|name| !name.is_empty()).unwrap_or(default)
     }
 
     /// Runs before every change, because a copied database looks like another deployment's own.

@@ -4,7 +4,6 @@
 use anyhow::{Context, Result};
 use tokio_postgres::Row;
 
-use super::identity::UPLOADS;
 use super::{HostedProject, ProjectAct, literal};
 use crate::migration::Project;
 use crate::postgres;
@@ -73,7 +72,7 @@ impl HostedProject<'_> {
         }
         let buckets = "select id, coalesce(public, false), file_size_limit, allowed_mime_types
             from storage.buckets where id = any($1) order by id";
-        let names = [UPLOADS, self.results_bucket()];
+        let names = [self.uploads_bucket(), self.results_bucket()];
         let rows = self.client.query(buckets, &[&&names[..]]).await.context("storage.buckets")?;
         let policy = "select exists (select from pg_catalog.pg_policy
             where polname = $1 and polrelid = 'storage.objects'::regclass)";
@@ -85,13 +84,15 @@ impl HostedProject<'_> {
     fn whole(&self) -> FilePlace {
         let bucket =
             |id: &str| FileBucket { id: id.to_owned(), is_public: true, limit: None, types: None };
-        let buckets = vec![bucket(UPLOADS), bucket(self.results_bucket())];
+        let buckets = vec![bucket(self.uploads_bucket()), bucket(self.results_bucket())];
         FilePlace { buckets, has_policy: true }
     }
 
     fn told(&self, before: &FilePlace, after: &FilePlace, warnings: &[String]) -> Vec<ProjectAct> {
         let mut acts = Vec::new();
-        for (id, limit) in [(UPLOADS, UPLOADS_LIMIT), (self.results_bucket(), RESULTS_LIMIT)] {
+        let limits =
+            [(self.uploads_bucket(), UPLOADS_LIMIT), (self.results_bucket(), RESULTS_LIMIT)];
+        for (id, limit) in limits {
             let find = |place: &'_ FilePlace| place.buckets.iter().position(|known| known.id == id);
             match (find(before), find(after)) {
                 (Some(at), _) => {

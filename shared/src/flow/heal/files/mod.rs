@@ -10,7 +10,6 @@ mod requests;
 mod tests;
 mod walk;
 
-use crate::core::address::UPLOADS;
 use crate::core::error::ApiError;
 use crate::core::storage::ListedPage;
 use crate::core::transport::Transport;
@@ -62,11 +61,12 @@ async fn delete_kind<T: Transport>(
     due: &DueFiles,
     allowance: &mut Allowance,
 ) -> DeletedFiles {
+    let uploads = cx.config.uploads_bucket.as_str();
     let results = cx.config.results_bucket.as_str();
     let buckets: &[(&str, &str)] = match due.kind {
-        FileKind::Uploads => &[("uploads", UPLOADS)],
+        FileKind::Uploads => &[("uploads", uploads)],
         FileKind::Results => &[("results", results)],
-        FileKind::Erased => &[("uploads", UPLOADS), ("results", results)],
+        FileKind::Erased => &[("uploads", uploads), ("results", results)],
     };
     let mut done = DeletedFiles::default();
     for (meant, bucket) in buckets {
