@@ -137,6 +137,26 @@ async fn a_bare_project_is_brought_up_and_a_second_run_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_bucket_of_uploads_has_the_name_of_the_setting() {
+    let (project, api) = (BareProject::start().await, api().await);
+    let database = project.database().await;
+    let mut deployment = settings(&database, &api);
+    let policy = "select pg_get_expr(polwithcheck, polrelid) from pg_policy
+        where polrelid = 'storage.objects'::regclass";
+    for name in ["inputs", "files"] {
+        deployment.vars.insert("UPLOADS_BUCKET".to_owned(), name.to_owned());
+        let how = BringUp { take_over: true, ..BringUp::default() };
+        bring_up(&deployment, how).await.unwrap();
+        let buckets = format!("storage.buckets where id = '{name}' and public");
+        assert_eq!(database.count(&buckets).await, 1);
+        let allowed = database.value(policy).await;
+        assert!(allowed.to_string().contains(&format!("'{name}'")), "{allowed}");
+    }
+    let row = "select uploads_bucket from unstuck_private.deployment";
+    assert_eq!(database.value(row).await, "files");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pg_cron_that_is_turned_on_later_gets_our_job_with_the_next_deploy() {
     let Some(server) = pg_cron::server("pg_cron turned on after the first deploy").await else {
         return;

@@ -64,6 +64,20 @@ fn own_objects_pass_in_both_spellings_and_become_public_urls() {
     }
 }
 
+#[test]
+fn only_the_buckets_of_the_settings_hold_own_objects() {
+    let config = Config {
+        uploads_bucket: "inputs".to_owned(),
+        ..config("https://p.supabase.test", &[])
+    };
+    let me = UserId::parse(ME).unwrap();
+    let check = |bucket: &str| {
+        let path = format!("storage/v1/object/public/{bucket}/{ME}/a.png");
+        input(&format!("https://p.supabase.test/{path}"), me, &config).is_ok()
+    };
+    assert!(check("inputs") && check("results") && !check("uploads"));
+}
+
 /// Source: storage-js, `useNewHostname`.
 #[test]
 fn c23_the_projects_storage_host_is_our_own() {

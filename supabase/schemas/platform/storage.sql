@@ -1,6 +1,6 @@
 -- Creates the two public buckets, and the policy that lets users upload files below their own id.
 -- Only reading is public, and results are written with the service key, so no other right is
--- granted. A bucket that exists keeps its settings. Where the role that migrates lacks a right, the
+-- granted. A bucket that exists keeps its settings; the policy follows `UPLOADS_BUCKET`. Where the role that migrates lacks a right, the
 -- migration goes on, and a warning names the statement that somebody else must send.
 do $do$
 declare
@@ -13,6 +13,7 @@ declare
     'image/png', 'image/jpeg', 'image/jpg', 'image/webp', 'image/gif', 'image/avif',
     'video/mp4', 'video/webm', 'video/quicktime'
   ];
+  v_policy text;
   v_statement text;
   v_bucket record;
 begin
@@ -56,20 +57,25 @@ begin
     using hint = 'As who owns storage.buckets: ' || v_statement || ';';
   end;
 
+  select pg_get_expr(p.polwithcheck, p.polrelid)
+  into v_policy
+  from pg_catalog.pg_policy p
+  where p.polname = 'unstuck uploads insert'
+    and p.polrelid = 'storage.objects'::regclass;
   v_statement := format(
-    'create policy "unstuck uploads insert" on storage.objects for insert to authenticated '
+    case when v_policy is null
+      then 'create policy "unstuck uploads insert" on storage.objects for insert to authenticated '
+      else 'alter policy "unstuck uploads insert" on storage.objects '
+    end
       || 'with check (bucket_id = %L and (storage.foldername(name))[1] = auth.uid()::text)',
     v_uploads
   );
   begin
-    if not exists (
-      select from pg_catalog.pg_policy
-      where polname = 'unstuck uploads insert' and polrelid = 'storage.objects'::regclass
-    ) then
+    if v_policy is null or position(quote_literal(v_uploads) in v_policy) = 0 then
       execute v_statement;
     end if;
   exception when syntax_error_or_access_rule_violation then
-    raise warning 'users cannot upload yet, the policy is missing: %', sqlerrm
+    raise warning 'users cannot upload yet, the policy is missing or of another bucket: %', sqlerrm
     using hint = 'As who owns storage.objects: ' || v_statement || ';';
   end;
 end $do$;
