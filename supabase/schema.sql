@@ -4681,6 +4681,15 @@ AS $function$
     unstuck_private.credits_wait(auth.uid())
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.caller_header()
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select unstuck_private.request_header('x-unstuck-caller')
+  where coalesce(current_setting('role', true), 'none') not in ('anon', 'authenticated')
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.caller_positions()
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -6133,7 +6142,7 @@ CREATE OR REPLACE FUNCTION unstuck_private.is_call_on_behalf()
  LANGUAGE sql
  STABLE
 AS $function$
-  select coalesce(unstuck_private.request_header('x-unstuck-caller') = 'service', false)
+  select coalesce(unstuck_private.caller_header() = 'service', false)
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.is_deployment_wrong(p_now timestamp with time zone)
@@ -6162,7 +6171,7 @@ CREATE OR REPLACE FUNCTION unstuck_private.is_healers_call()
  LANGUAGE sql
  STABLE
 AS $function$
-  select coalesce(unstuck_private.request_header('x-unstuck-caller') = 'healer', false)
+  select coalesce(unstuck_private.caller_header() = 'healer', false)
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.is_in_time(p_step unstuck.job_steps, p_now timestamp with time zone)

@@ -21,6 +21,10 @@ set local check_function_bodies = off;
 -- While this waits for a table, everybody else waits behind it: fail and retry instead.
 set local lock_timeout = '5s';
 
+-- written by hand
+-- Nothing is done for platform/storage.sql: `deploy` runs it where a bucket is missing or the
+-- policy is of another one.
+
 --: source admin/provider_settings.sql 314bc3ed84d7
 -- Returns a provider as the admin's page shows it: its settings, its circuit, its newest alarm, how
 -- many of its steps hold a slot and how many are queued.
@@ -326,6 +330,49 @@ $$
 $$;
 
 revoke all on function unstuck_private.sessions_full_for
+from public, anon, authenticated, service_role;
+
+--: source job/caller_header.sql 2997211c3a34
+-- Returns the header `x-unstuck-caller`, by which our functions say who makes a call. It is null in
+-- a call that a page makes itself, because a page may write any header.
+create or replace function unstuck_private.caller_header() returns text
+language sql
+stable
+as
+$$
+  select unstuck_private.request_header('x-unstuck-caller')
+  where coalesce(current_setting('role', true), 'none') not in ('anon', 'authenticated')
+$$;
+
+revoke all on function unstuck_private.caller_header
+from public, anon, authenticated, service_role;
+
+--: source job/is_call_on_behalf.sql fbb436373776
+-- True when the service makes this call on behalf of a user: the request has the header
+-- `x-unstuck-caller: service`.
+create or replace function unstuck_private.is_call_on_behalf() returns boolean
+language sql
+stable
+as
+$$
+  select coalesce(unstuck_private.caller_header() = 'service', false)
+$$;
+
+revoke all on function unstuck_private.is_call_on_behalf
+from public, anon, authenticated, service_role;
+
+--: source job/is_healers_call.sql 876bf6e31e06
+-- True when a healer at the edge makes this call: the request has the header
+-- `x-unstuck-caller: healer`. What other transactions have locked is then left to the next pass.
+create or replace function unstuck_private.is_healers_call() returns boolean
+language sql
+stable
+as
+$$
+  select coalesce(unstuck_private.caller_header() = 'healer', false)
+$$;
+
+revoke all on function unstuck_private.is_healers_call
 from public, anon, authenticated, service_role;
 
 --: source metric/costs_fold.sql c4f6ae1161da
@@ -1040,12 +1087,14 @@ end $$;
 
 revoke all on function unstuck_private.count_stuck from public, anon, authenticated, service_role;
 
+--: source platform/storage.sql dd0d8c1344f9 by hand
+
 --: history
 insert into unstuck_private.migrations (number, name, hash)
 values (
   12,
   'planned_once',
-  '1deb8f606d43c73dfb5423994a7272c4f9a71a4808f5a90aa28b51ce1ed195f9'
+  '7bdf5a662a5feb95b7933e119f0ce875bfe9e99cb43dde3c27cfa2850da96159'
 );
 
 notify pgrst, 'reload schema';

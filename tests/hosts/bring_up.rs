@@ -143,7 +143,7 @@ async fn the_bucket_of_uploads_has_the_name_of_the_setting() {
     let mut deployment = settings(&database, &api);
     let policy = "select pg_get_expr(polwithcheck, polrelid) from pg_policy
         where polrelid = 'storage.objects'::regclass";
-    for name in ["inputs", "files"] {
+    for name in ["inputs", "files", "inputs"] {
         deployment.vars.insert("UPLOADS_BUCKET".to_owned(), name.to_owned());
         let how = BringUp { take_over: true, ..BringUp::default() };
         bring_up(&deployment, how).await.unwrap();
@@ -153,7 +153,7 @@ async fn the_bucket_of_uploads_has_the_name_of_the_setting() {
         assert!(allowed.to_string().contains(&format!("'{name}'")), "{allowed}");
     }
     let row = "select uploads_bucket from unstuck_private.deployment";
-    assert_eq!(database.value(row).await, "files");
+    assert_eq!(database.value(row).await, "inputs");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -208,6 +208,18 @@ async fn an_order_replaces_the_file_name_of_a_video_by_its_address() {
 }
 
 #[tokio::test]
+async fn a_page_that_sends_a_header_of_ours_is_still_told_as_the_user() {
+    let db = Database::fresh().await;
+    let (user, job) = db.upscale().await;
+    let page = db.page(user).await;
+    page.exec(r#"set request.headers = '{"x-unstuck-caller": "service"}'"#).await;
+    page.exec(&format!("update upscaler_jobs set status = 'cancelled' where id = '{job}'")).await;
+    assert_eq!(db.job(job).await["status"], "cancelled");
+    let actors = format!("select distinct actor from job_events where job_id = '{job}'");
+    assert_eq!(db.texts(&actors).await, ["user"]);
+}
+
+#[tokio::test]
 async fn nobody_writes_for_another_user_or_without_a_signed_in_user() {
     let db = Database::fresh().await;
     let user = db.user(60).await;

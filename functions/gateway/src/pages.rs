@@ -51,7 +51,8 @@ pub(crate) struct PageSettings {
     logs_url: Option<String>,
 }
 
-/// Replies the project's URL, its public key and its bucket of uploads, and the URLs of the shop and of the logs.
+/// Replies the project's URL, its public key and its bucket of uploads, and the URLs of the shop
+/// and of the logs.
 pub(crate) async fn settings(call: &Call, _: NoInput) -> Result<PageSettings, ApiError> {
     let config = &call.cx.config;
     Ok(PageSettings {

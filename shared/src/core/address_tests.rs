@@ -66,10 +66,8 @@ fn own_objects_pass_in_both_spellings_and_become_public_urls() {
 
 #[test]
 fn only_the_buckets_of_the_settings_hold_own_objects() {
-    let config = Config {
-        uploads_bucket: "inputs".to_owned(),
-        ..config("https://p.supabase.test", &[])
-    };
+    let config =
+        Config { uploads_bucket: "inputs".to_owned(), ..config("https://p.supabase.test", &[]) };
     let me = UserId::parse(ME).unwrap();
     let check = |bucket: &str| {
         let path = format!("storage/v1/object/public/{bucket}/{ME}/a.png");

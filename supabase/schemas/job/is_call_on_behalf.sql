@@ -5,7 +5,7 @@ language sql
 stable
 as
 $$
-  select coalesce(unstuck_private.request_header('x-unstuck-caller') = 'service', false)
+  select coalesce(unstuck_private.caller_header() = 'service', false)
 $$;
 
 revoke all on function unstuck_private.is_call_on_behalf

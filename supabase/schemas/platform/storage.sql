@@ -1,7 +1,8 @@
 -- Creates the two public buckets, and the policy that lets users upload files below their own id.
 -- Only reading is public, and results are written with the service key, so no other right is
--- granted. A bucket that exists keeps its settings; the policy follows `UPLOADS_BUCKET`. Where the role that migrates lacks a right, the
--- migration goes on, and a warning names the statement that somebody else must send.
+-- granted. A bucket that exists keeps its settings; the policy follows `UPLOADS_BUCKET`. Where the
+-- role that migrates lacks a right, the migration goes on, and a warning names the statement that
+-- somebody else must send.
 do $do$
 declare
   v_uploads text := 'uploads';

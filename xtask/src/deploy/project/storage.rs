@@ -20,6 +20,7 @@ const TYPES: [&str; 3] = ["image/png", "image/jpeg", "video/mp4"];
 #[derive(Default)]
 pub(super) struct FilePlace {
     buckets: Vec<FileBucket>,
+    /// Whether the policy exists and is of the bucket for uploads.
     has_policy: bool,
 }
 
@@ -75,8 +76,10 @@ impl HostedProject<'_> {
         let names = [self.uploads_bucket(), self.results_bucket()];
         let rows = self.client.query(buckets, &[&&names[..]]).await.context("storage.buckets")?;
         let policy = "select exists (select from pg_catalog.pg_policy
-            where polname = $1 and polrelid = 'storage.objects'::regclass)";
-        let has_policy = self.client.query_one(policy, &[&POLICY]).await?.get(0);
+            where polname = $1 and polrelid = 'storage.objects'::regclass
+            and position(quote_literal($2::text) in pg_get_expr(polwithcheck, polrelid)) > 0)";
+        let of_policy = self.client.query_one(policy, &[&POLICY, &self.uploads_bucket()]).await?;
+        let has_policy = of_policy.get(0);
         Ok(Some(FilePlace { buckets: rows.iter().map(bucket).collect(), has_policy }))
     }
 
