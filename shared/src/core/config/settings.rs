@@ -288,7 +288,7 @@ settings! {
 
     /// Who may start a scheduled function from outside.
     "schedule" {
-        /// Starts scheduled functions from outside: a bearer token, or the password of any user name.
+        /// Starts scheduled functions from outside: a bearer token, or a password of any user name.
         cron_secret: Text = "CRON_SECRET", secret, optional;
     }
 
