@@ -41,21 +41,22 @@ async fn known_to_auth(world: &World, user: &TestUser, is_anonymous: bool) {
         .await;
 }
 
-/// Makes each task run for a second, so that its job still runs when the order is answered.
-async fn takes_a_second(world: &World) {
-    world.script(json!({ "runninghub": { "all": true, "work_ms": 1_000 } })).await;
+/// Makes each task run until the test finishes it, so that its job runs when the order is answered.
+async fn tasks_run_on(world: &World) {
+    world.script(json!({ "runninghub": { "all": true, "work": "until_finished" } })).await;
 }
 
 #[test]
 fn a_tool_at_runninghub_is_ordered_shown_and_listed_by_jobs() {
     e2e::run(async |world| {
-        takes_a_second(world).await;
+        tasks_run_on(world).await;
         for tool in TOOLS {
             let own = Order::by(world, tool).await;
             let body = by_jobs(tool.name, &own.body);
             let ordered = order(world, &own.user, &body).send().await.expect(202);
             assert_has!(ordered, { "id": own.job, "tool": tool.name, "status": "running",
                 "creditsCharged": tool.price, "balance": CREDITS - tool.price, "outputs": [] });
+            world.finish(own.job).await;
             let row = own.assert_completed(world).await;
             let seen = world.get(&format!("jobs/{}", own.job)).by(&own.user).ok().await;
             assert_has!(seen, { "status": "completed", "error": null, "creditsRefunded": 0 });
@@ -103,7 +104,7 @@ fn cards_try_ons_and_websites_are_ordered_by_jobs() {
 #[test]
 fn either_endpoint_replays_the_order_of_the_other() {
     e2e::run(async |world| {
-        takes_a_second(world).await;
+        tasks_run_on(world).await;
         let own = Order::running(world).await;
         let mut body = by_jobs(UPSCALER.name, &own.body);
         body["maxCredits"] = json!(1);

@@ -192,7 +192,7 @@ fn r11_cards_with_large_inlined_pictures_fit_into_memory() {
 #[test]
 fn r07_the_cron_starts_more_websites_while_a_long_batch_runs() {
     e2e::run(async |world| {
-        world.script(json!({ "llm": { "match": "a slow page", "delay_ms": 25_000 } })).await;
+        world.script(json!({ "llm": { "match": "a slow page", "delay_ms": 60_000 } })).await;
         let mut slow = Vec::new();
         for _ in 0..4 {
             slow.push(Website::order(world, "a slow page").await);
