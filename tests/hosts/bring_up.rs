@@ -143,17 +143,44 @@ async fn the_bucket_of_uploads_has_the_name_of_the_setting() {
     let mut deployment = settings(&database, &api);
     let policy = "select pg_get_expr(polwithcheck, polrelid) from pg_policy
         where polrelid = 'storage.objects'::regclass";
-    for name in ["inputs", "files", "inputs"] {
+    let of_the_app =
+        "insert into storage.buckets (id, name, public) values ('media', 'media', true)";
+    database.exec(of_the_app).await;
+    // The files of a bucket of the app look abandoned to us, and are kept.
+    for (name, former, is_deleted) in
+        [("inputs", None, 1), ("media", Some("inputs"), 0), ("inputs", Some("media"), 0)]
+    {
         deployment.vars.insert("UPLOADS_BUCKET".to_owned(), name.to_owned());
-        let how = BringUp { take_over: true, ..BringUp::default() };
-        bring_up(&deployment, how).await.unwrap();
+        let plan = BringUp { plan_only: true, ..BringUp::default() };
+        bring_up(&deployment, plan).await.unwrap();
+        let acts = brought_up(&deployment).await;
         let buckets = format!("storage.buckets where id = '{name}' and public");
         assert_eq!(database.count(&buckets).await, 1);
         let allowed = database.value(policy).await;
         assert!(allowed.to_string().contains(&format!("'{name}'")), "{allowed}");
+        let abandoned =
+            "unstuck.retention where kind = 'abandoned_uploads' and keep = interval '7 days'";
+        assert_eq!(database.count(abandoned).await, is_deleted, "{name}");
+        let row = "select uploads_bucket from unstuck_private.deployment";
+        assert_eq!(database.value(row).await, name);
+        let left = match former {
+            Some(former) => {
+                format!(
+                    "In the dashboard, Storage: empty the bucket `{former}` when no job needs it"
+                )
+            }
+            None => "In the dashboard, Storage: delete the bucket `uploads`".to_owned(),
+        };
+        assert_eq!(self::left(&acts), [left]);
+        let policy = acts.iter().find(|act| act.what.starts_with("the policy")).unwrap();
+        assert!(policy.done);
+        database.exec(policy.undo.as_ref().unwrap()).await;
+        assert_eq!(
+            changed(&brought_up(&deployment).await),
+            ["the policy \"unstuck uploads insert\""]
+        );
+        assert_eq!(changed(&brought_up(&deployment).await), [""; 0]);
     }
-    let row = "select uploads_bucket from unstuck_private.deployment";
-    assert_eq!(database.value(row).await, "inputs");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -105,7 +105,7 @@ function curlCode(tool, values, user) {
   const { files, value } = named(wholeOrder(tool, values));
   const body = { tool, jobId: new Name("job"), input: value };
   const uploads = files.map(
-    ({ name, file }) => `${name}="uploads/$user/$job/${name}.${extension(file)}"
+    ({ name, file }) => `${name}="${bucket ?? "uploads"}/$user/$job/${name}.${extension(file)}"
 curl -sS "$project/storage/v1/object/$${name}" \\
   -H "Authorization: Bearer $TOKEN" -H "apikey: $key" \\
   -H "Content-Type: ${file.type || "image/png"}" \\

@@ -50,7 +50,8 @@ function leaveSession(text: string | null): void {
 }
 
 /** Throws a RangeError for a value with which the server would refuse every leaving page. */
-function graceSecondsOf({ graceSeconds = GRACE_S }: Options): number {
+function graceSecondsOf(options: Options): number {
+  const graceSeconds = options.graceSeconds ?? GRACE_S;
   if (Number.isInteger(graceSeconds) && graceSeconds >= 0 && graceSeconds <= GRACE_MAX_S)
     return graceSeconds;
   throw new RangeError(

@@ -1,21 +1,27 @@
-/** Whether the value is a list, or an object of no class. */
-function isPlain(value: unknown): value is Record<string, unknown> {
-  if (value === null || typeof value !== "object") return false;
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  value !== null && typeof value === "object";
+
+/** What two objects must share to be compared: both are lists, or plain objects, or of one class. */
+function kindOf(value: object): unknown {
+  if (Array.isArray(value)) return Array;
   const prototype = Object.getPrototypeOf(value);
   // Another frame has an `Object.prototype` of its own; nothing is behind it either.
-  return Array.isArray(value) || !prototype || !Object.getPrototypeOf(prototype);
+  return prototype && Object.getPrototypeOf(prototype) ? prototype : Object;
 }
 
 /**
- * Whether two inputs are the same: lists and plain objects by what they hold, dates by their time,
- * anything else, such as a file, by identity.
+ * Whether two inputs are the same: files by identity, dates, URLs and the like by the text that is
+ * sent of them, everything else by its fields. A class without fields keeps its values out of sight,
+ * so its objects are the same only by identity.
  */
 export function isSame(one: unknown, other: unknown): boolean {
-  if (one instanceof Date && other instanceof Date) return Object.is(+one, +other);
-  if (!isPlain(one) || !isPlain(other)) return Object.is(one, other);
+  if (Object.is(one, other)) return true;
+  if (!isObject(one) || !isObject(other) || kindOf(one) !== kindOf(other)) return false;
+  if (one instanceof Blob) return false;
+  if ("toJSON" in one) return JSON.stringify(one) === JSON.stringify(other);
   const names = Object.keys(one);
   return (
-    Array.isArray(one) === Array.isArray(other) &&
+    (names.length > 0 || kindOf(one) === Array || kindOf(one) === Object) &&
     names.length === Object.keys(other).length &&
     names.every((name) => Object.hasOwn(other, name) && isSame(one[name], other[name]))
   );

@@ -43,12 +43,21 @@ test("the files of an input are found wherever they are", async () => {
 test("two inputs are the same if every value is", () => {
   const url = (text) => new URL(text, "https://a");
   const map = new Map();
+  class Order {
+    constructor(image) {
+      this.image = image;
+    }
+  }
   for (const [one, other, expected] of [
     [{ at: new Date(1) }, { at: new Date(1) }, true],
     [{ at: new Date(1) }, { at: new Date(2) }, false],
     [{ at: new Date(NaN) }, { at: new Date(NaN) }, true],
     [{ at: new Date(1) }, { at: 1 }, false],
     [{ at: url("b") }, { at: url("c") }, false],
+    [{ at: url("b") }, { at: url("b") }, true],
+    [new Order("a"), new Order("a"), true],
+    [new Order("a"), new Order("b"), false],
+    [new Order("a"), { image: "a" }, false],
     [map, map, true],
     [map, new Map(), false],
     [Object.assign(Object.create(null), { a: 1 }), { a: 1 }, true],

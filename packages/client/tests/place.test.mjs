@@ -55,7 +55,7 @@ test("a grace period that the functions would refuse is refused at once", async 
   const { Place } = await import("../src/place.ts?grace");
   for (const graceSeconds of [-1, 12.5, 301, NaN, "30"])
     assert.throws(() => new Place({}, { graceSeconds }, () => []), RangeError);
-  for (const graceSeconds of [0, 300, undefined])
+  for (const graceSeconds of [0, 300, undefined, null])
     assert.doesNotThrow(() => new Place({}, { graceSeconds }, () => []));
 });
 

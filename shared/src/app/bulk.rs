@@ -102,8 +102,9 @@ impl BulkOrder {
         {
             return Err(ApiError::bad_field("filter.status", "must be a status of a job"));
         }
-        if self.filter.ids.as_ref().is_some_and(|ids| ids.len() > JOBS_MAX as usize) {
-            return Err(ApiError::bad_field("filter.ids", "must be at most 1000"));
+        if self.filter.ids.as_ref().is_some_and(|ids| !(1..=JOBS_MAX as usize).contains(&ids.len()))
+        {
+            return Err(ApiError::bad_field("filter.ids", "must be 1 to 1000"));
         }
         match serde_json::to_value(&self.filter) {
             Ok(Value::Object(filter)) if !filter.is_empty() => {

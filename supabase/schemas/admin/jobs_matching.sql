@@ -3,7 +3,7 @@
 -- of them. The status queued includes pending, running includes starting. A filter with neither ids
 -- nor a status finds the jobs with a status of `p_statuses`.
 --
--- Quarantined jobs, and with `p_once` also jobs that were retried before, are found only by `ids`.
+-- No ids find no job. Quarantined jobs, and with `p_once` also jobs that were retried before, are found only by `ids`.
 -- `ids` returns the oldest `p_limit` jobs, `total` counts all of them, up to 1,000,000.
 create or replace function unstuck_private.jobs_matching(
   p_filter jsonb,
@@ -21,10 +21,9 @@ set plan_cache_mode = 'force_custom_plan'
 as
 $$
 declare
-  v_ids uuid[] := (
-    select array_agg(i.id::uuid)
-    from jsonb_array_elements_text(p_filter -> 'ids') as i (id)
-  );
+  v_ids uuid[] := case when jsonb_typeof(p_filter -> 'ids') = 'array' then
+    array(select i.id::uuid from jsonb_array_elements_text(p_filter -> 'ids') as i (id))
+  end;
   v_status text := p_filter ->> 'status';
   v_statuses text[] := case
     when v_status = 'queued' then array['pending', 'queued']

@@ -16,6 +16,7 @@ begin
     or p_fact @? '$.keys[*] ? (@.type() != "string" || @ == "")'
     or p_fact @? '$.** ? (@.type() == "number" && @ < 0)'
     or p_fact @? '$.refundedShare.share ? (@ > 1)'
+    or p_fact @? '$["link", "subscription"] ? (@.type() != "string" || @ == "")'
     or p_fact @? '$.quantities.* ? (@.type() != "number")'
     or p_fact @? '$.refunds.* ? (!(@.status like_regex "^(pending|succeeded|failed|canceled)$"))'
     or p_fact @? '$.disputes.* ? (!(@.status like_regex "^(open|won|lost|warning)$"))'
@@ -49,11 +50,13 @@ begin
   ))
   into v_gives
   from unstuck.credit_packs c
-  where c.pack = v_fact ->> 'pack'
-    or v_fact -> 'priceIds' ? c.price_id and not exists (
-      select from unstuck.credit_packs n
-      where n.pack = v_fact ->> 'pack'
-    )
+  where case
+    when exists (select from unstuck.credit_packs n where n.pack = v_fact ->> 'pack')
+      then c.pack = v_fact ->> 'pack'
+    when exists (select from unstuck.credit_packs n where n.price_id = v_fact ->> 'link')
+      then c.price_id = v_fact ->> 'link'
+    else v_fact -> 'priceIds' ? c.price_id
+  end
   having count(*) > 0;
   return jsonb_strip_nulls(v_fact || jsonb_build_object('gives', v_gives));
 end $$;

@@ -1,7 +1,8 @@
 -- Returns who gets what is due of a purchase; null while nobody is known. `p_told` is the user whom
--- the seller names, and gets it if there is such a user or an account of that user, or if our role
--- cannot read `auth.users`. Otherwise it is the user who was found by the e-mail address before, or
--- whom `p_email` finds now. The purchase of an erased user stays with `erased_user`.
+-- the seller names, or else the one named with its subscription (`subscription_user`). This user
+-- gets it if there is such a user or an account of that user, or if our role cannot read
+-- `auth.users`. Otherwise it is the user who was found by the e-mail address before, or whom
+-- `p_email` finds now. The purchase of an erased user stays with `erased_user`.
 create or replace function unstuck_private.purchase_owner(
   p_purchase unstuck.purchases,
   p_told uuid,
@@ -14,11 +15,14 @@ set search_path = ''
 as
 $$
 declare
-  v_told record := unstuck_private.auth_user(p_told, null);
+  v_told record;
 begin
   if p_purchase.user_id = unstuck_private.erased_user() then
     return p_purchase.user_id;
   end if;
+  p_told := coalesce(
+    p_told, unstuck_private.subscription_user(p_purchase.seller, p_purchase.facts));
+  v_told := unstuck_private.auth_user(p_told, null);
   if p_told is not null
     and (
       v_told.user_id is not null

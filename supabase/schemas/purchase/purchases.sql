@@ -23,6 +23,9 @@ create table unstuck.purchases (
 
 create index purchases_by_key on unstuck.purchases using gin (keys);
 
+create index purchases_by_subscription on unstuck.purchases
+using gin (jsonb_path_query_array(facts, '$[*].subscription'));
+
 create index purchases_by_user on unstuck.purchases (user_id);
 
 create index purchases_waiting on unstuck.purchases (user_id)

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::plan::{Life, LifeTool, Plan};
-use super::providers::TaskEnd;
+use super::plan::{Life, LifeFault, LifeTool, Plan};
+use super::providers::{ProviderTask, TaskEnd};
 use super::server::BEGIN_MS;
 use super::wallet::WalletBook;
 use super::world::{ClientAnswer, SimulatedWorld, job_of, user_of};
@@ -14,6 +14,9 @@ use super::world::{ClientAnswer, SimulatedWorld, job_of, user_of};
 /// The longest that a live row outlasts its deadline: three minutes that SQL leaves to the edge,
 /// a minute between two runs of a healer, and one for the run itself.
 pub const BOUND_MS: i64 = 300_000;
+/// The same for a step whose task the provider says to work, while the edge is well: a minute
+/// between two runs of the checker, and what the runs take.
+const EDGE_BOUND_MS: i64 = 150_000;
 
 /// What the tables hold, by the record of their changes.
 #[derive(Default)]
@@ -28,6 +31,8 @@ pub struct Auditor {
     stuck: BTreeSet<String>,
     /// The jobs that ended before their deadline.
     in_time: BTreeSet<String>,
+    /// How long after its deadline each other job ended, in milliseconds.
+    overdue_ms: BTreeMap<String, i64>,
     /// Since when each step owes cancels, in milliseconds since the beginning.
     cancels_owed: BTreeMap<(String, i64), i64>,
     wallet: WalletBook,
@@ -173,6 +178,8 @@ impl Auditor {
             }
             if past_ms < 0 {
                 self.in_time.insert(job.clone());
+            } else {
+                self.overdue_ms.insert(job.clone(), past_ms);
             }
             if past_ms > BOUND_MS || row["past_expiry_ms"].as_i64().unwrap_or(0) > BOUND_MS {
                 self.violations.push(format!("F3 {job} ends {past_ms} ms after its deadline"));
@@ -424,6 +431,28 @@ impl Auditor {
         }
     }
 
+    /// How long after its deadline a job ended whose task the provider said to work, if that is
+    /// longer than the edge may take and nothing hindered it.
+    fn left_by_edge_ms(
+        &self,
+        world: &SimulatedWorld,
+        task: &ProviderTask,
+        ended: i64,
+    ) -> Option<i64> {
+        let past_ms = *self.overdue_ms.get(&task.job.to_string())?;
+        let deadline_ms = ended - past_ms;
+        let is_known = task.recorded_at_ms.is_some_and(|at| (at as i64) < deadline_ms);
+        let life = world.life(task.job)?;
+        let is_answered = !life.has(|fault| matches!(fault, LifeFault::QueryUnanswered { .. }));
+        let is_left = past_ms > EDGE_BOUND_MS
+            && task.end == TaskEnd::Never
+            && is_known
+            && is_answered
+            && world.plan.wallet.is_none()
+            && !world.plan.disturbs_edge(deadline_ms - 60_000, ended);
+        is_left.then_some(past_ms)
+    }
+
     /// What a provider made and told us was delivered; what nobody wants was cancelled.
     fn check_tasks(&mut self, world: &SimulatedWorld) {
         let state = world.state.borrow();
@@ -463,6 +492,14 @@ impl Auditor {
                 && step.is_some_and(|step| step["run"] == task.run);
             if is_given_up && status == "failed" && !is_overdue && !is_excused {
                 self.violations.push(format!("{} fails while {id} works: {row}", task.job));
+            }
+            let is_current = step.is_some_and(|step| step["run"] == task.run);
+            let late_ms = self.left_by_edge_ms(world, task, ended).filter(|_| is_current);
+            if let Some(late_ms) = late_ms.filter(|_| !is_excused) {
+                self.violations.push(format!(
+                    "F3 the edge ends {} {late_ms} ms after its deadline: {row}",
+                    task.job
+                ));
             }
             let is_at_work = task.end == TaskEnd::Never && !task.cancelled;
             let known_ms = task.recorded_at_ms.map(|known| (known as i64).max(ended));

@@ -11,6 +11,7 @@ use super::wallet::{self, AppWallet};
 
 pub const USERS: u32 = 24;
 const LIVES_PER_PAYMENT: u32 = 8;
+const MINUTE_MS: u64 = 60_000;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
@@ -132,6 +133,10 @@ pub enum LifeFault {
     RestartedByAdmin {
         after_ms: u64,
     },
+    /// An operator retries it so long after the admin's page shows that it is past its deadline.
+    RestartedOverdue {
+        after_ms: u64,
+    },
     OrderedTwice {
         after_ms: u64,
     },
@@ -237,14 +242,11 @@ const TOGETHER: &[fn(&mut Chance) -> Vec<LifeFault>] = &[
     },
     // An admin's retry begins a step anew that is past its deadline, and whose task still works.
     |chance| {
-        let after_ms = chance.pick(&[RUN_MS, VIDEO_RUN_MS]) + chance.between(0, 40_000);
-        vec![LifeFault::RestartedByAdmin { after_ms }, LifeFault::WorkSilent]
+        let after_ms = chance.between(0, 40_000);
+        vec![LifeFault::RestartedOverdue { after_ms }, LifeFault::WorkSilent]
     },
 ];
 const ONE_IN_TOGETHER: u64 = 12;
-/// How long the seeded tools work on a step.
-const RUN_MS: u64 = 600_000;
-const VIDEO_RUN_MS: u64 = 900_000;
 
 fn scene(chance: &mut Chance) -> Scene {
     chance.pick(&[Scene::Order, Scene::Webhook, Scene::Message])
@@ -331,6 +333,28 @@ impl Plan {
             (*end.min(&next).min(&until_ms) - *begin.max(&from_ms)).max(0)
         });
         parts.sum()
+    }
+}
+
+impl Plan {
+    /// Whether anything hinders a healer of the edge, or what it calls, between two moments.
+    pub fn disturbs_edge(&self, from_ms: i64, until_ms: i64) -> bool {
+        self.events.iter().any(|event| {
+            let ms = match event.what {
+                WorldEvent::EdgeOff { ms }
+                | WorldEvent::CheckerOff { ms }
+                | WorldEvent::DatabaseDown { ms }
+                | WorldEvent::RunningHubDown { ms }
+                | WorldEvent::ReplicateDown { ms }
+                | WorldEvent::WorkerClock { ms, .. } => ms,
+                WorldEvent::CronKilled { .. } => MINUTE_MS,
+                WorldEvent::SqlHealerOff { .. }
+                | WorldEvent::StorageDown { .. }
+                | WorldEvent::CardsStopped { .. }
+                | WorldEvent::Slots { .. } => return false,
+            };
+            (event.at_ms as i64) < until_ms && from_ms < (event.at_ms + ms) as i64
+        })
     }
 }
 

@@ -203,6 +203,21 @@ fn begin_life(world: &Rc<SimulatedWorld>, life: &Life) {
                     life,
                 );
             }
+            LifeFault::RestartedOverdue { after_ms } => {
+                let name = format!("restarter {number} of what is overdue");
+                later(
+                    world,
+                    name,
+                    life.at_ms,
+                    async move |world, life| {
+                        if is_overdue_at_last(&world, &life).await {
+                            world.scheduler.sleep(after_ms).await;
+                            restart(&world, &life).await;
+                        }
+                    },
+                    life,
+                );
+            }
             LifeFault::RestartedByAdmin { after_ms } => {
                 let name = format!("restarter {number}");
                 later(
@@ -299,6 +314,30 @@ async fn cancel(world: &Rc<SimulatedWorld>, life: &Life, is_admin: bool) {
     if cancelled.is_ok() || cancelled.as_ref().is_err_and(is_passing) {
         world.met("cancelled");
         world.state.borrow_mut().interfered.push(job);
+    }
+}
+
+/// Waits until a life's job is past its deadline. Returns false if the job ends before that.
+async fn is_overdue_at_last(world: &Rc<SimulatedWorld>, life: &Life) -> bool {
+    let sql = format!(
+        "select greatest(
+            extract(epoch from deadline_at - clock_timestamp()) * 1000, 0
+          )::bigint as left_ms
+        from unstuck.jobs
+        where id = '{}'
+          and status in ('pending', 'queued', 'starting', 'running')",
+        job_of(world.plan.seed, life.number)
+    );
+    // It is ordered at this moment, or a few tries later.
+    world.scheduler.sleep(MINUTE_MS).await;
+    loop {
+        world.database.set_clock(world.database_clock_ms());
+        let rows = world.database.rows(&sql);
+        let Some(row) = rows.first() else { return false };
+        match row["left_ms"].as_u64().unwrap() {
+            0 => return true,
+            left_ms => world.scheduler.sleep(left_ms.min(MINUTE_MS)).await,
+        }
     }
 }
 

@@ -24,9 +24,17 @@ pub struct PurchaseFact {
     pub email: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pack: Option<String>,
-    /// The seller's prices that were paid, or the payment link that was used.
+    /// The seller's prices that were paid.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub price_ids: Vec<String>,
+    /// The payment link that was used. Where a pack has its id, the packs of what it sold do not
+    /// count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+    /// The subscription of which a period was paid. The user who is named with it owns every
+    /// payment of it that names nobody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subscription: Option<String>,
     /// The credits of the whole payment, whatever the quantity.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credits: Option<i64>,
@@ -113,6 +121,9 @@ impl PurchaseFact {
 
     /// Whether the fact tells what was bought. A payment for an unknown thing is not ours.
     pub fn is_of_something(&self) -> bool {
-        self.pack.is_some() || self.credits.is_some() || !self.price_ids.is_empty()
+        self.pack.is_some()
+            || self.credits.is_some()
+            || self.link.is_some()
+            || !self.price_ids.is_empty()
     }
 }

@@ -3,7 +3,13 @@
 use anyhow::{Result, bail};
 use tokio_postgres::Client;
 
+use super::storage::FilePlace;
 use super::{HostedProject, ProjectAct, literal};
+
+/// The name that the migrations give the bucket of uploads.
+const UPLOADS: &str = "uploads";
+/// An app's own bucket holds files of the app, which look abandoned to us.
+const SPARE: &str = "update unstuck.retention set keep = null where kind = 'abandoned_uploads';";
 
 /// The deployment to which a database belongs, by its row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +59,7 @@ impl HostedProject<'_> {
     }
 
     pub(super) fn uploads_bucket(&self) -> &str {
-        self.named_bucket("UPLOADS_BUCKET", "uploads")
+        self.named_bucket("UPLOADS_BUCKET", UPLOADS)
     }
 
     pub(super) fn results_bucket(&self) -> &str {
@@ -83,20 +89,32 @@ impl HostedProject<'_> {
         );
     }
 
-    /// Writes the row. From then on the Workers of the previous owner are refused.
-    pub(super) async fn own(&self, owner: Option<Owner>) -> Result<ProjectAct> {
+    /// Writes the row. From then on the Workers of the previous owner are refused. Where an existing
+    /// bucket becomes that of uploads, its abandoned files are kept from then on. `files` is what
+    /// existed before the migrations.
+    pub(super) async fn own(
+        &self,
+        owner: Option<Owner>,
+        files: Option<&FilePlace>,
+    ) -> Result<Vec<ProjectAct>> {
         let new = self.new_owner();
         if new.id.is_empty() {
-            return Ok(ProjectAct::already("DEPLOYMENT_ID is empty: no deployment is refused"));
+            let what = "DEPLOYMENT_ID is empty: no deployment is refused";
+            return Ok(vec![ProjectAct::already(what)]);
         }
+        let known = owner.as_ref().map_or(UPLOADS, |owner| &owner.uploads_bucket);
+        let is_taken_over = new.uploads_bucket != known
+            && files.is_some_and(|files| files.has(&new.uploads_bucket));
+        let spare = if is_taken_over { SPARE } else { "" };
         let Some(owner) = owner else {
             let what = format!("the database belongs to the deployment `{}`", new.id);
-            return self
-                .change(what, &insert(&new), "delete from unstuck_private.deployment;")
-                .await;
+            let statements = format!("{}\n{spare}", insert(&new));
+            let undo = "delete from unstuck_private.deployment;";
+            return Ok(vec![self.change(what, &statements, undo).await?]);
         };
         if owner == new {
-            return Ok(ProjectAct::already(format!("the database belongs to `{}`", new.id)));
+            let what = format!("the database belongs to `{}`", new.id);
+            return Ok(vec![ProjectAct::already(what)]);
         }
         let mut what = format!("the database belongs to `{}` with these settings", new.id);
         if owner.id != new.id || owner.supabase_url != new.supabase_url {
@@ -110,7 +128,22 @@ impl HostedProject<'_> {
                 self.live_jobs().await?,
             );
         }
-        self.change(what, &update(&owner.id, &new), &update(&new.id, &owner)).await
+        let statements = format!("{}\n{spare}", update(&owner.id, &new));
+        let mut acts = vec![self.change(what, &statements, &update(&new.id, &owner)).await?];
+        let buckets = [
+            (owner.uploads_bucket, new.uploads_bucket),
+            (owner.results_bucket, new.results_bucket),
+        ];
+        acts.extend(buckets.into_iter().filter(|(old, new)| old != new).map(|(old, _)| {
+            ProjectAct::left(
+                format!(
+                    "files in the bucket `{old}` are deleted no more: not by age, and not with \
+                     their user"
+                ),
+                format!("In the dashboard, Storage: empty the bucket `{old}` when no job needs it"),
+            )
+        }));
+        Ok(acts)
     }
 
     async fn live_jobs(&self) -> Result<i64> {

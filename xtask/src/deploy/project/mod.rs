@@ -115,9 +115,10 @@ impl<'a> HostedProject<'a> {
         // The buckets are read first, because a migration makes them too.
         let files = self.file_place().await?;
         self.migrate(acts).await?;
-        acts.extend(self.schedule().await?);
-        acts.push(self.own(owner).await?);
+        // The migrations know no other names of buckets than their own: set them right at once.
+        acts.extend(self.own(owner, files.as_ref()).await?);
         acts.extend(self.files(files).await?);
+        acts.extend(self.schedule().await?);
         acts.push(self.expose().await?);
         acts.push(self.first_admin().await?);
         acts.extend(self.limits().await?);

@@ -34,6 +34,12 @@ impl HostedProject<'_> {
         if self.client.query_one(ours, &[]).await?.get(0) {
             return Ok(Some(ProjectAct::already(WHAT)));
         }
-        Ok(Some(self.change(WHAT.to_owned(), SCHEDULE, UNDO).await?))
+        let act = self.change(WHAT.to_owned(), SCHEDULE, UNDO).await?;
+        // The source tells a refusal as a notice, because a migration goes on without the schedule.
+        if act.done && !self.how.plan_only && !self.client.query_one(ours, &[]).await?.get(0) {
+            let what = format!("not made: {WHAT} (pg_cron refused it)");
+            return Ok(Some(ProjectAct::left(what, BY_HAND)));
+        }
+        Ok(Some(act))
     }
 }

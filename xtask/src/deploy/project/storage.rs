@@ -16,12 +16,26 @@ const POLICY: &str = "unstuck uploads insert";
 /// Every tool takes or makes at least one of these types.
 const TYPES: [&str; 3] = ["image/png", "image/jpeg", "video/mp4"];
 
+/// What the migrations call the two buckets while no deployment is known.
+const USUAL: [&str; 2] = ["uploads", "results"];
+
 /// The buckets and the policy in the database.
 #[derive(Default)]
 pub(super) struct FilePlace {
     buckets: Vec<FileBucket>,
-    /// Whether the policy exists and is of the bucket for uploads.
-    has_policy: bool,
+    /// The condition of the policy, if it exists.
+    policy: Option<String>,
+}
+
+impl FilePlace {
+    pub(super) fn has(&self, bucket: &str) -> bool {
+        self.buckets.iter().any(|known| known.id == bucket)
+    }
+
+    /// Whether the policy exists and is of this bucket.
+    fn allows(&self, bucket: &str) -> bool {
+        self.policy.as_ref().is_some_and(|condition| condition.contains(&literal(bucket)))
+    }
 }
 
 struct FileBucket {
@@ -40,15 +54,22 @@ impl HostedProject<'_> {
             let what = "there is no schema storage: no bucket was made";
             return Ok(vec![ProjectAct::left(what, "Turn Storage on, then deploy once more.")]);
         };
-        if now.has_policy && now.buckets.len() == 2 {
-            return Ok(self.told(&before, &now, &[]));
-        }
-        if self.how.plan_only {
+        let (uploads, results) = (self.uploads_bucket(), self.results_bucket());
+        let is_whole = now.allows(uploads) && now.has(uploads) && now.has(results);
+        if !is_whole && self.how.plan_only {
             return Ok(self.told(&before, &self.whole(), &[]));
         }
-        let warnings = self.make_files().await?;
+        let warnings = if is_whole { Vec::new() } else { self.make_files().await? };
         let after = self.file_place().await?.unwrap_or_default();
-        Ok(self.told(&before, &after, &warnings))
+        let mut acts = self.told(&before, &after, &warnings);
+        let strays = USUAL.into_iter().filter(|usual| ![uploads, results].contains(usual));
+        acts.extend(strays.filter(|stray| !before.has(stray) && after.has(stray)).map(|stray| {
+            ProjectAct::left(
+                format!("a migration made the bucket `{stray}`, and nothing is stored there"),
+                format!("In the dashboard, Storage: delete the bucket `{stray}`"),
+            )
+        }));
+        Ok(acts)
     }
 
     /// Runs the source that makes what is missing. Returns its warnings.
@@ -73,14 +94,13 @@ impl HostedProject<'_> {
         }
         let buckets = "select id, coalesce(public, false), file_size_limit, allowed_mime_types
             from storage.buckets where id = any($1) order by id";
-        let names = [self.uploads_bucket(), self.results_bucket()];
+        let names = [self.uploads_bucket(), self.results_bucket(), USUAL[0], USUAL[1]];
         let rows = self.client.query(buckets, &[&&names[..]]).await.context("storage.buckets")?;
-        let policy = "select exists (select from pg_catalog.pg_policy
-            where polname = $1 and polrelid = 'storage.objects'::regclass
-            and position(quote_literal($2::text) in pg_get_expr(polwithcheck, polrelid)) > 0)";
-        let of_policy = self.client.query_one(policy, &[&POLICY, &self.uploads_bucket()]).await?;
-        let has_policy = of_policy.get(0);
-        Ok(Some(FilePlace { buckets: rows.iter().map(bucket).collect(), has_policy }))
+        let policy = "select pg_get_expr(polwithcheck, polrelid) from pg_catalog.pg_policy
+            where polname = $1 and polrelid = 'storage.objects'::regclass";
+        let policy = self.client.query_opt(policy, &[&POLICY]).await?;
+        let policy = policy.and_then(|row| row.get::<_, Option<String>>(0));
+        Ok(Some(FilePlace { buckets: rows.iter().map(bucket).collect(), policy }))
     }
 
     /// The state that a plan would reach.
@@ -88,7 +108,7 @@ impl HostedProject<'_> {
         let bucket =
             |id: &str| FileBucket { id: id.to_owned(), is_public: true, limit: None, types: None };
         let buckets = vec![bucket(self.uploads_bucket()), bucket(self.results_bucket())];
-        FilePlace { buckets, has_policy: true }
+        FilePlace { buckets, policy: Some(literal(self.uploads_bucket())) }
     }
 
     fn told(&self, before: &FilePlace, after: &FilePlace, warnings: &[String]) -> Vec<ProjectAct> {
@@ -110,13 +130,19 @@ impl HostedProject<'_> {
                 (None, None) => acts.push(left(&format!("the bucket `{id}`"), "buckets", warnings)),
             }
         }
-        acts.push(match (before.has_policy, after.has_policy) {
-            (true, _) => ProjectAct::already(format!("the policy \"{POLICY}\" is there")),
-            (false, true) => ProjectAct::done(
-                format!("the policy \"{POLICY}\""),
-                format!("drop policy \"{POLICY}\" on storage.objects;"),
-            ),
-            (false, false) => left(&format!("the policy \"{POLICY}\""), "policy", warnings),
+        let uploads = self.uploads_bucket();
+        acts.push(if before.allows(uploads) {
+            ProjectAct::already(format!("the policy \"{POLICY}\" is there"))
+        } else if after.allows(uploads) {
+            let undo = match &before.policy {
+                Some(condition) => format!(
+                    "alter policy \"{POLICY}\" on storage.objects with check ({condition});"
+                ),
+                None => format!("drop policy \"{POLICY}\" on storage.objects;"),
+            };
+            ProjectAct::done(format!("the policy \"{POLICY}\""), undo)
+        } else {
+            left(&format!("the policy \"{POLICY}\""), "policy", warnings)
         });
         acts
     }

@@ -40,6 +40,7 @@ pub(super) fn paid(event: &ReadEvent<'_>) -> SellerEvent {
     );
     fact.paid = true;
     fact.email = text(invoice, "/customer_email");
+    fact.subscription = subscription(invoice);
     fact.amount = number(invoice, "/amount_paid").filter(|paid| *paid > 0).or(total);
     add_bought(&mut fact, &bought, ours);
     if lines.iter().any(|line| line.is_proration()) && !bought.is_empty() {
@@ -86,11 +87,15 @@ fn payments(invoice: &Value) -> impl Iterator<Item = Option<String>> {
         .flat_map(|paid| [id(paid, "/payment/payment_intent"), id(paid, "/payment/charge")])
 }
 
+fn subscription(invoice: &Value) -> Option<String> {
+    id(invoice, "/parent/subscription_details/subscription")
+        .or_else(|| id(invoice, "/subscription"))
+}
+
 /// The key `<subscription>:<start>` of the period of one of these lines. A line for a change
 /// belongs to no period.
 fn period_key(invoice: &Value, lines: &[Line<'_>]) -> Option<String> {
-    let subscription = id(invoice, "/parent/subscription_details/subscription")
-        .or_else(|| id(invoice, "/subscription"))?;
+    let subscription = subscription(invoice)?;
     let line = lines.iter().find(|line| !line.is_proration())?;
     Some(format!("{subscription}:{}", number(line.0, "/period/start")?))
 }

@@ -38,6 +38,7 @@ pub(super) fn session(event: &ReadEvent<'_>) -> SellerEvent {
         Some("subscription") if fact.user_id.is_none() => SellerEvent::Nothing(NOT_KNOWN_AS_OURS),
         Some("subscription") => {
             fact.bound = true;
+            fact.subscription = id(session, "/subscription");
             SellerEvent::tells(fact)
         }
         Some("payment") => {
@@ -61,7 +62,7 @@ fn with_items(
     if ours.is_some_and(OurMetadata::of_our_checkout) {
         return SellerEvent::tells(fact);
     }
-    fact.price_ids.extend(id(session, "/payment_link"));
+    fact.link = id(session, "/payment_link");
     match text(session, "/id") {
         Some(session) => SellerEvent::TellsWithItems { fact: Box::new(fact), session },
         None => SellerEvent::Nothing(NOT_KNOWN_AS_OURS),
