@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use unstuck_tests::Database;
 use unstuck_tests::assert_has;
-use unstuck_tests::shop::{TRY_ON, UPSCALER, id, requeue_args, session_args};
+use unstuck_tests::shop::{CARDS, TRY_ON, UPSCALER, id, requeue_args, session_args};
 use uuid::Uuid;
 
 const PROVIDER: &str = "runninghub";
@@ -227,6 +227,45 @@ async fn an_admins_requeue_of_a_stale_job_keeps_its_finished_steps() {
     }
     db.assert_completed(job, 0).await;
     assert_eq!(db.entries(job).await, [-120], "finished steps are not paid twice");
+}
+
+#[tokio::test]
+async fn an_admins_requeue_keeps_a_result_that_waits_for_its_copy() {
+    let db = Database::open().await;
+    let (user, admin) = (db.user(1000).await, db.admin().await);
+    let job = db.order(user, UPSCALER, 1).await;
+    let attempt = db.run("runninghub", "t1").await;
+    db.done(attempt, "t1").await;
+    db.exec("update job_steps set lease_until = clock_timestamp() - interval '1 second'").await;
+    let call = requeue_args(admin, "upscaler_jobs", job, false, Uuid::new_v4());
+    assert_eq!(db.ask("job_requeue_v1", call).await["retried"], true);
+    assert_has!(db.step(job, 1).await, { "status": "running", "run": attempt.run,
+        "provider_task_id": "t1", "provider_cancel_due": [] });
+    let due = db.call("steps_due_v1", json!({ "p_provider": "runninghub", "p_limit": 5 })).await;
+    assert_eq!((due.len(), &due[0]["due"]), (1, &json!("copy")), "{due:?}");
+    assert_eq!(db.complete(attempt).await["outcome"], "completed");
+    db.assert_completed(job, 0).await;
+}
+
+#[tokio::test]
+async fn an_admins_requeue_leaves_cards_alone_whose_queue_ttl_is_paused() {
+    let db = Database::open().await;
+    let (user, admin) = (db.user(1000).await, db.admin().await);
+    db.set_slots("gemini", 1).await;
+    let job = db.order(user, CARDS, 3).await;
+    db.age(job, "9 minutes").await;
+    let card = db.submit("gemini").await;
+    // The queued cards are past their deadline, and the first one is at work.
+    db.age(job, "61 seconds").await;
+    db.exec(
+        "update job_steps set lease_until = clock_timestamp() + interval '1 minute',
+        deadline_at = clock_timestamp() + interval '5 minutes' where lease_until is not null",
+    )
+    .await;
+    let call = requeue_args(admin, "generation_jobs", job, false, Uuid::new_v4());
+    let error = db.refusal("job_requeue_v1", call).await;
+    assert_eq!(error.reason(), ("PT409", "in_progress"));
+    assert_eq!(db.complete(card).await["outcome"], "completed");
 }
 
 #[tokio::test]

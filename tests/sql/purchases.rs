@@ -18,7 +18,8 @@ async fn shop() -> Database {
          values ('small', 100, 'price_small', false, true, 1, '{\"en\": {\"name\": \"Small\"}}'),
            ('large', 500, 'price_large', false, true, 2, '{}'),
            ('monthly', 300, 'price_monthly', true, true, 3, '{}'),
-           ('old', 70, 'price_old', false, false, 4, '{}')",
+           ('old', 70, 'price_old', false, false, 4, '{}'),
+           ('by_link', 120, 'plink_1', false, false, 5, '{}')",
     )
     .await;
     db
@@ -434,6 +435,9 @@ async fn what_was_bought_is_the_packs_share_and_quantity_as_they_were_then() {
                 "quantities": { "price_small": 3, "price_large": 1 } }),
             800,
         ),
+        // A payment link that is a pack, and one that is known by what it sold.
+        ("14", json!({ "link": "plink_1", "priceIds": ["price_small"] }), 120),
+        ("15", json!({ "link": "plink_2", "priceIds": ["price_small"] }), 100),
     ] {
         let fact = with(json!({ "keys": [key], "paid": true, "userId": user }), more);
         assert_eq!(tell(&db, fact).await, (credits, 0), "{key}");
@@ -475,6 +479,29 @@ async fn each_period_of_a_subscription_is_a_purchase_of_its_own() {
     assert_eq!(tell(&db, half).await, (150, 0));
     assert_eq!(db.count("purchases").await, 3);
     assert_eq!(db.balance(user).await, 750);
+    db.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn a_renewal_is_of_the_user_who_was_named_with_the_subscription() {
+    let db = shop().await;
+    let (user, payer) = (sign_up(&db, None).await, sign_up(&db, Some("b@y.example")).await);
+    let period = |invoice: &str, subscription: &str| {
+        json!({ "keys": [invoice], "paid": true, "priceIds": ["price_monthly"],
+            "subscription": subscription, "email": "b@y.example" })
+    };
+    let session = json!({ "keys": ["cs_1", "in_1"], "bound": true, "userId": user,
+        "subscription": "sub_1" });
+    tell(&db, session).await;
+    for invoice in ["in_1", "in_2", "in_3"] {
+        assert_eq!(tell(&db, period(invoice, "sub_1")).await, (300, 0));
+    }
+    assert_eq!((db.balance(user).await, db.balance(payer).await), (900, 0));
+    // Nobody was named with this one, and another seller's subscription is another one.
+    assert_eq!(tell(&db, period("in_4", "sub_2")).await, (300, 0));
+    let elsewhere = json!({ "p_seller": "other", "p_fact": period("in_5", "sub_1") });
+    assert_eq!(db.ask("purchase_record_v1", elsewhere).await["user_id"], json!(payer));
+    assert_eq!((db.balance(user).await, db.balance(payer).await), (900, 600));
     db.assert_healthy().await;
 }
 

@@ -145,6 +145,8 @@ mod tests {
             (json!({ "filter": tool, "reason": "x", "limit": 1001 }), "limit"),
             (json!({ "filter": { "status": "dead" }, "reason": "x" }), "filter.status"),
             (json!({ "filter": { "status": "blocked" }, "reason": "x" }), "filter.status"),
+            (json!({ "filter": { "ids": [] }, "reason": "x" }), "filter.ids"),
+            (json!({ "filter": { "ids": [], "tool": "x" }, "reason": "x" }), "filter.ids"),
         ] {
             assert!(refused_field(&body).contains(word), "{body}");
         }

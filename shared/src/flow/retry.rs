@@ -49,3 +49,8 @@ pub(super) async fn once_if_lost<R>(
 pub(super) fn is_database_away(error: &DbError) -> bool {
     matches!(error, DbError::Unknown(_) | DbError::Unavailable(_))
 }
+
+/// Whether the database refused the call for the moment, so that a later one may be taken.
+pub(super) fn is_unavailable(error: &DbError) -> bool {
+    matches!(error, DbError::Unavailable(_))
+}

@@ -1,7 +1,8 @@
 -- Requeues the open steps of the live job `p_job` with new runs, fresh counters and new deadlines,
 -- and adds the tasks that the provider still works on to their cancel debts. Final steps stay as
--- they are; blocked steps get the new `expires_at` as their deadline. `job_retry` calls it and has
--- locked the job.
+-- they are. A step whose provider is done keeps its result, which the next healer copies. Blocked
+-- steps and those get the new `expires_at` as their deadline. `job_retry` calls it and has locked
+-- the job.
 create or replace function unstuck_private.job_restart(
   p_job unstuck.jobs,
   p_tool unstuck.tools,
@@ -29,18 +30,20 @@ $$
     lease_until = null,
     provider_cancel_due = unstuck_private.cancel_debt_with(s),
     provider_task_id = null,
-    provider_done_at = null,
     run = s.run + 1,
     deadline_at = p_now + p_tool.queue_ttl
   where s.job_id = p_job.id
-    and s.status in ('starting', 'running', 'queued');
+    and s.status in ('starting', 'running', 'queued')
+    and s.provider_done_at is null;
 
   update unstuck.job_steps s
-  set deadline_at = j.expires_at
+  set deadline_at = j.expires_at,
+    lease_until = null
   from unstuck.jobs j
   where j.id = s.job_id
     and s.job_id = p_job.id
-    and s.status = 'blocked';
+    and not unstuck_private.is_final(s.status)
+    and (s.status = 'blocked' or s.provider_done_at is not null);
 
   select unstuck_private.job_sync_from_steps(array[p_job.id]);
 

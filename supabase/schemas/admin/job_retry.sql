@@ -34,7 +34,12 @@ begin
         from unstuck.job_steps s
         where s.job_id = p_job.id
           and not unstuck_private.is_final(s.status)
-          and (s.deadline_at <= v_now or s.lease_until <= v_now)
+          and (
+            s.lease_until <= v_now
+            -- The deadline of a queued step is paused while another step is at work.
+            or s.deadline_at <= v_now
+              and not (s.status = 'queued' and unstuck_private.is_in_time(s, v_now))
+          )
       )
     then
       perform unstuck_private.refuse(

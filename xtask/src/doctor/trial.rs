@@ -32,7 +32,11 @@ pub(super) async fn place(
         Ok(trial) => {
             let ordered = trial.run(&mut taken).await;
             let returned = trial.give_back(taken.as_deref()).await;
-            ordered.and_then(|words| returned.map(|back| format!("{words}; {back}")))
+            match (ordered, returned) {
+                (Ok(words), Ok(back)) => Ok(format!("{words}; {back}")),
+                (Err(words), Err(more)) => Err(format!("{words}; {more}")),
+                (Err(words), Ok(_)) | (Ok(_), Err(words)) => Err(words),
+            }
         }
         Err(words) => Err(words),
     };
@@ -216,11 +220,18 @@ impl<'a> Trial<'a> {
     /// before.
     async fn give_back(&self, job: Option<&str>) -> TrialResult<String> {
         let Some(job) = job else { return Ok("nothing was charged".to_owned()) };
-        let url = self
-            .project(&format!("rest/v1/jobs?id=eq.{job}&select=credits_charged,credits_refunded"));
+        let columns = "status,credits_charged,credits_refunded";
+        let url = self.project(&format!("rest/v1/jobs?id=eq.{job}&select={columns}"));
         let request = self.doctor.http.get(url).header("accept-profile", "unstuck");
         let rows: Value =
             answer(self.doctor.as_service(request)).await.map_err(failed("the receipt"))?;
+        let status = rows[0]["status"].as_str().unwrap_or_default();
+        if matches!(status, "pending" | "queued" | "starting" | "running") {
+            // Its end gives the price back, or brings what was paid for.
+            return Err(format!(
+                "the job {job} is still {status}: its price is not given back yet"
+            ));
+        }
         let credits = |name: &str| rows[0][name].as_i64().unwrap_or_default();
         let left = credits("credits_charged") - credits("credits_refunded");
         if left > 0 {

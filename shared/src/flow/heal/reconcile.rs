@@ -7,7 +7,7 @@ use crate::core::provider;
 use crate::core::transport::Transport;
 use crate::db::step::StepRow;
 use crate::flow::Cx;
-use crate::flow::settle::task::{self, Settled, SubmittedTask, Witness};
+use crate::flow::settle::task::{self, Settled, Standing, SubmittedTask, Witness};
 use crate::flow::submit::round::starter;
 use crate::flow::submit::wake;
 
@@ -65,7 +65,7 @@ async fn settle<T: Transport>(cx: &Cx<'_, T>, step: &StepRow) -> Result<Option<S
         user: step.user_id,
         task_id,
         witness: Witness::Recorded,
-        is_current: true,
+        standing: Standing::Current,
     };
     let start = starter(cx, &step.provider);
     Ok(Some(task::settle(cx, &*account, &task, &start).await?))

@@ -1,7 +1,9 @@
 //! Settles the steps that the database reports as due, several in parallel.
 
 use super::lost;
-use super::task::{self, FinishedTask, OnSlotFreed, Queried, Settled, SubmittedTask, Witness};
+use super::task::{
+    self, FinishedTask, OnSlotFreed, Queried, Settled, Standing, SubmittedTask, Witness,
+};
 use crate::core::error::ApiError;
 use crate::core::media::ResultChoice;
 use crate::core::provider::Asynchronous;
@@ -73,7 +75,7 @@ async fn settle<T: Transport>(
                 user: step.user_id,
                 task_id,
                 witness,
-                is_current: true,
+                standing: Standing::Current,
             };
             match task::query(cx, account, &task).await? {
                 Queried::OfOtherRun => {

@@ -2,7 +2,7 @@
 //! submitted twice. If the provider has no such list, only a webhook or the deadline settles the
 //! step.
 
-use super::task::{self, OnSlotFreed, Settled, SubmittedTask, Witness};
+use super::task::{self, OnSlotFreed, Settled, Standing, SubmittedTask, Witness};
 use crate::core::job::{Failure, FailureCode};
 use crate::core::provider::{Asynchronous, ListedTask};
 use crate::core::transport::{HttpResponse, Transport};
@@ -46,7 +46,7 @@ pub async fn find_and_settle<T: Transport>(
                 user: step.user_id,
                 task_id: &task_id,
                 witness: Witness::Listed,
-                is_current: true,
+                standing: Standing::Current,
             };
             task::settle(cx, account, &task, on_slot_freed).await
         }

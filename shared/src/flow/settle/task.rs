@@ -20,17 +20,15 @@ use crate::db::step::{
     Attempt, CheckAnswer, CheckedOutcome, CompleteOutcome, DoneOutcome, FailOutcome,
     RequeueOutcome, StartedOutcome,
 };
+use crate::flow::retry::{Tries, is_unavailable, with_retries};
+use crate::flow::settle::late_files;
 use crate::flow::{Cx, finalise, lease, provider_cancel, store};
 use futures_util::future::{LocalBoxFuture, join};
 use serde_json::{Value, json};
 
-/// The number and the interval of further queries for the files of a successful task that lists
-/// none yet, and the time after its success during which they are made. RunningHub's and
-/// Replicate's own clients wait up to a minute.
-const LATE_FILES_TRIES: u32 = 4;
-const LATE_FILES_PAUSE_MS: u32 = 2_000;
-const LATE_FILES_S: i32 = 60;
-const NO_FILES: &str = "the task ended without a result";
+/// How often a finished copy is recorded while the database refuses it for the moment: a healer
+/// waits for no lock, and the next copy is made 90 s later.
+const RECORD_TRIES: Tries = Tries { most: 3, pause_ms: 300 };
 
 /// A task to settle.
 #[derive(Debug, Clone, Copy)]
@@ -39,8 +37,18 @@ pub struct SubmittedTask<'a> {
     pub user: UserId,
     pub task_id: &'a str,
     pub witness: Witness,
-    /// Whether the run is the step's current one and the step is live.
-    pub is_current: bool,
+    pub standing: Standing,
+}
+
+/// How the task's run stands to its step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// The step is at work by this run.
+    Current,
+    /// The step is live, and was requeued since or has a later run. A success still counts.
+    Earlier,
+    /// The step has ended.
+    Closed,
 }
 
 /// The source of the claim that the task belongs to this run.
@@ -216,11 +224,17 @@ async fn adopt<T: Transport>(
     match answer {
         // `step_done_v2` adopts or refuses a finished task.
         TaskAnswer::Done(_) => return Ok(None),
+        // Nobody else queries the task of an earlier run: the consumer does once more.
+        TaskAnswer::NoAnswer | TaskAnswer::Running
+            if from_webhook && task.standing == Standing::Earlier =>
+        {
+            return Ok(Some(Settled::NoAnswer));
+        }
         TaskAnswer::NoSuchTask | TaskAnswer::NoAnswer => {
             return record_no_result(cx, task.attempt, false).await.map(Some);
         }
         TaskAnswer::Failed(_) | TaskAnswer::Interrupted(_) | TaskAnswer::Running
-            if from_webhook && !task.is_current =>
+            if from_webhook && task.standing != Standing::Current =>
         {
             return Ok(Some(Settled::Superseded));
         }
@@ -229,7 +243,9 @@ async fn adopt<T: Transport>(
         TaskAnswer::Running if from_webhook => {
             return record_no_result(cx, task.attempt, false).await.map(Some);
         }
-        TaskAnswer::Failed(_) | TaskAnswer::Interrupted(_) if !task.is_current => {
+        TaskAnswer::Failed(_) | TaskAnswer::Interrupted(_)
+            if task.standing != Standing::Current =>
+        {
             return Ok(Some(Settled::Superseded));
         }
         TaskAnswer::Failed(_) | TaskAnswer::Interrupted(_) | TaskAnswer::Running => {}
@@ -303,7 +319,8 @@ pub async fn copy<T: Transport>(
     let mut outputs = files_of(&finished.output);
     let saving = async {
         if outputs.is_empty() {
-            outputs = late_files(cx, account, finished).await?;
+            let (task_id, seconds) = (finished.task_id.as_deref(), finished.done_seconds);
+            outputs = late_files::query(cx, account, task_id, seconds).await?;
         }
         store::copy(cx, finished.user, attempt, &outputs, &finished.choice).await
     };
@@ -312,7 +329,8 @@ pub async fn copy<T: Transport>(
     match held.await.unwrap_or_else(lost) {
         Ok(url) => {
             let output = json!({"files": outputs});
-            let completed = finalise::complete(cx, attempt, &output, &url).await?;
+            let complete = async || finalise::complete(cx, attempt, &output, &url).await;
+            let completed = with_retries(cx, RECORD_TRIES, is_unavailable, complete).await?;
             Ok(match completed.outcome {
                 CompleteOutcome::Completed => Settled::Delivered {
                     last: completed.job_status == State::Completed,
@@ -345,30 +363,6 @@ pub async fn copy<T: Transport>(
 fn files_of(output: &Value) -> Vec<Output> {
     let files = output.get("files").cloned().unwrap_or_default();
     serde_json::from_value(files).unwrap_or_default()
-}
-
-/// Queries a task that succeeded without naming its files, because providers may list them some
-/// seconds later.
-async fn late_files<T: Transport>(
-    cx: &Cx<'_, T>,
-    account: &dyn Asynchronous,
-    finished: &FinishedTask,
-) -> Result<Vec<Output>, CopyError> {
-    let Some(task_id) = &finished.task_id else {
-        return Err(CopyError::Rejected(NO_FILES.to_owned()));
-    };
-    for _ in 0..LATE_FILES_TRIES {
-        let answer = cx.transport.send(account.build_query(task_id)).await;
-        match account.parse_query(&answer).value {
-            TaskAnswer::Done(outputs) if !outputs.is_empty() => return Ok(outputs),
-            TaskAnswer::Failed(failure) => return Err(CopyError::Rejected(failure.text)),
-            _ => cx.transport.sleep(LATE_FILES_PAUSE_MS).await,
-        }
-    }
-    Err(match finished.done_seconds > LATE_FILES_S {
-        true => CopyError::Rejected(NO_FILES.to_owned()),
-        false => CopyError::Transient("the task's files are not listed yet".to_owned()),
-    })
 }
 
 /// Requeues the step.

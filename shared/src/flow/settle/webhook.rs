@@ -7,8 +7,8 @@
 //! webhooks.
 
 use super::task::{
-    FinishedTask, OnSlotFreed, Queried, Settled, SubmittedTask, Witness, copy, go_on, query,
-    start_if,
+    FinishedTask, OnSlotFreed, Queried, Settled, Standing, SubmittedTask, Witness, copy, go_on,
+    query, start_if,
 };
 use crate::core::digest::sha256_hex;
 use crate::core::error::ApiError;
@@ -309,6 +309,10 @@ fn task_of<'a>(hint: &'a WebhookHint, step: &'a StepRow) -> Option<SubmittedTask
         user: step.user_id,
         task_id: recorded.or(hint.task_id.as_deref())?,
         witness: if recorded.is_some() { Witness::Recorded } else { Witness::Webhook },
-        is_current: is_current && matches!(step.status, State::Starting | State::Running),
+        standing: match step.status {
+            State::Starting | State::Running if is_current => Standing::Current,
+            status if status.is_final() => Standing::Closed,
+            _ => Standing::Earlier,
+        },
     })
 }

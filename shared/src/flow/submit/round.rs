@@ -15,8 +15,8 @@ use crate::core::webhook;
 use crate::db::step::{Attempt, ClaimedStep, RequeueOutcome, SentStep, StartedOutcome};
 use crate::db::{DbError, step::FailOutcome};
 use crate::flow::join::join_all;
-use crate::flow::retry::{Tries, is_database_away, with_retries};
-use crate::flow::settle::task::{self, SubmittedTask, Witness};
+use crate::flow::retry::{Tries, is_database_away, is_unavailable, with_retries};
+use crate::flow::settle::task::{self, Standing, SubmittedTask, Witness};
 use crate::flow::{Cx, finalise, provider_cancel};
 use futures_util::future::LocalBoxFuture;
 use serde_json::json;
@@ -271,7 +271,8 @@ async fn fail<T: Transport>(
     attempt: Attempt,
     failure: &Failure,
 ) -> Result<SubmitOutcome, DbError> {
-    let failed = finalise::fail(cx, attempt, failure).await?;
+    let fail = async || finalise::fail(cx, attempt, failure).await;
+    let failed = with_retries(cx, RECORD_TRIES, is_unavailable, fail).await?;
     Ok(match failed.outcome {
         FailOutcome::Failed => SubmitOutcome::Failed,
         FailOutcome::Stale => SubmitOutcome::Superseded,
@@ -285,7 +286,9 @@ async fn requeue<T: Transport>(
     delay_ms: u32,
     failure: &Failure,
 ) -> Result<SubmitOutcome, DbError> {
-    Ok(match finalise::requeue(cx, attempt, capacity, delay_ms, failure).await?.outcome {
+    let requeue = async || finalise::requeue(cx, attempt, capacity, delay_ms, failure).await;
+    let requeued = with_retries(cx, RECORD_TRIES, is_unavailable, requeue).await?;
+    Ok(match requeued.outcome {
         RequeueOutcome::Queued => SubmitOutcome::Requeued,
         RequeueOutcome::Failed => SubmitOutcome::Failed,
         RequeueOutcome::Stale => SubmitOutcome::Superseded,
@@ -310,7 +313,7 @@ async fn settle_early<T: Transport>(
             user: step.user_id,
             task_id,
             witness: Witness::Recorded,
-            is_current: true,
+            standing: Standing::Current,
         };
         match task::settle(cx, account, &task, &starter(cx, account.name())).await {
             Ok(settled) => has_settled |= !settled.is_open(),

@@ -24,7 +24,10 @@ impl HostedProject<'_> {
                 0,
                 (select d.oid from pg_catalog.pg_database d where d.datname = current_database())
               )
-              and replace(c.setting, 'transaction_timeout=', '')::interval < $1::text::interval
+              -- A number without a unit is of milliseconds.
+              and regexp_replace(
+                replace(c.setting, 'transaction_timeout=', ''), '^([0-9]+)$', '\\1ms'
+              )::interval < $1::text::interval
             order by 1";
         let rows = self.client.query(query, &[&LONGEST]).await?;
         let act = |row: &tokio_postgres::Row| {

@@ -135,6 +135,7 @@ fn a_session_of_a_subscription_only_ties_its_first_invoice_to_its_user() {
         (&fact["keys"], &fact["bound"], &fact["paid"], &fact["userId"]),
         (&json!(["cs_1", "in_1"]), &json!(true), &Value::Null, &json!(USER))
     );
+    assert_eq!(fact["subscription"], "sub_1", "its renewals are of the same user");
 }
 
 #[test]
@@ -159,7 +160,7 @@ fn a_payment_link_is_known_by_itself_and_by_what_it_sold() {
     assert_tells(
         &link,
         json!({"keys": ["cs_1", "pi_1"], "paid": true, "userId": USER,
-        "email": "buyer@example.com", "priceIds": ["plink_1"], "amount": 500,
+        "email": "buyer@example.com", "link": "plink_1", "amount": 500,
         "at": 1_750_000_000, "asks": "cs_1"}),
     );
     let by_email = with(link, &[("/data/object/client_reference_id", json!("order-7"))]);

@@ -10,6 +10,7 @@ fn an_invoice_is_a_purchase_of_one_period() {
     let monthly = |keys: Value| {
         json!({"keys": keys, "paid": true, "userId": USER, "email": "buyer@example.com",
             "pack": "monthly", "credits": 300, "priceIds": ["price_monthly"], "quantity": 1,
+            "subscription": "sub_1",
             "amount": 900, "at": 1_750_000_000})
     };
     assert_tells(
