@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
+use unstuck_tests::e2e::try_on::TryOn;
 use unstuck_tests::e2e::website::Website;
 use unstuck_tests::e2e::{self, TestUser, World};
 use uuid::Uuid;
@@ -83,6 +84,18 @@ fn a_text_that_begins_like_a_url_is_shown_as_text() {
             let shown = if text.ends_with('%') { "50%" } else { text };
             assert!(input.contains(shown), "{text}: {input}");
         }
+    });
+}
+
+#[test]
+fn the_page_of_a_job_shows_every_status_and_outlives_a_row_that_it_cannot_draw() {
+    e2e::run(async |world| {
+        world.script(json!({ "replicate": { "all": true, "work": "until_finished" } })).await;
+        let try_on = TryOn::running(world, 2).await;
+        let seen = world.browser("odd_row.mjs", &json!({ "job": try_on.job }));
+        assert_has!(seen, { "waits": "Waits for the step before", "kept": 2, "left": 0 });
+        has(&seen, "title", &["Outfit"]);
+        has(&seen, "said", &["This could not be shown: "]);
     });
 }
 

@@ -4,7 +4,7 @@
 import { button, h, toast } from "../elements.js";
 import { explain } from "../format.js";
 import { ask } from "../project.js";
-import { t } from "../words.js";
+import { inWords, t } from "../words.js";
 
 /** Calls a function; a lost connection becomes an answer with a code of its own. */
 export async function call(path, body, headers) {
@@ -75,13 +75,13 @@ export function act({ title, text, fields = [], action, danger = false, run, don
 }
 
 const doneBefore = ({ status, refundedCredits: n }) =>
-  status ? t("done_before", { status: t(`status_${status}`), n: n ?? 0 }) : t("saved");
+  status ? t("done_before", { status: inWords("status", status), n: n ?? 0 }) : t("saved");
 
 /** The words for a refused act. */
 export function refusal(answer) {
   const { code, message, status, refundedCredits: n } = answer;
   if (code === "already_final" && status)
-    return t("already_over", { status: t(`status_${status}`), n: n ?? 0 });
+    return t("already_over", { status: inWords("status", status), n: n ?? 0 });
   return explain({ code, message, details: answer });
 }
 

@@ -3,12 +3,11 @@
 import { h, link, problem } from "../elements.js";
 import { duration, number, toolName, unread } from "../format.js";
 import { functionsUrl, supabase } from "../project.js";
-import { t } from "../words.js";
+import { inWords, t } from "../words.js";
 import { questionOf, whatToDo } from "./questions.js";
 import { address } from "./router.js";
 import { limitOf, slotsBar } from "./slots.js";
 import { part } from "./view.js";
-import { inWords } from "./words.js";
 
 /** A wait of more seconds than these is shown as a warning. */
 const LONG_WAIT = 600;

@@ -4,7 +4,7 @@
 import { badge, button, h, link, time, toast } from "../elements.js";
 import { duration, number, toolName, unread } from "../format.js";
 import { supabase } from "../project.js";
-import { t } from "../words.js";
+import { inWords, t } from "../words.js";
 import { createActs, isLive } from "./acts.js";
 import { changeMatching } from "./bulk.js";
 import { saveCsv } from "./download.js";
@@ -12,7 +12,6 @@ import { chosenIn, createMatching, filterForm, filterInWords } from "./filters.j
 import { jobLink, userLink } from "./names.js";
 import { address, query } from "./router.js";
 import { part, row, rows, table } from "./view.js";
-import { inWords } from "./words.js";
 
 const PAGE = 25;
 /** The maximum of rows in a saved file. */

@@ -4,13 +4,12 @@
 import { button, h, link, time } from "../elements.js";
 import { number } from "../format.js";
 import { supabase } from "../project.js";
-import { t } from "../words.js";
+import { inWords, t } from "../words.js";
 import { saveCsv } from "./download.js";
 import { select } from "./filters.js";
 import { interval, short, userLink, UUID } from "./names.js";
 import { address, go, query } from "./router.js";
 import { createView, row, rows, table } from "./view.js";
-import { inWords } from "./words.js";
 
 const PAGE = 50;
 const FILE_MAX = 1000;

@@ -3,12 +3,11 @@
 import { button, h, link, problem } from "../elements.js";
 import { number, signed, toolName, unread } from "../format.js";
 import { supabase } from "../project.js";
-import { language, t } from "../words.js";
+import { inWords, language, t } from "../words.js";
 import { saveCsv } from "./download.js";
 import { share, userLink } from "./names.js";
 import { address, query } from "./router.js";
 import { createView, drawn, part, row, rows, section, table } from "./view.js";
-import { inWords } from "./words.js";
 
 const KINDS = [
   "purchase",

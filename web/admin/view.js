@@ -2,11 +2,12 @@
 
 import { h, problem } from "../elements.js";
 import { unread } from "../format.js";
+import { t } from "../words.js";
 import { patch } from "./patch.js";
 
 /**
  * Makes a page: `read` resolves to what `draw` shows. If several readings overlap, the newest wins.
- * If a reading fails, the page keeps what it shows, and a sentence above says so.
+ * If a reading fails, or `draw` throws, the page keeps what it shows, and a sentence above says so.
  */
 export function createView({ title, read, draw, everyMs = 10_000, kind = "" }) {
   const warning = h("div");
@@ -24,8 +25,13 @@ export function createView({ title, read, draw, everyMs = 10_000, kind = "" }) {
       return;
     }
     if (mine !== reading) return;
-    patch(warning);
-    patch(body, draw(seen));
+    try {
+      patch(body, draw(seen));
+      patch(warning);
+    } catch (error) {
+      console.error(error);
+      patch(warning, problem(t("draw_failed", { why: error.message })));
+    }
   }
 
   return { title, element, show, everyMs };

@@ -3,7 +3,7 @@
 
 import { mayBePaid } from "../client.js";
 import { h, icon } from "../elements.js";
-import { duration, explain, number } from "../format.js";
+import { duration, explain, number, toolName } from "../format.js";
 import { t } from "../words.js";
 import { debtNotice } from "./wallet.js";
 
@@ -23,7 +23,8 @@ export function createOffer(tool) {
     button.disabled = missing > 0 ? !canBuy : !(price && isComplete);
     button.classList.toggle("asking", isAsking);
     button.dataset.price = price?.credits ?? "";
-    button.replaceChildren(wanted ?? t(`do_${tool}`), wanted || !price ? "" : cost(price));
+    const order = t.maybe(`do_${tool}`) ?? toolName(tool);
+    button.replaceChildren(wanted ?? order, wanted || !price ? "" : cost(price));
     const said = error ? explain(error) : missing > 0 ? shortage(price) : wait(price);
     if (note.textContent !== said) note.textContent = said;
     debt.replaceChildren(debtNotice(wallet) || "");

@@ -2,7 +2,7 @@
 // and the form's order as code.
 
 import { button, h, icon, problem } from "../elements.js";
-import { duration } from "../format.js";
+import { duration, toolName } from "../format.js";
 import { t } from "../words.js";
 import { createCode } from "./code.js";
 import { toolForm } from "./form.js";
@@ -108,8 +108,8 @@ function about(sold, form, code) {
   return h(
     "header",
     { class: "tool-about" },
-    h("div", {}, h("h2", {}, t(`tool_${tool}`)), coder),
-    h("p", { class: "muted" }, t(`about_${tool}`)),
+    h("div", {}, h("h2", {}, toolName(tool)), coder),
+    h("p", { class: "muted" }, t.maybe(`about_${tool}`)),
     h(
       "p",
       { class: "tool-facts" },
@@ -125,7 +125,7 @@ function toolButton(sold, onclick) {
     "button",
     { ...attributes, onclick },
     icon(declared(tool).icon),
-    h("span", {}, t(`tool_${tool}`)),
+    h("span", {}, toolName(tool)),
     h("small", {}, startingPrice(sold)),
   );
 }
