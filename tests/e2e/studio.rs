@@ -36,6 +36,8 @@ fn every_result_is_looked_at_and_taken_home() {
         }, "a stranger's script reaches nothing: {seen:#}");
         let files = json!(["index.html", "css/style.css", "js/app.js"]);
         assert_eq!((&seen["files"], &seen["site"]["names"]), (&files, &files));
+        let websites = world.count("jobs where tool = 'generate-website'").await;
+        assert_eq!(websites, 2, "one by a double click, one by a later click");
         assert_says(&seen["site"]["name"], &["website-", ".zip"]);
 
         assert_eq!(seen["cards"], json!(["Cover", "Benefits", "What is included"]));

@@ -16,11 +16,15 @@ export function createOffer(tool) {
   const button = h("button", { class: "button primary wide", type: "submit" });
   const note = h("p", { class: "offer-note muted small", role: "status" });
 
-  /** `state` is { wallet, isAsking, error, isComplete, canBuy }; `error` is that of the quote. */
-  function show(price, { wallet, isAsking, error, isComplete, canBuy }) {
+  /**
+   * `state` is { wallet, isAsking, error, isComplete, isOrdering, canBuy }; `error` is that of the
+   * quote.
+   */
+  function show(price, { wallet, isAsking, error, isComplete, isOrdering, canBuy }) {
     const missing = missingCredits(price, wallet);
     const wanted = missing > 0 ? t(canBuy ? "get_more" : "needs_more", { n: missing }) : null;
-    button.disabled = missing > 0 ? !canBuy : !(price && isComplete);
+    const isReady = missing > 0 ? canBuy : price && isComplete;
+    button.disabled = isOrdering || !isReady;
     button.classList.toggle("asking", isAsking);
     button.dataset.price = price?.credits ?? "";
     const order = t.maybe(`do_${tool}`) ?? toolName(tool);

@@ -12,9 +12,9 @@ import { declared, startingPrice, toolsOnSale } from "./tools.js";
 
 /**
  * Makes the toolbar: its elements, `show(draft)`, `draft` and `refresh` for a changed wallet.
- * `onorder(tool, input, limits)` gets a complete order; `onmissing(credits)` is called if credits
- * are missing; `ontools(tools)` gets the tools on sale. A draft is the chosen tool with the values
- * of its form.
+ * `onorder(tool, input, limits)` gets a complete order and resolves once it is no longer on its way;
+ * `onmissing(credits)` is called if credits are missing; `ontools(tools)` gets the tools on sale. A
+ * draft is the chosen tool with the values of its form.
  */
 export function createToolbar({ user, wallet, canBuy, onorder, onmissing, ontools }) {
   const buttons = h("div", { class: "tools", role: "group", "aria-label": t("tool") });
