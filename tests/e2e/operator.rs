@@ -114,6 +114,7 @@ fn a_user_is_found_by_email_and_given_credits_with_a_reason() {
         let given = json!({ "email": "user1@example.com", "user": user.id, "searches": searches });
         let seen = world.browser("grant.mjs", &given);
         assert_has!(seen, { "before": "940", "without": true }, "no reason, no grant: {seen:#}");
+        assert_eq!(seen["isKept"], true, "the dialog stays until the answer is there: {seen:#}");
         assert_eq!(seen["toast"], "Given. The balance is 1,040 now.");
         has(&seen, "entry", &["Gift", "+100", "1,040", "for the outage of Monday", "Admin"]);
         has(&seen, "log", &["Gave credits", "for the outage of Monday"]);

@@ -1,5 +1,5 @@
-// Asks before an act and carries it out. Its button is disabled while it runs. If the act fails,
-// the dialog stays open with the reason, and the same act can be sent again.
+// Asks before an act and carries it out. While it runs, the dialog stays open and its buttons are
+// disabled. If the act fails, the dialog shows the reason, and the same act can be sent again.
 
 import { button, h, toast } from "../elements.js";
 import { explain } from "../format.js";
@@ -29,13 +29,15 @@ export function act({ title, text, fields = [], action, danger = false, run, don
       action,
     );
     const no = button(t("keep"), () => dialog.close());
+    const setRunning = (isNow) => {
+      for (const each of [yes, no]) each.disabled = isNow;
+    };
     const onsubmit = async (event) => {
       event.preventDefault();
       const values = Object.fromEntries(new FormData(form));
-      yes.disabled = true;
+      setRunning(true);
       failure.hidden = true;
-      const { ok, answer } = await run(values);
-      yes.disabled = false;
+      const { ok, answer } = await run(values).finally(() => setRunning(false));
       // If the answer to an earlier request was lost, such a refusal means that the earlier request
       // succeeded.
       const wasDone = wasLost && ["already_final", "not_found"].includes(answer.code);
@@ -59,6 +61,9 @@ export function act({ title, text, fields = [], action, danger = false, run, don
       h("div", { class: "actions" }, no, yes),
     );
     const onclose = () => {
+      // A browser closes a dialog at the second Escape, whatever `oncancel` says. A new dialog
+      // would send the act under a new idempotency key, so that it was done twice.
+      if (yes.disabled) return dialog.showModal();
       dialog.remove();
       resolve(carriedOut);
     };
