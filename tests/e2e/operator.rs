@@ -407,7 +407,11 @@ fn the_money_of_a_day_is_shown_and_saved_by_kind_and_tool() {
         let user = world.user(1).await;
         let (job, _) = world.order(&user).await;
         world.until_status(job, "completed").await;
+        let owed = "insert into unstuck.credit_debts (user_id, amount)
+            values (gen_random_uuid(), 40), (gen_random_uuid(), 5)";
+        world.db().exec(owed).await;
         let seen = world.browser("money.mjs", &json!({}));
+        has(&seen, "debts", &["Open debts", "2", "45 credits are owed"]);
         let day = world.db().value("select (now() at time zone 'UTC')::date::text").await;
         let day = day.as_str().unwrap();
         has(&seen, "days", &["In all", "−60"]);
@@ -419,5 +423,10 @@ fn the_money_of_a_day_is_shown_and_saved_by_kind_and_tool() {
         );
         let spent = format!(r#""{day}","debit","runninghub-upscaler",1,-60"#);
         assert!(lines.iter().any(|line| line == &spent), "{spent} in {lines:#?}");
+        let sums = "select count(distinct (e.kind, j.tool)) from unstuck.credit_entries e
+            left join unstuck.jobs j on j.id = e.job_id";
+        let sums = world.db().int(sums).await;
+        assert!(sums >= 2, "more rows than one answer has: {sums}");
+        assert_eq!(lines.len() as i64, 1 + sums, "a heading and every sum: {lines:#?}");
     });
 }
