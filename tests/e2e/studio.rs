@@ -200,6 +200,8 @@ fn an_earlier_job_is_found_and_opened_at_its_own_address() {
         let address = format!("?job={}", tart.as_str().unwrap());
         assert_has!(seen, { "address": address, "back": "", "shown": tart });
         assert_says(&seen["opened"], &["This did not work", "The content was refused."]);
+        assert_eq!(seen["spoken"], "generate-website: This did not work");
+        assert_says(&seen["unnamed"], &["generate-website"]);
         for told in ["toast", "foreign"] {
             assert_eq!(seen[told], "It is not there.", "{told}: {seen:#}");
         }
