@@ -12,7 +12,7 @@ import { declared, startingPrice, toolsOnSale } from "./tools.js";
 
 /**
  * Makes the toolbar: its elements, `show(draft)`, `draft` and `refresh` for a changed wallet.
- * `onorder(tool, input, limits)` gets a complete order and resolves once it is no longer on its way;
+ * `onorder(tool, input, limits)` gets a complete order and resolves once it is answered;
  * `onmissing(credits)` is called if credits are missing; `ontools(tools)` gets the tools on sale. A
  * draft is the chosen tool with the values of its form.
  */
