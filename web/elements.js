@@ -2,7 +2,7 @@
 
 import { time as timeText } from "./format.js";
 import { ICONS } from "./icons.js";
-import { t } from "./words.js";
+import { inWords } from "./words.js";
 
 const SVG = new Set(["svg", "path", "rect", "line", "circle", "g", "text", "title", "polyline"]);
 const TOAST_MS = 7000;
@@ -87,9 +87,9 @@ export function brand() {
   return h("a", { class: "brand", href: "/" }, mark, "Unstuck");
 }
 
-/** A job's status as a coloured label. */
+/** The status of a job or a step as a coloured label. */
 export function badge(status) {
-  return h("span", { class: `badge ${status}` }, t(`status_${status}`));
+  return h("span", { class: `badge ${status}` }, inWords("status", status));
 }
 
 /** A point in time in its short form; its tooltip shows the exact time. */

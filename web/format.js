@@ -1,6 +1,6 @@
 // Formats numbers, times and errors in the user's language.
 
-import { language, number, t } from "./words.js";
+import { inWords, language, number, t } from "./words.js";
 
 export { number };
 
@@ -84,4 +84,4 @@ export function unread({ message, code }) {
 }
 
 /** A tool's name in the user's language; its id if there are no words for it. */
-export const toolName = (tool) => t.maybe(`tool_${tool}`) ?? tool;
+export const toolName = (tool) => inWords("tool", tool);

@@ -105,10 +105,16 @@ function ended(update) {
   if (update.state === "done") learn().catch(() => {});
 }
 
+/** Orders. Resolves once the job has left the state `uploading`: the order was answered. */
 function run(tool, input, limits) {
-  follow(jobs.run(tool, input, limits));
+  const job = jobs.run(tool, input, limits);
+  const answered = new Promise((resolve) => {
+    job.subscribe(({ state }) => state !== "uploading" && resolve());
+  });
+  follow(job);
   const narrow = matchMedia("(max-width: 60rem)").matches;
   if (narrow) stage.place.scrollIntoView({ behavior: "smooth" });
+  return answered;
 }
 
 const jobOf = (address) => new URLSearchParams(address.search).get("job");

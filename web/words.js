@@ -27,6 +27,17 @@ t.maybe = (key, parameters = {}) => {
   return text.replace(/\{(\w+)\}/g, (_, name) => shown(parameters[name]));
 };
 
+/**
+ * The words for a value of the database, such as a status or an error code, or the value itself if
+ * there are none: a newer database may have values that this page does not know.
+ */
+export function inWords(kind, value, parameters) {
+  const name = String(value).toLowerCase();
+  // An error code has the same words wherever it stands.
+  const error = kind === "code" ? t.maybe(`error_${name}`, parameters) : null;
+  return t.maybe(`${kind}_${name}`, parameters) ?? error ?? value;
+}
+
 /** Adds the words of one page. */
 t.add = (more) => Object.assign(words, more);
 

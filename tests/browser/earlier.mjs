@@ -1,5 +1,5 @@
 // Earlier jobs are found by tool, by status, by words and page by page. Each has a URL of its own,
-// which opens in a new tab too.
+// which opens in a new tab too. A tool that the page has no words for is shown by its id.
 
 import { given, open, tell } from "./tab.mjs";
 
@@ -53,6 +53,18 @@ await other.goto("/?job=00000000-0000-4000-8000-000000000000");
 const toast = await other.locator(".toast").innerText();
 await other.goto(`/?job=${given.foreign}`);
 const foreign = await other.locator(".toast").innerText();
+
+const wordless = await tab.context().newPage();
+await wordless.route("**/words/en.js", async (route) => {
+  const words = await (await route.fetch()).text();
+  const body = words.replaceAll(/"(tool|about|do)_generate-website":/g, '"old_$1":');
+  await route.fulfill({ body, contentType: "text/javascript" });
+});
+await wordless.goto(`/${address}`);
+await wordless.locator(`.stage-job[data-job="${given.tart}"][data-state=failed]`).waitFor();
+const spoken = await wordless.locator(".show > [role=status]").textContent();
+await wordless.locator(".tool[data-tool=generate-website]").click();
+const unnamed = await wordless.locator(".tool-form button[type=submit]").innerText();
 await tell({
   days,
   second,
@@ -67,4 +79,6 @@ await tell({
   opened,
   toast,
   foreign,
+  spoken,
+  unnamed,
 });

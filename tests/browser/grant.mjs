@@ -1,4 +1,5 @@
-// An admin finds a user by e-mail address and grants 100 credits; then the row of the log.
+// An admin finds a user by e-mail address and grants 100 credits. The dialog stays open until the
+// grant is answered, whatever the admin presses. Then comes the row of the log.
 
 import { given, open, tell } from "./tab.mjs";
 
@@ -14,7 +15,19 @@ await dialog.getByLabel("Credits").fill("100");
 await dialog.getByRole("button", { name: "Give credits" }).click();
 const without = await dialog.getByLabel("Reason").evaluate((field) => field.validity.valueMissing);
 await dialog.getByLabel("Reason").fill("for the outage of Monday");
+let release;
+const released = new Promise((resolve) => (release = resolve));
+const hold = async (route) => {
+  await released;
+  await route.continue();
+};
+await tab.route("**/functions/v1/admin-users/grant", hold, { times: 1 });
 await dialog.getByRole("button", { name: "Give credits" }).click();
+const isKept = await dialog.getByRole("button", { name: "Back" }).isDisabled();
+await tab.keyboard.press("Escape");
+await tab.keyboard.press("Escape");
+await dialog.waitFor();
+release();
 const toast = await tab.locator(".toast").innerText();
 await tab.locator(`[data-balance="${Number(before) + 100}"]`).waitFor();
 const entry = await tab.locator("tr[data-entry]").first().innerText();
@@ -30,4 +43,4 @@ for (const [name, text] of Object.entries(given.searches)) {
   await tab.goto("/admin");
   await tab.locator(".jobs").waitFor();
 }
-await tell({ before, without, toast, entry, log, found });
+await tell({ before, without, isKept, toast, entry, log, found });

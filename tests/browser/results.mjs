@@ -1,5 +1,5 @@
-// The user looks at results and saves them: a website, cards one by one and all at once, and a
-// picture under a name of its own.
+// The user looks at results and saves them: a website that was ordered by a double click, cards one
+// by one and all at once, and a picture under a name of its own.
 
 import { readFile } from "node:fs/promises";
 import { picture, png } from "../client/picture.mjs";
@@ -30,7 +30,8 @@ const submit = tab.locator(".tool-form button[type=submit]");
 
 await choose("generate-website");
 await tab.getByLabel("Description").fill("A bakery in Lisbon");
-await submit.click();
+// A double click orders once.
+await submit.dblclick();
 await reached(tab, "done");
 const inner = tab.frameLocator("iframe.preview").frameLocator("iframe");
 await inner.locator("#status", { hasText: "ready" }).waitFor();
@@ -64,6 +65,11 @@ const blocked = problems.splice(0).filter((problem) => problem.includes("/config
 const site = await saved(stage.getByRole("button", { name: "Download ZIP" }));
 await stage.getByRole("button", { name: "Files" }).click();
 const files = await stage.locator(".file-name").allTextContents();
+
+// The same form orders a second job without a reload.
+const first = await stage.getAttribute("data-job");
+await submit.click();
+await tab.locator(`.stage-job[data-state=done]:not([data-job="${first}"])`).waitFor();
 
 await choose("create-generation-job-banana");
 const product = { name: "in.png", mimeType: "image/png", buffer: png(12, 9, () => [9, 90, 200]) };

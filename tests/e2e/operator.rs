@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
+use unstuck_tests::e2e::try_on::TryOn;
 use unstuck_tests::e2e::website::Website;
 use unstuck_tests::e2e::{self, TestUser, World};
 use uuid::Uuid;
@@ -87,6 +88,18 @@ fn a_text_that_begins_like_a_url_is_shown_as_text() {
 }
 
 #[test]
+fn the_page_of_a_job_shows_every_status_and_outlives_a_row_that_it_cannot_draw() {
+    e2e::run(async |world| {
+        world.script(json!({ "replicate": { "all": true, "work": "until_finished" } })).await;
+        let try_on = TryOn::running(world, 2).await;
+        let seen = world.browser("odd_row.mjs", &json!({ "job": try_on.job }));
+        assert_has!(seen, { "waits": "Waits for the step before", "kept": 2, "left": 0 });
+        has(&seen, "title", &["Outfit"]);
+        has(&seen, "said", &["This could not be shown: "]);
+    });
+}
+
+#[test]
 fn a_user_is_found_by_email_and_given_credits_with_a_reason() {
     e2e::run(async |world| {
         let user = world.user(1).await;
@@ -101,6 +114,7 @@ fn a_user_is_found_by_email_and_given_credits_with_a_reason() {
         let given = json!({ "email": "user1@example.com", "user": user.id, "searches": searches });
         let seen = world.browser("grant.mjs", &given);
         assert_has!(seen, { "before": "940", "without": true }, "no reason, no grant: {seen:#}");
+        assert_eq!(seen["isKept"], true, "the dialog stays until the answer is there: {seen:#}");
         assert_eq!(seen["toast"], "Given. The balance is 1,040 now.");
         has(&seen, "entry", &["Gift", "+100", "1,040", "for the outage of Monday", "Admin"]);
         has(&seen, "log", &["Gave credits", "for the outage of Monday"]);
@@ -393,7 +407,11 @@ fn the_money_of_a_day_is_shown_and_saved_by_kind_and_tool() {
         let user = world.user(1).await;
         let (job, _) = world.order(&user).await;
         world.until_status(job, "completed").await;
+        let owed = "insert into unstuck.credit_debts (user_id, amount)
+            values (gen_random_uuid(), 40), (gen_random_uuid(), 5)";
+        world.db().exec(owed).await;
         let seen = world.browser("money.mjs", &json!({}));
+        has(&seen, "debts", &["Open debts", "2", "45 credits are owed"]);
         let day = world.db().value("select (now() at time zone 'UTC')::date::text").await;
         let day = day.as_str().unwrap();
         has(&seen, "days", &["In all", "−60"]);
@@ -405,5 +423,10 @@ fn the_money_of_a_day_is_shown_and_saved_by_kind_and_tool() {
         );
         let spent = format!(r#""{day}","debit","runninghub-upscaler",1,-60"#);
         assert!(lines.iter().any(|line| line == &spent), "{spent} in {lines:#?}");
+        let sums = "select count(distinct (e.kind, j.tool)) from unstuck.credit_entries e
+            left join unstuck.jobs j on j.id = e.job_id";
+        let sums = world.db().int(sums).await;
+        assert!(sums >= 2, "more rows than one answer has: {sums}");
+        assert_eq!(lines.len() as i64, 1 + sums, "a heading and every sum: {lines:#?}");
     });
 }

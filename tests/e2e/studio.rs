@@ -36,6 +36,8 @@ fn every_result_is_looked_at_and_taken_home() {
         }, "a stranger's script reaches nothing: {seen:#}");
         let files = json!(["index.html", "css/style.css", "js/app.js"]);
         assert_eq!((&seen["files"], &seen["site"]["names"]), (&files, &files));
+        let websites = world.count("jobs where tool = 'generate-website'").await;
+        assert_eq!(websites, 2, "one by a double click, one by a later click");
         assert_says(&seen["site"]["name"], &["website-", ".zip"]);
 
         assert_eq!(seen["cards"], json!(["Cover", "Benefits", "What is included"]));
@@ -198,6 +200,8 @@ fn an_earlier_job_is_found_and_opened_at_its_own_address() {
         let address = format!("?job={}", tart.as_str().unwrap());
         assert_has!(seen, { "address": address, "back": "", "shown": tart });
         assert_says(&seen["opened"], &["This did not work", "The content was refused."]);
+        assert_eq!(seen["spoken"], "generate-website: This did not work");
+        assert_says(&seen["unnamed"], &["generate-website"]);
         for told in ["toast", "foreign"] {
             assert_eq!(seen[told], "It is not there.", "{told}: {seen:#}");
         }

@@ -63,6 +63,18 @@ globalThis.answered = async () => answers[calls++];
 const emails = [];
 for (const user of ["a", "a", "a", "nobody", "nobody"]) emails.push([await emailOf(user), calls]);
 
+const { paged } = await import(page("admin/view.js"));
+/** A query of five rows, of which a project answers at most two at once. */
+const five = () => ({
+  range: async (from, to) => ({ data: [0, 1, 2, 3, 4].slice(from, to + 1).slice(0, 2) }),
+});
+const refused = () => ({ range: async () => ({ error: "refused" }) });
+const paging = {
+  all: await paged(five),
+  three: await paged(five, 3),
+  refused: await paged(refused),
+};
+
 /** The minutes of each fixed interval, by its name. */
 const intervals = read("supabase/schemas/clock/intervals.sql");
 const names = [...intervals.matchAll(/^ {2}(\w+) interval,?$/gm)].map(([, name]) => name);
@@ -74,4 +86,4 @@ const inSql = of("sql_wait") + of("grace");
 const query = /deadline_at < now\(\) - interval '(\d+) minutes'/;
 const inDocs = Number(query.exec(read("docs/operations.md"))[1]);
 
-console.log(JSON.stringify({ stuck, minutes: { inSql, inDocs }, retry, emails }));
+console.log(JSON.stringify({ stuck, minutes: { inSql, inDocs }, retry, emails, paging }));

@@ -30,6 +30,15 @@ fn a_live_job_has_the_button_that_retries_it_only_where_job_retry_takes_it() {
 }
 
 #[test]
+fn all_rows_are_read_however_few_the_project_answers_at_once() {
+    assert_has!(seen()["paging"], {
+        "all": { "data": [0, 1, 2, 3, 4], "error": null },
+        "three": { "data": [0, 1, 2], "error": null },
+        "refused": { "data": null, "error": "refused" },
+    });
+}
+
+#[test]
 fn a_user_is_looked_up_until_the_function_answers() {
     let found = "a@example.com";
     assert_has!(seen(), {

@@ -1,10 +1,10 @@
-// Asks before an act and carries it out. Its button is disabled while it runs. If the act fails,
-// the dialog stays open with the reason, and the same act can be sent again.
+// Asks before an act and carries it out. While it runs, the dialog stays open and its buttons are
+// disabled. If the act fails, the dialog shows the reason, and the same act can be sent again.
 
 import { button, h, toast } from "../elements.js";
 import { explain } from "../format.js";
 import { ask } from "../project.js";
-import { t } from "../words.js";
+import { inWords, t } from "../words.js";
 
 /** Calls a function; a lost connection becomes an answer with a code of its own. */
 export async function call(path, body, headers) {
@@ -29,13 +29,15 @@ export function act({ title, text, fields = [], action, danger = false, run, don
       action,
     );
     const no = button(t("keep"), () => dialog.close());
+    const setRunning = (isNow) => {
+      for (const each of [yes, no]) each.disabled = isNow;
+    };
     const onsubmit = async (event) => {
       event.preventDefault();
       const values = Object.fromEntries(new FormData(form));
-      yes.disabled = true;
+      setRunning(true);
       failure.hidden = true;
-      const { ok, answer } = await run(values);
-      yes.disabled = false;
+      const { ok, answer } = await run(values).finally(() => setRunning(false));
       // If the answer to an earlier request was lost, such a refusal means that the earlier request
       // succeeded.
       const wasDone = wasLost && ["already_final", "not_found"].includes(answer.code);
@@ -59,6 +61,9 @@ export function act({ title, text, fields = [], action, danger = false, run, don
       h("div", { class: "actions" }, no, yes),
     );
     const onclose = () => {
+      // A browser closes a dialog at the second Escape, whatever `oncancel` says. A new dialog
+      // would send the act under a new idempotency key, so that it was done twice.
+      if (yes.disabled) return dialog.showModal();
       dialog.remove();
       resolve(carriedOut);
     };
@@ -75,13 +80,13 @@ export function act({ title, text, fields = [], action, danger = false, run, don
 }
 
 const doneBefore = ({ status, refundedCredits: n }) =>
-  status ? t("done_before", { status: t(`status_${status}`), n: n ?? 0 }) : t("saved");
+  status ? t("done_before", { status: inWords("status", status), n: n ?? 0 }) : t("saved");
 
 /** The words for a refused act. */
 export function refusal(answer) {
   const { code, message, status, refundedCredits: n } = answer;
   if (code === "already_final" && status)
-    return t("already_over", { status: t(`status_${status}`), n: n ?? 0 });
+    return t("already_over", { status: inWords("status", status), n: n ?? 0 });
   return explain({ code, message, details: answer });
 }
 

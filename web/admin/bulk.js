@@ -32,14 +32,21 @@ function carryOut(asked) {
   return new Promise((resolve) => {
     const run = { done: 0, left: 0, credits: 0, refused: 0, stopped: false, tried: false };
     run.own = new Set();
-    const { dialog, form } = question(asked, () => resolve(run.tried));
+    const { dialog, form } = question(asked, () => {
+      // A browser closes a dialog at the second Escape, whatever the listener of `cancel` says.
+      if (run.tried && !run.over) return dialog.showModal();
+      dialog.remove();
+      resolve(run.tried);
+    });
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
       const { reason } = Object.fromEntries(new FormData(form));
       run.tried = true;
       const shown = progress(asked, run, () => dialog.close());
       form.replaceWith(shown.element);
-      const failure = await inTurns(asked, run, reason.trim(), shown.draw);
+      const failure = await inTurns(asked, run, reason.trim(), shown.draw).catch((error) => ({
+        message: unread(error),
+      }));
       shown.end(failure);
     });
     // While it runs, Escape stops the run and leaves the dialog open.
@@ -153,16 +160,12 @@ function question({ act, chosen, count: n }, onclose) {
       ),
     ),
   );
-  const closed = () => {
-    dialog.remove();
-    onclose();
-  };
   const dialog = h(
     "dialog",
     {
       "aria-labelledby": "ask-title",
       "aria-describedby": "ask-text",
-      onclose: closed,
+      onclose,
       class: "bulk",
     },
     form,

@@ -1,5 +1,8 @@
 // Saves a table as a file.
 
+/** The maximum of rows in a saved file. */
+export const FILE_MAX = 10_000;
+
 /**
  * Saves these columns of the rows as CSV for a spreadsheet: UTF-8 with its byte order mark, every
  * text quoted.

@@ -4,10 +4,9 @@
 import { h } from "../elements.js";
 import { duration, toolName } from "../format.js";
 import { supabase } from "../project.js";
-import { t } from "../words.js";
+import { inWords, t } from "../words.js";
 import { UUID } from "./names.js";
 import { address, go } from "./router.js";
-import { inWords } from "./words.js";
 
 export const LIVE = ["pending", "queued", "starting", "running"];
 const STATUSES = [...LIVE, "completed", "failed", "cancelled"];
@@ -85,7 +84,7 @@ export function filterInWords(chosen) {
 }
 
 function valueInWords(name, value) {
-  if (name === "status") return t(`status_${value}`);
+  if (name === "status") return inWords("status", value);
   if (name === "tool") return toolName(value);
   if (name === "error") return inWords("code", value);
   return name === "age" ? ageInWords(Number(value)) : value;

@@ -3,15 +3,16 @@
 import { h, link, problem } from "../elements.js";
 import { duration, number, toolName, unread } from "../format.js";
 import { functionsUrl, supabase } from "../project.js";
-import { t } from "../words.js";
+import { inWords, t } from "../words.js";
 import { questionOf, whatToDo } from "./questions.js";
 import { address } from "./router.js";
 import { limitOf, slotsBar } from "./slots.js";
-import { part } from "./view.js";
-import { inWords } from "./words.js";
+import { paged, part } from "./view.js";
 
 /** A wait of more seconds than these is shown as a warning. */
 const LONG_WAIT = 600;
+
+const allDebts = () => supabase.from("open_debts").select("user_id, owed").order("user_id");
 
 /** Reads what the tiles show. */
 export async function readHealth() {
@@ -22,7 +23,7 @@ export async function readHealth() {
       .then((told) => ("ok" in told ? told : null))
       .catch(() => null),
     part(supabase.from("provider_load").select("*").order("provider")),
-    part(supabase.from("open_debts").select("user_id, owed").order("owed", { ascending: false })),
+    part(paged(allDebts)),
   ]);
   return { health, load, debts };
 }

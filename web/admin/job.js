@@ -4,7 +4,7 @@
 import { badge, h, link, problem, time } from "../elements.js";
 import { number, toolName, unread } from "../format.js";
 import { logsUrl, supabase } from "../project.js";
-import { t } from "../words.js";
+import { inWords, t } from "../words.js";
 import { createActs, isLive } from "./acts.js";
 import { ledgerTable } from "./ledger.js";
 import { results, values } from "./media.js";
@@ -13,7 +13,7 @@ import { address } from "./router.js";
 import { emailOf } from "./users.js";
 import { createView, drawn, facts, part, row, rows, section, table } from "./view.js";
 import { sentence } from "./waits.js";
-import { actorName, inWords } from "./words.js";
+import { actorName } from "./words.js";
 
 const STEP_COLUMNS =
   "step, status, provider, provider_task_id, run, attempts, rescues, share, not_before, sent_at, " +

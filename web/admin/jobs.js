@@ -4,20 +4,16 @@
 import { badge, button, h, link, time, toast } from "../elements.js";
 import { duration, number, toolName, unread } from "../format.js";
 import { supabase } from "../project.js";
-import { t } from "../words.js";
+import { inWords, t } from "../words.js";
 import { createActs, isLive } from "./acts.js";
 import { changeMatching } from "./bulk.js";
-import { saveCsv } from "./download.js";
+import { FILE_MAX, saveCsv } from "./download.js";
 import { chosenIn, createMatching, filterForm, filterInWords } from "./filters.js";
 import { jobLink, userLink } from "./names.js";
 import { address, query } from "./router.js";
-import { part, row, rows, table } from "./view.js";
-import { inWords } from "./words.js";
+import { paged, part, row, rows, table } from "./view.js";
 
 const PAGE = 25;
-/** The maximum of rows in a saved file. */
-const FILE_MAX = 10_000;
-const READ_AT_ONCE = 1000;
 const COLUMNS =
   "id, tool, user_id, status, credits_charged, credits_refunded, error_code, error_message, " +
   "created_at, started_at, completed_at, deadline_at, quarantined_at";
@@ -61,17 +57,10 @@ export function createJobs({ tools, place, refresh }) {
   }
 
   async function saveAll(chosen, order) {
-    const all = [];
-    for (let from = 0; from < FILE_MAX; from += READ_AT_ONCE) {
-      const { data, error } = await inOrder(matching(chosen, COLUMNS), order).range(
-        from,
-        from + READ_AT_ONCE - 1,
-      );
-      if (error) return toast(unread(error), "bad");
-      all.push(...data);
-      if (data.length < READ_AT_ONCE) break;
-    }
-    saveCsv("jobs", COLUMNS.split(", "), all);
+    const all = () => inOrder(matching(chosen, COLUMNS), order);
+    const { data, error } = await paged(all, FILE_MAX);
+    if (error) toast(unread(error), "bad");
+    else saveCsv("jobs", COLUMNS.split(", "), data);
   }
 
   const bulk = async (act, chosen) => {

@@ -2,10 +2,10 @@
 
 import { h, time } from "../elements.js";
 import { number, signed } from "../format.js";
-import { t } from "../words.js";
+import { inWords, t } from "../words.js";
 import { jobLink } from "./names.js";
 import { row, table } from "./view.js";
-import { actorName, inWords } from "./words.js";
+import { actorName } from "./words.js";
 
 export function ledgerTable(entries) {
   const heads = [

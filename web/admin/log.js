@@ -1,19 +1,17 @@
 // The log of what admins did: who, when, what, the old and the new values, why. Nobody can change
 // it.
 
-import { button, h, link, time } from "../elements.js";
-import { number } from "../format.js";
+import { button, h, link, time, toast } from "../elements.js";
+import { number, unread } from "../format.js";
 import { supabase } from "../project.js";
-import { t } from "../words.js";
-import { saveCsv } from "./download.js";
+import { inWords, t } from "../words.js";
+import { FILE_MAX, saveCsv } from "./download.js";
 import { select } from "./filters.js";
 import { interval, short, userLink, UUID } from "./names.js";
 import { address, go, query } from "./router.js";
-import { createView, row, rows, table } from "./view.js";
-import { inWords } from "./words.js";
+import { createView, paged, row, rows, table } from "./view.js";
 
 const PAGE = 50;
-const FILE_MAX = 1000;
 const INTERVALS = ["run_timeout", "queue_ttl"];
 
 /** Makes the page of the log. */
@@ -35,8 +33,10 @@ export function createLog() {
   }
 
   async function save() {
-    const all = await rows(entries(query()).limit(FILE_MAX));
-    saveCsv("log", ["id", "at", "actor", "act", "subject", "from", "to", "reason"], all);
+    const chosen = query();
+    const { data, error } = await paged(() => entries(chosen), FILE_MAX);
+    if (error) return toast(unread(error), "bad");
+    saveCsv("log", ["id", "at", "actor", "act", "subject", "from", "to", "reason"], data);
   }
 
   function draw({ chosen, page, more, before }) {

@@ -3,12 +3,11 @@
 import { button, h, link, problem } from "../elements.js";
 import { number, signed, toolName, unread } from "../format.js";
 import { supabase } from "../project.js";
-import { language, t } from "../words.js";
+import { inWords, language, t } from "../words.js";
 import { saveCsv } from "./download.js";
 import { share, userLink } from "./names.js";
 import { address, query } from "./router.js";
-import { createView, drawn, part, row, rows, section, table } from "./view.js";
-import { inWords } from "./words.js";
+import { createView, drawn, paged, part, row, rows, section, table } from "./view.js";
 
 const KINDS = [
   "purchase",
@@ -23,11 +22,14 @@ const KINDS = [
 const DEBTS = 200;
 const days = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeZone: "UTC" });
 
+const money = () =>
+  supabase.from("money_by_day").select("*").order("day").order("kind").order("tool");
+
 /** Makes the page of the money. */
 export function createMoney() {
   async function read() {
     const [entries, costs, debts] = await Promise.all([
-      rows(supabase.from("money_by_day").select("*")),
+      rows(paged(money)),
       part(supabase.from("tool_costs").select("tool, provider_cost, cost")),
       part(
         supabase.from("open_debts").select("*").order("owed", { ascending: false }).limit(DEBTS),

@@ -3,14 +3,13 @@
 import { button, h, link, problem, time } from "../elements.js";
 import { duration, number, time as timeText, toolName, unread } from "../format.js";
 import { supabase } from "../project.js";
-import { t } from "../words.js";
+import { inWords, t } from "../words.js";
 import { clock, jobLink, share } from "./names.js";
 import { whatToDo } from "./questions.js";
 import { address } from "./router.js";
 import { changed, numberField, switchTo } from "./settings.js";
 import { limitOf, slotsBar } from "./slots.js";
 import { createView, facts, part, rows } from "./view.js";
-import { inWords } from "./words.js";
 
 const SLOTS_MAX = 10_000;
 const ALARMS = 30;

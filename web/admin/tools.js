@@ -3,7 +3,7 @@
 import { button, h, problem } from "../elements.js";
 import { number, toolName, unread } from "../format.js";
 import { supabase } from "../project.js";
-import { t } from "../words.js";
+import { inWords, t } from "../words.js";
 import { interval, secondsOf } from "./names.js";
 import { figures } from "./providers.js";
 import { changed, numberField, switchTo } from "./settings.js";
@@ -228,7 +228,7 @@ function conditionInWords(matches) {
     if (value === null || typeof value !== "object") return `${field} = ${optionName(value)}`;
     return Object.entries(value).map(([sign, bound]) => {
       const shown = Array.isArray(bound) ? bound.map(optionName).join(", ") : optionName(bound);
-      return `${field} ${SIGNS[sign]} ${shown}`;
+      return `${field} ${SIGNS[sign] ?? sign} ${shown}`;
     });
   });
   return conditions.length ? conditions.join(" · ") : t("price_always");
@@ -238,6 +238,6 @@ const optionName = (value) =>
   typeof value === "number" ? number(value) : (t.maybe(`option_${value}`) ?? String(value));
 
 function priceInWords({ credits, priced_per: per, credits_min: least }) {
-  const price = per === "job" ? number(credits) : `${number(credits)} ${t(`per_${per}`)}`;
+  const price = per === "job" ? number(credits) : `${number(credits)} ${inWords("per", per)}`;
   return least ? t("price_least", { price, n: least }) : price;
 }

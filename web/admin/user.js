@@ -15,7 +15,7 @@ import { logTable } from "./log.js";
 import { copyable, short } from "./names.js";
 import { address, go } from "./router.js";
 import { find } from "./users.js";
-import { createView, drawn, facts, part, section, table } from "./view.js";
+import { createView, drawn, facts, paged, part, section, table } from "./view.js";
 
 const ENTRIES = 25;
 const PURCHASES = 20;
@@ -37,16 +37,18 @@ export function createUser({ tools, refresh }, id) {
       part(of("credit_accounts", "balance")),
       part(of("open_debts", "owed")),
       part(
-        of("credit_entries", "*")
-          .order("id", { ascending: false })
-          .limit(shownEntries + 1),
+        paged(
+          () => of("credit_entries", "*").order("id", { ascending: false }),
+          // One row more than is shown tells whether there are more.
+          shownEntries + 1,
+        ),
       ),
       part(
         of("purchases", "id, ids, created_at, seller, pack, granted, taken")
           .order("created_at", { ascending: false })
           .limit(PURCHASES),
       ),
-      part(of("credit_debts", "purchase_id, amount, settled")),
+      part(paged(() => of("credit_debts", "purchase_id, amount, settled").order("id"))),
       jobsOf(id),
       part(of("admin_log", "*", "subject").order("id", { ascending: false }).limit(10)),
     ]);

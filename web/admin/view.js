@@ -2,11 +2,12 @@
 
 import { h, problem } from "../elements.js";
 import { unread } from "../format.js";
+import { t } from "../words.js";
 import { patch } from "./patch.js";
 
 /**
  * Makes a page: `read` resolves to what `draw` shows. If several readings overlap, the newest wins.
- * If a reading fails, the page keeps what it shows, and a sentence above says so.
+ * If a reading fails, or `draw` throws, the page keeps what it shows, and a sentence above says so.
  */
 export function createView({ title, read, draw, everyMs = 10_000, kind = "" }) {
   const warning = h("div");
@@ -24,11 +25,38 @@ export function createView({ title, read, draw, everyMs = 10_000, kind = "" }) {
       return;
     }
     if (mine !== reading) return;
-    patch(warning);
-    patch(body, draw(seen));
+    try {
+      patch(body, draw(seen));
+      patch(warning);
+    } catch (error) {
+      console.error(error);
+      patch(warning, problem(t("draw_failed", { why: error.message })));
+    }
   }
 
   return { title, element, show, everyMs };
+}
+
+/** A request asks for so many rows. */
+const AT_ONCE = 1000;
+
+/**
+ * Reads all rows of a query, or its first `most`, in as many requests as it takes: a project is set
+ * to answer at most so many rows at once, 1,000 by default, and leaves out the others without a
+ * word. `query()` makes the query, in an order that is the same for every request. Resolves like a
+ * query.
+ */
+export async function paged(query, most = Infinity) {
+  const all = [];
+  while (all.length < most) {
+    const end = Math.min(all.length + AT_ONCE, most);
+    const { data, error } = await query().range(all.length, end - 1);
+    if (error) return { data: null, error };
+    // A short page is not the end: the project may be set to answer fewer rows than these.
+    if (data.length === 0) break;
+    all.push(...data);
+  }
+  return { data: all, error: null };
 }
 
 /** The rows of a PostgREST query; throws if it fails. */

@@ -1,10 +1,9 @@
 // Says in one sentence why a job waits or how it ended.
 
 import { duration, toolName } from "../format.js";
-import { t } from "../words.js";
+import { inWords, t } from "../words.js";
 import { clock } from "./names.js";
 import { limitOf } from "./slots.js";
-import { inWords } from "./words.js";
 
 const since = (text) => duration((Date.now() - Date.parse(text)) / 1000);
 
@@ -26,7 +25,8 @@ export function sentence({ job, steps, load, place }) {
 function ended(job) {
   const time = duration((Date.parse(job.completed_at) - Date.parse(job.created_at)) / 1000);
   if (job.status === "completed") return t("state_completed", { time });
-  const why = job.error_code ? inWords("code", job.error_code) : t(`status_${job.status}`);
+  const { error_code: code, status } = job;
+  const why = code ? inWords("code", code) : inWords("status", status);
   const n = job.credits_refunded;
   return [t("state_failed", { why, time }), n > 0 && t("state_returned", { n })]
     .filter(Boolean)

@@ -3,7 +3,7 @@
 
 import { button, h, icon, problem, time } from "../elements.js";
 import { explain, number, signed, toolName } from "../format.js";
-import { t } from "../words.js";
+import { inWords, t } from "../words.js";
 import { jobs } from "./jobs.js";
 import { debtNotice } from "./wallet.js";
 
@@ -68,13 +68,13 @@ const nothing = () => h("li", { class: "muted empty" }, t("history_empty"));
 
 function row({ id, at, kind, amount, balanceAfter, reason, tool }) {
   const n = Math.abs(amount);
-  const words = t(`ledger_${kind}`, { n, tool: tool && toolName(tool) });
+  const words = inWords("ledger", kind, { n, tool: tool && toolName(tool) });
   const why = kind === "refund" && refundReason(reason);
   const left = t("ledger_balance", { n: balanceAfter });
   return h(
     "li",
     { class: `ledger-row ${kind}`, "data-entry": id, tabindex: -1 },
-    h("span", { class: "ledger-mark" }, icon(ICONS[kind], 18)),
+    h("span", { class: "ledger-mark" }, icon(ICONS[kind] ?? "coin", 18)),
     h("div", {}, h("strong", {}, words), why && h("span", {}, why), time(at)),
     h("div", { class: "num" }, h("strong", {}, signed(amount)), h("small", {}, left)),
   );

@@ -11,8 +11,9 @@ import { declared, order, priced } from "./tools.js";
 /**
  * Makes the form, with the values that an earlier form has `kept`: its element, its values,
  * `refresh` for a changed wallet, and `leave` for when another form replaces it.
- * `onorder(input, limits)` gets a complete order, whose price was shown; `onmissing(credits)` is
- * called if credits are missing; `onchange` is called at every change.
+ * `onorder(input, limits)` gets a complete order, whose price was shown; the form orders nothing
+ * else until its promise settles. `onmissing(credits)` is called if credits are missing; `onchange`
+ * is called at every change.
  */
 export function toolForm({ tool }, { kept = {}, wallet, canBuy, onorder, onmissing, onchange }) {
   const { files, fields } = declared(tool);
@@ -20,11 +21,15 @@ export function toolForm({ tool }, { kept = {}, wallet, canBuy, onorder, onmissi
   const values = { ...presets, ...kept };
   const offer = createOffer(tool);
   let [price, asking] = [null, { isAsking: false, error: null }];
+  /** Whether an order is on its way. A second click would make and charge a second job. */
+  let isOrdering = false;
   const complete = () =>
     files.every(({ name }) => [values[name] ?? []].flat().length > 0) &&
     fields.every((declaration) => isFilled(declaration, values[declaration.name]));
-  const show = () =>
-    offer.show(price, { wallet: wallet.get(), ...asking, isComplete: complete(), canBuy });
+  const show = () => {
+    const isComplete = complete();
+    offer.show(price, { wallet: wallet.get(), ...asking, isComplete, isOrdering, canBuy });
+  };
   const prices = createPrice(tool, (...newest) => {
     [price, asking] = newest;
     show();
@@ -37,9 +42,20 @@ export function toolForm({ tool }, { kept = {}, wallet, canBuy, onorder, onmissi
   };
   const onsubmit = (event) => {
     event.preventDefault();
+    if (isOrdering) return;
     const missing = missingCredits(price, wallet.get());
     if (missing > 0) onmissing(missing);
-    else if (price && complete()) onorder(order(tool, values), { maxCredits: price.credits });
+    else if (price && complete()) send();
+  };
+  const send = async () => {
+    isOrdering = true;
+    show();
+    try {
+      await onorder(order(tool, values), { maxCredits: price.credits });
+    } finally {
+      isOrdering = false;
+      show();
+    }
   };
   const drops = files.map((file) =>
     drop(file, values[file.name], (chosen) => set(file.name, chosen)),

@@ -3,7 +3,7 @@
 
 import { badge, button, h, icon, problem, time } from "../elements.js";
 import { day, explain, number, signed, toolName } from "../format.js";
-import { t } from "../words.js";
+import { inWords, t } from "../words.js";
 import { summary } from "./input.js";
 import { jobs as client } from "./jobs.js";
 import { details } from "./service.js";
@@ -205,7 +205,7 @@ function entry({ at, kind, amount, balance_after: balance }) {
     "tr",
     {},
     h("td", {}, time(at)),
-    h("td", {}, t(`entry_${kind}`)),
+    h("td", {}, inWords("entry", kind)),
     h("td", { class: "num" }, signed(amount)),
     h("td", { class: "num" }, number(balance)),
   );

@@ -1,6 +1,6 @@
 // The input of an order: in a few words, as the values of a form, and for use in the next form.
 
-import { t } from "../words.js";
+import { inWords } from "../words.js";
 import { declared } from "./tools.js";
 
 /** What an order asked for, in a few words: "Keep the grain · 2048 px · Standard". */
@@ -23,9 +23,9 @@ function shown(field, value) {
 
 /** An option in words: "2048 px", "Pro", "Cover". */
 export function optionName({ unit, words }, option) {
-  if (words) return t(`${words}_${option}`);
+  if (words) return inWords(words, option);
   if (typeof option === "number") return [option, unit].filter(Boolean).join(" ");
-  return t.maybe(`option_${option}`) ?? String(option);
+  return inWords("option", String(option));
 }
 
 /** The form's values for a job's input; null if the input is no longer stored. */

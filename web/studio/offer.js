@@ -3,7 +3,7 @@
 
 import { mayBePaid } from "../client.js";
 import { h, icon } from "../elements.js";
-import { duration, explain, number } from "../format.js";
+import { duration, explain, number, toolName } from "../format.js";
 import { t } from "../words.js";
 import { debtNotice } from "./wallet.js";
 
@@ -16,14 +16,19 @@ export function createOffer(tool) {
   const button = h("button", { class: "button primary wide", type: "submit" });
   const note = h("p", { class: "offer-note muted small", role: "status" });
 
-  /** `state` is { wallet, isAsking, error, isComplete, canBuy }; `error` is that of the quote. */
-  function show(price, { wallet, isAsking, error, isComplete, canBuy }) {
+  /**
+   * `state` is { wallet, isAsking, error, isComplete, isOrdering, canBuy }; `error` is that of the
+   * quote.
+   */
+  function show(price, { wallet, isAsking, error, isComplete, isOrdering, canBuy }) {
     const missing = missingCredits(price, wallet);
     const wanted = missing > 0 ? t(canBuy ? "get_more" : "needs_more", { n: missing }) : null;
-    button.disabled = missing > 0 ? !canBuy : !(price && isComplete);
+    const isReady = missing > 0 ? canBuy : price && isComplete;
+    button.disabled = isOrdering || !isReady;
     button.classList.toggle("asking", isAsking);
     button.dataset.price = price?.credits ?? "";
-    button.replaceChildren(wanted ?? t(`do_${tool}`), wanted || !price ? "" : cost(price));
+    const order = t.maybe(`do_${tool}`) ?? toolName(tool);
+    button.replaceChildren(wanted ?? order, wanted || !price ? "" : cost(price));
     const said = error ? explain(error) : missing > 0 ? shortage(price) : wait(price);
     if (note.textContent !== said) note.textContent = said;
     debt.replaceChildren(debtNotice(wallet) || "");

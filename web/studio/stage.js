@@ -1,6 +1,7 @@
 // The stage, which shows one job, large, in whatever state it is.
 
 import { h, icon } from "../elements.js";
+import { toolName } from "../format.js";
 import { t } from "../words.js";
 import { releaseInputs } from "./result.js";
 import { views, waitingText } from "./views.js";
@@ -69,5 +70,5 @@ function focusButton(place, text) {
 
 /** The sentence that a screen reader speaks when a job has moved on. */
 function sentence({ state, position, tool }) {
-  return `${t(`tool_${tool}`)}: ${state === "waiting" ? waitingText(position) : t(state)}`;
+  return `${toolName(tool)}: ${state === "waiting" ? waitingText(position) : t(state)}`;
 }

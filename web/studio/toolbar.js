@@ -2,7 +2,7 @@
 // and the form's order as code.
 
 import { button, h, icon, problem } from "../elements.js";
-import { duration } from "../format.js";
+import { duration, toolName } from "../format.js";
 import { t } from "../words.js";
 import { createCode } from "./code.js";
 import { toolForm } from "./form.js";
@@ -12,9 +12,9 @@ import { declared, startingPrice, toolsOnSale } from "./tools.js";
 
 /**
  * Makes the toolbar: its elements, `show(draft)`, `draft` and `refresh` for a changed wallet.
- * `onorder(tool, input, limits)` gets a complete order; `onmissing(credits)` is called if credits
- * are missing; `ontools(tools)` gets the tools on sale. A draft is the chosen tool with the values
- * of its form.
+ * `onorder(tool, input, limits)` gets a complete order and resolves once it is answered;
+ * `onmissing(credits)` is called if credits are missing; `ontools(tools)` gets the tools on sale. A
+ * draft is the chosen tool with the values of its form.
  */
 export function createToolbar({ user, wallet, canBuy, onorder, onmissing, ontools }) {
   const buttons = h("div", { class: "tools", role: "group", "aria-label": t("tool") });
@@ -108,8 +108,8 @@ function about(sold, form, code) {
   return h(
     "header",
     { class: "tool-about" },
-    h("div", {}, h("h2", {}, t(`tool_${tool}`)), coder),
-    h("p", { class: "muted" }, t(`about_${tool}`)),
+    h("div", {}, h("h2", {}, toolName(tool)), coder),
+    h("p", { class: "muted" }, t.maybe(`about_${tool}`)),
     h(
       "p",
       { class: "tool-facts" },
@@ -125,7 +125,7 @@ function toolButton(sold, onclick) {
     "button",
     { ...attributes, onclick },
     icon(declared(tool).icon),
-    h("span", {}, t(`tool_${tool}`)),
+    h("span", {}, toolName(tool)),
     h("small", {}, startingPrice(sold)),
   );
 }

@@ -17,7 +17,7 @@
 //   previews  whether a browser can show the files as they are
 
 import { TOOLS as DECLARED } from "../build/tools.js";
-import { t } from "../words.js";
+import { inWords, t } from "../words.js";
 import { jobs } from "./jobs.js";
 
 const FALLBACK = {
@@ -46,7 +46,7 @@ export function startingPrice({ tool, credits, pricedPer, rules }) {
   const varies = prices.some((price) => price.varies || price.credits !== least.credits);
   const per = least.pricedPer === "step" ? declared(tool).piece : least.pricedPer;
   const words = t(varies ? "credits_from" : "credits", { n: least.credits });
-  return per === "job" ? words : `${words} ${t(`per_${per}`)}`;
+  return per === "job" ? words : `${words} ${inWords("per", per)}`;
 }
 
 /** The price of the smallest order to which a rule applies. */

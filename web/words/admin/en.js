@@ -14,6 +14,7 @@ export const words = {
   nothing_found: "Nothing found.",
   request_ids: "A request that ordered nothing is known to the logs of the functions alone:",
   users: "Users",
+  draw_failed: "This could not be shown: {why}",
   no_such_page: "There is no such page.",
   no_such_job: "There is no such job.",
   no_such_user: "There is no such user.",
@@ -37,6 +38,7 @@ export const words = {
   filter_provider: "Provider",
   filter_error: "Error",
   status_stuck: "Stuck",
+  status_blocked: "Waits for the step before",
   // Acts
   ask_retry: "Retry this job?",
   ask_retry_overdue: "{tool}: it goes back to the queue; finished steps are kept.",

@@ -11,6 +11,7 @@ export const words = {
   nothing_found: "Ничего не найдено.",
   request_ids: "Запрос, который ничего не заказал, есть только в логах функций:",
   users: "Пользователи",
+  draw_failed: "Не удалось показать: {why}",
   no_such_page: "Такой страницы нет.",
   no_such_job: "Такого задания нет.",
   no_such_user: "Такого пользователя нет.",
@@ -39,6 +40,7 @@ export const words = {
   filter_provider: "Провайдер",
   filter_error: "Ошибка",
   status_stuck: "Застряло",
+  status_blocked: "Ждёт предыдущего шага",
   ask_retry: "Повторить это задание?",
   ask_retry_overdue: "{tool}: вернётся в очередь; готовые шаги сохранятся.",
   ask_retry_final:
