@@ -6662,18 +6662,20 @@ AS $function$
     lease_until = null,
     provider_cancel_due = unstuck_private.cancel_debt_with(s),
     provider_task_id = null,
-    provider_done_at = null,
     run = s.run + 1,
     deadline_at = p_now + p_tool.queue_ttl
   where s.job_id = p_job.id
-    and s.status in ('starting', 'running', 'queued');
+    and s.status in ('starting', 'running', 'queued')
+    and s.provider_done_at is null;
 
   update unstuck.job_steps s
-  set deadline_at = j.expires_at
+  set deadline_at = j.expires_at,
+    lease_until = null
   from unstuck.jobs j
   where j.id = s.job_id
     and s.job_id = p_job.id
-    and s.status = 'blocked';
+    and not unstuck_private.is_final(s.status)
+    and (s.status = 'blocked' or s.provider_done_at is not null);
 
   select unstuck_private.job_sync_from_steps(array[p_job.id]);
 
@@ -6707,7 +6709,12 @@ begin
         from unstuck.job_steps s
         where s.job_id = p_job.id
           and not unstuck_private.is_final(s.status)
-          and (s.deadline_at <= v_now or s.lease_until <= v_now)
+          and (
+            s.lease_until <= v_now
+            -- The deadline of a queued step is paused while another step is at work.
+            or s.deadline_at <= v_now
+              and not (s.status = 'queued' and unstuck_private.is_in_time(s, v_now))
+          )
       )
     then
       perform unstuck_private.refuse(
@@ -7544,10 +7551,9 @@ CREATE OR REPLACE FUNCTION unstuck_private.jobs_matching(p_filter jsonb, p_statu
  SET plan_cache_mode TO 'force_custom_plan'
 AS $function$
 declare
-  v_ids uuid[] := (
-    select array_agg(i.id::uuid)
-    from jsonb_array_elements_text(p_filter -> 'ids') as i (id)
-  );
+  v_ids uuid[] := case when jsonb_typeof(p_filter -> 'ids') = 'array' then
+    array(select i.id::uuid from jsonb_array_elements_text(p_filter -> 'ids') as i (id))
+  end;
   v_status text := p_filter ->> 'status';
   v_statuses text[] := case
     when v_status = 'queued' then array['pending', 'queued']
@@ -9711,6 +9717,7 @@ begin
     or p_fact @? '$.keys[*] ? (@.type() != "string" || @ == "")'
     or p_fact @? '$.** ? (@.type() == "number" && @ < 0)'
     or p_fact @? '$.refundedShare.share ? (@ > 1)'
+    or p_fact @? '$["link", "subscription"] ? (@.type() != "string" || @ == "")'
     or p_fact @? '$.quantities.* ? (@.type() != "number")'
     or p_fact @? '$.refunds.* ? (!(@.status like_regex "^(pending|succeeded|failed|canceled)$"))'
     or p_fact @? '$.disputes.* ? (!(@.status like_regex "^(open|won|lost|warning)$"))'
@@ -9744,11 +9751,13 @@ begin
   ))
   into v_gives
   from unstuck.credit_packs c
-  where c.pack = v_fact ->> 'pack'
-    or v_fact -> 'priceIds' ? c.price_id and not exists (
-      select from unstuck.credit_packs n
-      where n.pack = v_fact ->> 'pack'
-    )
+  where case
+    when exists (select from unstuck.credit_packs n where n.pack = v_fact ->> 'pack')
+      then c.pack = v_fact ->> 'pack'
+    when exists (select from unstuck.credit_packs n where n.price_id = v_fact ->> 'link')
+      then c.price_id = v_fact ->> 'link'
+    else v_fact -> 'priceIds' ? c.price_id
+  end
   having count(*) > 0;
   return jsonb_strip_nulls(v_fact || jsonb_build_object('gives', v_gives));
 end $function$
@@ -9844,11 +9853,14 @@ CREATE OR REPLACE FUNCTION unstuck_private.purchase_owner(p_purchase unstuck.pur
  SET search_path TO ''
 AS $function$
 declare
-  v_told record := unstuck_private.auth_user(p_told, null);
+  v_told record;
 begin
   if p_purchase.user_id = unstuck_private.erased_user() then
     return p_purchase.user_id;
   end if;
+  p_told := coalesce(
+    p_told, unstuck_private.subscription_user(p_purchase.seller, p_purchase.facts));
+  v_told := unstuck_private.auth_user(p_told, null);
   if p_told is not null
     and (
       v_told.user_id is not null
@@ -11836,6 +11848,23 @@ begin
   );
 exception when insufficient_privilege then
   return null;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.subscription_user(p_seller text, p_facts jsonb)
+ RETURNS uuid
+ LANGUAGE plpgsql
+ STABLE
+AS $function$
+begin
+  return (
+    select min((f ->> 'userId') collate "C")::uuid
+    from jsonb_array_elements(jsonb_path_query_array(p_facts, '$[*].subscription')) as o (name)
+    join unstuck.purchases p
+      on p.seller = p_seller
+      and jsonb_path_query_array(p.facts, '$[*].subscription') @> o.name
+    cross join jsonb_array_elements(p.facts) as e (f)
+    where f -> 'subscription' = o.name
+  );
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.swap_turn()

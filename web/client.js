@@ -899,7 +899,8 @@ function leaveSession(text) {
     else sessionStorage.removeItem(KEY);
   } catch {}
 }
-function graceSecondsOf({ graceSeconds = GRACE_S }) {
+function graceSecondsOf(options) {
+  const graceSeconds = options.graceSeconds ?? GRACE_S;
   if (Number.isInteger(graceSeconds) && graceSeconds >= 0 && graceSeconds <= GRACE_MAX_S)
     return graceSeconds;
   throw new RangeError(
@@ -1419,17 +1420,20 @@ var Page = class {
 };
 
 // packages/client/src/same.ts
-function isPlain(value) {
-  if (value === null || typeof value !== "object") return false;
+var isObject = (value) => value !== null && typeof value === "object";
+function kindOf(value) {
+  if (Array.isArray(value)) return Array;
   const prototype = Object.getPrototypeOf(value);
-  return Array.isArray(value) || !prototype || !Object.getPrototypeOf(prototype);
+  return prototype && Object.getPrototypeOf(prototype) ? prototype : Object;
 }
 function isSame(one, other) {
-  if (one instanceof Date && other instanceof Date) return Object.is(+one, +other);
-  if (!isPlain(one) || !isPlain(other)) return Object.is(one, other);
+  if (Object.is(one, other)) return true;
+  if (!isObject(one) || !isObject(other) || kindOf(one) !== kindOf(other)) return false;
+  if (one instanceof Blob) return false;
+  if ("toJSON" in one) return JSON.stringify(one) === JSON.stringify(other);
   const names = Object.keys(one);
   return (
-    Array.isArray(one) === Array.isArray(other) &&
+    (names.length > 0 || kindOf(one) === Array || kindOf(one) === Object) &&
     names.length === Object.keys(other).length &&
     names.every((name) => Object.hasOwn(other, name) && isSame(one[name], other[name]))
   );

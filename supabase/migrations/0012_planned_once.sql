@@ -25,6 +25,204 @@ set local lock_timeout = '5s';
 -- Nothing is done for platform/storage.sql: `deploy` runs it where a bucket is missing or the
 -- policy is of another one.
 
+--: source purchase/purchases.sql 24eb0c9351e4 by hand
+
+--: source admin/job_restart.sql 97cb1234b6e8
+-- Requeues the open steps of the live job `p_job` with new runs, fresh counters and new deadlines,
+-- and adds the tasks that the provider still works on to their cancel debts. Final steps stay as
+-- they are. A step whose provider is done keeps its result, which the next healer copies. Blocked
+-- steps and those get the new `expires_at` as their deadline. `job_retry` calls it and has locked
+-- the job.
+create or replace function unstuck_private.job_restart(
+  p_job unstuck.jobs,
+  p_tool unstuck.tools,
+  p_now timestamptz
+)
+returns void
+language sql
+set search_path = ''
+as
+$$
+  update unstuck.jobs j
+  set expires_at = p_now + unstuck_private.job_lifetime(j.tool, j.total_steps),
+    deadline_at = p_now + p_tool.queue_ttl,
+    retries = 0
+  where j.id = p_job.id;
+
+  update unstuck.job_steps s
+  set status = 'queued',
+    attempts = 0,
+    rescues = 0,
+    not_before = null,
+    sent_at = null,
+    started_at = null,
+    claimed_at = null,
+    lease_until = null,
+    provider_cancel_due = unstuck_private.cancel_debt_with(s),
+    provider_task_id = null,
+    run = s.run + 1,
+    deadline_at = p_now + p_tool.queue_ttl
+  where s.job_id = p_job.id
+    and s.status in ('starting', 'running', 'queued')
+    and s.provider_done_at is null;
+
+  update unstuck.job_steps s
+  set deadline_at = j.expires_at,
+    lease_until = null
+  from unstuck.jobs j
+  where j.id = s.job_id
+    and s.job_id = p_job.id
+    and not unstuck_private.is_final(s.status)
+    and (s.status = 'blocked' or s.provider_done_at is not null);
+
+  select unstuck_private.job_sync_from_steps(array[p_job.id]);
+
+  insert into unstuck.job_events (job_id, event, from_status, to_status, actor)
+  select j.id, 'job_requeued', p_job.status, j.status,
+    nullif(current_setting('unstuck.actor', true), '')
+  from unstuck.jobs j
+  where j.id = p_job.id
+$$;
+
+revoke all on function unstuck_private.job_restart from public, anon, authenticated, service_role;
+
+--: source admin/job_retry.sql 9709900ef80c
+-- Retries a job that `job_lock` has locked, for an admin, and returns the id of the retry.
+--
+-- A live job with a step past its lease or deadline is requeued (`job_restart`) under its own id;
+-- any other live job is refused with in_progress, and so is a pending or quarantined one. A final
+-- job is repeated as the new job `p_new_job_id` (`job_repeat`). If that job was made before, or if
+-- another retry of the old job is live, `is_new` is false, that retry is returned and nothing is
+-- written.
+create or replace function unstuck_private.job_retry(
+  p_job unstuck.jobs,
+  p_charge boolean,
+  p_new_job_id uuid,
+  out job_id uuid,
+  out is_new boolean
+)
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_tool unstuck.tools;
+  v_now timestamptz := clock_timestamp();
+begin
+  select *
+  into v_tool
+  from unstuck.tools t
+  where t.tool = p_job.tool;
+  is_new := true;
+  if unstuck_private.is_live(p_job.status) then
+    -- The steps of a quarantined job have ended: an admin cancels it first, then retries it.
+    if p_job.status = 'pending'
+      or p_job.quarantined_at is not null
+      or not exists (
+        select
+        from unstuck.job_steps s
+        where s.job_id = p_job.id
+          and not unstuck_private.is_final(s.status)
+          and (
+            s.lease_until <= v_now
+            -- The deadline of a queued step is paused while another step is at work.
+            or s.deadline_at <= v_now
+              and not (s.status = 'queued' and unstuck_private.is_in_time(s, v_now))
+          )
+      )
+    then
+      perform unstuck_private.refuse(
+        409, 'in_progress', jsonb_build_object('status', p_job.status));
+    end if;
+    perform unstuck_private.job_restart(p_job, v_tool, v_now);
+    job_id := p_job.id;
+    return;
+  end if;
+  select j.id
+  into job_id
+  from unstuck.jobs j
+  where j.retry_of = p_job.id
+    and (j.id = p_new_job_id or unstuck_private.is_live(j.status))
+  order by j.id = p_new_job_id desc
+  limit 1;
+  is_new := not found;
+  if is_new then
+    perform unstuck_private.job_repeat(p_job, v_tool, p_charge, p_new_job_id);
+    job_id := p_new_job_id;
+  end if;
+end $$;
+
+revoke all on function unstuck_private.job_retry from public, anon, authenticated, service_role;
+
+--: source admin/jobs_matching.sql 8cbcca9e002f
+-- Finds the jobs that an admin's filter names. `p_filter` has any of the keys `ids`, `tool`,
+-- `status`, `provider`, `userId`, `errorCode`, `createdAfter`, `createdBefore`; a job must meet all
+-- of them. The status queued includes pending, running includes starting. A filter with neither ids
+-- nor a status finds the jobs with a status of `p_statuses`.
+--
+-- No ids find no job. Quarantined jobs, and with `p_once` also jobs that were retried before, are found only by `ids`.
+-- `ids` returns the oldest `p_limit` jobs, `total` counts all of them, up to 1,000,000.
+create or replace function unstuck_private.jobs_matching(
+  p_filter jsonb,
+  p_statuses text[],
+  p_once boolean,
+  p_limit int,
+  out total int,
+  out ids uuid[]
+)
+language plpgsql
+stable
+set search_path = ''
+-- A plan without the conditions that the filter leaves out.
+set plan_cache_mode = 'force_custom_plan'
+as
+$$
+declare
+  v_ids uuid[] := case when jsonb_typeof(p_filter -> 'ids') = 'array' then
+    array(select i.id::uuid from jsonb_array_elements_text(p_filter -> 'ids') as i (id))
+  end;
+  v_status text := p_filter ->> 'status';
+  v_statuses text[] := case
+    when v_status = 'queued' then array['pending', 'queued']
+    when v_status = 'running' then array['starting', 'running']
+    when v_status is not null then array[v_status]
+    when v_ids is null then p_statuses
+  end;
+  v_tools text[] := array(
+    select t.tool
+    from unstuck.tools t
+    where t.tool = coalesce(p_filter ->> 'tool', t.tool)
+      and t.provider = coalesce(p_filter ->> 'provider', t.provider)
+  );
+  v_user uuid := p_filter ->> 'userId';
+  v_code text := p_filter ->> 'errorCode';
+  v_after timestamptz := p_filter ->> 'createdAfter';
+  v_before timestamptz := p_filter ->> 'createdBefore';
+begin
+  select (count(*))::int, (array_agg(m.id order by m.created_at, m.id))[:p_limit]
+  into total, ids
+  from (
+    select j.id, j.created_at
+    from unstuck.jobs j
+    where (v_ids is null or j.id = any (v_ids))
+      and (v_statuses is null or j.status = any (v_statuses))
+      and j.tool = any (v_tools)
+      and (v_user is null or j.user_id = v_user)
+      and (v_code is null or j.error_code = v_code)
+      and (v_after is null or j.created_at > v_after)
+      and (v_before is null or j.created_at < v_before)
+      and (
+        v_ids is not null
+        or j.quarantined_at is null
+          and not (p_once and exists (select from unstuck.jobs r where r.retry_of = j.id))
+      )
+    limit 1000000
+  ) m;
+  ids := coalesce(ids, '{}');
+end $$;
+
+revoke all on function unstuck_private.jobs_matching from public, anon, authenticated, service_role;
+
 --: source admin/provider_settings.sql 314bc3ed84d7
 -- Returns a provider as the admin's page shows it: its settings, its circuit, its newest alarm, how
 -- many of its steps hold a slot and how many are queued.
@@ -678,6 +876,118 @@ end $$;
 
 revoke all on function unstuck_private.purchase_back from public, anon, authenticated, service_role;
 
+--: source purchase/purchase_fact.sql 03ab7efff035
+-- Returns a fact in the form in which a purchase keeps it: without its keys and its time, with its
+-- e-mail address in lower case, and with what its pack gives now (`gives`), so that a later change
+-- of the pack does not change what was bought. Refuses a malformed fact with bad_request.
+create or replace function unstuck_private.purchase_fact(p_fact jsonb) returns jsonb
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_fact jsonb;
+  v_gives jsonb;
+begin
+  if jsonb_typeof(p_fact) is distinct from 'object'
+    or jsonb_typeof(p_fact -> 'keys') is distinct from 'array'
+    or jsonb_array_length(p_fact -> 'keys') not between 1 and 100
+    or p_fact @? '$.keys[*] ? (@.type() != "string" || @ == "")'
+    or p_fact @? '$.** ? (@.type() == "number" && @ < 0)'
+    or p_fact @? '$.refundedShare.share ? (@ > 1)'
+    or p_fact @? '$["link", "subscription"] ? (@.type() != "string" || @ == "")'
+    or p_fact @? '$.quantities.* ? (@.type() != "number")'
+    or p_fact @? '$.refunds.* ? (!(@.status like_regex "^(pending|succeeded|failed|canceled)$"))'
+    or p_fact @? '$.disputes.* ? (!(@.status like_regex "^(open|won|lost|warning)$"))'
+    or p_fact @? '$.refunds.* ? (!exists (@.at))'
+    or p_fact @? '$.disputes.* ? (!exists (@.at))'
+    or p_fact @? '$.refundTotal ? (!exists (@.at) || !exists (@.amount))'
+    or p_fact @? '$.refundedShare ? (!exists (@.at) || !exists (@.share))'
+  then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  begin
+    v_fact := jsonb_strip_nulls(
+      p_fact - array['keys', 'at', 'bound', 'gives']
+      || jsonb_build_object(
+        'userId', nullif((p_fact ->> 'userId')::uuid, unstuck_private.erased_user()),
+        'email', nullif(lower(btrim(p_fact ->> 'email')), '')
+      )
+    );
+    perform d.*
+    from unstuck_private.purchase_due(jsonb_build_array(v_fact)) d;
+  exception when data_exception then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end;
+  select jsonb_strip_nulls(jsonb_build_object(
+    'pack', (array_agg(c.pack order by c.position, c.pack))[1],
+    'packs', nullif(count(*), 1),
+    'credits', sum(c.credits * case
+      when c.pack = v_fact ->> 'pack' then 1
+      else coalesce((v_fact -> 'quantities' ->> c.price_id)::numeric, 1)
+    end)
+  ))
+  into v_gives
+  from unstuck.credit_packs c
+  where case
+    when exists (select from unstuck.credit_packs n where n.pack = v_fact ->> 'pack')
+      then c.pack = v_fact ->> 'pack'
+    when exists (select from unstuck.credit_packs n where n.price_id = v_fact ->> 'link')
+      then c.price_id = v_fact ->> 'link'
+    else v_fact -> 'priceIds' ? c.price_id
+  end
+  having count(*) > 0;
+  return jsonb_strip_nulls(v_fact || jsonb_build_object('gives', v_gives));
+end $$;
+
+revoke all on function unstuck_private.purchase_fact from public, anon, authenticated, service_role;
+
+--: source purchase/purchase_owner.sql b7c8a2089b8f
+-- Returns who gets what is due of a purchase; null while nobody is known. `p_told` is the user whom
+-- the seller names, or else the one named with its subscription (`subscription_user`). This user
+-- gets it if there is such a user or an account of that user, or if our role cannot read
+-- `auth.users`. Otherwise it is the user who was found by the e-mail address before, or whom
+-- `p_email` finds now. The purchase of an erased user stays with `erased_user`.
+create or replace function unstuck_private.purchase_owner(
+  p_purchase unstuck.purchases,
+  p_told uuid,
+  p_email text
+)
+returns uuid
+language plpgsql
+stable
+set search_path = ''
+as
+$$
+declare
+  v_told record;
+begin
+  if p_purchase.user_id = unstuck_private.erased_user() then
+    return p_purchase.user_id;
+  end if;
+  p_told := coalesce(
+    p_told, unstuck_private.subscription_user(p_purchase.seller, p_purchase.facts));
+  v_told := unstuck_private.auth_user(p_told, null);
+  if p_told is not null
+    and (
+      v_told.user_id is not null
+      or not v_told.is_readable
+      or exists (select from unstuck.credit_accounts a where a.user_id = p_told)
+    )
+  then
+    return p_told;
+  end if;
+  if p_purchase.user_id is null
+    or p_purchase.facts @> jsonb_build_array(jsonb_build_object('userId', p_purchase.user_id))
+  then
+    return (unstuck_private.auth_user(null, p_email)).user_id;
+  end if;
+  return p_purchase.user_id;
+end $$;
+
+revoke all on function unstuck_private.purchase_owner
+from public, anon, authenticated, service_role;
+
 --: source purchase/purchase_refunded.sql 5ae08594b401
 -- Returns which part of a payment of `p_amount` (null: unknown) was refunded by these facts. It is
 -- more than 1 where they contradict each other.
@@ -762,6 +1072,30 @@ begin
 end $$;
 
 revoke all on function unstuck_private.purchase_refunded
+from public, anon, authenticated, service_role;
+
+--: source purchase/subscription_user.sql 1f66096ddc57
+-- Returns the user whom this seller named with a subscription of which these facts are; null where
+-- nobody was. A renewal itself names nobody where the first payment was by a payment link.
+create or replace function unstuck_private.subscription_user(p_seller text, p_facts jsonb)
+returns uuid
+language plpgsql
+stable
+as
+$$
+begin
+  return (
+    select min((f ->> 'userId') collate "C")::uuid
+    from jsonb_array_elements(jsonb_path_query_array(p_facts, '$[*].subscription')) as o (name)
+    join unstuck.purchases p
+      on p.seller = p_seller
+      and jsonb_path_query_array(p.facts, '$[*].subscription') @> o.name
+    cross join jsonb_array_elements(p.facts) as e (f)
+    where f -> 'subscription' = o.name
+  );
+end $$;
+
+revoke all on function unstuck_private.subscription_user
 from public, anon, authenticated, service_role;
 
 --: source queue/peak_at_provider.sql 738b197f7329
@@ -1094,7 +1428,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   12,
   'planned_once',
-  '7bdf5a662a5feb95b7933e119f0ce875bfe9e99cb43dde3c27cfa2850da96159'
+  'b9a3904fe9ce38e02b52ab3f195fbe19bfc38aa2b3513b4de1f8ae7f321c85d3'
 );
 
 notify pgrst, 'reload schema';

@@ -31,12 +31,15 @@ impl HostedProject<'_> {
             return Ok(Some(ProjectAct::left(what, BY_HAND)));
         }
         let ours = "select exists (select from cron.job where jobname = 'unstuck-cleanup')";
-        if self.client.query_one(ours, &[]).await?.get(0) {
+        if self.client.query_one(ours, &[]).await?.get::<_, bool>(0) {
             return Ok(Some(ProjectAct::already(WHAT)));
         }
         let act = self.change(WHAT.to_owned(), SCHEDULE, UNDO).await?;
         // The source tells a refusal as a notice, because a migration goes on without the schedule.
-        if act.done && !self.how.plan_only && !self.client.query_one(ours, &[]).await?.get(0) {
+        if act.done
+            && !self.how.plan_only
+            && !self.client.query_one(ours, &[]).await?.get::<_, bool>(0)
+        {
             let what = format!("not made: {WHAT} (pg_cron refused it)");
             return Ok(Some(ProjectAct::left(what, BY_HAND)));
         }
