@@ -602,6 +602,7 @@ CREATE INDEX projection_errors_mended ON unstuck.projection_errors USING btree (
 CREATE UNIQUE INDEX projection_errors_owed ON unstuck.projection_errors USING btree (job_id, host_table) WHERE (mended_at IS NULL);
 CREATE INDEX provider_alarms_by_time ON unstuck.provider_alarms USING btree (at);
 CREATE INDEX purchases_by_key ON unstuck.purchases USING gin (keys);
+CREATE INDEX purchases_by_subscription ON unstuck.purchases USING gin (jsonb_path_query_array(facts, '$[*]."subscription"'::jsonpath));
 CREATE INDEX purchases_by_user ON unstuck.purchases USING btree (user_id);
 CREATE INDEX purchases_waiting ON unstuck.purchases USING btree (user_id) WHERE waits;
 CREATE INDEX purchases_waiting_by_email ON unstuck.purchases USING btree (email) WHERE waits;

@@ -25,6 +25,9 @@ set local lock_timeout = '5s';
 -- Nothing is done for platform/storage.sql: `deploy` runs it where a bucket is missing or the
 -- policy is of another one.
 
+create index purchases_by_subscription on unstuck.purchases
+using gin (jsonb_path_query_array(facts, '$[*].subscription'));
+
 --: source purchase/purchases.sql 24eb0c9351e4 by hand
 
 --: source admin/job_restart.sql 97cb1234b6e8
@@ -1428,7 +1431,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   12,
   'planned_once',
-  'b9a3904fe9ce38e02b52ab3f195fbe19bfc38aa2b3513b4de1f8ae7f321c85d3'
+  'a373240e1a5dcd08186ed40c04205111743936e3111b20db790501d9cbd4695f'
 );
 
 notify pgrst, 'reload schema';

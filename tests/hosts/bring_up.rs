@@ -140,6 +140,7 @@ async fn a_bare_project_is_brought_up_and_a_second_run_changes_nothing() {
 async fn the_bucket_of_uploads_has_the_name_of_the_setting() {
     let (project, api) = (BareProject::start().await, api().await);
     let database = project.database().await;
+    sign_up(&database, "now()").await;
     let mut deployment = settings(&database, &api);
     let policy = "select pg_get_expr(polwithcheck, polrelid) from pg_policy
         where polrelid = 'storage.objects'::regclass";
