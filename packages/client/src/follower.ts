@@ -144,9 +144,14 @@ export class Follower {
     return { createdAt, startedAt, completedAt, outputs };
   }
 
-  /** Applies a function's answer to an order. */
+  /**
+   * Applies a function's answer to an order. If the job has ended, the answer lacks its outputs and
+   * its times, so a query follows at once.
+   */
   apply(answer: Record<string, any>): void {
-    this.set(changeBy(answer, this.update));
+    const change = changeBy(answer, this.update);
+    if (isFinal(change.state)) this.wake();
+    else this.set(change);
   }
 
   /** Queries the job until it ends: soon after a change, then at growing intervals. */

@@ -23,7 +23,8 @@ let jobs = null;
 /**
  * Makes a page in place of the one before. `server` has the answer by the end of a path: a body, a
  * Response, or what gives one of them. `rows` gives those of the table `jobs`, or throws. `count`
- * tells how often a path was asked for, and `signIn` makes the page another user's.
+ * tells how often a path was asked for, `answer` gives the answer of one more path, and `signIn`
+ * makes the page another user's.
  */
 export function open(server, { rows = () => [] } = {}) {
   jobs?.dispose();
@@ -59,7 +60,8 @@ export function open(server, { rows = () => [] } = {}) {
     for (const listener of met) listener("SIGNED_IN", session());
   };
   const count = (end) => asked.filter((path) => path.endsWith(end)).length;
-  return { jobs, count, signIn };
+  const answer = (end, given) => (answers[end] = given);
+  return { jobs, count, signIn, answer };
 }
 
 /** A query that takes every filter and gives the rows there are. */

@@ -71,6 +71,18 @@ test("nobody asks for a job whose user signed out in the pause after a lost answ
   assert.deepEqual([count("/run"), count("/queue-status")], [1, 0]);
 });
 
+test("an order that is repeated after its job has ended has the job's outputs", async () => {
+  const outputs = [{ index: 0, url: DONE.outputUrl, kind: "image", error: null }];
+  const createdAt = "2026-01-01T12:00:00Z";
+  const tries = [lost, () => ({ status: "completed", replayed: true })];
+  const page = open({ "/run": () => tries.shift()(), "/queue-status": DONE });
+  const job = page.jobs.run(TOOL, INPUT);
+  page.answer(`/jobs/${job.id}`, { outputs, createdAt });
+  const update = await job.result;
+  assert.deepEqual(update.outputs, outputs);
+  assert.deepEqual([update.outputUrl, update.createdAt], [DONE.outputUrl, createdAt]);
+});
+
 /** A page whose line was dead from the answer to an order on, until its job had failed. */
 async function lineWasDead(rows) {
   let isDead = true;
