@@ -1,6 +1,7 @@
 // Follows one job, from whatever is known of it, to its end.
 
 import { asJobError, cancelled, JobError } from "./errors.js";
+import { notify } from "./listeners.js";
 import type { Page } from "./page.js";
 import { changeBy, elapsed, firstUpdate, isFinal } from "./state.js";
 import { QUEUE } from "./place.js";
@@ -75,10 +76,10 @@ export class Follower {
       this.#seenRunning = Date.now();
     next.elapsedMs = elapsed(next, this.#seenRunning && Date.now() - this.#seenRunning);
     this.update = next;
-    this.page.changed(this, state !== next.state);
-    for (const listener of this.#listeners) listener(next);
     if (next.state === "done") this.#resolve(next);
     else if (isFinal(next.state)) this.#reject(next.error);
+    this.page.changed(this, state !== next.state);
+    notify(this.#listeners, next);
   }
 
   fail(error: unknown): void {
@@ -227,7 +228,7 @@ export class Follower {
       result,
       subscribe(listener: Listener) {
         follower.#listeners.add(listener);
-        listener(follower.update);
+        notify([listener], follower.update);
         return () => follower.#listeners.delete(listener);
       },
       cancel: () => follower.cancel(),

@@ -4,6 +4,7 @@ import type { Connection } from "./connection.js";
 import { JobError } from "./errors.js";
 import { Feed } from "./feed.js";
 import type { Follower } from "./follower.js";
+import { notify } from "./listeners.js";
 import { Place } from "./place.js";
 import type { Job, Options } from "./types.js";
 import { Wallet } from "./wallet.js";
@@ -121,7 +122,7 @@ export class Page {
     const followed = this.live().find((job) => job.update.state !== "uploading" && job.user);
     if (!followed) this.feed.close();
     else if (this.#isTold) this.feed.open(followed.user!);
-    for (const listener of this.#listeners) listener();
+    notify(this.#listeners);
   }
 
   list(): Job[] {
