@@ -28,9 +28,9 @@ export class Follower {
   own = false;
   /** Whether the order may have been sent. */
   ordered = false;
-  /** The input that the page gave, with its files. */
-  given: Record<string, any> = {};
-  /** The error of an order that has not been answered yet. */
+  /** Whether an order of this input would be the same order. */
+  isOrderOf: (input: Record<string, any>) => boolean = () => false;
+  /** Why nobody knows whether the order arrived: the error of its last try. */
   lost: unknown = null;
   /** Aborted to end uploads and retries. */
   readonly abort = new AbortController();

@@ -14,7 +14,6 @@ import { cancelled, JobError } from "./errors.js";
 import { Follower, knownBy } from "./follower.js";
 import { Page } from "./page.js";
 import type { Job, Jobs, Options, SupabaseClient } from "./types.js";
-import { isSame } from "./same.js";
 import { uuid } from "./uuid.js";
 import { online } from "./wait.js";
 
@@ -72,6 +71,8 @@ export function createJobs(supabase: SupabaseClient, options: Options = {}): Job
       const { order } = await import("./order.js");
       await order(job, given, maxCredits, uploaded);
     } catch (error) {
+      // The order was not sent, but an earlier one with its id may have arrived.
+      if (job.lost && job.isLive) page.lost.add(job);
       job.fail(job.abort.signal.aborted ? cancelled() : error);
     }
   }
@@ -85,13 +86,19 @@ export function createJobs(supabase: SupabaseClient, options: Options = {}): Job
       const given = input as Record<string, any>;
       const lost = [...page.lost].find(
         // The server refuses an order under the id of a cancelled one.
-        (job) => !job.abort.signal.aborted && job.tool === tool && isSame(job.given, given),
+        (job) => !job.abort.signal.aborted && job.tool === tool && job.isOrderOf(given),
       );
-      if (lost) page.lost.delete(lost);
-      const job = new Follower(page, lost?.id ?? uuid(), tool, { input: given });
+      const uploaded = lost?.update.input;
+      const job = new Follower(page, lost?.id ?? uuid(), tool, { input: uploaded ?? given });
+      if (lost) {
+        page.lost.delete(lost);
+        // The earlier order may have arrived, whatever becomes of this one.
+        job.lost = lost.lost;
+        job.isOrderOf = lost.isOrderOf;
+      }
       job.own = true;
       page.add(job);
-      begin(job, given, maxCredits, lost?.update.input);
+      begin(job, given, maxCredits, uploaded);
       return job.job as unknown as Job<typeof tool>;
     },
     async resume() {

@@ -6,6 +6,7 @@ import { ended, INPUT, lost, missing, open, row, TOOL, until } from "./page.mjs"
 
 const NONE = { success: true, cancelledCount: 0, refundedCredits: 0 };
 const DONE = { status: "completed", outputUrl: "https://files.test/out.png" };
+const refused = () => Response.json({ code: "rate_limited", message: "later" }, { status: 429 });
 
 /** Orders a job whose order is lost; `act` happens in the pause that follows. */
 async function lostThen(act, server) {
@@ -45,8 +46,32 @@ test("a try that is refused does not hide one before it that arrived", async () 
   const job = page.jobs.run(TOOL, INPUT);
   await until(() => page.count("/run") === 2);
   await job.cancel();
-  second.resolve(Response.json({ code: "rate_limited", message: "later" }, { status: 429 }));
+  second.resolve(refused());
   assert.deepEqual(await ended(job), { state: "done", code: null });
+});
+
+test("an order is followed if only a retry of it is refused", async () => {
+  const tries = [lost, refused];
+  const page = open({ "/run": () => tries.shift()(), "/queue-status": DONE });
+  const job = page.jobs.run(TOOL, INPUT);
+  assert.deepEqual(await ended(job), { state: "done", code: null });
+  assert.equal(page.count("/run"), 2);
+});
+
+test("an order that may have arrived keeps its id however often it is refused", async () => {
+  const tries = [lost];
+  const page = open({
+    "/run": () => (tries.shift() ?? refused)(),
+    "/queue-status": missing,
+  });
+  const job = page.jobs.run(TOOL, INPUT);
+  assert.deepEqual(await ended(job), { state: "failed", code: "rate_limited" });
+  for (const clicks of [2, 3]) {
+    const same = page.jobs.run(TOOL, INPUT);
+    assert.equal(same.id, job.id, `click ${clicks}`);
+    assert.deepEqual(await ended(same), { state: "failed", code: "rate_limited" });
+    assert.deepEqual(same.update.input, INPUT);
+  }
 });
 
 test("what was cancelled and never arrived is cancelled, and its id not used again", async () => {
