@@ -1,6 +1,6 @@
 // Follows one job, from whatever is known of it, to its end.
 
-import { asJobError, cancelled, JobError } from "./errors.js";
+import { asJobError, cancelled, JobError, type JobErrorName } from "./errors.js";
 import { notify } from "./listeners.js";
 import type { Page } from "./page.js";
 import { changeBy, elapsed, firstUpdate, isFinal } from "./state.js";
@@ -11,6 +11,11 @@ import type { Job, Update } from "./types.js";
 const LOST_LOOKS = 5;
 /** While Realtime reports its changes, a running job is queried so many times less often. */
 const TOLD_FACTOR = 5;
+/**
+ * The codes of a function's answer to a query after which no further one can succeed. A proxy's
+ * page with the same statuses has no code.
+ */
+const LASTING: JobErrorName[] = ["bad_request", "forbidden", "not_found"];
 
 type Listener = (update: Update) => void;
 type Facts = Pick<Update, "createdAt" | "startedAt" | "completedAt" | "outputs">;
@@ -178,15 +183,15 @@ export class Follower {
 
   /** Whether a query failed so that no further one can succeed. */
   #hasFailed(error: unknown, looks: number): boolean {
-    const { status } = asJobError(error);
+    const { code } = asJobError(error);
     // The order may still arrive. After `LOST_LOOKS` queries it is given up. A second order of the
     // same input then uses the same id, or `jobs.resume` finds that the first one did arrive.
     if (this.lost) {
       if (looks < LOST_LOOKS) return false;
       this.page.lost.add(this);
-      // Only a 404 proves that a cancelled order never arrived.
-      this.fail(this.abort.signal.aborted && status === 404 ? cancelled() : this.lost);
-    } else if ([400, 403, 404].includes(status)) this.fail(error);
+      // Only this code proves that a cancelled order never arrived.
+      this.fail(this.abort.signal.aborted && code === "not_found" ? cancelled() : this.lost);
+    } else if (LASTING.includes(code)) this.fail(error);
     return !this.isLive;
   }
 
