@@ -1,11 +1,12 @@
 // Follows one job, from whatever is known of it, to its end.
 
-import { asJobError, cancelled, JobError, type JobErrorName } from "./errors.js";
+import { asJobError, cancelled, isPassing, JobError, type JobErrorName } from "./errors.js";
 import { notify } from "./listeners.js";
 import type { Page } from "./page.js";
 import { changeBy, elapsed, firstUpdate, isFinal } from "./state.js";
 import { QUEUE } from "./place.js";
 import type { Job, Update } from "./types.js";
+import { retried } from "./wait.js";
 
 /** The number of queries for a job whose order had no answer. */
 const LOST_LOOKS = 5;
@@ -137,14 +138,23 @@ export class Follower {
     const change = changeBy(await connection.call(status + this.id), this.update);
     const { state, step } = this.update;
     const isNew = change.state !== state || change.step !== step || !this.#hasLooked;
-    const facts = isNew ? await this.#facts() : {};
+    const facts = isNew ? await this.#facts(isFinal(change.state)) : {};
     this.#hasLooked = true;
     this.set({ ...change, ...facts });
   }
 
-  /** The fields that only the function `jobs` reports; null if it does not answer. */
-  async #facts(): Promise<Facts | null> {
-    const found = await this.page.connection.call(`jobs/${this.id}`).catch(() => null);
+  /**
+   * The fields that only the function `jobs` reports; null if it does not answer. A job that has
+   * ended is not queried later, so the call is retried for it.
+   */
+  async #facts(hasEnded: boolean): Promise<Facts | null> {
+    const { connection, pollMs } = this.page;
+    const read = async () => (this.isLive ? connection.call(`jobs/${this.id}`) : null);
+    const mayPass = (error: unknown) =>
+      hasEnded && (isPassing(error) || asJobError(error).code === "rate_limited");
+    // The job's own signal may be aborted by a cancel that the job has survived.
+    const { signal } = new AbortController();
+    const found = await retried(read, mayPass, pollMs, signal).catch(() => null);
     if (!found) return null;
     const { createdAt, startedAt, completedAt, outputs } = found;
     return { createdAt, startedAt, completedAt, outputs };

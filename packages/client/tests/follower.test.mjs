@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ended, html, INPUT, missing, open, TOOL } from "./page.mjs";
+import { ended, html, INPUT, lost, missing, open, TOOL } from "./page.mjs";
 
 const RUNNING = { status: "running" };
 const DONE = { status: "completed", outputUrl: "https://files.test/out.png" };
@@ -28,4 +28,27 @@ test("a function's refusal of a query ends the job here", async () => {
   ])
     assert.deepEqual(await run(() => refused(code, status)), { state: "failed", code });
   assert.deepEqual(await run(missing), { state: "failed", code: "not_found" });
+});
+
+/** Runs a job that ends; each read of its outputs gets one of the answers, then the outputs. */
+async function outputsAfter(...answers) {
+  const outputs = [{ index: 0, url: DONE.outputUrl, kind: "image", error: null }];
+  const { jobs, count, answer } = open({ "/run": RUNNING, "/queue-status": DONE });
+  const job = jobs.run(TOOL, INPUT);
+  const path = `/jobs/${job.id}`;
+  answer(path, () => answers.shift()?.() ?? { outputs });
+  const update = await job.result;
+  return { hasOutputs: update.outputs.length > 0, reads: count(path) };
+}
+
+test("a job that has ended has its outputs although a read of them failed", async () => {
+  const limited = () => refused("rate_limited", 429);
+  for (const passing of [lost, limited, () => html(502)])
+    assert.deepEqual(await outputsAfter(passing, passing), { hasOutputs: true, reads: 3 });
+});
+
+test("a job ends without its outputs if they cannot be read", async () => {
+  assert.deepEqual(await outputsAfter(missing), { hasOutputs: false, reads: 1 });
+  const gone = Array(10).fill(lost);
+  assert.deepEqual(await outputsAfter(...gone), { hasOutputs: false, reads: 4 });
 });
