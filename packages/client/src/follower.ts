@@ -3,7 +3,7 @@
 import { asJobError, cancelled, isPassing, JobError, type JobErrorName } from "./errors.js";
 import { notify } from "./listeners.js";
 import type { Page } from "./page.js";
-import { changeBy, elapsed, firstUpdate, isFinal } from "./state.js";
+import { elapsed, firstUpdate, isFinal } from "./state.js";
 import { QUEUE } from "./place.js";
 import type { Job, Update } from "./types.js";
 import { retried } from "./wait.js";
@@ -135,7 +135,9 @@ export class Follower {
   async look(): Promise<void> {
     const { connection } = this.page;
     const { status } = await connection.endpoints(this.tool);
-    const change = changeBy(await connection.call(status + this.id), this.update);
+    const answer = await connection.call(status + this.id);
+    const { changeBy } = await import("./change.js");
+    const change = changeBy(answer, this.update);
     const { state, step } = this.update;
     const isNew = change.state !== state || change.step !== step || !this.#hasLooked;
     const facts = isNew ? await this.#facts(isFinal(change.state)) : {};
@@ -161,11 +163,10 @@ export class Follower {
   }
 
   /**
-   * Applies a function's answer to an order. If the job has ended, the answer lacks its outputs and
-   * its times, so a query follows at once.
+   * Applies what changes by the answer to an order. If the job has ended, the answer lacks its
+   * outputs and its times, so a query follows at once.
    */
-  apply(answer: Record<string, any>): void {
-    const change = changeBy(answer, this.update);
+  apply(change: Partial<Update>): void {
     if (isFinal(change.state)) this.wake();
     else this.set(change);
   }

@@ -1,5 +1,6 @@
 // Orders a job: checks its files, uploads them, and sends the order until it is answered.
 
+import { changeBy } from "./change.js";
 import { refuseUnfit } from "./check.js";
 import { isPassing, JobError } from "./errors.js";
 import { extension, hasFiles, replaced } from "./files.js";
@@ -58,7 +59,7 @@ export async function order(
   });
   if (answer) {
     job.lost = null;
-    job.apply(answer);
+    job.apply(changeBy(answer, job.update));
   }
   await job.follow();
 }
