@@ -128,7 +128,17 @@ export class Follower {
   /** Resolves when the state of a job that was found in the database has been queried. */
   ready(): Promise<void> {
     const isOrder = this.own && !this.update.createdAt;
-    return (this.#firstLook ??= isOrder || this.isFollowed ? Promise.resolve() : this.look());
+    return (this.#firstLook ??= isOrder || this.isFollowed ? Promise.resolve() : this.#lookFirst());
+  }
+
+  async #lookFirst(): Promise<void> {
+    try {
+      await this.look();
+    } catch (error) {
+      // The next caller does not get this error.
+      this.#firstLook = undefined;
+      throw error;
+    }
   }
 
   /** Queries the job's state from its function. */

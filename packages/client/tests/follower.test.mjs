@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ended, html, INPUT, lost, missing, open, TOOL } from "./page.mjs";
+import { ended, html, INPUT, lost, missing, open, row, TOOL, until } from "./page.mjs";
 
 const RUNNING = { status: "running" };
 const DONE = { status: "completed", outputUrl: "https://files.test/out.png" };
@@ -51,4 +51,20 @@ test("a job ends without its outputs if they cannot be read", async () => {
   assert.deepEqual(await outputsAfter(missing), { hasOutputs: false, reads: 1 });
   const gone = Array(10).fill(lost);
   assert.deepEqual(await outputsAfter(...gone), { hasOutputs: false, reads: 4 });
+});
+
+test("a job that is followed is found although its first query failed", async (context) => {
+  const first = Promise.withResolvers();
+  const answers = [() => first.promise];
+  const { jobs, count } = open(
+    { "/queue-status": () => answers.shift()?.() ?? RUNNING },
+    { rows: () => [row({ id: "job-1", tool: TOOL }, "running")] },
+  );
+  context.after(() => jobs.dispose());
+  const early = jobs.job("job-1");
+  await until(() => count("/queue-status") === 1);
+  const [job] = await jobs.resume();
+  first.resolve(html(502));
+  await assert.rejects(early, { code: "internal" });
+  assert.equal(await jobs.job("job-1"), job);
 });
