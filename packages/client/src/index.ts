@@ -49,11 +49,12 @@ export function createJobs(supabase: SupabaseClient, options: Options = {}): Job
 
   const rowsOf = (user: string) => connection.from("jobs").select(COLUMNS).eq("user_id", user);
 
-  async function find(id: string): Promise<Follower> {
+  async function find(id: string, signal: AbortSignal): Promise<Follower> {
     const known = page.followers.get(id);
     if (known && !page.lost.has(known)) return known;
     const { user } = await connection.session();
     const [row] = await connection.rows(rowsOf(user.id).eq("id", id));
+    signal.throwIfAborted();
     if (row) return found(row);
     if (known) return known;
     throw new JobError("not_found", "There is no such job", 404, { id });
@@ -103,21 +104,27 @@ export function createJobs(supabase: SupabaseClient, options: Options = {}): Job
     },
     async resume() {
       page.open();
+      const { signal } = page.era;
       const { user } = await connection.session();
       const query = rowsOf(user.id)
         .in("status", ["queued", "starting", "running"])
         .order("created_at", { ascending: false });
-      const live = (await connection.rows(query)).map(found);
+      const rows = await connection.rows(query);
+      signal.throwIfAborted();
+      const live = rows.map(found);
       for (const job of live) job.follow();
       return live.map(({ job }) => job);
     },
     async job(id) {
       page.open();
-      const job = await find(id);
+      const { signal } = page.era;
+      const job = await find(id, signal);
       await job.ready().catch((error) => {
+        signal.throwIfAborted();
         if (!job.isFollowed) page.remove(job);
         throw error;
       });
+      signal.throwIfAborted();
       job.follow();
       return job.job;
     },
