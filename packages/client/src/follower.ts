@@ -36,8 +36,10 @@ export class Follower {
   ordered = false;
   /** Whether an order of this input would be the same order. */
   isOrderOf: (input: Record<string, any>) => boolean = () => false;
-  /** Why nobody knows whether the order arrived: the error of its last try. */
+  /** The error of an order that has not been answered yet. */
   lost: unknown = null;
+  /** Why a retry of that order was refused. */
+  refusal: unknown = null;
   /** Aborted to end uploads and retries. */
   readonly abort = new AbortController();
   readonly job: Job;
@@ -210,8 +212,9 @@ export class Follower {
     if (this.lost) {
       if (looks < LOST_LOOKS) return false;
       this.page.lost.add(this);
-      // Only this code proves that a cancelled order never arrived.
-      this.fail(this.abort.signal.aborted && code === "not_found" ? cancelled() : this.lost);
+      // Only this code proves that the order never arrived.
+      const reason = this.abort.signal.aborted ? cancelled() : this.refusal;
+      this.fail((code === "not_found" && reason) || this.lost);
     } else if (LASTING.includes(code)) this.fail(error);
     return !this.isLive;
   }

@@ -2,7 +2,7 @@
 
 import { changeBy } from "./change.js";
 import { refuseUnfit } from "./check.js";
-import { isPassing, JobError } from "./errors.js";
+import { isPassing } from "./errors.js";
 import { extension, hasFiles, replaced } from "./files.js";
 import type { Follower } from "./follower.js";
 import { refuseUnpaid } from "./price.js";
@@ -55,7 +55,7 @@ export async function order(
     // An order without an answer may have arrived, even if a retry of it was refused or the job was
     // cancelled here. Then the job exists.
     if (!job.lost) throw error;
-    if (error instanceof JobError) job.lost = error;
+    if (!isPassing(error)) job.refusal = error;
   });
   if (answer) {
     job.lost = null;

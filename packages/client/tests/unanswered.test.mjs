@@ -58,6 +58,13 @@ test("an order is followed if only a retry of it is refused", async () => {
   assert.equal(page.count("/run"), 2);
 });
 
+test("a refused retry does not say that the order never arrived where nobody answers", async () => {
+  const tries = [lost, refused];
+  const page = open({ "/run": () => tries.shift()(), "/queue-status": lost });
+  const job = page.jobs.run(TOOL, INPUT);
+  assert.deepEqual(await ended(job), { state: "failed", code: "network" });
+});
+
 test("an order that may have arrived keeps its id however often it is refused", async () => {
   const tries = [lost];
   const page = open({
