@@ -48,7 +48,7 @@ const NOTE = `// Made of packages/client by \`cargo xtask generate\`: the packag
 const atOnce = {
   name: "at-once",
   setup: ({ onLoad }) =>
-    onLoad({ filter: /\/(index|upload|download)\.ts$/ }, ({ path }) => {
+    onLoad({ filter: /\/(index|upload|download|follower)\.ts$/ }, ({ path }) => {
       const imports = [];
       const text = readFileSync(path, "utf8").replace(
         /const (\{ \w+ \}) = await import\((".*")\);/g,

@@ -1,15 +1,22 @@
 // Follows one job, from whatever is known of it, to its end.
 
-import { asJobError, cancelled, JobError } from "./errors.js";
+import { asJobError, cancelled, isPassing, JobError, type JobErrorName } from "./errors.js";
+import { notify } from "./listeners.js";
 import type { Page } from "./page.js";
-import { changeBy, elapsed, firstUpdate, isFinal } from "./state.js";
+import { elapsed, firstUpdate, isFinal } from "./state.js";
 import { QUEUE } from "./place.js";
 import type { Job, Update } from "./types.js";
+import { retried } from "./wait.js";
 
 /** The number of queries for a job whose order had no answer. */
 const LOST_LOOKS = 5;
 /** While Realtime reports its changes, a running job is queried so many times less often. */
 const TOLD_FACTOR = 5;
+/**
+ * The codes of a function's answer to a query after which no further one can succeed. A proxy's
+ * page with the same statuses has no code.
+ */
+const LASTING: JobErrorName[] = ["bad_request", "forbidden", "not_found"];
 
 type Listener = (update: Update) => void;
 type Facts = Pick<Update, "createdAt" | "startedAt" | "completedAt" | "outputs">;
@@ -27,10 +34,12 @@ export class Follower {
   own = false;
   /** Whether the order may have been sent. */
   ordered = false;
-  /** The input that the page gave, with its files. */
-  given: Record<string, any> = {};
+  /** Whether an order of this input would be the same order. */
+  isOrderOf: (input: Record<string, any>) => boolean = () => false;
   /** The error of an order that has not been answered yet. */
   lost: unknown = null;
+  /** Why a retry of that order was refused. */
+  refusal: unknown = null;
   /** Aborted to end uploads and retries. */
   readonly abort = new AbortController();
   readonly job: Job;
@@ -75,10 +84,10 @@ export class Follower {
       this.#seenRunning = Date.now();
     next.elapsedMs = elapsed(next, this.#seenRunning && Date.now() - this.#seenRunning);
     this.update = next;
-    this.page.changed(this, state !== next.state);
-    for (const listener of this.#listeners) listener(next);
     if (next.state === "done") this.#resolve(next);
     else if (isFinal(next.state)) this.#reject(next.error);
+    this.page.changed(this, state !== next.state);
+    notify(this.#listeners, next);
   }
 
   fail(error: unknown): void {
@@ -121,32 +130,57 @@ export class Follower {
   /** Resolves when the state of a job that was found in the database has been queried. */
   ready(): Promise<void> {
     const isOrder = this.own && !this.update.createdAt;
-    return (this.#firstLook ??= isOrder || this.isFollowed ? Promise.resolve() : this.look());
+    return (this.#firstLook ??= isOrder || this.isFollowed ? Promise.resolve() : this.#lookFirst());
+  }
+
+  async #lookFirst(): Promise<void> {
+    try {
+      await this.look();
+    } catch (error) {
+      // The next caller does not get this error.
+      this.#firstLook = undefined;
+      throw error;
+    }
   }
 
   /** Queries the job's state from its function. */
   async look(): Promise<void> {
     const { connection } = this.page;
     const { status } = await connection.endpoints(this.tool);
-    const change = changeBy(await connection.call(status + this.id), this.update);
+    const answer = await connection.call(status + this.id);
+    const { changeBy } = await import("./change.js");
+    const change = changeBy(answer, this.update);
     const { state, step } = this.update;
     const isNew = change.state !== state || change.step !== step || !this.#hasLooked;
-    const facts = isNew ? await this.#facts() : {};
+    const facts = isNew ? await this.#facts(isFinal(change.state)) : {};
     this.#hasLooked = true;
     this.set({ ...change, ...facts });
   }
 
-  /** The fields that only the function `jobs` reports; null if it does not answer. */
-  async #facts(): Promise<Facts | null> {
-    const found = await this.page.connection.call(`jobs/${this.id}`).catch(() => null);
+  /**
+   * The fields that only the function `jobs` reports; null if it does not answer. A job that has
+   * ended is not queried later, so the call is retried for it.
+   */
+  async #facts(hasEnded: boolean): Promise<Facts | null> {
+    const { connection, pollMs } = this.page;
+    const read = async () => (this.isLive ? connection.call(`jobs/${this.id}`) : null);
+    const mayPass = (error: unknown) =>
+      hasEnded && (isPassing(error) || asJobError(error).code === "rate_limited");
+    // The job's own signal may be aborted by a cancel that the job has survived.
+    const { signal } = new AbortController();
+    const found = await retried(read, mayPass, pollMs, signal).catch(() => null);
     if (!found) return null;
     const { createdAt, startedAt, completedAt, outputs } = found;
     return { createdAt, startedAt, completedAt, outputs };
   }
 
-  /** Applies a function's answer to an order. */
-  apply(answer: Record<string, any>): void {
-    this.set(changeBy(answer, this.update));
+  /**
+   * Applies what changes by the answer to an order. If the job has ended, the answer lacks its
+   * outputs and its times, so a query follows at once.
+   */
+  apply(change: Partial<Update>): void {
+    if (isFinal(change.state)) this.wake();
+    else this.set(change);
   }
 
   /** Queries the job until it ends: soon after a change, then at growing intervals. */
@@ -172,15 +206,16 @@ export class Follower {
 
   /** Whether a query failed so that no further one can succeed. */
   #hasFailed(error: unknown, looks: number): boolean {
-    const { status } = asJobError(error);
+    const { code } = asJobError(error);
     // The order may still arrive. After `LOST_LOOKS` queries it is given up. A second order of the
     // same input then uses the same id, or `jobs.resume` finds that the first one did arrive.
     if (this.lost) {
       if (looks < LOST_LOOKS) return false;
       this.page.lost.add(this);
-      // Only a 404 proves that a cancelled order never arrived.
-      this.fail(this.abort.signal.aborted && status === 404 ? cancelled() : this.lost);
-    } else if ([400, 403, 404].includes(status)) this.fail(error);
+      // Only this code proves that the order never arrived.
+      const reason = this.abort.signal.aborted ? cancelled() : this.refusal;
+      this.fail((code === "not_found" && reason) || this.lost);
+    } else if (LASTING.includes(code)) this.fail(error);
     return !this.isLive;
   }
 
@@ -222,7 +257,7 @@ export class Follower {
       result,
       subscribe(listener: Listener) {
         follower.#listeners.add(listener);
-        listener(follower.update);
+        notify([listener], follower.update);
         return () => follower.#listeners.delete(listener);
       },
       cancel: () => follower.cancel(),

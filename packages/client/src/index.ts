@@ -14,7 +14,6 @@ import { cancelled, JobError } from "./errors.js";
 import { Follower, knownBy } from "./follower.js";
 import { Page } from "./page.js";
 import type { Job, Jobs, Options, SupabaseClient } from "./types.js";
-import { isSame } from "./same.js";
 import { uuid } from "./uuid.js";
 import { online } from "./wait.js";
 
@@ -50,11 +49,12 @@ export function createJobs(supabase: SupabaseClient, options: Options = {}): Job
 
   const rowsOf = (user: string) => connection.from("jobs").select(COLUMNS).eq("user_id", user);
 
-  async function find(id: string): Promise<Follower> {
+  async function find(id: string, signal: AbortSignal): Promise<Follower> {
     const known = page.followers.get(id);
     if (known && !page.lost.has(known)) return known;
     const { user } = await connection.session();
     const [row] = await connection.rows(rowsOf(user.id).eq("id", id));
+    signal.throwIfAborted();
     if (row) return found(row);
     if (known) return known;
     throw new JobError("not_found", "There is no such job", 404, { id });
@@ -72,6 +72,8 @@ export function createJobs(supabase: SupabaseClient, options: Options = {}): Job
       const { order } = await import("./order.js");
       await order(job, given, maxCredits, uploaded);
     } catch (error) {
+      // The order was not sent, but an earlier one with its id may have arrived.
+      if (job.lost && job.isLive) page.lost.add(job);
       job.fail(job.abort.signal.aborted ? cancelled() : error);
     }
   }
@@ -85,32 +87,44 @@ export function createJobs(supabase: SupabaseClient, options: Options = {}): Job
       const given = input as Record<string, any>;
       const lost = [...page.lost].find(
         // The server refuses an order under the id of a cancelled one.
-        (job) => !job.abort.signal.aborted && job.tool === tool && isSame(job.given, given),
+        (job) => !job.abort.signal.aborted && job.tool === tool && job.isOrderOf(given),
       );
-      if (lost) page.lost.delete(lost);
-      const job = new Follower(page, lost?.id ?? uuid(), tool, { input: given });
+      const uploaded = lost?.update.input;
+      const job = new Follower(page, lost?.id ?? uuid(), tool, { input: uploaded ?? given });
+      if (lost) {
+        page.lost.delete(lost);
+        // The earlier order may have arrived, whatever becomes of this one.
+        job.lost = lost.lost;
+        job.isOrderOf = lost.isOrderOf;
+      }
       job.own = true;
       page.add(job);
-      begin(job, given, maxCredits, lost?.update.input);
+      begin(job, given, maxCredits, uploaded);
       return job.job as unknown as Job<typeof tool>;
     },
     async resume() {
       page.open();
+      const { signal } = page.era;
       const { user } = await connection.session();
       const query = rowsOf(user.id)
         .in("status", ["queued", "starting", "running"])
         .order("created_at", { ascending: false });
-      const live = (await connection.rows(query)).map(found);
+      const rows = await connection.rows(query);
+      signal.throwIfAborted();
+      const live = rows.map(found);
       for (const job of live) job.follow();
       return live.map(({ job }) => job);
     },
     async job(id) {
       page.open();
-      const job = await find(id);
+      const { signal } = page.era;
+      const job = await find(id, signal);
       await job.ready().catch((error) => {
+        signal.throwIfAborted();
         if (!job.isFollowed) page.remove(job);
         throw error;
       });
+      signal.throwIfAborted();
       job.follow();
       return job.job;
     },

@@ -1,10 +1,12 @@
 // Orders a job: checks its files, uploads them, and sends the order until it is answered.
 
+import { changeBy } from "./change.js";
 import { refuseUnfit } from "./check.js";
 import { isPassing } from "./errors.js";
 import { extension, hasFiles, replaced } from "./files.js";
 import type { Follower } from "./follower.js";
 import { refuseUnpaid } from "./price.js";
+import { isSame } from "./same.js";
 import { upload } from "./upload.js";
 import { uuid } from "./uuid.js";
 import { retried } from "./wait.js";
@@ -22,7 +24,7 @@ export async function order(
   const { page, tool } = job;
   const { connection, pollMs } = page;
   const { signal } = job.abort;
-  job.given = given;
+  job.isOrderOf = (input) => isSame(input, given);
   const patiently = <T>(work: () => Promise<T>) => retried(work, isPassing, pollMs, signal);
   const endpoints = await patiently(async () => {
     job.user = (await connection.session()).user.id;
@@ -50,13 +52,14 @@ export async function order(
     }),
   );
   const answer = await ordered.catch((error) => {
-    // An order without an answer may have arrived. Then the job exists, even if it was cancelled
-    // here.
-    if (!isPassing(error) && !(job.lost && signal.aborted)) throw error;
+    // An order without an answer may have arrived, even if a retry of it was refused or the job was
+    // cancelled here. Then the job exists.
+    if (!job.lost) throw error;
+    if (!isPassing(error)) job.refusal = error;
   });
   if (answer) {
     job.lost = null;
-    job.apply(answer);
+    job.apply(changeBy(answer, job.update));
   }
   await job.follow();
 }

@@ -4,6 +4,7 @@ import type { Connection } from "./connection.js";
 import { JobError } from "./errors.js";
 import { Feed } from "./feed.js";
 import type { Follower } from "./follower.js";
+import { notify } from "./listeners.js";
 import { Place } from "./place.js";
 import type { Job, Options } from "./types.js";
 import { Wallet } from "./wallet.js";
@@ -23,6 +24,11 @@ export class Page {
   readonly followers = new Map<string, Follower>();
   /** Orders of which nobody knows whether they arrived. */
   readonly lost = new Set<Follower>();
+  /**
+   * Aborted with the reason when the user changes or the page is disposed of, so that nothing which
+   * began before brings its jobs back.
+   */
+  era = new AbortController();
   readonly #isTold: boolean;
   readonly #listeners = new Set<() => void>();
   /** The sorted list of jobs; null if it must be made anew. */
@@ -85,6 +91,8 @@ export class Page {
     if (before === undefined || before === user) return;
     this.feed.close();
     const error = new JobError("signed_out", "Another user is signed in, or nobody");
+    // Where nobody was signed in, there is no previous user.
+    if (before !== null) this.#endEra(error);
     for (const [id, job] of this.followers) {
       // A job that was begun before anybody signed in belongs to the user who signs in.
       if (job.user === user || (job.user === undefined && before === null)) continue;
@@ -97,6 +105,11 @@ export class Page {
     // The callback holds the lock for which every reader of the session waits, so the wallet is
     // read after it.
     if (user) setTimeout(() => this.wallet.refresh());
+  }
+
+  #endEra(error: JobError): void {
+    this.era.abort(error);
+    this.era = new AbortController();
   }
 
   add(job: Follower): void {
@@ -121,7 +134,7 @@ export class Page {
     const followed = this.live().find((job) => job.update.state !== "uploading" && job.user);
     if (!followed) this.feed.close();
     else if (this.#isTold) this.feed.open(followed.user!);
-    for (const listener of this.#listeners) listener();
+    notify(this.#listeners);
   }
 
   list(): Job[] {
@@ -143,6 +156,7 @@ export class Page {
     this.#listeners.clear();
     this.wallet.clear();
     const error = new JobError("disposed", "Nobody follows this job any more");
+    this.#endEra(error);
     for (const job of this.followers.values()) job.stop(error, false);
     this.followers.clear();
     this.lost.clear();

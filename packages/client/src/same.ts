@@ -1,7 +1,7 @@
 const isObject = (value: unknown): value is Record<string, unknown> =>
   value !== null && typeof value === "object";
 
-/** What two objects must share to be compared: both are lists, or plain objects, or of one class. */
+/** What two objects must share to be compared: they are lists, plain objects or of one class. */
 function kindOf(value: object): unknown {
   if (Array.isArray(value)) return Array;
   const prototype = Object.getPrototypeOf(value);
@@ -11,8 +11,8 @@ function kindOf(value: object): unknown {
 
 /**
  * Whether two inputs are the same: files by identity, dates, URLs and the like by the text that is
- * sent of them, everything else by its fields. A class without fields keeps its values out of sight,
- * so its objects are the same only by identity.
+ * sent of them, everything else by its fields. An object of a class without fields keeps its values
+ * out of sight, so it is the same only by identity.
  */
 export function isSame(one: unknown, other: unknown): boolean {
   if (Object.is(one, other)) return true;

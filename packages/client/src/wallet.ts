@@ -1,6 +1,7 @@
 // The user's balance and debt, and the listeners to them.
 
 import type { Connection } from "./connection.js";
+import { notify } from "./listeners.js";
 import { QUEUE } from "./place.js";
 import type { Balance } from "./types.js";
 
@@ -42,7 +43,7 @@ export class Wallet {
     const told = this.#told;
     if (told && told.balance === balance.balance && told.debt === balance.debt) return;
     this.#told = balance;
-    for (const listener of this.#listeners) listener(balance);
+    notify(this.#listeners, balance);
   }
 
   /** Reads the balance after something that may have changed it. */
@@ -58,7 +59,7 @@ export class Wallet {
 
   subscribe(listener: Listener): () => void {
     this.#listeners.add(listener);
-    if (this.#told) listener(this.#told);
+    if (this.#told) notify([listener], this.#told);
     // The balance may have changed while there was no listener.
     this.refresh();
     return () => this.#listeners.delete(listener);

@@ -23,7 +23,8 @@ let jobs = null;
 /**
  * Makes a page in place of the one before. `server` has the answer by the end of a path: a body, a
  * Response, or what gives one of them. `rows` gives those of the table `jobs`, or throws. `count`
- * tells how often a path was asked for, and `signIn` makes the page another user's.
+ * tells how often a path was asked for, `answer` gives the answer of one more path, `signIn` makes
+ * the page another user's, and `hearsOfUsers` tells whether it listens to that.
  */
 export function open(server, { rows = () => [] } = {}) {
   jobs?.dispose();
@@ -59,14 +60,16 @@ export function open(server, { rows = () => [] } = {}) {
     for (const listener of met) listener("SIGNED_IN", session());
   };
   const count = (end) => asked.filter((path) => path.endsWith(end)).length;
-  return { jobs, count, signIn };
+  const answer = (end, given) => (answers[end] = given);
+  const hearsOfUsers = () => met.size > 0;
+  return { jobs, count, signIn, answer, hearsOfUsers };
 }
 
 /** A query that takes every filter and gives the rows there are. */
 function query(rows) {
   const told = async () => {
     try {
-      return { data: rows(), error: null };
+      return { data: await rows(), error: null };
     } catch ({ message }) {
       return { data: null, error: { message } };
     }

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { changeBy } from "../src/change.ts";
 import { JobError } from "../src/errors.ts";
 import { extension, hasFiles, replaced, typeOf, withoutFiles } from "../src/files.ts";
 import { isSame } from "../src/same.ts";
-import { changeBy, elapsed, firstUpdate } from "../src/state.ts";
+import { elapsed, firstUpdate } from "../src/state.ts";
 import { isPassingUpload, refuse } from "../src/upload.ts";
 import { uuid } from "../src/uuid.ts";
 import { retried } from "../src/wait.ts";

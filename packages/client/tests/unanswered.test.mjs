@@ -6,6 +6,7 @@ import { ended, INPUT, lost, missing, open, row, TOOL, until } from "./page.mjs"
 
 const NONE = { success: true, cancelledCount: 0, refundedCredits: 0 };
 const DONE = { status: "completed", outputUrl: "https://files.test/out.png" };
+const refused = () => Response.json({ code: "rate_limited", message: "later" }, { status: 429 });
 
 /** Orders a job whose order is lost; `act` happens in the pause that follows. */
 async function lostThen(act, server) {
@@ -45,8 +46,39 @@ test("a try that is refused does not hide one before it that arrived", async () 
   const job = page.jobs.run(TOOL, INPUT);
   await until(() => page.count("/run") === 2);
   await job.cancel();
-  second.resolve(Response.json({ code: "rate_limited", message: "later" }, { status: 429 }));
+  second.resolve(refused());
   assert.deepEqual(await ended(job), { state: "done", code: null });
+});
+
+test("an order is followed if only a retry of it is refused", async () => {
+  const tries = [lost, refused];
+  const page = open({ "/run": () => tries.shift()(), "/queue-status": DONE });
+  const job = page.jobs.run(TOOL, INPUT);
+  assert.deepEqual(await ended(job), { state: "done", code: null });
+  assert.equal(page.count("/run"), 2);
+});
+
+test("a refused retry does not say that the order never arrived where nobody answers", async () => {
+  const tries = [lost, refused];
+  const page = open({ "/run": () => tries.shift()(), "/queue-status": lost });
+  const job = page.jobs.run(TOOL, INPUT);
+  assert.deepEqual(await ended(job), { state: "failed", code: "network" });
+});
+
+test("an order that may have arrived keeps its id however often it is refused", async () => {
+  const tries = [lost];
+  const page = open({
+    "/run": () => (tries.shift() ?? refused)(),
+    "/queue-status": missing,
+  });
+  const job = page.jobs.run(TOOL, INPUT);
+  assert.deepEqual(await ended(job), { state: "failed", code: "rate_limited" });
+  for (const clicks of [2, 3]) {
+    const same = page.jobs.run(TOOL, INPUT);
+    assert.equal(same.id, job.id, `click ${clicks}`);
+    assert.deepEqual(await ended(same), { state: "failed", code: "rate_limited" });
+    assert.deepEqual(same.update.input, INPUT);
+  }
 });
 
 test("what was cancelled and never arrived is cancelled, and its id not used again", async () => {
@@ -69,6 +101,18 @@ test("nobody asks for a job whose user signed out in the pause after a lost answ
   assert.deepEqual(await ended(job), { state: "failed", code: "signed_out" });
   await new Promise((resolve) => setTimeout(resolve, 30));
   assert.deepEqual([count("/run"), count("/queue-status")], [1, 0]);
+});
+
+test("an order that is repeated after its job has ended has the job's outputs", async () => {
+  const outputs = [{ index: 0, url: DONE.outputUrl, kind: "image", error: null }];
+  const createdAt = "2026-01-01T12:00:00Z";
+  const tries = [lost, () => ({ status: "completed", replayed: true })];
+  const page = open({ "/run": () => tries.shift()(), "/queue-status": DONE });
+  const job = page.jobs.run(TOOL, INPUT);
+  page.answer(`/jobs/${job.id}`, { outputs, createdAt });
+  const update = await job.result;
+  assert.deepEqual(update.outputs, outputs);
+  assert.deepEqual([update.outputUrl, update.createdAt], [DONE.outputUrl, createdAt]);
 });
 
 /** A page whose line was dead from the answer to an order on, until its job had failed. */
