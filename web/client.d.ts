@@ -603,7 +603,8 @@ export interface Options {
   maxUploadBytes?: number | undefined;
   /**
    * What happens to a waiting job when its page is left: it is cancelled after `graceSeconds`
-   * unless the page comes back (the default), or it is kept.
+   * unless the page comes back (the default), or it is kept. If its user signs out or `dispose` is
+   * called, it is cancelled about 150 seconds later, or kept.
    */
   onLeave?: "cancel" | "keep" | undefined;
   /** How long a waiting job outlives its page, in seconds: from 0 to 300. Default: 30. */
@@ -675,7 +676,11 @@ export interface Jobs {
       index?: number | undefined;
     },
   ): Promise<Download>;
-  /** Stops everything that the client does by itself. The jobs go on. */
+  /**
+   * Stops everything that the client does by itself. Running jobs go on. Waiting jobs are cancelled
+   * about 150 seconds later, because the page no longer says that it waits for them, unless
+   * `onLeave` is `keep`.
+   */
   dispose(): void;
 }
 

@@ -26,6 +26,44 @@ function asJobError(error) {
 }
 var cancelled = () => new JobError("CANCELLED", "Cancelled");
 
+// packages/client/src/change.ts
+var STATES = {
+  pending: "waiting",
+  queued: "waiting",
+  starting: "running",
+  running: "running",
+  processing: "running",
+  generating: "running",
+  completed: "done",
+  failed: "failed",
+  cancelled: "cancelled",
+};
+function changeBy(answer, known) {
+  const state = STATES[answer.status] ?? known.state;
+  return {
+    state,
+    position: answer.position ?? null,
+    etaSeconds: answer.etaSeconds ?? answer.estimated_time_seconds ?? null,
+    step: answer.current_step ?? answer.completedCards ?? null,
+    totalSteps: answer.total_steps ?? answer.totalCards ?? null,
+    outputUrl: answer.outputUrl ?? answer.result_url ?? null,
+    creditsCharged: answer.creditsCharged ?? answer.credits_charged ?? known.creditsCharged,
+    creditsRefunded:
+      answer.creditsRefunded ??
+      answer.refundedCredits ??
+      answer.credits_refunded ??
+      known.creditsRefunded,
+    error: state === "failed" || state === "cancelled" ? endedBecause(answer, state) : null,
+    answer,
+  };
+}
+function endedBecause(answer, state) {
+  const message = answer.errorMessage ?? answer.error_message ?? "";
+  const [, code, text] = message.match(/^([A-Z_]+): ?(.*)$/s) ?? [null, null, message];
+  const name = answer.errorCode ?? code ?? state.toUpperCase();
+  return new JobError(name, text || state, 200, answer);
+}
+
 // packages/client/src/check.ts
 var HEAD_BYTES = 16;
 function wantedKind(field) {
@@ -161,6 +199,26 @@ async function secondsOf(video) {
   });
   URL.revokeObjectURL(address);
   return Number.isFinite(element.duration) && element.duration > 0 ? element.duration : null;
+}
+
+// packages/client/src/same.ts
+var isObject = (value) => value !== null && typeof value === "object";
+function kindOf(value) {
+  if (Array.isArray(value)) return Array;
+  const prototype = Object.getPrototypeOf(value);
+  return prototype && Object.getPrototypeOf(prototype) ? prototype : Object;
+}
+function isSame(one, other) {
+  if (Object.is(one, other)) return true;
+  if (!isObject(one) || !isObject(other) || kindOf(one) !== kindOf(other)) return false;
+  if (one instanceof Blob) return false;
+  if ("toJSON" in one) return JSON.stringify(one) === JSON.stringify(other);
+  const names = Object.keys(one);
+  return (
+    (names.length > 0 || kindOf(one) === Array || kindOf(one) === Object) &&
+    names.length === Object.keys(other).length &&
+    names.every((name) => Object.hasOwn(other, name) && isSame(one[name], other[name]))
+  );
 }
 
 // packages/client/src/send.ts
@@ -394,7 +452,7 @@ async function order(job, given, maxCredits, uploaded) {
   const { page, tool } = job;
   const { connection, pollMs } = page;
   const { signal } = job.abort;
-  job.given = given;
+  job.isOrderOf = (input2) => isSame(input2, given);
   const patiently = (work) => retried(work, isPassing, pollMs, signal);
   const endpoints2 = await patiently(async () => {
     job.user = (await connection.session()).user.id;
@@ -421,11 +479,12 @@ async function order(job, given, maxCredits, uploaded) {
     }),
   );
   const answer = await ordered.catch((error) => {
-    if (!isPassing(error) && !(job.lost && signal.aborted)) throw error;
+    if (!job.lost) throw error;
+    if (!isPassing(error)) job.refusal = error;
   });
   if (answer) {
     job.lost = null;
-    job.apply(answer);
+    job.apply(changeBy(answer, job.update));
   }
   await job.follow();
 }
@@ -806,20 +865,22 @@ var Connection = class {
   }
 };
 
+// packages/client/src/listeners.ts
+function notify(listeners, ...news) {
+  for (const listener of listeners) {
+    try {
+      listener(...news);
+    } catch (error) {
+      queueMicrotask(() => {
+        if (!globalThis.reportError) throw error;
+        reportError(error);
+      });
+    }
+  }
+}
+
 // packages/client/src/state.ts
-var STATES = {
-  pending: "waiting",
-  queued: "waiting",
-  starting: "running",
-  running: "running",
-  processing: "running",
-  generating: "running",
-  completed: "done",
-  failed: "failed",
-  cancelled: "cancelled",
-};
 var FINAL = ["done", "failed", "cancelled"];
-var stateOf = (status) => STATES[status];
 var isFinal = (state) => state !== void 0 && FINAL.includes(state);
 function firstUpdate(id, tool, known) {
   return {
@@ -844,31 +905,6 @@ function firstUpdate(id, tool, known) {
     error: null,
     ...known,
   };
-}
-function changeBy(answer, known) {
-  const state = stateOf(answer.status) ?? known.state;
-  return {
-    state,
-    position: answer.position ?? null,
-    etaSeconds: answer.etaSeconds ?? answer.estimated_time_seconds ?? null,
-    step: answer.current_step ?? answer.completedCards ?? null,
-    totalSteps: answer.total_steps ?? answer.totalCards ?? null,
-    outputUrl: answer.outputUrl ?? answer.result_url ?? null,
-    creditsCharged: answer.creditsCharged ?? answer.credits_charged ?? known.creditsCharged,
-    creditsRefunded:
-      answer.creditsRefunded ??
-      answer.refundedCredits ??
-      answer.credits_refunded ??
-      known.creditsRefunded,
-    error: state === "failed" || state === "cancelled" ? endedBecause(answer, state) : null,
-    answer,
-  };
-}
-function endedBecause(answer, state) {
-  const message = answer.errorMessage ?? answer.error_message ?? "";
-  const [, code, text] = message.match(/^([A-Z_]+): ?(.*)$/s) ?? [null, null, message];
-  const name = answer.errorCode ?? code ?? state.toUpperCase();
-  return new JobError(name, text || state, 200, answer);
 }
 function elapsed(update, seenMs) {
   const { startedAt, completedAt } = update;
@@ -990,6 +1026,7 @@ var Place = class {
 // packages/client/src/follower.ts
 var LOST_LOOKS = 5;
 var TOLD_FACTOR = 5;
+var LASTING = ["bad_request", "forbidden", "not_found"];
 var Follower = class {
   page;
   id;
@@ -1003,10 +1040,12 @@ var Follower = class {
   own = false;
   /** Whether the order may have been sent. */
   ordered = false;
-  /** The input that the page gave, with its files. */
-  given = {};
+  /** Whether an order of this input would be the same order. */
+  isOrderOf = () => false;
   /** The error of an order that has not been answered yet. */
   lost = null;
+  /** Why a retry of that order was refused. */
+  refusal = null;
   /** Aborted to end uploads and retries. */
   abort = new AbortController();
   job;
@@ -1046,10 +1085,10 @@ var Follower = class {
       this.#seenRunning = Date.now();
     next.elapsedMs = elapsed(next, this.#seenRunning && Date.now() - this.#seenRunning);
     this.update = next;
-    this.page.changed(this, state !== next.state);
-    for (const listener of this.#listeners) listener(next);
     if (next.state === "done") this.#resolve(next);
     else if (isFinal(next.state)) this.#reject(next.error);
+    this.page.changed(this, state !== next.state);
+    notify(this.#listeners, next);
   }
   fail(error) {
     const known = asJobError(error);
@@ -1087,29 +1126,50 @@ var Follower = class {
   /** Resolves when the state of a job that was found in the database has been queried. */
   ready() {
     const isOrder = this.own && !this.update.createdAt;
-    return (this.#firstLook ??= isOrder || this.isFollowed ? Promise.resolve() : this.look());
+    return (this.#firstLook ??= isOrder || this.isFollowed ? Promise.resolve() : this.#lookFirst());
+  }
+  async #lookFirst() {
+    try {
+      await this.look();
+    } catch (error) {
+      this.#firstLook = void 0;
+      throw error;
+    }
   }
   /** Queries the job's state from its function. */
   async look() {
     const { connection } = this.page;
     const { status } = await connection.endpoints(this.tool);
-    const change = changeBy(await connection.call(status + this.id), this.update);
+    const answer = await connection.call(status + this.id);
+    const change = changeBy(answer, this.update);
     const { state, step } = this.update;
     const isNew = change.state !== state || change.step !== step || !this.#hasLooked;
-    const facts = isNew ? await this.#facts() : {};
+    const facts = isNew ? await this.#facts(isFinal(change.state)) : {};
     this.#hasLooked = true;
     this.set({ ...change, ...facts });
   }
-  /** The fields that only the function `jobs` reports; null if it does not answer. */
-  async #facts() {
-    const found = await this.page.connection.call(`jobs/${this.id}`).catch(() => null);
+  /**
+   * The fields that only the function `jobs` reports; null if it does not answer. A job that has
+   * ended is not queried later, so the call is retried for it.
+   */
+  async #facts(hasEnded) {
+    const { connection, pollMs } = this.page;
+    const read = async () => (this.isLive ? connection.call(`jobs/${this.id}`) : null);
+    const mayPass = (error) =>
+      hasEnded && (isPassing(error) || asJobError(error).code === "rate_limited");
+    const { signal } = new AbortController();
+    const found = await retried(read, mayPass, pollMs, signal).catch(() => null);
     if (!found) return null;
     const { createdAt, startedAt, completedAt, outputs } = found;
     return { createdAt, startedAt, completedAt, outputs };
   }
-  /** Applies a function's answer to an order. */
-  apply(answer) {
-    this.set(changeBy(answer, this.update));
+  /**
+   * Applies what changes by the answer to an order. If the job has ended, the answer lacks its
+   * outputs and its times, so a query follows at once.
+   */
+  apply(change) {
+    if (isFinal(change.state)) this.wake();
+    else this.set(change);
   }
   /** Queries the job until it ends: soon after a change, then at growing intervals. */
   async follow() {
@@ -1133,12 +1193,13 @@ var Follower = class {
   }
   /** Whether a query failed so that no further one can succeed. */
   #hasFailed(error, looks) {
-    const { status } = asJobError(error);
+    const { code } = asJobError(error);
     if (this.lost) {
       if (looks < LOST_LOOKS) return false;
       this.page.lost.add(this);
-      this.fail(this.abort.signal.aborted && status === 404 ? cancelled() : this.lost);
-    } else if ([400, 403, 404].includes(status)) this.fail(error);
+      const reason = this.abort.signal.aborted ? cancelled() : this.refusal;
+      this.fail((code === "not_found" && reason) || this.lost);
+    } else if (LASTING.includes(code)) this.fail(error);
     return !this.isLive;
   }
   #nextWait(before, wait) {
@@ -1174,7 +1235,7 @@ var Follower = class {
       result,
       subscribe(listener) {
         follower.#listeners.add(listener);
-        listener(follower.update);
+        notify([listener], follower.update);
         return () => follower.#listeners.delete(listener);
       },
       cancel: () => follower.cancel(),
@@ -1269,7 +1330,7 @@ var Wallet = class {
     const told = this.#told;
     if (told && told.balance === balance.balance && told.debt === balance.debt) return;
     this.#told = balance;
-    for (const listener of this.#listeners) listener(balance);
+    notify(this.#listeners, balance);
   }
   /** Reads the balance after something that may have changed it. */
   refresh() {
@@ -1282,7 +1343,7 @@ var Wallet = class {
   }
   subscribe(listener) {
     this.#listeners.add(listener);
-    if (this.#told) listener(this.#told);
+    if (this.#told) notify([listener], this.#told);
     this.refresh();
     return () => this.#listeners.delete(listener);
   }
@@ -1306,6 +1367,11 @@ var Page = class {
   followers = /* @__PURE__ */ new Map();
   /** Orders of which nobody knows whether they arrived. */
   lost = /* @__PURE__ */ new Set();
+  /**
+   * Aborted with the reason when the user changes or the page is disposed of, so that nothing which
+   * began before brings its jobs back.
+   */
+  era = new AbortController();
   #isTold;
   #listeners = /* @__PURE__ */ new Set();
   /** The sorted list of jobs; null if it must be made anew. */
@@ -1362,6 +1428,7 @@ var Page = class {
     if (before === void 0 || before === user) return;
     this.feed.close();
     const error = new JobError("signed_out", "Another user is signed in, or nobody");
+    if (before !== null) this.#endEra(error);
     for (const [id, job] of this.followers) {
       if (job.user === user || (job.user === void 0 && before === null)) continue;
       this.followers.delete(id);
@@ -1371,6 +1438,10 @@ var Page = class {
     this.wallet.forget();
     this.#refresh();
     if (user) setTimeout(() => this.wallet.refresh());
+  }
+  #endEra(error) {
+    this.era.abort(error);
+    this.era = new AbortController();
   }
   add(job) {
     this.open();
@@ -1391,7 +1462,7 @@ var Page = class {
     const followed = this.live().find((job) => job.update.state !== "uploading" && job.user);
     if (!followed) this.feed.close();
     else if (this.#isTold) this.feed.open(followed.user);
-    for (const listener of this.#listeners) listener();
+    notify(this.#listeners);
   }
   list() {
     const newestFirst = (a, b) => b.since - a.since;
@@ -1410,6 +1481,7 @@ var Page = class {
     this.#listeners.clear();
     this.wallet.clear();
     const error = new JobError("disposed", "Nobody follows this job any more");
+    this.#endEra(error);
     for (const job of this.followers.values()) job.stop(error, false);
     this.followers.clear();
     this.lost.clear();
@@ -1418,26 +1490,6 @@ var Page = class {
     this.place.stop();
   }
 };
-
-// packages/client/src/same.ts
-var isObject = (value) => value !== null && typeof value === "object";
-function kindOf(value) {
-  if (Array.isArray(value)) return Array;
-  const prototype = Object.getPrototypeOf(value);
-  return prototype && Object.getPrototypeOf(prototype) ? prototype : Object;
-}
-function isSame(one, other) {
-  if (Object.is(one, other)) return true;
-  if (!isObject(one) || !isObject(other) || kindOf(one) !== kindOf(other)) return false;
-  if (one instanceof Blob) return false;
-  if ("toJSON" in one) return JSON.stringify(one) === JSON.stringify(other);
-  const names = Object.keys(one);
-  return (
-    (names.length > 0 || kindOf(one) === Array || kindOf(one) === Object) &&
-    names.length === Object.keys(other).length &&
-    names.every((name) => Object.hasOwn(other, name) && isSame(one[name], other[name]))
-  );
-}
 
 // packages/client/src/index.ts
 var COLUMNS = [
@@ -1458,11 +1510,12 @@ function createJobs(supabase, options = {}) {
     return job;
   }
   const rowsOf = (user) => connection.from("jobs").select(COLUMNS).eq("user_id", user);
-  async function find(id) {
+  async function find(id, signal) {
     const known = page.followers.get(id);
     if (known && !page.lost.has(known)) return known;
     const { user } = await connection.session();
     const [row] = await connection.rows(rowsOf(user.id).eq("id", id));
+    signal.throwIfAborted();
     if (row) return found(row);
     if (known) return known;
     throw new JobError("not_found", "There is no such job", 404, { id });
@@ -1472,6 +1525,7 @@ function createJobs(supabase, options = {}) {
       await online(job.abort.signal);
       await order(job, given, maxCredits, uploaded);
     } catch (error) {
+      if (job.lost && job.isLive) page.lost.add(job);
       job.fail(job.abort.signal.aborted ? cancelled() : error);
     }
   }
@@ -1484,32 +1538,43 @@ function createJobs(supabase, options = {}) {
       const given = input;
       const lost = [...page.lost].find(
         // The server refuses an order under the id of a cancelled one.
-        (job2) => !job2.abort.signal.aborted && job2.tool === tool && isSame(job2.given, given),
+        (job2) => !job2.abort.signal.aborted && job2.tool === tool && job2.isOrderOf(given),
       );
-      if (lost) page.lost.delete(lost);
-      const job = new Follower(page, lost?.id ?? uuid(), tool, { input: given });
+      const uploaded = lost?.update.input;
+      const job = new Follower(page, lost?.id ?? uuid(), tool, { input: uploaded ?? given });
+      if (lost) {
+        page.lost.delete(lost);
+        job.lost = lost.lost;
+        job.isOrderOf = lost.isOrderOf;
+      }
       job.own = true;
       page.add(job);
-      begin2(job, given, maxCredits, lost?.update.input);
+      begin2(job, given, maxCredits, uploaded);
       return job.job;
     },
     async resume() {
       page.open();
+      const { signal } = page.era;
       const { user } = await connection.session();
       const query = rowsOf(user.id)
         .in("status", ["queued", "starting", "running"])
         .order("created_at", { ascending: false });
-      const live = (await connection.rows(query)).map(found);
+      const rows = await connection.rows(query);
+      signal.throwIfAborted();
+      const live = rows.map(found);
       for (const job of live) job.follow();
       return live.map(({ job }) => job);
     },
     async job(id) {
       page.open();
-      const job = await find(id);
+      const { signal } = page.era;
+      const job = await find(id, signal);
       await job.ready().catch((error) => {
+        signal.throwIfAborted();
         if (!job.isFollowed) page.remove(job);
         throw error;
       });
+      signal.throwIfAborted();
       job.follow();
       return job.job;
     },
