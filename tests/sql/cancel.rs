@@ -254,7 +254,7 @@ async fn an_admins_requeue_leaves_cards_alone_whose_queue_ttl_is_paused() {
     db.set_slots("gemini", 1).await;
     let job = db.order(user, CARDS, 3).await;
     db.age(job, "9 minutes").await;
-    let card = db.submit("gemini").await;
+    let card = db.claim_one("gemini").await;
     // The queued cards are past their deadline, and the first one is at work.
     db.age(job, "61 seconds").await;
     db.exec(

@@ -18,8 +18,7 @@ async fn shop() -> Database {
          values ('small', 100, 'price_small', false, true, 1, '{\"en\": {\"name\": \"Small\"}}'),
            ('large', 500, 'price_large', false, true, 2, '{}'),
            ('monthly', 300, 'price_monthly', true, true, 3, '{}'),
-           ('old', 70, 'price_old', false, false, 4, '{}'),
-           ('by_link', 120, 'plink_1', false, false, 5, '{}')",
+           ('old', 70, 'price_old', false, false, 4, '{}')",
     )
     .await;
     db
@@ -415,6 +414,10 @@ async fn what_is_no_longer_there_is_a_debt_until_it_is_paid_or_given_back() {
 #[tokio::test]
 async fn what_was_bought_is_the_packs_share_and_quantity_as_they_were_then() {
     let db = shop().await;
+    db.exec(
+        "insert into credit_packs (pack, credits, price_id) values ('by_link', 120, 'plink_1')",
+    )
+    .await;
     let user = sign_up(&db, None).await;
     for (key, more, credits) in [
         ("1", json!({ "pack": "large" }), 500),
