@@ -172,3 +172,18 @@ fn a_submit_without_answer_and_webhook_ends_at_its_deadline() {
         ("failed", Some("TIMEOUT"), 1)
     );
 }
+
+#[test]
+fn the_task_of_an_earlier_run_is_queried_once_more_where_the_provider_did_not_answer() {
+    let world = SingleStepWorld::new(false);
+    let no_answer = json!({"errorCode": "1003", "errorMessage": "too many requests"});
+    {
+        let mut state = world.0.borrow_mut();
+        // The submit was answered 503 and requeued, and its task worked all the same.
+        (state.run, state.query_answer) = (1, Some(no_answer));
+    }
+    settle_after_answer(&world).now_or_never().expect("nothing waits");
+    assert!(world.0.borrow().hint.is_some(), "the consumer is to query it");
+    let called = world.0.borrow().called.clone();
+    assert!(!called.contains(&"webhook_applied_v1".to_owned()), "{called:?}");
+}

@@ -60,6 +60,8 @@ pub(crate) struct SingleStepState {
     pub may_start: i32,
     /// The duration of a query to the provider.
     pub query_ms: u64,
+    /// The provider's answer to a query. `None`: the task succeeded.
+    pub query_answer: Option<Value>,
     /// The `ResultChoice`, which tells which file is the result.
     pub result: Value,
     /// Whether a copy never ends, so that time passes while it is awaited.
@@ -312,6 +314,9 @@ impl SingleStepState {
     fn provider(&mut self, url: &str) -> Value {
         if url.ends_with("/query") {
             self.now += self.query_ms;
+            if let Some(answer) = &self.query_answer {
+                return answer.clone();
+            }
             let kind = if self.result["kind"] == "video" { "mp4" } else { "png" };
             return json!({"taskId": "7", "status": "SUCCESS", "errorCode": "",
                 "results": [{"url": format!("https://out.test/a.{kind}"), "outputType": kind}]});

@@ -39,3 +39,33 @@ pub(super) async fn query<T: Transport>(
         false => CopyError::Transient("the task's files are not listed yet".to_owned()),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{LATE_S, query};
+    use crate::core::provider::{asynchronous, runninghub};
+    use crate::core::transport::CopyError;
+    use crate::flow::Cx;
+    use crate::testing::single_step::SingleStepWorld;
+    use futures_util::FutureExt;
+    use serde_json::{Value, json};
+
+    fn refused(answer: Value, done_seconds: i32) -> CopyError {
+        let world = SingleStepWorld::new(false);
+        world.0.borrow_mut().query_answer = Some(answer);
+        let config = SingleStepWorld::config();
+        let cx = Cx { transport: &world, config: &config, request_id: "r", caller: None };
+        let account = asynchronous(runninghub::NAME, &config).unwrap();
+        let files = query(&cx, &*account, Some("7"), done_seconds).now_or_never();
+        files.expect("nothing waits").unwrap_err()
+    }
+
+    #[test]
+    fn only_a_provider_that_answers_ends_a_task_without_files() {
+        let none = json!({"taskId": "7", "status": "SUCCESS", "errorCode": "", "results": null});
+        let too_many = json!({"errorCode": "1003", "errorMessage": "too many requests"});
+        assert!(matches!(refused(none.clone(), LATE_S + 1), CopyError::Rejected(_)));
+        assert!(matches!(refused(none, LATE_S), CopyError::Transient(_)));
+        assert!(matches!(refused(too_many, LATE_S + 1), CopyError::Transient(_)));
+    }
+}
