@@ -157,14 +157,15 @@ end $$;
 
 revoke all on function unstuck_private.job_retry from public, anon, authenticated, service_role;
 
---: source admin/jobs_matching.sql 8cbcca9e002f
+--: source admin/jobs_matching.sql 3258d4d4c859
 -- Finds the jobs that an admin's filter names. `p_filter` has any of the keys `ids`, `tool`,
 -- `status`, `provider`, `userId`, `errorCode`, `createdAfter`, `createdBefore`; a job must meet all
 -- of them. The status queued includes pending, running includes starting. A filter with neither ids
 -- nor a status finds the jobs with a status of `p_statuses`.
 --
--- No ids find no job. Quarantined jobs, and with `p_once` also jobs that were retried before, are found only by `ids`.
--- `ids` returns the oldest `p_limit` jobs, `total` counts all of them, up to 1,000,000.
+-- An empty `ids` finds no job. Quarantined jobs, and with `p_once` also jobs that were retried
+-- before, are found only by `ids`. The column `ids` returns the oldest `p_limit` jobs, `total`
+-- counts all of them, up to 1,000,000.
 create or replace function unstuck_private.jobs_matching(
   p_filter jsonb,
   p_statuses text[],
@@ -1431,7 +1432,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   12,
   'planned_once',
-  'a373240e1a5dcd08186ed40c04205111743936e3111b20db790501d9cbd4695f'
+  'cf616fa230db263206d834cfede43934e8097122118230ae6d899229aca5bb82'
 );
 
 notify pgrst, 'reload schema';

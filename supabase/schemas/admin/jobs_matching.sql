@@ -3,8 +3,9 @@
 -- of them. The status queued includes pending, running includes starting. A filter with neither ids
 -- nor a status finds the jobs with a status of `p_statuses`.
 --
--- No ids find no job. Quarantined jobs, and with `p_once` also jobs that were retried before, are found only by `ids`.
--- `ids` returns the oldest `p_limit` jobs, `total` counts all of them, up to 1,000,000.
+-- An empty `ids` finds no job. Quarantined jobs, and with `p_once` also jobs that were retried
+-- before, are found only by `ids`. The column `ids` returns the oldest `p_limit` jobs, `total`
+-- counts all of them, up to 1,000,000.
 create or replace function unstuck_private.jobs_matching(
   p_filter jsonb,
   p_statuses text[],

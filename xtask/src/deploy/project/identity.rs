@@ -89,9 +89,9 @@ impl HostedProject<'_> {
         );
     }
 
-    /// Writes the row. From then on the Workers of the previous owner are refused. Where an existing
-    /// bucket becomes that of uploads, its abandoned files are kept from then on. `files` is what
-    /// existed before the migrations.
+    /// Writes the row. From then on the Workers of the previous owner are refused. Where an
+    /// existing bucket becomes that of uploads, its abandoned files are kept from then on. `files`
+    /// is what existed before the migrations.
     pub(super) async fn own(
         &self,
         owner: Option<Owner>,
