@@ -3,11 +3,9 @@
 use anyhow::{Result, bail};
 use tokio_postgres::Client;
 
-use super::storage::FilePlace;
+use super::storage::{FilePlace, USUAL};
 use super::{HostedProject, ProjectAct, literal};
 
-/// The name that the migrations give the bucket of uploads.
-const UPLOADS: &str = "uploads";
 /// An app's own bucket holds files of the app, which look abandoned to us.
 const SPARE: &str = "update unstuck.retention set keep = null where kind = 'abandoned_uploads';";
 
@@ -59,11 +57,11 @@ impl HostedProject<'_> {
     }
 
     pub(super) fn uploads_bucket(&self) -> &str {
-        self.named_bucket("UPLOADS_BUCKET", UPLOADS)
+        self.named_bucket("UPLOADS_BUCKET", USUAL[0])
     }
 
     pub(super) fn results_bucket(&self) -> &str {
-        self.named_bucket("RESULTS_BUCKET", "results")
+        self.named_bucket("RESULTS_BUCKET", USUAL[1])
     }
 
     fn named_bucket<'b>(&'b self, setting: &str, default: &'b str) -> &'b str {
@@ -102,7 +100,7 @@ impl HostedProject<'_> {
             let what = "DEPLOYMENT_ID is empty: no deployment is refused";
             return Ok(vec![ProjectAct::already(what)]);
         }
-        let known = owner.as_ref().map_or(UPLOADS, |owner| &owner.uploads_bucket);
+        let known = owner.as_ref().map_or(USUAL[0], |owner| &owner.uploads_bucket);
         let is_taken_over = new.uploads_bucket != known
             && files.is_some_and(|files| files.has(&new.uploads_bucket));
         let spare = if is_taken_over { SPARE } else { "" };

@@ -16,8 +16,8 @@ const POLICY: &str = "unstuck uploads insert";
 /// Every tool takes or makes at least one of these types.
 const TYPES: [&str; 3] = ["image/png", "image/jpeg", "video/mp4"];
 
-/// What the migrations call the two buckets while no deployment is known.
-const USUAL: [&str; 2] = ["uploads", "results"];
+/// What the migrations call the buckets of uploads and of results while no deployment is known.
+pub(super) const USUAL: [&str; 2] = ["uploads", "results"];
 
 /// The buckets and the policy in the database.
 #[derive(Default)]
@@ -59,8 +59,12 @@ impl HostedProject<'_> {
         if !is_whole && self.how.plan_only {
             return Ok(self.told(&before, &self.whole(), &[]));
         }
-        let warnings = if is_whole { Vec::new() } else { self.make_files().await? };
-        let after = self.file_place().await?.unwrap_or_default();
+        let (after, warnings) = if is_whole {
+            (now, Vec::new())
+        } else {
+            let warnings = self.make_files().await?;
+            (self.file_place().await?.unwrap_or_default(), warnings)
+        };
         let mut acts = self.told(&before, &after, &warnings);
         let strays = USUAL.into_iter().filter(|usual| ![uploads, results].contains(usual));
         acts.extend(strays.filter(|stray| !before.has(stray) && after.has(stray)).map(|stray| {
