@@ -92,8 +92,11 @@ impl<'a> TokenParts<'a> {
     }
 }
 
+/// Reads a part from a text, as every other JSON here is read: a second reader of bytes would be
+/// 10 KB of each wasm file.
 fn decoded<T: DeserializeOwned>(part: &str) -> Option<T> {
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
+    let json = String::from_utf8(URL_SAFE_NO_PAD.decode(part).ok()?).ok()?;
+    serde_json::from_str(&json).ok()
 }
 
 /// Reads the unverified header, which may only choose a key. `None` if it is malformed or demands
