@@ -42,6 +42,39 @@ begin
   end loop;
 end $$";
 
+/// Postgres parses and plans a function of `language sql` anew at each call that it cannot inline.
+/// So a query that reads becomes the body of a PL/pgSQL function, whose plan is kept.
+const KEEP_QUERIES: &str = r"do $$
+declare
+  v_function record;
+  v_body text;
+begin
+  for v_function in
+    select p.oid, p.prosrc, p.proretset, pg_get_functiondef(p.oid) as definition
+    from pg_proc p
+    join pg_language l on l.oid = p.prolang
+    where p.pronamespace in ('unstuck'::regnamespace, 'unstuck_private'::regnamespace)
+      and l.lanname = 'sql'
+      and p.prosqlbody is null
+      and p.provolatile = 's'
+      and p.proconfig is not null
+      and (p.proretset or p.prorettype::regtype::oid not in (
+        select t.oid from pg_type t where t.typtype in ('c', 'p')
+      ))
+  loop
+    v_body := regexp_replace(v_function.prosrc, ';?\s*$', '');
+    v_body := case
+      when v_function.proretset then 'return query ' || v_body || ';'
+      else 'return (' || v_body || ');'
+    end;
+    execute replace(
+      replace(v_function.definition, 'LANGUAGE sql', 'LANGUAGE plpgsql'),
+      v_function.prosrc,
+      E'\n#variable_conflict use_column\nbegin\n' || v_body || E'\nend '
+    );
+  end loop;
+end $$";
+
 /// A server with a template of our database, at the simulation's time.
 pub struct SimulationServer {
     runtime: Runtime,
@@ -163,6 +196,7 @@ async fn make_template(base: &str) -> Result<()> {
     postgres::install(&client, false).await?;
     client.batch_execute(include_str!("changes.sql")).await?;
     client.batch_execute(KEEP_PLANS).await?;
+    client.batch_execute(KEEP_QUERIES).await?;
     drop(client);
     close(&admin_url, TEMPLATE).await
 }

@@ -29,17 +29,18 @@ create trigger zz_auditor after insert or update or delete on public.credit_hist
 for each row execute function auditor.note();
 
 create function public.is_out(p_what text) returns boolean
-language sql
+language plpgsql
 stable
 set search_path = public
 as
 $$
-  select exists (
+begin
+  return exists (
     select from outages o
     where o.what = p_what
       and o.until > clock_timestamp()
-  )
-$$;
+  );
+end $$;
 
 -- Moves credits and returns the movement's number. Only the app's service may.
 create function public.credits_move(p_profile uuid, p_amount bigint, p_kind text, p_job uuid)
