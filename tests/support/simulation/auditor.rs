@@ -372,7 +372,7 @@ impl Auditor {
         self.check_payments(world);
     }
 
-    /// Where nothing goes wrong with an order, and nothing with the world, it is completed, unless
+    /// Where nothing goes wrong with an order, its workers and the world, it is completed, unless
     /// others were before it in the queue for too long.
     fn check_lives_without_faults(&mut self, world: &SimulatedWorld) {
         if !world.plan.events.is_empty() || world.plan.wallet.is_some() {
@@ -383,7 +383,8 @@ impl Auditor {
             let Some(row) = self.jobs.get(&job).filter(|row| row["status"] != "completed") else {
                 continue;
             };
-            if row["error_code"] != "QUEUE_TIMEOUT" {
+            let is_hindered = world.state.borrow().of_faulty_workers.contains(&job);
+            if row["error_code"] != "QUEUE_TIMEOUT" && !is_hindered {
                 self.violations.push(format!("{job} has no fault and is not completed: {row}"));
             }
         }

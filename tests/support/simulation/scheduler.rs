@@ -45,6 +45,13 @@ impl Actor {
         })
     }
 
+    /// Whether something goes wrong with it.
+    pub fn is_faulty(&self) -> bool {
+        self.dies_at.get().is_some()
+            || self.breaks_at.get().is_some()
+            || self.late_at.get().is_some()
+    }
+
     pub fn between(&self, least: u64, most: u64) -> u64 {
         self.chance.borrow_mut().between(least, most)
     }

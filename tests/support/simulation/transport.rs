@@ -82,6 +82,10 @@ impl Worker {
         }
         let args: Value = serde_json::from_str(request.body.as_deref().unwrap_or("{}")).unwrap();
         let is_healer = request.headers.iter().any(|(name, _)| name == "x-unstuck-caller");
+        if function == "step_sent_v1" && self.actor.is_faulty() {
+            let job = args["p_job_id"].as_str().unwrap().to_owned();
+            self.world.state.borrow_mut().of_faulty_workers.insert(job);
+        }
         let number = self.actor.database_calls.get();
         self.actor.database_calls.set(number + 1);
         if let Some((_, ms)) = self.actor.late_at.get().filter(|(at, _)| *at == number) {

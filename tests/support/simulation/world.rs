@@ -2,7 +2,7 @@
 //! storage, the clients, the healers.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use serde_json::Value;
@@ -53,6 +53,9 @@ pub struct WorldState {
     pub faults: BTreeMap<String, u64>,
     /// Jobs whose end was ordered by somebody, or that an admin began anew.
     pub interfered: Vec<JobId>,
+    /// Jobs with a step that a worker submitted with which something goes wrong, be it for the sake
+    /// of another life.
+    pub of_faulty_workers: BTreeSet<String>,
     pub clients: u32,
     pub story: Vec<String>,
     pub offences: Vec<String>,
