@@ -130,7 +130,7 @@ async fn the_first_pass_among_random_rows_closes_every_good_job() {
     for (file, limit) in
         [("sweep/jobs_sweep_v1", "6 seconds"), ("sweep/cleanup_all_stale_ai_jobs", "20 seconds")]
     {
-        let sql = sources::read(&format!("supabase/schemas/{file}.sql"));
+        let sql = sources::read(format!("supabase/schemas/{file}.sql"));
         assert!(sql.contains(limit), "{file}");
         db.exec(&sql.replace(limit, "1 hour")).await;
     }

@@ -184,7 +184,7 @@ pub fn main(args: impl Iterator<Item = String>) -> Result<bool> {
             return Ok(false);
         }
         figures.add(&plan, &outcome);
-        if figures.lives % TOLD_EACH == 0 {
+        if figures.lives.is_multiple_of(TOLD_EACH) {
             eprintln!("{} of {} lives, up to seed {seed}", figures.lives, options.lives / of);
         }
     }
