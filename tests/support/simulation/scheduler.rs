@@ -45,7 +45,7 @@ impl Actor {
         })
     }
 
-    /// Whether something goes wrong with it.
+    /// Whether a fault is planned for one of its calls.
     pub fn is_faulty(&self) -> bool {
         self.dies_at.get().is_some()
             || self.breaks_at.get().is_some()

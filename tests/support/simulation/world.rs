@@ -53,8 +53,8 @@ pub struct WorldState {
     pub faults: BTreeMap<String, u64>,
     /// Jobs whose end was ordered by somebody, or that an admin began anew.
     pub interfered: Vec<JobId>,
-    /// Jobs with a step that a worker submitted with which something goes wrong, be it for the sake
-    /// of another life.
+    /// Jobs with a step that a faulty worker submitted. The fault may belong to another life, whose
+    /// webhook the worker handled.
     pub of_faulty_workers: BTreeSet<String>,
     pub clients: u32,
     pub story: Vec<String>,
