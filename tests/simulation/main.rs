@@ -70,7 +70,7 @@ fn hold(seeds: Range<u64>) -> SimulationFigures {
             command::tell(&server, &plan, outcome).expect("the plan is shrunk");
             panic!("seed {seed} fails: `cargo xtask simulate --seed {seed} --lives {LIVES}`");
         }
-        figures.add(&plan, &outcome);
+        figures.add(&plan, outcome);
     }
     figures
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::plan::{Life, LifeFault, LifeTool, Plan};
+use super::plan::{Life, LifeFault, LifeTool, Plan, kind};
 use super::providers::{ProviderTask, TaskEnd};
 use super::server::BEGIN_MS;
 use super::wallet::WalletBook;
@@ -17,6 +17,10 @@ pub const BOUND_MS: i64 = 300_000;
 /// The same for a step whose task the provider says to work, while the edge is well: a minute
 /// between two runs of the checker, and what the runs take.
 const EDGE_BOUND_MS: i64 = 150_000;
+
+/// What became of the lives that each kind of fault was planned for: `webhook lost` → `completed` →
+/// how many.
+pub type Fates = BTreeMap<String, BTreeMap<String, u64>>;
 
 /// What the tables hold, by the record of their changes.
 #[derive(Default)]
@@ -39,10 +43,13 @@ pub struct Auditor {
     pub violations: Vec<String>,
     /// How long after its deadline each job was ended that had passed one, in milliseconds.
     pub rescues_ms: Vec<i64>,
+    /// What those jobs became: their error, or `completed`.
+    pub rescues: BTreeMap<String, u64>,
     /// What each job became, with the time and the credits: the same for each run of a seed.
     pub ends: Vec<String>,
     /// How many jobs of each tool were completed.
     pub completed: BTreeMap<LifeTool, u64>,
+    pub fates: Fates,
 }
 
 #[derive(Default)]
@@ -72,7 +79,7 @@ const READ: &str = "
       - (before ->> 'deadline_at')::timestamptz) * 1000)::bigint as past_deadline_ms,
     (extract(epoch from (after ->> 'completed_at')::timestamptz
       - (after ->> 'expires_at')::timestamptz) * 1000)::bigint as past_expiry_ms
-  from auditor.changes where id > ";
+  from auditor.changes where id > $1 order by id";
 
 impl Auditor {
     pub fn new(plan: &Plan) -> Self {
@@ -81,7 +88,7 @@ impl Auditor {
 
     /// Reads the changes since the last reading, one transaction after the other.
     pub fn read(&mut self, world: &SimulatedWorld) {
-        let rows = world.database.rows(&format!("{READ}{} order by id", self.seen));
+        let rows = world.database.rows(READ, &[&self.seen]);
         let mut touched = Touched::default();
         for (index, row) in rows.iter().enumerate() {
             self.seen = row["id"].as_i64().unwrap();
@@ -175,6 +182,8 @@ impl Auditor {
             let past_ms = row["past_deadline_ms"].as_i64().unwrap_or(0);
             if past_ms > 0 {
                 self.rescues_ms.push(past_ms);
+                let became = after["error_code"].as_str().unwrap_or(&is);
+                *self.rescues.entry(became.to_owned()).or_default() += 1;
             }
             if past_ms < 0 {
                 self.in_time.insert(job.clone());
@@ -324,7 +333,7 @@ impl Auditor {
         let sql = "select id, status, deadline_at from unstuck.jobs
           where status in ('pending', 'queued', 'starting', 'running')
             and deadline_at < clock_timestamp() - interval '5 minutes'";
-        for row in world.database.rows(sql) {
+        for row in world.database.rows(sql, &[]) {
             if self.stuck.insert(text(&row, "id")) {
                 self.violations.push(format!("F3 stuck: {row}"));
             }
@@ -341,10 +350,11 @@ impl Auditor {
         let live = self.jobs.values().filter(|job| !is_final(&text(job, "status")));
         self.violations.extend(live.map(|job| format!("F3 never ends: {job}")));
         let known = "select invariant, subject, detail from unstuck.invariant_violations";
-        let rows = world.database.rows(known);
+        let rows = world.database.rows(known, &[]);
         self.violations.extend(rows.iter().map(|row| format!("audit: {row}")));
         for life in &world.plan.lives {
             let job = job_of(world.plan.seed, life.number).to_string();
+            self.note_fate(life, &job);
             let credits = |column: &str| self.jobs.get(&job)?[column].as_i64();
             if self.jobs.get(&job).is_some_and(|job| job["status"] == "completed") {
                 *self.completed.entry(life.tool).or_default() += 1;
@@ -370,6 +380,18 @@ impl Auditor {
         self.check_results(world);
         self.check_tasks(world);
         self.check_payments(world);
+    }
+
+    fn note_fate(&mut self, life: &Life, job: &str) {
+        let fate =
+            self.jobs.get(job).map_or_else(|| "no job".to_owned(), |row| text(row, "status"));
+        let kinds: BTreeSet<String> = match life.faults.as_slice() {
+            [] => BTreeSet::from(["none".to_owned()]),
+            faults => faults.iter().map(kind).collect(),
+        };
+        for kind in kinds {
+            *self.fates.entry(kind).or_default().entry(fate.clone()).or_default() += 1;
+        }
     }
 
     /// Where nothing goes wrong with an order, its workers and the world, it is completed, unless
@@ -398,7 +420,7 @@ impl Auditor {
             - coalesce((select sum(amount - settled) from unstuck.credit_debts d
               where d.purchase_id = p.id), 0) as given
           from unstuck.purchases p";
-        let rows = world.database.rows(sql);
+        let rows = world.database.rows(sql, &[]);
         for payment in &world.plan.payments {
             let row = rows.iter().find(|row| row["id"] == payment.id().as_str());
             let user = user_of(world.plan.seed, payment.user).to_string();
@@ -519,9 +541,9 @@ impl Auditor {
 impl SimulatedWorld {
     /// The events of a job, a line each.
     fn events_of(&self, job: &str) -> String {
-        let sql = format!("select * from unstuck.job_events where job_id = '{job}' order by id");
-        let events: Vec<String> = self.database.rows(&sql).iter().map(Value::to_string).collect();
-        events.join("\n")
+        let sql = "select * from unstuck.job_events where job_id::text = $1 order by id";
+        let events = self.database.rows(sql, &[&job]);
+        events.iter().map(Value::to_string).collect::<Vec<_>>().join("\n")
     }
 
     /// Milliseconds between the beginning and a time that the database wrote.
@@ -529,8 +551,8 @@ impl SimulatedWorld {
         if time.is_empty() {
             return i64::MAX / 2;
         }
-        let sql = format!("select (extract(epoch from timestamptz '{time}') * 1000)::bigint as ms");
-        self.database.rows(&sql)[0]["ms"].as_i64().unwrap() - BEGIN_MS as i64
+        let sql = "select (extract(epoch from $1::text::timestamptz) * 1000)::bigint as ms";
+        self.database.rows(sql, &[&time])[0]["ms"].as_i64().unwrap() - BEGIN_MS as i64
     }
 }
 

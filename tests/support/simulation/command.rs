@@ -1,6 +1,7 @@
 //! What `cargo xtask simulate` does: many plans, their figures, and the story of what fails.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Instant;
@@ -8,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use super::auditor::BOUND_MS;
+use super::auditor::{BOUND_MS, Fates};
 use super::mutations::MUTATIONS;
 use super::plan::{LifeTool, Plan};
 use super::run::{PlanOutcome, run};
@@ -23,6 +24,9 @@ const TOLD_EACH: u64 = 2_000;
 
 /// Within how many seconds after its deadline a job was ended: the rows of the histogram.
 const RESCUE_LIMITS_S: [i64; 7] = [15, 30, 60, 120, 180, 240, BOUND_MS / 1_000];
+
+/// The columns of [`Fates`].
+const FATES: [&str; 4] = ["completed", "failed", "cancelled", "no job"];
 
 /// The arguments of the command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,22 +98,34 @@ pub struct SimulationFigures {
     pub faults: BTreeMap<String, u64>,
     /// Seconds after the deadline → how many jobs were ended within them that had passed theirs.
     pub rescued_within: BTreeMap<i64, u64>,
+    /// What those jobs became: their error, or `completed`.
+    pub rescues: BTreeMap<String, u64>,
+    pub fates: Fates,
+}
+
+fn add_counts<K: Ord>(sum: &mut BTreeMap<K, u64>, counts: BTreeMap<K, u64>) {
+    for (name, count) in counts {
+        *sum.entry(name).or_default() += count;
+    }
 }
 
 impl SimulationFigures {
-    pub fn add(&mut self, plan: &Plan, outcome: &PlanOutcome) {
-        self.lives += plan.lives.len() as u64;
-        self.ended += outcome.ends.len() as u64;
-        for (tool, count) in &outcome.completed {
-            *self.completed.entry(*tool).or_default() += count;
-        }
-        for (fault, count) in &outcome.faults {
-            *self.faults.entry(fault.clone()).or_default() += count;
-        }
-        for limit in RESCUE_LIMITS_S {
+    pub fn add(&mut self, plan: &Plan, outcome: PlanOutcome) {
+        let within = |limit: i64| {
             let rescued = outcome.rescues_ms.iter().filter(|ms| **ms <= limit * 1_000).count();
-            *self.rescued_within.entry(limit).or_default() += rescued as u64;
-        }
+            (limit, rescued as u64)
+        };
+        self.join(Self {
+            seed: plan.seed,
+            lives: plan.lives.len() as u64,
+            ended: outcome.ends.len() as u64,
+            seconds: 0.0,
+            rescued_within: RESCUE_LIMITS_S.map(within).into(),
+            completed: outcome.completed,
+            faults: outcome.faults,
+            rescues: outcome.rescues,
+            fates: outcome.fates,
+        });
     }
 
     pub fn join(&mut self, other: Self) {
@@ -117,14 +133,12 @@ impl SimulationFigures {
         self.lives += other.lives;
         self.ended += other.ended;
         self.seconds += other.seconds;
-        for (tool, count) in other.completed {
-            *self.completed.entry(tool).or_default() += count;
-        }
-        for (fault, count) in other.faults {
-            *self.faults.entry(fault).or_default() += count;
-        }
-        for (limit, count) in other.rescued_within {
-            *self.rescued_within.entry(limit).or_default() += count;
+        add_counts(&mut self.completed, other.completed);
+        add_counts(&mut self.faults, other.faults);
+        add_counts(&mut self.rescued_within, other.rescued_within);
+        add_counts(&mut self.rescues, other.rescues);
+        for (fault, fates) in other.fates {
+            add_counts(self.fates.entry(fault).or_default(), fates);
         }
     }
 
@@ -139,20 +153,31 @@ impl SimulationFigures {
         Ok(sum)
     }
 
+    /// Prints the figures as docs/proof.md has them.
     fn print(&self) {
         println!(
-            "{} lives, {} jobs ended, completed {:?}, {:.0} lives a second\n{:#?}\n\
-             ended after a deadline:",
+            "{} lives, {} jobs ended, completed {:?}, {:.0} lives a second\n",
             self.lives,
             self.ended,
             self.completed,
             self.lives as f64 / self.seconds,
-            self.faults,
         );
-        for (limit, count) in &self.rescued_within {
-            println!("| {limit} | {count} |");
+        print_counts("what happened", "times", &self.faults);
+        println!("| planned for a life | {} |\n|---|---|---|---|---|", FATES.join(" | "));
+        for (fault, fates) in &self.fates {
+            let counts = FATES.map(|fate| fates.get(fate).unwrap_or(&0).to_string());
+            println!("| {fault} | {} |", counts.join(" | "));
         }
+        println!();
+        print_counts("ended after a deadline as", "jobs", &self.rescues);
+        print_counts("seconds after the deadline", "jobs", &self.rescued_within);
     }
+}
+
+fn print_counts<K: Display>(of: &str, unit: &str, counts: &BTreeMap<K, u64>) {
+    println!("| {of} | {unit} |\n|---|---|");
+    counts.iter().for_each(|(name, count)| println!("| {name} | {count} |"));
+    println!();
 }
 
 /// Returns whether everything held.
@@ -183,19 +208,19 @@ pub fn main(args: impl Iterator<Item = String>) -> Result<bool> {
             tell(&server, &plan, outcome)?;
             return Ok(false);
         }
-        figures.add(&plan, &outcome);
+        figures.add(&plan, outcome);
         if figures.lives.is_multiple_of(TOLD_EACH) {
             eprintln!("{} of {} lives, up to seed {seed}", figures.lives, options.lives / of);
         }
     }
     figures.seconds = began.elapsed().as_secs_f64().round();
-    figures.print();
     if let (Some(folder), Some(file)) = (&options.record, file) {
         std::fs::create_dir_all(folder)?;
         std::fs::write(file, serde_json::to_string_pretty(&figures)? + "\n")?;
         println!("all parts that are recorded in {}:", folder.display());
-        SimulationFigures::recorded(folder)?.print();
+        figures = SimulationFigures::recorded(folder)?;
     }
+    figures.print();
     Ok(true)
 }
 

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::chance::Chance;
 use super::seller::SoldCredits;
@@ -451,6 +452,16 @@ impl WorldEvent {
             _ => Self::CronKilled { call: call(chance) },
         }
     }
+}
+
+/// The name of a fault or an event, without its amounts: `webhook lost`.
+pub fn kind(what: &impl Serialize) -> String {
+    let name = match serde_json::to_value(what) {
+        Ok(Value::String(name)) => name,
+        Ok(Value::Object(fields)) => fields.keys().cloned().collect(),
+        _ => String::new(),
+    };
+    name.replace('_', " ")
 }
 
 /// Minutes and seconds of a time since the beginning.

@@ -10,9 +10,9 @@ use serde_json::json;
 use shared::core::error::{ApiError, ErrorCode};
 use shared::core::id::JobId;
 
-use super::auditor::{Auditor, named};
+use super::auditor::{Auditor, Fates, named};
 use super::functions::{self, Cron, UserCall};
-use super::plan::{Life, LifeFault, LifeTool, Plan, Scene, USERS, WorldEvent};
+use super::plan::{Life, LifeFault, LifeTool, Plan, Scene, USERS, WorldEvent, kind};
 use super::seller::begin_payment;
 use super::server::{Ending, SimulationServer};
 use super::transport::within;
@@ -41,7 +41,9 @@ pub struct PlanOutcome {
     pub ends: Vec<String>,
     pub faults: BTreeMap<String, u64>,
     pub rescues_ms: Vec<i64>,
+    pub rescues: BTreeMap<String, u64>,
     pub completed: BTreeMap<LifeTool, u64>,
+    pub fates: Fates,
 }
 
 impl PlanOutcome {
@@ -90,7 +92,9 @@ pub fn run(server: &Rc<SimulationServer>, plan: &Plan, changes: &[String]) -> Re
         ends: named(&world, &auditor.ends),
         faults: state.faults.clone(),
         rescues_ms: auditor.rescues_ms,
+        rescues: auditor.rescues,
         completed: auditor.completed,
+        fates: auditor.fates,
     })
 }
 
@@ -319,20 +323,18 @@ async fn cancel(world: &Rc<SimulatedWorld>, life: &Life, is_admin: bool) {
 
 /// Waits until a life's job is past its deadline. Returns false if the job ends before that.
 async fn is_overdue_at_last(world: &Rc<SimulatedWorld>, life: &Life) -> bool {
-    let sql = format!(
-        "select greatest(
-            extract(epoch from deadline_at - clock_timestamp()) * 1000, 0
-          )::bigint as left_ms
-        from unstuck.jobs
-        where id = '{}'
-          and status in ('pending', 'queued', 'starting', 'running')",
-        job_of(world.plan.seed, life.number)
-    );
+    let sql = "select greatest(
+          extract(epoch from deadline_at - clock_timestamp()) * 1000, 0
+        )::bigint as left_ms
+      from unstuck.jobs
+      where id::text = $1
+        and status in ('pending', 'queued', 'starting', 'running')";
+    let job = job_of(world.plan.seed, life.number).to_string();
     // It is ordered at this moment, or a few tries later.
     world.scheduler.sleep(MINUTE_MS).await;
     loop {
         world.database.set_clock(world.database_clock_ms());
-        let rows = world.database.rows(&sql);
+        let rows = world.database.rows(sql, &[&job]);
         let Some(row) = rows.first() else { return false };
         match row["left_ms"].as_u64().unwrap() {
             0 => return true,
@@ -375,7 +377,7 @@ impl SimulatedWorld {
 
     fn happen(&self, event: WorldEvent) {
         self.tell(format!("{event:?}"));
-        self.met("event of the world");
+        self.met(&kind(&event));
         let until = |ms: u64| self.now_ms() + ms;
         match event {
             WorldEvent::EdgeOff { ms } => self.away(Outage::Edge, ms),

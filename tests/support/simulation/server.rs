@@ -15,7 +15,7 @@ use std::rc::Rc;
 use anyhow::{Context, Result};
 use serde_json::Value;
 use tokio::runtime::Runtime;
-use tokio_postgres::types::Json;
+use tokio_postgres::types::{Json, ToSql};
 use tokio_postgres::{Client, Statement};
 use xtask::postgres::{self, Postgres};
 
@@ -26,19 +26,32 @@ use crate::session::SqlError;
 pub const BEGIN_MS: u64 = 1_893_456_000_000;
 const TEMPLATE: &str = "simulation";
 const USED_MAX: usize = 2;
-/// The tables of a plan are small, so planning a query costs more than running it: no function
-/// plans its queries anew at each call, as some do for the sake of large tables.
-const KEEP_PLANS: &str = "do $$
+/// What a database needs that lives for seconds, and that one connection uses.
+const SETTINGS: [&str; 7] = [
+    "autovacuum = off",
+    "full_page_writes = off",
+    "plan_cache_mode = force_generic_plan",
+    "synchronous_commit = off",
+    "track_activities = off",
+    "track_counts = off",
+    "update_process_title = off",
+];
+/// Settings that cost more at each call of a function than its work: how its queries are planned,
+/// since the tables of a plan are small, and what is the same for the whole connection.
+const KEEP_SETTINGS: &str = "do $$
 declare
-  v_function regprocedure;
+  v_function record;
 begin
   for v_function in
-    select p.oid
+    select p.oid::regprocedure as name, split_part(s.setting, '=', 1) as setting
     from pg_proc p
+    cross join unnest(p.proconfig) s (setting)
     where p.pronamespace in ('unstuck'::regnamespace, 'unstuck_private'::regnamespace)
-      and array_to_string(p.proconfig, ' ') ~ 'plan_cache_mode'
+      and split_part(s.setting, '=', 1) in (
+        'jit', 'plan_cache_mode', 'search_path', 'statement_timeout'
+      )
   loop
-    execute format('alter function %s reset plan_cache_mode', v_function);
+    execute format('alter function %s reset %I', v_function.name, v_function.setting);
   end loop;
 end $$";
 
@@ -56,8 +69,8 @@ begin
     where p.pronamespace in ('unstuck'::regnamespace, 'unstuck_private'::regnamespace)
       and l.lanname = 'sql'
       and p.prosqlbody is null
-      and p.provolatile = 's'
-      and p.proconfig is not null
+      and p.provolatile in ('i', 's')
+      and (p.proconfig is not null or not p.proretset and p.prosrc ~ '\m(from|where)\M')
       and (p.proretset or p.prorettype::regtype::oid not in (
         select t.oid from pg_type t where t.typtype in ('c', 'p')
       ))
@@ -143,13 +156,17 @@ impl SimulationServer {
         let api = postgres::connect(&url).await?;
         api.batch_execute(
             "set role service_role;
+            set search_path = '';
             select set_config('request.jwt.claims', '{\"role\": \"service_role\"}', false)",
         )
         .await?;
+        let set_headers = api.prepare("select set_config('request.headers', $1, false)").await?;
         Ok(OpenDatabase {
             changes: changes.to_vec(),
             owner,
             api,
+            set_headers,
+            reads: RefCell::default(),
             is_healer: Cell::new(false),
             statements: RefCell::default(),
         })
@@ -185,9 +202,7 @@ fn compile(library: &std::path::Path) -> Result<()> {
 async fn make_template(base: &str) -> Result<()> {
     let admin_url = format!("{base}/postgres");
     let admin = postgres::connect(&admin_url).await?;
-    for setting in
-        ["autovacuum = off", "synchronous_commit = off", "plan_cache_mode = force_generic_plan"]
-    {
+    for setting in SETTINGS {
         admin.batch_execute(&format!("alter system set {setting}")).await?;
     }
     admin.batch_execute("select pg_reload_conf()").await?;
@@ -195,8 +210,8 @@ async fn make_template(base: &str) -> Result<()> {
     let client = postgres::connect(&format!("{base}/{TEMPLATE}")).await?;
     postgres::install(&client, false).await?;
     client.batch_execute(include_str!("changes.sql")).await?;
-    client.batch_execute(KEEP_PLANS).await?;
     client.batch_execute(KEEP_QUERIES).await?;
+    client.batch_execute(KEEP_SETTINGS).await?;
     drop(client);
     close(&admin_url, TEMPLATE).await
 }
@@ -222,6 +237,9 @@ struct OpenDatabase {
     changes: Vec<String>,
     owner: Client,
     api: Client,
+    set_headers: Statement,
+    /// The queries of the owner.
+    reads: RefCell<BTreeMap<String, Statement>>,
     is_healer: Cell<bool>,
     statements: RefCell<BTreeMap<String, PreparedCall>>,
 }
@@ -285,9 +303,8 @@ impl SimulationDatabase {
         let open = self.open();
         self.server.runtime.block_on(async {
             if open.is_healer.replace(is_healer) != is_healer {
-                let caller = if is_healer { "{\"x-unstuck-caller\": \"healer\"}" } else { "" };
-                let sql = format!("select set_config('request.headers', '{caller}', false)");
-                open.api.batch_execute(&sql).await?;
+                let headers = if is_healer { "{\"x-unstuck-caller\": \"healer\"}" } else { "" };
+                open.api.query(&open.set_headers, &[&headers]).await?;
             }
             let prepared = open.prepare(function, args).await?;
             if ending == Ending::RollBack {
@@ -311,9 +328,20 @@ impl SimulationDatabase {
     }
 
     /// The rows of a query as JSON objects, as the owner.
-    pub fn rows(&self, sql: &str) -> Vec<Value> {
-        let sql = format!("select to_jsonb(r) from ({sql}) r");
-        let rows = self.server.runtime.block_on(self.open().owner.query(&sql, &[]));
+    pub fn rows(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Vec<Value> {
+        let open = self.open();
+        let rows = self.server.runtime.block_on(async {
+            let known = open.reads.borrow().get(sql).cloned();
+            let statement = match known {
+                Some(known) => known,
+                None => {
+                    let sql = format!("select to_jsonb(r) from ({sql}) r");
+                    open.owner.prepare(&sql).await?
+                }
+            };
+            open.reads.borrow_mut().insert(sql.to_owned(), statement.clone());
+            open.owner.query(&statement, params).await
+        });
         let rows = rows.unwrap_or_else(|error| panic!("{}\n{sql}", SqlError::from(error)));
         rows.iter().map(|row| row.get(0)).collect()
     }
