@@ -153,7 +153,15 @@ fn what_the_tool_refuses_is_refused_by_jobs_in_the_same_words() {
         let poor = world.new_user(59).await;
         let body = json!({ "tool": "generate-react-website", "input": { "prompt": "x" } });
         order(world, &poor, &body).refused(402, "insufficient_credits").await;
-        world.call("jobs").json(&body).refused(401, "unauthorized").await;
+        // Who calls is judged before the body.
+        for body in [&body, &json!({}), &json!({ "tool": "no-tool" })] {
+            world.call("jobs").json(body).refused(401, "unauthorized").await;
+            for address in ["jobs", "quote"] {
+                let call = world.call(address).bearer("garbage");
+                call.json(body).refused(401, "unauthorized").await;
+            }
+            world.call("jobs").by_service().json(body).refused(403, "forbidden").await;
+        }
         let allowed = world.call_with("DELETE", "jobs").by(&poor).send().await;
         assert_eq!((allowed.status, allowed.header("allow")), (405, "GET, POST, OPTIONS"));
         assert_eq!(world.count("jobs").await, 0);

@@ -17,7 +17,7 @@ struct NamedTool {
 /// the function is the one in the address.
 pub(crate) async fn tool(called: &str, request: &Incoming) -> Result<Option<String>, ApiError> {
     match (called.trim_end_matches('/'), request.method()) {
-        (QUOTE | JOBS, "POST") => tool_of_body(request).await.map(Some),
+        (QUOTE | JOBS, "POST") => Ok(Some(tool_of_body(request).await)),
         (QUOTE, _) => Err(not_allowed("POST")),
         // The function `jobs` answers the list of jobs.
         (JOBS, "GET") => Ok(None),
@@ -30,20 +30,13 @@ fn not_allowed(allow: &str) -> ApiError {
     ApiError::of(ErrorCode::MethodNotAllowed).with_field("allow", allow)
 }
 
-/// Reads the tool's name from a copy of the body, so that the request is passed on unchanged.
-async fn tool_of_body(request: &Incoming) -> Result<String, ApiError> {
+/// Reads the tool's name from a copy of the body, so that the request is passed on unchanged. A
+/// body that names no tool goes to `jobs`, which refuses it once it has admitted the caller.
+async fn tool_of_body(request: &Incoming) -> String {
     let read = match request.copied() {
         Some(copy) => edge::read_body(&copy, BYTES_MAX).await,
         None => Err(ApiError::internal("the body is being read")),
     };
     let named = read.and_then(|text| body::typed::<NamedTool>(&body::parse(&text)?));
-    match named {
-        // `jobs` is no tool. It would take the order for one of its own calls.
-        Ok(named) if named.tool == JOBS => Err(ApiError::not_found()),
-        Ok(named) => Ok(named.tool),
-        Err(refusal) => {
-            edge::discard_body(request).await;
-            Err(refusal)
-        }
-    }
+    named.map_or_else(|_| JOBS.to_owned(), |named| named.tool)
 }

@@ -19,7 +19,7 @@ use std::rc::Rc;
 use health::HEALTH;
 use metrics::METRICS;
 use shared::core::error::ApiError;
-use shared::edge::{self, Fetch, Incoming, Spec};
+use shared::edge::{self, Fetch, Incoming, JOBS, Spec};
 use worker::web_sys::{Request, Response};
 use worker::{Context, Env, event};
 
@@ -67,9 +67,11 @@ async fn answered(request: Incoming, env: Env, context: Context) -> Response {
     let name = tool.as_deref().or(name);
     let passed = match name {
         _ if called == Some(pages::CONTRACT) => pages::file(&env, &request, pages::CONTRACT_FILE),
-        Some(name) => {
-            binding(name).map_or(Ok(None), |binding| pass::pass(&env, &binding, &request.raw))
-        }
+        Some(name) => match pass::to_function(name, &request, &env) {
+            // No function makes such a tool. `jobs` says so to a caller whom it admits.
+            Ok(None) if tool.is_some() => pass::to_function(JOBS, &request, &env),
+            passed => passed,
+        },
         None if pages::is_in_admin_page(path) => pages::file(&env, &request, pages::ADMIN_PAGE),
         None => pass::pass(&env, pages::BINDING, &request.raw),
     };
@@ -109,12 +111,4 @@ async fn projects_answer(request: &Incoming, env: &Env) -> Response {
             edge::answer(Err(error), &request_id)
         }
     }
-}
-
-/// Returns the service binding of a function's name, or `None` if the text cannot be one.
-fn binding(name: &str) -> Option<String> {
-    let is_name = !name.is_empty()
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    let binding = name.to_ascii_uppercase().replace('-', "_");
-    (is_name && binding != pages::BINDING).then_some(binding)
 }

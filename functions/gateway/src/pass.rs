@@ -1,5 +1,7 @@
 //! Passes on requests and answers as the platform's own objects, without reading them.
 
+use crate::pages;
+use shared::edge::Incoming;
 use worker::js_sys::Promise;
 use worker::wasm_bindgen::prelude::wasm_bindgen;
 use worker::wasm_bindgen::{self, JsCast, JsValue};
@@ -28,6 +30,23 @@ extern "C" {
     pub(crate) fn has_cors(answer: &Response) -> bool;
 
     pub(crate) fn changeable(answer: &Response) -> Response;
+}
+
+/// Passes a request on to the function of that name. `None`: there is none.
+pub(crate) fn to_function(
+    name: &str,
+    request: &Incoming,
+    env: &Env,
+) -> Result<Option<Promise>, JsValue> {
+    binding(name).map_or(Ok(None), |binding| pass(env, &binding, &request.raw))
+}
+
+/// Returns the service binding of a function's name, or `None` if the text cannot be one.
+fn binding(name: &str) -> Option<String> {
+    let is_name = !name.is_empty()
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    let binding = name.to_ascii_uppercase().replace('-', "_");
+    (is_name && binding != pages::BINDING).then_some(binding)
 }
 
 /// Awaits the answer. An error is the message of what the platform throws.

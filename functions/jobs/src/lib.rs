@@ -1,5 +1,5 @@
 //! `jobs`: shows, lists and cancels the jobs of every tool in one vocabulary. The gateway passes
-//! orders on to the function of the tool.
+//! orders and quotes on to the function of the tool, and those that name no tool to this one.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -15,9 +15,11 @@ shared::function! {
     name: "jobs",
     ops: {
         GET "" for UserOrBehalf as Read => list,
+        POST "" for UserOrBehalf => refuse,
         GET "{id}" for UserOrBehalf as Read => show,
         POST "{id}/cancel" for UserOrBehalf => cancel,
     },
+    quote: refuse,
 }
 
 const LIMIT: u32 = 20;
@@ -72,6 +74,17 @@ async fn list(call: &Call, query: ListQuery) -> Result<JobPage, ApiError> {
 async fn show(call: &Call, _: NoInput) -> Result<Map<String, Value>, ApiError> {
     let job = named(call)?;
     Ok(call.cx().db().job_show_v1(call.user()?, job).await?)
+}
+
+/// An order or a quote of a tool that no function makes.
+#[derive(Deserialize)]
+struct UnmadeTool {
+    #[expect(dead_code, reason = "only that it is there counts: no function makes the tool")]
+    tool: String,
+}
+
+async fn refuse(_: &Call, _: UnmadeTool) -> Result<(), ApiError> {
+    Err(ApiError::not_found())
 }
 
 /// A job that users may cancel usually waits and holds no slot. If a tool allows more, the next

@@ -23,7 +23,7 @@ mod spec;
 mod start;
 mod stream;
 
-pub use body::{discard as discard_body, read as read_body};
+pub use body::read as read_body;
 pub use bridge::{Incoming, ReadHeader, plain, with_cors};
 pub use call::{Call, OwnedCx, handle};
 pub use config::config;
