@@ -91,7 +91,8 @@ fn the_switch_closes_the_projects_paths_and_nothing_else() {
 }
 
 /// A server in place of the project: it records the head of each request and gives each the same
-/// answer.
+/// answer, in which `{project}` is its own address and `{file}` the path of a file in the bucket
+/// `a`.
 struct RecordedProject {
     url: String,
     heads: Arc<Mutex<Vec<String>>>,
@@ -106,8 +107,10 @@ impl RecordedProject {
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let head = head_of(&mut stream).await;
+                let path = head.split(' ').nth(1).unwrap_or_default();
+                let file = path.split_once("/public/a/").map_or("", |(_, file)| file);
+                let answer = answer.replace("{project}", &own).replace("{file}", file);
                 recorded.lock().unwrap().push(head);
-                let answer = answer.replace("{project}", &own);
                 // A caller that disconnects in the middle is no failure of the server.
                 let _ = stream.write_all(answer.as_bytes()).await;
             }
@@ -251,19 +254,27 @@ fn metadata(path: &str) -> String {
 fn a_file_that_a_browser_would_run_is_confined_on_the_pages_origin() {
     e2e::run(async |world| {
         let project = RecordedProject::start(
-            "HTTP/1.1 200 OK\r\ncontent-type: image/svg+xml\r\ncontent-length: 6\r\n\
+            "HTTP/1.1 200 OK\r\ncontent-type: {file}\r\ncontent-length: 6\r\n\
              x-theirs: 1\r\nconnection: close\r\n\r\n<svg/>",
         )
         .await;
         let gateway = before(world, &project).await;
-        let url = format!("{gateway}/storage/v1/object/public/a/b.svg");
-        let answer = world.http().get(url).send().await.unwrap();
-        assert_eq!(answer.headers()["content-security-policy"], "sandbox");
-        assert_eq!(
-            (answer.headers()["x-theirs"].as_bytes(), answer.status().as_u16()),
-            (&b"1"[..], 200)
-        );
-        assert_eq!(answer.text().await.unwrap(), "<svg/>");
+        // A browser runs the first, and guesses the type of the next three from their content.
+        for (kind, policy) in [
+            ("image/svg+xml", Some("sandbox")),
+            ("*/*", Some("sandbox")),
+            ("unknown/unknown", Some("sandbox")),
+            ("", Some("sandbox")),
+            ("image/png", None),
+        ] {
+            let url = format!("{gateway}/storage/v1/object/public/a/{kind}");
+            let answer = world.http().get(url).send().await.unwrap();
+            let header = |name: &str| answer.headers().get(name).map(|it| it.to_str().unwrap());
+            assert_eq!(header("content-security-policy"), policy, "{kind}");
+            assert_eq!(header("x-content-type-options"), Some("nosniff"), "{kind}");
+            assert_eq!((header("x-theirs"), answer.status().as_u16()), (Some("1"), 200));
+            assert_eq!(answer.text().await.unwrap(), "<svg/>");
+        }
     });
 }
 

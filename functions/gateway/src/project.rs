@@ -108,13 +108,14 @@ fn is_droppable(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(is_token) && !name.eq_ignore_ascii_case("upgrade")
 }
 
-/// Makes the two changes to an answer that an origin shared with the pages needs.
+/// Makes the changes to an answer that an origin shared with the pages needs.
 fn at_home(answer: Response, project: &str, own: &str, is_storage: bool) -> Response {
     let header = |name| answer.headers().get(name).ok().flatten();
     let location = header("location");
     let ours = location.and_then(|text| address_here(&text, project, own, is_storage));
-    let is_active = header("content-type").is_some_and(|kind| is_active(&kind));
-    if ours.is_none() && !is_active {
+    let kind = header("content-type").unwrap_or_default();
+    let is_active = is_active(&kind) || (is_storage && is_guessed(&kind));
+    if ours.is_none() && !is_active && !is_storage {
         return answer;
     }
     let answer = pass::changeable(&answer);
@@ -127,7 +128,20 @@ fn at_home(answer: Response, project: &str, own: &str, is_storage: bool) -> Resp
     if is_active {
         let _ = headers.set("content-security-policy", "sandbox");
     }
+    if is_storage {
+        let _ = headers.set("x-content-type-options", "nosniff");
+    }
     answer
+}
+
+/// Whether a browser would guess the file's type from its content, because the type says nothing.
+/// Storage answers with whatever type an upload named.
+fn is_guessed(content_type: &str) -> bool {
+    let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let parts = kind.split_once('/');
+    parts.is_none_or(|(first, second)| {
+        first.is_empty() || second.is_empty() || first == "unknown" || kind.contains('*')
+    })
 }
 
 /// Whether a browser that opens the answer would execute its content.

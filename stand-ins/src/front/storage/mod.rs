@@ -263,8 +263,6 @@ async fn content(
     }
     set(header::CACHE_CONTROL, &meta.cache_control);
     set(header::ETAG, &meta.etag);
-    // A page must not run a file that a user uploaded.
-    set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     if query.contains_key("download") {
         set(header::CONTENT_DISPOSITION, "attachment");
     }
