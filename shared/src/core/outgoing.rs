@@ -39,8 +39,8 @@ impl<'c> EndReceiver<'c> {
         let body = Value::Object(message.clone()).to_string();
         let timestamp = now_s.to_string();
         let signed = |secret: &String| standard_webhooks::sign(secret, id, &timestamp, &body);
-        let entries = self.secrets.iter().filter_map(signed).map(|entry| format!("v1,{entry}"));
-        let entries: Vec<String> = entries.collect();
+        let entries = self.secrets.iter().filter_map(signed).flatten();
+        let entries: Vec<String> = entries.map(|entry| format!("v1,{entry}")).collect();
         let headers = [
             ("content-type", "application/json"),
             ("webhook-id", id),

@@ -18,31 +18,34 @@ const TOLERANCE_S: u64 = 300;
 /// `None`: the secret is malformed. The run time does not depend on which signature or letter
 /// differs.
 ///
-/// A secret is base64, with or without the prefix `whsec_`; any other text is the key itself.
+/// A secret `whsec_…` is base64. Any other text is the key itself, or base64 without its prefix:
+/// nobody can tell which, so either passes.
 pub fn verify(secret: &str, signature: &Signature, raw: &str, now_s: u64) -> Option<bool> {
     let Signature { id, timestamp, entries, .. } = signature;
     let expected = sign(secret, id, timestamp, raw)?;
     let mut good = Choice::from(0);
     for entry in entries.split_ascii_whitespace().filter_map(|entry| entry.strip_prefix("v1,")) {
-        good |= expected.as_bytes().ct_eq(entry.as_bytes());
+        for expected in &expected {
+            good |= expected.as_bytes().ct_eq(entry.as_bytes());
+        }
     }
     Some(bool::from(good) && is_fresh(timestamp, now_s) && !id.is_empty())
 }
 
-/// Signs a message with this id, time in seconds and body. The result lacks the version prefix.
-/// `None`: the secret is malformed.
-pub fn sign(secret: &str, id: &str, timestamp: &str, raw: &str) -> Option<String> {
+/// Signs a message with this id, time in seconds and body, once with each key that the secret may
+/// mean. The signatures lack the version prefix. `None`: the secret is malformed.
+pub fn sign(secret: &str, id: &str, timestamp: &str, raw: &str) -> Option<Vec<String>> {
     let decoded = |text: &str| STANDARD.decode(text).ok();
-    let key = match secret.strip_prefix("whsec_") {
-        Some(encoded) => decoded(encoded)?,
-        None => decoded(secret).unwrap_or_else(|| secret.into()),
+    let keys = match secret.strip_prefix("whsec_") {
+        Some(encoded) => vec![decoded(encoded)?],
+        None => [Some(secret.into()), decoded(secret)].into_iter().flatten().collect(),
     };
-    if key.is_empty() {
-        return None;
-    }
-    let mut mac = Hmac::<Sha256>::new_from_slice(&key).ok()?;
-    mac.update(format!("{id}.{timestamp}.{raw}").as_bytes());
-    Some(STANDARD.encode(mac.finalize().into_bytes()))
+    let signed = |key: Vec<u8>| {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&key).ok().filter(|_| !key.is_empty())?;
+        mac.update(format!("{id}.{timestamp}.{raw}").as_bytes());
+        Some(STANDARD.encode(mac.finalize().into_bytes()))
+    };
+    keys.into_iter().map(signed).collect()
 }
 
 /// Whether a signature's time, in seconds since 1970, is neither too old nor too early.
@@ -113,13 +116,14 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_is_no_base64_is_the_key_itself() {
-        let secret = "a plain secret!";
-        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
-        mac.update(format!("msg_p5jXN8AQM9LWM0D4loKWxJek.{SENT_S}.{BODY}").as_bytes());
-        let entry = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));
-        assert_eq!(verify(secret, &signed(&entry), BODY, SENT_S), Some(true));
-        assert_eq!(verify("another secret!", &signed(&entry), BODY, SENT_S), Some(false));
+    fn a_plain_secret_is_the_key_itself_also_if_it_is_base64() {
+        for secret in ["a plain secret!", "plainsecret1", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"] {
+            let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+            mac.update(format!("msg_p5jXN8AQM9LWM0D4loKWxJek.{SENT_S}.{BODY}").as_bytes());
+            let entry = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));
+            assert_eq!(verify(secret, &signed(&entry), BODY, SENT_S), Some(true), "{secret}");
+            assert_eq!(verify("another secret!", &signed(&entry), BODY, SENT_S), Some(false));
+        }
     }
 
     #[test]
