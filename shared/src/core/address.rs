@@ -73,7 +73,7 @@ pub fn output(text: &str, config: &Config) -> Result<Url, &'static str> {
 
 /// Accepts `https` on the default port, and loopback `http` if a setting names its host and port.
 pub(super) fn parse(text: &str, hosts: &[String]) -> Result<Url, &'static str> {
-    if text.len() > LENGTH_MAX {
+    if text.chars().count() > LENGTH_MAX {
         return Err("is too long");
     }
     let url = Url::parse(text).map_err(|_| "is not a URL")?;

@@ -10,7 +10,7 @@ pub fn check(text: &str, own: &Url, hosts: &[String]) -> Result<Url, &'static st
         url.origin() == own.origin() && url.username().is_empty() && url.password().is_none()
     };
     if let Some(url) = Url::parse(text).ok().filter(is_own)
-        && text.len() <= LENGTH_MAX
+        && text.chars().count() <= LENGTH_MAX
     {
         return Ok(url);
     }
