@@ -25,7 +25,9 @@ const COPY_TRIES: Tries = Tries { most: 2, pause_ms: 1_000 };
 
 const UPLOAD_MS: u32 = 20_000;
 const LIST_MS: u32 = 5_000;
-const UPLOAD_TRIES: Tries = Tries { most: 3, pause_ms: 1_000 };
+/// A file that cannot be stored is made and paid for a second time, so an upload outlasts an outage
+/// of storage of almost a minute.
+const UPLOAD_TRIES: Tries = Tries { most: 10, pause_ms: 6_000 };
 
 /// Copies the result among `outputs` into our storage. Returns its public URL.
 pub async fn copy<T: Transport>(

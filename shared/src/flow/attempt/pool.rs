@@ -21,7 +21,9 @@ use serde_json::{Value, json};
 
 /// The interval at which a worker with a free slot polls for newly queued steps.
 const POLL_MS: u32 = 2_000;
-const RECORD_TRIES: Tries = Tries { most: 3, pause_ms: 1_000 };
+/// An end that is not recorded is made and paid for a second time, so recording it outlasts a
+/// restart of the database of almost a minute.
+const RECORD_TRIES: Tries = Tries { most: 20, pause_ms: 3_000 };
 /// The subrequests of one attempt in the worst case.
 const CALLS_PER_STEP: u32 = 16;
 const SUBREQUESTS: u32 = 900;
@@ -203,15 +205,17 @@ async fn end<T: Transport>(
     };
     match decide(step.attempts, Event::Called(error), cx.transport.random()) {
         Decision::Fail(failure) => {
-            let failed = finalise::fail(cx, step.attempt, &failure).await?;
+            let fail = async || finalise::fail(cx, step.attempt, &failure).await;
+            let failed = with_retries(cx, RECORD_TRIES, is_database_away, fail).await?;
             Ok(match failed.outcome {
                 FailOutcome::Failed => AttemptOutcome::Failed,
                 FailOutcome::Stale => AttemptOutcome::Superseded,
             })
         }
         Decision::Requeue { capacity, delay_ms, failure } => {
-            let requeued =
-                finalise::requeue(cx, step.attempt, capacity, delay_ms, &failure).await?;
+            let requeue =
+                async || finalise::requeue(cx, step.attempt, capacity, delay_ms, &failure).await;
+            let requeued = with_retries(cx, RECORD_TRIES, is_database_away, requeue).await?;
             Ok(match requeued.outcome {
                 RequeueOutcome::Queued => AttemptOutcome::Requeued { delay_ms },
                 RequeueOutcome::Failed => AttemptOutcome::Failed,
