@@ -65,17 +65,14 @@ export async function ask(path, body, headers = {}) {
 }
 
 /**
- * Whether to show the admin page. The functions and the database decide by themselves what an admin
- * may do.
+ * Whether to show the admin page; an app's own `has_role` decides where there is one. The functions
+ * and the database decide by themselves what an admin may do.
  */
 export async function isAdmin(user) {
-  const { data, error } = await supabase
-    .from("user_roles")
-    .select("role")
-    .eq("user_id", user.id)
-    .eq("role", "admin");
+  const asked = { _user_id: user.id, _role: "admin" };
+  const { data, error } = await supabase.rpc("has_role", asked);
   if (error) throw error;
-  return data.length > 0;
+  return data === true;
 }
 
 export async function signOut() {

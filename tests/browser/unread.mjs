@@ -36,7 +36,7 @@ await tab.goto("/admin");
 await tab.locator(".health .problem").waitFor();
 const health = await tab.locator(".health").innerText();
 await tab.unrouteAll();
-await tab.route(/\/rest\/v1\/user_roles\?/, (route) => route.fulfill(refused));
+await tab.route("**/rest/v1/rpc/has_role", (route) => route.fulfill(refused));
 await tab.reload();
 await tab.locator("main .problem").waitFor();
 const role = await tab.locator("main").innerText();
