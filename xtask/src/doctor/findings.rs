@@ -127,7 +127,8 @@ fn admins(state: &DatabaseState) -> Finding {
             "admins",
             "nobody is an admin",
             "set `admin_email` and deploy, or: insert into unstuck.user_roles (user_id, role) \
-             select id, 'admin' from auth.users where email = '<yours>';",
+             select id, 'admin' from auth.users \
+             where lower(email) = lower('<yours>') and email_confirmed_at is not null;",
         ),
         Some(count) => good("admins", format!("{count}")),
         None => good("admins", "the app's own has_role decides; not counted"),

@@ -60,7 +60,8 @@ fn nobody(email: &str, is_readable: bool) -> ProjectAct {
         format!("our role cannot read auth.users, so {email} is no admin yet"),
         format!(
             "insert into unstuck.user_roles (user_id, role)
-            select id, 'admin' from auth.users where email = {};",
+            select id, 'admin' from auth.users
+            where lower(email) = lower({}) and email_confirmed_at is not null;",
             literal(email)
         ),
     )
