@@ -616,6 +616,7 @@ CREATE INDEX violations_found_by_job ON unstuck.violations_found USING btree (jo
 CREATE INDEX violations_found_by_user ON unstuck.violations_found USING btree (user_id) WHERE (user_id IS NOT NULL);
 CREATE INDEX webhook_inbox_by_job ON unstuck.webhook_inbox USING btree (job_id, step, run);
 CREATE INDEX webhook_inbox_by_time ON unstuck.webhook_inbox USING btree (received_at);
+CREATE INDEX webhook_inbox_open ON unstuck.webhook_inbox USING btree (provider, received_at) WHERE (applied_at IS NULL);
 CREATE UNIQUE INDEX deployment_is_one ON unstuck_private.deployment USING btree ((true));
 CREATE UNIQUE INDEX installed_is_one ON unstuck_private.installed USING btree ((true));
 CREATE INDEX unprojected_by_transaction ON unstuck_private.unprojected USING btree (xid);
@@ -1806,13 +1807,14 @@ begin
     or v_job.quarantined_at is not null
   then
     perform unstuck_private.refuse(
-      409, 'in_progress', jsonb_build_object('status', v_job.status));
+      409, 'in_progress',
+      jsonb_build_object('status', unstuck_private.public_status(v_job.status)));
   end if;
   select t.attempt_max
   into v_max
   from unstuck.tools t
   where t.tool = p_tool;
-  if v_step.attempts >= v_max or v_job.expires_at <= v_now then
+  if greatest(v_step.attempts, v_job.retries + 1) >= v_max or v_job.expires_at <= v_now then
     select f.job_status, f.refunded
     into v_status, v_refunded
     from unstuck_private.website_fail(v_job, v_step) f;
@@ -2014,7 +2016,8 @@ begin
     or v_job.status in ('starting', 'running') and not v_tool.user_cancel_running
   then
     perform unstuck_private.refuse(
-      409, 'in_progress', jsonb_build_object('status', v_job.status));
+      409, 'in_progress',
+      jsonb_build_object('status', unstuck_private.public_status(v_job.status)));
   end if;
   perform unstuck_private.cancelled_requests_add(p_user_id, array[p_job_id]);
   begin
@@ -2027,7 +2030,8 @@ begin
     -- Its refund does not fit into a bigint: the next sweep quarantines it, and an admin cancels
     -- it.
     perform unstuck_private.refuse(
-      409, 'in_progress', jsonb_build_object('status', v_job.status));
+      409, 'in_progress',
+      jsonb_build_object('status', unstuck_private.public_status(v_job.status)));
   end;
 end $function$
 ;
@@ -2168,9 +2172,9 @@ begin
   exception when unique_violation then
     -- Another user took this id, or another writer inserted a live row, at the same moment.
     get stacked diagnostics v_constraint = constraint_name;
-    perform unstuck_private.refuse(409, case v_constraint
-      when 'jobs_one_live_per_exclusive_key' then 'active_job_exists' else 'idempotency_conflict'
-    end);
+    perform unstuck_private.refuse_second_live_job(p_user_id, p_job_id, v_tool);
+    perform unstuck_private.refuse(409, case when v_constraint = 'jobs_one_live_per_exclusive_key'
+      then 'active_job_exists' else 'idempotency_conflict' end);
   end;
   perform unstuck_private.refuse_full_queue(p_job_id, v_tool);
   -- The reply shows the job as it was ordered.
@@ -3304,6 +3308,7 @@ begin
     or p_run > v_step.run
     or v_step.status = 'blocked'
     or unstuck_private.is_task_of_other_step(v_step, p_task_id)
+    or unstuck_private.is_task_of_other_run(v_step, p_run, p_task_id)
   then
     return query
     select 'stale', p_run, null::jsonb, 0;
@@ -3656,6 +3661,7 @@ begin
     where i.job_id = r.job_id
       and i.step = r.step
       and i.run = r.run
+      and i.task_id is not null
       and not exists (
         select
         from unstuck.job_steps o
@@ -3666,6 +3672,12 @@ begin
     order by i.id desc
     limit 1
   ) w on true;
+
+  return query
+  select e.job_id, e.step, e.run, j.tool, j.user_id, 'inbox', e.task_id,
+    false, null::jsonb, null::jsonb, null::int, null::timestamptz, null::int, v_open
+  from unstuck_private.webhooks_of_earlier_runs(p_provider, v_now, p_limit) e
+  join unstuck.jobs j on j.id = e.job_id;
 
   v_keys := unstuck_private.steps_with_cancel_debt(p_provider, v_now, p_limit);
   return query
@@ -4688,7 +4700,7 @@ CREATE OR REPLACE FUNCTION unstuck_private.caller_header()
  STABLE
 AS $function$
   select unstuck_private.request_header('x-unstuck-caller')
-  where coalesce(current_setting('role', true), 'none') not in ('anon', 'authenticated')
+  where coalesce(current_setting('role', true), 'none') in ('none', 'service_role')
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.caller_positions()
@@ -5250,6 +5262,7 @@ begin
   from unstuck.jobs j
   where j.id = new.job_id;
   if new.kind = 'debit' and new.amount < 0 then
+    perform unstuck_private.waiting_credits_give(new.user_id);
     select -w.taken, w.receipt
     into new.amount, new.receipt
     from unstuck_private.wallet_debit(
@@ -6321,6 +6334,23 @@ AS $function$
     and coalesce(p_step.lease_until, p_step.deadline_at) <= p_now
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.is_task_of_other_run(p_step unstuck.job_steps, p_run bigint, p_task_id text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+begin
+  return exists (
+    select
+    from unstuck.job_events e
+    where e.job_id = p_step.job_id
+      and e.step = p_step.step
+      and e.detail -> 'last_task' @> jsonb_build_object('run', p_run)
+      and e.detail -> 'last_task' ->> 'task_id' <> p_task_id
+  );
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.is_task_of_other_step(p_step unstuck.job_steps, p_task_id text)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -6617,6 +6647,9 @@ begin
         'refundedCredits', p_job.credits_refunded,
         'reason', 'its input is kept no longer'));
   end if;
+  perform unstuck_private.account_lock(p_job.user_id);
+  perform unstuck_private.refuse_second_live_job(p_job.user_id, p_new_job_id, p_tool);
+  -- A row that others inserted may have the key of this user's jobs.
   if exists (
     select
     from unstuck.jobs j
@@ -6625,7 +6658,6 @@ begin
   ) then
     perform unstuck_private.refuse(409, 'active_job_exists');
   end if;
-  perform unstuck_private.account_lock(p_job.user_id);
   if p_charge then
     v_price := unstuck_private.price_paid(p_job);
     perform unstuck_private.wallet_price(
@@ -6667,7 +6699,8 @@ AS $function$
     deadline_at = p_now + p_tool.queue_ttl
   where s.job_id = p_job.id
     and s.status in ('starting', 'running', 'queued')
-    and s.provider_done_at is null;
+    and s.provider_done_at is null
+    and (s.status = 'queued' or coalesce(s.lease_until, s.deadline_at) <= p_now);
 
   update unstuck.job_steps s
   set deadline_at = j.expires_at,
@@ -6719,7 +6752,8 @@ begin
       )
     then
       perform unstuck_private.refuse(
-        409, 'in_progress', jsonb_build_object('status', p_job.status));
+        409, 'in_progress',
+      jsonb_build_object('status', unstuck_private.public_status(p_job.status)));
     end if;
     perform unstuck_private.job_restart(p_job, v_tool, v_now);
     job_id := p_job.id;
@@ -6930,7 +6964,16 @@ begin
     o.status,
     n.status,
     nullif(current_setting('unstuck.actor', true), ''),
-    case when n.error_code is not null then jsonb_build_object('error_code', n.error_code) end
+    nullif(
+      jsonb_strip_nulls(jsonb_build_object(
+        'error_code', n.error_code,
+        'last_task', case
+          when o.provider_task_id is not null and n.provider_task_id is null then
+            jsonb_build_object('task_id', o.provider_task_id, 'run', o.run)
+        end
+      )),
+      '{}'
+    )
   from new_rows n
   join old_rows o using (job_id, step)
   where n.status <> o.status
@@ -7117,6 +7160,7 @@ begin
       total_steps = v_steps,
       current_step = 0,
       retries = 0,
+      quarantined_at = null,
       request_hash = p_request_hash,
       queued_at = v_now,
       created_at = v_now,
@@ -8194,7 +8238,7 @@ CREATE OR REPLACE FUNCTION unstuck_private.may_see(p_user_id uuid)
  SET search_path TO ''
 AS $function$
   select
-    coalesce(current_setting('role', true), 'none') not in ('anon', 'authenticated')
+    coalesce(current_setting('role', true), 'none') in ('none', 'service_role')
     or p_user_id = auth.uid()
     or unstuck_private.is_admin()
 $function$
@@ -9984,36 +10028,54 @@ begin
   end if;
   v_owner := unstuck_private.purchase_owner(v_purchase, v_due.user_id, v_due.email);
   user_id := coalesce(v_owner, v_due.user_id);
-  update unstuck.purchases p
-  set
-    user_id = coalesce(v_owner, v_due.user_id),
-    email = v_due.email,
-    pack = v_due.pack,
-    credits = v_due.credits,
-    granted = case when v_owner is null then 0 else v_due.granted end,
-    taken = case when v_owner is null then 0 else v_due.taken end,
-    waits = v_owner is null and v_due.granted > v_due.taken
-  where p.id = p_id
-  returning p.*
-  into v_purchase;
-  granted := 0;
-  taken := 0;
-  for v_user in
-    select e.user_id
-    from unstuck.credit_entries e
-    where e.purchase_id = any (v_purchase.ids)
-    union
-    select v_owner
-    where v_owner <> unstuck_private.erased_user()
-      and v_due.granted > v_due.taken
-    order by 1
-  loop
-    perform unstuck_private.account_lock(v_user);
-    v_change := unstuck_private.purchase_move(v_purchase, v_user,
-      case when v_user = v_owner then v_due.granted - v_due.taken else 0 end);
-    granted := granted + greatest(v_change, 0);
-    taken := taken + greatest(-v_change, 0);
-  end loop;
+  begin
+    update unstuck.purchases p
+    set
+      user_id = coalesce(v_owner, v_due.user_id),
+      email = v_due.email,
+      pack = v_due.pack,
+      credits = v_due.credits,
+      granted = case when v_owner is null then 0 else v_due.granted end,
+      taken = case when v_owner is null then 0 else v_due.taken end,
+      waits = v_owner is null and v_due.granted > v_due.taken
+    where p.id = p_id
+    returning p.*
+    into v_purchase;
+    granted := 0;
+    taken := 0;
+    for v_user in
+      select e.user_id
+      from unstuck.credit_entries e
+      where e.purchase_id = any (v_purchase.ids)
+      union
+      select v_owner
+      where v_owner <> unstuck_private.erased_user()
+        and v_due.granted > v_due.taken
+      order by 1
+    loop
+      perform unstuck_private.account_lock(v_user);
+      v_change := unstuck_private.purchase_move(v_purchase, v_user,
+        case when v_user = v_owner then v_due.granted - v_due.taken else 0 end);
+      granted := granted + greatest(v_change, 0);
+      taken := taken + greatest(-v_change, 0);
+    end loop;
+  exception when others then
+    if sqlstate not like 'PT4%' then
+      raise;
+    end if;
+    -- The app's wallet refuses this user, who is in no team for example. The payment is kept, and
+    -- given once the wallet takes it.
+    update unstuck.purchases p
+    set
+      user_id = coalesce(v_owner, v_due.user_id),
+      email = v_due.email,
+      pack = v_due.pack,
+      credits = v_due.credits,
+      waits = true
+    where p.id = p_id;
+    granted := 0;
+    taken := 0;
+  end;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.purchase_take(p_user_id uuid, p_ids uuid[], p_amount bigint)
@@ -10039,6 +10101,16 @@ begin
   returning -amount
   into v_taken;
   return coalesce(v_taken, 0);
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.purchases_before_insert()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  new.ids := coalesce(new.ids, array[new.id]);
+  return new;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.purchases_join(p_ids uuid[])
@@ -10657,7 +10729,7 @@ begin
       jsonb_build_object(
         'activeJobId', v_other.id,
         'activeTool', v_other.tool,
-        'activeStatus', v_other.status
+        'activeStatus', unstuck_private.public_status(v_other.status)
       )
     );
   end if;
@@ -10942,6 +11014,19 @@ begin
   on conflict (user_id, id) do update
   set seen_at = coalesce(excluded.seen_at, s.seen_at), left_at = excluded.left_at;
   return v_now + p_after;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.sessions_before_insert()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  new.left_at := coalesce(
+    new.left_at,
+    coalesce(new.seen_at, clock_timestamp()) + unstuck_private.session_silence()
+  );
+  return new;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.sessions_full_for(p_user_id uuid)
@@ -13752,6 +13837,29 @@ begin
     and w.applied_at is null;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.webhooks_of_earlier_runs(p_provider text, p_now timestamp with time zone, p_limit integer)
+ RETURNS TABLE(job_id uuid, step integer, run bigint, task_id text)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+begin
+  return query
+  select i.job_id, i.step, i.run, i.task_id
+  from unstuck.webhook_inbox i
+  join unstuck.job_steps s on s.job_id = i.job_id and s.step = i.step
+  where i.provider = p_provider
+    and i.applied_at is null
+    and i.task_id is not null
+    and i.received_at <= p_now - interval '30 seconds'
+    and s.status in ('queued', 'starting', 'running')
+    and s.provider_done_at is null
+    and (i.run < s.run or s.status = 'queued')
+  order by i.received_at
+  limit p_limit;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.website_fail(p_job unstuck.jobs, p_step unstuck.job_steps)
  RETURNS TABLE(job_status text, refunded bigint)
  LANGUAGE sql
@@ -13825,7 +13933,11 @@ begin
     return;
   end if;
   if v_job.expires_at <= v_now
-    or v_step.attempts >= (select t.attempt_max from unstuck.tools t where t.tool = v_job.tool)
+    or (
+      select greatest(v_step.attempts, v_job.retries + 1) >= t.attempt_max
+      from unstuck.tools t
+      where t.tool = v_job.tool
+    )
   then
     return query
     select v_job.tool, v_step.run, v_job.retries, 'failed', f.refunded
@@ -13889,9 +14001,11 @@ CREATE TRIGGER legacy_job_update INSTEAD OF UPDATE ON unstuck.pose_changer_jobs 
 CREATE TRIGGER providers_before_update BEFORE UPDATE ON unstuck.providers FOR EACH ROW EXECUTE FUNCTION unstuck_private.providers_before_update();
 CREATE TRIGGER providers_circuit_closed BEFORE UPDATE ON unstuck.providers FOR EACH ROW WHEN (old.circuit_open_until IS NOT NULL AND new.circuit_open_until IS NULL) EXECUTE FUNCTION unstuck_private.circuit_before_update();
 CREATE TRIGGER providers_settings_log AFTER UPDATE OF enabled, max_concurrent, balance_least ON unstuck.providers FOR EACH ROW EXECUTE FUNCTION unstuck_private.settings_log('provider_changed', 'provider', 'enabled', 'max_concurrent', 'balance_least');
+CREATE TRIGGER purchases_before_insert BEFORE INSERT ON unstuck.purchases FOR EACH ROW EXECUTE FUNCTION unstuck_private.purchases_before_insert();
 CREATE TRIGGER purchases_unaudited_insert AFTER INSERT ON unstuck.purchases REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.purchases_unaudited();
 CREATE TRIGGER purchases_unaudited_update AFTER UPDATE ON unstuck.purchases REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.purchases_unaudited();
 CREATE TRIGGER legacy_job_write INSTEAD OF INSERT OR DELETE OR UPDATE ON unstuck.replicate_tasks FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_write_refuse();
+CREATE TRIGGER sessions_before_insert BEFORE INSERT ON unstuck.sessions FOR EACH ROW EXECUTE FUNCTION unstuck_private.sessions_before_insert();
 CREATE TRIGGER tool_prices_log AFTER INSERT OR DELETE OR UPDATE ON unstuck.tool_prices FOR EACH ROW EXECUTE FUNCTION unstuck_private.price_log('position', 'matches', 'credits', 'priced_per', 'quantity', 'note', 'credits_min');
 CREATE TRIGGER circuit_owes_turns AFTER UPDATE OF circuit_open_until ON unstuck.tools FOR EACH ROW WHEN (old.circuit_open_until IS NULL AND new.circuit_open_until IS NOT NULL) EXECUTE FUNCTION unstuck_private.circuit_owes_turns();
 CREATE TRIGGER tools_circuit_closed BEFORE UPDATE ON unstuck.tools FOR EACH ROW WHEN (old.circuit_open_until IS NOT NULL AND new.circuit_open_until IS NULL) EXECUTE FUNCTION unstuck_private.circuit_before_update();
@@ -14599,7 +14713,7 @@ Effect: frees the slot and gives the caller the lease under which it copies the 
 copy (run: the run to go on with; result: which file is the result, as the stored request says;
 may_start: how many waiting steps a claim would take now) |
 late (the step is final: the success is recorded, and nothing else changes) | stale (not this run''s
-task, or another worker copies the result). A task of another step changes nothing.
+task, or another worker copies the result). A task of another step or run changes nothing.
 
 Refuses: nothing.
 
@@ -14685,7 +14799,8 @@ step is due.
 
 Effect: reserves up to p_limit steps to query about, and up to p_limit cancels to send, for the
 caller. due: query (unchecked for 30 s, for three minutes where webhooks are signed, or past the
-deadline) | inbox (sent without an answer) | copy (the provider is done, the result is not stored) |
+deadline) | inbox (sent without an answer; or a webhook of an earlier run that nobody applied, up to
+p_limit more rows, which are not reserved) | copy (the provider is done, the result is not stored) |
 cancel (owed). Overdue steps come first, then those that were not queried for longest. input: the
 step''s stored request for inbox, only its result for query and copy, null for cancel. open: how many
 tasks the provider works on in all.

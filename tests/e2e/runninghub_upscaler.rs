@@ -231,7 +231,7 @@ fn one_live_job_per_user() {
         let next = order.again();
         let refusal = next.run(world).refused(409, "active_job_exists").await;
         assert_has!(refusal, { "activeJobId": order.job, "activeTool": "runninghub-upscaler" });
-        assert!(refusal["activeStatus"].is_string(), "{refusal}");
+        assert_eq!(refusal["activeStatus"], "running");
         assert_eq!(world.balance(&order.user).await, CREDITS - PRICE);
         let jobs = format!("select count(*) from unstuck.jobs where id = '{}'", next.job);
         assert_eq!(world.db().int(&jobs).await, 0, "the refused one does not exist");

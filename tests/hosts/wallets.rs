@@ -343,6 +343,31 @@ async fn a_team_pays_down_to_its_credit_limit() {
     host.assert_healthy().await;
 }
 
+/// A payment names no team, so a member of two has no wallet that could take it.
+#[tokio::test]
+async fn a_purchase_that_the_wallet_refuses_waits_until_it_is_taken() {
+    let host = Host::with_its_wallet(App::Sites).await;
+    let other = uuid!("00000000-0000-4000-8000-0000000000f2");
+    host.exec(&format!(
+        "insert into public.teams (id, name, created_by) values ('{other}', 'Two', '{ADMIN}');
+        insert into public.team_members (team_id, user_id, role, status)
+            values ('{other}', '{OWNER}', 'buyer', 'approved')"
+    ))
+    .await;
+    let before = purse(&host, App::Sites).await.0;
+    let fact = json!({ "keys": ["pi_1"], "paid": true, "userId": OWNER, "credits": 100 });
+    let args = json!({ "p_seller": "shop", "p_fact": fact });
+    let told = host.ask("purchase_record_v1", args.clone()).await;
+    assert_has!(told, { "granted": 0, "user_id": OWNER, "reason": "waits_for_user" });
+    host.assert_healthy().await;
+    host.exec(&format!("delete from public.team_members where team_id = '{other}'")).await;
+    let told = host.ask("purchase_record_v1", args).await;
+    assert_has!(told, { "granted": 100, "reason": null });
+    assert_eq!(purse(&host, App::Sites).await.0, before + 100);
+    assert_eq!(host.count("unstuck.purchases where waits").await, 0);
+    host.assert_healthy().await;
+}
+
 #[tokio::test]
 async fn an_order_names_its_team_where_several_may_pay() {
     let host = Host::with_its_wallet(App::Sites).await;

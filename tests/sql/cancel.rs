@@ -269,6 +269,27 @@ async fn an_admins_requeue_leaves_cards_alone_whose_queue_ttl_is_paused() {
 }
 
 #[tokio::test]
+async fn an_admins_requeue_leaves_the_steps_alone_that_a_worker_has() {
+    let db = Database::open().await;
+    let (user, admin) = (db.user(1000).await, db.admin().await);
+    let job = db.order(user, CARDS, 3).await;
+    let (dead, alive) = (db.claim_one("gemini").await, db.claim_one("gemini").await);
+    db.exec(&format!(
+        "update job_steps set lease_until = clock_timestamp() - interval '1 second'
+        where step = {}",
+        dead.step
+    ))
+    .await;
+    let call = requeue_args(admin, "generation_jobs", job, false, Uuid::new_v4());
+    assert_eq!(db.ask("job_requeue_v1", call).await["retried"], true);
+    assert_has!(db.step(job, dead.step).await, { "status": "queued", "run": dead.run + 1 });
+    assert_has!(db.step(job, alive.step).await, { "status": "running", "run": alive.run });
+    assert_eq!(db.complete(alive).await["outcome"], "completed");
+    assert_eq!(db.complete(dead).await["outcome"], "stale");
+    db.assert_healthy().await;
+}
+
+#[tokio::test]
 async fn an_admins_requeue_of_a_final_job_makes_one_new_job() {
     let db = Database::fresh().await;
     let admin = db.admin().await;
@@ -309,7 +330,10 @@ async fn a_refused_requeue_says_why() {
         assert_eq!(refused(actor, table, false, new()).await.state, state);
     }
     let other = db.order(user, UPSCALER, 1).await;
-    assert_eq!(refused(admin, table, false, new()).await.message, "active_job_exists");
+    let error = refused(admin, table, false, new()).await;
+    assert_eq!(error.message, "active_job_exists");
+    let active = json!({ "activeJobId": other, "activeTool": UPSCALER, "activeStatus": "queued" });
+    assert_eq!(error.detail, active);
     db.cancel(user, other).await.unwrap();
     db.adjust("consume", user, 1, "spent").await;
     let error = refused(admin, table, true, new()).await;

@@ -103,6 +103,19 @@ async fn a_retry_of_a_website_without_attempts_left_closes_it() {
     db.assert_failed(job, "TIMEOUT", 50).await;
 }
 
+/// An older version counted its retries in the job alone.
+#[tokio::test]
+async fn the_retries_of_the_job_count_too() {
+    let db = Database::fresh().await;
+    let (user, healed) = (db.user(50).await, db.user(50).await);
+    let (job, by_healer) = (stale(&db, user).await, stale(&db, healed).await);
+    db.exec("update jobs set retries = 2").await;
+    assert_eq!(retry(&db, job, Some(user)).await["outcome"], "closed");
+    db.assert_failed(job, "TIMEOUT", 50).await;
+    assert_has!(stale_ones(&db, 10).await[0], { "job_id": by_healer, "action": "failed" });
+    db.assert_failed(by_healer, "TIMEOUT", 50).await;
+}
+
 #[tokio::test]
 async fn a_website_that_lives_is_final_or_is_another_users_is_not_retried() {
     let db = Database::fresh().await;

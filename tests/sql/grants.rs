@@ -55,6 +55,23 @@ async fn only_the_service_calls_a_function() {
     assert_eq!(found, allowed, "what the views compute with more rights, and nothing else");
 }
 
+/// An app may put its users into a database role that it made itself.
+#[tokio::test]
+async fn a_role_that_the_app_made_is_trusted_no_more_than_a_user() {
+    let db = Database::fresh().await;
+    let role = format!("app_{}", Uuid::new_v4().simple());
+    db.exec(&format!("create role {role}; grant authenticated to {role}; set role {role}")).await;
+    db.exec(r#"set request.headers = '{"x-unstuck-caller": "healer"}'"#).await;
+    let sees = db.value("select unstuck_private.may_see(gen_random_uuid()) is true").await;
+    db.exec("reset role").await;
+    let called = "select unstuck_private.caller_header()";
+    assert_eq!((sees, db.value(called).await), (json!(false), json!("healer")));
+    db.exec(&format!("grant execute on all functions in schema unstuck_private to {role}")).await;
+    db.exec(&format!("set role {role}")).await;
+    assert_eq!(db.value(called).await, Value::Null);
+    db.exec(&format!("reset role; drop owned by {role}; drop role {role}")).await;
+}
+
 #[tokio::test]
 async fn a_new_table_is_readable_by_nobody_and_anon_reaches_nothing_internal() {
     let db = Database::fresh().await;

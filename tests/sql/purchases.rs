@@ -548,6 +548,25 @@ async fn a_purchase_waits_for_its_user() {
     db.assert_healthy().await;
 }
 
+/// Rows that are written by hand, with the columns of the contract.
+#[tokio::test]
+async fn a_debit_by_hand_takes_what_waited_for_its_user() {
+    let db = shop().await;
+    let user = Uuid::new_v4();
+    assert_eq!(tell(&db, paid("1", user)).await, (0, 0));
+    let debit = format!(
+        "insert into credit_entries (user_id, kind, amount, reason)
+        values ('{user}', 'debit', -70, 'x')"
+    );
+    db.exec(&debit).await;
+    assert_eq!(db.balance(user).await, 30);
+    assert_eq!(db.try_exec(&debit).await.unwrap_err().message, "insufficient_credits");
+    db.exec("insert into purchases (seller, keys) values ('x', '{k}')").await;
+    let named = "select ids = array[id] from purchases where seller = 'x'";
+    assert_eq!(db.value(named).await, true);
+    db.assert_healthy().await;
+}
+
 #[tokio::test]
 async fn a_heal_gives_what_waits_so_that_it_stays_when_the_order_is_refused() {
     let db = shop().await;

@@ -157,6 +157,18 @@ async fn a_page_that_stayed_and_fell_silent_counts_as_left_and_one_that_never_di
 }
 
 #[tokio::test]
+async fn a_session_by_hand_counts_as_left_after_its_silence() {
+    let db = Database::fresh().await;
+    db.exec(
+        "insert into sessions (id, user_id, seen_at)
+        values ('s', gen_random_uuid(), clock_timestamp() - interval '100 seconds')",
+    )
+    .await;
+    let left = db.value("select left_at from sessions").await;
+    assert_eq!(seconds_until(&db, &left).await, 50);
+}
+
+#[tokio::test]
 async fn what_an_admin_retried_waits_for_no_page() {
     let db = Database::open().await;
     let admin = db.admin().await;

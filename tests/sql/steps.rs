@@ -1,10 +1,10 @@
 //! What workers may do to a step: every call with its success, its refusal as stale, and its
 //! replay.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use unstuck_tests::Database;
 use unstuck_tests::assert_has;
-use unstuck_tests::shop::{CARDS, StepRun, TRY_ON, UPSCALER};
+use unstuck_tests::shop::{CARDS, StepRun, TRY_ON, UPSCALER, requeue_args};
 use uuid::Uuid;
 
 const PROVIDER: &str = "runninghub";
@@ -362,6 +362,52 @@ async fn a_success_of_a_requeued_run_is_taken() {
     let run = taken["run"].as_i64().unwrap();
     assert_eq!(db.complete(StepRun { run, ..attempt }).await["outcome"], "completed");
     db.assert_completed(job, 0).await;
+}
+
+#[tokio::test]
+async fn a_webhook_of_a_run_that_was_requeued_is_found_by_the_healers() {
+    let db = Database::fresh().await;
+    let (_, job) = db.upscale().await;
+    let first = db.submit(PROVIDER).await;
+    db.requeue(first, "transient", 0).await;
+    db.record_webhook(first, "t1", json!({})).await;
+    assert!(db.due(PROVIDER).await.is_empty(), "its own request is at work");
+    db.exec("update webhook_inbox set received_at = received_at - interval '31 seconds'").await;
+    assert_has!(db.due(PROVIDER).await[0], { "due": "inbox", "run": 1, "task_id": "t1" });
+    let second = db.submit(PROVIDER).await;
+    assert_has!(db.due(PROVIDER).await[0], { "due": "inbox", "run": 1, "task_id": "t1" });
+    let run = db.done(first, "t1").await["run"].as_i64().unwrap();
+    assert!(db.due(PROVIDER).await.is_empty());
+    assert_eq!(db.complete(second).await["outcome"], "stale");
+    assert_eq!(db.complete(StepRun { run, ..first }).await["outcome"], "completed");
+    db.assert_completed(job, 0).await;
+    assert!(db.due(PROVIDER).await.is_empty());
+}
+
+/// A provider that calls the wrong webhook names a task of somebody else.
+#[tokio::test]
+async fn a_run_that_was_requeued_takes_no_task_but_its_own() {
+    for is_retried_by_admin in [false, true] {
+        let db = Database::fresh().await;
+        let (_, job) = db.upscale().await;
+        let attempt = db.run(PROVIDER, "t1").await;
+        if is_retried_by_admin {
+            db.age(job, "1 day").await;
+            let (admin, new) = (db.admin().await, Uuid::new_v4());
+            let retry = requeue_args(admin, "upscaler_jobs", job, false, new);
+            db.ask("job_requeue_v1", retry).await;
+            db.exec("update job_steps set provider_cancel_due = '[]'").await;
+        } else {
+            db.requeue(attempt, "transient", 60_000).await;
+        }
+        assert_eq!(db.done(attempt, "t2").await["outcome"], "stale");
+        assert_eq!(db.step(job, 1).await["provider_task_id"], Value::Null);
+        assert_eq!(
+            db.done(attempt, "t1").await["outcome"],
+            "copy",
+            "it was interrupted, then made"
+        );
+    }
 }
 
 #[tokio::test]

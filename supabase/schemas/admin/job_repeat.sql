@@ -41,6 +41,9 @@ begin
         'refundedCredits', p_job.credits_refunded,
         'reason', 'its input is kept no longer'));
   end if;
+  perform unstuck_private.account_lock(p_job.user_id);
+  perform unstuck_private.refuse_second_live_job(p_job.user_id, p_new_job_id, p_tool);
+  -- A row that others inserted may have the key of this user's jobs.
   if exists (
     select
     from unstuck.jobs j
@@ -49,7 +52,6 @@ begin
   ) then
     perform unstuck_private.refuse(409, 'active_job_exists');
   end if;
-  perform unstuck_private.account_lock(p_job.user_id);
   if p_charge then
     v_price := unstuck_private.price_paid(p_job);
     perform unstuck_private.wallet_price(

@@ -1,8 +1,8 @@
 -- Requeues the open steps of the live job `p_job` with new runs, fresh counters and new deadlines,
 -- and adds the tasks that the provider still works on to their cancel debts. Final steps stay as
--- they are. A step whose provider is done keeps its result, which the next healer copies. Blocked
--- steps and those get the new `expires_at` as their deadline. `job_retry` calls it and has locked
--- the job.
+-- they are, and so do steps at work whose lease or deadline is not over. A step whose provider is
+-- done keeps its result, which the next healer copies. Blocked steps and those get the new
+-- `expires_at` as their deadline. `job_retry` calls it and has locked the job.
 create or replace function unstuck_private.job_restart(
   p_job unstuck.jobs,
   p_tool unstuck.tools,
@@ -34,7 +34,8 @@ $$
     deadline_at = p_now + p_tool.queue_ttl
   where s.job_id = p_job.id
     and s.status in ('starting', 'running', 'queued')
-    and s.provider_done_at is null;
+    and s.provider_done_at is null
+    and (s.status = 'queued' or coalesce(s.lease_until, s.deadline_at) <= p_now);
 
   update unstuck.job_steps s
   set deadline_at = j.expires_at,

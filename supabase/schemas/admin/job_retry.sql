@@ -43,7 +43,8 @@ begin
       )
     then
       perform unstuck_private.refuse(
-        409, 'in_progress', jsonb_build_object('status', p_job.status));
+        409, 'in_progress',
+      jsonb_build_object('status', unstuck_private.public_status(p_job.status)));
     end if;
     perform unstuck_private.job_restart(p_job, v_tool, v_now);
     job_id := p_job.id;

@@ -1,5 +1,5 @@
 -- Returns the purchases of these users whose entries, less the open debts, are not what is due of
--- them. Purchases that wait for an owner are left out.
+-- them. Purchases that wait are left out.
 create or replace function unstuck_private.violations_of_purchases(p_users uuid[])
 returns table (invariant text, purchase_id uuid, user_id uuid, detail text)
 language sql

@@ -38,7 +38,8 @@ begin
     or v_job.status in ('starting', 'running') and not v_tool.user_cancel_running
   then
     perform unstuck_private.refuse(
-      409, 'in_progress', jsonb_build_object('status', v_job.status));
+      409, 'in_progress',
+      jsonb_build_object('status', unstuck_private.public_status(v_job.status)));
   end if;
   perform unstuck_private.cancelled_requests_add(p_user_id, array[p_job_id]);
   begin
@@ -51,7 +52,8 @@ begin
     -- Its refund does not fit into a bigint: the next sweep quarantines it, and an admin cancels
     -- it.
     perform unstuck_private.refuse(
-      409, 'in_progress', jsonb_build_object('status', v_job.status));
+      409, 'in_progress',
+      jsonb_build_object('status', unstuck_private.public_status(v_job.status)));
   end;
 end $$;
 

@@ -26,6 +26,7 @@ begin
   from unstuck.jobs j
   where j.id = new.job_id;
   if new.kind = 'debit' and new.amount < 0 then
+    perform unstuck_private.waiting_credits_give(new.user_id);
     select -w.taken, w.receipt
     into new.amount, new.receipt
     from unstuck_private.wallet_debit(

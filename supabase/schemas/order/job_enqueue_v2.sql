@@ -96,9 +96,9 @@ begin
   exception when unique_violation then
     -- Another user took this id, or another writer inserted a live row, at the same moment.
     get stacked diagnostics v_constraint = constraint_name;
-    perform unstuck_private.refuse(409, case v_constraint
-      when 'jobs_one_live_per_exclusive_key' then 'active_job_exists' else 'idempotency_conflict'
-    end);
+    perform unstuck_private.refuse_second_live_job(p_user_id, p_job_id, v_tool);
+    perform unstuck_private.refuse(409, case when v_constraint = 'jobs_one_live_per_exclusive_key'
+      then 'active_job_exists' else 'idempotency_conflict' end);
   end;
   perform unstuck_private.refuse_full_queue(p_job_id, v_tool);
   -- The reply shows the job as it was ordered.

@@ -47,6 +47,7 @@ begin
       total_steps = v_steps,
       current_step = 0,
       retries = 0,
+      quarantined_at = null,
       request_hash = p_request_hash,
       queued_at = v_now,
       created_at = v_now,

@@ -38,7 +38,7 @@ begin
       jsonb_build_object(
         'activeJobId', v_other.id,
         'activeTool', v_other.tool,
-        'activeStatus', v_other.status
+        'activeStatus', unstuck_private.public_status(v_other.status)
       )
     );
   end if;

@@ -15,7 +15,7 @@ create table unstuck.purchases (
   facts jsonb not null default '[]',
   -- Its own id, and those of the purchases that a fact joined to it: ledger entries name either.
   ids uuid[] not null,
-  -- Credits are due, and nobody is known yet who gets them.
+  -- Credits are due, and nobody is known yet who gets them, or the app's wallet refuses them.
   waits boolean not null default false,
   created_at timestamptz not null default clock_timestamp(),
   check (taken between 0 and granted)

@@ -8,7 +8,7 @@ set search_path = ''
 as
 $$
   select
-    coalesce(current_setting('role', true), 'none') not in ('anon', 'authenticated')
+    coalesce(current_setting('role', true), 'none') in ('none', 'service_role')
     or p_user_id = auth.uid()
     or unstuck_private.is_admin()
 $$;

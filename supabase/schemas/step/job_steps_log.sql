@@ -1,5 +1,6 @@
 -- Trigger that writes the history of steps: one event for each step that has changed its state or
--- its run, for all rows of a statement at once and without nested loops, like `jobs_log`.
+-- its run, for all rows of a statement at once and without nested loops, like `jobs_log`. The event
+-- of a requeue keeps the task that the run had.
 create or replace function unstuck_private.job_steps_log() returns trigger
 language plpgsql
 set search_path = ''
@@ -18,7 +19,16 @@ begin
     o.status,
     n.status,
     nullif(current_setting('unstuck.actor', true), ''),
-    case when n.error_code is not null then jsonb_build_object('error_code', n.error_code) end
+    nullif(
+      jsonb_strip_nulls(jsonb_build_object(
+        'error_code', n.error_code,
+        'last_task', case
+          when o.provider_task_id is not null and n.provider_task_id is null then
+            jsonb_build_object('task_id', o.provider_task_id, 'run', o.run)
+        end
+      )),
+      '{}'
+    )
   from new_rows n
   join old_rows o using (job_id, step)
   where n.status <> o.status

@@ -38,6 +38,7 @@ begin
     or p_run > v_step.run
     or v_step.status = 'blocked'
     or unstuck_private.is_task_of_other_step(v_step, p_task_id)
+    or unstuck_private.is_task_of_other_run(v_step, p_run, p_task_id)
   then
     return query
     select 'stale', p_run, null::jsonb, 0;
@@ -81,7 +82,7 @@ Effect: frees the slot and gives the caller the lease under which it copies the 
 copy (run: the run to go on with; result: which file is the result, as the stored request says;
 may_start: how many waiting steps a claim would take now) |
 late (the step is final: the success is recorded, and nothing else changes) | stale (not this run's
-task, or another worker copies the result). A task of another step changes nothing.
+task, or another worker copies the result). A task of another step or run changes nothing.
 
 Refuses: nothing.
 

@@ -63,6 +63,7 @@ begin
     where i.job_id = r.job_id
       and i.step = r.step
       and i.run = r.run
+      and i.task_id is not null
       and not exists (
         select
         from unstuck.job_steps o
@@ -73,6 +74,12 @@ begin
     order by i.id desc
     limit 1
   ) w on true;
+
+  return query
+  select e.job_id, e.step, e.run, j.tool, j.user_id, 'inbox', e.task_id,
+    false, null::jsonb, null::jsonb, null::int, null::timestamptz, null::int, v_open
+  from unstuck_private.webhooks_of_earlier_runs(p_provider, v_now, p_limit) e
+  join unstuck.jobs j on j.id = e.job_id;
 
   v_keys := unstuck_private.steps_with_cancel_debt(p_provider, v_now, p_limit);
   return query
@@ -89,7 +96,8 @@ step is due.
 
 Effect: reserves up to p_limit steps to query about, and up to p_limit cancels to send, for the
 caller. due: query (unchecked for 30 s, for three minutes where webhooks are signed, or past the
-deadline) | inbox (sent without an answer) | copy (the provider is done, the result is not stored) |
+deadline) | inbox (sent without an answer; or a webhook of an earlier run that nobody applied, up to
+p_limit more rows, which are not reserved) | copy (the provider is done, the result is not stored) |
 cancel (owed). Overdue steps come first, then those that were not queried for longest. input: the
 step's stored request for inbox, only its result for query and copy, null for cancel. open: how many
 tasks the provider works on in all.

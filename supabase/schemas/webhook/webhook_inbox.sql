@@ -16,6 +16,10 @@ create index webhook_inbox_by_job on unstuck.webhook_inbox (job_id, step, run);
 
 create index webhook_inbox_by_time on unstuck.webhook_inbox (received_at);
 
+-- A healer looks for webhooks that nobody has applied.
+create index webhook_inbox_open on unstuck.webhook_inbox (provider, received_at)
+where applied_at is null;
+
 comment on table unstuck.webhook_inbox is $c$
 Every authentic webhook of a provider, once. One that comes before its step knows the provider's
 task is kept and applied later. It is pruned a week after, once its job is final.

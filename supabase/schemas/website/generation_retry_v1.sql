@@ -48,13 +48,14 @@ begin
     or v_job.quarantined_at is not null
   then
     perform unstuck_private.refuse(
-      409, 'in_progress', jsonb_build_object('status', v_job.status));
+      409, 'in_progress',
+      jsonb_build_object('status', unstuck_private.public_status(v_job.status)));
   end if;
   select t.attempt_max
   into v_max
   from unstuck.tools t
   where t.tool = p_tool;
-  if v_step.attempts >= v_max or v_job.expires_at <= v_now then
+  if greatest(v_step.attempts, v_job.retries + 1) >= v_max or v_job.expires_at <= v_now then
     select f.job_status, f.refunded
     into v_status, v_refunded
     from unstuck_private.website_fail(v_job, v_step) f;

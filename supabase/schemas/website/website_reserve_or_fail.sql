@@ -35,7 +35,11 @@ begin
     return;
   end if;
   if v_job.expires_at <= v_now
-    or v_step.attempts >= (select t.attempt_max from unstuck.tools t where t.tool = v_job.tool)
+    or (
+      select greatest(v_step.attempts, v_job.retries + 1) >= t.attempt_max
+      from unstuck.tools t
+      where t.tool = v_job.tool
+    )
   then
     return query
     select v_job.tool, v_step.run, v_job.retries, 'failed', f.refunded

@@ -54,6 +54,12 @@ const fn of(file: &'static str, from: &'static str, to: &'static str) -> SqlMuta
     SqlMutation { file, from, to }
 }
 
+const ANY_TASK_OF_A_REQUEUED_RUN: SqlMutation = of(
+    "step/step_done_v2",
+    "    or unstuck_private.is_task_of_other_run(v_step, p_run, p_task_id)\n",
+    "",
+);
+
 const NEVER_QUERIED: SqlMutation =
     of("step/steps_due_at_provider", "then interval '3 minutes'", "then interval '3 hours'");
 
@@ -63,6 +69,7 @@ pub const FOUND: &[(&str, Option<SqlMutation>)] = &[
     ("webhook_recorded_while_the_checker_is_off", Some(NEVER_QUERIED)),
     // Mended by `Asynchronous::is_of_other_run`.
     ("webhook_of_another_try_on", None),
+    ("webhook_at_a_requeued_step", Some(ANY_TASK_OF_A_REQUEUED_RUN)),
 ];
 
 pub const MUTATIONS: &[SqlMutation] = &[

@@ -2,7 +2,7 @@
 //! the next steps. It is the safety net under webhooks, and suffices without them.
 
 use crate::core::error::ApiError;
-use crate::core::id::{JobId, Step};
+use crate::core::id::{JobId, Run, Step};
 use crate::core::provider;
 use crate::core::transport::Transport;
 use crate::db::sweep::{Due, DueStep};
@@ -95,10 +95,11 @@ struct CheckPass {
     report: CheckReport,
     /// The subrequests that are left.
     calls: u32,
-    /// The steps that this pass has listed. The database lists overdue steps first, then those that
-    /// were not queried for longest. A page with only known steps ends the pass: usually all were
-    /// queried, unless a full page of overdue steps became due once more.
-    seen: BTreeSet<(JobId, Step)>,
+    /// The steps that this pass has listed, with the run in question. The database lists overdue
+    /// steps first, then those that were not queried for longest. A page with only known steps ends
+    /// the pass: usually all were queried, unless a full page of overdue steps became due once
+    /// more.
+    seen: BTreeSet<(JobId, Step, Run)>,
     /// The number of tasks that ran when the pass began, and the number of them that it queried.
     open: Option<u32>,
     queried: u32,
@@ -115,7 +116,9 @@ impl CheckPass {
         self.calls = self.calls.saturating_sub(1);
         let open = due.first().map_or(0, |step| u32::try_from(step.open).unwrap_or(0));
         self.open.get_or_insert(open);
-        due.retain(|step| self.seen.insert((step.attempt.job, step.attempt.step)));
+        due.retain(|step| {
+            self.seen.insert((step.attempt.job, step.attempt.step, step.attempt.run))
+        });
         due
     }
 
