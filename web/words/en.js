@@ -26,7 +26,7 @@ export const words = {
   to_sign_up: "Create an account",
   to_reset: "Forgot it?",
   to_link: "E-mail me a link",
-  mailed_title: "Look into your mail",
+  mailed_title: "Check your e-mail",
   auth_invalid_credentials: "E-mail or password is not right.",
   auth_email_not_confirmed: "This address is not confirmed yet: open the link in our mail.",
   auth_user_already_exists: "There is an account with this address already.",

@@ -23,10 +23,10 @@ enum Task {
     Setup,
     /// Run the whole stack locally until Ctrl-C
     Dev,
-    /// Run the stories of the first tool and print their receipts
+    /// Run the stories and print their receipts
     Demo,
     /// Live many job lives with everything going wrong, under a clock of their own:
-    /// `[--seed S] [--lives N] [--story] [--part i/n] [--mutations]`
+    /// `[--seed S] [--lives N] [--story] [--part i/n] [--record FOLDER] [--mutations]`
     Simulate {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
@@ -112,7 +112,7 @@ enum Task {
         #[arg(long)]
         order: Option<String>,
     },
-    /// Write wrangler.toml and the tables of the docs from the functions' declarations
+    /// Write wrangler.toml, the tables of the docs and the client's files from their sources
     Generate,
     /// Start a new function, or a tool with its row, words and tests
     NewFunction {

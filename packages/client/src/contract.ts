@@ -142,7 +142,7 @@ export interface ToolAnswers {
      * final
      */
     status: ToolStatus;
-    /** The place in its provider's line, from 1; null where it does not wait */
+    /** Its position in its provider's queue, from 1; null unless the job waits */
     position: number | null;
     /** In how many seconds it will start; null where it does not wait */
     etaSeconds: number | null;
@@ -322,7 +322,7 @@ export type ErrorCode =
   | "tool_disabled"
   /** 503. The database belongs to another deployment than the functions */
   | "wrong_deployment"
-  /** 503. The database or the storage does not answer: `Retry-After` */
+  /** 503. The database, the storage or the provider does not answer */
   | "upstream_unavailable"
   /** 500. A fault of ours; `request_id` finds it in the log */
   | "internal"

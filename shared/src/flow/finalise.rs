@@ -1,4 +1,4 @@
-//! The only caller of the SQL functions that complete, fail or cancel a job.
+//! The only caller of the SQL functions by which workers complete, fail, requeue or cancel.
 //!
 //! Every call that names a step is fenced by the step's run, so it may be repeated after a lost
 //! answer: the second call reads as stale and changes nothing. The database decides the refund.

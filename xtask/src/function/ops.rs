@@ -85,6 +85,9 @@ impl DeclaredOps {
                 }
             }
         }
+        if self.has_cron && !callers.contains(&"schedule") {
+            callers.push("schedule");
+        }
         callers.join(", ")
     }
 

@@ -13,7 +13,7 @@ const HEAD: &str = "\
 #
 # One Worker an environment. Nothing above the environments names a Worker, so that
 # `wrangler deploy` without `-e <function>` fails instead of publishing something by accident.
-# The local stack runs from it. A deployment does not: `cargo xtask deploy <name>` reads
+# Neither the local stack nor a deployment runs from it: `cargo xtask deploy <name>` reads
 # deploy/<name>.toml and deploy/<name>.secrets. The vars are examples.
 ";
 

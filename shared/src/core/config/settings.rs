@@ -308,7 +308,7 @@ settings! {
     "outgoing-webhooks" {
         /// Where the end of each job is posted, signed: a public https address, or nowhere.
         outgoing_webhook_url: Text = "OUTGOING_WEBHOOK_URL", var(""), optional;
-        /// What signs it (`whsec_…`, or plain text); with several each does.
+        /// The secrets that sign it (`whsec_…`, or plain text); each signs.
         outgoing_webhook_secrets: SecretList = "OUTGOING_WEBHOOK_SECRETS", secret, default([]);
     }
 
